@@ -1,0 +1,36 @@
+"""The ``finallayer`` command: a verb each in a file of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from finallayer import __version__
+
+# verb -> one-line help; the verb's command is `command` in finallayer.cli.<verb>
+VERBS = {}
+
+
+class Verbs(click.Group):
+    """A group whose verbs are imported only when they run, so that ``--help`` and ``check`` start fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"finallayer.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="finallayer")
+def main() -> None:
+    """Should softmax still be the final layer? Keep softmax in the loss."""
