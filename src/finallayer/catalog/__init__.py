@@ -10,8 +10,8 @@ parameters stand in positional order: the framework's name, then, after a colon,
 default after ``=``; ``*layers`` takes the rest. A second pair of brackets holds the parameters of the call: the
 first pair then belongs to the constructor. ``| eps=1e-7`` adds attributes that the operation always has.
 
-Canonical names: ``x y target`` are tensors (``x`` what is judged); ``axis eps units low high value from_logits activation
-rank shape`` are attributes; any other parameter is only there to keep the positions right.
+Canonical names: ``x y target`` are tensors (``x`` what is judged); ``axis eps units low high value from_logits
+activation rank shape`` are attributes; any other parameter is only there to keep the positions right.
 """
 
 from __future__ import annotations
