@@ -152,9 +152,7 @@ class TestCrossEntropyOfProbabilities:
         assert np.isnan(loss)
         assert np.isnan(grad[0])
 
-    @pytest.mark.parametrize(
-        ("margin", "gradient_at_target"), [(80.0, -1.0), (95.0, np.nan), (120.0, np.nan)]
-    )
+    @pytest.mark.parametrize(("margin", "gradient_at_target"), [(80.0, -1.0), (95.0, np.nan), (120.0, np.nan)])
     def test_behind_softmax_it_breaks_where_the_probability_underflows(
         self, margin: float, gradient_at_target: float
     ) -> None:

@@ -228,9 +228,7 @@ def _targets(p: ArrayLike, z: Array) -> tuple[Array | None, Array]:
             raise ValueError(f"hard labels: expected 0..{z.shape[-1] - 1}, got {p.min()}..{p.max()}")
         return p[..., None], p
     if p.shape != z.shape:
-        raise ValueError(
-            f"target distributions: expected the rows' shape {z.shape}, got {p.shape} of {p.dtype}"
-        )
+        raise ValueError(f"target distributions: expected the rows' shape {z.shape}, got {p.shape} of {p.dtype}")
     if not np.all(p >= 0):
         raise ValueError("target distributions: expected probabilities >= 0, got negative or nan entries")
     return None, p
