@@ -134,11 +134,13 @@ class _Partition(NamedTuple):
         return _divide(self.rest, self.rest_lo, self.total, self.total_lo)
 
     def losses(self) -> Array:
-        """-log softmax(z)_j: by log1p of the others where j holds the maximum, else by log of all."""
+        """-log softmax(z)_j, nothing lost at either end.
+
+        The logarithm of the unevaluated total is log1p in disguise: where the target leads, ``total`` is 1, or near
+        it and exact, and ``total_lo`` holds what is left of the others.
+        """
         with np.errstate(invalid="ignore"):
-            leads = np.log1p(self.rest) + self.rest_lo / self.total
-            trails = np.log(self.total) + self.total_lo / self.total + self.trail_lo + self.trail
-        return np.where(self.trail == 0, leads, trails)
+            return np.log(self.total) + self.total_lo / self.total + self.trail_lo + self.trail
 
 
 def _partition(z: Array) -> _Partition:
