@@ -189,6 +189,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "clip": first,  # attrs: low, high
     "add_eps": first,  # attrs: eps
     "scale": scores,  # by a constant: temperature
+    "shift": scores,  # minus its own maximum
     "add": linear,
     "sub": linear,
     "mul": unknown,
