@@ -1,8 +1,8 @@
 """The log of a clipped softmax or sigmoid.
 
 ## What it does
-Finds `log(clip(p, eps, 1 - eps))`, `log(maximum(p, eps))` and the like, where `p` comes from a softmax or sigmoid and a
-gradient is asked for.
+Finds `log(clip(p, eps, 1 - eps))`, `log(maximum(p, eps))` and the like, where `p` comes from a softmax or sigmoid and
+a gradient is asked for.
 
 ## Why is this bad
 The clip is there against `log(0)`, and it does prevent NaN, by giving up on the sample: outside its bounds a clip has
@@ -39,7 +39,7 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
-from finallayer.rules.margin import loss_of
+from finallayer.rules.margin import cost, loss_of
 from finallayer.rules.route import guard, is_detached
 from finallayer.rules.wording import made_here
 
@@ -55,8 +55,9 @@ def judge(sighting: Sighting) -> Iterator[Match]:
             guarded = guard(x)
             if guarded is not None and guarded.op == "clip":
                 made = "softmax" if kind is Kind.PROBS else "sigmoid"
-                message = f"log of a clipped {made}: use a loss on logits, which needs no clip"
-                yield Match(message, loss_of(log), made_here(x))
+                loss = loss_of(log)
+                message = f"log of a clipped {made}: use a loss on logits, which needs no clip{cost(loss)}"
+                yield Match(message, loss, made_here(x))
 
 
 BAD = [

@@ -5,8 +5,8 @@ Finds sigmoid outputs (or their logs) that reach a binary cross-entropy on logit
 
 ## Why is this bad
 Sigmoid is applied twice. The second one sees inputs in [0, 1] and gives only [0.5, 0.73]: for negative samples the
-loss can't fall below ln 2 = 0.69, for positive ones not below 0.31, and every gradient is damped by the first sigmoid's
-slope, at most 1/4. Read at a threshold of 0.5, a sigmoid of a sigmoid says yes to everything.
+loss can't fall below ln 2 = 0.69, for positive ones not below 0.31, and every gradient is damped by the first
+sigmoid's slope, at most 1/4. Read at a threshold of 0.5, a sigmoid of a sigmoid says yes to everything.
 
 In Keras, the TensorFlow backend in float32 finds the logits behind a sigmoid layer and uses those, with a warning; the
 JAX and torch backends and mixed precision train on sigmoid twice.
@@ -50,7 +50,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="bce_logits", args=(Node(kind=Kind.SIGMOID_PROBS | Kind.LOG_SIGMOID as kind) as x, *_)) as loss:
             rescue = f" ({RESCUE})" if is_rescued(sighting) else ""
-            message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}: pass the logits{rescue}"
+            message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}{rescue}: pass the logits"
             yield Match(message, related=made_here(x))
         case Node(op="sigmoid" | "log_sigmoid" as op, args=(Node(kind=Kind.SIGMOID_PROBS) as x,)):
             yield Match(f"{op} is applied to sigmoid outputs: apply it once, to the logits", related=made_here(x))

@@ -5,14 +5,14 @@ Finds softmax outputs that reach a cross-entropy on logits, or another softmax, 
 and casts.
 
 ## Why is this bad
-Softmax is applied twice. The second one sees inputs in [0, 1], so with C classes the loss can never fall below
-`ln(e + C - 1) - 1`: 1.46 for ten classes, however sure and right the model is. Every gradient passes through the first
-softmax once more and is damped by its probabilities: a confidently wrong sample gets almost none. Training runs, the
-loss goes down a little, and stops.
+Softmax is applied twice. The second one sees inputs in [0, 1], so with C classes the loss can never fall below `ln(e +
+C - 1) - 1`: 1.46 for ten classes, however sure and right the model is. Every gradient passes through the first softmax
+once more and is damped by its probabilities: a confidently wrong sample gets almost none. Training runs, the loss goes
+down a little, and stops.
 
 In Keras the same program is two programs. With a softmax layer and `from_logits=True`, the TensorFlow backend in
-float32 finds the logits behind the softmax and uses those, with a warning. The JAX and torch backends, mixed precision,
-and a softmax followed by any other layer train on softmax twice.
+float32 finds the logits behind the softmax and uses those, with a warning. The JAX and torch backends, mixed
+precision, and a softmax followed by any other layer train on softmax twice.
 
 ## Example
 ```python
@@ -56,7 +56,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="xent_logits", args=(Node(kind=Kind.PROBS) as x, *_)) as loss:
             rescue = f" ({RESCUE})" if is_rescued(sighting) else ""
-            message = f"{called(loss)} applies softmax itself, but is handed softmax outputs: pass the logits{rescue}"
+            message = f"{called(loss)} applies softmax itself, but is handed softmax outputs{rescue}: pass the logits"
             yield Match(message, related=made_here(x))
         case Node(op="softmax" | "log_softmax" as op, args=(Node(kind=Kind.PROBS) as x,)) as again if (
             _along_the_same_axis(again, maker(x))

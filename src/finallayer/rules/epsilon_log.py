@@ -6,10 +6,10 @@ Finds `log(p + eps)` and `log(1 - p + eps)`, where `p` comes from a softmax or s
 ## Why is this bad
 The epsilon is there against `log(0)`. Once the probability falls below it, the log reads the epsilon instead: the loss
 stops at `-log(eps)` and its gradient dies out like `p / eps`. The samples that the model gets most wrong stop teaching
-it, without NaN and without a warning. With `eps=1e-7` the gradient is 1 % off from a margin of 11.5 on (the top logit minus
-the target's), half gone at 16.1, and below a thousandth at 23. Written as `1 - p + eps`, a small enough epsilon is lost
-in rounding: in float32 `1 - 1 + 1e-10` may be 0 again, depending on the order, and `1 - p` has no digit left from a logit of
-17 on.
+it, without NaN and without a warning. With `eps=1e-7` the gradient is 1 % off from a margin of 11.5 on (the top logit
+minus the target's), half gone at 16.1, and below a thousandth at 23. Written as `1 - p + eps`, a small enough epsilon
+is lost in rounding: in float32 `1 - 1 + 1e-10` may be 0 again, depending on the order, and `1 - p` has no digit left
+from a logit of 17 on.
 
 ## Example
 ```python
@@ -22,8 +22,8 @@ loss = tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=lo
 ```
 
 ## Fix safety
-Safe: the two losses agree where the probability is well above the epsilon. Below, the loss grows again, and learning with
-it: a learning rate that was tuned around the plateau may be too large now.
+Safe: the two losses agree where the probability is well above the epsilon. Below, the loss grows again, and learning
+with it: a learning rate that was tuned around the plateau may be too large now.
 
 ## References
 - [Blanchard, Higham, Higham 2021: Accurately computing the log-sum-exp and softmax functions](https://doi.org/10.1093/imanum/draa038)
@@ -38,7 +38,7 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
-from finallayer.rules.margin import loss_of
+from finallayer.rules.margin import cost, loss_of
 from finallayer.rules.route import guard, is_detached
 from finallayer.rules.wording import made_here
 
@@ -54,8 +54,9 @@ def judge(sighting: Sighting) -> Iterator[Match]:
             guarded = guard(x)
             if guarded is not None and guarded.op == "add_eps":
                 made = "softmax" if kind is Kind.PROBS else "sigmoid"
-                message = f"log of a {made} plus epsilon: use a loss on logits, which needs no epsilon"
-                yield Match(message, loss_of(log), made_here(x))
+                loss = loss_of(log)
+                message = f"log of a {made} plus epsilon: use a loss on logits, which needs no epsilon{cost(loss)}"
+                yield Match(message, loss, made_here(x))
 
 
 BAD = [

@@ -1,14 +1,14 @@
 """The log of a sigmoid, or of one minus it, taken in two steps.
 
 ## What it does
-Finds `log(sigmoid(z))`, `log(1 - sigmoid(z))` and `log1p(-sigmoid(z))` where a gradient is asked for, also of a sigmoid
-written as `1 / (1 + exp(-z))`.
+Finds `log(sigmoid(z))`, `log(1 - sigmoid(z))` and `log1p(-sigmoid(z))` where a gradient is asked for, also of a
+sigmoid written as `1 / (1 + exp(-z))`.
 
 ## Why is this bad
 The formula is right and the numbers are not. `sigmoid` rounds to 1 from a logit of 17 on in float32, 8.3 in float16;
 `1 - p` is then exactly 0, the loss infinite and the gradient NaN. Well before that, `1 - p` has lost most of its
-digits. On the other side `sigmoid` rounds to 0 below -104 (-17 in float16). `log_sigmoid(z)` is
-`-softplus(-z)`, and `log(1 - sigmoid(z))` is `log_sigmoid(-z)`: exact on both sides.
+digits. On the other side the gradient of the log, `1 / p`, overflows below -88.7 (-11.1 in float16). `log_sigmoid(z)`
+is `-softplus(-z)`, and `log(1 - sigmoid(z))` is `log_sigmoid(-z)`: exact on both sides.
 
 ## Example
 ```python
@@ -37,7 +37,7 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
-from finallayer.rules.margin import loss_of
+from finallayer.rules.margin import cost, loss_of
 from finallayer.rules.route import guard, is_detached
 from finallayer.rules.wording import made_here
 
@@ -50,8 +50,9 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Sighting(node=Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as log, training=True) if (
             guard(x) is None and not is_detached(x) and not log.attrs.get("entropy")
         ):
-            message = "log of a sigmoid: use log_sigmoid, or a binary cross-entropy on logits"
-            yield Match(message, loss_of(log), made_here(x))
+            loss = loss_of(log)
+            message = f"log of a sigmoid: use log_sigmoid, or a binary cross-entropy on logits{cost(loss)}"
+            yield Match(message, loss, made_here(x))
 
 
 BAD = [

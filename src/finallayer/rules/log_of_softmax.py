@@ -1,15 +1,15 @@
 """The log of a softmax, taken in two steps.
 
 ## What it does
-Finds a log of softmax outputs where a gradient is asked for: written by hand or by the framework, of `1 - softmax`, and of the
-target's entry alone.
+Finds a log of softmax outputs where a gradient is asked for: written by hand or by the framework, of `1 - softmax`,
+and of the target's entry alone.
 
 ## Why is this bad
-The formula is right and the numbers are not. `softmax` rounds to 0 once a logit trails the largest by more than 104 in
-float32, 17 in float16 (87 and 9.7 on hardware that flushes subnormal numbers); then the loss is infinite and the
-gradient NaN, and one such sample is enough to lose the run. `1 - softmax` rounds to 0 much earlier, from a lead of 17
-in float32, 8.3 in float16. `log_softmax` computes `z - logsumexp(z)` in one step, with no limit on either side, in
-less time and memory.
+The formula is right and the numbers are not. The gradient of the log is `1 / p`: it overflows once the target's logit
+trails the largest by 88.7 in float32, 11.1 in float16, and what comes back through the softmax is infinite or NaN. At
+104 (float32) `p` itself rounds to 0 and the loss is infinite. One such sample is enough to lose the run. `1 - softmax`
+rounds to 0 much earlier, from a lead of 17 in float32, 8.3 in float16. `log_softmax` computes `z - logsumexp(z)` in
+one step, with no limit on either side, in less time and memory.
 
 ## Example
 ```python
@@ -41,14 +41,14 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
-from finallayer.rules.margin import loss_of
+from finallayer.rules.margin import cost, loss_of
 from finallayer.rules.route import guard, is_detached
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken in two steps")
 
 
-# `entropy` is set on a log that is only multiplied by its own argument: in p*log(p) a p that nearly vanishes takes its log
+# `entropy` is set on a log that is multiplied by its own argument: in p*log(p) a p that nearly vanishes takes its log
 # with it, and what is meant is a policy's or a target's entropy, not a loss.
 @RULE.on("log")
 def judge(sighting: Sighting) -> Iterator[Match]:
@@ -56,7 +56,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if (
             guard(x) is None and not is_detached(x) and not log.attrs.get("entropy")
         ):
-            yield Match("log of a softmax: use log_softmax, or a loss on logits", loss_of(log), made_here(x))
+            loss = loss_of(log)
+            yield Match(f"log of a softmax: use log_softmax, or a loss on logits{cost(loss)}", loss, made_here(x))
 
 
 BAD = [

@@ -1,14 +1,14 @@
 """A metric or a threshold that reads probabilities, handed logits, or the reverse.
 
 ## What it does
-Finds outputs that a loss on logits trains and that are then read as probabilities: compared with 0.5, rounded, or handed to a
-metric with a threshold between 0 and 1. And sigmoid outputs compared with 0.
+Finds outputs that a loss on logits trains and that are then read as probabilities: compared with 0.5, rounded, or
+handed to a metric with a threshold between 0 and 1. And sigmoid outputs compared with 0.
 
 ## Why is this bad
 A logit of 0 is a probability of 0.5. Read at 0.5, logits between 0 and 0.5 count as "no" although the model says yes
-with up to 62 %: accuracy, precision and recall are those of another classifier. An AUC over thresholds in [0, 1]
-lumps all logits outside together. The other way round, every sigmoid output is above 0: the answer is always yes.
-Training is sound, so nothing shows, but every number that is reported, and every checkpoint chosen by it, is wrong.
+with up to 62 %: accuracy, precision and recall are those of another classifier. An AUC over thresholds in [0, 1] lumps
+all logits outside together. The other way round, every sigmoid output is above 0: the answer is always yes. Training
+is sound, so nothing shows, but every number that is reported, and every checkpoint chosen by it, is wrong.
 
 ## Example
 ```python
@@ -26,8 +26,8 @@ model.compile(
 ```
 
 ## Fix safety
-Safe for a threshold: 0 on logits says the same as 0.5 on probabilities. A metric over many thresholds, such as
-Keras' `AUC`, takes `from_logits=True`.
+Safe for a threshold: 0 on logits says the same as 0.5 on probabilities. A metric over many thresholds, such as Keras'
+`AUC`, takes `from_logits=True`.
 
 ## References
 - [Keras accuracy metrics: threshold](https://keras.io/api/metrics/accuracy_metrics/)
@@ -43,20 +43,26 @@ from finallayer.kinds import PROBABILITY_KINDS, Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.wording import OUTPUTS, called, made_here
 
-RULE = Rule("FL108", "metric-kind", Severity.ERROR, "a metric or threshold for probabilities handed logits, or the reverse")
+RULE = Rule(
+    "FL108", "metric-kind", Severity.ERROR, "a metric or threshold for probabilities handed logits, or the reverse"
+)
 
 
-# `loss` is the operation of the loss that trains the same value. An affine map's output is known to be logits only where
-# that is a loss on logits: one that is trained by a squared error may well be read at 0.5.
+# `loss` is the operation of the loss that trains the same value. An affine map's output is known to be logits only
+# where that is a loss on logits: one that is trained by a squared error may well be read at 0.5.
 @RULE.on("metric", "threshold")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
-        case Node(
-            op="metric",
-            args=(Node(kind=Kind.LOGITS) as x, *_),
-            attrs={"reads": "probs", "loss": "bce_logits" | "xent_logits"},
-        ) as metric:
-            message = f"{called(metric)} reads probabilities, but is handed logits: set its threshold to 0, or apply sigmoid"
+        case (
+            Node(
+                op="metric",
+                args=(Node(kind=Kind.LOGITS) as x, *_),
+                attrs={"reads": "probs", "loss": "bce_logits" | "xent_logits"},
+            ) as metric
+        ):
+            message = (
+                f"{called(metric)} reads probabilities, but is handed logits: set its threshold to 0, or apply sigmoid"
+            )
             yield Match(message, related=made_here(x))
         case Node(op="metric", args=(Node(kind=kind) as x, *_), attrs={"reads": "logits"}) as metric if (
             kind in PROBABILITY_KINDS

@@ -8,14 +8,14 @@ outputs that reach a mean squared error against labels.
 Softmax says that exactly one of the classes is true, sigmoid says so of each class on its own; each has its loss.
 
 - Softmax + binary cross-entropy asks one distribution to answer C yes-or-no questions. In Keras it is two programs: on
-  the TensorFlow backend in float32 the loss finds the logits behind the softmax and takes their *sigmoid*, so the model
-  is trained as C sigmoids and read as a softmax; on the other backends it is trained on the softmax. In older Keras
-  `metrics=["accuracy"]` turns into binary accuracy on top: 0.9 for ten classes and a model that knows nothing.
+  the TensorFlow backend in float32 the loss finds the logits behind the softmax and takes their *sigmoid*, so the
+  model is trained as C sigmoids and read as a softmax; on the other backends it is trained on the softmax. In older
+  Keras `metrics=["accuracy"]` turns into binary accuracy on top: 0.9 for ten classes and a model that knows nothing.
 - Sigmoid + categorical cross-entropy has no term that pushes the other classes down (`NLLLoss`, hand-written losses),
   or divides the sigmoids by their sum (Keras): where they saturate together, no class can be told from another. On the
   TensorFlow backend in float32 the loss takes the softmax of the logits behind them instead.
-- Softmax + mean squared error has the gradient `x * (d - sum(x * d))` with `d = x - p`: it vanishes where the model
-  is surely wrong just as where it is surely right, so the worst samples stop teaching.
+- Softmax + mean squared error has the gradient `x * (d - sum(x * d))` with `d = x - p`: it vanishes where the model is
+  surely wrong just as where it is surely right, so the worst samples stop teaching.
 
 A softmax over two units with binary cross-entropy is right: both its terms are the target's log-likelihood.
 
@@ -57,7 +57,10 @@ from finallayer.rules.route import units
 from finallayer.rules.wording import OUTPUTS, called, is_keras, made_here
 
 RULE = Rule(
-    "FL106", "mismatched-head", Severity.ERROR, "softmax into binary cross-entropy, sigmoid into categorical, or the like"
+    "FL106",
+    "mismatched-head",
+    Severity.ERROR,
+    "softmax into binary cross-entropy, sigmoid into categorical, softmax into squared error",
 )
 
 _WHOLE_ROW = TRANSPARENT - {"index", "gather"}
@@ -76,9 +79,13 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(op="bce_logits", args=(Node(kind=Kind.PROBS | Kind.LOG_PROBS as kind) as x, *_)) as loss:
             message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}: pass the logits"
             yield Match(message, related=made_here(x))
-        case Node(
-            op="xent_logits" | "xent_probs", args=(Node(kind=Kind.SIGMOID_PROBS | Kind.LOG_SIGMOID as kind) as x, *_)
-        ) | Node(op="nll", args=(Node(kind=Kind.LOG_SIGMOID as kind) as x, *_)):
+        case (
+            Node(
+                op="xent_logits" | "xent_probs",
+                args=(Node(kind=Kind.SIGMOID_PROBS | Kind.LOG_SIGMOID as kind) as x, *_),
+            )
+            | Node(op="nll", args=(Node(kind=Kind.LOG_SIGMOID as kind) as x, *_))
+        ):
             message = (
                 f"{called(sighting.node)} is a loss for one class of several, but is handed {OUTPUTS[kind]}: "
                 "pass logits, or use a binary cross-entropy for independent classes"
@@ -93,7 +100,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 
 def _is_row_of_classes(x: Node) -> bool:
-    """Whether all classes of a softmax are there, more than two of them for certain; one class alone may be asked for."""
+    """Whether all classes of a softmax are there, and for certain more than two: one class alone may be asked for."""
     softmax = through(x, _WHOLE_ROW)
     return softmax.op == "softmax" and (units(softmax) or 0) > 2
 

@@ -5,8 +5,8 @@ Finds `log(sum(exp(z)))` where `z` may be large and a gradient is asked for.
 
 ## Why is this bad
 `exp` overflows beyond 88.7 in float32 and bfloat16, beyond 11.1 in float16: one such logit, and the loss is infinite
-and its gradient NaN. Where all of them lie below -104, the sum is 0 and the loss minus infinity: log-likelihoods of long
-sequences and of mixtures get there easily. Frameworks' own `logsumexp` takes the maximum out first.
+and its gradient NaN. Where all of them lie below -104, the sum is 0 and the loss minus infinity: log-likelihoods of
+long sequences and of mixtures get there easily. Frameworks' own `logsumexp` takes the maximum out first.
 
 ## Example
 ```python
@@ -35,6 +35,7 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.bounds import exp_is_safe
+from finallayer.rules.margin import cost, loss_of
 
 RULE = Rule("FL207", "naive-logsumexp", Severity.WARNING, "log(sum(exp(z))) without subtracting the maximum")
 
@@ -43,10 +44,8 @@ RULE = Rule("FL207", "naive-logsumexp", Severity.WARNING, "log(sum(exp(z))) with
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(z):
-            yield Match(
-                "log(sum(exp(z))) is infinite and its gradient NaN once a logit passes 88.7 (float32) or 11.1 (float16): "
-                "use logsumexp"
-            )
+            loss = loss_of(sighting.node)
+            yield Match(f"log(sum(exp(z))) overflows: use logsumexp{cost(loss)}", loss)
 
 
 BAD = [

@@ -5,9 +5,9 @@ Finds `exp(z) / sum(exp(z))` where `z` may be large and a gradient is asked for.
 
 ## Why is this bad
 `exp` overflows beyond 88.7 in float32 and bfloat16, beyond 11.1 in float16: a single logit above that turns the whole
-row into NaN (infinity over infinity). Where all logits lie below -104, the sum is 0 and the row is NaN as well. Softmax
-doesn't change when a constant is subtracted from every logit, and with the maximum subtracted neither can happen:
-that is what every framework's own softmax does.
+row into NaN (infinity over infinity). Where all logits lie below -104, the sum is 0 and the row is NaN as well.
+Softmax doesn't change when a constant is subtracted from every logit, and with the maximum subtracted neither can
+happen: that is what every framework's own softmax does.
 
 ## Example
 ```python
@@ -45,8 +45,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(z):
             yield Match(
-                "a softmax that doesn't subtract the maximum is NaN once a logit passes 88.7 (float32) or 11.1 (float16): "
-                "use the framework's softmax"
+                "softmax without subtracting the maximum: use the framework's softmax; "
+                "it is NaN once a logit passes 88.7 (float32) or 11.1 (float16)"
             )
 
 

@@ -4,9 +4,9 @@
 Finds `log(1 + exp(z))` and `log1p(exp(z))` where `z` may be large and a gradient is asked for.
 
 ## Why is this bad
-`exp` overflows beyond 88.7 in float32 and bfloat16, beyond 11.1 in float16. The loss is then infinite and its gradient NaN
-(infinity over infinity), although softplus is simply `z` there. Below -17 (float32) `1 + exp(z)` rounds to 1: the loss
-and its gradient are 0. This is the logistic loss of the textbooks, `log(1 + exp(-y * z))`, so the samples that
+`exp` overflows beyond 88.7 in float32 and bfloat16, beyond 11.1 in float16. The loss is then infinite and its gradient
+NaN (infinity over infinity), although softplus is simply `z` there. Below -17 (float32) `1 + exp(z)` rounds to 1: the
+loss and its gradient are 0. This is the logistic loss of the textbooks, `log(1 + exp(-y * z))`, so the samples that
 overflow are the ones that are most wrong.
 
 ## Example
@@ -35,6 +35,7 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.bounds import exp_is_safe
+from finallayer.rules.margin import cost, loss_of
 
 RULE = Rule("FL206", "naive-softplus", Severity.WARNING, "log(1 + exp(z)): overflows")
 
@@ -43,9 +44,8 @@ RULE = Rule("FL206", "naive-softplus", Severity.WARNING, "log(1 + exp(z)): overf
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(z):
-            yield Match(
-                "log(1 + exp(z)) is infinite and its gradient NaN once z passes 88.7 (float32) or 11.1 (float16): use softplus"
-            )
+            loss = loss_of(sighting.node)
+            yield Match(f"log(1 + exp(z)) overflows: use softplus{cost(loss)}", loss)
 
 
 BAD = [

@@ -1,13 +1,13 @@
 """A negative log-likelihood, or a KL divergence, handed probabilities or logits instead of log-probabilities.
 
 ## What it does
-Finds softmax outputs, sigmoid outputs and logits that reach a loss which expects its input to be log-probabilities already:
-`NLLLoss`, `nll_loss`, `KLDivLoss`, `kl_div`, `CTCLoss`.
+Finds softmax outputs, sigmoid outputs and logits that reach a loss which expects its input to be log-probabilities
+already: `NLLLoss`, `nll_loss`, `KLDivLoss`, `kl_div`, `CTCLoss`.
 
 ## Why is this bad
 `NLLLoss` takes no log, despite its name: it returns minus the target's entry. On probabilities that is minus the
-expected accuracy, bounded by [-1, 0], whose gradient `-x_t (1 - x_t)` vanishes exactly where the model is most wrong. On
-logits it is unbounded below: the loss falls without end while the model grows one weight. A loss below zero in the
+expected accuracy, bounded by [-1, 0], whose gradient `-x_t (1 - x_t)` vanishes exactly where the model is most wrong.
+On logits it is unbounded below: the loss falls without end while the model grows one weight. A loss below zero in the
 training log is the symptom.
 
 ## Example
@@ -25,8 +25,8 @@ loss = F.nll_loss(F.log_softmax(net(x), dim=1), y)
 ```
 
 ## Fix safety
-Turning the softmax into a log_softmax changes what its other readers get; it is safe where the loss is the only one, or
-where the others take an `argmax`.
+Turning the softmax into a log_softmax changes what its other readers get; it is safe where the loss is the only one,
+or where the others take an `argmax`.
 
 ## References
 - [torch.nn.NLLLoss: the input holds log-probabilities](https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html)

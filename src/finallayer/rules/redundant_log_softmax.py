@@ -6,8 +6,8 @@ Finds log-probabilities that reach a cross-entropy on logits, or another log_sof
 ## Why is this bad
 It isn't wrong: log_softmax of log-probabilities gives them back, because their exponentials already sum to 1. It is
 computed twice, forwards and backwards, for nothing, and the program says `LogSoftmax + CrossEntropyLoss` where it
-means one or the other: the next change (an `exp`, a softmax, a temperature between the two) makes a double softmax
-of it.
+means one or the other: the next change (an `exp`, a softmax, a temperature between the two) makes a double softmax of
+it.
 
 ## Example
 ```python
@@ -28,7 +28,8 @@ loss = nn.NLLLoss()(model(x), y)
 ```
 
 ## Fix safety
-Exchanging the loss for `NLLLoss` is safe: no other reader of the output changes, and the loss is the same up to rounding.
+Exchanging the loss for `NLLLoss` is safe: no other reader of the output changes, and the loss is the same up to
+rounding.
 
 ## References
 - [torch.nn.CrossEntropyLoss: LogSoftmax on an input, followed by NLLLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html)

@@ -8,11 +8,11 @@ from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.kinds import Kind
 
 #: What may stand between a softmax or sigmoid and the log or loss that reads its probabilities.
-_ROUTE = TRANSPARENT | {"abs", "one_minus", "clip", "add_eps"}
+_ROUTE = TRANSPARENT | {"one_minus", "clip", "add_eps", "bernoulli"}
 #: Operations that keep every axis where it was, and as long as it was.
 _SAME_AXES = frozenset(
     (
-        "cast identity stop_gradient abs neg one_minus clip add_eps scale shift activation norm "
+        "cast identity stop_gradient neg one_minus clip add_eps scale shift activation norm dropout "
         "log log1p exp softmax log_softmax sigmoid log_sigmoid softplus"
     ).split()
 )

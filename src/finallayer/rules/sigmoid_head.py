@@ -5,11 +5,11 @@ Finds sigmoid outputs that reach a binary cross-entropy on probabilities: `binar
 `from_logits=False`, `BCELoss`, `log_loss`.
 
 ## Why is this bad
-The maths is right, and the numbers end early. In float32 a sigmoid rounds to 1 from a logit of 17 on, 8.3 in float16: there a
-negative sample that is surely misclassified has a gradient of exactly 0 (Keras' clip, `BCELoss`' clamp). Keras clips the
-probabilities to [1e-7, 1 - 1e-7], so the other side goes dead from 16.1 on as well. Keras' TensorFlow backend in float32
-finds the logits behind the sigmoid and uses those instead; it can't under mixed precision, nor when any layer
-follows the sigmoid, nor do the JAX and torch backends try.
+The maths is right, and the numbers end early. In float32 a sigmoid rounds to 1 from a logit of 17 on, 8.3 in float16:
+there a negative sample that is surely misclassified has a gradient of exactly 0 (Keras' clip, `BCELoss`' clamp). Keras
+clips the probabilities to [1e-7, 1 - 1e-7], so the other side goes dead from 16.1 on as well. Keras' TensorFlow
+backend in float32 finds the logits behind the sigmoid and uses those instead; it can't under mixed precision, nor when
+any layer follows the sigmoid, nor do the JAX and torch backends try.
 
 ## Example
 ```python
@@ -24,8 +24,8 @@ loss = nn.BCEWithLogitsLoss()(model(x), y)
 ```
 
 ## Fix safety
-Safe where all that reads the model's output is the loss and a threshold, which moves from 0.5 to 0. What reads probabilities
-needs its own sigmoid.
+Safe where all that reads the model's output is the loss and a threshold, which moves from 0.5 to 0. What reads
+probabilities needs its own sigmoid.
 
 ## References
 - [torch.nn.BCELoss: its log is clamped at -100](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html)
@@ -40,8 +40,8 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
-from finallayer.rules.margin import loss_of
-from finallayer.rules.wording import RESCUE, called, is_keras, is_rescued, made_here, on_logits
+from finallayer.rules.margin import cost, loss_of
+from finallayer.rules.wording import RESCUE, called, is_rescued, made_here, on_logits
 
 RULE = Rule("FL302", "sigmoid-head", Severity.ADVICE, "sigmoid layer with a loss on probabilities")
 
@@ -50,9 +50,10 @@ RULE = Rule("FL302", "sigmoid-head", Severity.ADVICE, "sigmoid layer with a loss
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as loss, training=True):
-            rescue = f"; {RESCUE}" if is_rescued(sighting) else "; no Keras backend finds the logits behind it" * is_keras(sighting)
-            message = f"{called(loss)} on sigmoid outputs: drop the sigmoid and use {on_logits(sighting)}{rescue}"
-            yield Match(message, loss_of(loss), made_here(x))
+            expression = loss_of(loss)
+            harm = cost(expression, RESCUE if is_rescued(sighting) else "")
+            message = f"{called(loss)} on sigmoid outputs: drop the sigmoid and use {on_logits(sighting)}{harm}"
+            yield Match(message, expression, made_here(x))
 
 
 BAD = [

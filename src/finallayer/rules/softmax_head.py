@@ -1,16 +1,16 @@
 """A softmax layer trained by a loss on probabilities.
 
 ## What it does
-Finds softmax outputs that reach a cross-entropy on probabilities, such as Keras' `categorical_crossentropy` with its default
-`from_logits=False`.
+Finds softmax outputs that reach a cross-entropy on probabilities, such as Keras' `categorical_crossentropy` with its
+default `from_logits=False`.
 
 ## Why is this bad
 The maths is right, and whether it learns is a matter of backend and precision. The loss clips the probabilities to
-[1e-7, 1 - 1e-7] before its log: from a margin of 16.1 on (the top logit minus the target's) the loss is stuck
-at 16.118 and the gradient is exactly 0. The worst-classified samples stop teaching, without NaN and without a
-warning. Keras' TensorFlow backend in float32 finds the logits behind the softmax and uses those instead. It can't
-under mixed precision, nor when any layer follows the softmax, nor do the JAX and torch backends try: the same program,
-moved there, may stop learning.
+[1e-7, 1 - 1e-7] before its log: from a margin of 16.1 on (the top logit minus the target's) the loss is stuck at
+16.118 and the gradient is exactly 0. The worst-classified samples stop teaching, without NaN and without a warning.
+Keras' TensorFlow backend in float32 finds the logits behind the softmax and uses those instead. It can't under mixed
+precision, nor when any layer follows the softmax, nor do the JAX and torch backends try: the same program, moved
+there, may stop learning.
 
 | Keras backend | precision | softmax is the last operation | gradient at a margin of 20 |
 |---|---|---|---|
@@ -33,8 +33,8 @@ probabilities = keras.ops.softmax(model.predict(x))
 ```
 
 ## Fix safety
-Safe where all that reads the model's output is the loss and an `argmax`. What reads probabilities, such as `predict`, needs its
-own softmax.
+Safe where all that reads the model's output is the loss and an `argmax`. What reads probabilities, such as `predict`,
+needs its own softmax.
 
 ## References
 - [Keras probabilistic losses: from_logits](https://keras.io/api/losses/probabilistic_losses/)
@@ -48,8 +48,8 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
-from finallayer.rules.margin import loss_of
-from finallayer.rules.wording import RESCUE, called, is_keras, is_rescued, made_here, on_logits
+from finallayer.rules.margin import cost, loss_of
+from finallayer.rules.wording import RESCUE, called, is_rescued, made_here, on_logits
 
 RULE = Rule("FL301", "softmax-head", Severity.ADVICE, "softmax layer with a loss on probabilities")
 
@@ -58,9 +58,10 @@ RULE = Rule("FL301", "softmax-head", Severity.ADVICE, "softmax layer with a loss
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as loss, training=True):
-            rescue = f"; {RESCUE}" if is_rescued(sighting) else "; no Keras backend finds the logits behind it" * is_keras(sighting)
-            message = f"{called(loss)} on softmax outputs: drop the softmax and use {on_logits(sighting)}{rescue}"
-            yield Match(message, loss_of(loss), made_here(x))
+            expression = loss_of(loss)
+            harm = cost(expression, RESCUE if is_rescued(sighting) else "")
+            message = f"{called(loss)} on softmax outputs: drop the softmax and use {on_logits(sighting)}{harm}"
+            yield Match(message, expression, made_here(x))
 
 
 BAD = [

@@ -5,8 +5,8 @@ Finds a softmax, or a cross-entropy that applies it, along the axis of a layer w
 
 ## Why is this bad
 Softmax divides by the sum over its axis. Over one unit that is `exp(z) / exp(z)`: 1, whatever the logits, with a
-gradient of exactly 0. The model predicts the same for every sample, its loss never moves, and no weight below is trained.
-Cross-entropy over one class is 0 from the first step, which can look like success.
+gradient of exactly 0. The model predicts the same for every sample, its loss never moves, and no weight below is
+trained. Cross-entropy over one class is 0 from the first step, which can look like success.
 
 ## Example
 ```python
@@ -52,7 +52,9 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(op="xent_logits", args=(Node(kind=Kind.LOGITS) as z, *_)) as loss if units(z) == 1:
             message = f"{called(loss)} over one unit is always 0: {_REMEDY}"
             yield Match(message, related=made_here(z))
-        case Node(op="softmax" | "log_softmax" as op, args=(z,)) as softmax if units(z) == 1 and _is_over_units(softmax):
+        case Node(op="softmax" | "log_softmax" as op, args=(z,)) as softmax if units(z) == 1 and _is_over_units(
+            softmax
+        ):
             yield Match(f"{op} over one unit is always {int(op == 'softmax')}: {_REMEDY}", related=made_here(z))
 
 

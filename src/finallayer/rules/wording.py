@@ -17,7 +17,7 @@ OUTPUTS = {
 }
 
 #: Said where Keras' TensorFlow backend trains on the logits all the same.
-RESCUE = "only Keras' TensorFlow backend in float32 goes back to the logits by itself"
+RESCUE = "except on Keras' TensorFlow backend in float32, which goes back to the logits behind them"
 
 _ON_LOGITS = {"BCELoss": "BCEWithLogitsLoss", "binary_cross_entropy": "binary_cross_entropy_with_logits"}
 

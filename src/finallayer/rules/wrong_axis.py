@@ -1,8 +1,8 @@
 """A softmax, or a loss that applies it, along the batch instead of the classes.
 
 ## What it does
-Finds a loss that reads a softmax taken along axis 0 of a batch, or over the whole batch at once
-(`e / e.sum()`), where the number of axes is known.
+Finds a loss that reads a softmax taken along axis 0 of a batch, or over the whole batch at once (`e / e.sum()`), where
+the number of axes is known.
 
 ## Why is this bad
 The probabilities of one sample no longer sum to 1. What is called a probability of class 3 is sample 5's share of
