@@ -71,6 +71,7 @@ NAMES: dict[str, str] = {
     "torch.sort": "topk(input: x, dim: axis, descending)",
     "torch.multinomial": "sample(input: x, num_samples)",
     "torch.bernoulli": "sample(input: x)",
+    **each("torch", "cosine_similarity", "cosine(x1: x, x2: y, dim: axis, eps)"),
     "torch.round": "threshold(input: x, *, decimals) | value=0.5",
     **each("torch", "gt greater ge greater_equal lt less le less_equal", "threshold(input: x, other: value)"),
     "torch.eq": "compare(input: x, other: y)",
