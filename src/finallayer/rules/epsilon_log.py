@@ -83,7 +83,7 @@ import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 784])
 z = tf.layers.dense(tf.layers.dense(x, 32, activation=tf.nn.relu), 784, activation=tf.nn.sigmoid)
-loss = -tf.reduce_sum(x * tf.log(1e-10 + z) + (1 - x) * tf.log(1e-10 + 1 - z), 1)  # FL203
+loss = -tf.reduce_sum(x * tf.log(1e-10 + z) + (1 - x) * tf.log(1e-10 + 1 - z), 1)  # FL203 FL205
 """,
     """
 import jax

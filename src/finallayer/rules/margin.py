@@ -49,9 +49,17 @@ def safe_margins(loss: Node) -> dict[str, float] | None:
     """The safe margin of a loss in every format of :data:`FORMATS`, in nats; None where it has none to state."""
     from finallayer.numerics.evaluate import expression_safe_margin
 
+    if not all(_is_read(n) for n in loss.walk()):
+        return None
     margins = {dtype: expression_safe_margin(loss, dtype) for dtype in FORMATS}
     known = {dtype: margin for dtype, margin in margins.items() if margin is not None}
     return known if len(known) == len(FORMATS) else None
+
+
+def _is_read(node: Node) -> bool:
+    """Whether the numbers that a guard depends on could be read from the program."""
+    bounds = {"clip": ("low", "high"), "add_eps": ("eps",), "scale": ("by",)}.get(node.op, ())
+    return not bounds or any(isinstance(node.attrs.get(name), (int, float)) for name in bounds)
 
 
 def cost(loss: Node, unless: str = "") -> str:

@@ -39,44 +39,49 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import Node
-from finallayer.kinds import PROBABILITY_KINDS, Kind
+from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
-from finallayer.rules.wording import OUTPUTS, called, made_here
+from finallayer.rules.wording import called, made_here
 
 RULE = Rule(
     "FL108", "metric-kind", Severity.ERROR, "a metric or threshold for probabilities handed logits, or the reverse"
 )
 
 
-# `loss` is the operation of the loss that trains the same value. An affine map's output is known to be logits only
-# where that is a loss on logits: one that is trained by a squared error may well be read at 0.5.
+_ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
+
+
+# `loss` is the operation of the loss that is handed the same value: what a loss on logits trains is logits, whoever
+# made it. Without one an affine map's output may be anything: one that a squared error trains may well be read at 0.5.
 @RULE.on("metric", "threshold")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
-        case (
-            Node(
-                op="metric",
-                args=(Node(kind=Kind.LOGITS) as x, *_),
-                attrs={"reads": "probs", "loss": "bce_logits" | "xent_logits"},
-            ) as metric
+        case Node(args=(Node(kind=Kind.LOGITS | Kind.UNKNOWN) as x, *_), attrs={"loss": loss}) as reader if (
+            loss in _ON_LOGITS and _is_for_probabilities(reader)
         ):
-            message = (
-                f"{called(metric)} reads probabilities, but is handed logits: set its threshold to 0, or apply sigmoid"
-            )
+            message = f"{_reads(reader)} probabilities, but is handed logits: use a threshold of 0, or apply sigmoid"
             yield Match(message, related=made_here(x))
-        case Node(op="metric", args=(Node(kind=kind) as x, *_), attrs={"reads": "logits"}) as metric if (
-            kind in PROBABILITY_KINDS
-        ):
-            yield Match(f"{called(metric)} reads logits, but is handed {OUTPUTS[kind]}", related=made_here(x))
-        case Node(
-            op="threshold",
-            args=(Node(kind=Kind.LOGITS) as x, *_),
-            attrs={"value": int() | float() as value, "loss": "bce_logits"},
-        ) if 0 < value < 1:
-            yield Match(f"logits are read at {value:g}, a threshold for probabilities: use 0", related=made_here(x))
-        case Node(op="threshold", args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_), attrs={"value": 0}):
-            message = "sigmoid outputs are always above 0, a threshold for logits: use 0.5"
+        case Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as reader if _is_for_logits(reader):
+            message = f"{_reads(reader)} logits, but is handed sigmoid outputs: use a threshold of 0.5"
             yield Match(message, related=made_here(x))
+
+
+def _is_for_probabilities(reader: Node) -> bool:
+    """A threshold strictly between 0 and 1, or a metric that has no single one, such as an area under a curve."""
+    at = reader.attrs.get("value")
+    if isinstance(at, (int, float)):
+        return 0 < at < 1
+    return at is None and reader.attrs.get("reads") == "probs" and reader.attrs.get("from_logits") is not True
+
+
+def _is_for_logits(reader: Node) -> bool:
+    """A threshold of 0: every probability lies above it."""
+    at = reader.attrs.get("value")
+    return isinstance(at, (int, float)) and at == 0
+
+
+def _reads(reader: Node) -> str:
+    return f"{called(reader)} reads" if reader.op == "metric" else f"a threshold of {reader.attrs['value']:g} is for"
 
 
 BAD = [
@@ -110,6 +115,13 @@ def predict(x):
     return net(x) > 0  # FL108
 """,
     """
+import tensorflow as tf
+
+model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(8,))])
+loss = tf.keras.losses.BinaryCrossentropy(from_logits=True)
+model.compile("adam", loss, metrics=[tf.keras.metrics.Precision()])  # FL108
+""",
+    """
 import jax
 import jax.numpy as jnp
 import optax
@@ -130,6 +142,25 @@ import keras
 model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
 loss = keras.losses.BinaryCrossentropy(from_logits=True)
 model.compile(loss=loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
+""",
+    """
+import keras
+
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+loss = keras.losses.BinaryCrossentropy(from_logits=True)
+model.compile(loss=loss, metrics=[keras.metrics.AUC(from_logits=True)])
+""",
+    # another head of the same shape
+    """
+import torch
+from torch import nn
+
+body, present, amount = nn.Linear(8, 16), nn.Linear(16, 1), nn.Linear(16, 1)
+criterion = nn.BCEWithLogitsLoss()
+
+def step(x, y):
+    h = torch.relu(body(x))
+    return criterion(present(h), y), amount(h) > 0.5
 """,
     # argmax reads logits and probabilities alike
     """

@@ -43,7 +43,7 @@ def guard(x: Node) -> Node | None:
 
 def _bites(clip: Node) -> bool:
     """Whether a clip changes any probability: a bound lies inside (0, 1), or is one that we couldn't read."""
-    stated = [bound for bound in (clip.attrs.get("low"), clip.attrs.get("high")) if bound is not None]
+    stated = [bound for bound in (clip.attrs.get("low"), clip.attrs.get("high")) if isinstance(bound, (int, float))]
     return not stated or any(0 < bound < 1 for bound in stated)
 
 

@@ -52,10 +52,9 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(op="xent_logits", args=(Node(kind=Kind.LOGITS) as z, *_)) as loss if units(z) == 1:
             message = f"{called(loss)} over one unit is always 0: {_REMEDY}"
             yield Match(message, related=made_here(z))
-        case Node(op="softmax" | "log_softmax" as op, args=(z,)) as softmax if units(z) == 1 and _is_over_units(
-            softmax
-        ):
-            yield Match(f"{op} over one unit is always {int(op == 'softmax')}: {_REMEDY}", related=made_here(z))
+        case Node(op="softmax" | "log_softmax", args=(z,)) as softmax if units(z) == 1 and _is_over_units(softmax):
+            always = 1 if softmax.op == "softmax" else 0
+            yield Match(f"{softmax.op} over one unit is always {always}: {_REMEDY}", related=made_here(z))
 
 
 def _is_over_units(softmax: Node) -> bool:
@@ -74,15 +73,16 @@ from keras.layers import Dense
 model = Sequential()
 model.add(Dense(32, input_dim=8, activation="relu"))
 model.add(Dense(1, activation="softmax"))  # FL105
+model.compile(loss="mean_squared_error", optimizer="sgd")  # FL106
 """,
     """
 import torch
 from torch import nn
 
-head = nn.Sequential(nn.Linear(16, 1), nn.Softmax(dim=-1))
+head = nn.Sequential(nn.Linear(16, 1), nn.Softmax(dim=-1))  # FL105
 
 def predict(x):
-    return head(x)  # FL105
+    return head(x)
 """,
     """
 from torch import nn

@@ -88,17 +88,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-net = nn.Linear(20, 5)
-x, y = torch.randn(64, 20), torch.randint(5, (64,))
-loss = F.nll_loss(F.log_softmax(net(x), dim=0), y)  # FL107
+net = nn.Linear(784, 10)
+
+def step(x, y):
+    x = x.view(-1, 784)
+    return F.nll_loss(F.log_softmax(net(x), dim=0), y)  # FL107
 """,
     """
 import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 784])
 y = tf.placeholder(tf.float32, [None, 10])
-w = tf.Variable(tf.zeros([784, 10]))
-e = tf.exp(tf.matmul(x, w))
+e = tf.exp(tf.layers.dense(x, 10))
 probs = e / tf.reduce_sum(e)  # FL204
 loss = -tf.reduce_sum(y * tf.log(probs))  # FL107 FL201
 """,
@@ -110,9 +111,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-net = nn.Linear(20, 5)
-x, y = torch.randn(64, 20), torch.randint(5, (64,))
-loss = F.nll_loss(F.log_softmax(net(x), dim=-1), y)
+net = nn.Linear(784, 10)
+
+def step(x, y):
+    x = x.view(-1, 784)
+    return F.nll_loss(F.log_softmax(net(x), dim=-1), y)
 """,
     # one example at a time, under vmap: the sum over everything is the sum over the classes
     """
