@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import sys
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from finallayer.source.files import SourceFile, Unreadable, read
@@ -12,6 +16,8 @@ FOREIGN = frozenset(
     "torch tensorflow keras jax flax optax haiku equinox numpy scipy transformers pytorch_lightning lightning "
     "torchvision sklearn pandas matplotlib tf_keras keras_core tflearn tf_slim".split()
 )
+#: What a program in plain NumPy may import besides the standard library.
+_WITHOUT_GRADIENTS = frozenset("numpy scipy sklearn pandas matplotlib seaborn tqdm h5py PIL cv2".split())
 #: How many folders upwards an absolute import is looked for.
 _MOST_FOLDERS = 6
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
@@ -26,6 +32,21 @@ class Module:
         self.tree = file.tree
         self.frame = Frame(self)
         self.entered = False
+
+    @cached_property
+    def is_plain_numpy(self) -> bool:
+        """Whether the module imports NumPy, and nothing that could take a gradient."""
+        roots = set(_imported(self.tree))
+        return "numpy" in roots and roots <= _WITHOUT_GRADIENTS | sys.stdlib_module_names
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """The outermost package of every import in a module, wherever it stands; empty for a relative one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "" if node.level else (node.module or "").partition(".")[0]
 
 
 class Project:
