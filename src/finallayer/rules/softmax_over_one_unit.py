@@ -110,7 +110,8 @@ class Net(nn.Module):
     def __call__(self, x):
         return nn.softmax(nn.Dense(1)(x))  # FL105
 
-predictions = Net().apply({}, None)
+def predict(params, x):
+    return Net().apply(params, x)
 """,
 ]
 
