@@ -15,8 +15,9 @@ from finallayer.expr import Node, Origin
 from finallayer.rules.base import Sighting
 from finallayer.source.parameters import NO_DEFAULT
 from finallayer.source.project import Module, Project
+from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
-from finallayer.source.values import Class, Frame, Function, Instance, Lazy, Site, Value, opaque, union
+from finallayer.source.values import Built, Class, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
 MOST_STEPS = 150_000
@@ -115,12 +116,15 @@ class Interpreter:
         frame = Frame(function.frame.module, function.frame, function)
         bind_parameters(self, function, frame, args, kwargs, complete)
         self.stack.append(function)
+        without_gradient = any(_stops_gradient(d) for d in function.decorators)
+        self.no_grad += without_gradient
         try:
             if isinstance(node, ast.Lambda):
                 return self.evaluate(node.body, frame)
             falls_through = self.block(node.body, frame)
         finally:
             self.stack.pop()
+            self.no_grad -= without_gradient
         if falls_through and not frame.returns:
             return None
         return union(frame.returns) if frame.returns else None
@@ -161,3 +165,8 @@ class Interpreter:
             finally:
                 self.stack = stack
         return module.frame
+
+
+def _stops_gradient(decorator: Value) -> bool:
+    """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
+    return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"
