@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,6 @@ class Config:
     severity: Severity = Severity.ADVICE
     exclude: tuple[str, ...] = ()
     per_file_ignores: tuple[tuple[str, frozenset[str]], ...] = ()
-    source: str = field(default="", compare=False)  # where they were read, for messages
 
     def with_options(
         self, select: Sequence[str], ignore: Sequence[str], severity: str | None, rules: Mapping[str, Rule]
@@ -79,7 +78,6 @@ def from_table(table: Mapping[str, Any], root: Path, rules: Mapping[str, Rule], 
         severity=read.get("severity", Severity.ADVICE),
         exclude=read.get("exclude", ()),
         per_file_ignores=read.get("per-file-ignores", ()),
-        source=source,
     )
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from finallayer.check.errors import CheckError
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from finallayer.check.ignore import Patterns
 
 SUFFIXES = (".py", ".ipynb")
 
@@ -36,39 +33,11 @@ def discover(paths: Sequence[Path], exclude: Patterns) -> list[Path]:
         if whole.is_dir():
             found |= dict.fromkeys(_walk(whole, exclude))
         elif whole.exists():
-            if not exclude.ignores(whole):
+            if not exclude.covers(str(whole)):
                 found[whole] = None
         else:
             raise CheckError(f"{path}: no such file or folder")
     return list(found)
-
-
-class Patterns:
-    """Patterns in the manner of .gitignore, relative to a folder. pathspec is loaded when there are any."""
-
-    def __init__(self, root: Path, lines: Sequence[str], source: str = "") -> None:
-        self.root = root
-        self._spec = _compiled(lines, source) if lines else None
-        self._within = f"{root}{os.sep}"
-
-    def verdict(self, path: str, is_folder: bool = False) -> bool | None:
-        """Whether the last pattern that speaks of an absolute path ignores or re-includes it; None if none speaks."""
-        if self._spec is None or not path.startswith(self._within):
-            return None
-        relative = path[len(self._within) :].replace(os.sep, "/")
-        return self._spec.check_file(relative + "/" * is_folder).include
-
-    def ignores(self, path: Path) -> bool:
-        return self.verdict(str(path)) is True
-
-
-def _compiled(lines: Sequence[str], source: str) -> GitIgnoreSpec:
-    from pathspec import GitIgnoreSpec
-
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except ValueError as error:
-        raise CheckError(f"{source}: {' '.join(str(error).split())}") from None
 
 
 def _walk(root: Path, exclude: Patterns) -> Iterator[Path]:
@@ -127,8 +96,4 @@ def _patterns_of(file: Path, root: Path) -> list[Patterns]:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-    lines = [line for line in lines if line.strip() and not line.startswith("#")]
-    try:
-        return [Patterns(root, lines, str(file))] if lines else []
-    except CheckError:
-        return []  # git is not this strict, and a broken .gitignore is not what was asked about
+    return [Patterns(str(root), lines)] if lines else []

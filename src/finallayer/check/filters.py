@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.check import suppression
 from finallayer.check.config import Config
-from finallayer.check.discovery import Patterns
+from finallayer.check.ignore import Patterns
 from finallayer.expr import Origin
 from finallayer.rules.base import Finding, Rule
 from finallayer.source.files import SourceFile, Unreadable, read
@@ -55,13 +54,13 @@ class Filter:
         self._config = config
         self._rules = rules
         self._sources = sources
-        self._exclude = Patterns(config.root, config.exclude, config.source)
+        self._exclude = Patterns(str(config.root), config.exclude)
         self._comments: dict[str, suppression.Suppressions] = {}
 
     @cached_property
     def _per_file(self) -> tuple[tuple[Patterns, frozenset[str]], ...]:
         config = self._config
-        return tuple((Patterns(config.root, [p], config.source), codes) for p, codes in config.per_file_ignores)
+        return tuple((Patterns(str(config.root), [p]), codes) for p, codes in config.per_file_ignores)
 
     def shown(self, findings: Iterable[Finding]) -> Iterator[Finding]:
         """The findings to show, in order of their places, each as its reader knows it: in a notebook by the cell."""
@@ -76,12 +75,12 @@ class Filter:
             yield from (Note(path, line, text) for line, text in comments.notes)
 
     def _wanted(self, finding: Finding) -> bool:
-        code, path = finding.rule.code, Path(finding.origin.path)
+        code, path = finding.rule.code, finding.origin.path
         return (
             code in self._config.selected
             and finding.rule.severity >= self._config.severity
-            and not self._exclude.ignores(path)
-            and not any(code in codes and patterns.ignores(path) for patterns, codes in self._per_file)
+            and not self._exclude.covers(path)
+            and not any(code in codes and patterns.covers(path) for patterns, codes in self._per_file)
         )
 
     def _suppressed(self, finding: Finding) -> bool:

@@ -12,8 +12,9 @@ from pathlib import Path
 from finallayer.check.imports import Finder, imported
 
 #: Without one of these no operation of the catalogue can be meant.
-FRAMEWORKS = tuple(
-    b"torch keras tensorflow tflearn tf_slim jax flax optax haiku equinox lightning numpy scipy math cupy".split()
+FRAMEWORKS = (
+    *b"torch tensorflow keras tflearn tf_slim jax flax optax haiku equinox numpy scipy math cupy".split(),
+    *b"lightning fastai timm kornia sklearn segmentation_models transformers".split(),
 )
 
 #: Without one of these no rule has anything to look at.

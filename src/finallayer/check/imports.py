@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-# A line (of a notebook: within a JSON string) that imports; names go on to the end of the line or bracket.
+# A statement (of a notebook: within a JSON string) that imports; names go on to the end of the line or bracket.
 _IMPORT = re.compile(
-    rb"""(?:^[ \t]*["']?|\\n|;)[ \t]*
+    rb"""(?:^|["';]|\\n)[ \t]*
     (?: from [ \t]+ (\.*) ([\w.]*) [ \t]+ import \b [ \t]* ( \([^)]*\) | [^\n#;"]* )
       | import [ \t]+ ([\w., \t]+) )""",
     re.M | re.X,

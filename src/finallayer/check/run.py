@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finallayer.check.config import Config
-from finallayer.check.discovery import Patterns, discover
+from finallayer.check.discovery import discover
 from finallayer.check.filters import Filter, Note, Sources
 from finallayer.check.glance import Files
+from finallayer.check.ignore import Patterns
 from finallayer.check.judge import Analysis, analyse
 from finallayer.check.workers import analyse_all
 from finallayer.rules.base import Finding, Rule
@@ -41,7 +42,7 @@ def check(
     """
     from finallayer.source import Project
 
-    files = [str(f) for f in discover(paths, Patterns(config.root, config.exclude, config.source))]
+    files = [str(f) for f in discover(paths, Patterns(str(config.root), config.exclude))]
     named = {os.path.abspath(p) for p in paths}  # noqa: PTH100
     known = Files(Project())
     relevant = [f for f in files if f in named or known.matters(f)]

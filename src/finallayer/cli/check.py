@@ -103,7 +103,7 @@ def command(
 
 def _stdin(stands_for: Path | None) -> tuple[str, bytes]:
     path = os.path.abspath(stands_for) if stands_for else os.path.join(os.getcwd(), "<stdin>")  # noqa: PTH100, PTH109, PTH118
-    return path, click.get_binary_stream("stdin").read()
+    return path, sys.stdin.buffer.read()
 
 
 def _flat(groups: Iterable[Iterable[str]]) -> list[str]:

@@ -22,12 +22,11 @@ def wants_colour() -> bool:
 def show(lines: Iterable[str]) -> None:
     """Write lines to standard output. What its encoding can't hold is escaped, such as a path that isn't UTF-8."""
     text = "".join(f"{line}\n" for line in lines)
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    stream = click.get_binary_stream("stdout")
-    stream.write(text.encode(encoding, errors="backslashreplace"))
-    stream.flush()
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", errors="backslashreplace"))
+    sys.stdout.buffer.flush()
 
 
 def say(message: str) -> None:
     """Write one line to standard error."""
-    click.echo(f"finallayer: {message}".encode(errors="backslashreplace").decode(), err=True)
+    click.echo(f"finallayer: {message}".encode(errors="backslashreplace"), err=True)
