@@ -1,9 +1,9 @@
 """Every canonical operation of a loss expression on one row: its forward and its backward, side by side.
 
-A value is a list: one number per class, or a single number, which broadcasts. An operation takes its
-arguments' values and gives its own, and a function from the gradient with respect to that value to those
-with respect to the arguments. As in the frameworks' kernels, an operation computes inside at full precision
-and rounds what it gives. Operations that frameworks compose of others are :data:`COMPOSITES`.
+A value is a list: one number per class, or a single number, which broadcasts. An operation takes its arguments' values
+and gives its own, and a function from the gradient with respect to that value to those with respect to the arguments.
+As in the frameworks' kernels, an operation rounds what it gives, not each step on the way there, except where that
+shows. What is made of several operations is in :data:`COMPOSITES`, or, written by hand, in :data:`NAIVE`.
 
 To add an operation, add its line to :data:`OPERATIONS`.
 """
@@ -70,7 +70,8 @@ def _unbroadcast(m: Arithmetic, grad: Value, length: int) -> Value:
 
 
 def _sigmoid(m: Arithmetic, x: Number) -> Number:
-    return m.div(1, 1 + m.exp(-x))
+    """As kernels have it: in float32 it reaches 1 at log(2^24) = 16.6, where ``1 + exp(-x)`` rounds to 1."""
+    return m.div(1, m.inner(1 + m.exp(-x)))
 
 
 def _softplus(m: Arithmetic, x: Number) -> Number:

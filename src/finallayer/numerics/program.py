@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from finallayer.expr import TRANSPARENT, Node, make, target, through
@@ -25,6 +26,7 @@ READS_SCORES = frozenset(
 #: What gives logits when given logits, and can still spoil their gradient, or belongs to what protects it.
 JUDGED_ON_LOGITS = frozenset({"clip", "add_eps", "shift", "cast", "reshape", "index", "identity"})
 ARITHMETIC = frozenset({"add", "sub", "mul", "div"})
+READS_ALL = ARITHMETIC | {"concat"}
 CATEGORICAL = frozenset({"softmax", "log_softmax", "logsumexp", "xent_logits", "xent_probs", "nll", "kl", "gather"})
 BINARY = frozenset({"sigmoid", "log_sigmoid", "softplus", "bce_logits", "bce_probs"})
 ACROSS_CLASSES = frozenset({"sum", "max"})
@@ -66,13 +68,23 @@ def compile_expression(expression: Node) -> Program:
 
     Raises ``UnevaluableError`` where an operation has no value here, or there is more than one set of logits.
     """
-    nodes = list(expression.walk())
-    if len(nodes) > MOST_NODES:
-        raise UnevaluableError(f"{len(nodes)} nodes: more than a loss has")
     variable = _variable(expression)
+    nodes = list(_walk(expression, variable))
     placing = _Placing(variable, _targets(nodes))
     placing.place(_completed(expression))
-    return Program(tuple(placing.steps), _is_categorical(nodes, variable), _is_nested(nodes))
+    return Program(tuple(placing.steps), _is_categorical(nodes), _is_nested(nodes))
+
+
+def _walk(expression: Node, variable: Node) -> Iterator[Node]:
+    """What is done to the logits: every node that has a say in the loss, but none under the logits."""
+    seen: set[Node] = {variable}
+    stack = [expression]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            yield node
+            stack.extend(_read(node))
 
 
 def _completed(expression: Node) -> Node:
@@ -81,9 +93,9 @@ def _completed(expression: Node) -> Node:
     return make("gather", expression, target())
 
 
-def _is_categorical(nodes: list[Node], variable: Node) -> bool:
+def _is_categorical(nodes: list[Node]) -> bool:
     """Whether one row of classes is judged; by what is done across classes where no operation says so."""
-    ops = {n.op for n in nodes} - {n.op for n in variable.walk()}
+    ops = {n.op for n in nodes}
     return bool(ops & CATEGORICAL) or (not ops & BINARY and bool(ops & ACROSS_CLASSES))
 
 
@@ -107,7 +119,7 @@ def _variable(expression: Node) -> Node:
     """The logits: of all values of that kind next to the loss, the one that all others are made of."""
     logits, unknown = _candidates(expression)
     found = logits or unknown
-    common = [c for c in found if all(c in set(other.walk()) for other in found)]
+    common = [c for c in found if all(c == other or c in set(other.walk()) for other in found)]
     if not common:
         raise UnevaluableError("several sets of logits" if found else "no logits")
     return common[0]
@@ -117,13 +129,15 @@ def _candidates(expression: Node) -> tuple[list[Node], list[Node]]:
     """The values of kind logits next to the loss, and the unknown values that something is normalised from."""
     logits: list[Node] = []
     unknown: list[Node] = []
-    seen: set[int] = set()
+    seen: set[tuple[Node, bool]] = set()
     stack = [(expression, False)]
     while stack:
         node, normalised = stack.pop()
-        if id(node) in seen or node.kind is Kind.TARGET:
+        if (node, normalised) in seen or node.kind is Kind.TARGET:
             continue
-        seen.add(id(node))
+        if len(seen) > MOST_NODES:
+            raise UnevaluableError(f"more than {MOST_NODES} operations: no loss has as many")
+        seen.add((node, normalised))
         if node.kind is Kind.LOGITS and node.op not in JUDGED_ON_LOGITS:
             logits.append(node)
         elif node.op in OPERATIONS or node.op in COMPOSITES:
@@ -135,7 +149,7 @@ def _candidates(expression: Node) -> tuple[list[Node], list[Node]]:
 
 def _read(node: Node) -> tuple[Node, ...]:
     """The arguments whose numbers matter: a loss's target is the row's own, whatever it was made of."""
-    return node.args[:1] if node.op in READS_TARGET else node.args
+    return node.args if node.op in READS_ALL else node.args[:1]
 
 
 class _Placing:
