@@ -164,6 +164,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "target": Kind.TARGET,
     "one_hot": Kind.TARGET,
     "parameter": Kind.PARAMETER,
+    "bernoulli": Kind.SIGMOID_PROBS,  # what a formula uses as the probability of one of two outcomes
     "const": Kind.UNKNOWN,  # attrs: value
     "opaque": Kind.UNKNOWN,
     # layers

@@ -10,7 +10,7 @@ from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter, OutOfBudget
 from finallayer.source.project import Module, Project
-from finallayer.source.values import Class, Function, Instance, Site
+from finallayer.source.values import Class, Function, Instance, Site, opaque
 
 __all__ = ["Project", "sightings"]
 
@@ -47,8 +47,17 @@ def _run_uncalled(run: Interpreter, module: Module) -> None:
 
 def _alone(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
     mark = run.trail.mark()
-    run.call_function(function, args, {})
+    run.call_function(function, args, _open_arguments(function))
     run.trail.undo(mark)
+
+
+def _open_arguments(function: Function) -> dict[str, object]:
+    """A value that nobody knows for each parameter whose default is None: a caller may well give it (labels=None)."""
+    spec = function.node.args
+    names = [a.arg for a in spec.args]
+    with_default = zip(names[len(names) - len(function.defaults) :], function.defaults, strict=True)
+    keyword_only = zip((a.arg for a in spec.kwonlyargs), function.kw_defaults, strict=True)
+    return {n: opaque(f"{n}@{function.name}") for n, value in (*with_default, *keyword_only) if value is None}
 
 
 def _objects(run: Interpreter, cls: Class, node: ast.AST) -> list[Instance]:

@@ -76,7 +76,14 @@ def call(
             return _partial(run, callee, args, kwargs, site, complete)
         case Union():
             return _one_of(run, callee, args, kwargs, site, complete)
-    return run.opaque_at(site, *args)
+    return _wrapped(run, args, site) or run.opaque_at(site, *args)
+
+
+def _wrapped(run: Interpreter, args: list[Value], site: Site) -> Value | None:
+    """A foreign layer that is handed a tensor and a model applies the model: (x, model), as wrappers of layers do."""
+    if len(args) == 2 and isinstance(args[0], Node) and is_module(args[1]):
+        return call(run, args[1], [args[0]], {}, site)
+    return None
 
 
 def _one_of(
