@@ -257,6 +257,9 @@ class TestWhatTheLogitsAre:
             make("log", make("softmax", make("affine", make("softmax", make("opaque", name="features")), units=3))),
             make("log", make("softmax", make("scale", make("affine", make("opaque")), by=0.5))),
             make("log", make("softmax", make("opaque", name="x"))),
+            make(
+                "log", make("softmax", make("add", make("matmul", make("opaque", name="x")), make("opaque", name="b")))
+            ),
             make("log", make("cast", make("reshape", PROBS))),
             make("mul", make("opaque", name="y"), make("neg", make("log", PROBS))),
             make("mul", nll(make("log", PROBS)), make("opaque", name="weight")),
@@ -285,6 +288,12 @@ class TestWhatTheLogitsAre:
     def test_a_log_sum_exp_alone_is_judged_by_its_own_gradient(self) -> None:
         assert expression_safe_margin(make("logsumexp", Z)) == math.inf
         assert expression_safe_margin(make("logsumexp", Z, naive=True)) == pytest.approx(88.72, abs=0.01)
+
+    def test_a_loss_reads_its_target_whatever_it_was_made_of(self) -> None:
+        for op, probs in (("bce_probs", SIGMOID), ("xent_probs", PROBS)):
+            expected = expression_safe_margin(make(op, probs, Y, eps=1e-7))
+            assert expected == pytest.approx(16.12, abs=0.01)
+            assert expression_safe_margin(make(op, probs, make("opaque", name="labels"), eps=1e-7)) == expected
 
     @pytest.mark.parametrize(("outer", "margin"), [(SIGMOID, 88.72), (make("one_minus", SIGMOID), 16.635)])
     def test_half_of_a_binary_loss_is_judged_by_its_own_label(self, outer: Node, margin: float) -> None:

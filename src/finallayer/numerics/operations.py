@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from finallayer.expr import Node, make
+from finallayer.expr import Node, make, target
 from finallayer.numerics.arithmetic import Arithmetic, Number
 
 Value = list[Number]
@@ -294,7 +294,7 @@ def _xent_probs(node: Node) -> Node:
 def _bce_probs(node: Node) -> Node:
     if not node.attrs.get("eps"):
         return node
-    x, y = _clipped(node), node.args[1]
+    x, y = _clipped(node), target()
     ones = make("mul", y, make("log", x))
     zeros = make("mul", make("one_minus", y), make("log", make("one_minus", x)))
     return make("mean", make("neg", make("add", ones, zeros)))

@@ -117,8 +117,8 @@ def _targets(nodes: list[Node]) -> set[Node]:
 
 def _variable(expression: Node) -> Node:
     """The logits: of all values of that kind next to the loss, the one that all others are made of."""
-    logits, unknown = _candidates(expression)
-    found = logits or unknown
+    logits, scores = _candidates(expression)
+    found = logits or scores
     common = [c for c in found if all(c == other or c in set(other.walk()) for other in found)]
     if not common:
         raise UnevaluableError("several sets of logits" if found else "no logits")
@@ -126,25 +126,27 @@ def _variable(expression: Node) -> Node:
 
 
 def _candidates(expression: Node) -> tuple[list[Node], list[Node]]:
-    """The values of kind logits next to the loss, and the unknown values that something is normalised from."""
+    """The values of kind logits next to the loss, and those of unknown kind that a softmax or the like reads."""
     logits: list[Node] = []
-    unknown: list[Node] = []
-    seen: set[tuple[Node, bool]] = set()
-    stack = [(expression, False)]
+    scores: list[Node] = []
+    seen: set[Node] = set()
+    stack = [expression]
     while stack:
-        node, normalised = stack.pop()
-        if (node, normalised) in seen or node.kind is Kind.TARGET:
+        node = stack.pop()
+        if node in seen or node.kind is Kind.TARGET:
             continue
         if len(seen) > MOST_NODES:
             raise UnevaluableError(f"more than {MOST_NODES} operations: no loss has as many")
-        seen.add((node, normalised))
+        seen.add(node)
         if node.kind is Kind.LOGITS and node.op not in JUDGED_ON_LOGITS:
             logits.append(node)
-        elif node.op in OPERATIONS or node.op in COMPOSITES:
-            stack.extend((a, normalised or node.op in READS_SCORES) for a in _read(node))
-        elif normalised:
-            unknown.append(node)
-    return logits, unknown
+            continue
+        if node.op in READS_SCORES and node.args:
+            read = through(node.args[0], JUDGED_ON_LOGITS)
+            scores += [read] if read.kind is Kind.UNKNOWN else []
+        if node.op in OPERATIONS or node.op in COMPOSITES:
+            stack.extend(_read(node))
+    return logits, scores
 
 
 def _read(node: Node) -> tuple[Node, ...]:
