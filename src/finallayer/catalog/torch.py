@@ -274,6 +274,10 @@ AROUND: dict[str, str] = {
     "fastai.NLLLossFlat": "nll()(inp: x, targ: target)",
     "fastai.Module": "module()",
     "fastai.Flatten": "reshape()(x) | rank=2",
+    # training loops of libraries
+    "ignite.engine.create_supervised_trainer": "trainer(model: f, optimizer, loss_fn: loss)",
+    **each("poutyne", "Model Experiment", "trainer(network: f, optimizer, loss_function: loss)"),
+    **each("fastai", "Learner vision_learner", "trainer(dls, model: f, loss_func: loss)"),
     # Lightning
     "pytorch_lightning.LightningModule": "module()",
     # torchmetrics: apply sigmoid or argmax themselves where they are handed logits

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from finallayer.rules import rules_by_operation
-from finallayer.rules.base import Finding, Sighting
+from finallayer.rules.base import Finding, Related, Sighting
 from finallayer.source.files import Unreadable, read
 
 if TYPE_CHECKING:
@@ -45,4 +45,10 @@ def _findings(seen: list[Sighting]) -> Iterator[Finding]:
         for rule in judges.get(sighting.node.op, ()):
             for match in rule.judge(sighting):
                 expression = str(match.expression or sighting.node)
-                yield Finding(rule, sighting.node.origin, match.message, expression, None, match.related)
+                related = (*match.related, *_called_from(sighting))
+                yield Finding(rule, sighting.node.origin, match.message, expression, None, related)
+
+
+def _called_from(sighting: Sighting) -> tuple[Related, ...]:
+    """The call that handed the function its wrong value, where the loss stands in a function of its own."""
+    return (Related(sighting.caller, "called from here"),) if sighting.caller is not None else ()

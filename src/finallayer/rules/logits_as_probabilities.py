@@ -45,9 +45,19 @@ from finallayer.rules.wording import OUTPUTS, called, made_here, on_logits
 RULE = Rule("FL102", "logits-as-probabilities", Severity.ERROR, "logits handed to a loss that takes probabilities")
 
 
-@RULE.on("xent_probs", "bce_probs", "kl_probs")
+@RULE.on("xent_probs", "bce_probs", "kl_probs", "mul")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
+        case (  # a cross-entropy written out: y * log(z)
+            Node(op="mul", args=(_, Node(op="log", args=(Node(kind=Kind.LOGITS) as x,))))
+            | Node(op="mul", args=(Node(op="log", args=(Node(kind=Kind.LOGITS) as x,)), _))
+        ) if sighting.training and not _may_be_probabilities(x):
+            message = (
+                "the cross-entropy written out here takes probabilities, but is handed logits: use a loss on logits"
+            )
+            yield Match(message, related=made_here(x))
+        case Node(op="mul"):
+            return
         case Node(args=(Node(kind=Kind.LOGITS) as x, *_)) as loss if not _may_be_probabilities(x):
             message = f"{called(loss)} takes probabilities, but is handed logits: use {on_logits(sighting)}"
             yield Match(message, related=made_here(x))
@@ -63,6 +73,15 @@ def _may_be_probabilities(x: Node) -> bool:
 
 
 BAD = [
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 784])
+y = tf.placeholder(tf.float32, [None, 10])
+W = tf.Variable(tf.zeros([784, 10]))
+prediction = tf.nn.relu(tf.matmul(x, W))
+loss = tf.reduce_mean(-tf.reduce_sum(y * tf.log(prediction), reduction_indices=[1]))  # FL102
+""",
     """
 import keras
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from finallayer import catalog
-from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, parse
 from finallayer.expr import Node
 from finallayer.source.builtins import BUILTINS
 from finallayer.source.containers import sequence
@@ -52,9 +52,9 @@ def call(
     match callee:
         case Function():
             if is_generator(callee.node):
-                run.call_function(callee, args, kwargs, complete)
+                run.call_function(callee, args, kwargs, site, complete)
                 return run.opaque_at(site)
-            return run.call_function(callee, args, kwargs, complete)
+            return run.call_function(callee, args, kwargs, site, complete)
         case Bound(function=Function() | Partial() | Class() as function, owner=owner):
             return call(run, function, [owner, *args], kwargs, site, complete)
         case Bound(function=str() as name, owner=Node() as tensor):
@@ -149,7 +149,7 @@ def instantiate(
     fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get("__fields__", ())]
     init = cls.find("__init__")
     if isinstance(init, Function):
-        run.call_function(init, [instance, *args], kwargs, complete)
+        run.call_function(init, [instance, *args], kwargs, site, complete)
     else:
         for name, value in [*zip(fields, args, strict=False), *kwargs.items()]:
             run.write(instance.slots, name, value)
@@ -158,7 +158,7 @@ def instantiate(
     for hook in ("__post_init__", "setup"):
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
-            run.call_function(function, [instance], {})
+            run.call_function(function, [instance], {}, site)
     return instance
 
 
@@ -251,7 +251,13 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
         state = Built(symbol, Signature("state", (), None, {}), {}, site)
         state.slots.update(kwargs)
         return state
+    if last in SELF_EXPLAINING and args and not symbol.name.startswith("builtins."):
+        return operate(run, parse(SELF_EXPLAINING[last]), {"x": args[0]} | kwargs, symbol, site)
     return run.opaque_at(site, *args, *kwargs.values())
+
+
+#: Functions of modules that aren't at hand, by the one name that leaves no doubt.
+SELF_EXPLAINING = {"softmax": "softmax(x, axis)", "log_softmax": "log_softmax(x, axis)", "sigmoid": "sigmoid(x)"}
 
 
 def operate(
