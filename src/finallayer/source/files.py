@@ -23,7 +23,7 @@ _PYTHON_2_TEXT = re.compile(
 )
 
 
-class Unreadable(Exception):
+class Unreadable(Exception):  # noqa: N818 (a verdict on the file, not an error of ours)
     """A file that isn't Python 3 source. Its text is one line that says why."""
 
 
@@ -127,10 +127,8 @@ def decode(data: bytes) -> str:
     """A file's text by its encoding cookie or byte order mark, with ``\\n`` for every line end."""
     if b"\0" in data:
         raise Unreadable("not Python: it holds null bytes")
-    if data.isascii() and b"coding" not in data[:200]:
-        text = data.decode("ascii")
-    else:
-        text = _decode_declared(data)
+    plain = data.isascii() and b"coding" not in data[:200]
+    text = data.decode("ascii") if plain else _decode_declared(data)
     return _NEWLINE.sub("\n", text) if "\r" in text else text
 
 

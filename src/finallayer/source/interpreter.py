@@ -8,6 +8,7 @@ understood becomes an opaque value. Work is bounded: by steps, by depth, and by 
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import Any
 
 from finallayer.expr import Node, Origin
@@ -16,12 +17,16 @@ from finallayer.source.parameters import NO_DEFAULT
 from finallayer.source.project import Module, Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
-from finallayer.source.values import Built, Class, Frame, Function, Instance, Site, Value, opaque, union
+from finallayer.source.values import Built, Class, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
 MOST_STEPS = 150_000
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
+
+
+#: Modules of the project that one file's analysis may run.
+MOST_MODULES = 40
 
 
 class OutOfBudget(Exception):
@@ -44,6 +49,7 @@ class Interpreter:
         self.no_grad = 0
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
+        self.modules = 0
         self.entry: Module | None = None
 
     def origin(self, site: Site) -> Origin:
@@ -122,6 +128,30 @@ class Interpreter:
         if falls_through and not frame.returns:
             return None
         return union(frame.returns) if frame.returns else None
+
+    def resolve(self, value: Value, frame: Frame) -> Value:
+        """The value behind an import that is used now."""
+        if not isinstance(value, Lazy):
+            return value
+        names = self.module_names(value.path, frame)
+        if value.name is None:
+            module = self.project.module(value.path)
+            return module.frame if module is not None else opaque(f"module {value.path}")
+        if value.name not in names:
+            return opaque(f"{value.path}:{value.name}")
+        return self.resolve(names[value.name], frame)
+
+    def module_names(self, path: Path, frame: Frame) -> dict[str, Value]:
+        """The names of a project's module, which is run now if it wasn't yet; none where it can't be read."""
+        module = self.project.module(path)
+        if module is None:
+            return {}
+        self.project.depend(frame.module.path, path)
+        if not module.entered:
+            self.modules += 1
+            if self.modules > MOST_MODULES:
+                return {}
+        return self.load(module).vars
 
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""
