@@ -76,6 +76,13 @@ def _abs(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     return Node("identity", args, attrs, origin) if args[0].kind in PROBABILITY_KINDS else None
 
 
+@_builds("activation")
+def _activation(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """The positive part of a probability is the probability."""
+    is_relu = str(attrs.get("name", "")).rpartition(".")[2].lower() in ("relu", "relu6")
+    return Node("identity", args, {}, origin) if is_relu and args[0].kind in PROBABILITY_KINDS else None
+
+
 @_builds("add")
 def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     x, y = args
