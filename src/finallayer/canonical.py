@@ -240,7 +240,7 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
     """The logs of ``y*log(p) + (1-y)*log(1-p)``: the formula says that p is a probability, whoever made it.
 
     Gives each log anew, of a leaf of kind SIGMOID_PROBS, where p's own kind isn't known; empty where the node isn't
-    the formula.
+    the formula, or is the entropy of p, which may be data.
     """
     if node.op != "add":
         return ()
@@ -248,7 +248,12 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
     for left, right in (sides, sides[::-1]):
         if left and right and right[0].op == right[1].args[0].op == "one_minus":
             p = left[1].args[0]
-            if p.kind is Kind.UNKNOWN and right[0].args == (left[0],) and right[1].args[0].args == (p,):
+            if (
+                p.kind is Kind.UNKNOWN
+                and left[0] != p
+                and right[0].args == (left[0],)
+                and right[1].args[0].args == (p,)
+            ):
                 leaf = make("bernoulli", p, origin=p.origin)
                 complement = make("one_minus", leaf, origin=right[1].args[0].origin)
                 return tuple(make("log", x, origin=log.origin) for x, log in ((leaf, left[1]), (complement, right[1])))

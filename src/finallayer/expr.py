@@ -196,6 +196,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "mul": unknown,
     "div": unknown,
     "pow": unknown,
+    "cosine": unknown,  # a cosine similarity: within [-1, 1], so its exp can't overflow
     "sqrt": unknown,
     "abs": unknown,
     "mask": scores,  # masked_fill: the value of masked entries is not judged

@@ -9,7 +9,8 @@ _EPS = "| eps=1e-7"
 _PAIR = "(y_true: target, y_pred: x)"
 _REDUCE = "(x, axis, keepdims)"
 
-_APPLICATIONS_WITH_CHANNELS_FIRST_CLASSES = (  # ..., pooling, classes, classifier_activation
+#: (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+_APPLICATIONS = (
     "DenseNet121 DenseNet169 DenseNet201 EfficientNetB0 EfficientNetB1 EfficientNetB2 EfficientNetB3 EfficientNetB4 "
     "EfficientNetB5 EfficientNetB6 EfficientNetB7 EfficientNetV2B0 EfficientNetV2B1 EfficientNetV2B2 EfficientNetV2B3 "
     "EfficientNetV2L EfficientNetV2M EfficientNetV2S InceptionResNetV2 InceptionV3 ResNet101 ResNet101V2 ResNet152 "
@@ -17,7 +18,7 @@ _APPLICATIONS_WITH_CHANNELS_FIRST_CLASSES = (  # ..., pooling, classes, classifi
     "ConvNeXtXLarge"
 )
 
-NAMES: dict[str, str] = {
+_KERAS: dict[str, str] = {
     # programs
     "keras.Model": "model(inputs, outputs, name, *, input: inputs, output: outputs)(inputs: x)",
     "keras.Sequential": "sequential(layers, name)(inputs: x)",
@@ -53,12 +54,12 @@ NAMES: dict[str, str] = {
         "(inputs: x) | rank=5"
     ),
     "keras.layers.SeparableConv1D": (
-        "affine(filters: units, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, activation)"
-        "(inputs: x) | rank=3"
+        "affine(filters: units, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, "
+        "activation)(inputs: x) | rank=3"
     ),
     "keras.layers.SeparableConv2D": (
-        "affine(filters: units, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, activation)"
-        "(inputs: x) | rank=4"
+        "affine(filters: units, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, "
+        "activation)(inputs: x) | rank=4"
     ),
     "keras.layers.DepthwiseConv2D": (
         "affine(kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate, activation)(inputs: x) "
@@ -80,8 +81,8 @@ NAMES: dict[str, str] = {
     "keras.layers.GroupNormalization": "norm(groups)(inputs: x)",
     **each(
         "keras.layers",
-        "AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D MaxPool1D MaxPool2D MaxPool3D "
-        "MaxPooling1D MaxPooling2D MaxPooling3D",
+        "AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D MaxPool1D MaxPool2D "
+        "MaxPool3D MaxPooling1D MaxPooling2D MaxPooling3D",
         "pool(pool_size)(inputs: x)",
     ),
     **each(
@@ -110,12 +111,10 @@ NAMES: dict[str, str] = {
     "keras.layers.Lambda": "transform(function: f)",
     "keras.layers.TimeDistributed": "same(layer: x)",
     "keras.layers.SpectralNormalization": "same(layer: x)",
-    "tensorflow_addons.layers.SpectralNormalization": "same(layer: x)",
-    "tensorflow_addons.layers.WeightNormalization": "same(layer: x)",
     # networks that end in a softmax unless told otherwise
     **each(
         "keras.applications",
-        _APPLICATIONS_WITH_CHANNELS_FIRST_CLASSES,
+        _APPLICATIONS,
         "application(include_top=True, weights, input_tensor, input_shape, pooling, classes: units=1000, "
         "classifier_activation: activation='softmax')",
     ),
@@ -220,15 +219,12 @@ NAMES: dict[str, str] = {
     "keras.backend.mean": f"mean{_REDUCE}",
     "keras.backend.max": f"max{_REDUCE}",
     "keras.backend.min": f"min{_REDUCE}",
-    "keras.backend.logsumexp": f"logsumexp{_REDUCE}",
     "keras.backend.argmax": "argmax(x, axis=-1)",
     "keras.backend.argmin": "argmax(x, axis=-1)",
     "keras.backend.round": "threshold(x) | value=0.5",
     **each("keras.backend", "greater greater_equal less less_equal", "threshold(x, y: value)"),
     **each("keras.backend", "equal not_equal", "compare(x, y)"),
     "keras.backend.switch": "cond(condition, then_expression: x, else_expression: y)",
-    "keras.backend.in_train_phase": "cond(x, alt: y, training: condition)",
-    "keras.backend.in_test_phase": "cond(x, alt: y, training: condition)",
     "keras.backend.reshape": "reshape(x, shape)",
     "keras.backend.flatten": "reshape(x) | rank=1",
     "keras.backend.batch_flatten": "reshape(x) | rank=2",
@@ -246,10 +242,8 @@ NAMES: dict[str, str] = {
     "keras.backend.one_hot": "one_hot(indices: x, num_classes: units)",
     **each("keras.backend", "cast cast_to_floatx", "cast(x, dtype)"),
     "keras.backend.stop_gradient": "stop_gradient(variables: x)",
-    "keras.backend.identity": "identity(x)",
     **each("keras.backend", "eval get_value", "stop_gradient(x)"),
-    "keras.backend.placeholder": "input(shape)",
-    "keras.backend.variable": "parameter(value)",
+    "keras.backend.variable": "parameter(value: initial)",
     "keras.backend.constant": "identity(value: x)",
     "keras.backend.categorical_crossentropy": (f"xent(target, output: x, from_logits=False, axis=-1) {_EPS}"),
     "keras.backend.sparse_categorical_crossentropy": (f"xent(target, output: x, from_logits=False, axis=-1) {_EPS}"),
@@ -370,12 +364,24 @@ NAMES: dict[str, str] = {
     "keras.metrics.Accuracy": f"metric(){_PAIR} | reads='labels'",
     "keras.metrics.accuracy": "metric(y_true: target, y_pred: x) | reads='labels'",
     "keras.metrics.MeanIoU": f"metric(num_classes){_PAIR} | reads='labels'",
-    # TensorFlow Addons
+}
+
+#: names that only old versions and TensorFlow Addons have: no present signature can vouch for them
+OLD: dict[str, str] = {
+    "keras.backend.in_train_phase": "cond(x, alt: y, training: condition)",
+    "keras.backend.in_test_phase": "cond(x, alt: y, training: condition)",
+    "keras.backend.logsumexp": f"logsumexp{_REDUCE}",
+    "keras.backend.identity": "identity(x)",
+    "keras.backend.placeholder": "input(shape)",
+    "tensorflow_addons.layers.SpectralNormalization": "same(layer: x)",
+    "tensorflow_addons.layers.WeightNormalization": "same(layer: x)",
     "tensorflow_addons.losses.SigmoidFocalCrossEntropy": f"bce(from_logits=False, alpha, gamma){_PAIR} {_EPS}",
     "tensorflow_addons.losses.sigmoid_focal_crossentropy": (
         f"bce(y_true: target, y_pred: x, alpha, gamma, from_logits=False) {_EPS}"
     ),
 }
+
+NAMES: dict[str, str] = {**_KERAS, **OLD}
 
 #: tensors' methods stand with the framework that makes them
 METHODS: dict[str, str] = {}
@@ -432,4 +438,9 @@ METRICS_BY_UNITS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("accuracy", "acc", "Accuracy"), ("keras.metrics.binary_accuracy", "keras.metrics.categorical_accuracy")
     ),
+}
+
+#: method of a user's layer or model -> signature
+MODULE_METHODS: dict[str, str] = {
+    **each("", "add_weight add_variable", "parameter(name)"),
 }

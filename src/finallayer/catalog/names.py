@@ -222,13 +222,17 @@ COLLAPSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 
+_FASTAI = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "np": "numpy", "tensor": "torch.tensor"}
+
 #: ``from <module> import *``: packages that hand others on -> the names and what they stand for
 STAR_IMPORTS: dict[str, dict[str, str]] = {
-    **dict.fromkeys(
-        "fastai.vision.all fastai.text.all fastai.tabular.all fastai.basics fastai.vision fastai.basic_train "
-        "fastai.imports fastai.torch_core fastbook".split(),
-        {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "np": "numpy", "tensor": "torch.tensor"},
-    ),
+    **{
+        module: dict(_FASTAI)
+        for module in (
+            "fastai.vision.all fastai.text.all fastai.tabular.all fastai.basics fastai.vision fastai.basic_train "
+            "fastai.imports fastai.torch_core fastbook"
+        ).split()
+    },
     "pylab": {"np": "numpy"},
 }
 

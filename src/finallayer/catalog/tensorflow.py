@@ -269,7 +269,7 @@ METHODS: dict[str, str] = {
 LOSSES: dict[str, str] = {
     name: f"tflearn.{name}"
     for name in (
-        "categorical_crossentropy softmax_categorical_crossentropy binary_crossentropy weighted_crossentropy mean_square "
-        "hinge_loss"
+        "categorical_crossentropy softmax_categorical_crossentropy binary_crossentropy weighted_crossentropy "
+        "mean_square hinge_loss"
     ).split()
 }

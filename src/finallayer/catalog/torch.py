@@ -12,7 +12,7 @@ _ACTIVATION_FUNCTIONS = (
 )
 _REDUCE = "(input: x, dim: axis, keepdim: keepdims, *, dtype, axis)"
 
-NAMES: dict[str, str] = {
+_TORCH: dict[str, str] = {
     # torch.*: the final layer's own
     "torch.softmax": "softmax(input: x, dim: axis, dtype)",
     "torch.log_softmax": "log_softmax(input: x, dim: axis, dtype)",
@@ -71,6 +71,7 @@ NAMES: dict[str, str] = {
     "torch.sort": "topk(input: x, dim: axis, descending)",
     "torch.multinomial": "sample(input: x, num_samples)",
     "torch.bernoulli": "sample(input: x)",
+    **each("torch", "cosine_similarity", "cosine(x1: x, x2: y, dim: axis, eps)"),
     "torch.round": "threshold(input: x, *, decimals) | value=0.5",
     **each("torch", "gt greater ge greater_equal lt less le less_equal", "threshold(input: x, other: value)"),
     "torch.eq": "compare(input: x, other: y)",
@@ -129,8 +130,8 @@ NAMES: dict[str, str] = {
     **each(
         "torch.nn.functional",
         "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-        "adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool1d lp_pool2d interpolate "
-        "upsample upsample_bilinear upsample_nearest grid_sample",
+        "adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool1d lp_pool2d "
+        "interpolate upsample upsample_bilinear upsample_nearest grid_sample",
         "pool(input: x)",
     ),
     "torch.nn.functional.linear": "affine(input: x, weight, bias)",
@@ -170,8 +171,8 @@ NAMES: dict[str, str] = {
     ),
     **each(
         "torch.nn",
-        "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d SyncBatchNorm LazyBatchNorm1d "
-        "LazyBatchNorm2d LazyBatchNorm3d LocalResponseNorm LayerNorm GroupNorm RMSNorm",
+        "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d SyncBatchNorm "
+        "LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LocalResponseNorm LayerNorm GroupNorm RMSNorm",
         "norm()(input: x)",
     ),
     **each(
@@ -246,8 +247,10 @@ NAMES: dict[str, str] = {
     "torch.vmap": "vmap(func: f)",
     "torch.func.grad": "grad(func: f)",
     "torch.func.grad_and_value": "value_and_grad(func: f)",
-    # distributions
-    "torch.distributions.Categorical": "opaque(probs, logits)",
+}
+
+#: libraries around PyTorch that the tests do not install: their signatures were read from their sources
+AROUND: dict[str, str] = {
     # torchvision, kornia, timm, segmentation-models and fastai: losses on logits
     "torchvision.ops.sigmoid_focal_loss": "bce_logits(inputs: x, targets: target)",
     "torchvision.ops.FrozenBatchNorm2d": "norm()(x)",
@@ -280,6 +283,8 @@ NAMES: dict[str, str] = {
         "metric()(preds: x, target) | reads='any'",
     ),
 }
+
+NAMES: dict[str, str] = {**_TORCH, **AROUND}
 
 #: What arrays and TensorFlow tensors spell alike stands here too, with their parameters after torch's.
 METHODS: dict[str, str] = {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
+from finallayer.expr import Node, through
 from finallayer.rules import rules_by_operation
 from finallayer.rules.base import Sighting
 from finallayer.source.calls import instantiate
@@ -14,6 +16,9 @@ from finallayer.source.values import Class, Function, Instance, Site, opaque
 
 __all__ = ["Project", "sightings"]
 
+_ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
+_READERS = frozenset({"metric", "threshold"})
+_SAME_VALUE = frozenset({"reshape", "cast", "identity", "stop_gradient"})
 #: Objects of one class on which its uncalled methods are tried.
 _MOST_OBJECTS = 3
 
@@ -30,7 +35,31 @@ def sightings(file: SourceFile, project: Project) -> list[Sighting]:
         pass  # what was seen until then stands
     finally:
         run.trail.undo(0)
-    return run.sightings
+    return _with_losses([s._replace(training=s.training and not _is_plain_numpy(s, project)) for s in run.sightings])
+
+
+def _is_plain_numpy(sighting: Sighting, project: Project) -> bool:
+    """Whether a place lies in a file that knows NumPy and no framework: nothing there asks for a gradient."""
+    module = project.module(Path(sighting.node.origin.path)) if sighting.node.origin else None
+    return module is not None and module.is_plain_numpy
+
+
+def _with_losses(seen: list[Sighting]) -> list[Sighting]:
+    """Metrics and thresholds say which loss on logits is handed the very value that they read: that makes it logits."""
+    trained = {id(_value(s.node)): s.node.op for s in seen if s.node.op in _ON_LOGITS}
+    return [
+        s._replace(
+            node=Node(s.node.op, s.node.args, {**s.node.attrs, "loss": trained[id(_value(s.node))]}, s.node.origin)
+        )
+        if s.node.op in _READERS and id(_value(s.node)) in trained
+        else s
+        for s in seen
+    ]
+
+
+def _value(reader: Node) -> Node:
+    """What a loss or a metric reads, without what only moves it: another head of the same shape is another value."""
+    return through(reader.args[0], _SAME_VALUE) if reader.args else reader
 
 
 def _run_uncalled(run: Interpreter, module: Module) -> None:

@@ -8,6 +8,7 @@ from finallayer import catalog
 from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature
 from finallayer.expr import Node
 from finallayer.source.builtins import BUILTINS
+from finallayer.source.containers import sequence
 from finallayer.source.methods import call_method
 from finallayer.source.parameters import bind_signature, fits, is_generator
 from finallayer.source.symbols import construct_of, is_module, signature_of
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 UNKNOWN_VALUE = "?"
 #: Operations whose nodes say which loss or metric of which framework they are.
 SEVERAL = frozenset({"concat", "join"})
-NAMED = frozenset(
-    {"xent_logits", "xent_probs", "nll", "bce_logits", "bce_probs", "kl", "kl_probs", "mse", "mae", "metric"}
-)
+NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation".split())
 
 
 def call(
@@ -194,6 +193,8 @@ def call_instance(
 def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Site) -> Value:
     """A value sent through layers one after the other."""
     for layer in layers:
+        if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
+            continue
         x = call(run, layer, [x], {}, getattr(layer, "site", None) or site) if layer is not None else x
     return x
 
@@ -299,7 +300,18 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
         attrs[name] = plain if known else UNKNOWN_VALUE
     attrs.pop("shape", None)
     attrs.pop("dtype", None)
+    axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
+    if axes is not None:
+        attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))
     return attrs
+
+
+def _axes(shape: Value) -> int | None:
+    """How many axes a new shape has: (-1, 784), [-1, 784], or ((-1, 784),) where it was given in one argument."""
+    lengths = sequence(shape)
+    if lengths is None or len(lengths) != 1:
+        return None if lengths is None else len(lengths)
+    return 1 if isinstance(lengths[0], int) else _axes(lengths[0])
 
 
 def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:

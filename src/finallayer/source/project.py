@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from finallayer.source.files import SourceFile, Unreadable, read
@@ -12,6 +17,12 @@ FOREIGN = frozenset(
     "torch tensorflow keras jax flax optax haiku equinox numpy scipy transformers pytorch_lightning lightning "
     "torchvision sklearn pandas matplotlib tf_keras keras_core tflearn tf_slim".split()
 )
+#: What a module has to mention for a model, layer or loss to come from it.
+_MATTERS = re.compile(
+    r"softmax|sigmoid|entropy|logits|[Ll]oss|\.nn\b|\bnn\.|layers|\blog\b|\bexp\b|Module\b|Model\b|keras|criterion|config"
+)
+#: What a program in plain NumPy may import besides the standard library.
+_WITHOUT_GRADIENTS = frozenset("numpy scipy sklearn pandas matplotlib seaborn tqdm h5py PIL cv2".split())
 #: How many folders upwards an absolute import is looked for.
 _MOST_FOLDERS = 6
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
@@ -27,6 +38,21 @@ class Module:
         self.frame = Frame(self)
         self.entered = False
 
+    @cached_property
+    def is_plain_numpy(self) -> bool:
+        """Whether the module imports NumPy, and nothing that could take a gradient."""
+        roots = set(_imported(self.tree))
+        return "numpy" in roots and roots <= _WITHOUT_GRADIENTS | sys.stdlib_module_names
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """The outermost package of every import in a module, wherever it stands; empty for a relative one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "" if node.level else (node.module or "").partition(".")[0]
+
 
 class Project:
     """Every file seen so far; modules are parsed when first asked for and shared between analyses."""
@@ -38,11 +64,12 @@ class Project:
         self._dependencies: dict[str, set[str]] = {}
 
     def module(self, path: Path) -> Module | None:
-        """The module at a path; None where it can't be read or parsed."""
+        """The module at a path; None where it can't be read, or holds nothing that a loss could meet."""
         key = str(path)
         if key not in self._modules:
             try:
-                self._modules[key] = Module(read(path))
+                file = read(path)
+                self._modules[key] = Module(file) if _MATTERS.search(file.text) else None
             except Unreadable:
                 self._modules[key] = None
         return self._modules[key]
