@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import finallayer
 from finallayer import report
 from finallayer.cli import main
 from finallayer.rules import all_rules
@@ -100,7 +102,7 @@ def test_a_named_file_is_always_parsed_and_noted(here: Path) -> None:
         (["--select", "FL999", "."], "finallayer: --select: unknown rule 'FL999'"),
         (
             ["--ignore", "double-sofmax", "."],
-            "finallayer: --ignore: unknown rule 'double-sofmax'; did you mean double-softmax?",
+            "finallayer: --ignore: unknown rule 'double-sofmax'; did you mean double-softmax",
         ),
     ],
 )
@@ -252,7 +254,8 @@ def test_checking_one_small_file_loads_nothing_heavy(here: Path, program: str) -
         "import sys\nfrom finallayer.cli import main\n"
         "try:\n    main(['check', 'a.py'])\nexcept SystemExit:\n    print(' '.join(sys.modules), file=sys.stderr)"
     )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(finallayer.__file__).parents[1])}
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     loaded = set(run.stderr.split())
     assert "finallayer.source" in loaded
     assert not loaded & HEAVY
