@@ -13,6 +13,8 @@ from typing import Any
 from finallayer.expr import TRANSPARENT, Node, Origin, make, through
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 
+#: Below this, the exp of a score can't overflow float32, nor can the sum of a few.
+LARGEST_SAFE_SCORE = 80.0
 #: A constant up to this size, added to a probability, is there to keep a log from zero.
 LARGEST_EPS = 1e-2
 _SHAPE = TRANSPARENT - {"join", "concat"}
@@ -56,11 +58,29 @@ def is_shift_of(shift: Node, z: Node) -> bool:
 
 
 def _is_sum_of(total: Node, term: Node) -> Node | None:
-    """The sum node under ``total`` when it adds up ``term``."""
+    """The sum node under ``total`` when it adds up ``term`` (the scores of either may be clipped)."""
     total = bare(total)
-    if total.op == "sum" and total.args and through(total.args[0], _SHAPE) == through(term, _SHAPE):
+    if total.op == "sum" and total.args and _unclipped(total.args[0]) == _unclipped(term):
         return total
     return None
+
+
+def _unclipped(term: Node) -> Node:
+    """The term without what moves it; of an exp, its scores without their clip."""
+    term = through(term, _SHAPE)
+    return through(term.args[0], _SHAPE | {"clip"}) if term.op == "exp" else term
+
+
+@_builds("abs")
+def _abs(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    return Node("identity", args, attrs, origin) if args[0].kind in PROBABILITY_KINDS else None
+
+
+@_builds("activation")
+def _activation(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """The positive part of a probability is the probability."""
+    is_relu = str(attrs.get("name", "")).rpartition(".")[2].lower() in ("relu", "relu6")
+    return Node("identity", args, {}, origin) if is_relu and args[0].kind in PROBABILITY_KINDS else None
 
 
 @_builds("add")
@@ -144,7 +164,8 @@ def _normalised(top: Node, total: Node, origin: Origin | None) -> Node:
     attrs: dict[str, Any] = {"axis": axis}
     if "axis" not in total.attrs:
         attrs["whole"] = True  # summed over every axis
-    if is_shifted(z):
+    below = through(total.args[0], _SHAPE)
+    if is_shifted(z) and is_shifted(below.args[0]):
         return Node("softmax", (z.args[0] if z.op == "shift" else z,), attrs, origin)
     return Node("softmax", (z,), attrs | {"naive": True}, origin)
 
@@ -152,7 +173,10 @@ def _normalised(top: Node, total: Node, origin: Origin | None) -> Node:
 def is_shifted(z: Node) -> bool:
     """Whether something that may be the maximum was subtracted before the exp, so that it can't overflow."""
     z = through(z, _SHAPE | {"scale"})
-    return z.op in ("shift", "clip") or (z.op == "sub" and z.args[1].op != "const")
+    if z.op == "clip":
+        high = z.attrs.get("high")
+        return isinstance(high, (int, float)) and high <= LARGEST_SAFE_SCORE
+    return z.op == "shift" or (z.op == "sub" and z.args[1].op != "const")
 
 
 @_builds("log")
@@ -217,3 +241,36 @@ def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None)
         if constant(other) is not None and constant(value) is None:
             return Node("clip", (value,), {"low": constant(other)}, origin)
     return make("join", x, y, origin=origin)
+
+
+def bernoulli_logs(node: Node) -> tuple[Node, ...]:
+    """The logs of ``y*log(p) + (1-y)*log(1-p)``: the formula says that p is a probability, whoever made it.
+
+    Gives each log anew, of a leaf of kind SIGMOID_PROBS, where p's own kind isn't known; empty where the node isn't
+    the formula, or is the entropy of p, which may be data.
+    """
+    if node.op != "add":
+        return ()
+    sides = [_weighted_log(through(side, _SHAPE | {"neg"})) for side in node.args]
+    for left, right in (sides, sides[::-1]):
+        if left and right and right[0].op == right[1].args[0].op == "one_minus":
+            p = left[1].args[0]
+            if (
+                p.kind is Kind.UNKNOWN
+                and left[0] != p
+                and right[0].args == (left[0],)
+                and right[1].args[0].args == (p,)
+            ):
+                leaf = make("bernoulli", p, origin=p.origin)
+                complement = make("one_minus", leaf, origin=right[1].args[0].origin)
+                return tuple(make("log", x, origin=log.origin) for x, log in ((leaf, left[1]), (complement, right[1])))
+    return ()
+
+
+def _weighted_log(node: Node) -> tuple[Node, Node] | None:
+    """The weight and the log of ``y * log(p)``."""
+    if node.op == "mul":
+        for weight, log in (node.args, node.args[::-1]):
+            if log.op == "log":
+                return through(weight, _SHAPE | {"neg"}), log
+    return None

@@ -164,6 +164,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "target": Kind.TARGET,
     "one_hot": Kind.TARGET,
     "parameter": Kind.PARAMETER,
+    "bernoulli": Kind.SIGMOID_PROBS,  # what a formula uses as the probability of one of two outcomes
     "const": Kind.UNKNOWN,  # attrs: value
     "opaque": Kind.UNKNOWN,
     # layers
@@ -195,6 +196,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "mul": unknown,
     "div": unknown,
     "pow": unknown,
+    "cosine": unknown,  # a cosine similarity: within [-1, 1], so its exp can't overflow
     "sqrt": unknown,
     "abs": unknown,
     "mask": scores,  # masked_fill: the value of masked entries is not judged

@@ -76,6 +76,7 @@ _TORCH: dict[str, str] = {
     "torch.sort": "topk(input: x, dim: axis, descending)",
     "torch.multinomial": "sample(input: x, num_samples)",
     "torch.bernoulli": "sample(input: x)",
+    **each("torch", "cosine_similarity", "cosine(x1: x, x2: y, dim: axis, eps)"),
     "torch.round": "threshold(input: x, *, decimals) | value=0.5",
     **each("torch", "gt greater ge greater_equal lt less le less_equal", "threshold(input: x, other: value)"),
     "torch.eq": "compare(input: x, other: y)",
@@ -284,6 +285,10 @@ AROUND: dict[str, str] = {
     "fastai.NLLLossFlat": "nll()(inp: x, targ: target)",
     "fastai.Module": "module()",
     "fastai.Flatten": "reshape()(x) | rank=2",
+    # training loops of libraries
+    "ignite.engine.create_supervised_trainer": "trainer(model: f, optimizer, loss_fn: loss)",
+    **each("poutyne", "Model Experiment", "trainer(network: f, optimizer, loss_function: loss)"),
+    **each("fastai", "Learner vision_learner", "trainer(dls, model: f, loss_func: loss)"),
     # Lightning
     "pytorch_lightning.LightningModule": "module()",
     # torchmetrics: apply sigmoid or argmax themselves where they are handed logits

@@ -9,7 +9,11 @@ import click
 from finallayer import __version__
 
 # verb -> one-line help; the verb's command is `command` in finallayer.cli.<verb>
-VERBS: dict[str, str] = {}
+VERBS: dict[str, str] = {
+    "check": "Find where a model's output and its loss disagree, in source and notebooks.",
+    "rules": "List the rules.",
+    "explain": "Explain a rule.",
+}
 
 
 class Verbs(click.Group):

@@ -136,8 +136,8 @@ class _Partition(NamedTuple):
     def losses(self) -> Array:
         """-log softmax(z)_j, nothing lost at either end.
 
-        The logarithm of the unevaluated total is log1p in disguise: where the target leads, ``total`` is 1, or near
-        it and exact, and ``total_lo`` holds what is left of the others.
+        The logarithm of the unevaluated total is log1p in disguise: where the target leads, ``total`` is 1,
+        or near it and exact, and ``total_lo`` holds what is left of the others.
         """
         with np.errstate(invalid="ignore"):
             return np.log(self.total) + self.total_lo / self.total + self.trail_lo + self.trail

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from finallayer import catalog
-from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, parse
 from finallayer.expr import Node
 from finallayer.source.builtins import BUILTINS
+from finallayer.source.containers import sequence
 from finallayer.source.methods import call_method
 from finallayer.source.parameters import bind_signature, fits, is_generator
 from finallayer.source.symbols import construct_of, is_module, signature_of
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 UNKNOWN_VALUE = "?"
 #: Operations whose nodes say which loss or metric of which framework they are.
 SEVERAL = frozenset({"concat", "join"})
-NAMED = frozenset(
-    {"xent_logits", "xent_probs", "nll", "bce_logits", "bce_probs", "kl", "kl_probs", "mse", "mae", "metric"}
-)
+NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation".split())
 
 
 def call(
@@ -53,9 +52,9 @@ def call(
     match callee:
         case Function():
             if is_generator(callee.node):
-                run.call_function(callee, args, kwargs, complete)
+                run.call_function(callee, args, kwargs, site, complete)
                 return run.opaque_at(site)
-            return run.call_function(callee, args, kwargs, complete)
+            return run.call_function(callee, args, kwargs, site, complete)
         case Bound(function=Function() | Partial() | Class() as function, owner=owner):
             return call(run, function, [owner, *args], kwargs, site, complete)
         case Bound(function=str() as name, owner=Node() as tensor):
@@ -76,7 +75,14 @@ def call(
             return _partial(run, callee, args, kwargs, site, complete)
         case Union():
             return _one_of(run, callee, args, kwargs, site, complete)
-    return run.opaque_at(site, *args)
+    return _wrapped(run, args, site) or run.opaque_at(site, *args)
+
+
+def _wrapped(run: Interpreter, args: list[Value], site: Site) -> Value | None:
+    """A foreign layer that is handed a tensor and a model applies the model: (x, model), as wrappers of layers do."""
+    if len(args) == 2 and isinstance(args[0], Node) and is_module(args[1]):
+        return call(run, args[1], [args[0]], {}, site)
+    return None
 
 
 def _one_of(
@@ -143,7 +149,7 @@ def instantiate(
     fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get("__fields__", ())]
     init = cls.find("__init__")
     if isinstance(init, Function):
-        run.call_function(init, [instance, *args], kwargs, complete)
+        run.call_function(init, [instance, *args], kwargs, site, complete)
     else:
         for name, value in [*zip(fields, args, strict=False), *kwargs.items()]:
             run.write(instance.slots, name, value)
@@ -152,7 +158,7 @@ def instantiate(
     for hook in ("__post_init__", "setup"):
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
-            run.call_function(function, [instance], {})
+            run.call_function(function, [instance], {}, site)
     return instance
 
 
@@ -187,6 +193,8 @@ def call_instance(
 def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Site) -> Value:
     """A value sent through layers one after the other."""
     for layer in layers:
+        if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
+            continue
         x = call(run, layer, [x], {}, getattr(layer, "site", None) or site) if layer is not None else x
     return x
 
@@ -243,7 +251,13 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
         state = Built(symbol, Signature("state", (), None, {}), {}, site)
         state.slots.update(kwargs)
         return state
+    if last in SELF_EXPLAINING and args and not symbol.name.startswith("builtins."):
+        return operate(run, parse(SELF_EXPLAINING[last]), {"x": args[0]} | kwargs, symbol, site)
     return run.opaque_at(site, *args, *kwargs.values())
+
+
+#: Functions of modules that aren't at hand, by the one name that leaves no doubt.
+SELF_EXPLAINING = {"softmax": "softmax(x, axis)", "log_softmax": "log_softmax(x, axis)", "sigmoid": "sigmoid(x)"}
 
 
 def operate(
@@ -292,7 +306,18 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
         attrs[name] = plain if known else UNKNOWN_VALUE
     attrs.pop("shape", None)
     attrs.pop("dtype", None)
+    axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
+    if axes is not None:
+        attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))
     return attrs
+
+
+def _axes(shape: Value) -> int | None:
+    """How many axes a new shape has: (-1, 784), [-1, 784], or ((-1, 784),) where it was given in one argument."""
+    lengths = sequence(shape)
+    if lengths is None or len(lengths) != 1:
+        return None if lengths is None else len(lengths)
+    return 1 if isinstance(lengths[0], int) else _axes(lengths[0])
 
 
 def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:

@@ -142,6 +142,16 @@ def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dic
     return (opaque("init"), Partial(built, how="apply_without_rng"))
 
 
+@handles(HANDLERS, "trainer")
+def _trainer(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    from finallayer.source.models import model_output
+
+    model, loss = bound.get("f"), bound.get("loss")
+    if model is not None and callable_value(loss):
+        call(run, loss, [model_output(run, model, site), opaque("y_true")], {}, site)
+    return Built(symbol, signature, bound, site)
+
+
 @handles(HANDLERS, "fit_loss")
 def _fit_loss(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     from finallayer.source.models import regression

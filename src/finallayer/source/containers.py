@@ -65,6 +65,8 @@ def element(iterable: Value) -> Value:
     items = iterable.items if isinstance(iterable, List) else sequence(iterable)
     if items:
         return union(list(items))
+    if isinstance(iterable, Node) and iterable.op != "opaque":
+        return Node("index", (iterable,), {"rank": iterable.rank - 1} if iterable.rank else {}, iterable.origin)
     return opaque("each", iterable)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from finallayer.canonical import constant
+from finallayer.catalog.names import STAR_IMPORTS
 from finallayer.expr import Node
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
@@ -21,6 +22,7 @@ from finallayer.source.values import (
     Dict,
     External,
     Frame,
+    Lazy,
     List,
     Site,
     Union,
@@ -54,20 +56,27 @@ def _constant(run: Interpreter, node: ast.Constant, frame: Frame) -> Value:
 @values(ast.Name)
 def _name(run: Interpreter, node: ast.Name, frame: Frame) -> Value:
     name = node.id
-    scope: Frame | None = frame if name not in frame.globals else None
+    scope: Frame | None = frame if name not in frame.globals else frame.module.frame
     while scope is not None:
         if name in scope.vars:
-            return scope.vars[name]
+            value = scope.vars[name]
+            if isinstance(value, Lazy):
+                value = scope.vars[name] = run.resolve(value, scope)
+            return value
         scope = scope.parent
-    module = frame.module.frame.vars
-    if name in module:
-        return module[name]
     if name in BUILTINS:
         return External(f"builtins.{name}")
-    for starred in module.get("*", ()):
-        candidate = External(f"{starred.name}.{name}")
-        if signature_of(candidate.name) is not None:
-            return candidate
+    return _from_star_import(frame.module.frame, name)
+
+
+def _from_star_import(module: Frame, name: str) -> Value:
+    """A name that no scope has: perhaps of a framework's ``from ... import *``."""
+    for starred in module.vars.get("*", ()):
+        handed_on = STAR_IMPORTS.get(starred.name, {})
+        if name in handed_on:
+            return External(handed_on[name])
+        if signature_of(f"{starred.name}.{name}") is not None:
+            return External(f"{starred.name}.{name}")
     return opaque(name)
 
 

@@ -8,19 +8,25 @@ understood becomes an opaque value. Work is bounded: by steps, by depth, and by 
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import Any
 
 from finallayer.expr import Node, Origin
 from finallayer.rules.base import Sighting
 from finallayer.source.parameters import NO_DEFAULT
 from finallayer.source.project import Module, Project
+from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
-from finallayer.source.values import Class, Frame, Function, Instance, Site, Value, opaque, union
+from finallayer.source.values import Built, Class, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
 MOST_STEPS = 150_000
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
+
+
+#: Modules of the project that one file's analysis may run.
+MOST_MODULES = 40
 
 
 class OutOfBudget(Exception):
@@ -36,6 +42,7 @@ class Interpreter:
         self.trail = Trail()
         self.sightings: list[Sighting] = []
         self.stack: list[Function] = []
+        self.sites: list[Site | None] = []  # where each of them was called; None where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
         self.visited: set[ast.AST] = set()  # definitions that a call has entered
         self.classes: list[Class] = []
@@ -43,6 +50,7 @@ class Interpreter:
         self.no_grad = 0
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
+        self.modules = 0
         self.entry: Module | None = None
 
     def origin(self, site: Site) -> Origin:
@@ -52,7 +60,8 @@ class Interpreter:
     def saw(self, node: Node, framework: str = "") -> Node:
         """Write down an operation that a rule may want to judge."""
         if node.op in self.judged and not self.silent and node.origin is not None:
-            self.sightings.append(Sighting(node, framework, training=not self.no_grad))
+            caller = self.origin(self.sites[-1]) if self.sites and self.sites[-1] is not None else None
+            self.sightings.append(Sighting(node, framework, not self.no_grad, caller))
         return node
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
@@ -96,7 +105,12 @@ class Interpreter:
         return function
 
     def call_function(
-        self, function: Function, args: list[Value], kwargs: dict[str, Value], complete: bool = True
+        self,
+        function: Function,
+        args: list[Value],
+        kwargs: dict[str, Value],
+        site: Site | None = None,
+        complete: bool = True,
     ) -> Value:
         """Run one of the project's functions on these arguments, in a frame of its own."""
         from finallayer.source.parameters import bind_parameters
@@ -109,25 +123,60 @@ class Interpreter:
         frame = Frame(function.frame.module, function.frame, function)
         bind_parameters(self, function, frame, args, kwargs, complete)
         self.stack.append(function)
+        self.sites.append(site)
+        without_gradient = any(_stops_gradient(d) for d in function.decorators)
+        self.no_grad += without_gradient
         try:
             if isinstance(node, ast.Lambda):
                 return self.evaluate(node.body, frame)
             falls_through = self.block(node.body, frame)
         finally:
             self.stack.pop()
+            self.sites.pop()
+            self.no_grad -= without_gradient
         if falls_through and not frame.returns:
             return None
         return union(frame.returns) if frame.returns else None
+
+    def resolve(self, value: Value, frame: Frame) -> Value:
+        """The value behind an import that is used now."""
+        if not isinstance(value, Lazy):
+            return value
+        names = self.module_names(value.path, frame)
+        if value.name is None:
+            module = self.project.module(value.path)
+            return module.frame if module is not None else opaque(f"module {value.path}")
+        if value.name not in names:
+            return opaque(f"{value.path}:{value.name}")
+        return self.resolve(names[value.name], frame)
+
+    def module_names(self, path: Path, frame: Frame) -> dict[str, Value]:
+        """The names of a project's module, which is run now if it wasn't yet; none where it can't be read."""
+        module = self.project.module(path)
+        if module is None:
+            return {}
+        self.project.depend(frame.module.path, path)
+        if not module.entered:
+            self.modules += 1
+            if self.modules > MOST_MODULES:
+                return {}
+        return self.load(module).vars
 
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""
         if not module.entered:
             module.entered = True
             stack, self.stack = self.stack, []
+            sites, self.sites = self.sites, []
             try:
                 with self.trail.apart():
                     module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
                     self.block(module.tree.body, module.frame)
             finally:
-                self.stack = stack
+                self.stack, self.sites = stack, sites
         return module.frame
+
+
+def _stops_gradient(decorator: Value) -> bool:
+    """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
+    return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"

@@ -106,8 +106,8 @@ def _for_output(given: Value, index: int, name: str | None, outputs: int, spread
 
 
 def apply_loss(run: Interpreter, loss: Value, output: Value, site: Site) -> Value:
-    """The loss that a string, class, object or function names, of an output and an unknown target."""
-    target = opaque("y_true")
+    """The loss that a string, class, object or function names, of an output and the labels."""
+    target = make("target", name="y_true")
     if isinstance(loss, Union):
         return opaque("loss")
     if isinstance(loss, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from finallayer.source.files import SourceFile, Unreadable, read
@@ -11,6 +12,10 @@ from finallayer.source.values import Frame
 FOREIGN = frozenset(
     "torch tensorflow keras jax flax optax haiku equinox numpy scipy transformers pytorch_lightning lightning "
     "torchvision sklearn pandas matplotlib tf_keras keras_core tflearn tf_slim".split()
+)
+#: What a module has to mention for a model, layer or loss to come from it.
+_MATTERS = re.compile(
+    r"softmax|sigmoid|entropy|logits|[Ll]oss|\.nn\b|\bnn\.|layers|\blog\b|\bexp\b|Module\b|Model\b|keras|criterion|config"
 )
 #: How many folders upwards an absolute import is looked for.
 _MOST_FOLDERS = 6
@@ -38,11 +43,12 @@ class Project:
         self._dependencies: dict[str, set[str]] = {}
 
     def module(self, path: Path) -> Module | None:
-        """The module at a path; None where it can't be read or parsed."""
+        """The module at a path; None where it can't be read, or holds nothing that a loss could meet."""
         key = str(path)
         if key not in self._modules:
             try:
-                self._modules[key] = Module(read(path))
+                file = read(path)
+                self._modules[key] = Module(file) if _MATTERS.search(file.text) else None
             except Unreadable:
                 self._modules[key] = None
         return self._modules[key]

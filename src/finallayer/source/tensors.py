@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from finallayer.canonical import build
+from finallayer.canonical import bernoulli_logs, build
 from finallayer.expr import TRANSPARENT, Node, make, through
 from finallayer.source.values import List, Site, Union, Value, opaque
 
@@ -24,6 +24,8 @@ def tensor_operation(
     if op == "mul":
         _note_entropy(run, args)
     made = build(op, tuple(args), attrs, run.origin(site))
+    for log in bernoulli_logs(made):
+        run.saw(log, framework)
     return run.saw(made, framework)
 
 

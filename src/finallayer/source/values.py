@@ -8,6 +8,7 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from finallayer.catalog import Signature
@@ -35,6 +36,13 @@ class Frame:
         self.globals: frozenset[str] = frozenset()
         self.nonlocals: frozenset[str] = frozenset()
         self.returns: list[Value] = []
+
+
+class Lazy(NamedTuple):
+    """An import of a project's module, or of a name in it, that nothing has used yet."""
+
+    path: Path
+    name: str | None
 
 
 class Site(NamedTuple):
