@@ -262,6 +262,7 @@ class TestWhatTheLogitsAre:
             ),
             make("log", make("cast", make("reshape", PROBS))),
             make("mul", make("opaque", name="y"), make("neg", make("log", PROBS))),
+            make("neg", make("sum", make("mul", make("opaque", name="y"), make("log", PROBS)))),
             make("mul", nll(make("log", PROBS)), make("opaque", name="weight")),
             make("add", nll(make("log", PROBS)), make("parameter", name="regulariser")),
             make("kl", make("log", PROBS), make("softmax", make("logits", name="teacher"))),
