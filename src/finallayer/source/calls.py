@@ -14,6 +14,7 @@ from finallayer.source.parameters import bind_signature, fits, is_generator
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
+    LAYERS,
     Bound,
     Built,
     Class,
@@ -154,7 +155,7 @@ def instantiate(
         for name, value in [*zip(fields, args, strict=False), *kwargs.items()]:
             run.write(instance.slots, name, value)
         if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
-            run.write(instance.slots, "__layers__", tuple(args))
+            run.write(instance.slots, LAYERS, tuple(args))
     for hook in ("__post_init__", "setup"):
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
@@ -184,7 +185,7 @@ def call_instance(
         if method is not None:
             own = [] if name in instance.slots else [instance]
             return call(run, method, [*own, *args], kwargs, site, complete)
-    layers = instance.slots.get("__layers__")
+    layers = instance.slots.get(LAYERS)
     if layers and args:
         return apply_layers(run, layers, args[0], site)
     return run.opaque_at(site, instance, *args)

@@ -15,6 +15,8 @@ from finallayer.source.containers import sequence
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
+    EXACT,
+    LAYERS,
     Built,
     Dict,
     External,
@@ -52,7 +54,7 @@ def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
 def _sequential(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     layers, exact = _layers(bound.get("layers"))
     built = Built(symbol, signature, bound, site)
-    built.slots.update(layers=layers, exact=exact)
+    built.slots |= {LAYERS: layers, EXACT: exact}
     return built
 
 
@@ -74,9 +76,9 @@ def _layers(given: Value) -> tuple[tuple[Value, ...], bool]:
 def _run_sequential(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     if not args:
         return run.opaque_at(site)
-    x = args[0] if built.slots["exact"] else opaque("layers", *args)
-    layers = built.slots["layers"]
-    return apply_layers(run, layers if built.slots["exact"] else layers[-1:], x, site)
+    x = args[0] if built.slots[EXACT] else opaque("layers", *args)
+    layers = built.slots[LAYERS]
+    return apply_layers(run, layers if built.slots[EXACT] else layers[-1:], x, site)
 
 
 @handles(HANDLERS, "layers")
@@ -140,7 +142,7 @@ def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dic
         p[1].function if isinstance(p, tuple) and len(p) == 2 and isinstance(p[1], Partial) else p for p in pairs
     )
     built = Built(symbol, Signature("sequential", (), (), {}), {}, site)
-    built.slots.update(layers=layers, exact=exact)
+    built.slots |= {LAYERS: layers, EXACT: exact}
     return (opaque("init"), Partial(built, how="apply_without_rng"))
 
 
