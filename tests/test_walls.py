@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "losses": {"kernels"},
     "kernels": {"losses"},
     "compare": {"numerics", "losses", "report"},
-    "cli": FRONT_ENDS | {"report", "compare", "losses", "kernels"},
+    "check": FRONT_ENDS,
+    "cli": FRONT_ENDS | {"check", "report", "compare", "losses", "kernels"},
 }
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "onnx"}

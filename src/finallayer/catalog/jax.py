@@ -62,7 +62,8 @@ NAMES: dict[str, str] = {
     # functions of functions
     "jax.jit": "transform(fun: f)",
     **each("jax", "vmap pmap", "vmap(fun: f)"),
-    **each("jax", "checkpoint remat named_call custom_jvp custom_vjp", "transform(fun: f)"),
+    **each("jax", "checkpoint remat named_call", "transform(fun: f)"),
+    **each("jax", "custom_jvp custom_vjp custom_gradient", "no_grad(fun: f)"),
     "jax.value_and_grad": "value_and_grad(fun: f, argnums, has_aux)",
     **each("jax", "grad jacfwd jacrev hessian", "grad(fun: f, argnums, has_aux)"),
     "jax.vjp": "vjp(fun: f, *primals: operands)",

@@ -118,7 +118,7 @@ _BOTH: dict[str, str] = {
     "tensorflow.Module": "module()",
     "tensorflow.function": "transform(func: f)",
     "tensorflow.recompute_grad": "transform(f)",
-    "tensorflow.custom_gradient": "opaque(f)",
+    "tensorflow.custom_gradient": "no_grad(f)",
     "tensorflow.autograph.experimental.do_not_convert": "transform(func: f)",
 }
 

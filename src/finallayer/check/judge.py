@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from finallayer.rules import rules_by_operation
 from finallayer.rules.base import Finding, Related, Sighting
+from finallayer.rules.margin import safe_margins
 from finallayer.source.files import Unreadable, read
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ def _findings(seen: list[Sighting]) -> Iterator[Finding]:
             continue
         for rule in judges.get(sighting.node.op, ()):
             for match in rule.judge(sighting):
+                margin = None if match.expression is None else safe_margins(match.expression)
                 expression = str(match.expression or sighting.node)
                 related = (*match.related, *_called_from(sighting))
-                yield Finding(rule, sighting.node.origin, match.message, expression, None, related)
+                yield Finding(rule, sighting.node.origin, match.message, expression, margin, related)
 
 
 def _called_from(sighting: Sighting) -> tuple[Related, ...]:

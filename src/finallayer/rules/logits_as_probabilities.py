@@ -54,6 +54,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
                 if log.op == "log" and log.args[0].kind is Kind.LOGITS and y.kind in (Kind.UNKNOWN, Kind.TARGET):
                     message = "a cross-entropy takes the log of logits: use log_softmax, or a loss on logits"
                     yield Match(message, related=made_here(log.args[0]))
+        case Node(op="neg"):
+            return
         case Node(args=(Node(kind=Kind.LOGITS) as x, *_)) as loss if not _may_be_probabilities(x):
             message = f"{called(loss)} takes probabilities, but is handed logits: use {on_logits(sighting)}"
             yield Match(message, related=made_here(x))

@@ -136,7 +136,9 @@ def _input(run: Interpreter, symbol: External, signature: Signature, bound: dict
 def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     """A stax model is a pair (init, apply); so are its layers, or constants that stand for such a pair."""
     pairs, exact = _layers(bound.get("layers"))
-    layers = tuple(p[1].function if isinstance(p, tuple) and isinstance(p[1], Partial) else p for p in pairs)
+    layers = tuple(
+        p[1].function if isinstance(p, tuple) and len(p) == 2 and isinstance(p[1], Partial) else p for p in pairs
+    )
     built = Built(symbol, Signature("sequential", (), (), {}), {}, site)
     built.slots.update(layers=layers, exact=exact)
     return (opaque("init"), Partial(built, how="apply_without_rng"))
@@ -157,6 +159,12 @@ def _fit_loss(run: Interpreter, symbol: External, signature: Signature, bound: d
     from finallayer.source.models import regression
 
     return regression(run, bound.get("x"), bound.get("loss"), site)
+
+
+def _apply_of(pair: Value) -> Value:
+    """What a stax layer, itself a pair (init, apply), does to its input."""
+    is_pair = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Partial)
+    return pair[1].function if is_pair else pair
 
 
 # Functions of functions
