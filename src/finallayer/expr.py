@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from finallayer.kinds import EXP_OF, LOG_OF, PROBABILITY_KINDS, Kind, join
 
-
 #: How much of an expression is printed.
 MOST_LEVELS, MOST_TERMS = 7, 3
 

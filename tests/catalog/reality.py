@@ -13,7 +13,8 @@ from finallayer.catalog import Param, parse
 #: keyword-only behind the stated ones
 ALIASES = frozenset(
     "nb_filter output_dim input output reduction_indices keep_dims dim squeeze_dims concat_dim dimension targets "
-    "newshape self filter value inputs axis keepdims a_min a_max y_pred".split()
+    "newshape self filter value inputs axis keepdims a_min a_max y_pred "
+    "out where initial kind axes order casting subok copy device force sparse_grad generator".split()
 )
 
 #: the methods that a layer, a loss or a metric is called by

@@ -64,8 +64,8 @@ NAMES: dict[str, str] = {
     **each("jax", "vmap pmap", "vmap(fun: f)"),
     **each("jax", "checkpoint remat named_call", "transform(fun: f)"),
     **each("jax", "custom_jvp custom_vjp custom_gradient", "no_grad(fun: f)"),
-    "jax.value_and_grad": "value_and_grad(fun: f)",
-    **each("jax", "grad jacfwd jacrev hessian", "grad(fun: f)"),
+    "jax.value_and_grad": "value_and_grad(fun: f, argnums, has_aux)",
+    **each("jax", "grad jacfwd jacrev hessian", "grad(fun: f, argnums, has_aux)"),
     "jax.vjp": "vjp(fun: f, *primals: operands)",
     # losses
     "optax.softmax_cross_entropy": f"xent_logits{_LOGITS}, axis=-1)",
@@ -98,8 +98,8 @@ NAMES: dict[str, str] = {
     "flax.nnx.jit": "transform(fun: f)",
     "flax.nnx.remat": "transform(f)",
     **each("flax.nnx", "vmap pmap", "vmap(f)"),
-    "flax.nnx.value_and_grad": "value_and_grad(f)",
-    "flax.nnx.grad": "grad(f)",
+    "flax.nnx.value_and_grad": "value_and_grad(f, *, argnums, has_aux)",
+    "flax.nnx.grad": "grad(f, *, argnums, has_aux)",
     # Flax: layers
     "flax.linen.Dense": "affine(features: units, use_bias)(inputs: x)",
     "flax.linen.DenseGeneral": "affine(features: units, axis)(inputs: x)",
@@ -133,8 +133,8 @@ NAMES: dict[str, str] = {
     **each("haiku", "transform transform_with_state", "pure(f)"),
     "haiku.without_apply_rng": "pure(f) | rng=False",
     **each("haiku", "remat", "transform(fun: f)"),
-    "haiku.value_and_grad": "value_and_grad(fun: f)",
-    "haiku.grad": "grad(fun: f)",
+    "haiku.value_and_grad": "value_and_grad(fun: f, argnums, has_aux)",
+    "haiku.grad": "grad(fun: f, argnums, has_aux)",
     "haiku.vmap": "vmap(fun: f)",
     # Equinox
     "equinox.Module": "module()",
@@ -163,8 +163,8 @@ NAMES: dict[str, str] = {
     "equinox.filter_checkpoint": "transform(fun: f)",
     "equinox.filter_vmap": "vmap(fun: f)",
     "equinox.filter_pmap": "vmap(fun: f)",
-    "equinox.filter_value_and_grad": "value_and_grad(fun: f)",
-    "equinox.filter_grad": "grad(fun: f)",
+    "equinox.filter_value_and_grad": "value_and_grad(fun: f, *, has_aux)",
+    "equinox.filter_grad": "grad(fun: f, *, has_aux)",
     # stax: layers are (init, apply) pairs, some of them without being called
     "jax.example_libraries.stax.serial": "serial(*layers)",
     "jax.example_libraries.stax.Dense": "affine(out_dim: units)(inputs: x)",

@@ -239,6 +239,25 @@ STAR_IMPORTS: dict[str, dict[str, str]] = {
     "pylab": {"np": "numpy"},
 }
 
+#: names that nobody imports in a snippet, by the convention of every tutorial
+UNIMPORTED: dict[str, str] = {
+    "tf": "tensorflow",
+    "torch": "torch",
+    "nn": "torch.nn",
+    "F": "torch.nn.functional",
+    "np": "numpy",
+    "jnp": "jax.numpy",
+    "jax": "jax",
+    "optax": "optax",
+    "keras": "keras",
+    "K": "keras.backend",
+    **{
+        name: f"keras.layers.{name}"
+        for name in "Dense Activation Flatten Conv1D Conv2D Convolution2D MaxPooling2D Dropout".split()
+    },
+    "Sequential": "keras.Sequential",
+}
+
 _LONGEST = max(len(prefix.split(".")) for prefix in PREFIXES)
 
 

@@ -263,7 +263,7 @@ NAMES: dict[str, str] = {**_BOTH, **_ONE, **OLD}
 
 #: tensor method -> signature; what torch's tensors spell alike stands there
 METHODS: dict[str, str] = {
-    "eval": "stop_gradient(self: x)",
+    "eval": "stop_gradient(self: x, feed_dict, session)",
     "read_value": "identity(self: x)",
     "value": "identity(self: x)",
     "gather_nd": "gather(self: x, indices: y)",

@@ -10,6 +10,8 @@ _ACTIVATION_FUNCTIONS = (
     "relu relu6 relu_ selu selu_ elu elu_ celu celu_ gelu silu mish leaky_relu leaky_relu_ rrelu hardtanh hardswish "
     "hardsigmoid hardshrink softshrink tanhshrink softsign tanh threshold prelu"
 )
+#: methods that arrays share, with their spellings behind
+_ARRAY_REDUCE = "(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims, out, where, initial)"
 _REDUCE = "(input: x, dim: axis, keepdim: keepdims, *, dtype, axis)"
 
 _TORCH: dict[str, str] = {
@@ -151,7 +153,7 @@ _TORCH: dict[str, str] = {
     "torch.nn.functional.one_hot": "one_hot(tensor: x, num_classes: units)",
     # nn.functional: losses
     "torch.nn.functional.cross_entropy": "xent_logits(input: x, target, weight)",
-    "torch.nn.functional.nll_loss": "nll(input: x, target, weight)",
+    "torch.nn.functional.nll_loss": "nll(input: x, target, weight, size_average, ignore_index, reduce, reduction)",
     "torch.nn.functional.ctc_loss": "nll(log_probs: x, targets: target)",
     "torch.nn.functional.binary_cross_entropy": "bce_probs(input: x, target, weight)",
     "torch.nn.functional.binary_cross_entropy_with_logits": "bce_logits(input: x, target, weight)",
@@ -210,8 +212,8 @@ _TORCH: dict[str, str] = {
     **each("torch.nn", "ZeroPad2d ConstantPad2d ReflectionPad2d ReplicationPad2d", "mask(padding)(input: x)"),
     # nn: losses
     "torch.nn.CrossEntropyLoss": "xent_logits(weight, size_average, ignore_index, reduce)(input: x, target)",
-    "torch.nn.NLLLoss": "nll(weight, size_average, ignore_index, reduce)(input: x, target)",
-    "torch.nn.NLLLoss2d": "nll(weight, size_average, ignore_index, reduce)(input: x, target)",
+    "torch.nn.NLLLoss": "nll(weight, size_average, ignore_index, reduce, reduction)(input: x, target)",
+    "torch.nn.NLLLoss2d": "nll(weight, size_average, ignore_index, reduce, reduction)(input: x, target)",
     "torch.nn.CTCLoss": "nll(blank, reduction)(log_probs: x, targets: target, input_lengths, target_lengths)",
     "torch.nn.BCELoss": "bce_probs(weight, size_average, reduce)(input: x, target)",
     "torch.nn.BCEWithLogitsLoss": "bce_logits(weight, size_average, reduce)(input: x, target)",
@@ -287,6 +289,7 @@ AROUND: dict[str, str] = {
     "fastai.Flatten": "reshape()(x) | rank=2",
     # training loops of libraries
     "ignite.engine.create_supervised_trainer": "trainer(model: f, optimizer, loss_fn: loss)",
+    "skorch.NeuralNetClassifier": "trainer(module: f, criterion: loss)",
     **each("poutyne", "Model Experiment", "trainer(network: f, optimizer, loss_function: loss)"),
     **each("fastai", "Learner vision_learner", "trainer(dls, model: f, loss_func: loss)"),
     # Lightning
@@ -327,10 +330,11 @@ METHODS: dict[str, str] = {
     **each("", "clip clip_", "clip(self: x, min: low, max: high, *, a_min: low, a_max: high)"),
     **each("", "clamp_min clamp_min_", "clip(self: x, min: low)"),
     **each("", "clamp_max clamp_max_", "clip(self: x, max: high)"),
-    **each("", "add add_", "add(self: x, other: y)"),
-    **each("", "sub sub_ subtract", "sub(self: x, other: y)"),
+    **each("", "add add_", "add(self: x, other: y, *, alpha)"),
+    **each("", "sub sub_ subtract", "sub(self: x, other: y, *, alpha)"),
     **each("", "mul mul_ multiply", "mul(self: x, other: y)"),
-    **each("", "div div_ divide true_divide", "div(self: x, other: y)"),
+    **each("", "div div_ divide", "div(self: x, other: y, *, rounding_mode)"),
+    "true_divide": "div(self: x, other: y)",
     "maximum": "maximum(self: x, other: y)",
     "minimum": "minimum(self: x, other: y)",
     "where": "choose(self: x, condition, other: y)",
@@ -340,19 +344,20 @@ METHODS: dict[str, str] = {
     **each("", "mm bmm", "matmul(self: x, mat2: y)"),
     "mv": "matmul(self: x, vec: y)",
     # reductions
-    "sum": "sum(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims)",
-    "mean": "mean(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims)",
-    "max": "max(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims)",
+    "sum": f"sum{_ARRAY_REDUCE[:-1]}, dtype)",
+    "mean": f"mean{_ARRAY_REDUCE[:-1]}, dtype)",
+    "max": f"max{_ARRAY_REDUCE}",
     "amax": "max(self: x, dim: axis, keepdim: keepdims)",
-    "min": "min(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims)",
+    "min": f"min{_ARRAY_REDUCE}",
     "amin": "min(self: x, dim: axis, keepdim: keepdims)",
-    **each("", "argmax argmin", "argmax(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims)"),
-    "topk": "topk(self: x, k, dim: axis)",
-    "sort": "topk(self: x, dim: axis, descending, *, axis)",
-    "argsort": "topk(self: x, dim: axis, descending, *, axis)",
-    "multinomial": "sample(self: x, num_samples)",
-    "bernoulli": "sample(self: x)",
-    **each("", "round round_", "threshold(self: x) | value=0.5"),
+    **each("", "argmax argmin", f"argmax{_ARRAY_REDUCE}"),
+    "topk": "topk(self: x, k, dim: axis, largest, sorted)",
+    "sort": "topk(self: x, dim: axis, descending, *, stable, axis, kind)",
+    "argsort": "topk(self: x, dim: axis, descending, *, stable, axis, kind)",
+    "scatter_": "one_hot(self, dim, index, value: x)",  # a mask of the classes, as one-hot rows are made by hand
+    "multinomial": "sample(self: x, num_samples, replacement, *, generator)",
+    "bernoulli": "sample(self: x, *, generator)",
+    **each("", "round round_", "threshold(self: x, *, decimals) | value=0.5"),
     **each("", "gt greater ge greater_equal lt less le less_equal", "threshold(self: x, other: value)"),
     "eq": "compare(self: x, other: y)",
     # shape
@@ -362,15 +367,16 @@ METHODS: dict[str, str] = {
     "flatten": "reshape(self: x, start_dim, end_dim)",
     "ravel": "reshape(self: x) | rank=1",
     **each("", "squeeze squeeze_ unsqueeze unsqueeze_", "reshape(self: x, dim: axis, *, axis)"),
-    "transpose": "reshape(self: x, dim0, dim1)",
-    **each("", "swapaxes swapdims", "reshape(self: x)"),
+    "transpose": "reshape(self: x, dim0, dim1, *, axes)",
+    "swapaxes": "reshape(self: x, axis0, axis1)",
+    "swapdims": "reshape(self: x, dim0, dim1)",
     "permute": "reshape(self: x, *dims)",
     **each("", "t T mT", "reshape(self: x)"),
-    **each("", "expand repeat", "reshape(self: x, *size)"),
+    **each("", "expand repeat", "reshape(self: x, *size, axis)"),
     "unflatten": "reshape(self: x, dim, sizes)",
     "movedim": "reshape(self: x, source, destination)",
     # picking entries
-    "gather": "gather(self: x, dim: axis, index: y)",
+    "gather": "gather(self: x, dim: axis, index: y, *, sparse_grad)",
     "take_along_dim": "gather(self: x, indices: y, dim: axis)",
     "index_select": "index(self: x, dim: axis, index)",
     "select": "index(self: x, dim: axis, index)",
@@ -380,11 +386,15 @@ METHODS: dict[str, str] = {
     "split": "index(self: x, split_size, dim: axis)",
     "unbind": "index(self: x, dim: axis)",
     # type and place
-    **each("", "float double half bfloat16 long int", "cast(self: x)"),
-    **each("", "type astype", "cast(self: x, dtype)"),
-    "to": "cast(self: x, dtype)",
+    **each("", "float double half bfloat16 long int", "cast(self: x, memory_format)"),
+    "type": "cast(self: x, dtype, non_blocking)",
+    "astype": "cast(self: x, dtype, *, order, casting, subok, copy, device)",
+    "to": "cast(self: x, dtype, non_blocking, copy, *, memory_format, device, other)",
     "type_as": "cast(self: x, other)",
-    **each("", "cpu cuda xpu clone contiguous requires_grad_", "identity(self: x)"),
-    **each("", "detach detach_ data numpy item tolist", "stop_gradient(self: x)"),
-    "copy": "identity(self: x)",
+    **each("", "cuda xpu", "identity(self: x, device, non_blocking, memory_format)"),
+    **each("", "cpu contiguous", "identity(self: x, memory_format)"),
+    "clone": "identity(self: x, *, memory_format)",
+    "requires_grad_": "identity(self: x, requires_grad)",
+    **each("", "detach detach_ data numpy item tolist", "stop_gradient(self: x, *, force)"),
+    "copy": "identity(self: x, *, order)",
 }

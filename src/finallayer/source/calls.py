@@ -14,6 +14,7 @@ from finallayer.source.parameters import bind_signature, fits, is_generator
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
+    ARGUMENTS,
     LAYERS,
     Bound,
     Built,
@@ -154,6 +155,7 @@ def instantiate(
     else:
         for name, value in [*zip(fields, args, strict=False), *kwargs.items()]:
             run.write(instance.slots, name, value)
+        run.write(instance.slots, ARGUMENTS, tuple(args))
         if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
             run.write(instance.slots, LAYERS, tuple(args))
     for hook in ("__post_init__", "setup"):
@@ -223,7 +225,7 @@ def _external(
 ) -> Value:
     from finallayer.source.constructs import HANDLERS
 
-    builtin = BUILTINS.get(symbol.name.removeprefix("builtins.")) if symbol.name.startswith("builtins.") else None
+    builtin = BUILTINS.get(symbol.name.removeprefix("builtins."))
     if builtin is not None:
         value = builtin(run, args, kwargs, site)
         if value is not NotImplemented:
@@ -248,6 +250,8 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
         return tuple(args)
     if len(args) >= 1 and is_module(args[0]) and last in ("prepare", "setup", "wrap", "initialize"):
         return args[0] if len(args) == 1 else tuple(args)
+    if symbol.name.startswith(MODEL_ZOOS):
+        return Built(symbol, Signature("zoo", (), (), {}), {}, site)
     if symbol.name.endswith("TrainState.create"):
         state = Built(symbol, Signature("state", (), None, {}), {}, site)
         state.slots.update(kwargs)
@@ -257,6 +261,8 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
     return run.opaque_at(site, *args, *kwargs.values())
 
 
+#: Where pretrained classifiers come from. They give logits, by a head that users replace.
+MODEL_ZOOS = ("torchvision.models.", "timm.create_model", "pretrainedmodels.", "efficientnet_pytorch.EfficientNet")
 #: Functions of modules that aren't at hand, by the one name that leaves no doubt.
 SELF_EXPLAINING = {"softmax": "softmax(x, axis)", "log_softmax": "log_softmax(x, axis)", "sigmoid": "sigmoid(x)"}
 

@@ -18,6 +18,7 @@ from finallayer.source.values import (
     EXACT,
     LAYERS,
     Built,
+    Class,
     Dict,
     External,
     List,
@@ -120,6 +121,19 @@ def _run_application(run: Interpreter, built: Built, args: list[Value], kwargs: 
     return activate(run, built.bound.get("activation", "softmax"), scores, built.site)
 
 
+#: The names under which a zoo's models keep their head.
+_HEADS = ("fc", "classifier", "head", "heads", "last_linear", "_fc")
+
+
+@handles(CALLED, "zoo")
+def _run_zoo(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    features = run.opaque_at(site, *args)
+    head = next((built.slots[name] for name in _HEADS if name in built.slots), None)
+    if head is not None:
+        return call(run, head, [features], {}, site) if callable_value(head) else features
+    return make("affine", features, origin=run.origin(built.site))
+
+
 @handles(HANDLERS, "module")
 def _module(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return Built(symbol, signature, bound, site)
@@ -151,6 +165,10 @@ def _trainer(run: Interpreter, symbol: External, signature: Signature, bound: di
     from finallayer.source.models import model_output
 
     model, loss = bound.get("f"), bound.get("loss")
+    if isinstance(model, Class):
+        model = call(run, model, [], {}, site)
+    if isinstance(loss, External) and getattr(signature_of(loss.name), "call", None) is not None:
+        loss = call(run, loss, [], {}, site)  # the class of a loss: the trainer makes one
     if model is not None and callable_value(loss):
         call(run, loss, [model_output(run, model, site), opaque("y_true")], {}, site)
     return Built(symbol, signature, bound, site)
@@ -215,7 +233,7 @@ def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[
 
 
 def callable_value(value: Value) -> bool:
-    from finallayer.source.values import Bound, Class, Function, Instance
+    from finallayer.source.values import Bound, Function, Instance
 
     return isinstance(value, (Function, Bound, Built, Partial, External, Class, Instance))
 

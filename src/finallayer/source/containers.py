@@ -119,6 +119,8 @@ def _dict_item(owner: Dict, index: Value) -> Value:
 
 def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> None:
     """``owner[index] = value``."""
+    if isinstance(owner, Bound) and isinstance(owner.owner, Built):  # model.classifier[6] = a new head
+        run.write(owner.owner.slots, owner.function, value)
     if isinstance(owner, Dict):
         if is_constant(index):
             run.write(owner.slots, index, value)
