@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from math import inf, isnan
+from math import inf, isnan, log
 from typing import Any, NamedTuple
 
 from finallayer.expr import TRANSPARENT, Node
@@ -79,6 +79,19 @@ def _hull(z: Node, parts: list[Interval]) -> Interval:
 
 def _activation(z: Node, parts: list[Interval]) -> Interval:
     return _OF_ACTIVATION.get(str(z.attrs.get("name")).rpartition(".")[2].lower(), ANY)
+
+
+def _join(z: Node, parts: list[Interval]) -> Interval:
+    """One of several values. Of ``z`` and ``-z`` it is ``|z|`` or ``-|z|``: its exp is written to be safe."""
+    for x, y in (z.args, z.args[::-1]) if len(z.args) == 2 else ():
+        if x.op == "neg" and x.args[0] == y:
+            return Interval(0, 0)
+    return _hull(z, parts)
+
+
+def _log(z: Node, parts: list[Interval]) -> Interval:
+    low, high = parts[0]
+    return Interval(log(low) if low > 0 else -inf, log(high) if 0 < high < inf else inf)
 
 
 def _neg(z: Node, parts: list[Interval]) -> Interval:
@@ -163,7 +176,9 @@ def _is_maximum(x: Node) -> bool:
 _OF_OPERATION: dict[str, Interval | Arithmetic] = {
     **dict.fromkeys(("abs", "exp", "sqrt", "softplus"), NEVER_NEGATIVE),
     **dict.fromkeys((*TRANSPARENT, "add_eps", "mean", "max", "min"), _same),
-    **dict.fromkeys(("concat", "join"), _hull),
+    "concat": _hull,
+    "join": _join,
+    "log": _log,
     "cosine": SIGNED_UNIT,
     "shift": NEVER_POSITIVE,
     "activation": _activation,
