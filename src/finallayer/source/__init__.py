@@ -62,7 +62,9 @@ def _value(reader: Node) -> Node:
 def _run_uncalled(run: Interpreter, module: Module) -> None:
     """Functions and methods that nothing in the program has called, on arguments that nobody knows."""
     for node, function in list(run.functions.items()):
-        if node in run.visited or function.frame.module is not module or isinstance(node, ast.Lambda):
+        if node in run.visited or isinstance(node, ast.Lambda):
+            continue
+        if function.frame.module is not module and function.name not in PROTOCOLS:
             continue
         if function.owner is None:
             _alone(run, function, [], node)

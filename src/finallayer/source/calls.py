@@ -148,6 +148,7 @@ def instantiate(
     """An object of one of the project's classes."""
     instance = Instance(cls)
     run.instances.append(instance)
+    run.write(instance.slots, ARGUMENTS, tuple(args))
     fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get("__fields__", ())]
     init = cls.find("__init__")
     if isinstance(init, Function):
@@ -155,7 +156,6 @@ def instantiate(
     else:
         for name, value in [*zip(fields, args, strict=False), *kwargs.items()]:
             run.write(instance.slots, name, value)
-        run.write(instance.slots, ARGUMENTS, tuple(args))
         if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
             run.write(instance.slots, LAYERS, tuple(args))
     for hook in ("__post_init__", "setup"):

@@ -174,7 +174,7 @@ class Partial(NamedTuple):
 
 #: Slots of a list's items, of a model's layers, and of whether they are certain. No attribute can have such a name.
 ITEMS, LAYERS, EXACT = "<items>", "<layers>", "<exact>"
-#: The slot of what a class without an ``__init__`` of the project's own was given.
+#: The slot of the positional arguments that an object was made with.
 ARGUMENTS = "<arguments>"
 
 
