@@ -31,7 +31,7 @@ class Proof(NamedTuple):
 
 def prove(old: Node, new: Node, binary: bool = False) -> Proof:
     """Whether ``new`` may take the place of ``old``; both are losses on one row over the leaves z and y."""
-    from finallayer.numerics.evaluate import UnevaluableError
+    from finallayer.numerics.program import UnevaluableError
 
     try:
         disagreement = next(_disagreements(old, new, binary), None)
