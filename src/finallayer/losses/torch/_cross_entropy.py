@@ -7,10 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from finallayer.losses.torch import _fused, _ops
+from finallayer.kernels import REDUCTIONS
+from finallayer.losses.torch import _fused, _ops, _small
 from finallayer.losses.torch._kernel import Terms
-
-_REDUCTIONS = ("none", "sum", "mean")
 
 
 class CrossEntropyOutput(NamedTuple):
@@ -75,24 +74,22 @@ def cross_entropy(
     if size_average is not None or reduce is not None:
         reduction = torch.nn._reduction.legacy_get_string(size_average, reduce)
     if (
-        input.dim() == 2
-        and target.dim() == 1
-        and target.dtype == torch.int64
-        and input.shape[0] == target.shape[0]
-        and reduction in _REDUCTIONS
-        and weight is None
-        and token_weight is None
-        and softcap is None
+        target.dtype is torch.int64
+        and input.dtype is torch.float32
+        and input.numel() <= _small.MOST_LOGITS
+        and input.dim() == 2
+        and target.shape == input.shape[:1]
+        and reduction in ("mean", "sum")
+        and weight is softcap is token_weight is None
+        and label_smoothing == z_loss == 0.0
         and temperature == 1.0
         and not (return_lse or return_accuracy or in_place)
-        and 0.0 <= label_smoothing <= 1.0
         and _fused.applies(input)
-        and input.stride(1) == 1
+        and input.is_contiguous()
         and target.is_contiguous()
-    ):  # the usual call, straight to the kernel: at 32 x 10 every microsecond counts
-        terms = Terms(reduction, ignore_index, label_smoothing, z_loss)
-        loss = _fused.FusedCrossEntropy.apply(input, target, None, None, terms, False, False, False)
-        return _in_dtype_of(input, loss)
+    ):
+        small: Tensor = _small.SmallCrossEntropy.apply(input, target, ignore_index, REDUCTIONS[reduction])
+        return small
     terms = Terms(reduction, ignore_index, label_smoothing, z_loss)
     _check(input, target, weight, token_weight, terms)
     logits, rows_target, rows_weight, shape = _as_rows(input, target, token_weight)
@@ -170,7 +167,7 @@ class CrossEntropyLoss(torch.nn.Module):
 def _check(
     input: Tensor, target: Tensor, weight: Tensor | None, token_weight: Tensor | None, terms: Terms
 ) -> None:
-    if terms.reduction not in _REDUCTIONS:
+    if terms.reduction not in REDUCTIONS:
         raise ValueError(f"{terms.reduction} is not a valid value for reduction: expected none, sum or mean")
     if not 0.0 <= terms.label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {terms.label_smoothing}")

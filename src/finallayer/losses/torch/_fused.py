@@ -7,8 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from finallayer import kernels
 from finallayer.losses.torch import _kernel, _ops
 from finallayer.losses.torch._kernel import Terms
+
+
+REDUCTIONS = tuple(kernels.REDUCTIONS)
 
 
 def applies(logits: Tensor) -> bool:
@@ -78,46 +82,70 @@ class FusedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor | None, lse_upstream: Tensor | None = None, _: None = None) -> Any:
         gradient, ctx.gradient = ctx.gradient, None  # handed out once: the receiver may add to it in place
-        if torch.is_grad_enabled():
-            return (_differentiable_gradient(ctx, upstream, lse_upstream), *[None] * 7)
+        return (FusedCrossEntropy._gradient(ctx, gradient, upstream, lse_upstream), *[None] * 7)
+
+    @staticmethod
+    def _gradient(ctx: Any, ready: Tensor | None, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
         if ctx.in_place:
-            return (_written_gradient(gradient, upstream, lse_upstream), *[None] * 7)
-        reduced = ctx.terms.reduction != "none"
-        if reduced and gradient is not None and lse_upstream is None and upstream is not None:
-            if upstream.item() == 1.0:
-                return gradient, None, None, None, None, None, None, None
-        logits, target, weight, row_weight = ctx.saved_tensors
-        if gradient is None:
-            gradient = _kernel.gradient_like(logits)
-        scale = 0.0 if upstream is None else upstream.item() if reduced else 1.0
-        row_upstream = None if reduced else upstream if upstream is not None else torch.zeros(logits.shape[0])
-        _kernel.cross_entropy(
-            logits,
-            target,
-            weight,
-            row_weight,
-            ctx.terms,
-            upstream=scale,
-            row_upstream=None if row_upstream is None else row_upstream.contiguous(),
-            lse_upstream=None if lse_upstream is None else lse_upstream.contiguous(),
-            grad=gradient,
-        )
-        return gradient, None, None, None, None, None, None, None
+            return _written_gradient(ready, upstream, lse_upstream)
+        usable = ready is not None and lse_upstream is None and upstream is not None and upstream.dim() == 0
+        if usable and not torch.is_grad_enabled() and upstream.item() == 1.0:
+            return ready
+        return again(*ctx.saved_tensors, ctx.terms, upstream, lse_upstream, ready)
+
+
+def again(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    row_weight: Tensor | None,
+    terms: Terms,
+    upstream: Tensor | None,
+    lse_upstream: Tensor | None,
+    ready: Tensor | None,
+) -> Tensor:
+    """The gradient for any upstream, from the logits: rounded once, and differentiable where that is asked for.
+
+    ``ready``, if given, is a gradient that nobody has seen; it is overwritten.
+    """
+    if torch.is_grad_enabled():
+        return _differentiable_gradient(logits, target, weight, row_weight, terms, upstream, lse_upstream)
+    per_row = terms.reduction == "none"
+    if upstream is None:
+        upstream = torch.zeros(logits.shape[0] if per_row else ())
+    gradient = _kernel.gradient_like(logits) if ready is None else ready
+    _kernel.cross_entropy(
+        logits,
+        target,
+        weight,
+        row_weight,
+        terms,
+        upstream=1.0 if per_row else upstream.item(),
+        row_upstream=upstream.contiguous() if per_row else None,
+        lse_upstream=None if lse_upstream is None else lse_upstream.contiguous(),
+        grad=gradient,
+    )
+    return gradient
 
 
 def _written_gradient(gradient: Tensor | None, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
     """The in-place gradient, where the logits themselves are gone."""
+    if torch.is_grad_enabled():
+        raise RuntimeError("cross_entropy(in_place=True) has no second derivative: the logits are gone")
     if gradient is None or lse_upstream is not None or upstream is None:
         raise RuntimeError("cross_entropy(in_place=True): the logits are gone; only one plain backward pass is possible")
     return gradient if upstream.item() == 1.0 else gradient.mul_(upstream.to(gradient.dtype))
 
 
-def _differentiable_gradient(ctx: Any, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
-    """The gradient as a function of logits and upstream, for create_graph=True."""
-    if ctx.in_place:
-        raise RuntimeError("cross_entropy(in_place=True) has no second derivative: the logits are gone")
-    logits, target, weight, row_weight = ctx.saved_tensors
-    terms: Terms = ctx.terms
+def _differentiable_gradient(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    row_weight: Tensor | None,
+    terms: Terms,
+    upstream: Tensor | None,
+    lse_upstream: Tensor | None,
+) -> Tensor:
     rows = torch.zeros(logits.shape[0])
     if upstream is not None:
         per_row = rows + upstream if row_weight is None else row_weight * upstream
