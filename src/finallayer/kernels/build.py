@@ -26,7 +26,7 @@ FLAGS = (
     "-ffp-contract=fast",  # a multiplication and an addition become one operation where the CPU has it
     "-Wno-psabi",  # vectors are passed between inlined functions only
     "-pthread",
-
+    "-s",
 )
 # The C++ runtime inside the library, so that one wheel runs beside any other; not every compiler can.
 STATIC_RUNTIME = ("-static-libstdc++", "-static-libgcc")
@@ -40,7 +40,7 @@ def find_compiler() -> str | None:
     return None
 
 
-def compile_library(folder: Path, extra_flags: tuple[str, ...] = ()) -> Path | None:
+def compile_library(folder: Path, extra_flags: tuple[str, ...] = (), source: Path = SOURCE) -> Path | None:
     """Compile the kernels into ``folder``; the library's path, or None if no compiler can.
 
     The library replaces an older one in one step, so a process that has the old one loaded keeps it.
@@ -52,7 +52,7 @@ def compile_library(folder: Path, extra_flags: tuple[str, ...] = ()) -> Path | N
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         built = Path(scratch) / LIBRARY_NAME
         for runtime in (STATIC_RUNTIME, ()):
-            command = [compiler, *FLAGS, *extra_flags, *runtime, str(SOURCE), "-o", str(built)]
+            command = [compiler, *FLAGS, *extra_flags, *runtime, str(source), "-o", str(built)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
                 built.replace(library)
                 return library

@@ -29,7 +29,7 @@
 #include <type_traits>
 #include <vector>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(FL_PORTABLE_ONLY)
 #include <immintrin.h>
 #define FL_X86 1
 #endif

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from finallayer.kernels import REDUCTIONS
-from finallayer.losses.torch import _fused, _ops, _small
+from finallayer.losses.torch import _fused, _ops, _small, _transforms
 from finallayer.losses.torch._kernel import Terms
 
 
@@ -164,9 +164,7 @@ class CrossEntropyLoss(torch.nn.Module):
         return f"ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
 
 
-def _check(
-    input: Tensor, target: Tensor, weight: Tensor | None, token_weight: Tensor | None, terms: Terms
-) -> None:
+def _check(input: Tensor, target: Tensor, weight: Tensor | None, token_weight: Tensor | None, terms: Terms) -> None:
     if terms.reduction not in REDUCTIONS:
         raise ValueError(f"{terms.reduction} is not a valid value for reduction: expected none, sum or mean")
     if not 0.0 <= terms.label_smoothing <= 1.0:
@@ -255,7 +253,8 @@ def _rows_loss(
             logits, target, weight, row_weight, terms, want_lse, want_correct, in_place
         )
         return result if isinstance(result, tuple) else (result, None, None)
-    loss, lse = _ops.xent(logits, target, weight, *terms[1:])
+    rows_loss = _transforms.Rows.apply if _transforms.active() else _ops.xent
+    loss, lse = rows_loss(logits, target, weight, *terms[1:])
     if row_weight is not None:
         loss = loss * row_weight.to(loss.dtype)
     if terms.reduction != "none":

@@ -133,7 +133,9 @@ def _written_gradient(gradient: Tensor | None, upstream: Tensor | None, lse_upst
     if torch.is_grad_enabled():
         raise RuntimeError("cross_entropy(in_place=True) has no second derivative: the logits are gone")
     if gradient is None or lse_upstream is not None or upstream is None:
-        raise RuntimeError("cross_entropy(in_place=True): the logits are gone; only one plain backward pass is possible")
+        raise RuntimeError(
+            "cross_entropy(in_place=True): the logits are gone; only one plain backward pass is possible"
+        )
     return gradient if upstream.item() == 1.0 else gradient.mul_(upstream.to(gradient.dtype))
 
 

@@ -141,9 +141,7 @@ def _again(layer: _Layer, objective: _Objective, upstream: Tensor) -> _Gradients
     """The gradients for an upstream per row, or for a second backward pass."""
     per_row = upstream.expand(layer.hidden.shape[0])
     if objective.terms.reduction == "mean":
-        counted = _fused.denominator(
-            objective.target, objective.class_weight, objective.row_weight, objective.terms
-        )
+        counted = _fused.denominator(objective.target, objective.class_weight, objective.row_weight, objective.terms)
         per_row = torch.where(counted == 0, 0.0, per_row / counted)
     return _walk(layer, objective, 1.0, per_row.contiguous())[1]
 
