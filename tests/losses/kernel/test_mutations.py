@@ -25,7 +25,7 @@ MUTANTS = {
     "no -1 at the target": ("row.rest_mass - mass * others_share", "row.rest_mass + mass * (1 - others_share)"),
     "missing 1/N": ("call.upstream = a.upstream * factor;", "call.upstream = a.upstream;"),
     "another row's scale": ("a.row_upstream[i] : 1", "a.row_upstream[i ? i - 1 : a.rows - 1] : 1"),
-    "a padded lane counted": ("reference = -static_cast<double>(kInf), others = 0;", "reference = -static_cast<double>(kInf), others = 1;"),
+    "a padded lane counted": ("(kInf), others = 0;", "(kInf), others = 1;"),
     "sign flip": ("row.push = call.upstream * weight", "row.push = -call.upstream * weight"),
     "log-sum-exp in bfloat16": (
         "const double total = others * scale + anchor_exp;",
@@ -34,7 +34,7 @@ MUTANTS = {
     ),
     "ignore mask dropped": ("const bool ignored = row.anchor == a.ignore_index;", "const bool ignored = false;"),
     "target counted as another": ("buffer[anchor] = -kInf;", ";"),
-    "last block forgotten": ("return (classes + kBlock - 1) / kBlock; }", "return std::max<int64_t>(1, classes / kBlock); }"),
+    "last block forgotten": ("(classes + kBlock - 1) / kBlock;", "std::max<int64_t>(1, classes / kBlock);"),
 }  # fmt: skip
 
 SHAPES = [(4, 128_256), (16_411, 12), (64, 1000), (5, 2), (9, 1030)]

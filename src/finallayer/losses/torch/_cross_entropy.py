@@ -40,11 +40,12 @@ def cross_entropy(
 ) -> Tensor | CrossEntropyOutput:
     """Cross-entropy between logits and targets, exact at both ends: a drop-in for ``F.cross_entropy``.
 
-    The loss of a confident row falls smoothly to 1e-38 and its gradient with it, where ``F.cross_entropy`` returns 0 from
-    a margin of 17 on; neither depends on a common offset of the logits. Give it logits, never probabilities.
+    The loss of a confident row falls smoothly to 1e-38 and its gradient with it, where ``F.cross_entropy`` returns 0
+    from a margin of 17 on; neither depends on a common offset of the logits. Give it logits, never probabilities.
 
     Args:
-        input: Logits: (C,), (N, C) or (N, C, d1, ..., dk); float32, bfloat16, float16 or float64. ``-inf`` masks a class.
+        input: Logits: (C,), (N, C) or (N, C, d1, ..., dk); float32, bfloat16, float16 or float64.
+            ``-inf`` masks a class.
         target: Class indices (), (N,) or (N, d1, ..., dk), or probabilities with the shape of ``input``.
         weight: Weight of each class, (C,).
         size_average, reduce: Deprecated as in torch; use ``reduction``.
@@ -176,12 +177,13 @@ def _check(input: Tensor, target: Tensor, weight: Tensor | None, token_weight: T
     if target.is_floating_point():
         if target.shape != input.shape:
             raise ValueError(
-                f"cross_entropy: probabilities must have the shape of the logits, {tuple(input.shape)}; got {tuple(target.shape)}"
+                f"cross_entropy: probabilities must have the shape of the logits, {tuple(input.shape)}; "
+                f"got {tuple(target.shape)}"
             )
     elif target.shape != without_classes:
         raise ValueError(
-            f"cross_entropy: expected target of shape {tuple(without_classes)} for logits of shape {tuple(input.shape)}; "
-            f"got {tuple(target.shape)}"
+            f"cross_entropy: expected target of shape {tuple(without_classes)} "
+            f"for logits of shape {tuple(input.shape)}; got {tuple(target.shape)}"
         )
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"cross_entropy: expected one weight for each of {classes} classes; got {tuple(weight.shape)}")

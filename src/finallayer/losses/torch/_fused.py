@@ -11,7 +11,6 @@ from finallayer import kernels
 from finallayer.losses.torch import _kernel, _ops
 from finallayer.losses.torch._kernel import Terms
 
-
 REDUCTIONS = tuple(kernels.REDUCTIONS)
 
 
