@@ -186,7 +186,7 @@ namespace {
 
 struct Isa {
     const char* name;
-    void (*xent[3])(const Call&, int64_t, int64_t);
+    void (*xent[3])(const Call&, int64_t, int64_t, Scratch&);
     void (*bce[3])(const fl_bce_args&, double, int64_t, int64_t, double*);
 };
 
@@ -254,6 +254,11 @@ template <class Work> void parallel(int64_t count, int64_t grain, int64_t elemen
     for (std::thread& t : others) t.join();
 }
 
+Scratch& thread_scratch() {
+    thread_local Scratch scratch;
+    return scratch;
+}
+
 bool valid(const fl_xent_args& a) {
     return a.rows >= 0 && a.classes >= 0 && a.dtype >= 0 && a.dtype <= FL_FLOAT16 && a.target_kind >= 0 &&
            a.target_kind <= FL_DISTRIBUTION && a.reduction >= 0 && a.reduction <= FL_MEAN &&
@@ -308,7 +313,7 @@ int32_t xent(fl_xent_args& a) {
     const int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, a.classes));
     const auto rows = isa().xent[a.dtype];
     parallel(a.rows, grain, a.rows * a.classes, a.threads,
-             [&](int64_t begin, int64_t end) { rows(call, begin, end); });
+             [&](int64_t begin, int64_t end) { rows(call, begin, end, thread_scratch()); });
     if (a.reduced) *a.reduced = denominator == 0 && a.reduction == FL_MEAN
                                     ? 0.0f
                                     : static_cast<float>(sum_in_order(row_loss) * factor);
@@ -734,18 +739,17 @@ struct Pending {
 template <class T, bool Mass>
 FL_FN void write(T* g, const float* e, const float* mass, int n, const Scale& s, float push, int align, bool streaming,
                  bool last, Pending& pending) {
-    const auto one = [&](int j) { return gradient_element<Mass>(e[j], mass[j], s, push); };
     int i = 0;
-    for (; i < align; ++i) from_float(one(i), g + i);
+    for (; i < align; ++i) from_float(gradient_element<Mass>(e[i], mass[i], s, push), g + i);
     if (pending.count) {
-        for (; i < n && pending.count < W; ++i) pending.lanes[pending.count++] = one(i);
+        for (; i < n && pending.count < W; ++i) pending.lanes[pending.count++] = gradient_element<Mass>(e[i], mass[i], s, push);
         if (pending.count < W) return;
         put(g + i - W, load(pending.lanes), streaming);
         pending.count = 0;
     }
     for (; i + W <= n; i += W) put(g + i, gradient<Mass>(e + i, mass + i, s, push), streaming);
     if (last && i < n) narrow_first(g + i, gradient<Mass>(e + i, mass + i, s, push), n - i);
-    else for (; i < n; ++i) pending.lanes[pending.count++] = one(i);
+    else for (; i < n; ++i) pending.lanes[pending.count++] = gradient_element<Mass>(e[i], mass[i], s, push);
 }
 
 template <class T> FL_FN void fill(T* g, int64_t n, float value) {
@@ -940,9 +944,8 @@ template <class T> FL_FN bool prepare(const Call& call, int64_t i, const Cut& cu
     return true;
 }
 
-template <class T> FL_TARGET void xent_rows(const Call& call, int64_t begin, int64_t end) {
+template <class T> FL_TARGET void xent_rows(const Call& call, int64_t begin, int64_t end, Scratch& scratch) {
     const fl_xent_args& a = *call.args;
-    thread_local Scratch scratch;
     const auto* logits = static_cast<const T*>(a.logits);
     auto* grad = static_cast<T*>(a.grad);
     float* kept = scratch.reserve(a.classes / kBlock + 2);

@@ -81,7 +81,9 @@ def cross_entropy(
         and input.dim() == 2
         and target.shape == input.shape[:1]
         and reduction in ("mean", "sum")
-        and weight is softcap is token_weight is None
+        and weight is None
+        and softcap is None
+        and token_weight is None
         and label_smoothing == z_loss == 0.0
         and temperature == 1.0
         and not (return_lse or return_accuracy or in_place)
@@ -89,8 +91,7 @@ def cross_entropy(
         and input.is_contiguous()
         and target.is_contiguous()
     ):
-        small: Tensor = _small.SmallCrossEntropy.apply(input, target, ignore_index, REDUCTIONS[reduction])
-        return small
+        return _small.small_cross_entropy(input, target, ignore_index, REDUCTIONS[reduction])
     terms = Terms(reduction, ignore_index, label_smoothing, z_loss)
     _check(input, target, weight, token_weight, terms)
     logits, rows_target, rows_weight, shape = _as_rows(input, target, token_weight)
@@ -251,11 +252,9 @@ def _rows_loss(
     if _fused.applies(logits) and not learned:
         logits, target, weight = _ops.kernel_inputs(logits, target, weight)
         row_weight = None if row_weight is None else row_weight.float().contiguous()
-        result = _fused.FusedCrossEntropy.apply(
-            logits, target, weight, row_weight, terms, want_lse, want_correct, in_place
-        )
+        result = _fused.fused_cross_entropy(logits, target, weight, row_weight, terms, want_lse, want_correct, in_place)
         return result if isinstance(result, tuple) else (result, None, None)
-    rows_loss = _transforms.Rows.apply if _transforms.active() else _ops.xent
+    rows_loss = _transforms.rows if _transforms.active() else _ops.xent
     loss, lse = rows_loss(logits, target, weight, *terms[1:])
     if row_weight is not None:
         loss = loss * row_weight.to(loss.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -87,10 +88,14 @@ class FusedCrossEntropy(torch.autograd.Function):
     def _gradient(ctx: Any, ready: Tensor | None, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
         if ctx.in_place:
             return _written_gradient(ready, upstream, lse_upstream)
-        usable = ready is not None and lse_upstream is None and upstream is not None and upstream.dim() == 0
-        if usable and not torch.is_grad_enabled() and upstream.item() == 1.0:
-            return ready
-        return again(*ctx.saved_tensors, ctx.terms, upstream, lse_upstream, ready)
+        if ready is not None and lse_upstream is None and upstream is not None and not torch.is_grad_enabled():
+            if upstream.item() == 1.0:
+                return ready
+        logits, target, weight, row_weight = ctx.saved_tensors
+        return again(logits, target, weight, row_weight, ctx.terms, upstream, lse_upstream, ready)
+
+
+fused_cross_entropy: Callable[..., Any] = FusedCrossEntropy.apply
 
 
 def again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -102,7 +103,7 @@ def linear_cross_entropy(
     _, flat_target, class_weight = _ops.kernel_inputs(rows, target.reshape(-1), class_weight)
     flat_weight = None if flat_weight is None else flat_weight.float().contiguous()
     objective = _Objective(flat_target, class_weight, flat_weight, terms, softcap, temperature)
-    loss: Tensor = _LinearCrossEntropy.apply(rows, weight, bias, objective)
+    loss = _fused_linear(rows, weight, bias, objective)
     loss = loss if autocast or loss.dtype == hidden.dtype else loss.to(hidden.dtype)
     return loss.reshape(target.shape) if reduction == "none" else loss
 
@@ -135,6 +136,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         scaled = (g if g is None or upstream.item() == 1.0 else g.mul_(upstream) for g in ready)
         typed = (None if g is None or p is None else g.to(p.dtype) for g, p in zip(scaled, layer, strict=True))
         return (*typed, None)
+
+
+_fused_linear: Callable[..., Tensor] = _LinearCrossEntropy.apply
 
 
 def _again(layer: _Layer, objective: _Objective, upstream: Tensor) -> _Gradients | None:

@@ -24,28 +24,26 @@ class Rows(torch.autograd.Function):
     """``finallayer::xent``."""
 
     @staticmethod
-    def forward(*arguments: Any) -> tuple[Tensor, Tensor]:
-        rows: tuple[Tensor, Tensor] = _ops.xent(*arguments)
-        return rows
+    def forward(*arguments: Any) -> Any:
+        return _ops.xent(*arguments)
 
     setup_context = staticmethod(_ops.first_setup)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return _ops.first_derivative(RowsGradient.apply, ctx, *upstream)
+        return _ops.first_derivative(rows_gradient, ctx, *upstream)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
-        return _folded(Rows.apply, (0, 1), info.batch_size, in_dims, arguments)
+        return _folded(rows, (0, 1), info.batch_size, in_dims, arguments)
 
 
 class RowsGradient(torch.autograd.Function):
     """``finallayer::xent_backward``."""
 
     @staticmethod
-    def forward(*arguments: Any) -> Tensor:
-        gradient: Tensor = _ops.xent_backward(*arguments)
-        return gradient
+    def forward(*arguments: Any) -> Any:
+        return _ops.xent_backward(*arguments)
 
     setup_context = staticmethod(_ops.second_setup)
 
@@ -55,7 +53,11 @@ class RowsGradient(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
-        return _folded(RowsGradient.apply, (0, 1, 3, 4), info.batch_size, in_dims, arguments)
+        return _folded(rows_gradient, (0, 1, 3, 4), info.batch_size, in_dims, arguments)
+
+
+rows: Callable[..., tuple[Tensor, Tensor]] = Rows.apply
+rows_gradient: Callable[..., Tensor] = RowsGradient.apply
 
 
 def _folded(
