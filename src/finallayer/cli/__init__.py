@@ -9,7 +9,9 @@ import click
 from finallayer import __version__
 
 # verb -> one-line help; the verb's command is `command` in finallayer.cli.<verb>
-VERBS: dict[str, str] = {}
+VERBS: dict[str, str] = {
+    "compare": "Train with softmax in the model and in the loss, and measure the difference.",
+}
 
 
 class Verbs(click.Group):

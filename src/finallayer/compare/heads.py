@@ -18,8 +18,8 @@ Framework = Literal["keras", "torch"]
 class Head:
     """One way to end a classifier.
 
-    ``loss(framework, **options)`` gives the framework's own loss object, called with (labels, outputs) in Keras and with
-    (outputs, labels) in PyTorch; ``options`` reach its constructor (``reduction``).
+    ``loss(framework, **options)`` gives the framework's own loss object, called with (labels, outputs) in Keras and
+    with (outputs, labels) in PyTorch; ``options`` reach its constructor (``reduction``).
     """
 
     name: str

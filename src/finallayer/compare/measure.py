@@ -17,9 +17,9 @@ Array = NDArray[Any]
 class Observation:
     """What a trainer sees on a set of samples with dropout off; everything computed by the framework itself.
 
-    ``logits``: shape ``(N, C)``, what the last Dense layer gives. ``gradient``: of the head's loss, summed over samples,
-    with respect to those logits, ``(N, C)``. ``losses``: the head's loss per sample, ``(N,)``, nats. ``target_probability``:
-    the framework's softmax in the model's own arithmetic at the target, ``(N,)``.
+    ``logits``: what the last Dense layer gives, ``(N, C)``. ``gradient``: of the head's loss, summed over samples, with
+    respect to those logits, ``(N, C)``. ``losses``: the head's loss per sample in nats, ``(N,)``.
+    ``target_probability``: the framework's softmax at the target in the model's own arithmetic, ``(N,)``.
     """
 
     logits: Array

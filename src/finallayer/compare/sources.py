@@ -17,14 +17,13 @@ from finallayer.compare.idx import read_idx
 
 Array = NDArray[Any]
 
-MAX_CLASSES = 100_000
 PIXEL_MAX = 255.0
 DIGITS_MAX = 16.0  # scikit-learn stores 17 grey levels
 
 
 @dataclass(frozen=True)
 class IdxFiles:
-    """A data set in MNIST's four files: where they are served, and each gzipped file's MD5 as its authors published it."""
+    """A data set in MNIST's four files: where they are served, and the MD5 of each gzipped file."""
 
     url: str
     md5: dict[str, str]
@@ -90,9 +89,7 @@ def _idx(name: str, data_dir: Path | None) -> Dataset:
             f"{paths['t10k-labels-idx1-ubyte.gz']}: label {y_val.max()} out of range; "
             f"expected 0 to {classes - 1} as in the training labels"
         )
-    return Dataset(
-        name, x_train, y_train.astype(np.int32), x_val, y_val.astype(np.int32), classes, 0.0, PIXEL_MAX
-    )
+    return Dataset(name, x_train, y_train.astype(np.int32), x_val, y_val.astype(np.int32), classes, 0.0, PIXEL_MAX)
 
 
 def _find(folder: Path, part: str) -> Path:
@@ -159,7 +156,9 @@ def _check(x: Array, y: Array, x_name: str, y_name: str) -> None:
             f"{y_name} has shape {y.shape} and dtype {y.dtype}; expected integer labels of shape (samples,)"
         )
     if len(x) != len(y):
-        raise BadInputError(f"{x_name} and {y_name} differ in length: {len(x)} samples, {len(y)} labels; expected one each")
+        raise BadInputError(
+            f"{x_name} and {y_name} differ in length: {len(x)} samples, {len(y)} labels; expected one each"
+        )
     if len(x) < 10:
         raise BadInputError(f"{x_name} holds {len(x)} samples; expected at least 10")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
@@ -167,10 +166,15 @@ def _check(x: Array, y: Array, x_name: str, y_name: str) -> None:
         raise BadInputError(f"{x_name} holds NaN or infinity, first in sample {bad}; expected finite numbers")
     if not np.array_equal(y, np.floor(y)):
         raise BadInputError(f"{y_name} holds labels that are not whole numbers; expected class indices from 0")
-    if y.min() < 0 or y.max() >= MAX_CLASSES:
-        wrong = y.min() if y.min() < 0 else y.max()
-        raise BadInputError(f"{y_name} holds label {wrong}, out of range; expected 0 to {MAX_CLASSES - 1}")
-    if y.max() == 0:
+    present = np.unique(y)
+    expected = np.arange(len(present))
+    if not np.array_equal(present, expected):
+        wrong = present[present != expected][0]
+        raise BadInputError(
+            f"{y_name} holds label {wrong:g}, out of range; expected class indices from 0 without gaps "
+            f"({len(present)} different labels: 0 to {len(present) - 1})"
+        )
+    if len(present) < 2:
         raise BadInputError(f"{y_name} holds one class only; expected at least 2")
 
 

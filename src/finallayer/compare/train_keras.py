@@ -38,7 +38,7 @@ def build_model(head: Head, sample_shape: tuple[int, ...], classes: int) -> kera
 
 
 class Program:
-    """A compiled model that can be set back to any seed's initial state, so that it is compiled once and trained often."""
+    """A compiled model that can be set back to any seed's initial state: compiled once, trained often."""
 
     def __init__(self, head: Head, sample_shape: tuple[int, ...], classes: int) -> None:
         self.model = build_model(head, sample_shape, classes)
@@ -100,9 +100,7 @@ class KerasTrainer:
     def _program_of(self, precision: str, head: str) -> Program:
         if (precision, head) not in self._programs:
             keras.config.set_dtype_policy(precision)
-            self._programs[precision, head] = Program(
-                find_head("keras", head), self._sample_shape, self._classes
-            )
+            self._programs[precision, head] = Program(find_head("keras", head), self._sample_shape, self._classes)
         return self._programs[precision, head]
 
 
@@ -122,7 +120,7 @@ def _jax_probe(outputs: Any, loss: Any, softmax: Any) -> Probe:
         gradient, per_sample = jax.grad(losses, has_aux=True)(logits, labels)
         return per_sample, gradient, _at_target(softmax(logits), labels)
 
-    return probe  # type: ignore[no-any-return]
+    return probe
 
 
 def _tensorflow_probe(outputs: Any, loss: Any, softmax: Any) -> Probe:

@@ -23,7 +23,7 @@ def build_trunk(features: int, classes: int, weights: list[NDArray[np.float32]])
     """The article's network up to its logits, with the given kernels and biases (kernels as ``(in, out)``)."""
     hidden, last = torch.nn.Linear(features, HIDDEN_UNITS), torch.nn.Linear(HIDDEN_UNITS, classes)
     with torch.no_grad():
-        for layer, kernel, bias in ((hidden, *weights[:2]), (last, *weights[2:])):
+        for layer, (kernel, bias) in ((hidden, weights[:2]), (last, weights[2:])):
             layer.weight.copy_(torch.from_numpy(kernel.T.copy()))
             layer.bias.copy_(torch.from_numpy(bias))
     return torch.nn.Sequential(torch.nn.Flatten(), hidden, torch.nn.ReLU(), torch.nn.Dropout(DROPOUT), last)
@@ -47,7 +47,7 @@ class TorchTrainer:
         samples, labels = torch.from_numpy(x), torch.from_numpy(y).long()
         self._trunk.train()
         total = 0.0
-        for batch, targets in zip(samples.split(batch_size), labels.split(batch_size), strict=True):
+        for batch, targets in zip(torch.split(samples, batch_size), torch.split(labels, batch_size), strict=True):
             self._optimizer.zero_grad()
             with self._autocast():
                 loss = self._loss(self._outputs(self._trunk(batch)), targets)

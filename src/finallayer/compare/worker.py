@@ -1,7 +1,7 @@
 """One backend's child process: reads a job from stdin, trains its cells, writes an event a line to stdout.
 
-Events: ``ready``; ``epoch`` and ``cell`` (a cell's index in the job, its measurements), ``failed`` (a cell that raised);
-``gradients`` (gradient against margin, once at the end); ``end``. Whatever a framework prints goes to stderr.
+Events: ``ready``; ``epoch`` and ``cell`` (a cell's index in the job, its measurements); ``failed`` (a cell that
+raised); ``gradients`` (gradient against margin, once); ``end``. Whatever a framework prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from finallayer.compare.backends import BY_NAME
-from finallayer.compare.cliff import MARGINS, gradient_size, rows_at
+from finallayer.compare.cliff import head_curve
 from finallayer.compare.dataset import Dataset
 from finallayer.compare.fairness import epoch_order
 from finallayer.compare.grid import Cell
@@ -34,14 +34,15 @@ def main() -> None:
     emit("ready")
     for index, cell in enumerate(cells):
         started = time.perf_counter()
+        epochs = []
         try:
-            epochs = train_cell(
-                trainer, cell, data, job["epochs"], job["batch_size"], lambda row, i=index: emit("epoch", cell=i, **row)
-            )
+            for row in train_cell(trainer, cell, data, job["epochs"], job["batch_size"]):
+                epochs.append(row.as_dict())
+                emit("epoch", cell=index, **epochs[-1])
         except Exception as error:  # one cell's failure must not cost the others
-            emit("failed", cell=index, error=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            emit("failed", cell=index, error=one_line(error))
             continue
-        emit("cell", cell=index, seconds=time.perf_counter() - started, epochs=[e.as_dict() for e in epochs])
+        emit("cell", cell=index, seconds=time.perf_counter() - started, epochs=epochs)
     emit("gradients", curves=gradient_curves(trainer, cells))
     emit("end")
 
@@ -57,44 +58,32 @@ def make_trainer(backend: str, data: Dataset) -> Trainer:
     return KerasTrainer(data.sample_shape, data.classes)
 
 
-def train_cell(
-    trainer: Trainer,
-    cell: Cell,
-    data: Dataset,
-    epochs: int,
-    batch_size: int,
-    report: Callable[[dict[str, Any]], None] = lambda row: None,
-) -> list[Epoch]:
+def train_cell(trainer: Trainer, cell: Cell, data: Dataset, epochs: int, batch_size: int) -> Iterator[Epoch]:
     """Train one cell from its seed's initial state and measure after every epoch."""
     x_train, x_val = data.inputs(cell.inputs)
     trainer.start(cell)
-    rows: list[Epoch] = []
     for number in range(1, epochs + 1):
         started = time.perf_counter()
         order = epoch_order(cell.seed, number, len(x_train))
         loss = trainer.fit_epoch(x_train[order], data.y_train[order], batch_size)
         seconds = time.perf_counter() - started
         train = trainer.observe(x_train, data.y_train)
-        rows.append(
-            measure_epoch(number, seconds, loss, train, data.y_train, trainer.logits(x_val), data.y_val)
-        )
-        report(rows[-1].as_dict())
-    return rows
+        yield measure_epoch(number, seconds, loss, train, data.y_train, trainer.logits(x_val), data.y_val)
 
 
 def gradient_curves(trainer: Trainer, cells: list[Cell]) -> list[dict[str, Any]]:
     """Each head's gradient at the target, against the margin, as this backend computes it in each precision."""
-    logits, labels = rows_at(MARGINS)
     programs = dict.fromkeys((cell.backend, cell.precision, cell.head) for cell in cells)
     return [
-        {
-            "backend": backend,
-            "precision": precision,
-            "head": head,
-            "gradient": gradient_size(trainer.gradient(precision, head, logits, labels)),
-        }
+        {"backend": backend, "precision": precision, "head": head, **head_curve(trainer, precision, head)}
         for backend, precision, head in programs
     ]
+
+
+def one_line(error: Exception) -> str:
+    """The kind of an error and the first line of its message."""
+    first, *_ = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {first}"
 
 
 def _claim_stdout() -> Emit:
