@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from finallayer.compare.backends import Backend
+from finallayer.compare.backends import BY_NAME, Backend
 from finallayer.compare.errors import BadInputError
-from finallayer.compare.heads import heads_of
+from finallayer.compare.heads import head_names, heads_of
 
 # What the model computes in (Keras' dtype policies; torch.autocast in plain PyTorch).
 PRECISIONS = {
@@ -23,7 +23,7 @@ INPUTS = {
 }
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Setting:
     """Everything about a run but its head and its seed: heads are compared within a setting."""
 
@@ -32,7 +32,7 @@ class Setting:
     inputs: str
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Cell:
     """One training run. Cells that differ in ``head`` only share initial weights, batches and dropout."""
 
@@ -66,6 +66,17 @@ def plan(
         for kind in inputs
         for head in heads_of(backend.framework, heads)
     ]
+
+
+def order(cell: Cell) -> tuple[int, ...]:
+    """Where a cell stands among others in tables and pictures: as its parts stand in theirs, seeds last."""
+    return (
+        list(BY_NAME).index(cell.backend),
+        list(PRECISIONS).index(cell.precision),
+        list(INPUTS).index(cell.inputs),
+        head_names().index(cell.head),
+        cell.seed,
+    )
 
 
 def parse_choices(option: str, names: Iterable[str], table: Iterable[str]) -> list[str]:

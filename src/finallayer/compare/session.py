@@ -14,6 +14,7 @@ from finallayer.compare.experiment import Experiment, prepare, run
 from finallayer.compare.grid import INPUTS, PRECISIONS, parse_choices
 from finallayer.compare.heads import head_names, parse_heads
 from finallayer.compare.progress import make_display
+from finallayer.compare.report import write_report
 from finallayer.compare.results import Results, Settings
 from finallayer.compare.statistics import summarize
 from finallayer.compare.table import summary_table
@@ -63,19 +64,21 @@ def compare(
     experiment = Experiment(settings, installed, dataset, out, jobs or default_jobs())
     results = prepare(experiment, resume, absent)
     finished = run(experiment, results, make_display(log))
-    tell(results, out)
+    page = write_report(results, out)
+    tell(results, page)
     if not finished:
         return INTERRUPTED
     return INCOMPLETE if results.missing or (backends and absent) else COMPLETE
 
 
-def tell(results: Results, out: Path) -> None:
+def tell(results: Results, page: Path) -> None:
     """The table, the verdict, and what is missing, on stdout."""
     console = Console()
     console.print(summary_table(summarize(results.cells)))
     console.print(results.verdict["answer"], style="bold", highlight=False)
     for sentence in results.verdict["sentences"]:
-        console.print(sentence, highlight=False)
+        console.print(f"- {sentence}", highlight=False)
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
 
 
 def _how_to_install(backend: Backend) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from finallayer.compare.grid import Cell, Setting
+from finallayer.compare.grid import Cell, Setting, order
 from finallayer.compare.heads import BASELINE
 
 CONFIDENCE = 0.95
@@ -79,7 +79,7 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Differe
 def summarize(cells: dict[Cell, dict[str, Any]]) -> list[Row]:
     """A row for each head of each setting that has run, in the order of the grid."""
     final: dict[tuple[Setting, str], dict[int, dict[str, Any]]] = {}
-    for cell, run in sorted(cells.items(), key=lambda item: item[0].seed):
+    for cell, run in sorted(cells.items(), key=lambda item: order(item[0])):
         final.setdefault((cell.setting, cell.head), {})[cell.seed] = run["epochs"][-1]
     return [
         Row(

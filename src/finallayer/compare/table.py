@@ -1,61 +1,68 @@
-"""The final table in the terminal."""
+"""The final table in the terminal; it fits 80 columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from finallayer.compare.backends import BY_NAME
+from finallayer.compare.figures import short
 from finallayer.compare.heads import BASELINE
 from finallayer.compare.statistics import Difference, Row
 
+# title, width
+COLUMNS = (
+    ("validation accuracy", 10),
+    ("against logits, 95 %", 14),
+    ("silenced", 8),
+    ("not finite", 7),
+    ("largest margin", 10),
+)
+HEAD_WIDTH = 17
 
-def summary_table(rows: Sequence[Row]) -> Table:
-    """Every setting and head after the last epoch, means over seeds."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("backend", no_wrap=True)
-    table.add_column("precision", no_wrap=True)
-    table.add_column("inputs")
-    table.add_column("head", no_wrap=True)
-    table.add_column("val. acc. %", justify="right")
-    table.add_column("vs logits (95 %)", justify="right", no_wrap=True)
-    table.add_column("silenced %", justify="right")
-    table.add_column("not finite %", justify="right")
-    table.add_column("largest margin", justify="right")
-    before = None
+
+def summary_table(rows: Sequence[Row]) -> Group:
+    """Every setting and head after the last epoch, means over seeds; a block a setting."""
+    blocks: list[Table | Text] = [_block((), header=True)]
+    for setting in dict.fromkeys(row.setting for row in rows):
+        blocks.append(Text(short(setting), style="bold"))
+        blocks.append(_block([row for row in rows if row.setting == setting]))
+    return Group(*blocks)
+
+
+def _block(rows: Sequence[Row], header: bool = False) -> Table:
+    table = Table(box=box.SIMPLE_HEAD if header else None, pad_edge=False, show_edge=False, show_header=header)
+    table.add_column("", width=HEAD_WIDTH, no_wrap=True)
+    for title, width in COLUMNS:
+        table.add_column(title, width=width, justify="right", vertical="bottom")
     for row in rows:
-        setting = row.setting
-        new = setting != before
-        if new and before is not None:
-            table.add_section() if setting.backend != before.backend else None
-        labels = (BY_NAME[setting.backend].title, setting.precision, setting.inputs) if new else ("", "", "")
-        table.add_row(
-            *labels,
-            row.head,
-            f"{100 * row.val_accuracy:.1f}",
-            difference_text(row.gain),
-            share_text(row.silenced),
-            share_text(row.nonfinite),
-            "inf or nan" if row.largest_margin is None else f"{row.largest_margin:.1f}",
-            style="bold" if row.head == BASELINE else "",
-        )
-        before = setting
+        table.add_row(f"  {row.head}", *_figures(row), style="cyan" if row.head == BASELINE else "")
     return table
 
 
-def difference_text(gain: Difference | None) -> Text:
+def _figures(row: Row) -> list[Text | str]:
+    return [
+        f"{100 * row.val_accuracy:.1f} %",
+        _difference(row.gain),
+        _share(row.silenced),
+        _share(row.nonfinite),
+        "inf or nan" if row.largest_margin is None else f"{row.largest_margin:.1f}",
+    ]
+
+
+def _difference(gain: Difference | None) -> Text:
     """This head's accuracy minus the logits head's, in points; red where it is lower for certain."""
     if gain is None:
         return Text("")
-    points = f"{-100 * gain.mean:+.1f}"
+    points = f"{-100 * gain.mean:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0").replace("-", "−")
     if gain.half_width is None:
         return Text(points)
-    style = ("red" if gain.mean > 0 else "green") if gain.significant else "dim"
-    return Text(f"{points} ± {100 * gain.half_width:.1f}", style=style)
+    style = ("bold red" if gain.mean > 0 else "bold green") if gain.significant else "dim"
+    return Text(f"{points} ± {100 * gain.half_width:4.1f}", style=style)
 
 
-def share_text(share: float) -> Text:
-    return Text(f"{100 * share:.1f}", style="red" if share > 0 else "dim")
+def _share(share: float) -> Text:
+    return Text(f"{100 * share:.1f} %", style="red" if share > 0 else "dim")

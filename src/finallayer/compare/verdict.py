@@ -49,6 +49,14 @@ def give_verdict(rows: Sequence[Row], curves: Curves) -> Verdict:
     return Verdict(_answer(judged, worse, better, bool(status_quo)), sentences)
 
 
+def most_telling(rows: Sequence[Row]) -> Row | None:
+    """The head and setting to show first: the status quo where it lost most, else whichever head did."""
+    compared = [row for row in rows if row.gain is not None]
+    judged = [row for row in compared if row.head == STATUS_QUO] or compared
+    sure = [row for row in judged if _costs(row)] or judged
+    return max(sure, key=lambda row: _gain(row).mean, default=None)
+
+
 def _costs(row: Row) -> bool:
     return row.gain is not None and row.gain.mean > MATTERS and _certain(row.gain)
 
