@@ -12,7 +12,8 @@ from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Cell, Setting, order
 from finallayer.compare.heads import BASELINE, STATUS_QUO
 from finallayer.compare.statistics import Row
-from finallayer.compare.style import STROKES, Room, color, new_figure
+from finallayer.compare.style import STROKES, Room, color, new_figure, set_title
+from finallayer.compare.wording import edge, head_name, percent, setting_name
 
 PANEL = (4.0, 2.9)  # inches
 SHEET_PANEL = (3.6, 2.7)
@@ -37,7 +38,7 @@ class Panel:
         """The panel as a figure of its own."""
         figure, (ax,) = new_figure(PANEL)
         self.draw(ax)
-        ax.set_title(self.title)
+        set_title(ax, self.title)
         return figure
 
 
@@ -51,9 +52,9 @@ def sheet(panels: Sequence[Panel], columns: int = SHEET_COLUMNS) -> Any:
             ax.remove()
         else:
             panel.draw(ax)
-            ax.set_title(panel.title)
+            set_title(ax, panel.title)
     heads = [head for head in STROKES if any(head in panel.heads for panel in panels)]
-    handles = [axes[0].plot([], [], **_line(head), label=legend_text(head))[0] for head in heads]
+    handles = [axes[0].plot([], [], **_line(head), label=head_name(head))[0] for head in heads]
     legend = figure.legend(handles=handles, loc="lower center", ncols=len(heads), frameon=False, fontsize=9)
     for text in legend.get_texts():
         text.set_color(color("ink"))
@@ -72,7 +73,7 @@ def cliff_panels(gradients: Mapping[str, Any]) -> list[Panel]:
 
 
 def cliff_panel(gradients: Mapping[str, Any], curves: Curves, title: str) -> Panel:
-    edges = "; ".join(f"{curve['head']} {edge_text(curve['safe_margin'])}" for curve in curves)
+    edges = "; ".join(f"{curve['head']} {edge(curve['safe_margin'])}" for curve in curves)
     return Panel(
         "gradient-" + "-".join(str(curves[0][part]) for part in ("backend", "precision")),
         title,
@@ -85,15 +86,15 @@ def cliff_panel(gradients: Mapping[str, Any], curves: Curves, title: str) -> Pan
 def epoch_panels(runs: Runs, measure: str, label: str) -> list[Panel]:
     """A measurement in percent against the epoch, a panel a setting."""
     settings = dict.fromkeys(cell.setting for cell in sorted(runs, key=order))
-    return [epoch_panel(series_of(runs, s, measure), measure, label, s, short(s)) for s in settings]
+    return [epoch_panel(series_of(runs, s, measure), measure, label, s, setting_name(s)) for s in settings]
 
 
 def epoch_panel(series: Series, measure: str, label: str, setting: Setting, title: str) -> Panel:
-    last = "; ".join(f"{head} {100 * _mean(values[-1]):.1f} %" for head, values in series.items())
+    last = "; ".join(f"{head} {percent(_mean(values[-1]))} %" for head, values in series.items())
     return Panel(
         f"{measure.replace('_', '-')}-{setting.backend}-{setting.precision}-{setting.inputs}",
         title,
-        f"{label} against epoch, {short(setting)}. After the last epoch: {last}.",
+        f"{label} against epoch, {setting_name(setting)}. After the last epoch: {last}.",
         tuple(series),
         lambda ax: draw_epochs(ax, series, f"{label}, %"),
     )
@@ -129,12 +130,11 @@ def heat_map(rows: Sequence[Row]) -> Any:
         depth = heat(row)
         ax.add_patch(_tile(x, y, color(STATUS_QUO), depth))
         weight = "bold" if row.head == BASELINE else "normal"
-        ink = color("surface") if depth > 0.6 else color("ink")
-        ax.text(x, y, f"{100 * row.val_accuracy:.1f}", ha="center", va="center", color=ink, weight=weight, size=8.5)
+        ax.text(x, y, percent(row.val_accuracy), ha="center", va="center", color=color("ink"), weight=weight, size=8.5)
     ax.set_xlim(-0.5, len(heads) - 0.5)
     ax.set_ylim(len(settings) - 0.5, -0.5)
     ax.set_xticks(range(len(heads)), heads, rotation=20, ha="left")
-    ax.set_yticks(range(len(settings)), [short(setting) for setting in settings], size=8)
+    ax.set_yticks(range(len(settings)), [setting_name(setting) for setting in settings], size=8)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     for spine in ax.spines.values():
@@ -153,6 +153,9 @@ def draw_cliff(ax: Any, gradients: Mapping[str, Any], curves: Iterable[Mapping[s
     ax.plot(margins, gradients["reference"], color=color("truth"), linewidth=7, solid_capstyle="butt")
     for curve in _baseline_first(curves, key=lambda curve: curve["head"]):
         ax.plot(margins, [math.nan if g is None else g for g in curve["gradient"]], **_line(curve["head"]))
+        if curve["safe_margin"] and curve["gradient"][-1] == 0:
+            words = f"0 past {curve['safe_margin']:.1f}"
+            ax.annotate(words, (curve["safe_margin"] + 1, 0.08), color=color(curve["head"]), size=9)
     ax.set_xlim(margins[0], margins[-1])
     ax.set_ylim(-0.03, 1.08)
     ax.set_xlabel("margin: top rival's logit minus target's")
@@ -190,23 +193,9 @@ def series_of(runs: Runs, setting: Setting, measure: str) -> Series:
     return {head: series[head] for head in STROKES if head in series}
 
 
-def short(setting: Setting) -> str:
-    return f"{BY_NAME[setting.backend].title}, {setting.precision}, {setting.inputs}"
-
-
-def edge_text(safe_margin: float | None) -> str:
-    if safe_margin is None:
-        return "any margin"
-    return "none" if safe_margin == 0 else f"{safe_margin:.2f}"
-
-
 def _line(head: str) -> dict[str, Any]:
     stroke = STROKES[head]
     return {"color": stroke.light, "linestyle": stroke.dash, "linewidth": stroke.width}
-
-
-def legend_text(head: str) -> str:
-    return {BASELINE: "logits (softmax in the loss)", STATUS_QUO: "softmax (in the model)"}.get(head, head)
 
 
 def _baseline_first(items: Iterable[Any], key: Any) -> list[Any]:

@@ -8,11 +8,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from finallayer.compare import figures
+from finallayer.compare import figures, wording
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Cell, order
 from finallayer.compare.heads import BASELINE, HEADS, Head
-from finallayer.compare.progress import clock
 from finallayer.compare.results import Results
 from finallayer.compare.statistics import Row, summarize
 from finallayer.compare.style import STROKES, as_inline_svg, variables
@@ -31,7 +30,14 @@ def make_page(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "points": _points, "clock": clock}
+    environment.filters |= {
+        "percent": wording.percent,
+        "points": wording.signed_points,
+        "number": wording.number,
+        "clock": wording.clock,
+        "setting": wording.setting_name,
+        "head": wording.head_name,
+    }
     return environment.get_template("report.html.j2").render(
         results=results.as_dict(),
         rows=rows,
@@ -50,8 +56,6 @@ def make_page(results: Results) -> str:
         safe_margins=_safe_margins(results, names),
         missing=_missing(results),
         backends=BY_NAME,
-        short=figures.short,
-        legend_text=figures.legend_text,
     )
 
 
@@ -82,7 +86,7 @@ def _safe_margins(results: Results, names: Sequence[str]) -> list[dict[str, Any]
     places: dict[tuple[str, str], dict[str, str]] = {}
     for curve in results.gradients["curves"]:
         program = places.setdefault((curve["backend"], curve["precision"]), {})
-        program[curve["head"]] = figures.edge_text(curve["safe_margin"])
+        program[curve["head"]] = wording.edge(curve["safe_margin"])
     return [
         {"backend": backend, "precision": precision, "places": [by_head.get(name) for name in names]}
         for (backend, precision), by_head in places.items()
@@ -103,11 +107,3 @@ def _missing(results: Results) -> list[dict[str, Any]]:
 def _heads_shown(rows: Sequence[Row]) -> list[Head]:
     shown = {(BY_NAME[row.setting.backend].framework, row.head) for row in rows}
     return [head for head in HEADS if (head.framework, head.name) in shown]
-
-
-def _percent(share: float | None) -> str:
-    return "inf or nan" if share is None else f"{100 * share:.1f}"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")

@@ -8,17 +8,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.experiment import Display
 from finallayer.compare.grid import Cell
+from finallayer.compare.wording import clock, percent
 
 
 def make_display(console: Console) -> Display:
     return Bars(console) if console.is_terminal else Lines(console)
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds, as short as they come."""
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def left_text(left: float | None) -> str:
@@ -48,7 +42,7 @@ class Lines:
         self._done += 1
         self.note(
             f"[{self._done:{self._width}}/{self._total}] {BY_NAME[cell.backend].title}: {cell.precision} {cell.inputs} "
-            f"{cell.head} seed {cell.seed}: {100 * val_accuracy:.1f} % in {seconds:.1f} s, {left_text(self._left)}"
+            f"{cell.head} seed {cell.seed}: {percent(val_accuracy)} % in {seconds:.1f} s, {left_text(self._left)}"
         )
 
     def time_left(self, elapsed: float, left: float | None) -> None:
@@ -85,7 +79,7 @@ class Bars:
     def epoch(self, cell: Cell, number: int, epochs: int, val_accuracy: float) -> None:
         status = (
             f"{cell.precision} {cell.inputs} {cell.head} seed {cell.seed}, "
-            f"epoch {number}/{epochs}: {100 * val_accuracy:.1f} %"
+            f"epoch {number}/{epochs}: {percent(val_accuracy)} %"
         )
         self._progress.update(self._tasks[cell.backend], status=status)
 

@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from finallayer.compare.figures import short
 from finallayer.compare.heads import BASELINE
 from finallayer.compare.statistics import Difference, Row
+from finallayer.compare.wording import number, percent, setting_name, signed_points
 
 # title, width
 COLUMNS = (
@@ -28,7 +28,7 @@ def summary_table(rows: Sequence[Row]) -> Group:
     """Every setting and head after the last epoch, means over seeds; a block a setting."""
     blocks: list[Table | Text] = [_block((), header=True)]
     for setting in dict.fromkeys(row.setting for row in rows):
-        blocks.append(Text(short(setting), style="bold"))
+        blocks.append(Text(setting_name(setting), style="bold"))
         blocks.append(_block([row for row in rows if row.setting == setting]))
     return Group(*blocks)
 
@@ -45,11 +45,11 @@ def _block(rows: Sequence[Row], header: bool = False) -> Table:
 
 def _figures(row: Row) -> list[Text | str]:
     return [
-        f"{100 * row.val_accuracy:.1f} %",
+        f"{percent(row.val_accuracy)} %",
         _difference(row.gain),
         _share(row.silenced),
         _share(row.nonfinite),
-        "inf or nan" if row.largest_margin is None else f"{row.largest_margin:.1f}",
+        number(row.largest_margin),
     ]
 
 
@@ -57,7 +57,7 @@ def _difference(gain: Difference | None) -> Text:
     """This head's accuracy minus the logits head's, in points; red where it is lower for certain."""
     if gain is None:
         return Text("")
-    points = f"{-100 * gain.mean:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0").replace("-", "−")
+    points = signed_points(-gain.mean)
     if gain.half_width is None:
         return Text(points)
     style = ("bold red" if gain.mean > 0 else "bold green") if gain.significant else "dim"
@@ -65,4 +65,4 @@ def _difference(gain: Difference | None) -> Text:
 
 
 def _share(share: float) -> Text:
-    return Text(f"{100 * share:.1f} %", style="red" if share > 0 else "dim")
+    return Text(f"{percent(share)} %", style="red" if share > 0 else "dim")

@@ -10,6 +10,7 @@ from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Setting
 from finallayer.compare.heads import BASELINE, STATUS_QUO
 from finallayer.compare.statistics import Difference, Row
+from finallayer.compare.wording import percent, setting_name
 
 # A difference in validation accuracy that matters to someone; smaller ones are called equal.
 MATTERS = 0.01
@@ -87,14 +88,14 @@ def _losses(worse: Sequence[Row], rows: Sequence[Row], curves: Curves, judged: i
     worst = max(worse, key=lambda row: _gain(row).mean)
     ours = next(row for row in rows if (row.setting, row.head) == (worst.setting, BASELINE))
     sentences = [
-        f"The largest loss was {_points(_gain(worst).mean)} points of validation accuracy"
-        f"{_interval(_gain(worst))}: {_percent(worst.val_accuracy)} with the {worst.head} head against "
-        f"{_percent(ours.val_accuracy)} with logits, on {describe(worst.setting)}."
+        f"The largest loss was {percent(_gain(worst).mean)} points of validation accuracy"
+        f"{_interval(_gain(worst))}: {_share(worst.val_accuracy)} with the {worst.head} head against "
+        f"{_share(ours.val_accuracy)} with logits, on {describe(worst.setting)}."
     ]
     silenced = [row for row in worse if row.silenced > 0]
     if silenced:
         low, high = min(row.silenced for row in silenced), max(row.silenced for row in silenced)
-        share = _percent(high) if _percent(low) == _percent(high) else f"{_percent(low)} to {_percent(high)}"
+        share = _share(high) if _share(low) == _share(high) else f"{_share(low)} to {_share(high)}"
         edge = _edge(silenced, curves)
         where = f", because they lie past the margin ({edge}) from which this loss sends none" if edge else ""
         sentences.append(
@@ -103,7 +104,7 @@ def _losses(worse: Sequence[Row], rows: Sequence[Row], curves: Curves, judged: i
         )
     elif any(row.nonfinite > 0 for row in worse):
         sentences.append(
-            f"It comes from numbers that are not finite: up to {_percent(max(row.nonfinite for row in worse))} of the "
+            f"It comes from numbers that are not finite: up to {_share(max(row.nonfinite for row in worse))} of the "
             f"training samples had a loss or a gradient of inf or nan."
         )
     return sentences
@@ -114,12 +115,12 @@ def _silenced_with_logits(worse: Sequence[Row], rows: Sequence[Row]) -> str:
     highest = max(row.silenced for row in rows if row.head == BASELINE and row.setting in settings)
     if highest == 0:
         return "With logits, from the same weights and on the same batches, not one sample was silenced."
-    return f"With logits it was {_percent(highest)} at most."
+    return f"With logits it was {_share(highest)} at most."
 
 
 def _wins(better: Sequence[Row]) -> list[str]:
     return [
-        f"Softmax in the model ended {_points(-_gain(row).mean)} points higher on {describe(row.setting)}"
+        f"Softmax in the model ended {percent(-_gain(row).mean)} points higher on {describe(row.setting)}"
         f"{_interval(_gain(row))}."
         for row in better
     ]
@@ -130,8 +131,8 @@ def _doubts(unsure: Sequence[Row]) -> list[str]:
         return []
     widest = max(unsure, key=lambda row: abs(_gain(row).mean))
     return [
-        f"In {_count(unsure, 'setting')} the difference exceeds {_points(MATTERS)} point but its interval holds "
-        f"zero, at most {_points(abs(_gain(widest).mean))} points on {describe(widest.setting)}"
+        f"In {_count(unsure, 'setting')} the difference exceeds {percent(MATTERS)} point but its interval holds "
+        f"zero, at most {percent(abs(_gain(widest).mean))} points on {describe(widest.setting)}"
         f"{_interval(_gain(widest))}: more seeds would tell."
     ]
 
@@ -140,8 +141,9 @@ def _equals(rest: Sequence[Row], curves: Curves, some_differed: bool) -> list[st
     if not rest:
         return []
     lead = "In the other" if some_differed else "In"
-    spread = max(abs(_gain(row).mean) for row in rest)
-    sentences = [f"{lead} {_count(rest, 'setting')} the two heads ended within {_points(spread)} points of each other."]
+    spread = percent(max(abs(_gain(row).mean) for row in rest))
+    ended = "ended equal" if spread == "0.0" else f"ended within {spread} points of each other"
+    sentences = [f"{lead} {_count(rest, 'setting')} the two heads {ended}."]
     rescued = [row for row in rest if not _is_rescued_by_luck(row, curves)]
     lucky = [row for row in rest if row not in rescued]
     if rescued:
@@ -167,7 +169,7 @@ def _mistakes(others: Sequence[Row]) -> list[str]:
         lost = [row for row in rows if _costs(row)]
         if lost:
             sentences.append(
-                f"The {head} head cost accuracy in {_of(lost, rows)}, up to {_points(_gain(worst).mean)} points "
+                f"The {head} head cost accuracy in {_of(lost, rows)}, up to {percent(_gain(worst).mean)} points "
                 f"({describe(worst.setting)})."
             )
         else:
@@ -202,7 +204,7 @@ def _curve(row: Row, curves: Curves) -> Mapping[str, Any] | None:
 
 def describe(setting: Setting) -> str:
     """A setting in words."""
-    return f"{BY_NAME[setting.backend].title}, {setting.precision}, {setting.inputs} inputs"
+    return f"{setting_name(setting)} inputs"
 
 
 def _names(rows: Sequence[Row]) -> str:
@@ -218,15 +220,11 @@ def _gain(row: Row) -> Difference:
 def _interval(gain: Difference) -> str:
     if gain.low is None or gain.high is None:
         return " (one seed, so no interval)"
-    return f" (95 % interval {_points(gain.low)} to {_points(gain.high)}, {gain.pairs} seeds)"
+    return f" (95 % interval {percent(gain.low)} to {percent(gain.high)}, {gain.pairs} seeds)"
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _share(share: float) -> str:
+    return f"{percent(share)} %"
 
 
 def _count(items: Sequence[Any], noun: str) -> str:
