@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
 
@@ -78,9 +78,11 @@ BACKENDS: tuple[Backend, ...] = (
 BY_NAME: dict[str, Backend] = {backend.name: backend for backend in BACKENDS}
 
 
-def parse_backends(names: Iterable[str]) -> list[Backend]:
+def parse_backends(names: Sequence[str]) -> list[Backend]:
     """Backends by name or alias, checked, in the table's order."""
     by_any_name = BY_NAME | {alias: backend for backend in BACKENDS for alias in backend.aliases}
+    if not names:
+        raise BadInputError(f"--backends: empty; expected some of: {', '.join(BY_NAME)}")
     wanted = set()
     for name in names:
         if name not in by_any_name:

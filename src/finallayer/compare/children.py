@@ -18,6 +18,7 @@ from typing import IO, Any
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Cell
 
+WORKER = ("-m", "finallayer.compare.worker")
 TICK_SECONDS = 0.25
 STOP_SECONDS = 3.0
 
@@ -75,7 +76,7 @@ def _start(backend: str, job: Mapping[str, Any], threads: int, events: queue.Que
     """Start a child with its job on stdin; a thread of ours reads it to the end and then says ``gone``."""
     log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115, closed by _listen
     process = subprocess.Popen(
-        [sys.executable, "-m", "finallayer.compare.worker"],
+        [sys.executable, *WORKER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

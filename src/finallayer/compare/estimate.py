@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 
 from finallayer.compare.grid import Cell
+
+RECENT = 8  # cells that count: the machine may have become busier since the others
 
 
 class Estimator:
@@ -20,7 +23,7 @@ class Estimator:
         self._jobs = jobs
         self._left = {backend: list(cells) for backend, cells in queues.items()}
         self._first = {cell for cells in queues.values() for cell in _first_of_program(cells)}
-        self._seconds: dict[tuple[str, bool], list[float]] = {}  # (backend, first of program) -> what cells took
+        self._seconds: dict[tuple[str, bool], deque[float]] = {}  # (backend, first of program) -> what cells took
         self._start_ups: list[float] = []
         self._since: dict[str, float] = {}  # backend -> when its current cell started
 
@@ -32,7 +35,7 @@ class Estimator:
     def finished(self, cell: Cell, now: float) -> None:
         """A cell has ended (or failed); the backend's next one starts now."""
         seconds = now - self._since[cell.backend]
-        self._seconds.setdefault((cell.backend, cell in self._first), []).append(seconds)
+        self._seconds.setdefault((cell.backend, cell in self._first), deque(maxlen=RECENT)).append(seconds)
         self._left[cell.backend].remove(cell)
         self._since[cell.backend] = now
 
@@ -63,14 +66,17 @@ class Estimator:
         return sum(costs) + (_mean(self._start_ups) if self._start_ups else 0.0)
 
     def _cost(self, backend: str, first: bool) -> float:
-        for kind in (first, not first):
-            if (backend, kind) in self._seconds:
-                return _mean(self._seconds[backend, kind])
-        for kind in (first, not first):
-            known = [seconds for (_, k), runs in self._seconds.items() if k == kind for seconds in runs]
-            if known:
-                return _mean(known)
-        raise AssertionError("left() asks only once something has been measured")
+        """Seconds of a cell: as this backend's alike, else as its others times the ratio seen so far, else anyone's."""
+        if (backend, first) in self._seconds:
+            return _mean(self._seconds[backend, first])
+        alike, others = self._known(first), self._known(not first)
+        if (backend, not first) in self._seconds:
+            ratio = _mean(alike) / _mean(others) if alike and others else 1.0
+            return _mean(self._seconds[backend, not first]) * ratio
+        return _mean(alike or others)
+
+    def _known(self, first: bool) -> list[float]:
+        return [_mean(seconds) for (_, kind), seconds in self._seconds.items() if kind == first]
 
 
 def _first_of_program(cells: Sequence[Cell]) -> list[Cell]:
@@ -81,5 +87,5 @@ def _first_of_program(cells: Sequence[Cell]) -> list[Cell]:
     return list(first.values())
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: Collection[float]) -> float:
     return sum(values) / len(values)

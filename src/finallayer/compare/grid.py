@@ -79,9 +79,11 @@ def order(cell: Cell) -> tuple[int, ...]:
     )
 
 
-def parse_choices(option: str, names: Iterable[str], table: Iterable[str]) -> list[str]:
+def parse_choices(option: str, names: Sequence[str], table: Iterable[str]) -> list[str]:
     """Names as the user gave them, checked against a table, in the table's order."""
     known = list(table)
+    if not names:
+        raise BadInputError(f"{option}: empty; expected some of: {', '.join(known)}")
     wanted = set(names)
     for name in names:
         if name not in known:

@@ -5,7 +5,7 @@ A head is named after what it hands to the loss. ``logits`` is the one every oth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -139,9 +139,11 @@ def heads_of(framework: Framework, chosen: Iterable[str]) -> list[Head]:
     return [head for head in HEADS if head.framework == framework and head.name in wanted]
 
 
-def parse_heads(names: Iterable[str]) -> list[str]:
+def parse_heads(names: Sequence[str]) -> list[str]:
     """Head names as the user gave them, checked; the baseline always runs, as the others are measured against it."""
     known = head_names()
+    if not names:
+        raise BadInputError(f"--heads: empty; expected some of: {', '.join(known)}")
     for name in names:
         if name not in known:
             raise BadInputError(f"--heads: unknown head {name!r}; expected some of: {', '.join(known)}")

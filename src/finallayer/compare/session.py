@@ -41,7 +41,7 @@ def compare(
 
     Raises ``BadInputError`` where the options or the data do not allow a run.
     """
-    wanted = parse_backends(backends) if backends else list(BACKENDS)
+    wanted = parse_backends(backends) if backends is not None else list(BACKENDS)
     settings = Settings(
         data=data,
         epochs=epochs,
@@ -50,7 +50,7 @@ def compare(
         backends=[backend.name for backend in wanted],
         precisions=parse_choices("--precisions", precisions, PRECISIONS),
         inputs=parse_choices("--inputs", inputs, INPUTS),
-        heads=parse_heads(heads or head_names()),
+        heads=parse_heads(head_names() if heads is None else heads),
     )
     installed = [backend for backend in wanted if not backend.missing()]
     absent = [backend for backend in wanted if backend.missing()]
