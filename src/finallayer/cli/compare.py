@@ -49,7 +49,8 @@ def command(**options: Any) -> None:
     from finallayer.compare.errors import BadInputError
     from finallayer.compare.session import compare
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with Ctrl-C ignored
+        signal.signal(ending, signal.default_int_handler)
     try:
         code = compare(**options)
     except BadInputError as error:
