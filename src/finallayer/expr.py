@@ -164,6 +164,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "target": Kind.TARGET,
     "one_hot": Kind.TARGET,
     "parameter": Kind.PARAMETER,
+    "bernoulli": Kind.SIGMOID_PROBS,  # what a formula uses as the probability of one of two outcomes
     "const": Kind.UNKNOWN,  # attrs: value
     "opaque": Kind.UNKNOWN,
     # layers
@@ -171,6 +172,8 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "matmul": product,
     "activation": scores,  # relu, tanh, gelu ... (attrs: name)
     "norm": scores,
+    "dropout": scores,
+    "pool": scores,  # pooling and interpolation: scores stay scores
     # the final layer's own
     "softmax": Kind.PROBS,  # attrs: axis, naive (hand-written without subtracting the maximum)
     "log_softmax": Kind.LOG_PROBS,  # attrs: axis
@@ -187,10 +190,16 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "clip": first,  # attrs: low, high
     "add_eps": first,  # attrs: eps
     "scale": scores,  # by a constant: temperature
+    "shift": scores,  # minus its own maximum
     "add": linear,
     "sub": linear,
     "mul": unknown,
     "div": unknown,
+    "pow": unknown,
+    "cosine": unknown,  # a cosine similarity: within [-1, 1], so its exp can't overflow
+    "sqrt": unknown,
+    "abs": unknown,
+    "mask": scores,  # masked_fill: the value of masked entries is not judged
     # shape, type and place
     "reshape": first,
     "index": first,
@@ -203,6 +212,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "sum": unknown,
     "mean": scores,
     "max": unknown,
+    "min": unknown,
     # losses: args are (prediction, target)
     "xent_logits": unknown,
     "xent_probs": unknown,  # attrs: eps (the framework's clip)
@@ -210,9 +220,15 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "bce_logits": unknown,
     "bce_probs": unknown,  # attrs: eps
     "kl": unknown,  # takes log-probabilities
+    "kl_probs": unknown,  # takes probabilities (attrs: eps)
     "mse": unknown,
+    "mae": unknown,  # L1, smooth L1, Huber
+    "hinge": unknown,  # margin losses: take scores
     # readers
     "argmax": unknown,
+    "topk": unknown,  # also sort: gives (values, indices)
+    "compare": unknown,  # > < == between tensors (in_top_k, eq): a threshold's general case
+    "sample": unknown,  # draws from a distribution over the classes
     "threshold": unknown,  # attrs: value
     "metric": unknown,  # attrs: name, reads
 }

@@ -28,7 +28,7 @@ def test_the_articles_case() -> None:
     assert "40.0 % of the training samples were misclassified and got a gradient of exactly 0" in text
     assert "(16.1)" in text
     assert "not one sample was silenced" in text
-    assert "Keras on TensorFlow in float32 computed the softmax head's gradient right at every margin" in text
+    assert "Keras on TensorFlow in float32 computed the gradient of the softmax head right at every margin" in text
     assert "Keras on JAX in float32 computed" not in text
     assert "(the largest margin was 5.0)" in text
 
@@ -80,6 +80,12 @@ def test_silence_under_the_logits_head_is_not_hidden() -> None:
 
 def test_one_seed_says_that_it_is_one() -> None:
     assert "one seed, so no interval" in verdict(both([0.5], [0.9])).sentences[0]
+
+
+def test_a_setting_of_one_seed_is_not_judged_beside_settings_of_more() -> None:
+    one = {**runs(TF_RAW, "softmax", [0.2]), **runs(TF_RAW, "logits", [0.9])}
+    said = verdict({**both([0.94, 0.95, 0.96], [0.94, 0.95, 0.96]), **one})
+    assert said.answer.startswith("No difference measured: in none of 1 setting ")
 
 
 def test_other_heads_are_judged_apart_and_stand_in_where_the_status_quo_is_not() -> None:

@@ -48,9 +48,7 @@ def test_a_clip_at_1e_7_ends_it_at_16_12(dtype: str) -> None:
     assert safe_margin(keras_style, dtype) == pytest.approx(math.log(1e7), abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "largest"), [("float16", 65504.0), ("float32", 3.4e38), ("float64", 1.79e308)]
-)
+@pytest.mark.parametrize(("dtype", "largest"), [("float16", 65504.0), ("float32", 3.4e38), ("float64", 1.79e308)])
 def test_one_over_x_overflows_at_the_log_of_the_largest_number(dtype: str, largest: float) -> None:
     assert safe_margin(on_probabilities, dtype) == pytest.approx(math.log(largest), abs=0.1)
     assert safe_margin(without_shift, dtype) == pytest.approx(math.log(largest), abs=0.1)
@@ -58,7 +56,7 @@ def test_one_over_x_overflows_at_the_log_of_the_largest_number(dtype: str, large
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_other_direction_finds_what_cancellation_costs(dtype: str) -> None:
-    """``x_t - 1`` is a multiple of eps/2; its rounding, eps/4 at worst, can reach 1 % of the true 9*e^-margin."""
+    """``x_t - 1`` is rounded to multiples of eps/2; half of one is 1 % of the true 9*e^-margin from here."""
     earliest = math.log(0.01 * 9 / (np.finfo(dtype).eps / 4))
     assert earliest - 0.1 <= safe_margin(without_shift, dtype, target="leads") <= earliest + 1
 

@@ -33,7 +33,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 @click.option("--inputs", metavar="LIST", callback=_names, default="raw,scaled", show_default=True)
 @click.option("--heads", metavar="LIST", callback=_names, help="Default: all of them.")
 @click.option("--epochs", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each cell.")
+@click.option("--seeds", type=click.IntRange(1), default=4, show_default=True, help="Runs of each cell.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
 @click.option("--jobs", type=click.IntRange(1), help="Backends at a time.  [default: one a CPU core]")
 @click.option(

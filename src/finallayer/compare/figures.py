@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from finallayer.compare.backends import BY_NAME
@@ -115,7 +115,7 @@ def story(runs: Runs, gradients: Mapping[str, Any], row: Row) -> list[Panel]:
     ):
         series = {head: values for head, values in series_of(runs, setting, measure).items() if head in heads}
         panels.append(epoch_panel(series, measure, label, setting, title))
-    return panels
+    return [replace(panel, key=f"story-{panel.key}") for panel in panels]
 
 
 def heat_map(rows: Sequence[Row]) -> Any:

@@ -78,6 +78,9 @@ def tell(results: Results, page: Path) -> None:
     console.print(results.verdict["answer"], style="bold", highlight=False)
     for sentence in results.verdict["sentences"]:
         console.print(f"- {sentence}", highlight=False)
+    if results.missing:
+        reasons = "; ".join(dict.fromkeys(results.missing.values()))
+        console.print(f"{len(results.missing)} runs are missing ({reasons}): add --resume to go on.", style="yellow")
     console.print(f"Report: {page}", highlight=False, soft_wrap=True)
 
 

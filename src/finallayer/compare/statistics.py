@@ -15,11 +15,14 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of paired differences and the half-width of its confidence interval (None for fewer than two pairs)."""
+    """Mean of paired differences, the half-width of its confidence interval (None for fewer than two pairs), the number
+    of pairs, and in how many of them the difference was above zero.
+    """
 
     mean: float
     half_width: float | None
     pairs: int
+    above: int
 
     @property
     def low(self) -> float | None:
@@ -68,12 +71,13 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Differe
 
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
     count = len(differences)
+    above = sum(d > 0 for d in differences)
     mean = math.fsum(differences) / count
     if count < 2:
-        return Difference(mean, None, count)
+        return Difference(mean, None, count, above)
     variance = math.fsum((d - mean) ** 2 for d in differences) / (count - 1)
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
-    return Difference(mean, quantile * math.sqrt(variance / count), count)
+    return Difference(mean, quantile * math.sqrt(variance / count), count, above)
 
 
 def summarize(cells: dict[Cell, dict[str, Any]]) -> list[Row]:

@@ -118,7 +118,7 @@ def as_inline_svg(figure: Any, description: str, key: str) -> str:
     svg = _save(figure, key, format="svg", metadata=_UNDATED).decode()
     svg = svg[svg.index("<svg") :]
     svg = _recolor(svg, lambda name: f"var({name})")
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r'\s(width|height)="[\d.]+pt"', "", svg, count=2)
     return svg.replace("<svg", f'<svg role="img" aria-label="{_attribute(description)}"', 1)

@@ -32,6 +32,7 @@ class Verdict:
 def give_verdict(rows: Sequence[Row], curves: Curves) -> Verdict:
     """Judge the summary's rows; ``curves`` (gradient against margin) say where a difference comes from."""
     compared = [row for row in rows if row.gain is not None]
+    compared = [row for row in compared if _gain(row).half_width is not None] or compared
     status_quo = [row for row in compared if row.head == STATUS_QUO]
     judged = status_quo or compared
     if not judged:
@@ -67,7 +68,7 @@ def _pays(row: Row) -> bool:
 
 
 def _certain(gain: Difference) -> bool:
-    """The interval leaves out zero; a single seed has none, and the sentences say so."""
+    """The interval leaves out zero; where no setting has more than one seed there is none, and the sentences say so."""
     return gain.significant or gain.half_width is None
 
 
@@ -133,7 +134,7 @@ def _doubts(unsure: Sequence[Row]) -> list[str]:
     return [
         f"In {_count(unsure, 'setting')} the difference exceeds {percent(MATTERS)} point but its interval holds "
         f"zero, at most {percent(abs(_gain(widest).mean))} points on {describe(widest.setting)}"
-        f"{_interval(_gain(widest))}: more seeds would tell."
+        f"{_interval(_gain(widest))}, logits higher with {_gain(widest).above} of them: more seeds would tell."
     ]
 
 
@@ -148,7 +149,7 @@ def _equals(rest: Sequence[Row], curves: Curves, some_differed: bool) -> list[st
     lucky = [row for row in rest if row not in rescued]
     if rescued:
         sentences.append(
-            f"{_names(rescued)} computed the softmax head's gradient right at every margin: "
+            f"{_names(rescued)} computed the gradient of the softmax head right at every margin: "
             f"Keras finds the logits behind the softmax there and uses them instead."
         )
     if lucky and all(row.silenced == 0 for row in lucky):

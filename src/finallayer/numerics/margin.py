@@ -24,6 +24,7 @@ RESOLUTION = 1e-3
 # which a coarse scan would hit or miss by luck.
 STEPS: dict[Target, float] = {"trails": 1.0, "leads": 0.125}
 SCANNED_EVENLY = 40.0
+PAST_ALL_EXPONENTIALS = 1000.0  # exp(-745) is 0 even in float64
 
 
 def safe_margin(
@@ -90,11 +91,14 @@ def largest_safe_margin(is_right: Callable[[float], bool], form: Format, target:
 
 
 def _scan(form: Format, step: float) -> Iterator[float]:
-    """Margins up to the format's largest number: evenly where losses break down, then doubling."""
+    """Margins up to the format's largest number: evenly where losses break down, then in growing leaps."""
     margin = step
     while margin < form.max:
         yield form.round(margin)
-        margin = margin + step if margin < SCANNED_EVENLY else margin * 2
+        if margin < SCANNED_EVENLY:
+            margin += step
+        else:
+            margin *= 2 if margin < PAST_ALL_EXPONENTIALS else margin
 
 
 def numpy_dtype(form: Format) -> Any:

@@ -1,0 +1,92 @@
+"""The source front end: Python files and notebooks to loss expressions, by abstract interpretation."""
+
+from __future__ import annotations
+
+import ast
+
+from finallayer.expr import Node, through
+from finallayer.rules import rules_by_operation
+from finallayer.rules.base import Sighting
+from finallayer.source.calls import instantiate
+from finallayer.source.files import SourceFile
+from finallayer.source.interpreter import Interpreter, OutOfBudget
+from finallayer.source.project import Module, Project
+from finallayer.source.values import Class, Function, Instance, Site, opaque
+
+__all__ = ["Project", "sightings"]
+
+_ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
+_READERS = frozenset({"metric", "threshold"})
+_SAME_VALUE = frozenset({"reshape", "cast", "identity", "stop_gradient"})
+#: Objects of one class on which its uncalled methods are tried.
+_MOST_OBJECTS = 3
+
+
+def sightings(file: SourceFile, project: Project) -> list[Sighting]:
+    """Every judged operation that the file's program meets, in the order met. Raises Unreadable for a broken file."""
+    run = Interpreter(project, frozenset(rules_by_operation()))
+    module = project.adopt(Module(file))
+    run.entry = module
+    try:
+        run.load(module)
+        _run_uncalled(run, module)
+    except (OutOfBudget, RecursionError):
+        pass  # what was seen until then stands
+    finally:
+        run.trail.undo(0)
+    return _with_losses(run.sightings)
+
+
+def _with_losses(seen: list[Sighting]) -> list[Sighting]:
+    """Metrics and thresholds say which loss on logits is handed the very value that they read: that makes it logits."""
+    trained = {id(_value(s.node)): s.node.op for s in seen if s.node.op in _ON_LOGITS}
+    return [
+        s._replace(
+            node=Node(s.node.op, s.node.args, {**s.node.attrs, "loss": trained[id(_value(s.node))]}, s.node.origin)
+        )
+        if s.node.op in _READERS and id(_value(s.node)) in trained
+        else s
+        for s in seen
+    ]
+
+
+def _value(reader: Node) -> Node:
+    """What a loss or a metric reads, without what only moves it: another head of the same shape is another value."""
+    return through(reader.args[0], _SAME_VALUE) if reader.args else reader
+
+
+def _run_uncalled(run: Interpreter, module: Module) -> None:
+    """Functions and methods that nothing in the program has called, on arguments that nobody knows."""
+    for node, function in list(run.functions.items()):
+        if node in run.visited or function.frame.module is not module or isinstance(node, ast.Lambda):
+            continue
+        if function.owner is None:
+            _alone(run, function, [], node)
+        else:
+            for instance in _objects(run, function.owner, node):
+                _alone(run, function, [instance], node)
+
+
+def _alone(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
+    mark = run.trail.mark()
+    run.call_function(function, args, _open_arguments(function))
+    run.trail.undo(mark)
+
+
+def _open_arguments(function: Function) -> dict[str, object]:
+    """A value that nobody knows for each parameter whose default is None: a caller may well give it (labels=None)."""
+    spec = function.node.args
+    names = [a.arg for a in spec.args]
+    with_default = zip(names[len(names) - len(function.defaults) :], function.defaults, strict=True)
+    keyword_only = zip((a.arg for a in spec.kwonlyargs), function.kw_defaults, strict=True)
+    return {n: opaque(f"{n}@{function.name}") for n, value in (*with_default, *keyword_only) if value is None}
+
+
+def _objects(run: Interpreter, cls: Class, node: ast.AST) -> list[Instance]:
+    """Objects of a class or a subclass that the program has made; else one made now."""
+    made = [i for i in run.instances if cls in i.cls.ancestry()][:_MOST_OBJECTS]
+    if made:
+        return made
+    frame = run.functions[node].frame
+    instance = instantiate(run, cls, [], {}, Site(node, frame))
+    return [instance] if isinstance(instance, Instance) else []
