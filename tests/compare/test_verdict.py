@@ -36,7 +36,7 @@ def test_the_articles_case() -> None:
 def test_no_difference_is_called_no_difference() -> None:
     said = verdict(both([0.94, 0.95, 0.96], [0.94, 0.95, 0.96]))
     assert said.answer.startswith("No difference measured")
-    assert "ended equal" in said.sentences[0]
+    assert "it and the logits head ended equal" in said.sentences[0]
 
 
 def test_a_difference_too_small_to_matter_is_not_a_loss() -> None:
@@ -95,6 +95,12 @@ def test_other_heads_are_judged_apart_and_stand_in_where_the_status_quo_is_not()
     assert "The double-softmax head cost accuracy in 1 of 1 setting, up to 30.0 points" in said.sentences[-1]
     alone = verdict({**double, **runs(JAX_RAW, "logits", [0.9, 0.9, 0.9])})
     assert "another head than logits cost accuracy" in alone.answer
+    assert "The double-softmax head cost accuracy in 1 of 1 setting" in alone.sentences[-1]
+
+
+def test_only_the_status_quo_is_said_to_be_rescued_by_keras() -> None:
+    cells = {**runs(JAX_RAW, "log-of-softmax", [0.9, 0.9]), **runs(JAX_RAW, "logits", [0.9, 0.9])}
+    assert "Keras finds" not in " ".join(verdict(cells, [curve(JAX_RAW, "log-of-softmax", None)]).sentences)
 
 
 def test_nothing_finished_is_nothing_to_compare() -> None:
@@ -114,4 +120,4 @@ def test_the_edge_is_named_only_where_it_was_measured() -> None:
     cells = both([0.5, 0.5], [0.9, 0.9], silenced=0.3)
     assert "lie past the margin" not in " ".join(verdict(cells).sentences)
     measured = verdict(cells, [curve(JAX_RAW, "softmax", 12.3)])
-    assert "lie past the margin (12.3)" in " ".join(measured.sentences)
+    assert "lie past the margin (12.3) up to which" in " ".join(measured.sentences)

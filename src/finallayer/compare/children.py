@@ -47,7 +47,6 @@ def run_children(
     events: queue.Queue[Event] = queue.Queue()
     waiting = list(queues)
     running: dict[str, subprocess.Popen[str]] = {}
-    threads = max(1, default_jobs() // max(1, min(jobs, len(waiting))))
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -59,7 +58,7 @@ def run_children(
                     "epochs": epochs,
                     "batch_size": batch_size,
                 }
-                running[backend] = _start(backend, job, threads, events)
+                running[backend] = _start(backend, job, events)
                 yield Event("started", backend)
             try:
                 event = events.get(timeout=TICK_SECONDS)
@@ -72,7 +71,7 @@ def run_children(
         _stop(running.values())
 
 
-def _start(backend: str, job: Mapping[str, Any], threads: int, events: queue.Queue[Event]) -> subprocess.Popen[str]:
+def _start(backend: str, job: Mapping[str, Any], events: queue.Queue[Event]) -> subprocess.Popen[str]:
     """Start a child with its job on stdin; a thread of ours reads it to the end and then says ``gone``."""
     log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115, closed by _listen
     process = subprocess.Popen(
@@ -82,7 +81,7 @@ def _start(backend: str, job: Mapping[str, Any], threads: int, events: queue.Que
         stderr=log,
         text=True,
         encoding="utf-8",
-        env=_environment(backend, threads),
+        env=_environment(backend),
         start_new_session=True,  # Ctrl-C is ours to handle
     )
     threading.Thread(target=_listen, args=(backend, process, json.dumps(job), log, events), daemon=True).start()
@@ -117,13 +116,16 @@ def _reason(code: int, log: IO[str]) -> str:
     return f"its process ended with code {code}" + (f": {lines[-1]}" if lines else "")
 
 
-def _environment(backend: str, threads: int) -> dict[str, str]:
-    """The child's environment: its Keras backend, its share of the cores, quiet logs, no grabbing of a whole GPU."""
+def _environment(backend: str) -> dict[str, str]:
+    """The child's environment: its Keras backend, one thread, quiet logs, no grabbing of a whole GPU.
+
+    So small a network gains nothing from a second thread, and on a busy machine it waits for it.
+    """
     ours = {
         "KERAS_BACKEND": BY_NAME[backend].keras_backend or "",
-        "OMP_NUM_THREADS": str(threads),
-        "TF_NUM_INTRAOP_THREADS": str(threads),
-        "TF_NUM_INTEROP_THREADS": str(threads),
+        "OMP_NUM_THREADS": "1",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from finallayer.compare.backends import BY_NAME
-from finallayer.compare.grid import Cell, Setting, order
+from finallayer.compare.grid import PRECISIONS, Cell, Setting, order
 from finallayer.compare.heads import BASELINE, STATUS_QUO
 from finallayer.compare.statistics import Row
 from finallayer.compare.style import STROKES, Room, color, new_figure, set_title
@@ -64,7 +64,7 @@ def sheet(panels: Sequence[Panel], columns: int = SHEET_COLUMNS) -> Any:
 def cliff_panels(gradients: Mapping[str, Any]) -> list[Panel]:
     """Gradient against margin, a panel a backend and precision."""
     programs: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for curve in gradients["curves"]:
+    for curve in sorted(gradients["curves"], key=place):
         programs.setdefault((curve["backend"], curve["precision"]), []).append(curve)
     return [
         cliff_panel(gradients, curves, f"{BY_NAME[backend].title}, {precision}")
@@ -191,6 +191,11 @@ def series_of(runs: Runs, setting: Setting, measure: str) -> Series:
         for values, epoch in zip(rows, run["epochs"], strict=True):
             values.append(epoch[measure])
     return {head: series[head] for head in STROKES if head in series}
+
+
+def place(curve: Mapping[str, Any]) -> tuple[int, int]:
+    """Where a curve stands among others: as its backend and precision do in their tables."""
+    return list(BY_NAME).index(curve["backend"]), list(PRECISIONS).index(curve["precision"])
 
 
 def _line(head: str) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _grid(rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
 def _safe_margins(results: Results, names: Sequence[str]) -> list[dict[str, Any]]:
     """A row a backend and precision, a place a head: up to which margin its gradient is right."""
     places: dict[tuple[str, str], dict[str, str]] = {}
-    for curve in results.gradients["curves"]:
+    for curve in sorted(results.gradients["curves"], key=figures.place):
         program = places.setdefault((curve["backend"], curve["precision"]), {})
         program[curve["head"]] = wording.edge(curve["safe_margin"])
     return [

@@ -30,7 +30,8 @@ class Lines:
     def begin(self, queues: dict[str, list[Cell]]) -> None:
         self._total = sum(map(len, queues.values()))
         self._width = len(str(self._total))
-        self.note(f"{self._total} runs on {', '.join(BY_NAME[name].title for name in queues)}")
+        titles = ", ".join(BY_NAME[name].title for name in queues)
+        self.note(f"{self._total} runs on {titles}" if self._total else "nothing left to run")
 
     def note(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -46,7 +46,7 @@ def give_verdict(rows: Sequence[Row], curves: Curves) -> Verdict:
         *_wins(better),
         *_doubts(unsure),
         *_equals(rest, curves, some_differed=len(rest) < len(judged)),
-        *_mistakes([row for row in compared if row not in judged]),
+        *_mistakes([row for row in compared if row.head != STATUS_QUO]),
     ]
     return Verdict(_answer(judged, worse, better, bool(status_quo)), sentences)
 
@@ -98,7 +98,7 @@ def _losses(worse: Sequence[Row], rows: Sequence[Row], curves: Curves, judged: i
         low, high = min(row.silenced for row in silenced), max(row.silenced for row in silenced)
         share = _share(high) if _share(low) == _share(high) else f"{_share(low)} to {_share(high)}"
         edge = _edge(silenced, curves)
-        where = f", because they lie past the margin ({edge}) from which this loss sends none" if edge else ""
+        where = f", for they lie past the margin ({edge}) up to which this loss has a right gradient" if edge else ""
         sentences.append(
             f"It comes from silenced samples: after the last epoch {share} of the training samples were misclassified "
             f"and got a gradient of exactly 0{where}. {_silenced_with_logits(worse, rows)}"
@@ -121,7 +121,7 @@ def _silenced_with_logits(worse: Sequence[Row], rows: Sequence[Row]) -> str:
 
 def _wins(better: Sequence[Row]) -> list[str]:
     return [
-        f"Softmax in the model ended {percent(-_gain(row).mean)} points higher on {describe(row.setting)}"
+        f"The {row.head} head ended {percent(-_gain(row).mean)} points higher on {describe(row.setting)}"
         f"{_interval(_gain(row))}."
         for row in better
     ]
@@ -144,9 +144,9 @@ def _equals(rest: Sequence[Row], curves: Curves, some_differed: bool) -> list[st
     lead = "In the other" if some_differed else "In"
     spread = percent(max(abs(_gain(row).mean) for row in rest))
     ended = "ended equal" if spread == "0.0" else f"ended within {spread} points of each other"
-    sentences = [f"{lead} {_count(rest, 'setting')} the two heads {ended}."]
-    rescued = [row for row in rest if not _is_rescued_by_luck(row, curves)]
-    lucky = [row for row in rest if row not in rescued]
+    sentences = [f"{lead} {_count(rest, 'setting')} it and the logits head {ended}."]
+    rescued = [row for row in rest if row.head == STATUS_QUO and not _has_edge(row, curves)]
+    lucky = [row for row in rest if _has_edge(row, curves)]
     if rescued:
         sentences.append(
             f"{_names(rescued)} computed the gradient of the softmax head right at every margin: "
@@ -156,7 +156,7 @@ def _equals(rest: Sequence[Row], curves: Curves, some_differed: bool) -> list[st
         margins = [row.largest_margin for row in lucky if row.largest_margin is not None]
         reach = f" (the largest margin was {max(margins):.1f})" if margins else ""
         sentences.append(
-            f"Elsewhere no sample came near enough to the edge to be silenced{reach}: small inputs hide the defect, "
+            f"Elsewhere no sample came near enough to the edge to be silenced{reach}: small margins hide the defect, "
             f"they do not remove it."
         )
     return sentences
@@ -192,8 +192,8 @@ def _safe_margin(row: Row, curves: Curves) -> float | None:
     return None if curve is None else curve["safe_margin"]
 
 
-def _is_rescued_by_luck(row: Row, curves: Curves) -> bool:
-    """Whether this row's program has an edge at all (or is unknown), and its data merely stayed short of it."""
+def _has_edge(row: Row, curves: Curves) -> bool:
+    """Whether this row's program has a margin past which its gradient is wrong (or was not measured)."""
     curve = _curve(row, curves)
     return curve is None or curve["safe_margin"] is not None
 
