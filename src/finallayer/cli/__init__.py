@@ -10,6 +10,7 @@ from finallayer import __version__
 
 # verb -> one-line help; the verb's command is `command` in finallayer.cli.<verb>
 VERBS: dict[str, str] = {
+    "compare": "Train with softmax in the model and in the loss, and measure the difference.",
     "check": "Find where a model's output and its loss disagree, in source and notebooks.",
     "rules": "List the rules.",
     "explain": "Explain a rule.",
