@@ -34,10 +34,9 @@ ACROSS_CLASSES = frozenset({"sum", "max"})
 NORMALISING = frozenset({"softmax", "sigmoid", "xent_logits", "bce_logits"})
 #: Leaves whose numbers nobody knows: weights, masks. As a factor or a term they do not move the margin.
 UNKNOWN_LEAVES = frozenset({"opaque", "parameter"})
-#: The attributes that change numbers, and those an operation cannot do without.
-NUMERIC_ATTRS = frozenset({"eps", "low", "high", "value", "by"})
-NEEDS = {"const": ("value",), "add_eps": ("eps",), "scale": ("by",)}
-#: How many arguments an operation cannot do without, where that is not one.
+#: The numbers that an operation takes as attributes: it needs one of them.
+NUMBERS = {"const": ("value",), "add_eps": ("eps",), "scale": ("by",), "clip": ("low", "high")}
+#: How many arguments an operation reads, where that is not one.
 ARGUMENTS = {"const": 0, **dict.fromkeys(ARITHMETIC, 2)}
 LARGEST_INT = 2**1023  # larger ones are no floats
 
@@ -158,12 +157,12 @@ def _read(node: Node) -> tuple[Node, ...]:
 
 
 def _numbers(node: Node) -> tuple[tuple[str, float], ...]:
-    """The attributes that change numbers, in an order of their own."""
-    known = {k: float(v) for k, v in sorted(node.attrs.items()) if k in NUMERIC_ATTRS and _is_float(v)}
-    for name in NEEDS.get(node.op, ()):
-        if name not in known:
-            raise UnevaluableError(f"{node.op} without a known {name}")
-    return tuple(known.items())
+    """The attributes that the operation computes with."""
+    names = NUMBERS.get(node.op, ())
+    known = tuple((name, float(node.attrs[name])) for name in names if _is_float(node.attrs.get(name)))
+    if names and not known:
+        raise UnevaluableError(f"{node.op} without a known {' or '.join(names)}")
+    return known
 
 
 def _is_float(value: object) -> bool:
@@ -186,13 +185,13 @@ class _Placing:
     def _place(self, node: Node) -> int:
         if node.kind is Kind.TARGET:
             return TARGET
+        if node.op not in OPERATIONS and node.op not in COMPOSITES:
+            raise UnevaluableError(f"{node.op} has no value on one row")
+        if len(_read(node)) != ARGUMENTS.get(node.op, 1) and node.op != "concat":
+            raise UnevaluableError(f"{node.op} of {len(node.args)} arguments")
         parts = composed(node)
         if parts is not node:
             return self.place(parts)
-        if node.op not in OPERATIONS:
-            raise UnevaluableError(f"{node.op} has no value on one row")
-        if len(node.args) < ARGUMENTS.get(node.op, 1):
-            raise UnevaluableError(f"{node.op} of {len(node.args)} arguments")
         args = self._arguments(node)
         if node.op in ARITHMETIC and len(args) == 1:
             return args[0]
