@@ -76,6 +76,13 @@ def _abs(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     return Node("identity", args, attrs, origin) if args[0].kind in PROBABILITY_KINDS else None
 
 
+@_builds("activation")
+def _activation(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """The positive part of a probability is the probability."""
+    is_relu = str(attrs.get("name", "")).rpartition(".")[2].lower() in ("relu", "relu6")
+    return Node("identity", args, {}, origin) if is_relu and args[0].kind in PROBABILITY_KINDS else None
+
+
 @_builds("add")
 def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     x, y = args
@@ -231,6 +238,8 @@ def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None)
     """A value chosen by a condition: guarded where the other choice is a constant."""
     x, y = args
     for value, other in ((x, y), (y, x)):
+        if other.op == "neg" and other.args[0] == value:
+            return Node("abs", (value,), {}, origin)
         if constant(other) is not None and constant(value) is None:
             return Node("clip", (value,), {"low": constant(other)}, origin)
     return make("join", x, y, origin=origin)

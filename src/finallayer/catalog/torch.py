@@ -35,6 +35,11 @@ _TORCH: dict[str, str] = {
     **each("torch", "clamp clamp_ clip clip_", "clip(input: x, min: low, max: high)"),
     **each("torch", "clamp_min clamp_min_", "clip(input: x, min: low)"),
     **each("torch", "clamp_max clamp_max_", "clip(input: x, max: high)"),
+    "torch.log2": "log(input: x) | base=2",
+    "torch.log10": "log(input: x) | base=10",
+    **each("torch", "xlogy", "xlogy(input: x, other: y)"),
+    "torch.special.xlogy": "xlogy(input: x, other: y)",
+    "torch.logaddexp": "logaddexp(input: x, other: y)",
     "torch.nan_to_num": "identity(input: x)",
     "torch.square": "pow(input: x) | value=2",
     "torch.pow": "pow(input: x, exponent: y)",
@@ -107,6 +112,8 @@ _TORCH: dict[str, str] = {
     "torch.as_tensor": "identity(data: x, dtype)",
     "torch.tensor": "identity(data: x)",
     "torch.from_numpy": "identity(ndarray: x)",
+    **each("torch", "Tensor FloatTensor DoubleTensor LongTensor cuda.FloatTensor cuda.LongTensor", "identity(data: x)"),
+    **each("torch", "ones ones_like", "const() | value=1"),
     "torch.autograd.Variable": "identity(data: x)",
     # nn.functional: the final layer's own
     "torch.nn.functional.softmax": "softmax(input: x, dim: axis, _stacklevel, dtype)",
@@ -172,9 +179,10 @@ _TORCH: dict[str, str] = {
     **each(
         "torch.nn",
         "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d SyncBatchNorm "
-        "LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LocalResponseNorm LayerNorm GroupNorm RMSNorm",
+        "LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LocalResponseNorm LayerNorm GroupNorm",
         "norm()(input: x)",
     ),
+    "torch.nn.RMSNorm": "norm()(x)",
     **each(
         "torch.nn",
         "AvgPool1d AvgPool2d AvgPool3d MaxPool1d MaxPool2d MaxPool3d AdaptiveAvgPool1d AdaptiveAvgPool2d "
@@ -217,6 +225,7 @@ _TORCH: dict[str, str] = {
     "torch.nn.MultiLabelMarginLoss": "hinge(size_average, reduce)(input: x, target)",
     # nn: programs
     "torch.nn.Module": "module()",
+    **each("torch.nn.modules.loss", "_Loss _WeightedLoss", "module()"),
     "torch.jit.ScriptModule": "module()",
     "torch.autograd.Function": "opaque()",
     "torch.nn.Sequential": "sequential(*args: layers)(input: x)",
@@ -260,6 +269,8 @@ AROUND: dict[str, str] = {
     "kornia.losses.focal_loss": "xent_logits(pred: x, target)",
     "kornia.losses.BinaryFocalLossWithLogits": "bce_logits()(pred: x, target)",
     "kornia.losses.binary_focal_loss_with_logits": "bce_logits(pred: x, target)",
+    "timm.layers.DropPath": "dropout(drop_prob)(x)",
+    "monai.losses.FocalLoss": "bce_logits()(input: x, target)",
     **each("timm.loss", "LabelSmoothingCrossEntropy SoftTargetCrossEntropy", "xent_logits()(x, target)"),
     "timm.loss.BinaryCrossEntropy": "bce_logits()(x, target)",
     "segmentation_models_pytorch.losses.SoftCrossEntropyLoss": "xent_logits()(y_pred: x, y_true: target)",
@@ -274,6 +285,10 @@ AROUND: dict[str, str] = {
     "fastai.NLLLossFlat": "nll()(inp: x, targ: target)",
     "fastai.Module": "module()",
     "fastai.Flatten": "reshape()(x) | rank=2",
+    # training loops of libraries
+    "ignite.engine.create_supervised_trainer": "trainer(model: f, optimizer, loss_fn: loss)",
+    **each("poutyne", "Model Experiment", "trainer(network: f, optimizer, loss_function: loss)"),
+    **each("fastai", "Learner vision_learner", "trainer(dls, model: f, loss_func: loss)"),
     # Lightning
     "pytorch_lightning.LightningModule": "module()",
     # torchmetrics: apply sigmoid or argmax themselves where they are handed logits
@@ -293,6 +308,11 @@ METHODS: dict[str, str] = {
     "log_softmax": "log_softmax(self: x, dim: axis, dtype)",
     **each("", "sigmoid sigmoid_", "sigmoid(self: x)"),
     "logsumexp": "logsumexp(self: x, dim: axis, keepdim: keepdims)",
+    "xlogy": "xlogy(self: x, other: y)",
+    "logaddexp": "logaddexp(self: x, other: y)",
+    "log2": "log(self: x) | base=2",
+    "log10": "log(self: x) | base=10",
+    "addmm": "affine(self, mat1: x, mat2: y)",
     # element by element
     **each("", "log log_", "log(self: x)"),
     **each("", "log1p log1p_", "log1p(self: x)"),
@@ -336,17 +356,17 @@ METHODS: dict[str, str] = {
     **each("", "gt greater ge greater_equal lt less le less_equal", "threshold(self: x, other: value)"),
     "eq": "compare(self: x, other: y)",
     # shape
-    **each("", "view", "reshape(self: x, *shape)"),
+    "view": "reshape(self: x, *size: shape)",
     "reshape": "reshape(self: x, *shape)",
     **each("", "view_as reshape_as expand_as", "reshape(self: x, other)"),
     "flatten": "reshape(self: x, start_dim, end_dim)",
     "ravel": "reshape(self: x) | rank=1",
     **each("", "squeeze squeeze_ unsqueeze unsqueeze_", "reshape(self: x, dim: axis, *, axis)"),
-    "transpose": "reshape(self: x, *dims)",
+    "transpose": "reshape(self: x, dim0, dim1)",
     **each("", "swapaxes swapdims", "reshape(self: x)"),
-    **each("", "permute", "reshape(self: x, *dims)"),
+    "permute": "reshape(self: x, *dims)",
     **each("", "t T mT", "reshape(self: x)"),
-    **each("", "expand repeat", "reshape(self: x, *sizes)"),
+    **each("", "expand repeat", "reshape(self: x, *size)"),
     "unflatten": "reshape(self: x, dim, sizes)",
     "movedim": "reshape(self: x, source, destination)",
     # picking entries
@@ -360,10 +380,11 @@ METHODS: dict[str, str] = {
     "split": "index(self: x, split_size, dim: axis)",
     "unbind": "index(self: x, dim: axis)",
     # type and place
-    **each("", "float double half bfloat16 type type_as to astype", "cast(self: x, dtype)"),
+    **each("", "float double half bfloat16 long int", "cast(self: x)"),
+    **each("", "type astype", "cast(self: x, dtype)"),
+    "to": "cast(self: x, dtype)",
+    "type_as": "cast(self: x, other)",
     **each("", "cpu cuda xpu clone contiguous requires_grad_", "identity(self: x)"),
     **each("", "detach detach_ data numpy item tolist", "stop_gradient(self: x)"),
     "copy": "identity(self: x)",
-    "refine_names": "identity(self: x)",
-    "block_until_ready": "identity(self: x)",
 }

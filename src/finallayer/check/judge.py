@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from finallayer.rules import rules_by_operation
-from finallayer.rules.base import Finding, Sighting
+from finallayer.rules.base import Finding, Related, Sighting
 from finallayer.rules.margin import safe_margins
 from finallayer.source.files import Unreadable, read
 
@@ -47,4 +47,10 @@ def _findings(seen: list[Sighting]) -> Iterator[Finding]:
             for match in rule.judge(sighting):
                 margin = None if match.expression is None else safe_margins(match.expression)
                 expression = str(match.expression or sighting.node)
-                yield Finding(rule, sighting.node.origin, match.message, expression, margin, match.related)
+                related = (*match.related, *_called_from(sighting))
+                yield Finding(rule, sighting.node.origin, match.message, expression, margin, related)
+
+
+def _called_from(sighting: Sighting) -> tuple[Related, ...]:
+    """The call that handed the function its wrong value, where the loss stands in a function of its own."""
+    return (Related(sighting.caller, "called from here"),) if sighting.caller is not None else ()

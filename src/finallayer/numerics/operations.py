@@ -88,8 +88,7 @@ def clip(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backwar
 
 
 def add_eps(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
-    eps = m.round(attrs["eps"])
-    return [m.round(v + eps) for v in args[0]], lambda g: [g]
+    return [m.round(v + attrs["eps"]) for v in args[0]], lambda g: [g]
 
 
 def scale(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:

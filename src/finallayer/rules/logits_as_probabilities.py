@@ -2,7 +2,8 @@
 
 ## What it does
 Finds the outputs of a layer without softmax or sigmoid (or log-probabilities) that reach a loss on probabilities:
-Keras' cross-entropies with `from_logits=False`, which is their default, `BCELoss`, `log_loss` and the like.
+Keras' cross-entropies with `from_logits=False`, which is their default, `BCELoss`, `log_loss`, a hand-written
+`-sum(y * log(p))` and the like.
 
 ## Why is this bad
 The loss takes the log of its input. Logits are any real numbers: PyTorch's `BCELoss` raises an error outside [0, 1],
@@ -45,9 +46,16 @@ from finallayer.rules.wording import OUTPUTS, called, made_here, on_logits
 RULE = Rule("FL102", "logits-as-probabilities", Severity.ERROR, "logits handed to a loss that takes probabilities")
 
 
-@RULE.on("xent_probs", "bce_probs", "kl_probs")
+@RULE.on("xent_probs", "bce_probs", "kl_probs", "neg")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
+        case Node(op="neg", args=(Node(op="sum" | "mean", args=(Node(op="mul", args=factors), *_)),)):
+            for y, log in (factors, factors[::-1]):
+                if log.op == "log" and log.args[0].kind is Kind.LOGITS and y.kind in (Kind.UNKNOWN, Kind.TARGET):
+                    message = "a cross-entropy takes the log of logits: use log_softmax, or a loss on logits"
+                    yield Match(message, related=made_here(log.args[0]))
+        case Node(op="neg"):
+            return
         case Node(args=(Node(kind=Kind.LOGITS) as x, *_)) as loss if not _may_be_probabilities(x):
             message = f"{called(loss)} takes probabilities, but is handed logits: use {on_logits(sighting)}"
             yield Match(message, related=made_here(x))
@@ -124,6 +132,14 @@ y = tf.placeholder(tf.float32, [None, 1])
 out = tf.layers.dense(x, 1)
 loss = tf.losses.log_loss(y, out)  # FL102
 """,
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 784])
+y = tf.placeholder(tf.float32, [None, 10])
+prediction = tf.nn.relu(tf.layers.dense(x, 10))
+loss = tf.reduce_mean(-tf.reduce_sum(y * tf.log(prediction), axis=1))  # FL102
+""",
 ]
 
 GOOD = [
@@ -149,6 +165,17 @@ import keras
 
 model = keras.Sequential([keras.Input((20,)), keras.layers.Dense(1)])
 model.compile(loss="mse", metrics=["mae"])
+""",
+    # a Gaussian's log-likelihood takes the log of a scale, and adds it
+    """
+import torch
+from torch import nn
+
+mean, scale = nn.Linear(8, 1), nn.Sequential(nn.Linear(8, 1), nn.ReLU())
+
+def nll(x, y):
+    sigma = scale(x) + 1e-3
+    return (torch.log(sigma) + 0.5 * ((y - mean(x)) / sigma) ** 2).mean()
 """,
     # what a model imported from elsewhere gives isn't known
     """

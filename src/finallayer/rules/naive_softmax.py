@@ -52,6 +52,12 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 BAD = [
     """
+import numpy as np
+
+def softmax(x):
+    return np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True)  # FL204
+""",
+    """
 import jax
 import jax.numpy as jnp
 
@@ -110,12 +116,5 @@ def assign(x, c):
 def contrast(a, b):
     e = torch.exp(torch.cosine_similarity(a, b, dim=-1) / 0.1)
     return e / e.sum(-1, keepdim=True)
-""",
-    # plain NumPy in float64: nothing is trained through it
-    """
-import numpy as np
-
-def softmax(x):
-    return np.exp(x) / np.sum(np.exp(x))
 """,
 ]

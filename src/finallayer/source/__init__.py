@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 from finallayer.expr import Node, through
 from finallayer.rules import rules_by_operation
@@ -35,13 +34,7 @@ def sightings(file: SourceFile, project: Project) -> list[Sighting]:
         pass  # what was seen until then stands
     finally:
         run.trail.undo(0)
-    return _with_losses([s._replace(training=s.training and not _is_plain_numpy(s, project)) for s in run.sightings])
-
-
-def _is_plain_numpy(sighting: Sighting, project: Project) -> bool:
-    """Whether a place lies in a file that knows NumPy and no framework: nothing there asks for a gradient."""
-    module = project.module(Path(sighting.node.origin.path)) if sighting.node.origin else None
-    return module is not None and module.is_plain_numpy
+    return _with_losses(run.sightings)
 
 
 def _with_losses(seen: list[Sighting]) -> list[Sighting]:

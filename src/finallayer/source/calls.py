@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from finallayer import catalog
-from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, parse
 from finallayer.expr import Node
 from finallayer.source.builtins import BUILTINS
 from finallayer.source.containers import sequence
@@ -14,6 +14,7 @@ from finallayer.source.parameters import bind_signature, fits, is_generator
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
+    LAYERS,
     Bound,
     Built,
     Class,
@@ -52,9 +53,9 @@ def call(
     match callee:
         case Function():
             if is_generator(callee.node):
-                run.call_function(callee, args, kwargs, complete)
+                run.call_function(callee, args, kwargs, site, complete)
                 return run.opaque_at(site)
-            return run.call_function(callee, args, kwargs, complete)
+            return run.call_function(callee, args, kwargs, site, complete)
         case Bound(function=Function() | Partial() | Class() as function, owner=owner):
             return call(run, function, [owner, *args], kwargs, site, complete)
         case Bound(function=str() as name, owner=Node() as tensor):
@@ -149,16 +150,16 @@ def instantiate(
     fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get("__fields__", ())]
     init = cls.find("__init__")
     if isinstance(init, Function):
-        run.call_function(init, [instance, *args], kwargs, complete)
+        run.call_function(init, [instance, *args], kwargs, site, complete)
     else:
         for name, value in [*zip(fields, args, strict=False), *kwargs.items()]:
             run.write(instance.slots, name, value)
         if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
-            run.write(instance.slots, "__layers__", tuple(args))
+            run.write(instance.slots, LAYERS, tuple(args))
     for hook in ("__post_init__", "setup"):
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
-            run.call_function(function, [instance], {})
+            run.call_function(function, [instance], {}, site)
     return instance
 
 
@@ -184,7 +185,7 @@ def call_instance(
         if method is not None:
             own = [] if name in instance.slots else [instance]
             return call(run, method, [*own, *args], kwargs, site, complete)
-    layers = instance.slots.get("__layers__")
+    layers = instance.slots.get(LAYERS)
     if layers and args:
         return apply_layers(run, layers, args[0], site)
     return run.opaque_at(site, instance, *args)
@@ -251,7 +252,13 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
         state = Built(symbol, Signature("state", (), None, {}), {}, site)
         state.slots.update(kwargs)
         return state
+    if last in SELF_EXPLAINING and args and not symbol.name.startswith("builtins."):
+        return operate(run, parse(SELF_EXPLAINING[last]), {"x": args[0]} | kwargs, symbol, site)
     return run.opaque_at(site, *args, *kwargs.values())
+
+
+#: Functions of modules that aren't at hand, by the one name that leaves no doubt.
+SELF_EXPLAINING = {"softmax": "softmax(x, axis)", "log_softmax": "log_softmax(x, axis)", "sigmoid": "sigmoid(x)"}
 
 
 def operate(

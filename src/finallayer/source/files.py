@@ -23,7 +23,7 @@ _PYTHON_2_TEXT = re.compile(
 )
 
 
-class Unreadable(Exception):  # noqa: N818 (a verdict on the file, not an error of ours)
+class Unreadable(Exception):
     """A file that isn't Python 3 source. Its text is one line that says why."""
 
 

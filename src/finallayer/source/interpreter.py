@@ -42,6 +42,7 @@ class Interpreter:
         self.trail = Trail()
         self.sightings: list[Sighting] = []
         self.stack: list[Function] = []
+        self.sites: list[Site | None] = []  # where each of them was called; None where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
         self.visited: set[ast.AST] = set()  # definitions that a call has entered
         self.classes: list[Class] = []
@@ -59,7 +60,8 @@ class Interpreter:
     def saw(self, node: Node, framework: str = "") -> Node:
         """Write down an operation that a rule may want to judge."""
         if node.op in self.judged and not self.silent and node.origin is not None:
-            self.sightings.append(Sighting(node, framework, training=not self.no_grad))
+            caller = self.origin(self.sites[-1]) if self.sites and self.sites[-1] is not None else None
+            self.sightings.append(Sighting(node, framework, not self.no_grad, caller))
         return node
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
@@ -103,7 +105,12 @@ class Interpreter:
         return function
 
     def call_function(
-        self, function: Function, args: list[Value], kwargs: dict[str, Value], complete: bool = True
+        self,
+        function: Function,
+        args: list[Value],
+        kwargs: dict[str, Value],
+        site: Site | None = None,
+        complete: bool = True,
     ) -> Value:
         """Run one of the project's functions on these arguments, in a frame of its own."""
         from finallayer.source.parameters import bind_parameters
@@ -116,6 +123,7 @@ class Interpreter:
         frame = Frame(function.frame.module, function.frame, function)
         bind_parameters(self, function, frame, args, kwargs, complete)
         self.stack.append(function)
+        self.sites.append(site)
         without_gradient = any(_stops_gradient(d) for d in function.decorators)
         self.no_grad += without_gradient
         try:
@@ -124,6 +132,7 @@ class Interpreter:
             falls_through = self.block(node.body, frame)
         finally:
             self.stack.pop()
+            self.sites.pop()
             self.no_grad -= without_gradient
         if falls_through and not frame.returns:
             return None
@@ -158,12 +167,13 @@ class Interpreter:
         if not module.entered:
             module.entered = True
             stack, self.stack = self.stack, []
+            sites, self.sites = self.sites, []
             try:
                 with self.trail.apart():
                     module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
                     self.block(module.tree.body, module.frame)
             finally:
-                self.stack = stack
+                self.stack, self.sites = stack, sites
         return module.frame
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-import sys
-from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 from finallayer.source.files import SourceFile, Unreadable, read
@@ -21,8 +17,6 @@ FOREIGN = frozenset(
 _MATTERS = re.compile(
     r"softmax|sigmoid|entropy|logits|[Ll]oss|\.nn\b|\bnn\.|layers|\blog\b|\bexp\b|Module\b|Model\b|keras|criterion|config"
 )
-#: What a program in plain NumPy may import besides the standard library.
-_WITHOUT_GRADIENTS = frozenset("numpy scipy sklearn pandas matplotlib seaborn tqdm h5py PIL cv2".split())
 #: How many folders upwards an absolute import is looked for.
 _MOST_FOLDERS = 6
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
@@ -37,21 +31,6 @@ class Module:
         self.tree = file.tree
         self.frame = Frame(self)
         self.entered = False
-
-    @cached_property
-    def is_plain_numpy(self) -> bool:
-        """Whether the module imports NumPy, and nothing that could take a gradient."""
-        roots = set(_imported(self.tree))
-        return "numpy" in roots and roots <= _WITHOUT_GRADIENTS | sys.stdlib_module_names
-
-
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """The outermost package of every import in a module, wherever it stands; empty for a relative one."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield "" if node.level else (node.module or "").partition(".")[0]
 
 
 class Project:
