@@ -297,6 +297,7 @@ def test_an_exponential_that_may_overflow(op: str, code: str) -> None:
         make("add", make("log_softmax", UNKNOWN, axis=-1), make("neg", make("pow", UNKNOWN, value=2))),
         make("one_minus", make("mul", SIGMOID, SIGMOID)),
         make("neg", make("join", UNKNOWN, make("neg", UNKNOWN))),
+        make("mul", SIGMOID, make("neg", make("abs", UNKNOWN))),
         make("mul", make("neg", make("abs", UNKNOWN)), make("log", make("const", value=2.0))),
         make("join", make("const", value=1.0), make("activation", Z, name="tanh")),
         SIGMOID,
@@ -311,7 +312,8 @@ def test_an_exponential_of_something_bounded_is_safe(op: str, bounded: Node) -> 
     "unbounded",
     [
         make("pow", UNKNOWN, value=2),
-        make("pow", UNKNOWN, value=3),
+        make("neg", make("pow", UNKNOWN, value=3)),
+        make("neg", make("pow", UNKNOWN, UNKNOWN)),
         make("activation", Z, name="relu"),
         make("abs", UNKNOWN),
         make("clip", UNKNOWN, low=0.0),
