@@ -6,6 +6,8 @@
 #pragma once
 #include <stdint.h>
 
+#define FL_API __attribute__((visibility("default")))
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -56,7 +58,7 @@ struct fl_xent_args {
     int64_t threads;             // at most this many run, the caller's included; 0 means one per core
     int64_t bad_row;             // written with FL_TARGET_OUT_OF_RANGE
 };
-int32_t fl_xent(struct fl_xent_args* args);
+FL_API int32_t fl_xent(struct fl_xent_args* args);
 
 // Elementwise, over `count` elements, with y the target in [0, 1] (float32):
 //   loss = w ((1 - y) softplus(z) + v y softplus(-z)),   gradient = u w ((1 - y) sigmoid(z) - v y sigmoid(-z)),
@@ -79,19 +81,19 @@ struct fl_bce_args {
     void* grad;                     // count
     int64_t threads;
 };
-int32_t fl_bce(struct fl_bce_args* args);
+FL_API int32_t fl_bce(struct fl_bce_args* args);
 
 // Which path this CPU gets: "avx512", "avx2" or "portable". fl_force_isa restricts it (tests); returns what is in force.
-const char* fl_isa(void);
-const char* fl_force_isa(const char* name);
+FL_API const char* fl_isa(void);
+FL_API const char* fl_force_isa(const char* name);
 
 // Version of this file; the loader refuses a library that disagrees.
-int32_t fl_abi_version(void);
+FL_API int32_t fl_abi_version(void);
 
 // Gradient buffers from a small pool: fresh pages cost as much as the kernel itself. Aligned to 64 bytes, not zeroed.
-void* fl_buffer_acquire(int64_t bytes);
-void fl_buffer_release(void* buffer);
-void fl_buffer_trim(void);  // gives every idle buffer back to the system
+FL_API void* fl_buffer_acquire(int64_t bytes);
+FL_API void fl_buffer_release(void* buffer);
+FL_API void fl_buffer_trim(void);  // gives every idle buffer back to the system
 
 #ifdef __cplusplus
 }
