@@ -26,7 +26,7 @@ FLAGS = (
     "-ffp-contract=fast",  # a multiplication and an addition become one operation where the CPU has it
     "-Wno-psabi",  # vectors are passed between inlined functions only
     "-pthread",
-    "-s",
+
 )
 # The C++ runtime inside the library, so that one wheel runs beside any other; not every compiler can.
 STATIC_RUNTIME = ("-static-libstdc++", "-static-libgcc")

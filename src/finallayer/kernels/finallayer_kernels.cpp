@@ -482,6 +482,24 @@ FL_FN void stream(bfloat16* p, F v) { _mm256_stream_si256(reinterpret_cast<__m25
 FL_FN void stream(float16* p, F v) { _mm256_stream_si256(reinterpret_cast<__m256i*>(p), half_bits(v)); }
 FL_FN D low(F v) { return _mm512_cvtps_pd(_mm512_castps512_ps256(v)); }
 FL_FN D high(F v) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)); }
+FL_FN float largest(F v) { return _mm512_reduce_max_ps(v); }
+FL_FN double sum_of(D v) { return _mm512_reduce_add_pd(v); }
+FL_FN bool any(I mask) { return _mm512_movepi32_mask((__m512i)mask) != 0; }
+FL_FN uint16_t first_lanes(int n) { return static_cast<uint16_t>((1u << n) - 1); }
+FL_FN __m256i masked_bits(const void* p, int n, short missing) {
+    return _mm256_mask_loadu_epi16(_mm256_set1_epi16(missing), first_lanes(n), p);
+}
+FL_FN F widen_first(const float* p, int n) { return _mm512_mask_loadu_ps(splat(-kInf), first_lanes(n), p); }
+FL_FN F widen_first(const bfloat16* p, int n) {
+    const __m256i bits = masked_bits(p, n, static_cast<short>(0xff80));
+    return (F)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
+}
+FL_FN F widen_first(const float16* p, int n) { return _mm512_cvtph_ps(masked_bits(p, n, static_cast<short>(0xfc00))); }
+FL_FN void narrow_first(float* p, F v, int n) { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
+FL_FN void narrow_first(bfloat16* p, F v, int n) {
+    _mm256_mask_storeu_epi16(p, first_lanes(n), (__m256i)bfloat_bits(v));
+}
+FL_FN void narrow_first(float16* p, F v, int n) { _mm256_mask_storeu_epi16(p, first_lanes(n), half_bits(v)); }
 #elif FL_WIDTH == 8
 typedef __m256d D;
 FL_FN F maximum(F a, F b) { return _mm256_max_ps(a, b); }
@@ -509,16 +527,38 @@ FL_FN D low(F v) { return D{v[0], v[1]}; }
 FL_FN D high(F v) { return D{v[2], v[3]}; }
 #endif
 
+#if FL_WIDTH < 16
+template <class V> FL_FN auto fold(V v) {
+    auto sum = v[0];
+    for (size_t i = 1; i < sizeof v / sizeof v[0]; ++i) sum += v[i];
+    return sum;
+}
+FL_FN double sum_of(D v) { return fold(v); }
+FL_FN float largest(F v) {
+    float top = v[0];
+    for (int i = 1; i < W; ++i) top = std::max(top, v[i]);
+    return top;
+}
+FL_FN bool any(I mask) { return fold(mask) != 0; }  // lanes are 0 or -1
+// The first n lanes from p; the others are masked classes.
+template <class T> FL_FN F widen_first(const T* p, int n) {
+    T lanes[W];
+    T masked;
+    from_float(-kInf, &masked);
+    for (int i = 0; i < W; ++i) std::memcpy(static_cast<void*>(lanes + i), i < n ? p + i : &masked, sizeof(T));
+    return widen(lanes);
+}
+template <class T> FL_FN void narrow_first(T* p, F v, int n) {
+    T lanes[W];
+    narrow(lanes, v);
+    std::memcpy(static_cast<void*>(p), lanes, n * sizeof(T));
+}
+#endif
+
 FL_FN void finish_streams() {
 #if FL_WIDTH > 4
     _mm_sfence();
 #endif
-}
-
-template <class V> FL_FN auto horizontal_sum(V v) {
-    auto sum = v[0];
-    for (size_t i = 1; i < sizeof v / sizeof v[0]; ++i) sum += v[i];
-    return sum;
 }
 
 // e^r for |r| <= 0.35, relative error below 0.6 * 2^-24: minimax over the interval, the first two terms exact.
@@ -568,12 +608,7 @@ template <class T> FL_FN const float* stage(const T* x, int n, int64_t anchor, f
         if (n % W == 0 && !anchored) return x;
     int i = 0;
     for (; i + W <= n; i += W) store(buffer + i, widen(x + i));
-    if (i < n) {
-        T last[W] = {};
-        std::memcpy(last, x + i, (n - i) * sizeof(T));
-        store(buffer + i, widen(last));
-        std::fill(buffer + n, buffer + i + W, -kInf);
-    }
+    if (i < n) store(buffer + i, widen_first(x + i, n - i));
     if (anchored) buffer[anchor] = -kInf;
     return buffer;
 }
@@ -591,12 +626,7 @@ FL_FN Peak peak(const float* x, int n) {
         top = maximum(v, top);
         nan |= v != v;
     }
-    Peak p{-kInf, false};
-    for (int i = 0; i < W; ++i) {
-        p.value = std::max(p.value, top[i]);
-        p.nan |= nan[i] != 0;
-    }
-    return p;
+    return {largest(top), any(nan)};
 }
 
 // Takes the exponentials of a block, keeps them if Keep, and returns their sum. Meanwhile the memory at `ahead`
@@ -622,7 +652,7 @@ template <bool Keep> FL_FN double exponentials(const float* x, int n, const Fram
         even += low(e);
         odd += high(e);
     }
-    return horizontal_sum(even + odd);
+    return sum_of(even + odd);
 }
 
 // sum_j mass_j (anchor - x_j); a class without mass counts nothing, masked or not.
@@ -633,7 +663,7 @@ FL_FN double weighted_gap(const float* x, const float* mass, int n, float anchor
         const F term = (F)((I)(q * (anchor - load(x + i))) & (q != 0.0f));
         sum += low(term) + high(term);
     }
-    return horizontal_sum(sum);
+    return sum_of(sum);
 }
 
 // g_j = stored_j * scale - push * mass_j. The scale comes as two factors, so that neither is subnormal.
@@ -662,11 +692,7 @@ FL_FN void write(T* g, const float* e, const float* mass, int n, const Scale& s,
     } else {
         for (; i + W <= n; i += W) narrow(g + i, gradient<Mass>(e + i, mass + i, s, push));
     }
-    if (i < n) {
-        T last[W];
-        narrow(last, gradient<Mass>(e + i, mass + i, s, push));
-        std::memcpy(static_cast<void*>(g + i), last, (n - i) * sizeof(T));
-    }
+    if (i < n) narrow_first(g + i, gradient<Mass>(e + i, mass + i, s, push), n - i);
 }
 
 template <class T> FL_FN void fill(T* g, int64_t n, float value) {
@@ -787,12 +813,13 @@ FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut<T>& cut, Scrat
     }
     const double q = row.anchor_logit - reference;  // +inf when every other class is masked
     const bool ahead = q > 0;
-    const double anchor_exp = ahead ? 1 : std::exp(q);
-    const double scale = ahead ? std::exp(-q) : 1;
+    const double falling = std::exp(-std::fabs(q));  // without branches on q: it is as good as random
+    const double anchor_exp = ahead ? 1 : falling;
+    const double scale = ahead ? falling : 1;
     const double total = others * scale + anchor_exp;
-    const double anchor_loss = ahead ? std::log1p(others * scale) : std::log(total) - q;
+    const double anchor_loss = std::log1p(ahead ? others * scale : total - 1) + (ahead ? 0 : -q);
     Outcome result;
-    result.lse = ahead ? row.anchor_logit + anchor_loss : reference + std::log(total);
+    result.lse = std::isinf(q) ? (ahead ? row.anchor_logit : reference + std::log(total)) : row.anchor_logit + anchor_loss;
     const double mass = row.anchor_mass + row.rest_mass;
     result.loss = (mass != 0 ? mass * anchor_loss : 0) + gap;
     if (std::isinf(anchor_loss) && mass != 0) result.loss = mass * anchor_loss;
@@ -958,7 +985,7 @@ FL_TARGET void bce_elements(const fl_bce_args& a, double upstream, int64_t begin
             std::memcpy(static_cast<void*>(grad + i), g, n * sizeof(T));
         }
     }
-    *sum = horizontal_sum(total);
+    *sum = sum_of(total);
 }
 
 #undef FL_FN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -17,8 +17,8 @@ _DTYPES = {
     torch.float16: kernels.FLOAT16,
 }
 _TARGET_KINDS = {torch.int32: kernels.INDEX32, torch.int64: kernels.INDEX64, torch.float32: kernels.DISTRIBUTION}
-_LIBRARY = kernels.library()
-_Arguments = ctypes.c_char * kernels.XENT_ARGS.size
+LIBRARY = kernels.library()
+Arguments = ctypes.c_char * kernels.XENT_ARGS.size
 _pack_into = kernels.XENT_ARGS.pack_into
 
 # Gradients of at least this many bytes come from the kernel's pool: below it, the allocator is as fast.
@@ -36,7 +36,7 @@ class Terms(NamedTuple):
 
 def serves(logits: Tensor) -> bool:
     """Whether the kernel can take these logits; otherwise `_framework` computes the same."""
-    return _LIBRARY is not None and logits.device.type == "cpu" and logits.dtype in _DTYPES
+    return LIBRARY is not None and logits.device.type == "cpu" and logits.dtype in _DTYPES
 
 
 def _pointer(tensor: Tensor | None) -> int:
@@ -68,9 +68,9 @@ def cross_entropy(
     Raises:
         IndexError: a target is outside [0, classes) and not ``ignore_index``.
     """
-    assert _LIBRARY is not None
+    assert LIBRARY is not None
     rows, classes = logits.shape
-    arguments = _Arguments()
+    arguments = Arguments()
     _pack_into(
         arguments,
         0,
@@ -100,12 +100,13 @@ def cross_entropy(
         torch.get_num_threads(),
         0,
     )
-    status = _LIBRARY.fl_xent(arguments)
+    status = LIBRARY.fl_xent(arguments)
     if status:
-        _raise(status, arguments, target, classes)
+        fail(status, arguments, target, classes)
 
 
-def _raise(status: int, arguments: ctypes.Array[ctypes.c_char], target: Tensor, classes: int) -> None:
+def fail(status: int, arguments: ctypes.Array[ctypes.c_char], target: Tensor, classes: int) -> NoReturn:
+    """Raise what ``status`` (fl_status) says."""
     if status == kernels.TARGET_OUT_OF_RANGE:
         row = int.from_bytes(arguments.raw[kernels.BAD_ROW_OFFSET :], "little")
         raise IndexError(f"Target {int(target[row])} is out of bounds: row {row}, expected 0 <= target < {classes}")
@@ -121,10 +122,10 @@ def gradient_like(logits: Tensor) -> Tensor:
     size = logits.numel() * logits.element_size()
     if size < _POOLED_BYTES:
         return torch.empty_like(logits, memory_format=torch.contiguous_format)
-    assert _LIBRARY is not None
-    address = _LIBRARY.fl_buffer_acquire(size)
+    assert LIBRARY is not None
+    address = LIBRARY.fl_buffer_acquire(size)
     if not address:
         raise MemoryError(f"cross_entropy: no memory for a gradient of {size} bytes")
     pages = (ctypes.c_char * size).from_address(address)
-    weakref.finalize(pages, _LIBRARY.fl_buffer_release, address).atexit = False
+    weakref.finalize(pages, LIBRARY.fl_buffer_release, address).atexit = False
     return torch.frombuffer(pages, dtype=logits.dtype).view(logits.shape)
