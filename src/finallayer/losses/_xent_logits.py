@@ -108,6 +108,21 @@ def soft_gradient(xp: Namespace, parts: Softmax, q: Array, extra: Array | float 
     return others * parts.probs - q * complements(xp, parts)
 
 
+def focal_loss_and_masses(xp: Namespace, parts: Softmax, q: Array, gamma: float) -> tuple[Array, Array]:
+    """sum q*(1 - x)**gamma*(-log x), shape (..., 1), and the masses whose ``soft_gradient`` is its gradient.
+
+    The derivative of ``(1 - x_j)**gamma * (-log x_j)`` is that of ``-log x_j`` times
+    ``(1 - x_j)**gamma * (1 + gamma*x_j*(-log x_j)/(1 - x_j))``, whose quotient goes to 1 with ``x_j``.
+    """
+    complement, losses = complements(xp, parts), neg_log_softmax(xp, parts)
+    ones, zeros = xp.ones_like(q), xp.zeros_like(q)
+    focus = xp.power(complement, gamma * ones)
+    quotient = xp.where(complement == 0, ones, losses / xp.where(complement == 0, ones, complement))
+    slope = xp.where(parts.probs == 0, zeros, gamma * parts.probs * quotient)
+    terms = xp.where(q == 0, zeros, q * focus * losses)
+    return total(xp, terms), q * focus * (1 + slope)
+
+
 def binary_loss(xp: Namespace, z: Array, y: Array, positive_weight: Array | float = 1.0) -> Array:
     """(1 - y)*softplus(z) + w*y*softplus(-z), elementwise, for targets ``y`` in [0, 1]."""
     tail = xp.log1p(xp.exp(-xp.abs(z)))

@@ -263,7 +263,8 @@ def _computed(logits: ArrayLike) -> Array:
     logits = jnp.asarray(logits)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"logits: expected a floating-point dtype, got {logits.dtype}")
-    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    computed: Array = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    return computed
 
 
 def _classes_last(
