@@ -9,7 +9,7 @@ import click
 from finallayer import __version__
 
 # verb -> one-line help; the verb's command is `command` in finallayer.cli.<verb>
-VERBS = {}
+VERBS: dict[str, str] = {}
 
 
 class Verbs(click.Group):

@@ -134,11 +134,13 @@ class _Partition(NamedTuple):
         return _divide(self.rest, self.rest_lo, self.total, self.total_lo)
 
     def losses(self) -> Array:
-        """-log softmax(z)_j: by log1p of the others where j holds the maximum, else by log of all."""
+        """-log softmax(z)_j, nothing lost at either end.
+
+        The logarithm of the unevaluated total is log1p in disguise: where the target leads, ``total`` is 1,
+        or near it and exact, and ``total_lo`` holds what is left of the others.
+        """
         with np.errstate(invalid="ignore"):
-            leads = np.log1p(self.rest) + self.rest_lo / self.total
-            trails = np.log(self.total) + self.total_lo / self.total + self.trail_lo + self.trail
-        return np.where(self.trail == 0, leads, trails)
+            return np.log(self.total) + self.total_lo / self.total + self.trail_lo + self.trail
 
 
 def _partition(z: Array) -> _Partition:
@@ -228,9 +230,7 @@ def _targets(p: ArrayLike, z: Array) -> tuple[Array | None, Array]:
             raise ValueError(f"hard labels: expected 0..{z.shape[-1] - 1}, got {p.min()}..{p.max()}")
         return p[..., None], p
     if p.shape != z.shape:
-        raise ValueError(
-            f"target distributions: expected the rows' shape {z.shape}, got {p.shape} of {p.dtype}"
-        )
+        raise ValueError(f"target distributions: expected the rows' shape {z.shape}, got {p.shape} of {p.dtype}")
     if not np.all(p >= 0):
         raise ValueError("target distributions: expected probabilities >= 0, got negative or nan entries")
     return None, p

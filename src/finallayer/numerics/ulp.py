@@ -10,26 +10,36 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 
+def ulp(x: Any, dtype: DTypeLike) -> Any:
+    """The spacing of ``dtype``'s numbers in the binade of ``x``, as an mpmath number.
+
+    Below the normal range, and for 0, it is the smallest subnormal.
+    """
+    info = np.finfo(dtype)
+    exponent = mpmath.frexp(x)[1] - 1 if x else info.minexp
+    return mpmath.ldexp(1, max(int(exponent), int(info.minexp)) - int(info.nmant))
+
+
 def ulp_error(got: Any, exact: Any, dtype: DTypeLike) -> float:
     """How far ``got`` is from ``exact``, in units in the last place of ``dtype`` at ``exact``.
 
-    ``got``: a float. ``exact``: an mpmath number or a float. The unit is the spacing of ``dtype``'s numbers
-    in the binade of ``exact``, and the smallest subnormal below the normal range: a correctly rounded
-    result is within 0.5 everywhere. Both nan, both the same infinity, or an infinity where ``exact`` rounds
-    to it, are 0 apart; any other mix with a non-finite value is ``inf``.
+    ``got``: a float. ``exact``: an mpmath number or a float. A correctly rounded result is within 0.5
+    everywhere. Both nan, both the same infinity, or an infinity where ``exact`` rounds to it, are 0 apart;
+    any other mix with a non-finite value is ``inf``.
 
     Definition: J.-M. Muller, "On the definition of ulp(x)", https://inria.hal.science/inria-00070503
     """
     with mpmath.workdps(80):  # an mpmath number is rounded to the ambient precision by whatever touches it
-        return _ulp_error(float(got), mpmath.mpf(exact), np.finfo(dtype))
+        got, exact = float(got), mpmath.mpf(exact)
+        if mpmath.isnan(exact) or math.isnan(got):
+            return 0.0 if mpmath.isnan(exact) and math.isnan(got) else math.inf
+        if mpmath.isinf(exact) or math.isinf(got):
+            overflows = math.isinf(got) and abs(exact) >= _overflow_threshold(dtype) and exact * got > 0
+            return 0.0 if exact == got or overflows else math.inf
+        return float(abs(got - exact) / ulp(exact, dtype))
 
 
-def _ulp_error(got: float, exact: Any, info: Any) -> float:
-    if mpmath.isnan(exact) or math.isnan(got):
-        return 0.0 if mpmath.isnan(exact) and math.isnan(got) else math.inf
-    if mpmath.isinf(exact) or math.isinf(got):
-        rounds_to_inf = abs(exact) >= mpmath.mpf(float(info.max)) * (1 + mpmath.mpf(float(info.epsneg)) / 2)
-        return 0.0 if exact == got or (math.isinf(got) and rounds_to_inf and exact * got > 0) else math.inf
-    exponent = mpmath.frexp(exact)[1] - 1 if exact else info.minexp
-    unit = mpmath.ldexp(1, max(int(exponent), int(info.minexp)) - int(info.nmant))
-    return float(abs(got - exact) / unit)
+def _overflow_threshold(dtype: DTypeLike) -> Any:
+    """From here on, numbers round to infinity."""
+    largest = float(np.finfo(dtype).max)
+    return largest + ulp(largest, dtype) / 2

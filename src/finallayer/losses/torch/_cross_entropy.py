@@ -249,7 +249,7 @@ def _rows_loss(
         row_weight is not None and row_weight.requires_grad
     )
     if _fused.applies(logits) and not learned:
-        logits, target, weight = _ops._kernel_inputs(logits, target, weight)
+        logits, target, weight = _ops.kernel_inputs(logits, target, weight)
         row_weight = None if row_weight is None else row_weight.float().contiguous()
         result = _fused.FusedCrossEntropy.apply(
             logits, target, weight, row_weight, terms, want_lse, want_correct, in_place

@@ -105,6 +105,46 @@ def cross_entropy(
         fail(status, arguments, target, classes)
 
 
+def binary_cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    reduction: str,
+    *,
+    upstream: float = 1.0,
+    element_upstream: Tensor | None = None,
+    loss: Tensor | None = None,
+    reduced: Tensor | None = None,
+    grad: Tensor | None = None,
+) -> None:
+    """Fill the given outputs; all tensors contiguous, float32 but for ``logits`` and ``grad``.
+
+    ``weight`` and ``pos_weight`` repeat over the elements.
+    """
+    assert LIBRARY is not None
+    arguments = kernels.BCE_ARGS.pack(
+        logits.numel(),
+        logits.data_ptr(),
+        _DTYPES[logits.dtype],
+        target.data_ptr(),
+        _pointer(weight),
+        0 if weight is None else weight.numel(),
+        _pointer(pos_weight),
+        0 if pos_weight is None else pos_weight.numel(),
+        kernels.REDUCTIONS[reduction],
+        upstream,
+        _pointer(element_upstream),
+        _pointer(loss),
+        _pointer(reduced),
+        _pointer(grad),
+        torch.get_num_threads(),
+    )
+    status = LIBRARY.fl_bce(arguments)
+    if status:
+        raise RuntimeError(f"binary_cross_entropy_with_logits: the kernel refused its arguments (status {status})")
+
+
 def fail(status: int, arguments: ctypes.Array[ctypes.c_char], target: Tensor, classes: int) -> NoReturn:
     """Raise what ``status`` (fl_status) says."""
     if status == kernels.TARGET_OUT_OF_RANGE:

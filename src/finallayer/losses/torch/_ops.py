@@ -15,7 +15,7 @@ from finallayer.losses.torch import _framework, _kernel
 from finallayer.losses.torch._kernel import Terms
 
 
-def _kernel_inputs(
+def kernel_inputs(
     logits: Tensor, target: Tensor, weight: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """What `_kernel.cross_entropy` takes: unit stride along the classes, contiguous targets of a known dtype."""
@@ -38,7 +38,7 @@ def xent(
         return _framework.forward(logits, target, weight, terms)
     loss = torch.empty(logits.shape[0])
     lse = torch.empty(logits.shape[0])
-    logits, target, weight = _kernel_inputs(logits, target, weight)
+    logits, target, weight = kernel_inputs(logits, target, weight)
     _kernel.cross_entropy(logits, target, weight, None, terms, loss=loss, lse=lse)
     return loss, lse
 
@@ -58,7 +58,7 @@ def xent_backward(
     terms = Terms("none", ignore_index, label_smoothing, z_loss)
     if not _kernel.serves(logits):
         return _framework.backward(logits, target, weight, terms, loss_upstream, lse_upstream)
-    logits, target, weight = _kernel_inputs(logits, target, weight)
+    logits, target, weight = kernel_inputs(logits, target, weight)
     grad = _kernel.gradient_like(logits)
     _kernel.cross_entropy(
         logits,

@@ -1,0 +1,264 @@
+"""Smart constructors: the many ways to write an operation by hand become one canonical node.
+
+``exp(z) / sum(exp(z))`` is a softmax, ``log(1 + exp(z))`` a softplus, ``z - logsumexp(z)`` a log-softmax. Where the
+hand-written form isn't safe, the node says so (``naive=True``). Every front end builds its expressions here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from finallayer.expr import TRANSPARENT, Node, Origin, make, through
+from finallayer.kinds import PROBABILITY_KINDS, Kind
+
+#: Below this, the exp of a score can't overflow float32, nor can the sum of a few.
+LARGEST_SAFE_SCORE = 80.0
+#: A constant up to this size, added to a probability, is there to keep a log from zero.
+LARGEST_EPS = 1e-2
+_SHAPE = TRANSPARENT - {"join", "concat"}
+_GUARDED = _SHAPE | {"add_eps", "clip"}
+
+
+def build(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node:
+    """The canonical node for an operation on these arguments."""
+    builder = _BUILDERS.get(op)
+    node = builder(args, attrs, origin) if builder and args else None
+    return node if node is not None else Node(op, args, attrs, origin)
+
+
+Builder = Callable[[tuple[Node, ...], dict[str, Any], Origin | None], Node | None]
+_BUILDERS: dict[str, Builder] = {}
+
+
+def _builds(op: str) -> Callable[[Builder], Builder]:
+    def register(builder: Builder) -> Builder:
+        _BUILDERS[op] = builder
+        return builder
+
+    return register
+
+
+def constant(node: Node) -> float | None:
+    """The number that a node stands for, if it is one."""
+    value = node.attrs.get("value") if node.op == "const" else None
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def bare(node: Node) -> Node:
+    """The node without what only moves or guards its numbers."""
+    return through(node, _GUARDED)
+
+
+def is_shift_of(shift: Node, z: Node) -> bool:
+    """Whether ``shift`` is the maximum of ``z`` (any axis, any shape)."""
+    top = through(shift, _SHAPE)
+    return top.op == "max" and bool(top.args) and through(top.args[0], _SHAPE) == through(z, _SHAPE)
+
+
+def _is_sum_of(total: Node, term: Node) -> Node | None:
+    """The sum node under ``total`` when it adds up ``term`` (the scores of either may be clipped)."""
+    total = bare(total)
+    if total.op == "sum" and total.args and _unclipped(total.args[0]) == _unclipped(term):
+        return total
+    return None
+
+
+def _unclipped(term: Node) -> Node:
+    """The term without what moves it; of an exp, its scores without their clip."""
+    term = through(term, _SHAPE)
+    return through(term.args[0], _SHAPE | {"clip"}) if term.op == "exp" else term
+
+
+@_builds("abs")
+def _abs(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    return Node("identity", args, attrs, origin) if args[0].kind in PROBABILITY_KINDS else None
+
+
+@_builds("add")
+def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    x, y = args
+    if constant(x) is not None:
+        x, y = y, x
+    eps = constant(y)
+    if eps is not None and abs(eps) <= LARGEST_EPS:
+        return Node("add_eps", (x,), {"eps": eps}, origin) if eps else x
+    if eps is None and _looks_like_eps(y) and x.kind in PROBABILITY_KINDS:
+        return Node("add_eps", (x,), {"eps": None}, origin)
+    return Node("add", (x, y), attrs, origin)
+
+
+def _looks_like_eps(node: Node) -> bool:
+    name = str(node.attrs.get("name", "")).rpartition(".")[2].lower()
+    return node.op == "opaque" and any(word in name for word in ("eps", "tiny", "smooth", "delta"))
+
+
+@_builds("sub")
+def _sub(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    x, y = args
+    left, right = constant(x), constant(y)
+    if left is not None and abs(left - 1) <= LARGEST_EPS:
+        return Node("one_minus", (y,), {}, origin)
+    if right is not None and abs(right) <= LARGEST_EPS:
+        return Node("add_eps", (x,), {"eps": -right}, origin) if right else x
+    if is_shift_of(y, x):
+        return Node("shift", (x,), {}, origin)
+    total = through(y, _SHAPE)
+    if total.op == "logsumexp" and total.args and _same_scores(total.args[0], x):
+        axis = total.attrs.get("axis")
+        naive = bool(total.attrs.get("naive"))
+        return Node("log_softmax", (x,), {"axis": axis} | ({"naive": True} if naive else {}), origin)
+    return None
+
+
+def _same_scores(a: Node, b: Node) -> bool:
+    ignore = _SHAPE | {"shift"}
+    return through(a, ignore) == through(b, ignore)
+
+
+@_builds("mul")
+def _mul(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    x, y = args
+    if constant(x) is not None:
+        x, y = y, x
+    by = constant(y)
+    if by is None:
+        return None
+    return Node("neg", (x,), {}, origin) if by == -1 else x if by == 1 else Node("scale", (x,), {"by": by}, origin)
+
+
+@_builds("div")
+def _div(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    x, y = args
+    by = constant(y)
+    if by is not None:
+        return Node("scale", (x,), {"by": 1 / by if by else math.inf}, origin)
+    top, bottom = through(x, _SHAPE), bare(y)
+    if top.op == "exp":
+        total = _is_sum_of(y, top)
+        if total is not None:
+            return _normalised(top, total, origin)
+        if bottom.op == "add" and constant(bottom.args[1]) == 1 and bottom.args[0] == top:
+            return Node("sigmoid", top.args, {"naive": True}, origin)
+    if top.kind is Kind.PROBS and _is_sum_of(y, top) is not None:
+        return Node("identity", (x,), {}, origin)  # probabilities, normalised once more
+    if constant(x) == 1 and bottom.op == "add" and constant(bottom.args[1]) == 1:
+        power = bottom.args[0]
+        if power.op == "exp" and power.args[0].op == "neg":
+            return Node("sigmoid", power.args[0].args, {"naive": True}, origin)
+    return None
+
+
+def _normalised(top: Node, total: Node, origin: Origin | None) -> Node:
+    """exp(z) over its sum: a softmax, naive unless the maximum of z was subtracted."""
+    z = top.args[0]
+    axis = total.attrs.get("axis")
+    attrs: dict[str, Any] = {"axis": axis}
+    if "axis" not in total.attrs:
+        attrs["whole"] = True  # summed over every axis
+    below = through(total.args[0], _SHAPE)
+    if is_shifted(z) and is_shifted(below.args[0]):
+        return Node("softmax", (z.args[0] if z.op == "shift" else z,), attrs, origin)
+    return Node("softmax", (z,), attrs | {"naive": True}, origin)
+
+
+def is_shifted(z: Node) -> bool:
+    """Whether something that may be the maximum was subtracted before the exp, so that it can't overflow."""
+    z = through(z, _SHAPE | {"scale"})
+    if z.op == "clip":
+        high = z.attrs.get("high")
+        return isinstance(high, (int, float)) and high <= LARGEST_SAFE_SCORE
+    return z.op == "shift" or (z.op == "sub" and z.args[1].op != "const")
+
+
+@_builds("log")
+def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    x = through(args[0], _SHAPE)
+    if x.op == "add" and constant(x.args[1]) == 1 and x.args[0].op == "exp":
+        return Node("softplus", x.args[0].args, {"naive": True}, origin)
+    total = bare(args[0])
+    if total.op == "sum" and total.args:
+        power = through(total.args[0], _SHAPE)
+        if power.op == "exp":
+            z = power.args[0]
+            naive = {} if is_shifted(z) else {"naive": True}
+            return Node("logsumexp", (z,), {"axis": total.attrs.get("axis")} | naive, origin)
+    return None
+
+
+@_builds("log1p")
+def _log1p(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    x = through(args[0], _SHAPE)
+    if x.op == "exp":
+        return Node("softplus", x.args, {"naive": True}, origin)
+    if x.op == "neg" and x.args[0].kind in PROBABILITY_KINDS:
+        return Node("log", (Node("one_minus", x.args, {}, origin),), {}, origin)
+    return None
+
+
+@_builds("maximum")
+def _maximum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    return _bounded(args, "low", origin)
+
+
+@_builds("minimum")
+def _minimum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    return _bounded(args, "high", origin)
+
+
+def _bounded(args: tuple[Node, ...], side: str, origin: Origin | None) -> Node | None:
+    x, y = args if constant(args[0]) is None else args[::-1]
+    bound = constant(y)
+    if bound is not None or _looks_like_eps(y):
+        return Node("clip", (x,), {side: bound}, origin)
+    return None
+
+
+@_builds("sum")
+def _sum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """A one-hot row times probabilities, summed, picks the target's entry."""
+    x = args[0]
+    if x.op == "mul" and "axis" in attrs:
+        for mask, rest in (x.args, x.args[::-1]):
+            if mask.kind is Kind.TARGET and rest.kind in PROBABILITY_KINDS:
+                return Node("gather", (rest,), {"by": "one_hot"}, origin)
+    return None
+
+
+@_builds("where")
+def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """A value chosen by a condition: guarded where the other choice is a constant."""
+    x, y = args
+    for value, other in ((x, y), (y, x)):
+        if constant(other) is not None and constant(value) is None:
+            return Node("clip", (value,), {"low": constant(other)}, origin)
+    return make("join", x, y, origin=origin)
+
+
+def bernoulli_logs(node: Node) -> tuple[Node, ...]:
+    """The logs of ``y*log(p) + (1-y)*log(1-p)``: the formula says that p is a probability, whoever made it.
+
+    Gives each log anew, of a leaf of kind SIGMOID_PROBS, where p's own kind isn't known; empty where the node isn't
+    the formula.
+    """
+    if node.op != "add":
+        return ()
+    sides = [_weighted_log(through(side, _SHAPE | {"neg"})) for side in node.args]
+    for left, right in (sides, sides[::-1]):
+        if left and right and right[0].op == right[1].args[0].op == "one_minus":
+            p = left[1].args[0]
+            if p.kind is Kind.UNKNOWN and right[0].args == (left[0],) and right[1].args[0].args == (p,):
+                leaf = make("bernoulli", p, origin=p.origin)
+                complement = make("one_minus", leaf, origin=right[1].args[0].origin)
+                return tuple(make("log", x, origin=log.origin) for x, log in ((leaf, left[1]), (complement, right[1])))
+    return ()
+
+
+def _weighted_log(node: Node) -> tuple[Node, Node] | None:
+    """The weight and the log of ``y * log(p)``."""
+    if node.op == "mul":
+        for weight, log in (node.args, node.args[::-1]):
+            if log.op == "log":
+                return through(weight, _SHAPE | {"neg"}), log
+    return None

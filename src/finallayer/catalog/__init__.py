@@ -1,0 +1,146 @@
+"""Signatures of every framework's operations, layers and losses, as data.
+
+A table maps a dotted name to one line::
+
+    "torch.softmax":            "softmax(input: x, dim: axis)"
+    "torch.nn.CrossEntropyLoss": "xent_logits(weight, size_average, ignore_index)(input: x, target)"
+
+The operation is one of ``expr.OPERATIONS`` or a *construct* that the source front end knows (:data:`CONSTRUCTS`). The
+parameters stand in positional order: the framework's name, then, after a colon, the canonical name where it differs; a
+default after ``=``; ``*layers`` takes the rest. A second pair of brackets holds the parameters of the call: the
+first pair then belongs to the constructor. ``| eps=1e-7`` adds attributes that the operation always has. A bare ``*``
+ends the positional parameters. What follows the framework's own parameters may be another version's spelling of the
+same one (``dim: axis, ..., axis``): a call uses one of them.
+
+Canonical names: :data:`TENSORS` (``x`` is what is judged; where an operation takes a list of tensors, ``x`` is that
+list), :data:`ATTRIBUTES`, and :data:`PARTS` (functions and layers that a construct is made of); any other parameter is
+only there to keep the positions right. :data:`EXTRA_ATTRIBUTES` are stated after ``|`` only.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from typing import Any, NamedTuple
+
+#: Catalogued names that build or transform a program; the source front end knows what each means.
+CONSTRUCTS = frozenset(
+    {
+        "sequential",  # (*layers) or (layers): a model that applies its layers in order; takes .add
+        "model",  # (inputs, outputs): a functional Keras model
+        "input",  # (shape): the leaf a functional model starts from
+        "module",  # a base class of user models (nn.Module, keras.Model, keras.Layer, LightningModule, linen.Module)
+        "same",  # (x): hands its argument on, whatever it is (DataParallel, torch.compile, jit, checkpoint)
+        "transform",  # (f): a function that gives back f's own result when called (jit, tf.function, remat)
+        "vmap",  # (f): the same, with one axis less inside f than outside
+        "call",  # (f, *operands): calls f at once (checkpoint, strategy.run)
+        "value_and_grad",  # (f): when called, gives (f(...), opaque)
+        "grad",  # (f): when called, evaluates f and gives opaque
+        "partial",  # (f, *args): functools.partial
+        "applier",  # (name): an activation looked up by name: keras.activations.get, Activation
+        "xent",  # cross-entropy whose from_logits says which: xent_logits or xent_probs
+        "bce",  # the same for the binary one
+        "no_grad",  # a context manager or decorator under which no gradient is asked for
+        "choose",  # (condition, x, y): where; the kind is the join of x and y, and neither is always what is used
+        "cond",  # (condition, x, y, *operands): the same with functions (or values) for x and y
+        "maximum",  # (x, y): clip from below where one is a constant
+        "minimum",  # (x, y): clip from above where one is a constant
+        "einsum",  # (equation, *operands): a contraction of its operands, like matmul
+        "layers",  # (layers): a list or dict of layers (ModuleList, ModuleDict)
+        "serial",  # (*layers): the (init, apply) pair of a stax model; apply takes the parameters first
+        "pure",  # (f): haiku's transform; .apply takes parameters (and a random key unless rng=False), then f's own
+        "application",  # a pretrained Keras network: softmax(affine) where include_top, else features
+        "fit_loss",  # (x, loss): tflearn.regression, a network's output meets the loss named by a string
+    }
+)
+
+#: What a parameter can mean: tensors, parts of a construct, and attributes of the node.
+TENSORS = frozenset({"x", "y", "target", "condition"})
+PARTS = frozenset({"f", "layers", "inputs", "outputs", "activation", "operands", "loss"})
+ATTRIBUTES = frozenset(
+    "axis keepdims eps units low high value from_logits rank shape include_top reverse dtype".split()
+)
+#: Attributes that a line states after ``|``: what a metric reads, how many axes ``shape`` leaves out for the batch,
+#: whether positional arguments come in either order (TensorFlow before 1.0 took logits first).
+EXTRA_ATTRIBUTES = frozenset({"reads", "batch_axes", "either_order", "rng"})
+
+
+class Param(NamedTuple):
+    """A parameter: the framework's name, the canonical one, its default, and how arguments reach it."""
+
+    name: str
+    canonical: str
+    default: Any = None
+    rest: bool = False  # takes all the positional arguments that are left
+    keyword_only: bool = False
+
+
+class Signature(NamedTuple):
+    """What a catalogued name means: the operation, its parameters, and those of the call for layers and losses."""
+
+    op: str
+    params: tuple[Param, ...]
+    call: tuple[Param, ...] | None
+    attrs: dict[str, Any]
+
+
+_LINE = re.compile(r"(\w+)\(([^()]*)\)(?:\(([^()]*)\))?(?:\s*\|\s*(.*))?$")
+
+
+def parse(line: str) -> Signature:
+    """Read one line of a table. Raises ValueError where it isn't one."""
+    got = _LINE.match(line.strip())
+    if got is None:
+        raise ValueError(f"not a signature: {line!r}")
+    op, params, call, attrs = got.groups()
+    fixed = dict(_split_default(a) for a in _commas(attrs)) if attrs else {}
+    return Signature(op, _params(params), None if call is None else _params(call), fixed)
+
+
+def _commas(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _split_default(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    return name.strip(), ast.literal_eval(value.strip()) if value else None
+
+
+def _params(text: str) -> tuple[Param, ...]:
+    params: list[Param] = []
+    keyword_only = False
+    for part in _commas(text):
+        names, default = _split_default(part)
+        rest = names.startswith("*")
+        name, _, canonical = names.lstrip("*").partition(":")
+        if name:
+            params.append(Param(name.strip(), (canonical or name).strip(), default, rest, keyword_only))
+        keyword_only = keyword_only or rest
+    return tuple(params)
+
+
+@cache
+def _tables() -> tuple[dict[str, str], dict[str, str]]:
+    from finallayer.catalog import jax, keras, numpy, standard, tensorflow, torch
+
+    names: dict[str, str] = {}
+    methods: dict[str, str] = {}
+    for table in (standard, numpy, jax, tensorflow, keras, torch):
+        names |= table.NAMES
+        methods |= table.METHODS
+    return names, methods
+
+
+@cache
+def lookup(name: str) -> Signature | None:
+    """The signature of a dotted name, spelled the canonical way; None where the catalogue doesn't know it."""
+    line = _tables()[0].get(name)
+    return None if line is None else parse(line)
+
+
+@cache
+def method(name: str) -> Signature | None:
+    """The signature of a tensor's method; its first parameter is the tensor itself."""
+    line = _tables()[1].get(name)
+    return None if line is None else parse(line)

@@ -1,0 +1,54 @@
+"""Binding values to names, attributes, items, and several of them at once."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from finallayer.source.attributes import set_attribute
+from finallayer.source.containers import get_item, sequence, store_item
+from finallayer.source.values import Frame, List, Value
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+
+def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> None:
+    """Bind a value to a name, attribute, item, or several of them."""
+    match place:
+        case ast.Name(id=name):
+            run.write(scope_of(name, frame), name, value)
+        case ast.Attribute(value=owner, attr=name):
+            set_attribute(run, run.evaluate(owner, frame), name, value)
+        case ast.Subscript(value=owner, slice=index):
+            store_item(run, run.evaluate(owner, frame), run.evaluate(index, frame), value)
+        case ast.Tuple(elts=places) | ast.List(elts=places):
+            for inner, part in zip(places, unpack(value, places), strict=False):
+                assign(run, inner, part, frame)
+        case ast.Starred(value=inner):
+            assign(run, inner, value, frame)
+
+
+def scope_of(name: str, frame: Frame) -> dict[str, Value]:
+    if name in frame.globals:
+        return frame.module.frame.vars
+    if name in frame.nonlocals:
+        outer = frame.parent
+        while outer is not None and name not in outer.vars:
+            outer = outer.parent
+        if outer is not None:
+            return outer.vars
+    return frame.vars
+
+
+def unpack(value: Value, places: list[ast.expr]) -> list[Value]:
+    """The parts of a value for so many targets."""
+    items = sequence(value)
+    starred = next((i for i, p in enumerate(places) if isinstance(p, ast.Starred)), None)
+    if items is not None and starred is not None and len(items) >= len(places) - 1:
+        behind = len(places) - starred - 1
+        middle = List(tuple(items[starred : len(items) - behind]))
+        return [*items[:starred], middle, *items[len(items) - behind :]]
+    if items is not None and len(items) == len(places):
+        return list(items)
+    return [get_item(value, i) for i in range(len(places))]

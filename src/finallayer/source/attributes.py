@@ -1,0 +1,133 @@
+"""Reading and writing attributes."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from finallayer import catalog
+from finallayer.catalog import standard
+from finallayer.expr import Node, make
+from finallayer.source.symbols import is_module_class
+from finallayer.source.values import (
+    Bound,
+    Built,
+    Class,
+    Dict,
+    External,
+    Frame,
+    Function,
+    Instance,
+    List,
+    Partial,
+    Super,
+    Union,
+    Value,
+    opaque,
+    union,
+)
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+#: Attributes of a tensor that hand the tensor on.
+_SAME_NUMBERS = {"data": "identity", "T": "reshape", "mT": "reshape", "values": "index", "tensor": "identity"}
+
+
+def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
+    """``owner.name``."""
+    match owner:
+        case Node():
+            return _of_node(owner, name)
+        case External():
+            return _of_external(owner, name)
+        case Frame():
+            return _of_module(run, owner, name)
+        case Instance():
+            return _of_instance(run, owner, name)
+        case Class():
+            found = owner.find(name)
+            if found is None:
+                return Bound(name, owner)
+            return Bound(found, owner) if _is_decorated(found, "builtins.classmethod") else found
+        case Super():
+            found = owner.cls.find(name, after=owner.cls)
+            return Bound(found if found is not None else name, owner.instance)
+        case Built():
+            return owner.slots[name] if name in owner.slots and name not in ("layers", "exact") else Bound(name, owner)
+        case Union():
+            return union([get_attribute(run, v, name) for v in owner.values])
+        case Dict() if name in owner.slots and not hasattr({}, name):
+            return owner.slots[name]
+        case List() | Dict() | Partial() | str():
+            return Bound(name, owner)
+    return opaque(f".{name}", owner)
+
+
+def _of_node(owner: Node, name: str) -> Value:
+    if catalog.method(name) is not None:
+        return Bound(name, owner)
+    if name in _SAME_NUMBERS and owner.op != "opaque":
+        return make(_SAME_NUMBERS[name], owner, origin=owner.origin)
+    limits = standard.FLOAT_LIMITS.get(str(owner.attrs.get("finfo")))
+    if limits is not None and name in limits:
+        return limits[name]
+    return opaque(f"{owner.attrs.get('name', owner.op)}.{name}", owner)
+
+
+def _of_external(owner: External, name: str) -> Value:
+    dotted = f"{owner.name}.{name}"
+    return standard.CONSTANTS.get(dotted, External(dotted))
+
+
+def _of_module(run: Interpreter, module: Frame, name: str) -> Value:
+    if name in module.vars:
+        return module.vars[name]
+    path = run.project.find(module.module.path, name, level=1)
+    inner = run.project.module(path) if path is not None and module.module.path.endswith("__init__.py") else None
+    if path is not None and inner is not None:
+        run.project.depend(module.module.path, path)
+        return run.load(inner)
+    return opaque(f"{module.module.path}:{name}")
+
+
+def _of_instance(run: Interpreter, owner: Instance, name: str) -> Value:
+    if name in owner.slots:
+        return owner.slots[name]
+    found = owner.cls.find(name)
+    if isinstance(found, (Function, Partial)):
+        function = found.function if isinstance(found, Partial) else found
+        if isinstance(function, Function) and _is_property(function):
+            return run.call_function(function, [owner], {})
+        return found if _is_decorated(function, "builtins.staticmethod") else Bound(found, owner)
+    if found is not None:
+        return found
+    if name == "training" and is_module_class(owner.cls):
+        return True
+    return Bound(name, owner)
+
+
+def _is_decorated(value: Value, name: str) -> bool:
+    return isinstance(value, Function) and any(isinstance(d, External) and d.name == name for d in value.decorators)
+
+
+_PROPERTIES = ("builtins.property", "functools.cached_property")
+
+
+def _is_property(function: Function) -> bool:
+    """Also through a project's own decorator that makes a property (lazy_property, define_scope)."""
+    for decorator in function.decorators:
+        if isinstance(decorator, External) and decorator.name in _PROPERTIES:
+            return True
+        own = decorator.function if isinstance(decorator, Partial) else decorator
+        if isinstance(own, Function):
+            return any(isinstance(n, ast.Name) and n.id == "property" for n in ast.walk(own.node))
+    return False
+
+
+def set_attribute(run: Interpreter, owner: Value, name: str, value: Value) -> None:
+    """``owner.name = value``."""
+    if isinstance(owner, (Instance, Class, Built)):
+        run.write(owner.slots, name, value)
+    elif isinstance(owner, Frame):
+        run.write(owner.vars, name, value)

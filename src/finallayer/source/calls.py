@@ -1,0 +1,317 @@
+"""Calls: of the project's functions and classes, of catalogued operations and layers, of methods."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from finallayer import catalog
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature
+from finallayer.expr import Node
+from finallayer.source.builtins import BUILTINS
+from finallayer.source.methods import call_method
+from finallayer.source.parameters import bind_signature, fits, is_generator
+from finallayer.source.symbols import construct_of, is_module, signature_of
+from finallayer.source.tensors import tensor_operation, to_node
+from finallayer.source.values import (
+    Bound,
+    Built,
+    Class,
+    External,
+    Function,
+    Instance,
+    List,
+    Partial,
+    Site,
+    Union,
+    Value,
+    is_constant,
+    opaque,
+    union,
+)
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+#: An attribute whose value isn't known.
+UNKNOWN_VALUE = "?"
+#: Operations whose nodes say which loss or metric of which framework they are.
+SEVERAL = frozenset({"concat", "join"})
+NAMED = frozenset(
+    {"xent_logits", "xent_probs", "nll", "bce_logits", "bce_probs", "kl", "kl_probs", "mse", "mae", "metric"}
+)
+
+
+def call(
+    run: Interpreter,
+    callee: Value,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    site: Site,
+    complete: bool = True,
+) -> Value:
+    """What ``callee(*args, **kwargs)`` gives."""
+    match callee:
+        case Function():
+            if is_generator(callee.node):
+                run.call_function(callee, args, kwargs, complete)
+                return run.opaque_at(site)
+            return run.call_function(callee, args, kwargs, complete)
+        case Bound(function=Function() | Partial() | Class() as function, owner=owner):
+            return call(run, function, [owner, *args], kwargs, site, complete)
+        case Bound(function=str() as name, owner=Node() as tensor):
+            return _tensor_method(run, name, tensor, args, kwargs, site)
+        case Bound(function=str() as name, owner=owner):
+            return call_method(run, owner, name, args, kwargs, site)
+        case Bound(function=function):
+            return call(run, function, args, kwargs, site, complete)
+        case Class():
+            return instantiate(run, callee, args, kwargs, site, complete)
+        case Instance():
+            return call_instance(run, callee, args, kwargs, site, complete)
+        case Built():
+            return call_built(run, callee, args, kwargs, site)
+        case External():
+            return _external(run, callee, args, kwargs, site, complete)
+        case Partial():
+            return _partial(run, callee, args, kwargs, site, complete)
+        case Union():
+            return _one_of(run, callee, args, kwargs, site, complete)
+    return _wrapped(run, args, site) or run.opaque_at(site, *args)
+
+
+def _wrapped(run: Interpreter, args: list[Value], site: Site) -> Value | None:
+    """A foreign layer that is handed a tensor and a model applies the model: (x, model), as wrappers of layers do."""
+    if len(args) == 2 and isinstance(args[0], Node) and is_module(args[1]):
+        return call(run, args[1], [args[0]], {}, site)
+    return None
+
+
+def _one_of(
+    run: Interpreter,
+    callee: Union,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    site: Site,
+    complete: bool,
+) -> Value:
+    """A callee that may be one of several. Losses of different kinds are looked at, but nothing is reported."""
+    operations = {v.signature.op if isinstance(v, Built) else id(v) for v in callee.values}
+    silent = len(operations) > 1 and any(isinstance(v, (Built, External)) for v in callee.values)
+    run.silent += silent
+    try:
+        return union([call(run, v, args, kwargs, site, complete) for v in callee.values])
+    finally:
+        run.silent -= silent
+
+
+def _tensor_method(
+    run: Interpreter, name: str, tensor: Node, args: list[Value], kwargs: dict[str, Value], site: Site
+) -> Value:
+    signature = catalog.method(name)
+    if signature is None or not fits(signature.params, [tensor, *args], kwargs):
+        return run.opaque_at(site, tensor, *args)
+    bound = bind_signature(signature.params, [tensor, *args], kwargs)
+    return operate(run, signature, bound, None, site)
+
+
+def _partial(
+    run: Interpreter,
+    callee: Partial,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    site: Site,
+    complete: bool,
+) -> Value:
+    if callee.how in ("apply", "apply_without_rng"):  # a pure function of haiku's or stax': the parameters come first
+        args = args[2 if callee.how == "apply" else 1 :]
+        kwargs = {k: v for k, v in kwargs.items() if k not in ("rng", "rngs", "params", "inputs")}
+    given = {**dict(callee.kwargs), **kwargs}
+    how, has_aux = callee.how, given.pop("has_aux", False) if callee.how in ("grad", "value_and_grad") else False
+    value = call(run, callee.function, [*callee.args, *args], given, site, complete)
+    if how == "value_and_grad":
+        return (value, opaque("gradient"))
+    if how == "grad":
+        aux = value[1] if isinstance(value, tuple) and len(value) == 2 else opaque("aux")
+        return (opaque("gradient"), aux) if has_aux is True else opaque("gradient")
+    return value
+
+
+def instantiate(
+    run: Interpreter,
+    cls: Class,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    site: Site,
+    complete: bool = True,
+) -> Value:
+    """An object of one of the project's classes."""
+    instance = Instance(cls)
+    run.instances.append(instance)
+    fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get("__fields__", ())]
+    init = cls.find("__init__")
+    if isinstance(init, Function):
+        run.call_function(init, [instance, *args], kwargs, complete)
+    else:
+        for name, value in [*zip(fields, args, strict=False), *kwargs.items()]:
+            run.write(instance.slots, name, value)
+        if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
+            run.write(instance.slots, "__layers__", tuple(args))
+    for hook in ("__post_init__", "setup"):
+        function = cls.find(hook)
+        if isinstance(function, Function) and len(function.node.args.args) == 1:
+            run.call_function(function, [instance], {})
+    return instance
+
+
+def _base_constructs(cls: Class) -> list[str]:
+    return [construct_of(base) for base in cls.external_bases()]
+
+
+#: Methods that calling an object runs, in the order in which frameworks look for them.
+_CALLED = ("__call__", "forward", "call", "training_step")
+
+
+def call_instance(
+    run: Interpreter,
+    instance: Instance,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    site: Site,
+    complete: bool = True,
+) -> Value:
+    """Calling an object: its ``__call__``, or the method that the framework's base class calls."""
+    for name in _CALLED[:3]:
+        method = instance.slots.get(name) or instance.cls.find(name)
+        if method is not None:
+            own = [] if name in instance.slots else [instance]
+            return call(run, method, [*own, *args], kwargs, site, complete)
+    layers = instance.slots.get("__layers__")
+    if layers and args:
+        return apply_layers(run, layers, args[0], site)
+    return run.opaque_at(site, instance, *args)
+
+
+def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Site) -> Value:
+    """A value sent through layers one after the other."""
+    for layer in layers:
+        x = call(run, layer, [x], {}, getattr(layer, "site", None) or site) if layer is not None else x
+    return x
+
+
+def call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    """Calling a catalogued layer, loss or model."""
+    from finallayer.source.constructs import CALLED
+
+    signature = built.signature
+    if signature.op in CALLED:
+        return CALLED[signature.op](run, built, args, kwargs, site)
+    if signature.call is None:
+        return run.opaque_at(site, *args)
+    bound = {k: v for k, v in built.bound.items() if k != "**"} | bind_signature(signature.call, args, kwargs)
+    return operate(run, signature, bound, built.symbol, site)
+
+
+def _external(
+    run: Interpreter,
+    symbol: External,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    site: Site,
+    complete: bool,
+) -> Value:
+    from finallayer.source.constructs import HANDLERS
+
+    builtin = BUILTINS.get(symbol.name.removeprefix("builtins.")) if symbol.name.startswith("builtins.") else None
+    if builtin is not None:
+        value = builtin(run, args, kwargs, site)
+        if value is not NotImplemented:
+            return value
+    signature = signature_of(symbol.name)
+    if signature is None:
+        return _unknown(run, symbol, args, kwargs, site)
+    bound = bind_signature(signature.params, args, kwargs)
+    bound["**"] = kwargs
+    if signature.op in HANDLERS:
+        return HANDLERS[signature.op](run, symbol, signature, bound, site)
+    if signature.call is not None:
+        return Built(symbol, signature, bound, site)
+    del bound["**"]
+    return operate(run, signature, bound, symbol, site)
+
+
+def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    """A foreign call that the catalogue doesn't know. What wraps a model gives the model back."""
+    last = symbol.name.rpartition(".")[2]
+    if last == "prepare" and len(args) > 1:
+        return tuple(args)
+    if len(args) >= 1 and is_module(args[0]) and last in ("prepare", "setup", "wrap", "initialize"):
+        return args[0] if len(args) == 1 else tuple(args)
+    if symbol.name.endswith("TrainState.create"):
+        state = Built(symbol, Signature("state", (), None, {}), {}, site)
+        state.slots.update(kwargs)
+        return state
+    return run.opaque_at(site, *args, *kwargs.values())
+
+
+def operate(
+    run: Interpreter, signature: Signature, bound: dict[str, Value], symbol: External | None, site: Site
+) -> Value:
+    """The node that a catalogued operation gives, with its activation applied."""
+    from finallayer.source.constructs import HANDLERS, activate
+
+    op = signature.op
+    if op in CONSTRUCTS and op in HANDLERS:
+        return HANDLERS[op](run, symbol or External(op), signature, bound, site)
+    x = bound.get("x")
+    if isinstance(x, Union) and not all(isinstance(v, Node) for v in x.values):
+        return union([operate(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
+    if op in ("identity", "reshape", "cast") and x is not None and not isinstance(x, (Node, List, tuple)):
+        return x
+    if op == "opaque" or (x is None and op not in ("parameter", "const", "target", "one_hot")):
+        return run.opaque_at(site, *bound.values())
+    attrs = attributes(signature, bound)
+    if op in ("xent", "bce"):
+        if attrs.get("from_logits", False) not in (True, False):
+            return run.opaque_at(site, *bound.values())
+        op = _by_from_logits(op, attrs)
+    if op in NAMED and symbol is not None:
+        attrs["name"] = symbol.name
+    made = tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
+    activation = bound.get("activation")
+    return made if activation is None else activate(run, activation, made, site)
+
+
+def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
+    """The loss on logits, or the one on probabilities with the framework's clip."""
+    if not attrs.get("from_logits", False):
+        return f"{op}_probs"
+    attrs.pop("eps", None)
+    return f"{op}_logits"
+
+
+def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
+    """The attributes that a call gives its operation."""
+    attrs: dict[str, Any] = dict(signature.attrs)
+    for name in ATTRIBUTES & bound.keys():
+        value = bound[name]
+        plain = value.items if isinstance(value, List) and value.exact else value
+        known = is_constant(plain) or (isinstance(plain, tuple) and all(is_constant(v) for v in plain))
+        attrs[name] = plain if known else UNKNOWN_VALUE
+    attrs.pop("shape", None)
+    attrs.pop("dtype", None)
+    return attrs
+
+
+def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:
+    found: list[Node] = []
+    for name in ("x", "y", "target"):
+        value = bound.get(name)
+        if name == "x" and op in SEVERAL and isinstance(value, (List, tuple)) and not hasattr(value, "_fields"):
+            items = value.items if isinstance(value, List) else value
+            found += [to_node(v) for v in items]
+        elif value is not None:
+            found.append(to_node(value))
+    return found
+
+
+__all__ = ["apply_layers", "attributes", "call", "call_built", "call_instance", "instantiate", "operate"]

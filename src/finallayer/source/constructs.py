@@ -1,0 +1,254 @@
+"""What the catalogue's constructs do: names that build or transform a program instead of computing a tensor.
+
+``HANDLERS`` says what the construct's own call gives; ``CALLED`` what calling the object that it built gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from finallayer.catalog import Signature, keras
+from finallayer.expr import make
+from finallayer.source.calls import apply_layers, call, operate
+from finallayer.source.containers import sequence
+from finallayer.source.symbols import signature_of
+from finallayer.source.tensors import tensor_operation, to_node
+from finallayer.source.values import (
+    Built,
+    Dict,
+    External,
+    List,
+    Partial,
+    Site,
+    Union,
+    Value,
+    opaque,
+    union,
+)
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+Handler = Callable[["Interpreter", External, Signature, dict[str, Value], Site], Value]
+Called = Callable[["Interpreter", Built, list[Value], dict[str, Value], Site], Value]
+HANDLERS: dict[str, Handler] = {}
+CALLED: dict[str, Called] = {}
+T = TypeVar("T", Handler, Called)
+
+
+def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
+    def register(function: T) -> T:
+        table.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+# Models out of layers
+
+
+@handles(HANDLERS, "sequential")
+def _sequential(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    layers, exact = _layers(bound.get("layers"))
+    built = Built(symbol, signature, bound, site)
+    built.slots.update(layers=layers, exact=exact)
+    return built
+
+
+def _layers(given: Value) -> tuple[tuple[Value, ...], bool]:
+    """The layers of a model given one by one, as a list, or as a dictionary of names."""
+    if given is None:
+        return (), True
+    if isinstance(given, tuple) and len(given) == 1 and isinstance(given[0], (List, Dict)):
+        given = given[0]
+    if isinstance(given, Dict):
+        return tuple(given.slots.values()), True
+    if isinstance(given, List):
+        return given.items, given.exact
+    items = sequence(given)
+    return (items, True) if items is not None else ((given,), False)
+
+
+@handles(CALLED, "sequential")
+def _run_sequential(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    if not args:
+        return run.opaque_at(site)
+    x = args[0] if built.slots["exact"] else opaque("layers", *args)
+    layers = built.slots["layers"]
+    return apply_layers(run, layers if built.slots["exact"] else layers[-1:], x, site)
+
+
+@handles(HANDLERS, "layers")
+def _layer_list(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    given = bound.get("layers")
+    if isinstance(given, (List, Dict)):
+        return given
+    items = sequence(given) if given is not None else ()
+    return List(items if items is not None else (), exact=items is not None)
+
+
+@handles(HANDLERS, "model")
+def _model(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    return Built(symbol, signature, bound, site)
+
+
+@handles(CALLED, "model")
+def _run_model(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    outputs = built.bound.get("outputs")
+    if isinstance(outputs, List) and outputs.exact:
+        return outputs.items[0] if len(outputs.items) == 1 else outputs
+    return outputs if outputs is not None else run.opaque_at(site, *args)
+
+
+@handles(HANDLERS, "application")
+def _application(
+    run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site
+) -> Value:
+    return Built(symbol, signature, bound, site)
+
+
+@handles(CALLED, "application")
+def _run_application(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    head = built.bound.get("include_top", True)
+    features = run.opaque_at(built.site, *args)
+    if head is not True:
+        return features
+    scores = make("affine", features, origin=run.origin(built.site), units=built.bound.get("units"), rank=2)
+    return activate(run, built.bound.get("activation", "softmax"), scores, built.site)
+
+
+@handles(HANDLERS, "module")
+def _module(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    return Built(symbol, signature, bound, site)
+
+
+@handles(HANDLERS, "input")
+def _input(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    shape = sequence(bound.get("shape"))
+    name = str(run.opaque_at(site))
+    if shape is None:
+        return opaque(name)
+    return make("opaque", name=name, rank=len(shape) + int(signature.attrs.get("batch_axes", 0)))
+
+
+@handles(HANDLERS, "serial")
+def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    """A stax model is a pair (init, apply); so are its layers, or constants that stand for such a pair."""
+    pairs, exact = _layers(bound.get("layers"))
+    layers = tuple(p[1].function if isinstance(p, tuple) and isinstance(p[1], Partial) else p for p in pairs)
+    built = Built(symbol, Signature("sequential", (), (), {}), {}, site)
+    built.slots.update(layers=layers, exact=exact)
+    return (opaque("init"), Partial(built, how="apply_without_rng"))
+
+
+@handles(HANDLERS, "fit_loss")
+def _fit_loss(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    from finallayer.source.models import regression
+
+    return regression(run, bound.get("x"), bound.get("loss"), site)
+
+
+# Functions of functions
+
+
+@handles(HANDLERS, "same")
+def _same(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    return bound.get("x", symbol)
+
+
+@handles(HANDLERS, "transform", "vmap", "value_and_grad", "grad", "pure")
+def _transform(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    aux = (("has_aux", bound["has_aux"]),) if "has_aux" in bound else ()
+    if "f" not in bound:
+        return Partial(symbol, (), aux)
+    how = signature.op
+    if how == "pure":
+        how = "pure" if signature.attrs.get("rng", True) else "pure_without_rng"
+        if isinstance(bound["f"], Partial) and bound["f"].how.startswith("pure"):
+            return Partial(bound["f"].function, how=how)
+    return Partial(bound["f"], (), aux, how)
+
+
+@handles(HANDLERS, "call")
+def _call(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    return call(run, bound.get("f"), list(bound.get("operands", ())), {}, site)
+
+
+@handles(HANDLERS, "partial")
+def _partial(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    given = {k: v for k, v in bound.get("**", {}).items() if k != "func"}
+    return Partial(bound.get("f"), tuple(bound.get("operands", ())), tuple(given.items()))
+
+
+@handles(HANDLERS, "no_grad")
+def _no_grad(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    return Built(symbol, signature, bound, site)
+
+
+@handles(HANDLERS, "cond")
+def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    operands = list(bound.get("operands", ()))
+    ways = [bound[k] for k in ("x", "y") if k in bound]
+    tensors = [to_node(w) if isinstance(w, (int, float)) else w for w in ways]
+    return union([w if not callable_value(w) else call(run, w, operands, {}, site) for w in tensors])
+
+
+def callable_value(value: Value) -> bool:
+    from finallayer.source.values import Bound, Class, Function, Instance
+
+    return isinstance(value, (Function, Bound, Built, Partial, External, Class, Instance))
+
+
+# Tensors
+
+
+@handles(HANDLERS, "choose")
+def _choose(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    if "x" not in bound or "y" not in bound:
+        return run.opaque_at(site, *bound.values())
+    return tensor_operation(run, "where", [to_node(bound["x"]), to_node(bound["y"])], {}, site)
+
+
+@handles(HANDLERS, "maximum", "minimum")
+def _bound(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    if "x" not in bound or "y" not in bound:
+        return run.opaque_at(site, *bound.values())
+    return tensor_operation(run, signature.op, [to_node(bound["x"]), to_node(bound["y"])], {}, site)
+
+
+@handles(HANDLERS, "einsum")
+def _einsum(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    return tensor_operation(run, "matmul", [to_node(v) for v in bound.get("operands", ())], {}, site)
+
+
+@handles(HANDLERS, "applier")
+def _applier(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    if "x" in bound:
+        return activate(run, bound.get("activation"), bound["x"], site)
+    if signature.call is not None:
+        return Built(symbol, signature, bound, site)
+    name = bound.get("activation")
+    return External(keras.ACTIVATIONS[name]) if isinstance(name, str) and name in keras.ACTIVATIONS else name
+
+
+@handles(CALLED, "applier")
+def _run_applier(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    x = args[0] if args else kwargs.get("inputs")
+    return activate(run, built.bound.get("activation"), x, site)
+
+
+def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value:
+    """An activation applied: a function, a layer, a framework's own, or one named by a string."""
+    match activation:
+        case None | "linear":
+            return x
+        case str():
+            name = keras.ACTIVATIONS.get(activation.lower())
+            return call(run, External(name), [x], {}, site) if name is not None else run.opaque_at(site, x)
+        case Union():
+            return union([activate(run, a, x, site) for a in activation.values])
+    return call(run, activation, [x], {}, site) if callable_value(activation) else run.opaque_at(site, x, activation)
+
+
+__all__ = ["CALLED", "HANDLERS", "activate", "operate", "signature_of"]

@@ -1,0 +1,131 @@
+"""Tuples, lists and dictionaries of abstract values: their items, and what may be said of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finallayer.expr import Node
+from finallayer.source.values import (
+    REST,
+    Bound,
+    Built,
+    Class,
+    Dict,
+    External,
+    Frame,
+    Function,
+    Instance,
+    List,
+    Partial,
+    Union,
+    Value,
+    is_constant,
+    opaque,
+    union,
+)
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+#: A loop over a sequence that is known is run item by item up to this length.
+MOST_UNROLLED = 24
+
+
+def truth(value: Value) -> bool | None:
+    """Whether a value is true; None where that depends."""
+    if is_constant(value):
+        return bool(value)
+    if isinstance(value, (Function, Class, Instance, Built, Bound, Partial, External, Frame)):
+        return True
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return bool(value)
+    if isinstance(value, List):
+        return bool(value.items) if value.exact or value.items else None
+    if isinstance(value, Union):
+        decided = {truth(v) for v in value.values}
+        return decided.pop() if len(decided) == 1 else None
+    return None
+
+
+def sequence(value: Value) -> tuple[Value, ...] | None:
+    """The items of a tuple, list or dictionary whose length is certain."""
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return value
+    if isinstance(value, List) and value.exact:
+        return value.items
+    if isinstance(value, Dict) and all(isinstance(k, (str, int)) for k in value.slots):
+        return tuple(value.slots)
+    if isinstance(value, Built) and "layers" in value.slots:
+        return tuple(value.slots["layers"]) if value.slots["exact"] else None
+    return None
+
+
+def element(iterable: Value) -> Value:
+    """What a loop over a value may get."""
+    items = iterable.items if isinstance(iterable, List) else sequence(iterable)
+    if items:
+        return union(list(items))
+    if isinstance(iterable, Node) and iterable.op != "opaque":
+        return Node("index", (iterable,), {"rank": iterable.rank - 1} if iterable.rank else {}, iterable.origin)
+    return opaque("each", iterable)
+
+
+def get_slice(owner: Value, lower: Value, upper: Value, stepped: bool) -> Value:
+    """``owner[lower:upper]``."""
+    if isinstance(owner, Node):
+        return Node("index", (owner,), {"rank": owner.rank} if owner.rank else {}, owner.origin)
+    if is_constant(owner):
+        return owner
+    items = sequence(owner)
+    certain = items is not None and all(b is None or type(b) is int for b in (lower, upper)) and not stepped
+    if items is not None and certain:
+        part = items[lower:upper]
+        return part if isinstance(owner, tuple) else List(tuple(part))
+    return owner if isinstance(owner, List) else opaque("slice", owner)
+
+
+def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
+    """``owner[index]``."""
+    if isinstance(owner, Node):
+        if owner.op == "opaque":
+            return opaque(f"{owner.attrs['name']}[{index if is_constant(index) else ''}]", owner, index)
+        return Node("index", (owner,), {"rank": rank} if rank is not None else {}, owner.origin)
+    if isinstance(owner, Union):
+        return union([get_item(v, index) for v in owner.values])
+    if isinstance(owner, Dict):
+        return _dict_item(owner, index)
+    items = sequence(owner)
+    if items is not None and type(index) is int and -len(items) <= index < len(items):
+        return items[index]
+    if isinstance(owner, List) and owner.items:
+        return owner.items[-1] if index == -1 else union(list(owner.items))
+    if items:
+        return union(list(items))
+    return opaque("item", owner, index)
+
+
+def _dict_item(owner: Dict, index: Value) -> Value:
+    if is_constant(index) and index in owner.slots:
+        return owner.slots[index]
+    rest = list(owner.slots.get(REST, ()))
+    if is_constant(index):
+        return union(rest) if rest else opaque(f"[{index}]", owner)
+    every = [v for k, v in owner.slots.items() if k is not REST] + rest
+    return union(every) if every else opaque("item", owner, index)
+
+
+def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> None:
+    """``owner[index] = value``."""
+    if isinstance(owner, Dict):
+        if is_constant(index):
+            run.write(owner.slots, index, value)
+        else:
+            run.write(owner.slots, REST, (*owner.slots.get(REST, ()), value))
+    elif isinstance(owner, List):
+        if type(index) is int and -len(owner.items) <= index < len(owner.items) and owner.exact:
+            items = list(owner.items)
+            items[index] = value
+            run.write(owner.slots, "items", tuple(items))
+        else:
+            run.write(owner.slots, "items", (*owner.items, value)[-8:])
+            run.write(owner.slots, "exact", False)

@@ -1,0 +1,409 @@
+"""The abstract value of each kind of expression."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from finallayer.canonical import constant
+from finallayer.expr import Node
+from finallayer.source.assignment import assign
+from finallayer.source.attributes import get_attribute
+from finallayer.source.builtins import BUILTINS
+from finallayer.source.calls import call
+from finallayer.source.containers import MOST_UNROLLED, element, get_item, get_slice, sequence, truth
+from finallayer.source.symbols import signature_of
+from finallayer.source.tensors import tensor_operation, to_node
+from finallayer.source.values import (
+    Class,
+    Dict,
+    External,
+    Frame,
+    List,
+    Site,
+    Union,
+    Value,
+    is_constant,
+    opaque,
+    union,
+)
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+Handler = Callable[["Interpreter", Any, Frame], Value]
+H = TypeVar("H", bound=Handler)
+EXPRESSIONS: dict[type[ast.expr], Handler] = {}
+
+
+def values(*types: type[ast.expr]) -> Callable[[H], H]:
+    def register(handler: H) -> H:
+        EXPRESSIONS.update(dict.fromkeys(types, handler))
+        return handler
+
+    return register
+
+
+@values(ast.Constant)
+def _constant(run: Interpreter, node: ast.Constant, frame: Frame) -> Value:
+    return node.value
+
+
+@values(ast.Name)
+def _name(run: Interpreter, node: ast.Name, frame: Frame) -> Value:
+    name = node.id
+    scope: Frame | None = frame if name not in frame.globals else None
+    while scope is not None:
+        if name in scope.vars:
+            return scope.vars[name]
+        scope = scope.parent
+    module = frame.module.frame.vars
+    if name in module:
+        return module[name]
+    if name in BUILTINS:
+        return External(f"builtins.{name}")
+    for starred in module.get("*", ()):
+        candidate = External(f"{starred.name}.{name}")
+        if signature_of(candidate.name) is not None:
+            return candidate
+    return opaque(name)
+
+
+@values(ast.Attribute)
+def _attribute(run: Interpreter, node: ast.Attribute, frame: Frame) -> Value:
+    return get_attribute(run, run.evaluate(node.value, frame), node.attr)
+
+
+@values(ast.Call)
+def _call(run: Interpreter, node: ast.Call, frame: Frame) -> Value:
+    callee = run.evaluate(node.func, frame)
+    args: list[Value] = []
+    kwargs: dict[str, Value] = {}
+    complete = True
+    for arg in node.args:
+        value = run.evaluate(arg.value if isinstance(arg, ast.Starred) else arg, frame)
+        if not isinstance(arg, ast.Starred):
+            args.append(value)
+            continue
+        items = sequence(value) if not isinstance(value, List) else value.items
+        complete = complete and items is not None
+        args += items or ()
+    for keyword in node.keywords:
+        value = run.evaluate(keyword.value, frame)
+        if keyword.arg is not None:
+            kwargs[keyword.arg] = value
+        elif isinstance(value, Dict):
+            kwargs.update({k: v for k, v in value.slots.items() if isinstance(k, str)})
+        else:
+            complete = False
+    return call(run, callee, args, kwargs, Site(node, frame), complete)
+
+
+@values(ast.Tuple)
+def _tuple(run: Interpreter, node: ast.Tuple, frame: Frame) -> Value:
+    items, exact = _items(run, node.elts, frame)
+    return items if exact else opaque("tuple", *items)
+
+
+@values(ast.List, ast.Set)
+def _list(run: Interpreter, node: ast.List, frame: Frame) -> Value:
+    return List(*_items(run, node.elts, frame))
+
+
+def _items(run: Interpreter, nodes: list[ast.expr], frame: Frame) -> tuple[tuple[Value, ...], bool]:
+    items: list[Value] = []
+    exact = True
+    for inner in nodes:
+        if not isinstance(inner, ast.Starred):
+            items.append(run.evaluate(inner, frame))
+            continue
+        value = run.evaluate(inner.value, frame)
+        parts = sequence(value)
+        exact = exact and parts is not None
+        items += parts if parts is not None else (element(value),)
+    return tuple(items), exact
+
+
+@values(ast.Dict)
+def _dict(run: Interpreter, node: ast.Dict, frame: Frame) -> Value:
+    items: dict[Any, Value] = {}
+    rest: list[Value] = []
+    for key_node, value_node in zip(node.keys, node.values, strict=True):
+        value = run.evaluate(value_node, frame)
+        if key_node is None:
+            if isinstance(value, Dict):
+                items.update(value.slots)
+            else:
+                rest.append(opaque("item", value))
+            continue
+        key = run.evaluate(key_node, frame)
+        if is_constant(key):
+            items[key] = value
+        else:
+            rest.append(value)
+    return Dict(items, tuple(rest))
+
+
+@values(ast.Lambda)
+def _lambda(run: Interpreter, node: ast.Lambda, frame: Frame) -> Value:
+    return run.define(node, frame)
+
+
+@values(ast.IfExp)
+def _choice(run: Interpreter, node: ast.IfExp, frame: Frame) -> Value:
+    decided = truth(run.evaluate(node.test, frame))
+    if decided is not None:
+        return run.evaluate(node.body if decided else node.orelse, frame)
+    return union([run.evaluate(node.body, frame), run.evaluate(node.orelse, frame)])
+
+
+@values(ast.NamedExpr)
+def _named(run: Interpreter, node: ast.NamedExpr, frame: Frame) -> Value:
+    value = run.evaluate(node.value, frame)
+    run.write(frame.vars, node.target.id, value)
+    return value
+
+
+@values(ast.BoolOp)
+def _bool(run: Interpreter, node: ast.BoolOp, frame: Frame) -> Value:
+    stops_at = isinstance(node.op, ast.Or)
+    open_values: list[Value] = []
+    for inner in node.values:
+        value = run.evaluate(inner, frame)
+        decided = truth(value)
+        if decided is stops_at:
+            return value if not open_values else union([*open_values, value])
+        if decided is None:
+            open_values.append(value)
+    return union(open_values) if open_values else value
+
+
+# Operators
+
+_OPERATIONS: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.MatMult: "matmul",
+    ast.Pow: "pow",
+}
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+
+
+@values(ast.BinOp)
+def _binop(run: Interpreter, node: ast.BinOp, frame: Frame) -> Value:
+    left, right = run.evaluate(node.left, frame), run.evaluate(node.right, frame)
+    return binary(run, type(node.op), left, right, Site(node, frame))
+
+
+def binary(run: Interpreter, op: type[ast.operator], left: Value, right: Value, site: Site) -> Value:
+    """The value of ``left op right``."""
+    if is_constant(left) and is_constant(right):
+        return _computed(op, left, right)
+    if op is ast.Add and isinstance(left, List) and isinstance(right, List):
+        return List((*left.items, *right.items), left.exact and right.exact)
+    if op is ast.Add and type(left) is tuple and type(right) is tuple:
+        return (*left, *right)
+    if isinstance(left, List) and op is ast.Mult:
+        return List(left.items * right) if isinstance(right, int) and right < 32 else List(left.items, exact=False)
+    name = _OPERATIONS.get(op)
+    if name is None or not (isinstance(left, Node) or isinstance(right, Node)):
+        return opaque(op.__name__, left, right)
+    return tensor_operation(run, name, [to_node(left), to_node(right)], {}, site)
+
+
+def _computed(op: type[ast.operator], left: Any, right: Any) -> Value:
+    function = _ARITHMETIC.get(op)
+    small = op is not ast.Mult or not any(isinstance(v, (str, bytes)) for v in (left, right))
+    numbers = op is ast.Pow and all(isinstance(v, (int, float)) and abs(v) < 400 for v in (left, right))
+    try:
+        if function is not None and small:
+            return function(left, right)
+        if numbers:
+            return float(left) ** right
+    except (ArithmeticError, TypeError, ValueError):
+        pass
+    return opaque(op.__name__, left, right)
+
+
+@values(ast.UnaryOp)
+def _unary(run: Interpreter, node: ast.UnaryOp, frame: Frame) -> Value:
+    value = run.evaluate(node.operand, frame)
+    if isinstance(node.op, ast.Not):
+        decided = truth(value)
+        return opaque("not", value) if decided is None else not decided
+    if isinstance(value, (bool, int, float)):
+        return -value if isinstance(node.op, ast.USub) else +value if isinstance(node.op, ast.UAdd) else ~int(value)
+    if isinstance(value, Node) and isinstance(node.op, ast.USub):
+        return tensor_operation(run, "neg", [value], {}, Site(node, frame))
+    return value if isinstance(node.op, ast.UAdd) else opaque("~", value)
+
+
+@values(ast.Compare)
+def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
+    left = run.evaluate(node.left, frame)
+    rights = [run.evaluate(c, frame) for c in node.comparators]
+    if len(rights) != 1:
+        return opaque("compare", left, *rights)
+    right, op = rights[0], node.ops[0]
+    if isinstance(op, (ast.Gt, ast.GtE, ast.Lt, ast.LtE)) and isinstance(left, Node):
+        value = right if isinstance(right, (int, float)) else constant(right) if isinstance(right, Node) else None
+        if value is not None:
+            return tensor_operation(run, "threshold", [left], {"value": float(value)}, Site(node, frame))
+    decided = _compared(op, left, right)
+    return opaque("compare", left, right) if decided is None else decided
+
+
+def _compared(op: ast.cmpop, left: Value, right: Value) -> bool | None:
+    if isinstance(op, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)) and (left is None or right is None):
+        other = right if left is None else left
+        if isinstance(other, (Node, Union)):
+            return None
+        return (other is None) == isinstance(op, (ast.Is, ast.Eq))
+    if is_constant(left) and is_constant(right):
+        return _constants_compared(op, left, right)
+    if isinstance(op, (ast.In, ast.NotIn)) and is_constant(left):
+        items = right.items if isinstance(right, List) and right.exact else right
+        if isinstance(items, tuple) and all(is_constant(i) for i in items):
+            return (left in items) == isinstance(op, ast.In)
+    return None
+
+
+def _constants_compared(op: ast.cmpop, left: Any, right: Any) -> bool | None:
+    tests: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+        ast.Eq: operator.eq,
+        ast.NotEq: operator.ne,
+        ast.Is: operator.eq,
+        ast.IsNot: operator.ne,
+        ast.Lt: operator.lt,
+        ast.LtE: operator.le,
+        ast.Gt: operator.gt,
+        ast.GtE: operator.ge,
+        ast.In: lambda a, b: a in b,
+        ast.NotIn: lambda a, b: a not in b,
+    }
+    try:
+        return bool(tests[type(op)](left, right))
+    except TypeError:
+        return None
+
+
+# Items
+
+
+@values(ast.Subscript)
+def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
+    owner = run.evaluate(node.value, frame)
+    if isinstance(node.slice, ast.Slice):
+        lower, upper = (None if b is None else run.evaluate(b, frame) for b in (node.slice.lower, node.slice.upper))
+        return get_slice(owner, lower, upper, stepped=node.slice.step is not None)
+    if isinstance(owner, (Class, External)) and not isinstance(owner, Node):
+        return owner  # a generic type
+    return get_item(owner, run.evaluate(node.slice, frame), _index_rank(owner, node.slice))
+
+
+@values(ast.Slice)
+def _slice(run: Interpreter, node: ast.Slice, frame: Frame) -> Value:
+    for part in (node.lower, node.upper, node.step):
+        if part is not None:
+            run.evaluate(part, frame)
+    return opaque("slice")
+
+
+def _index_rank(owner: Value, index: ast.expr) -> int | None:
+    """The rank that indexing leaves, where every index is a slice, a new axis or a plain integer."""
+    if not isinstance(owner, Node) or owner.rank is None:
+        return None
+    rank = owner.rank
+    for part in index.elts if isinstance(index, ast.Tuple) else [index]:
+        match part:
+            case ast.Slice():
+                continue
+            case ast.Constant(value=None):
+                rank += 1
+            case ast.Constant(value=int()) | ast.UnaryOp(operand=ast.Constant(value=int())):
+                rank -= 1
+            case _:
+                return None
+    return rank
+
+
+# Comprehensions
+
+
+@values(ast.ListComp, ast.GeneratorExp, ast.SetComp)
+def _comprehension(run: Interpreter, node: ast.ListComp, frame: Frame) -> Value:
+    items, exact = _generated(run, node.generators, frame, lambda inner: run.evaluate(node.elt, inner))
+    return List(tuple(items), exact)
+
+
+@values(ast.DictComp)
+def _dict_comprehension(run: Interpreter, node: ast.DictComp, frame: Frame) -> Value:
+    pairs, _ = _generated(
+        run, node.generators, frame, lambda inner: (run.evaluate(node.key, inner), run.evaluate(node.value, inner))
+    )
+    known = {k: v for k, v in pairs if is_constant(k)}
+    return Dict(known, tuple(v for k, v in pairs if not is_constant(k)))
+
+
+def _generated(
+    run: Interpreter, generators: list[ast.comprehension], frame: Frame, result: Callable[[Frame], Value]
+) -> tuple[list[Value], bool]:
+    """What a comprehension yields: item by item where the sequence is known, else one item that stands for all."""
+    inner = Frame(frame.module, frame, frame.function)
+    found: list[Value] = []
+    exact = True
+
+    def descend(depth: int) -> None:
+        nonlocal exact
+        if depth == len(generators):
+            found.append(result(inner))
+            return
+        generator = generators[depth]
+        iterable = run.evaluate(generator.iter, inner)
+        items = sequence(iterable)
+        if items is None or len(items) > MOST_UNROLLED:
+            exact = False
+            items = (element(iterable),)
+        for item in items:
+            assign(run, generator.target, item, inner)
+            kept = [truth(run.evaluate(test, inner)) for test in generator.ifs]
+            exact = exact and None not in kept
+            if False not in kept:
+                descend(depth + 1)
+
+    descend(0)
+    return found, exact
+
+
+# The rest
+
+
+@values(ast.JoinedStr)
+def _formatted(run: Interpreter, node: ast.JoinedStr, frame: Frame) -> Value:
+    parts = [run.evaluate(v.value if isinstance(v, ast.FormattedValue) else v, frame) for v in node.values]
+    plain = all(isinstance(p, (str, int)) for p in parts)
+    specs = any(isinstance(v, ast.FormattedValue) and (v.format_spec or v.conversion != -1) for v in node.values)
+    return "".join(map(str, parts)) if plain and not specs else opaque("text", *parts)
+
+
+@values(ast.Await, ast.Starred)
+def _inner(run: Interpreter, node: ast.Await, frame: Frame) -> Value:
+    return run.evaluate(node.value, frame)
+
+
+@values(ast.Yield)
+def _yield(run: Interpreter, node: ast.Yield, frame: Frame) -> Value:
+    if node.value is not None:
+        run.evaluate(node.value, frame)
+    return run.opaque_at(Site(node, frame))

@@ -1,0 +1,164 @@
+"""One source file or notebook, read as one module: its text, its tree, and where each line of it stands."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from finallayer.expr import Origin
+
+#: A longer module is generated data, not a training script, and would take seconds.
+MOST_CHARACTERS = 2_000_000
+
+_NEWLINE = re.compile(r"\r\n?")
+_PYTHON_2 = re.compile(r"Missing parentheses in call to|multiple exception types must be parenthesized|<>")
+_PYTHON_2_TEXT = re.compile(
+    r"^\s*(?:print\s+[^\s(=]|exec\s+[\"']|raise\s+\w+\s*,|except\s+[\w.]+\s*,\s*\w+\s*:)|<>|\b0[0-7]+\b|\bur[\"']|\d[lL]\b",
+)
+
+
+class Unreadable(Exception):
+    """A file that isn't Python 3 source. Its text is one line that says why."""
+
+
+class CellStart(NamedTuple):
+    """The line of the module on which a notebook's cell begins, and the cell's index among all cells."""
+
+    line: int
+    cell: int
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file as one module.
+
+    Lines count from 1 and columns from 0, in characters of ``text``, whose line ends are all ``\\n``. ``cells`` says
+    where a notebook's code cells begin (a plain file has none); ``notes`` are one line each on what was left out.
+    """
+
+    path: str
+    text: str
+    cells: tuple[CellStart, ...] = ()
+    notes: tuple[str, ...] = ()
+    _starts: list[int] = field(init=False, repr=False, compare=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._starts.extend(c.line for c in self.cells)
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The module's syntax tree. Raises :class:`Unreadable` where the text is not Python 3."""
+        return parse(self.text)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The module's lines, without their ends."""
+        return self.text.split("\n")
+
+    def column(self, line: int, offset: int) -> int:
+        """The column in characters of a UTF-8 byte offset, which is what the ``ast`` module counts in."""
+        text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        return offset if text.isascii() else len(text.encode()[:offset].decode(errors="ignore"))
+
+    def origin(self, node: ast.expr | ast.stmt) -> Origin:
+        """Where a syntax node stands in the module, columns in characters."""
+        end_line, end_offset = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+        start = self.column(node.lineno, node.col_offset)
+        return Origin(self.path, node.lineno, start, end_line, self.column(end_line, end_offset))
+
+    def in_cell(self, origin: Origin) -> Origin:
+        """A place in the module as the reader knows it: in a notebook, the cell and the line within it."""
+        if not self.cells or origin.cell is not None or not origin.line:
+            return origin
+        start, cell = self.cells[max(bisect_right(self._starts, origin.line) - 1, 0)]
+        return origin._replace(
+            line=origin.line - start + 1, end_line=max(origin.end_line - start + 1, origin.line - start + 1), cell=cell
+        )
+
+    def in_module(self, origin: Origin) -> Origin:
+        """The reverse of :meth:`in_cell`."""
+        start = next((c.line for c in self.cells if c.cell == origin.cell), None)
+        if start is None:
+            return origin
+        return origin._replace(line=origin.line + start - 1, end_line=origin.end_line + start - 1, cell=None)
+
+
+def parse(text: str) -> ast.Module:
+    """The syntax tree of a module. Raises :class:`Unreadable` with one line that says why there is none."""
+    if len(text) > MOST_CHARACTERS:
+        raise Unreadable(f"too long to be read ({len(text):,} characters; the most is {MOST_CHARACTERS:,})")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # invalid escapes are the user's business, not ours
+            return ast.parse(text)
+    except SyntaxError as error:
+        raise Unreadable(_syntax_error(error)) from None
+    except (RecursionError, MemoryError):
+        raise Unreadable("nested too deeply to be parsed") from None
+    except ValueError as error:  # null bytes (before Python 3.12), lone surrogates, integers of too many digits
+        raise Unreadable(f"not Python: {_one_line(str(error))}") from None
+
+
+def read(path: str | Path, data: bytes | None = None) -> SourceFile:
+    """Read a file (``data``: its bytes, where they are at hand) as one module; a notebook by its suffix.
+
+    Nothing is executed. Raises :class:`Unreadable` when the file can't be opened, decoded, or, for a notebook, is
+    not one. Whether a plain file is Python shows when its ``tree`` is asked for.
+    """
+    if data is None:
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise Unreadable(f"can't be read: {error.strerror or type(error).__name__}") from None
+    if str(path).endswith(".ipynb"):
+        from finallayer.source import notebook
+
+        return notebook.read(str(path), data)
+    return SourceFile(str(path), decode(data))
+
+
+def decode(data: bytes) -> str:
+    """A file's text by its encoding cookie or byte order mark, with ``\\n`` for every line end."""
+    if b"\0" in data:
+        raise Unreadable("not Python: it holds null bytes")
+    if data.isascii() and b"coding" not in data[:200]:
+        text = data.decode("ascii")
+    else:
+        text = _decode_declared(data)
+    return _NEWLINE.sub("\n", text) if "\r" in text else text
+
+
+def _decode_declared(data: bytes) -> str:
+    import io
+    import tokenize
+
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding)
+    except SyntaxError as error:  # an unknown encoding, or a cookie that contradicts the byte order mark
+        raise Unreadable(f"can't be decoded: {_one_line(error.msg)}") from None
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise Unreadable(f"can't be decoded: not {error.encoding} (line {line})") from None
+    except LookupError as error:  # a codec that doesn't give text, such as hex
+        raise Unreadable(f"can't be decoded: {_one_line(str(error))}") from None
+    except ValueError as error:
+        raise Unreadable(f"can't be decoded: {_one_line(str(error))}") from None
+
+
+def _syntax_error(error: SyntaxError) -> str:
+    message = _one_line(error.msg or "invalid syntax")
+    where = f" (line {error.lineno})" if error.lineno else ""
+    if _PYTHON_2.search(message) or _PYTHON_2_TEXT.search(error.text or ""):
+        return f"Python 2, not Python 3{where}"
+    return f"not Python 3: {message}{where}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]

@@ -1,0 +1,133 @@
+"""The abstract interpreter: runs a module's code on abstract values and writes down every operation it meets.
+
+Nothing of the user's code is executed or imported. The syntax is spread over ``statements`` and ``expressions`` (a
+function a node type), what a call does over ``calls``, ``attributes``, ``constructs`` and ``builtins``. What isn't
+understood becomes an opaque value. Work is bounded: by steps, by depth, and by the loops that are unrolled.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from finallayer.expr import Node, Origin
+from finallayer.rules.base import Sighting
+from finallayer.source.parameters import NO_DEFAULT
+from finallayer.source.project import Module, Project
+from finallayer.source.trail import Trail
+from finallayer.source.values import Class, Frame, Function, Instance, Site, Value, opaque, union
+
+#: Syntax nodes evaluated for one file, everything it calls included.
+MOST_STEPS = 150_000
+#: Nested calls of the project's functions.
+MOST_DEPTH = 24
+
+
+class OutOfBudget(Exception):
+    """The analysis has done as much as one file may cost."""
+
+
+class Interpreter:
+    """The state of one analysis: what has been met, and what the program's state is at this point."""
+
+    def __init__(self, project: Project, judged: frozenset[str]) -> None:
+        self.project = project
+        self.judged = judged
+        self.trail = Trail()
+        self.sightings: list[Sighting] = []
+        self.stack: list[Function] = []
+        self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
+        self.visited: set[ast.AST] = set()  # definitions that a call has entered
+        self.classes: list[Class] = []
+        self.instances: list[Instance] = []
+        self.no_grad = 0
+        self.silent = 0  # > 0 while a call is evaluated that may not happen this way
+        self.steps = 0
+        self.entry: Module | None = None
+
+    def origin(self, site: Site) -> Origin:
+        """The source range of a place."""
+        return site.frame.module.file.origin(site.node)  # type: ignore[arg-type]  # every node that is asked for has a place
+
+    def saw(self, node: Node, framework: str = "") -> Node:
+        """Write down an operation that a rule may want to judge."""
+        if node.op in self.judged and not self.silent and node.origin is not None:
+            self.sightings.append(Sighting(node, framework, training=not self.no_grad))
+        return node
+
+    def block(self, body: list[ast.stmt], frame: Frame) -> bool:
+        """Run statements in order; whether control reaches the end."""
+        from finallayer.source.statements import STATEMENTS
+
+        for statement in body:
+            self.step()
+            handler = STATEMENTS.get(type(statement))
+            if handler is not None and not handler(self, statement, frame):
+                return False
+        return True
+
+    def evaluate(self, node: ast.expr, frame: Frame) -> Value:
+        """The abstract value of an expression."""
+        from finallayer.source.expressions import EXPRESSIONS
+
+        self.step()
+        handler = EXPRESSIONS.get(type(node))
+        return handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise OutOfBudget
+
+    def opaque_at(self, site: Site, *parts: Value) -> Node:
+        """A value that isn't understood, told apart by where it was made and what went in."""
+        node, path = site.node, site.frame.module.path
+        return opaque(f"{path}:{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}", *parts)
+
+    def write(self, slots: dict[Any, Value], key: Any, value: Value) -> None:
+        self.trail.write(slots, key, value)
+
+    def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Function:
+        """The function that a definition makes; its defaults are evaluated now."""
+        function = Function(node, frame)
+        function.defaults = [self.evaluate(d, frame) for d in node.args.defaults]
+        function.kw_defaults = [NO_DEFAULT if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults]
+        self.functions[node] = function
+        return function
+
+    def call_function(
+        self, function: Function, args: list[Value], kwargs: dict[str, Value], complete: bool = True
+    ) -> Value:
+        """Run one of the project's functions on these arguments, in a frame of its own."""
+        from finallayer.source.parameters import bind_parameters
+
+        node = function.node
+        entered = sum(f.node is node for f in self.stack)
+        if entered >= 2 or len(self.stack) >= MOST_DEPTH:
+            return opaque(f"recursive {function.name}")
+        self.visited.add(node)
+        frame = Frame(function.frame.module, function.frame, function)
+        bind_parameters(self, function, frame, args, kwargs, complete)
+        self.stack.append(function)
+        try:
+            if isinstance(node, ast.Lambda):
+                return self.evaluate(node.body, frame)
+            falls_through = self.block(node.body, frame)
+        finally:
+            self.stack.pop()
+        if falls_through and not frame.returns:
+            return None
+        return union(frame.returns) if frame.returns else None
+
+    def load(self, module: Module) -> Frame:
+        """Run a module's body once, as an import does, and give its names."""
+        if not module.entered:
+            module.entered = True
+            stack, self.stack = self.stack, []
+            try:
+                with self.trail.apart():
+                    module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
+                    self.block(module.tree.body, module.frame)
+            finally:
+                self.stack = stack
+        return module.frame

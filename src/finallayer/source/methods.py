@@ -1,0 +1,218 @@
+"""Methods of objects that aren't tensors: of lists and dictionaries, of models, of what frameworks built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from finallayer.expr import make
+from finallayer.source.containers import get_item, sequence
+from finallayer.source.values import (
+    REST,
+    Bound,
+    Built,
+    Class,
+    Dict,
+    Instance,
+    List,
+    Partial,
+    Site,
+    Value,
+    opaque,
+    union,
+)
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+Method = Callable[["Interpreter", Any, list[Value], dict[str, Value], Site], Value]
+#: Methods of a model, layer or project object that the project doesn't define itself.
+OF_MODELS: dict[str, Method] = {}
+OF_LISTS: dict[str, Method] = {}
+OF_DICTS: dict[str, Method] = {}
+
+#: Methods that give the object itself back.
+_FLUENT = (
+    "to cuda cpu eval train double half float bfloat16 type requires_grad_ share_memory_ module unwrap to_empty "
+    "to_static compile_model merge bind"
+)
+
+
+def call_method(
+    run: Interpreter, owner: Value, name: str, args: list[Value], kwargs: dict[str, Value], site: Site
+) -> Value:
+    """What ``owner.name(*args, **kwargs)`` gives."""
+    if isinstance(owner, str):
+        return _of_text(owner, name, args)
+    table = OF_LISTS if isinstance(owner, List) else OF_DICTS if isinstance(owner, Dict) else OF_MODELS
+    method = table.get(name)
+    if method is None:
+        return run.opaque_at(site, owner, *args)
+    return method(run, owner, args, kwargs, site)
+
+
+def _of_text(owner: str, name: str, args: list[Value]) -> Value:
+    if name in ("lower", "upper", "strip", "title", "capitalize") and not args:
+        return getattr(owner, name)()
+    if name == "format" and all(isinstance(a, (str, int)) for a in args):
+        try:
+            return owner.format(*args)
+        except (IndexError, KeyError, ValueError):
+            pass
+    if name in ("startswith", "endswith") and len(args) == 1 and isinstance(args[0], str):
+        return getattr(owner, name)(args[0])
+    return opaque(f"text.{name}", owner, *args)
+
+
+def _method(table: dict[str, Method], *names: str) -> Callable[[Method], Method]:
+    def register(method: Method) -> Method:
+        table.update(dict.fromkeys(names, method))
+        return method
+
+    return register
+
+
+# Lists and dictionaries
+
+
+@_method(OF_LISTS, "append")
+def _append(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    run.write(owner.slots, "items", (*owner.items, *args))
+    return None
+
+
+@_method(OF_LISTS, "extend")
+def _extend(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    more = sequence(args[0]) if args else ()
+    if more is None:
+        run.write(owner.slots, "exact", False)
+    run.write(owner.slots, "items", (*owner.items, *(more or ())))
+    return None
+
+
+@_method(OF_LISTS, "insert")
+def _insert(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    if len(args) == 2 and type(args[0]) is int:
+        at = args[0]
+        run.write(owner.slots, "items", (*owner.items[:at], args[1], *owner.items[at:]))
+    return None
+
+
+@_method(OF_LISTS, "pop")
+def _pop(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    at = args[0] if args and type(args[0]) is int else -1
+    if not owner.exact or not owner.items or not -len(owner.items) <= at < len(owner.items):
+        return get_item(owner, at)
+    items = list(owner.items)
+    last = items.pop(at)
+    run.write(owner.slots, "items", tuple(items))
+    return last
+
+
+@_method(OF_DICTS, "get", "pop", "setdefault")
+def _get(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    key = args[0] if args else None
+    found = get_item(owner, key)
+    missing = isinstance(key, str) and key not in owner.slots and REST not in owner.slots
+    return (args[1] if len(args) > 1 else found) if missing else found
+
+
+@_method(OF_DICTS, "items")
+def _items(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    pairs = tuple((k, v) for k, v in owner.slots.items() if k is not REST)
+    return pairs if REST not in owner.slots else List((*pairs, (opaque("key"), union(list(owner.slots[REST])))), False)
+
+
+@_method(OF_DICTS, "values")
+def _values(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    known = tuple(v for k, v in owner.slots.items() if k is not REST)
+    return known if REST not in owner.slots else List((*known, *owner.slots[REST]), False)
+
+
+@_method(OF_DICTS, "keys")
+def _keys(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    return tuple(k for k in owner.slots if k is not REST)
+
+
+@_method(OF_DICTS, "update")
+def _update(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    given = dict(args[0].slots) if args and isinstance(args[0], Dict) else {}
+    for key, value in {**given, **kwargs}.items():
+        run.write(owner.slots, key, value)
+    return None
+
+
+# Models
+
+
+@_method(OF_MODELS, *_FLUENT.split())
+def _itself(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    return owner
+
+
+@_method(OF_MODELS, "forward", "__call__", "call")
+def _called(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    from finallayer.source.calls import call
+
+    return run.opaque_at(site, *args) if isinstance(owner, Class) else call(run, owner, args, kwargs, site)
+
+
+@_method(OF_MODELS, "apply")
+def _applied(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    """flax and haiku: ``apply(variables, x)`` calls the model; torch: ``apply(initialise)`` gives it back."""
+    from finallayer.source.calls import call
+
+    if isinstance(owner, Partial) and owner.how.startswith("pure"):
+        return call(run, owner.function, args[1 if owner.how == "pure_without_rng" else 2 :], kwargs, site)
+    if isinstance(owner, Partial):
+        return run.opaque_at(site, *args)
+    bases = owner.cls.external_bases() if isinstance(owner, Instance) else []
+    built = owner.symbol.name if isinstance(owner, Built) else ""
+    if not any(b.name.startswith(("flax", "linen")) for b in bases) and not built.startswith("flax"):
+        return owner
+    return _flax_apply(run, owner, args, kwargs, site)
+
+
+_NOT_THE_MODELS = frozenset({"rngs", "mutable", "method", "variables", "capture_intermediates"})
+
+
+def _flax_apply(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    from finallayer.source.calls import call
+
+    given = {k: v for k, v in kwargs.items() if k not in _NOT_THE_MODELS}
+    rest = args[0 if "variables" in kwargs else 1 :]
+    method = kwargs.get("method")
+    if isinstance(method, Bound):
+        method = method.function
+    value = call(run, method, [owner, *rest], given, site) if method else call(run, owner, rest, given, site)
+    return (value, opaque("variables")) if kwargs.get("mutable") not in (None, False) else value
+
+
+@_method(OF_MODELS, "compile")
+def _compile(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    from finallayer.source.models import compile_model
+
+    return compile_model(run, owner, args, kwargs, site)
+
+
+@_method(OF_MODELS, "add_module", "register_module", "append", "add", "extend", "insert")
+def _add_layer(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    layer = args[-1] if args else kwargs.get("layer", kwargs.get("module"))
+    if isinstance(owner, Built) and "layers" in owner.slots:
+        run.write(owner.slots, "layers", (*owner.slots["layers"], layer))
+    elif isinstance(owner, Instance):
+        if len(args) == 2 and isinstance(args[0], str):
+            run.write(owner.slots, args[0], layer)
+        else:
+            run.write(owner.slots, "__layers__", (*owner.slots.get("__layers__", ()), layer))
+    return owner
+
+
+@_method(OF_MODELS, "param", "variable", "add_weight", "add_variable", "create_parameter", "get_parameter")
+def _parameter(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    return make("parameter", name=str(run.opaque_at(site)), origin=run.origin(site))
+
+
+@_method(OF_MODELS, "sub_module", "get_submodule", "get_layer", "set_item")
+def _inner(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    return run.opaque_at(site, owner, *args)

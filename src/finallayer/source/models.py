@@ -1,0 +1,156 @@
+"""Keras models meeting their losses and metrics: ``compile``, ``fit`` on what was compiled, and ``output``."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from finallayer.catalog import keras, tensorflow
+from finallayer.expr import Node, make
+from finallayer.source.calls import call, call_built, call_instance, operate
+from finallayer.source.containers import sequence
+from finallayer.source.symbols import signature_of
+from finallayer.source.tensors import to_node
+from finallayer.source.values import (
+    Built,
+    Dict,
+    External,
+    Instance,
+    List,
+    Site,
+    Union,
+    Value,
+    opaque,
+)
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+
+def compile_model(run: Interpreter, model: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    """``model.compile(optimizer, loss, metrics)``: each output meets its loss and its metrics."""
+    loss = kwargs.get("loss", args[1] if len(args) > 1 else None)
+    metrics = kwargs.get("metrics", args[2] if len(args) > 2 else None)
+    if loss is None and metrics is None:
+        return None
+    outputs = outputs_of(run, model, site)
+    at = Site(_argument(site.node, "loss", 1), site.frame)
+    for i, (name, output) in enumerate(outputs):
+        one = _for_output(loss, i, name, len(outputs))
+        if one is not None:
+            apply_loss(run, one, output, at)
+        for metric in _metrics(_for_output(metrics, i, name, len(outputs), spread=False)):
+            _apply_metric(run, metric, output, Site(_argument(site.node, "metrics", 2), site.frame))
+    return None
+
+
+def outputs_of(run: Interpreter, model: Value, site: Site) -> list[tuple[str | None, Value]]:
+    """A model's outputs, each with the name of its layer where that is known."""
+    value = model_output(run, model, site)
+    if isinstance(value, Dict):
+        return [(k if isinstance(k, str) else None, v) for k, v in value.slots.items()]
+    if isinstance(value, (List, tuple)) and not isinstance(value, Union):
+        return [(_layer_name(v), v) for v in sequence(value) or ()]
+    return [(_layer_name(value), value)]
+
+
+def model_output(run: Interpreter, model: Value, site: Site) -> Value:
+    """What a model gives for an input."""
+    x = make("opaque", name="input", rank=_input_rank(model))
+    if isinstance(model, Instance):
+        return call_instance(run, model, [x], {}, site)
+    if isinstance(model, Built):
+        return call_built(run, model, [x], {}, site)
+    return opaque("output", model)
+
+
+def _input_rank(model: Value) -> int | None:
+    """The rank of a Sequential model's input, where its first layer states the shape."""
+    layers = model.slots.get("layers") if isinstance(model, Built) else None
+    first = layers[0] if layers else None
+    if isinstance(first, Node):
+        return first.rank
+    given = first.bound if isinstance(first, Built) else {}
+    keywords = given.get("**", {})
+    shape = sequence(keywords.get("input_shape", given.get("shape")))
+    return len(shape) + 1 if shape else 2 if "input_dim" in keywords else None
+
+
+def _layer_name(value: Value) -> str | None:
+    name = value.attrs.get("layer") if isinstance(value, Node) else None
+    return name if isinstance(name, str) else None
+
+
+def _argument(node: ast.AST, name: str, position: int) -> ast.AST:
+    """The syntax of one argument of a call, so that a finding stands there; the call itself where it isn't spelled."""
+    if isinstance(node, ast.Call):
+        for keyword in node.keywords:
+            if keyword.arg == name:
+                return keyword.value
+        if len(node.args) > position:
+            return node.args[position]
+    return node
+
+
+def _for_output(given: Value, index: int, name: str | None, outputs: int, spread: bool = True) -> Value:
+    """The loss (or metrics) meant for one output of a model."""
+    if isinstance(given, Dict):
+        if name in given.slots:
+            return given.slots[name]
+        values = list(given.slots.values())
+        return values[index] if len(values) == outputs else None
+    items = sequence(given) if isinstance(given, (List, tuple)) else None
+    if items is not None and (spread or outputs > 1) and len(items) == outputs:
+        return items[index]
+    return given
+
+
+def apply_loss(run: Interpreter, loss: Value, output: Value, site: Site) -> Value:
+    """The loss that a string, class, object or function names, of an output and an unknown target."""
+    target = opaque("y_true")
+    if isinstance(loss, Union):
+        return opaque("loss")
+    if isinstance(loss, str):
+        name = keras.LOSSES.get(loss)
+        return _by_name(run, name, output, target, site) if name else opaque("loss")
+    if isinstance(loss, External):
+        signature = signature_of(loss.name)
+        if signature is not None and signature.call is not None:  # the class itself: Keras makes one
+            loss = call(run, loss, [], {}, site)
+    return call(run, loss, [target, output], {}, site)
+
+
+def _by_name(run: Interpreter, name: str, output: Value, target: Value, site: Site) -> Value:
+    return call(run, External(name), [target, output], {}, site)
+
+
+def _metrics(given: Value) -> tuple[Value, ...]:
+    items = sequence(given) if isinstance(given, (List, tuple)) else None
+    return items if items is not None else (given,) if given is not None else ()
+
+
+def _apply_metric(run: Interpreter, metric: Value, output: Value, site: Site) -> None:
+    if isinstance(metric, str):
+        by_units = keras.METRICS_BY_UNITS.get(metric)
+        name = by_units[_units(output) != 1] if by_units else keras.METRICS.get(metric)
+        if name is not None:
+            _by_name(run, name, output, opaque("y_true"), site)
+    elif isinstance(metric, (Built, External)):
+        apply_loss(run, metric, output, site)
+
+
+def _units(output: Value) -> object:
+    """How many units an output has, where its last layer says so."""
+    for node in to_node(output).walk():
+        if "units" in node.attrs:
+            return node.attrs["units"]
+    return None
+
+
+def regression(run: Interpreter, output: Value, loss: Value, site: Site) -> Value:
+    """``tflearn.regression``: a network's output meets a loss named by a string."""
+    name = tensorflow.LOSSES.get(loss) if isinstance(loss, str) else None
+    signature = signature_of(name) if name else None
+    if name and signature is not None:
+        operate(run, signature, {"x": output, "target": opaque("y_true")}, External(name), site)
+    return output

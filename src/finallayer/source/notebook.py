@@ -1,0 +1,226 @@
+"""A Jupyter notebook as one module: its code cells in order, what only IPython understands blanked.
+
+Line and column of everything that stays are those of the cell, so a finding can be pointed at there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from finallayer.source.files import CellStart, SourceFile, Unreadable, parse
+
+#: Cell magics whose cell is still this notebook's own Python; any other's cell is another program.
+PYTHON_CELL_MAGICS = frozenset(
+    "capture debug heat lprun memit mprun notify prun scalene skip snakeviz time timeit wandb".split()
+)
+#: Line magics that run the Python statement behind them.
+STATEMENT_MAGICS = frozenset("lprun memit prun snakeviz time timeit".split())
+
+# What no Python line begins or ends with, though the inside of a bracket or a string may.
+_SUSPECT = re.compile(r"^[ \t]*[%!?]|\?[ \t]*(?:#.*)?$|=[ \t]*[%!]", re.M)
+_CELL_MAGIC = re.compile(r"\s*%%(\w*)")
+_STATEMENT_MAGIC = re.compile(r"%%?(\w+)(?:[ \t]+-\w+(?:[ \t]+\d+)?)*[ \t]+(?=[\w(\[{\"'])")
+_COMPOUND = re.compile(r"(?:async|class|def|for|if|try|while|with)\b")
+_ASSIGNED = re.compile(r"\s*[\w.,\[\] ]+=[ \t]*[%!]")
+# One step of a scan that knows strings, comments and brackets, and takes the rest as it comes.
+_TOKEN = re.compile(r"#.*|[rbuf]{0,2}(\"\"\"|'''|\"|')|[(\[{]|[)\]}]|\\\Z|[^#rbufRBUF\"'()\[\]{}\\]+|.", re.I)
+
+
+def read(path: str, data: bytes) -> SourceFile:
+    """The notebook's code cells as one module. Raises :class:`Unreadable` where the file isn't a notebook.
+
+    A cell that isn't Python 3 is blanked and noted; the others are kept. The notebook of another language is an empty
+    module.
+    """
+    book = _load(data)
+    module: list[str] = []
+    starts: list[CellStart] = []
+    if _is_python(book):
+        for index, source in _code_cells(book):
+            starts.append(CellStart(len(module) + 1, index))
+            module += plain_python(source).split("\n")
+    text = "\n".join(module)
+    notes: tuple[str, ...] = ()
+    if not _parses(text):
+        text, notes = _without_broken_cells(module, starts)
+    return SourceFile(path, text, tuple(starts), notes)
+
+
+def plain_python(source: str) -> str:
+    """A cell's source with magics, shell lines and help blanked, every line and column where it was."""
+    if not _SUSPECT.search(source):
+        return source
+    lines = source.split("\n")
+    magic = next((i for i, line in enumerate(lines) if line.strip()), 0)
+    if got := _CELL_MAGIC.match(lines[magic]):
+        if got[1] not in PYTHON_CELL_MAGICS:
+            return "\n".join("" for _ in lines)
+        lines[magic] = ""
+    elif _parses(source):
+        return source
+    return "\n".join(_blanked(lines))
+
+
+def _blanked(lines: list[str]) -> Iterator[str]:
+    scan = _Scan()
+    in_magic = False  # a magic or shell line that goes on behind a backslash
+    for line in lines:
+        if in_magic:
+            in_magic = line.endswith("\\")
+            yield ""
+            continue
+        if scan.at_statement:
+            kept = _kept(line)
+            if kept is not None:
+                in_magic = line.endswith("\\")
+                yield kept
+                continue
+        yield line
+        scan.take(line)
+
+
+def _kept(line: str) -> str | None:
+    """What stays of a line that only IPython understands; None for any other line."""
+    body = line.lstrip()
+    indent = line[: len(line) - len(body)]
+    if got := _STATEMENT_MAGIC.match(body):
+        statement = body[got.end() :]
+        if got[1] in STATEMENT_MAGICS and not _COMPOUND.match(statement) and _parses(statement):
+            return indent + "0;".ljust(got.end()) + statement
+    if body.startswith(("%", "!", "?")) or _ASSIGNED.match(line) or _asks_for_help(line):
+        return indent + "pass"  # a block may hold nothing else
+    return None
+
+
+def _asks_for_help(line: str) -> bool:
+    return "?" in line and _Scan().take(line).rstrip().endswith("?")
+
+
+class _Scan:
+    """Follows brackets and strings from line to line, to know where a statement begins."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.quote = ""  # the triple quote of an open string
+        self.continued = False
+
+    @property
+    def at_statement(self) -> bool:
+        return not (self.depth or self.quote or self.continued)
+
+    def take(self, line: str) -> str:
+        """Go over a line; its code without strings and comments."""
+        code: list[str] = []
+        self.continued = False
+        at = 0
+        while at < len(line):
+            if self.quote:
+                at = self._end_of_string(line, at)
+                continue
+            got = _TOKEN.match(line, at)
+            assert got is not None  # the last alternative takes anything
+            at = got.end()
+            token = got[0]
+            if got[1]:
+                self.quote = got[1]
+                code.append('""')
+            elif token == "\\":
+                self.continued = True
+            elif not token.startswith("#"):
+                self.depth = max(0, self.depth + (token in "([{") - (token in ")]}"))
+                code.append(token)
+        if len(self.quote) == 1:
+            self.continued = line.endswith("\\")
+            self.quote = self.quote if self.continued else ""
+        return "".join(code)
+
+    def _end_of_string(self, line: str, at: int) -> int:
+        while at < len(line):
+            if line[at] == "\\":
+                at += 2
+            elif line.startswith(self.quote, at):
+                at += len(self.quote)
+                self.quote = ""
+                return at
+            else:
+                at += 1
+        return at
+
+
+def _load(data: bytes) -> dict[str, Any]:
+    try:
+        book = json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise Unreadable("not a notebook: not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"not a notebook: broken JSON ({error.msg}, line {error.lineno})") from None
+    except (RecursionError, ValueError):  # nested too deeply; integers of too many digits
+        raise Unreadable("not a notebook: broken JSON") from None
+    if not isinstance(book, dict) or not isinstance(_cells(book), list):
+        raise Unreadable("not a notebook: it has no list of cells")
+    return book
+
+
+def _cells(book: dict[str, Any]) -> Any:
+    """The cells, also of the old format, which kept them in worksheets."""
+    if "cells" in book:
+        return book["cells"]
+    sheets = book.get("worksheets")
+    if not isinstance(sheets, list):
+        return None
+    return [c for sheet in sheets if isinstance(sheet, dict) for c in sheet.get("cells") or ()]
+
+
+def _is_python(book: dict[str, Any]) -> bool:
+    language: Any = "python"
+    about = book.get("metadata")
+    if isinstance(about, dict):
+        for key, name in (("kernelspec", "language"), ("language_info", "name")):
+            stated = about.get(key)
+            if isinstance(stated, dict) and stated.get(name):
+                language = stated[name]
+    return isinstance(language, str) and language.lower() in ("python", "ipython", "python3")
+
+
+def _code_cells(book: dict[str, Any]) -> Iterator[tuple[int, str]]:
+    for index, cell in enumerate(_cells(book)):
+        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
+            continue
+        source = cell.get("source", cell.get("input", ""))
+        if isinstance(source, list):
+            source = "".join(part for part in source if isinstance(part, str))
+        if isinstance(source, str):
+            yield index, source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
+
+
+def _parses(text: str) -> bool:
+    try:
+        parse(text)
+    except Unreadable:
+        return False
+    return True
+
+
+def _without_broken_cells(module: list[str], starts: list[CellStart]) -> tuple[str, tuple[str, ...]]:
+    """The module with each cell that isn't Python blanked, and a note of them. Raises where none is left."""
+    ends = [s.line - 1 for s in starts[1:]] + [len(module)]
+    whole = list(module)
+    reasons: dict[int, str] = {}
+    for (line, cell), end in zip(starts, ends, strict=True):
+        try:
+            parse("\n".join(module[line - 1 : end]))
+        except Unreadable as why:
+            reasons[cell] = str(why)
+            whole[line - 1 : end] = [""] * (end - line + 1)
+    first = next(iter(reasons), None)
+    if first is None or not any(line.strip() for line in whole):
+        raise Unreadable(reasons[first] if first is not None else "its cells are not one Python module")
+    text = "\n".join(whole)
+    if not _parses(text):
+        raise Unreadable("its cells are not one Python module")
+    left_out = f"cell {first} left out: {reasons[first]}"
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return text, (left_out + more,)

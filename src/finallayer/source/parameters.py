@@ -1,0 +1,91 @@
+"""Binding arguments to parameters: of the project's functions, and of catalogued signatures."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from finallayer.catalog import Param
+from finallayer.source.values import Dict, Frame, Function, Value, opaque
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+
+def bind_parameters(
+    run: Interpreter,
+    function: Function,
+    frame: Frame,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    complete: bool,
+) -> None:
+    """Write a call's arguments into the function's new frame; what the call leaves open takes its default."""
+    spec = function.node.args
+    names = [a.arg for a in (*spec.posonlyargs, *spec.args)]
+    left = dict(kwargs)
+    values: dict[str, Value] = dict(zip(names, args, strict=False))
+    first_default = len(names) - len(function.defaults)
+    for i, name in enumerate(names):
+        if name in values:
+            continue
+        default = function.defaults[i - first_default] if i >= first_default else None
+        values[name] = _given(function, left, name, i >= first_default, default, complete)
+    for arg, default in zip(spec.kwonlyargs, function.kw_defaults, strict=False):
+        values[arg.arg] = _given(function, left, arg.arg, default is not NO_DEFAULT, default, complete)
+    if spec.vararg:
+        values[spec.vararg.arg] = tuple(args[len(names) :]) if complete else opaque(f"*{spec.vararg.arg}")
+    if spec.kwarg:
+        values[spec.kwarg.arg] = Dict(left) if complete else opaque(f"**{spec.kwarg.arg}")
+    for name, value in values.items():
+        run.write(frame.vars, name, value)
+
+
+#: Marks a keyword-only parameter that has no default.
+NO_DEFAULT = object()
+
+
+def _given(
+    function: Function, kwargs: dict[str, Value], name: str, has_default: bool, default: Value, complete: bool
+) -> Value:
+    if name in kwargs:
+        return kwargs.pop(name)
+    if has_default and complete:
+        return default
+    return opaque(f"{name}@{function.name}:{getattr(function.node, 'lineno', 0)}")
+
+
+def bind_signature(params: tuple[Param, ...], args: list[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
+    """A call's arguments by the signature's canonical names; defaults where they are known."""
+    bound: dict[str, Value] = {}
+    position = 0
+    for param in params:
+        if param.rest:
+            bound[param.canonical] = tuple(args[position:])
+            position = len(args)
+        elif position < len(args):
+            bound[param.canonical] = args[position]
+            position += 1
+        elif param.name in kwargs:
+            bound[param.canonical] = kwargs[param.name]
+        elif param.canonical not in bound and param.default is not None:
+            bound[param.canonical] = param.default
+    return bound
+
+
+def fits(params: tuple[Param, ...], args: list[Value], kwargs: dict[str, Value]) -> bool:
+    """Whether a call could be one of this signature: no argument too many, no keyword that it doesn't know."""
+    room = len(args) <= len(params) or any(p.rest for p in params)
+    return room and kwargs.keys() <= {p.name for p in params}
+
+
+def is_generator(node: ast.AST) -> bool:
+    """Whether a function's own body yields."""
+    todo: list[ast.AST] = list(ast.iter_child_nodes(node))
+    while todo:
+        child = todo.pop()
+        if isinstance(child, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            todo += ast.iter_child_nodes(child)
+    return False

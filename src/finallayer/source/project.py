@@ -1,0 +1,114 @@
+"""The project that a file belongs to: its modules, found on disk as Python would find them, and parsed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from finallayer.source.files import SourceFile, Unreadable, read
+from finallayer.source.values import Frame
+
+#: Packages that are never a project's own, even where a folder of that name lies beside the file.
+FOREIGN = frozenset(
+    "torch tensorflow keras jax flax optax haiku equinox numpy scipy transformers pytorch_lightning lightning "
+    "torchvision sklearn pandas matplotlib tf_keras keras_core tflearn tf_slim".split()
+)
+#: How many folders upwards an absolute import is looked for.
+_MOST_FOLDERS = 6
+_ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
+
+
+class Module:
+    """One module of the project, and the names that running it defines."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self.file = file
+        self.path = file.path
+        self.tree = file.tree
+        self.frame = Frame(self)
+        self.entered = False
+
+
+class Project:
+    """Every file seen so far; modules are parsed when first asked for and shared between analyses."""
+
+    def __init__(self) -> None:
+        self._modules: dict[str, Module | None] = {}
+        self._folders: dict[Path, frozenset[str]] = {}
+        self._places: dict[Path, tuple[Path, ...]] = {}
+        self._dependencies: dict[str, set[str]] = {}
+
+    def module(self, path: Path) -> Module | None:
+        """The module at a path; None where it can't be read or parsed."""
+        key = str(path)
+        if key not in self._modules:
+            try:
+                self._modules[key] = Module(read(path))
+            except Unreadable:
+                self._modules[key] = None
+        return self._modules[key]
+
+    def adopt(self, module: Module) -> Module:
+        """Take a module in as the file that is being analysed; one that imports it back gets this one."""
+        self._modules[module.path] = module
+        return module
+
+    def find(self, importer: str, dotted: str, level: int = 0) -> Path | None:
+        """The file that ``import dotted`` in the importer means, or None where it isn't the project's."""
+        parts = dotted.split(".") if dotted else []
+        folder = Path(importer).parent
+        if level:
+            for _ in range(level - 1):
+                folder = folder.parent
+            return self._file(folder, parts)
+        if not parts or parts[0] in FOREIGN:
+            return None
+        found = (self._file(place, parts) for place in self._search_path(folder))
+        return next((f for f in found if f is not None), None)
+
+    def depend(self, importer: str, path: Path) -> None:
+        self._dependencies.setdefault(importer, set()).add(str(path))
+
+    def dependencies(self, path: str) -> set[str]:
+        """Every project file that the analysis of a file has read, at any distance."""
+        seen: set[str] = set()
+        todo = [path]
+        while todo:
+            for p in self._dependencies.get(todo.pop(), ()):
+                if p not in seen:
+                    seen.add(p)
+                    todo.append(p)
+        return seen - {path}
+
+    def _search_path(self, folder: Path) -> tuple[Path, ...]:
+        if folder not in self._places:
+            places = [folder]
+            here = folder.resolve()
+            for _ in range(_MOST_FOLDERS):
+                if any(mark in self._listing(here) for mark in _ROOT_MARKS) or here == here.parent:
+                    break
+                here = here.parent
+                places.append(here)
+            places += [p / "src" for p in places[-1:] if "src" in self._listing(p)]
+            self._places[folder] = tuple(places)
+        return self._places[folder]
+
+    def _file(self, folder: Path, parts: list[str]) -> Path | None:
+        for part in parts[:-1]:
+            if part not in self._listing(folder):
+                return None
+            folder = folder / part
+        if not parts:
+            return folder / "__init__.py" if "__init__.py" in self._listing(folder) else None
+        name = parts[-1]
+        listing = self._listing(folder)
+        if name in listing and "__init__.py" in self._listing(folder / name):
+            return folder / name / "__init__.py"
+        return folder / f"{name}.py" if f"{name}.py" in listing else None
+
+    def _listing(self, folder: Path) -> frozenset[str]:
+        if folder not in self._folders:
+            try:
+                self._folders[folder] = frozenset(p.name for p in folder.iterdir())
+            except OSError:
+                self._folders[folder] = frozenset()
+        return self._folders[folder]

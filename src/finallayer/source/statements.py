@@ -1,0 +1,275 @@
+"""What each kind of statement does to the abstract state. A handler says whether control goes on behind it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from finallayer.expr import Node
+from finallayer.source.assignment import assign, scope_of
+from finallayer.source.attributes import get_attribute
+from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
+from finallayer.source.expressions import binary
+from finallayer.source.symbols import TRANSFORMS, construct_of
+from finallayer.source.values import Bound, Built, Class, External, Frame, Function, Partial, Site, Value, opaque
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+Handler = Callable[["Interpreter", Any, Frame], bool]
+H = TypeVar("H", bound=Handler)
+STATEMENTS: dict[type[ast.stmt], Handler] = {}
+
+
+def runs(*types: type[ast.stmt]) -> Callable[[H], H]:
+    def register(handler: H) -> H:
+        STATEMENTS.update(dict.fromkeys(types, handler))
+        return handler
+
+    return register
+
+
+@runs(ast.Expr)
+def _expression(run: Interpreter, node: ast.Expr, frame: Frame) -> bool:
+    value = run.evaluate(node.value, frame)
+    if isinstance(value, Node) and _changes_in_place(node.value):
+        assert isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute)
+        assign(run, node.value.func.value, value, frame)
+    return True
+
+
+def _changes_in_place(node: ast.expr) -> bool:
+    """``x.clamp_(...)``: a tensor method whose name ends in an underscore, on a name or attribute."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr.endswith("_")
+        and not node.func.attr.endswith("__")
+        and isinstance(node.func.value, (ast.Name, ast.Attribute))
+    )
+
+
+@runs(ast.Assign)
+def _assign(run: Interpreter, node: ast.Assign, frame: Frame) -> bool:
+    value = run.evaluate(node.value, frame)
+    for place in node.targets:
+        assign(run, place, value, frame)
+    return True
+
+
+@runs(ast.AnnAssign)
+def _annotated(run: Interpreter, node: ast.AnnAssign, frame: Frame) -> bool:
+    if node.value is not None:
+        assign(run, node.target, run.evaluate(node.value, frame), frame)
+    return True
+
+
+@runs(ast.AugAssign)
+def _augmented(run: Interpreter, node: ast.AugAssign, frame: Frame) -> bool:
+    left = run.evaluate(node.target, frame)
+    right = run.evaluate(node.value, frame)
+    assign(run, node.target, binary(run, type(node.op), left, right, Site(node, frame)), frame)
+    return True
+
+
+@runs(ast.If)
+def _if(run: Interpreter, node: ast.If, frame: Frame) -> bool:
+    decided = truth(run.evaluate(node.test, frame))
+    if decided is not None:
+        return run.block(node.body if decided else node.orelse, frame)
+    return run.trail.branch([partial(run.block, node.body, frame), partial(run.block, node.orelse, frame)])
+
+
+@runs(ast.For, ast.AsyncFor)
+def _for(run: Interpreter, node: ast.For, frame: Frame) -> bool:
+    iterable = run.evaluate(node.iter, frame)
+    items = sequence(iterable)
+    if items and len(items) <= MOST_UNROLLED:
+        for item in items:
+            assign(run, node.target, item, frame)
+            if not run.block(node.body, frame) and frame.returns:
+                break
+    else:
+        assign(run, node.target, element(iterable), frame)
+        run.block(node.body, frame)
+    return run.block(node.orelse, frame) if node.orelse else True
+
+
+@runs(ast.While)
+def _while(run: Interpreter, node: ast.While, frame: Frame) -> bool:
+    run.evaluate(node.test, frame)
+    run.block(node.body, frame)
+    return True
+
+
+@runs(ast.With, ast.AsyncWith)
+def _with(run: Interpreter, node: ast.With, frame: Frame) -> bool:
+    without_gradient = 0
+    for item in node.items:
+        value = run.evaluate(item.context_expr, frame)
+        without_gradient += isinstance(value, Built) and value.signature.op == "no_grad"
+        if item.optional_vars is not None:
+            assign(run, item.optional_vars, value, frame)
+    run.no_grad += without_gradient
+    try:
+        return run.block(node.body, frame)
+    finally:
+        run.no_grad -= without_gradient
+
+
+@runs(ast.Try)
+def _try(run: Interpreter, node: ast.Try, frame: Frame) -> bool:
+    def way(handler: ast.ExceptHandler) -> bool:
+        if handler.name:
+            run.write(frame.vars, handler.name, opaque("exception"))
+        return run.block(handler.body, frame)
+
+    if run.block([*node.body, *node.orelse], frame):
+        # The handlers are looked at for what stands in them; the state goes on as if nothing was raised.
+        for handler in node.handlers:
+            mark = run.trail.mark()
+            way(handler)
+            run.trail.undo(mark)
+        return run.block(node.finalbody, frame)
+    falls_through = run.trail.branch([partial(way, h) for h in node.handlers]) if node.handlers else False
+    return run.block(node.finalbody, frame) and falls_through
+
+
+@runs(ast.Match)
+def _match(run: Interpreter, node: ast.Match, frame: Frame) -> bool:
+    subject = run.evaluate(node.subject, frame)
+
+    def way(case: ast.match_case) -> bool:
+        for inner in ast.walk(case.pattern):
+            if isinstance(inner, (ast.MatchAs, ast.MatchStar)) and inner.name:
+                run.write(frame.vars, inner.name, opaque(inner.name, subject))
+        return run.block(case.body, frame)
+
+    return run.trail.branch([*(partial(way, case) for case in node.cases), lambda: True])
+
+
+@runs(ast.Return)
+def _return(run: Interpreter, node: ast.Return, frame: Frame) -> bool:
+    frame.returns.append(run.evaluate(node.value, frame) if node.value is not None else None)
+    return False
+
+
+@runs(ast.Raise)
+def _raise(run: Interpreter, node: ast.Raise, frame: Frame) -> bool:
+    return False
+
+
+@runs(ast.Break, ast.Continue)
+def _leave(run: Interpreter, node: ast.stmt, frame: Frame) -> bool:
+    return False
+
+
+@runs(ast.Global)
+def _global(run: Interpreter, node: ast.Global, frame: Frame) -> bool:
+    frame.globals |= frozenset(node.names)
+    return True
+
+
+@runs(ast.Nonlocal)
+def _nonlocal(run: Interpreter, node: ast.Nonlocal, frame: Frame) -> bool:
+    frame.nonlocals |= frozenset(node.names)
+    return True
+
+
+@runs(ast.Delete)
+def _delete(run: Interpreter, node: ast.Delete, frame: Frame) -> bool:
+    return True
+
+
+@runs(ast.FunctionDef, ast.AsyncFunctionDef)
+def _function(run: Interpreter, node: ast.FunctionDef, frame: Frame) -> bool:
+    function = run.define(node, frame)
+    value: Value = function
+    for decorator in reversed(node.decorator_list):
+        value = _decorated(run, value, run.evaluate(decorator, frame), decorator, frame)
+    run.write(scope_of(node.name, frame), node.name, value)
+    return True
+
+
+def _decorated(run: Interpreter, value: Value, decorator: Value, node: ast.expr, frame: Frame) -> Value:
+    """The value that a decorator leaves. One that isn't understood is taken to leave the function as it was."""
+    if isinstance(value, Function):
+        value.decorators.append(decorator)
+    if construct_of(decorator) in TRANSFORMS:
+        return Partial(value, how=construct_of(decorator))
+    if isinstance(decorator, Partial) and construct_of(decorator.function) in TRANSFORMS:
+        return Partial(value, how=construct_of(decorator.function))
+    return value
+
+
+@runs(ast.ClassDef)
+def _class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> bool:
+    cls = Class(node, [run.evaluate(b, frame) for b in node.bases])
+    body = Frame(frame.module, frame)
+    run.block(node.body, body)
+    for name, value in body.vars.items():
+        run.write(cls.slots, name, value)
+        function = value.function if isinstance(value, (Partial, Bound)) else value
+        if isinstance(function, Function) and function.owner is None:
+            function.owner = cls
+    cls.slots.setdefault("__fields__", _fields(node))
+    run.classes.append(cls)
+    run.write(scope_of(node.name, frame), node.name, cls)
+    return True
+
+
+def _fields(node: ast.ClassDef) -> tuple[str, ...]:
+    """Annotated names of a class body: the fields of a dataclass or flax module, in order."""
+    return tuple(s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name))
+
+
+@runs(ast.Import)
+def _import(run: Interpreter, node: ast.Import, frame: Frame) -> bool:
+    for alias in node.names:
+        dotted = alias.name if alias.asname else alias.name.partition(".")[0]
+        value = import_module(run, dotted, frame)
+        if not alias.asname and "." in alias.name:
+            import_module(run, alias.name, frame)
+        run.write(frame.vars, alias.asname or dotted, value)
+    return True
+
+
+@runs(ast.ImportFrom)
+def _import_from(run: Interpreter, node: ast.ImportFrom, frame: Frame) -> bool:
+    source = import_module(run, node.module or "", frame, node.level)
+    for alias in node.names:
+        if alias.name == "*":
+            _import_all(run, source, frame)
+            continue
+        value = get_attribute(run, source, alias.name)
+        if isinstance(value, Node) or (isinstance(source, External) and not node.level):
+            inside = f"{node.module}.{alias.name}" if node.module else alias.name
+            module = import_module(run, inside, frame, node.level, only_own=True)
+            value = module if module is not None else value
+        run.write(frame.vars, alias.asname or alias.name, value)
+    return True
+
+
+def _import_all(run: Interpreter, source: Value, frame: Frame) -> None:
+    if isinstance(source, Frame):
+        for name, value in list(source.vars.items()):
+            if not name.startswith("_"):
+                run.write(frame.vars, name, value)
+    elif isinstance(source, External):
+        frame.module.frame.vars.setdefault("*", ())
+        run.write(frame.module.frame.vars, "*", (*frame.module.frame.vars["*"], source))
+
+
+def import_module(run: Interpreter, dotted: str, frame: Frame, level: int = 0, only_own: bool = False) -> Value:
+    """The module's names where it is the project's own (its body is run once), else an external name."""
+    path: Path | None = run.project.find(frame.module.path, dotted, level)
+    module = run.project.module(path) if path is not None else None
+    if path is not None and module is not None:
+        run.project.depend(frame.module.path, path)
+        return run.load(module)
+    if only_own:
+        return None
+    return opaque(f"module {dotted}") if level else External(dotted)

@@ -1,0 +1,38 @@
+"""What the catalogue says of external names."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from finallayer.catalog import CONSTRUCTS, Signature, lookup
+from finallayer.catalog.names import canonical
+from finallayer.source.values import Built, Class, External, Instance, Value
+
+#: Constructs that take a function and give one back.
+TRANSFORMS = frozenset({"transform", "vmap", "value_and_grad", "grad", "pure"})
+
+
+@cache
+def signature_of(name: str) -> Signature | None:
+    """The signature behind a dotted name as the user spelled it."""
+    return lookup(canonical(name))
+
+
+def construct_of(value: Value) -> str:
+    """Which construct an external name is; empty where it is none."""
+    if not isinstance(value, External):
+        return ""
+    signature = signature_of(value.name)
+    return signature.op if signature is not None and signature.op in CONSTRUCTS else ""
+
+
+def is_module(value: Value) -> bool:
+    """Whether a value is a model or layer: of a project's class, or built by a framework."""
+    if isinstance(value, Instance):
+        return is_module_class(value.cls)
+    return isinstance(value, Built) and value.signature.call is not None
+
+
+def is_module_class(cls: Class) -> bool:
+    """Whether a project's class derives from a framework's base class for models and layers."""
+    return any(construct_of(base) in ("module", "sequential", "model") for base in cls.external_bases())

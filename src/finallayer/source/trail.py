@@ -1,0 +1,64 @@
+"""Reversible writes: every change of the abstract state goes through a Trail, so that a branch can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from finallayer.source.values import Value, union
+
+_MISSING = object()
+
+#: One branch's net effect: (id of the dict, key) -> (the dict, the key, the value it left there).
+Changes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value]]
+
+
+class Trail:
+    """The log of writes since the analysis began."""
+
+    def __init__(self) -> None:
+        self._log: list[tuple[dict[Any, Value], Any, Value]] = []
+
+    def write(self, slots: dict[Any, Value], key: Any, value: Value) -> None:
+        self._log.append((slots, key, slots.get(key, _MISSING)))
+        slots[key] = value
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Writes made here stay when a branch around them is undone: an import happens once."""
+        log, self._log = self._log, []
+        try:
+            yield
+        finally:
+            self._log = log
+
+    def mark(self) -> int:
+        return len(self._log)
+
+    def undo(self, mark: int) -> Changes:
+        """Take back every write since the mark, and say what they came to."""
+        changes: Changes = {}
+        while len(self._log) > mark:
+            slots, key, before = self._log.pop()
+            changes.setdefault((id(slots), key), (slots, key, slots[key]))
+            if before is _MISSING:
+                del slots[key]
+            else:
+                slots[key] = before
+        return changes
+
+    def branch(self, ways: list[Callable[[], bool]]) -> bool:
+        """Run each way from the same state and join the states of those that fall through; whether any did."""
+        live: list[Changes] = []
+        for way in ways:
+            mark = self.mark()
+            falls_through = way()
+            changes = self.undo(mark)
+            if falls_through:
+                live.append(changes)
+        for place in {p: None for changes in live for p in changes}:
+            slots, key = next((c[place][0], c[place][1]) for c in live if place in c)
+            left = [c[place][2] if place in c else slots.get(key, _MISSING) for c in live]
+            self.write(slots, key, union([v for v in left if v is not _MISSING]))
+        return bool(live)

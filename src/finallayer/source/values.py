@@ -1,0 +1,260 @@
+"""Abstract values: what a Python expression may stand for when nobody runs it.
+
+Python's own constants and tuples stand for themselves; a tensor, and anything not understood, is an ``expr.Node``
+(what isn't understood is an ``opaque`` one). The classes here are all the rest. Whatever can change while the program
+runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.Trail` writes.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from finallayer.catalog import Signature
+from finallayer.expr import Node, make
+
+if TYPE_CHECKING:
+    from finallayer.source.project import Module
+
+#: Any abstract value. (Constants, tuples, nodes and the classes below have no common base.)
+Value = Any
+
+CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
+
+
+class Frame:
+    """Names in scope: of a module, or of one call of a function."""
+
+    __slots__ = ("function", "globals", "module", "nonlocals", "parent", "returns", "vars")
+
+    def __init__(self, module: Module, parent: Frame | None = None, function: Function | None = None) -> None:
+        self.module = module
+        self.parent = parent
+        self.function = function
+        self.vars: dict[str, Value] = {}
+        self.globals: frozenset[str] = frozenset()
+        self.nonlocals: frozenset[str] = frozenset()
+        self.returns: list[Value] = []
+
+
+class Site(NamedTuple):
+    """Where something is done: a syntax node, and the scope around it."""
+
+    node: ast.AST
+    frame: Frame
+
+
+class External(NamedTuple):
+    """A module, function or class that isn't the project's own, by its dotted name."""
+
+    name: str
+
+    @property
+    def framework(self) -> str:
+        root = self.name.partition(".")[0]
+        return FRAMEWORKS.get(root, "keras" if ".keras." in self.name else root)
+
+
+FRAMEWORKS = {
+    "flax": "jax",
+    "optax": "jax",
+    "haiku": "jax",
+    "equinox": "jax",
+    "pytorch_lightning": "torch",
+    "lightning": "torch",
+    "tflearn": "tensorflow",
+    "tf_slim": "tensorflow",
+    "tf_keras": "keras",
+    "keras_core": "keras",
+    "scipy": "numpy",
+    "math": "numpy",
+}
+
+
+class Function:
+    """A function or lambda of the project, with the scope that it closes over."""
+
+    __slots__ = ("decorators", "defaults", "frame", "kw_defaults", "name", "node", "owner")
+
+    def __init__(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> None:
+        self.node = node
+        self.frame = frame
+        self.name = getattr(node, "name", "<lambda>")
+        self.owner: Class | None = None
+        self.defaults: list[Value] = []
+        self.kw_defaults: list[Value] = []
+        self.decorators: list[Value] = []
+
+
+class Class:
+    """A class of the project."""
+
+    __slots__ = ("bases", "name", "node", "slots")
+
+    def __init__(self, node: ast.ClassDef, bases: list[Value]) -> None:
+        self.node = node
+        self.name = node.name
+        self.bases = bases
+        self.slots: dict[str, Value] = {}
+
+    def ancestry(self) -> list[Class | External]:
+        """This class and its ancestors, nearest first (depth first; good enough for single inheritance)."""
+        found: list[Class | External] = [self]
+        for base in self.bases:
+            if isinstance(base, Class):
+                found += [b for b in base.ancestry() if b not in found]
+            elif isinstance(base, External):
+                found.append(base)
+        return found
+
+    def find(self, name: str, after: Class | None = None) -> Value | None:
+        """The attribute by that name on the class or its project ancestors (``after``: past that class: super)."""
+        line = [c for c in self.ancestry() if isinstance(c, Class)]
+        if after is not None and after in line:
+            line = line[line.index(after) + 1 :]
+        return next((c.slots[name] for c in line if name in c.slots), None)
+
+    def external_bases(self) -> list[External]:
+        return [c for c in self.ancestry() if isinstance(c, External)]
+
+
+class Instance:
+    """An object of a project's class."""
+
+    __slots__ = ("cls", "slots")
+
+    def __init__(self, cls: Class) -> None:
+        self.cls = cls
+        self.slots: dict[str, Value] = {}
+
+
+class Built:
+    """What a catalogued layer, loss, model or transform gave when it was constructed."""
+
+    __slots__ = ("bound", "signature", "site", "slots", "symbol")
+
+    def __init__(self, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> None:
+        self.symbol = symbol
+        self.signature = signature
+        self.bound = bound
+        self.site = site
+        self.slots: dict[str, Value] = {}
+
+
+class Bound(NamedTuple):
+    """A method with the object that it was taken from. ``function`` is a Function, or the name of a foreign method."""
+
+    function: Value
+    owner: Value
+
+
+class Super(NamedTuple):
+    """``super()``: the instance, seen past a class."""
+
+    cls: Class
+    instance: Value
+
+
+class Partial(NamedTuple):
+    """A callable with some of its arguments given; ``how`` names what else a call does (``value_and_grad``, ...)."""
+
+    function: Value
+    args: tuple[Value, ...] = ()
+    kwargs: tuple[tuple[str, Value], ...] = ()
+    how: str = ""
+
+
+class List:
+    """A list. ``exact`` is False where items may repeat or be missing (a comprehension over something unknown)."""
+
+    __slots__ = ("slots",)
+
+    def __init__(self, items: tuple[Value, ...], exact: bool = True) -> None:
+        self.slots: dict[str, Value] = {"items": items, "exact": exact}
+
+    @property
+    def items(self) -> tuple[Value, ...]:
+        items: tuple[Value, ...] = self.slots["items"]
+        return items
+
+    @property
+    def exact(self) -> bool:
+        return bool(self.slots["exact"])
+
+
+class Dict:
+    """A dictionary with constant keys; ``rest`` holds what was stored under keys not known."""
+
+    __slots__ = ("slots",)
+
+    def __init__(self, items: dict[Any, Value], rest: tuple[Value, ...] = ()) -> None:
+        self.slots: dict[Any, Value] = dict(items)
+        if rest:
+            self.slots[REST] = rest
+
+
+#: The key under which a Dict keeps values of unknown keys.
+REST = object()
+
+
+class Union(NamedTuple):
+    """One of several values, depending on what nobody knows before the program runs."""
+
+    values: tuple[Value, ...]
+
+
+#: More alternatives than this are not followed.
+MOST_ALTERNATIVES = 5
+
+
+def opaque(name: str, *parts: Value) -> Node:
+    """A value that isn't understood; the same name and parts stand for the same value."""
+    return make("opaque", name=name, of=tuple(_identity(p) for p in parts)) if parts else make("opaque", name=name)
+
+
+def _identity(value: Value) -> int:
+    try:
+        return hash(value)
+    except TypeError:
+        return id(value)
+
+
+def union(values: list[Value]) -> Value:
+    """One value for several: themselves where they agree, one joined node for nodes, else a Union."""
+    flat: list[Value] = []
+    for value in values:
+        for v in value.values if isinstance(value, Union) else (value,):
+            if not any(same(v, w) for w in flat):
+                flat.append(v)
+    if len(flat) == 1:
+        return flat[0]
+    if flat and all(isinstance(v, Node) for v in flat):
+        return make("join", *flat) if len(flat) <= MOST_ALTERNATIVES else opaque("join", *flat)
+    if flat and all(isinstance(v, tuple) and len(v) == len(flat[0]) for v in flat):
+        return tuple(union(list(column)) for column in zip(*flat, strict=True))
+    if len(flat) > MOST_ALTERNATIVES or not flat:
+        return opaque("any", *flat)
+    return Union(tuple(flat))
+
+
+def same(a: Value, b: Value) -> bool:
+    """Whether two values are certainly the same."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, (Node, External, *CONSTANTS)):
+        return bool(a == b)
+    if isinstance(a, tuple) and not hasattr(a, "_fields"):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, Bound):
+        return same(a.function, b.function) and a.owner is b.owner
+    return False
+
+
+def alternatives(value: Value) -> tuple[Value, ...]:
+    return value.values if isinstance(value, Union) else (value,)
+
+
+def is_constant(value: Value) -> bool:
+    return isinstance(value, CONSTANTS)

@@ -1,0 +1,161 @@
+"""The walls of the house: which room may import which, where a framework may be imported, what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import finallayer
+
+HOUSE = Path(finallayer.__file__).parent
+MODULES = {p.relative_to(HOUSE).as_posix(): p for p in sorted(HOUSE.rglob("*.py"))}
+
+CORE = {"kinds", "expr"}
+FOUNDATIONS = CORE | {"catalog", "numerics", "rules"}
+FRONT_ENDS = FOUNDATIONS | {"source", "live", "fix"}
+
+#: room -> the rooms that it may import; all may import themselves and the version in finallayer/__init__.py
+MAY_IMPORT: dict[str, set[str]] = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "kinds": set(),
+    "expr": {"kinds"},
+    "catalog": FOUNDATIONS,
+    "numerics": FOUNDATIONS,
+    "rules": FOUNDATIONS,
+    "source": FRONT_ENDS,
+    "live": FRONT_ENDS,
+    "fix": FRONT_ENDS,
+    "report": FRONT_ENDS,
+    "losses": {"kernels"},
+    "kernels": {"losses"},
+    "compare": {"numerics", "losses", "report"},
+    "cli": FRONT_ENDS | {"report", "compare", "losses", "kernels"},
+}
+
+FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "onnx"}
+#: where a framework may be imported at module level: front ends, losses, and what trains (in a process of its own)
+FRAMEWORK_ROOMS = ("live/", "losses/", "compare/train_")
+#: what neither ``import finallayer`` nor the command's start may load
+HEAVY = FRAMEWORKS | {"numpy", "mpmath", "scipy", "sklearn", "matplotlib"}
+
+START_UP_BUDGET = 0.050  # seconds over bare Python
+
+
+def room_of(path: str) -> str:
+    return path.split("/")[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST, path: str) -> Iterator[str]:
+    """The dotted name of every module or member that a file imports, at any depth, relative ones made absolute."""
+    package = ["finallayer", *path.split("/")[:-1]]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = [*base, *([node.module] if node.module else [])]
+            yield from (".".join([*module, a.name]) for a in node.names)
+
+
+def rooms_entered(source: str, path: str) -> set[str]:
+    """The rooms other than its own that a file imports from."""
+    entered = set()
+    for name in imported(ast.parse(source), path):
+        parts = name.split(".")
+        if parts[0] == "finallayer" and len(parts) > 1 and not parts[1].startswith("__"):
+            entered.add(parts[1])
+    return entered - {room_of(path)}
+
+
+class _Executed(ast.NodeTransformer):
+    """Keeps what runs when the module is imported: drops function bodies and what only type checkers read."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        return None
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        return None
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        if "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = [ast.Pass()]
+        return self.generic_visit(node)
+
+
+def frameworks_on_import(source: str, path: str) -> set[str]:
+    tree = _Executed().visit(ast.parse(source))
+    return {name.split(".")[0] for name in imported(tree, path)} & FRAMEWORKS
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_each_room_imports_only_the_rooms_it_stands_on(path: str) -> None:
+    room = room_of(path)
+    assert room in MAY_IMPORT, f"{path}: a new room; give it its place in MAY_IMPORT"
+    assert rooms_entered(MODULES[path].read_text("utf-8"), path) <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if not p.startswith(FRAMEWORK_ROOMS)])
+def test_no_framework_is_imported_with_the_module(path: str) -> None:
+    assert frameworks_on_import(MODULES[path].read_text("utf-8"), path) == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "entered"),
+    [
+        ("kinds.py", "from finallayer.expr import Node", {"expr"}),
+        ("kinds.py", "from finallayer import expr", {"expr"}),
+        ("kinds.py", "def f():\n    import finallayer.rules.base", {"rules"}),
+        ("rules/a.py", "from ..source import reader", {"source"}),
+        ("rules/a.py", "from .. import source", {"source"}),
+        ("rules/deep/a.py", "from .base import Rule\nfrom ..base import Rule", set()),
+        ("cli/a.py", "from finallayer import __version__", set()),
+    ],
+)
+def test_a_breach_of_a_wall_is_seen(path: str, source: str, entered: set[str]) -> None:
+    assert rooms_entered(source, path) == entered
+
+
+@pytest.mark.parametrize(
+    ("source", "loaded"),
+    [
+        ("import torch.nn", {"torch"}),
+        ("try:\n    from jax import numpy\nexcept ImportError:\n    pass", {"jax"}),
+        ("class A:\n    import keras", {"keras"}),
+        ("if TYPE_CHECKING:\n    import torch\nelse:\n    import jax", {"jax"}),
+        ("def f():\n    import tensorflow", set()),
+        ("from finallayer.catalog import torch", set()),
+    ],
+)
+def test_a_framework_imported_at_module_level_is_seen(source: str, loaded: set[str]) -> None:
+    assert frameworks_on_import(source, "catalog/a.py") == loaded
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout
+
+
+@pytest.mark.parametrize("module", ["finallayer", "finallayer.cli", "finallayer.numerics"])
+def test_a_light_import_loads_nothing_heavy(module: str) -> None:
+    loaded = set(python(f"import sys, {module}; print(*sys.modules)").split())
+    assert module in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_import_finallayer_costs_next_to_nothing() -> None:
+    def seconds(code: str) -> float:
+        started = time.perf_counter()
+        python(code)
+        return time.perf_counter() - started
+
+    # pairs, so that both see the same machine; minima, because noise only ever adds
+    pairs = [(seconds("pass"), seconds("import finallayer")) for _ in range(7)]
+    bare, ours = map(min, zip(*pairs, strict=True))
+    assert ours - bare < START_UP_BUDGET
