@@ -61,7 +61,7 @@ struct Block {
     double sum;        // of stored * 2^-kBias
 };
 
-// Memory a thread keeps while it walks through rows.
+// What a thread keeps while it walks through rows.
 struct Scratch {
     std::vector<float> storage;
     std::vector<Block> blocks;
@@ -680,19 +680,39 @@ template <bool Mass> FL_FN F gradient(const float* e, const float* mass, const S
     const F g = load(e) * s.first * s.second;
     return Mass ? g - load(mass) * push : g;
 }
+template <bool Mass> FL_FN float gradient_element(float e, float mass, const Scale& s, float push) {
+    const float g = e * s.first * s.second;
+    return Mass ? g - mass * push : g;
+}
 
+template <class T> FL_FN void put(T* g, F v, bool streaming) {
+    if (streaming) stream(g, v);
+    else narrow(g, v);
+}
+
+// Elements whose vector is not complete: it begins in one block and ends in the next, which has another scale.
+struct Pending {
+    float lanes[W];
+    int count;
+};
+
+// Writes the gradient of a block. `align` elements come first, one by one, so that the vectors are aligned; what is left
+// at the end waits in `pending`. Where the cuts lie changes no result: every element is computed alike.
 template <class T, bool Mass>
-FL_FN void write(T* g, const float* e, const float* mass, int n, const Scale& s, float push, bool streaming) {
+FL_FN void write(T* g, const float* e, const float* mass, int n, const Scale& s, float push, int align, bool streaming,
+                 bool last, Pending& pending) {
+    const auto one = [&](int j) { return gradient_element<Mass>(e[j], mass[j], s, push); };
     int i = 0;
-    const auto misalignment = reinterpret_cast<uintptr_t>(g) % 64;
-    if (streaming && misalignment % sizeof(T) == 0) {
-        const int head = std::min<int>(n, (64 - misalignment) % 64 / sizeof(T));
-        for (; i < head; ++i) from_float(e[i] * s.first * s.second - (Mass ? mass[i] * push : 0.0f), g + i);
-        for (; i + W <= n; i += W) stream(g + i, gradient<Mass>(e + i, mass + i, s, push));
-    } else {
-        for (; i + W <= n; i += W) narrow(g + i, gradient<Mass>(e + i, mass + i, s, push));
+    for (; i < align; ++i) from_float(one(i), g + i);
+    if (pending.count) {
+        for (; i < n && pending.count < W; ++i) pending.lanes[pending.count++] = one(i);
+        if (pending.count < W) return;
+        put(g + i - W, load(pending.lanes), streaming);
+        pending.count = 0;
     }
-    if (i < n) narrow_first(g + i, gradient<Mass>(e + i, mass + i, s, push), n - i);
+    for (; i + W <= n; i += W) put(g + i, gradient<Mass>(e + i, mass + i, s, push), streaming);
+    if (last && i < n) narrow_first(g + i, gradient<Mass>(e + i, mass + i, s, push), n - i);
+    else for (; i < n; ++i) pending.lanes[pending.count++] = one(i);
 }
 
 template <class T> FL_FN void fill(T* g, int64_t n, float value) {
@@ -729,22 +749,16 @@ FL_FN void block_mass(const Call& call, const Row<T>& row, int64_t begin, int n,
     if (row.anchor >= begin && row.anchor < begin + n) mass[row.anchor - begin] = 0;
 }
 
-// The blocks of a row: the first ends where the gradient is aligned, so that only one block has a ragged start.
-template <class T> struct Cut {
-    int64_t classes, first;
-    Cut(const T* gradient, int64_t classes) : classes(classes) {
-        const int64_t head = (64 - reinterpret_cast<uintptr_t>(gradient) % 64) % 64 / sizeof(T);
-        first = std::min<int64_t>(classes, head ? kBlock - 64 + head : kBlock);
-    }
-    int64_t count() const { return classes ? 1 + (classes - first + kBlock - 1) / kBlock : 0; }
-    int64_t begin(int64_t b) const { return b ? first + (b - 1) * kBlock : 0; }
-    int size(int64_t b) const {
-        return static_cast<int>(b ? std::min<int64_t>(kBlock, classes - begin(b)) : first);
-    }
+// The blocks of a row.
+struct Cut {
+    int64_t classes;
+    int64_t count() const { return (classes + kBlock - 1) / kBlock; }
+    int64_t begin(int64_t b) const { return b * kBlock; }
+    int size(int64_t b) const { return static_cast<int>(std::min<int64_t>(kBlock, classes - begin(b))); }
 };
 
 // The first of the largest logits; -1 if there is a NaN or none is above -inf.
-template <class T> FL_FN int64_t argmax(const T* z, const Cut<T>& cut, float* staged) {
+template <class T> FL_FN int64_t argmax(const T* z, const Cut& cut, float* staged) {
     float best = -kInf;
     int64_t block = -1;
     for (int64_t b = 0; b < cut.count(); ++b) {
@@ -765,7 +779,7 @@ struct Outcome {
 };
 
 template <class T>
-FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut<T>& cut, Scratch& scratch, float* kept,
+FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut& cut, Scratch& scratch, float* kept,
                    const T* following) {
     const fl_xent_args& a = *call.args;
     const int64_t blocks = cut.count();
@@ -835,18 +849,25 @@ FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut<T>& cut, Scrat
     const double lse_pull = row.push * 2 * a.z_loss * result.lse + row.lse_push;
     const double softmax_scale = (row.push * mass + lse_pull) * scale / total * 0x1p-64;
     const auto push = static_cast<float>(row.push);
+    const auto misalignment = reinterpret_cast<uintptr_t>(row.g) % 64;
+    const bool streaming = call.stream && misalignment % sizeof(T) == 0;
+    Pending pending;
+    pending.count = 0;
     for (int64_t i = 0; i < blocks; ++i) {
         const int64_t begin = cut.begin(i);
+        const int head = static_cast<int>((64 - misalignment) % 64 / sizeof(T));
+        const int align = streaming && i == 0 ? std::min(cut.size(0), head) : 0;
         const int n = cut.size(i);
         const float* e = kept + i * (kBlock + kPad);
         const Scale s(softmax_scale * scratch.blocks[i].log_scale);
         if (row.massive) {
             block_mass(call, row, begin, n, scratch.mass);
-            write<T, true>(row.g + begin, e, scratch.mass, n, s, push, call.stream);
+            write<T, true>(row.g + begin, e, scratch.mass, n, s, push, align, streaming, i + 1 == blocks, pending);
         } else {
-            write<T, false>(row.g + begin, e, scratch.mass, n, s, push, call.stream);
+            write<T, false>(row.g + begin, e, scratch.mass, n, s, push, align, streaming, i + 1 == blocks, pending);
         }
     }
+    if (pending.count) narrow_first(row.g + a.classes - pending.count, load(pending.lanes), pending.count);
     const double others_share = others * scale / total;
     const double at_anchor = row.push * (row.rest_mass - mass * others_share) + lse_pull * anchor_exp / total;
     from_float(static_cast<float>(at_anchor), row.g + row.anchor);
@@ -854,7 +875,7 @@ FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut<T>& cut, Scrat
 }
 
 // The row's anchor and masses; false if it is ignored and nobody asks for its lse.
-template <class T> FL_FN bool prepare(const Call& call, int64_t i, const Cut<T>& cut, Scratch& scratch, Row<T>& row) {
+template <class T> FL_FN bool prepare(const Call& call, int64_t i, const Cut& cut, Scratch& scratch, Row<T>& row) {
     const fl_xent_args& a = *call.args;
     const double keep = 1 - a.label_smoothing;
     const double weight = a.row_weight ? a.row_weight[i] : 1;
@@ -896,7 +917,7 @@ template <class T> FL_TARGET void xent_rows(const Call& call, int64_t begin, int
         Row<T> row{};
         row.z = logits + i * a.logits_stride;
         row.g = grad ? grad + i * a.grad_stride : nullptr;
-        const Cut<T> cut(row.g, a.classes);
+        const Cut cut{a.classes};
         const bool ignored = a.target_kind != FL_DISTRIBUTION && index_target(a, i) == a.ignore_index;
         Outcome outcome{0, 0, false};
         if (prepare(call, i, cut, scratch, row)) {
