@@ -29,7 +29,7 @@ def _tensorflow_history(tensor: Any) -> Iterator[str]:
 
 
 def _torch_history(tensor: Any) -> Iterator[str]:
-    node = tensor.grad_fn
+    node = getattr(tensor, "grad_fn", None)
     while node is not None:
         yield node.name().removesuffix("0").removesuffix("Backward").lower()
         node = node.next_functions[0][0] if node.next_functions else None
@@ -39,9 +39,7 @@ def _jax_history(tensor: Any) -> Iterator[str]:
     # A tracer's equation is no public API: without these attributes there is no history.
     tensor, equation = _jax_equation(tensor)
     while equation is not None:
-        yield (
-            "softmax" if _is_jax_softmax(equation) else _JAX_NAMES.get(name := str(equation.primitive), name)
-        )
+        yield ("softmax" if _is_jax_softmax(equation) else _JAX_NAMES.get(name := str(equation.primitive), name))
         _, equation = _jax_equation(equation.in_tracers[0])
 
 

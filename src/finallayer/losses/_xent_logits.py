@@ -48,7 +48,7 @@ class Softmax(NamedTuple):
 def softmax_parts(xp: Namespace, z: Array) -> Softmax:
     """The parts of the softmax of logits ``z``, shape (..., C)."""
     zeros, ones = xp.zeros_like(z), xp.ones_like(z)
-    diff, error = _two_sum(z, -xp.max(z, axis=-1, keepdims=True))
+    diff, error = _two_sum(z, -_max(xp, z))
     small = diff < -_LOG_SCALE_HI / 2
     shifted = xp.where(small, diff + _LOG_SCALE_HI, diff)  # exact, at most half its size
     error = error + xp.where(small, _LOG_SCALE_LO * ones, zeros)
@@ -70,7 +70,7 @@ def softmax_parts(xp: Namespace, z: Array) -> Softmax:
 
 def log_sum_exp(xp: Namespace, z: Array, parts: Softmax) -> Array:
     """log sum exp z, shape (..., 1)."""
-    return xp.max(z, axis=-1, keepdims=True) + _log1p(xp, parts.rest)
+    return _max(xp, z) + _log1p(xp, parts.rest)
 
 
 def complements(xp: Namespace, parts: Softmax) -> Array:
@@ -159,6 +159,10 @@ def _add(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
     """Two sums and the errors they carry."""
     rounded, error = _two_sum(a[0], b[0])
     return rounded, a[1] + b[1] + error
+
+
+def _max(xp: Namespace, x: Array) -> Array:
+    return xp.max(x, axis=-1, keepdims=True, initial=float("-inf"))  # without an initial value, Keras wants rows
 
 
 def _log1p(xp: Namespace, x: Array) -> Array:

@@ -7,18 +7,22 @@ logits); the loss comes in it, the gradient in the dtype of the logits, rounded 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from finallayer.kernels import library
 from finallayer.losses import _xent_logits as xent
 
 Array = jax.Array
 ArrayLike = Any  # an array or a nesting of sequences; jax.typing.ArrayLike leaves out the latter
 Axes = int | Sequence[int]
+
+_KERNEL = "finallayer_xent"
 
 
 def softmax_cross_entropy(
@@ -124,7 +128,7 @@ def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
 
 @jax.custom_jvp
 def _hard_loss(z: Array, labels: Array) -> Array:
-    return _hard(z, labels)[0]
+    return _hard(z, labels, with_gradient=False)[0]
 
 
 @_hard_loss.defjvp
@@ -134,8 +138,8 @@ def _hard_loss_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Any]) ->
 
 
 @jax.custom_jvp
-def _hard_loss_and_gradient(z: Array, labels: Array) -> tuple[Array, Array]:
-    return _hard(z, labels)
+def _hard_loss_and_gradient(z: Array, labels: Array) -> tuple[Array, ...]:
+    return _hard(z, labels, with_gradient=True)
 
 
 @_hard_loss_and_gradient.defjvp
@@ -147,8 +151,7 @@ def _hard_loss_and_gradient_jvp(primals: tuple[Array, Array], tangents: tuple[Ar
 
 @jax.custom_jvp
 def _soft_loss(z: Array, q: Array) -> Array:
-    loss: Array = xent.soft_loss(jnp, xent.softmax_parts(jnp, z), q)
-    return loss[..., 0]
+    return _soft(z, q, with_gradient=False)[0]
 
 
 def _soft_loss_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Any]:
@@ -164,9 +167,8 @@ _soft_loss.defjvp(_soft_loss_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp
-def _soft_loss_and_gradient(z: Array, q: Array) -> tuple[Array, Array]:
-    parts = xent.softmax_parts(jnp, z)
-    return xent.soft_loss(jnp, parts, q)[..., 0], xent.soft_gradient(jnp, parts, q)
+def _soft_loss_and_gradient(z: Array, q: Array) -> tuple[Array, ...]:
+    return _soft(z, q, with_gradient=True)
 
 
 def _soft_loss_and_gradient_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> Any:
@@ -247,13 +249,64 @@ def _is_zero(tangent: Any) -> bool:
     return isinstance(tangent, jax.custom_derivatives.SymbolicZero)
 
 
-def _hard(z: Array, labels: Array) -> tuple[Array, Array]:
-    """Loss and gradient (XLA computes what is used); NaN where a label is out of range."""
-    parts = xent.softmax_parts(jnp, z)
-    is_target = jax.lax.broadcasted_iota(jnp.int32, z.shape, z.ndim - 1) == labels[..., None]
-    no_target = jnp.where((labels >= 0) & (labels < z.shape[-1]), 0.0, jnp.nan).astype(z.dtype)[..., None]
-    loss = xent.hard_loss(jnp, parts, is_target) + no_target
-    return loss[..., 0], xent.hard_gradient(jnp, parts, is_target) + no_target
+# Rows: by the CPU kernel where it serves, else by XLA.
+
+
+def _hard(z: Array, labels: Array, with_gradient: bool) -> tuple[Array, ...]:
+    """Loss, shape (...), and perhaps gradient. Out of range, a label is the kernel's error, or gives NaN."""
+
+    def by_xla(z: Array, labels: Array) -> tuple[Array, ...]:
+        parts = xent.softmax_parts(jnp, z)
+        is_target = jax.lax.broadcasted_iota(jnp.int32, z.shape, z.ndim - 1) == labels[..., None]
+        in_range = (labels >= 0) & (labels < z.shape[-1])
+        nan = jnp.where(in_range, 0.0, jnp.nan).astype(z.dtype)[..., None]
+        loss = (xent.hard_loss(jnp, parts, is_target) + nan)[..., 0]
+        return (loss, xent.hard_gradient(jnp, parts, is_target) + nan) if with_gradient else (loss,)
+
+    return _served(by_xla, z, labels, with_gradient)
+
+
+def _soft(z: Array, q: Array, with_gradient: bool) -> tuple[Array, ...]:
+    """Loss, shape (...), and perhaps gradient."""
+
+    def by_xla(z: Array, q: Array) -> tuple[Array, ...]:
+        parts = xent.softmax_parts(jnp, z)
+        loss = xent.soft_loss(jnp, parts, q)[..., 0]
+        return (loss, xent.soft_gradient(jnp, parts, q)) if with_gradient else (loss,)
+
+    return _served(by_xla, z, q, with_gradient)
+
+
+def _served(
+    by_xla: Callable[[Array, Array], tuple[Array, ...]], z: Array, target: Array, with_gradient: bool
+) -> tuple[Array, ...]:
+    if z.dtype != jnp.float32 or not _kernel_is_registered():
+        return by_xla(z, target)
+    row = jax.ShapeDtypeStruct(z.shape[:-1], jnp.float32)
+    gradient = jax.ShapeDtypeStruct(z.shape, jnp.float32)
+    by_kernel = jax.ffi.ffi_call(
+        _KERNEL,
+        (row, gradient) if with_gradient else (row,),
+        vmap_method="broadcast_all",
+        input_output_aliases={0: 1} if with_gradient else None,  # XLA copies logits that are used again
+    )
+    results: tuple[Array, ...] = jax.lax.platform_dependent(
+        z, target, cpu=lambda *a: tuple(by_kernel(*a)), default=by_xla
+    )
+    return results
+
+
+@cache
+def _kernel_is_registered() -> bool:
+    """Whether the CPU kernel is there, and XLA speaks the version of its FFI that the kernel was written for."""
+    kernels = library()
+    if kernels is None:
+        return False
+    try:
+        jax.ffi.register_ffi_target(_KERNEL, jax.ffi.pycapsule(kernels.fl_xla_xent), platform="cpu")
+    except Exception:  # whatever XLA raises for a version it does not support
+        return False
+    return True
 
 
 # Arguments into rows of logits.
@@ -267,9 +320,7 @@ def _computed(logits: ArrayLike) -> Array:
     return computed
 
 
-def _classes_last(
-    logits: ArrayLike, axis: Axes | None, where: ArrayLike | None
-) -> tuple[Array, Array | None]:
+def _classes_last(logits: ArrayLike, axis: Axes | None, where: ArrayLike | None) -> tuple[Array, Array | None]:
     """Rows of logits, and ``where`` in their shape or with a class axis of length 1."""
     z = _computed(logits)
     axes = _axes(axis, z.ndim)

@@ -7,14 +7,14 @@ training step is traced (on the torch backend: at its first step), by looking at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 from keras.src.backend import set_keras_mask  # how a loss tells Keras which rows to count; has no public name
 
-from finallayer.losses import _xent_logits as xent
+from finallayer.losses import _keras_rows as rows
 from finallayer.losses._keras_heads import probability_operation
 
 Tensor = Any  # a tensor of the backend
@@ -119,9 +119,9 @@ class SparseCategoricalCrossentropy(_LogitsLoss):
         if self.label_smoothing:
             in_range = ops.logical_and(labels >= 0, labels < classes)
             q = _smoothed(ops.one_hot(labels, classes, dtype=z.dtype), self.label_smoothing)
-            loss = _soft(z, ops.where(ops.expand_dims(in_range, -1), q, float("nan") * ops.ones_like(q)))
+            loss = rows.soft_loss(z, ops.where(ops.expand_dims(in_range, -1), q, float("nan") * ops.ones_like(q)))
         else:
-            loss = _hard(z, labels)
+            loss = rows.hard_loss(z, labels)
         if counted is not None:
             loss = ops.where(counted, loss, ops.zeros_like(loss))
             set_keras_mask(loss, mask=counted)
@@ -160,7 +160,7 @@ class CategoricalCrossentropy(_LogitsLoss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         z, p = ops.moveaxis(y_pred, self.axis, -1), ops.moveaxis(y_true, self.axis, -1)
-        return _soft(z, _smoothed(ops.cast(p, z.dtype), self.label_smoothing))
+        return rows.soft_loss(z, _smoothed(ops.cast(p, z.dtype), self.label_smoothing))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
@@ -202,7 +202,7 @@ class CategoricalFocalCrossentropy(_LogitsLoss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         z, p = ops.moveaxis(y_pred, self.axis, -1), ops.moveaxis(y_true, self.axis, -1)
         p = _smoothed(ops.cast(p, z.dtype), self.label_smoothing)
-        return _focal(z, p * ops.convert_to_tensor(self.alpha, dtype=z.dtype), self.gamma)
+        return rows.focal_loss(z, p * ops.convert_to_tensor(self.alpha, dtype=z.dtype), self.gamma)
 
     def get_config(self) -> dict[str, Any]:
         own = {"alpha": self.alpha, "gamma": self.gamma, "label_smoothing": self.label_smoothing}
@@ -244,69 +244,10 @@ class BinaryCrossentropy(_LogitsLoss):
         y = ops.cast(y_true, y_pred.dtype)
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        return ops.mean(_binary(y_pred, y), axis=self.axis)
+        return ops.mean(rows.binary_loss(y_pred, y), axis=self.axis)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
-
-
-# Losses of rows of logits, shape (..., C), in their dtype.
-
-
-def _hard(z: Tensor, labels: Tensor) -> Tensor:
-    in_range = ops.logical_and(labels >= 0, labels < z.shape[-1])
-    no_target = ops.where(in_range, ops.zeros_like(z[..., 0]), float("nan") * ops.ones_like(z[..., 0]))[
-        ..., None
-    ]
-    is_target = ops.equal(ops.arange(z.shape[-1]), labels[..., None])
-
-    def loss_and_gradient(z: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
-        parts = xent.softmax_parts(ops, z)
-        loss = xent.hard_loss(ops, parts, is_target) + no_target
-        return loss, lambda: xent.hard_gradient(ops, parts, is_target) + no_target
-
-    return _with_gradient(loss_and_gradient, z)[..., 0]
-
-
-def _soft(z: Tensor, q: Tensor) -> Tensor:
-    def loss_and_gradient(z: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
-        parts = xent.softmax_parts(ops, z)
-        return xent.soft_loss(ops, parts, q), lambda: xent.soft_gradient(ops, parts, q)
-
-    return _with_gradient(loss_and_gradient, z)[..., 0]
-
-
-def _focal(z: Tensor, q: Tensor, gamma: float) -> Tensor:
-    def loss_and_gradient(z: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
-        parts = xent.softmax_parts(ops, z)
-        loss, masses = xent.focal_loss_and_masses(ops, parts, q, gamma)
-        return loss, lambda: xent.soft_gradient(ops, parts, masses)
-
-    return _with_gradient(loss_and_gradient, z)[..., 0]
-
-
-def _binary(z: Tensor, y: Tensor) -> Tensor:
-    def loss_and_gradient(z: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
-        return xent.binary_loss(ops, z, y), lambda: xent.binary_gradient(ops, z, y)
-
-    return _with_gradient(loss_and_gradient, z)
-
-
-def _with_gradient(
-    loss_and_gradient: Callable[[Tensor], tuple[Tensor, Callable[[], Tensor]]], z: Tensor
-) -> Tensor:
-    """The loss of ``z``, differentiated by its own gradient instead of the backend's."""
-
-    @ops.custom_gradient  # type: ignore[untyped-decorator]
-    def loss(z: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
-        value, gradient = loss_and_gradient(z)
-
-        def backward(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
-            return (args[0] if upstream is None else upstream) * gradient()
-
-        return value, backward
-
-    return loss(z)
 
 
 def _smoothed(p: Tensor, label_smoothing: float) -> Tensor:

@@ -182,9 +182,7 @@ class _Rows:
             target = np.where(counted, target.reshape(-1), 0)
             count = np.where(counted, class_weight[target], 0.0)
         elif target.shape != shape:
-            raise ValueError(
-                f"target: expected probabilities of the logits' shape {shape}, got {target.shape}"
-            )
+            raise ValueError(f"target: expected probabilities of the logits' shape {shape}, got {target.shape}")
         else:
             target = target.reshape(-1, classes)
             counted, count = np.ones(len(target), bool), np.ones(len(target))
@@ -201,9 +199,7 @@ class _Rows:
             parts = xent.softmax_parts(np, z)
             lse = xent.log_sum_exp(np, z, parts) if z_loss else np.zeros((len(z), 1))
             loss = (xent.soft_loss(np, parts, q) + z_loss * lse**2)[:, 0]
-            return np.where(self.counted[block], loss, 0.0), xent.soft_gradient(
-                np, parts, q, 2 * z_loss * lse
-            )
+            return np.where(self.counted[block], loss, 0.0), xent.soft_gradient(np, parts, q, 2 * z_loss * lse)
 
     def reduced(self, loss: Array, reduction: Reduction) -> Array:
         return _reduced(loss.reshape(self.shape[:-1]), reduction, self.count.sum()).astype(self.logits.dtype)
@@ -224,9 +220,7 @@ def _row_scale(reduction: Reduction, count: float, upstream: ArrayLike, shape: t
         raise ValueError(f"reduction: expected 'mean', 'sum' or 'none', got {reduction!r}")
     upstream = np.asarray(upstream, np.float64)
     if upstream.shape not in ((), shape if reduction == "none" else ()):
-        raise ValueError(
-            f"upstream: expected a scalar, or with reduction 'none' shape {shape}, got {upstream.shape}"
-        )
+        raise ValueError(f"upstream: expected a scalar, or with reduction 'none' shape {shape}, got {upstream.shape}")
     if reduction == "mean":
         upstream = upstream / count if count else np.zeros(())
     return np.broadcast_to(upstream, shape)

@@ -76,7 +76,12 @@ def test_nan_stays_in_its_row(lib: ctypes.CDLL, poison: float, column: int, dtyp
     z[1, column] = poison
     got, clean = call(lib, z, target), truth(z[[0, 2, 3]], target[[0, 2, 3]])
     assert np.isnan(got.loss[1]) and np.isnan(got.grad[1].astype("f4")).all()
-    assert worst(got._replace(loss=got.loss[[0, 2, 3]], grad=got.grad[[0, 2, 3]], reduced=np.float32(clean.reduced)), clean)["grad"] <= 1
+    assert (
+        worst(
+            got._replace(loss=got.loss[[0, 2, 3]], grad=got.grad[[0, 2, 3]], reduced=np.float32(clean.reduced)), clean
+        )["grad"]
+        <= 1
+    )
 
 
 def test_a_nan_with_a_payload_is_a_nan(lib: ctypes.CDLL) -> None:
