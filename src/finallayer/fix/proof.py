@@ -30,13 +30,18 @@ class Proof(NamedTuple):
     why: str = ""
 
 
-def prove(old: Node, new: Node, binary: bool = False) -> Proof:
-    """Whether ``new`` may take the place of ``old``; both are losses on one row over the leaves z and y."""
+def prove(old: Node, new: Node, binary: bool = False, mends_maths: bool = False) -> Proof:
+    """Whether ``new`` may take the place of ``old``; both are losses on one row over the leaves z and y.
+
+    ``mends_maths``: the old loss is said to be wrong (softmax applied twice), which then has to show.
+    """
     from finallayer.numerics.program import UnevaluableError
 
     try:
         disagreement = next(_disagreements(old, new, binary), None)
-        if disagreement:
+        if mends_maths and disagreement is None:
+            return Proof(False, "the old loss isn't wrong")
+        if disagreement and not mends_maths:
             return Proof(False, disagreement)
         wrong = next(_wrong_gradients(new, binary), None)
         return Proof(wrong is None, wrong or "")

@@ -95,9 +95,9 @@ class Syntax:
             inner = around
         return False
 
-    def cut(self, start: tuple[int, int], end: tuple[int, int]) -> Edit:
-        """The edit that takes away what lies between two places (line, column)."""
-        return self._edit(Origin(self.file.path, *start, *end), "")
+    def between(self, start: tuple[int, int], end: tuple[int, int], text: str = "") -> Edit:
+        """The edit that puts new text between two places (line, column), or takes away what is there."""
+        return self._edit(Origin(self.file.path, *start, *end), text)
 
     def _edit(self, origin: Origin, text: str) -> Edit:
         at = self.file.in_cell(origin)
