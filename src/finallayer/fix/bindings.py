@@ -73,7 +73,7 @@ def reaching(syntax: Syntax, use: ast.AST, path: Path) -> ast.AST | None:
             return None
         for sibling in reversed(_before(parent, node)):
             if binds(sibling, path):
-                return sibling
+                return _innermost(sibling, path)
         if isinstance(parent, (*_LOOPS, ast.Try)) and binds(parent, path):
             return None  # it may come from the round before, or from where the exception was raised
         if parent is not scope and not isinstance(parent, ast.stmt) and binds(parent, path):
@@ -82,6 +82,16 @@ def reaching(syntax: Syntax, use: ast.AST, path: Path) -> ast.AST | None:
             return parent
         node = parent
     return _from_outside(syntax, scope, path)
+
+
+def _innermost(statement: ast.AST, path: Path) -> ast.AST:
+    """The statement itself, or the last in the body of a ``with``, which always runs, that binds the path."""
+    while isinstance(statement, (ast.With, ast.AsyncWith)):
+        inner = [s for s in statement.body if binds(s, path)]
+        if not inner:
+            return statement
+        statement = inner[-1]
+    return statement
 
 
 def _is_plain(node: ast.AST) -> bool:
@@ -127,7 +137,7 @@ def only_binding(syntax: Syntax, path: Path) -> ast.AST | None:
         return syntax.statement(stores[0])
     statements = [s for s in syntax.file.tree.body if binds(s, root)]
     bound = [n for s in statements for n in _same_scope(s) if _binds_here(n, root)]
-    return statements[0] if len(bound) == 1 else None
+    return _innermost(statements[0], root) if len(bound) == 1 else None
 
 
 def _body(scope: Scope) -> list[ast.stmt]:

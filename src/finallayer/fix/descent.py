@@ -1,4 +1,4 @@
-"""The way from a log's argument in the source down to the softmax or sigmoid call, through names, guards and indices."""
+"""The way from an expression in the source down to the softmax or sigmoid call behind it: names, guards, indices."""
 
 from __future__ import annotations
 

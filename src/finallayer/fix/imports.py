@@ -66,7 +66,7 @@ class Imports:
         return None
 
     def spell(self, dotted: str, at: ast.AST) -> Spelled | None:
-        """How to write a dotted name at a place; with an import where there is none; None where a name is in the way."""
+        """How to write a dotted name at a place, with the import that it lacks; None where a name is in the way."""
         taken = self._local_names(at)
         ways = [
             (len(target), local + dotted[len(target) :])

@@ -20,7 +20,7 @@ _MODERATE_ROWS, _MODERATE = 24, 3.0
 #: Margins at which losses saturate, each tried in both directions.
 MARGINS = (1.0, 8.0, 15.0, 17.0, 30.0, 90.0, 110.0, 700.0, 1e3, 1e4)
 #: How closely the gradient must meet the truth: 4 units in the last place, in float64, of the row's largest number.
-#: (The logits themselves are rounded to half of one: every log_softmax, which subtracts a logsumexp, is off by as much.)
+#: (The logits themselves are rounded to half of one: a log_softmax, which subtracts a logsumexp, is off by as much.)
 _TOLERANCE = 4 * 2.0**-52
 
 
@@ -31,14 +31,17 @@ class Proof(NamedTuple):
     why: str = ""
 
 
-def prove(old: Node, new: Node, binary: bool = False) -> Proof:
-    """Whether ``new`` may take the place of ``old``; both are losses on one row over the leaves z and y."""
+def prove(old: Node | None, new: Node, binary: bool = False) -> Proof:
+    """Whether ``new`` may take the place of ``old``; both are losses on one row over the leaves z and y.
+
+    Without an ``old`` loss, because that one was wrong maths, only that the new one is right.
+    """
     from finallayer.numerics.program import UnevaluableError
 
-    if largest_guard(old) > LARGEST_EPS:
+    if old is not None and largest_guard(old) > LARGEST_EPS:
         return Proof(False, "a guard as large as this is part of what the loss means")
     try:
-        disagreement = next(_disagreements(old, new, binary), None)
+        disagreement = next(_disagreements(old, new, binary), None) if old is not None else None
         if disagreement:
             return Proof(False, disagreement)
         wrong = next(_wrong_gradients(new, binary), None)

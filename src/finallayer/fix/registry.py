@@ -14,14 +14,17 @@ from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.source.files import SourceFile, Unreadable, read
 
 #: The families of fixes, tried in this order.
-FAMILIES = ("logs",)
+FAMILIES = ("logs", "naive")
 
 
 class Proposal(NamedTuple):
-    """Edits that would mend a finding, and the loss before and after that the proof compares."""
+    """Edits that would mend a finding, and the loss before and after that the proof compares.
+
+    ``old`` is None where the maths was wrong, so that there is nothing to agree with. ``binary``: one logit, not a row.
+    """
 
     edits: tuple[Edit, ...]
-    old: Node
+    old: Node | None
     new: Node
     safe: bool = True
     note: str = ""

@@ -113,7 +113,8 @@ class Speller:
                     root = dotted.partition(".")[0] if dotted else ""
                     if root in ROOTS and not (dotted or "").startswith("tensorflow.keras"):
                         return ROOTS[root]
-        return None
+        imported = {ROOTS.get(name.partition(".")[0]) for name in self.imports.names.values()} - {None, "numpy"}
+        return imported.pop() if len(imported) == 1 else None
 
     def call(self, dotted: str, arguments: str, at: ast.AST) -> Written | None:
         """``function(arguments)``, spelled as the file would."""
