@@ -30,9 +30,16 @@ def maker(x: Node) -> Node:
     return through(x, _ROUTE)
 
 
-def is_detached(x: Node) -> bool:
-    """Whether the gradient stops on the way: nothing is trained through this value."""
-    return any(step.op == "stop_gradient" for step in route(x))
+def is_exempt(x: Node) -> bool:
+    """Whether no classifier is trained through this value: the gradient stops on the way, or an action is picked."""
+    return any(step.op == "stop_gradient" or _picks_an_action(step) for step in route(x))
+
+
+def _picks_an_action(step: Node) -> bool:
+    """Whether a policy's probability of an action is read: its log is no classifier's loss. (A name proves nothing, but
+    is reason enough to keep silent.)"""
+    names = [step.attrs.get("at"), *(a.attrs.get("name") for a in step.args[1:])]
+    return step.op in ("index", "gather") and any("action" in str(name).lower() for name in names)
 
 
 def guard(x: Node) -> Node | None:

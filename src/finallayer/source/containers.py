@@ -92,7 +92,9 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     if isinstance(owner, Node):
         if owner.op == "opaque":
             return opaque(f"{owner.attrs['name']}[{index if is_constant(index) else ''}]", owner, index)
-        return Node("index", (owner,), {"rank": rank} if rank is not None else {}, owner.origin)
+        at = index.attrs.get("name") if isinstance(index, Node) else None
+        attrs = {k: v for k, v in (("rank", rank), ("at", at)) if v is not None}
+        return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):
         return union([get_item(v, index) for v in owner.values])
     if isinstance(owner, Dict):

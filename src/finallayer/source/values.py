@@ -70,7 +70,11 @@ FRAMEWORKS = {
     "equinox": "jax",
     "pytorch_lightning": "torch",
     "lightning": "torch",
+    **dict.fromkeys(
+        "fastai kornia timm torchmetrics monai ignite poutyne skorch functorch torchvision".split(), "torch"
+    ),
     "tflearn": "tensorflow",
+    "tensorflow_addons": "tensorflow",
     "tf_slim": "tensorflow",
     "tf_keras": "keras",
     "keras_core": "keras",
