@@ -67,7 +67,15 @@ def test_a_loss_without_silence_is_not_blamed_on_it() -> None:
     said = verdict(both([0.5, 0.5, 0.5], [0.9, 0.9, 0.9]))
     assert "silenced" not in " ".join(said.sentences)
     broken = verdict(both([0.5, 0.5, 0.5], [0.9, 0.9, 0.9], nonfinite=0.25))
-    assert "25.0 % of the training samples had a loss or a gradient of inf or nan" in " ".join(broken.sentences)
+    text = " ".join(broken.sentences)
+    assert "It comes from numbers that are not finite: 25.0 % of the training samples had a loss or a gradient" in text
+
+
+def test_two_causes_are_told_apart() -> None:
+    silent = {**runs(TF_RAW, "softmax", [0.5, 0.5], silenced=0.3), **runs(TF_RAW, "logits", [0.9, 0.9])}
+    text = " ".join(verdict({**both([0.4, 0.4], [0.9, 0.9], nonfinite=1.0), **silent}).sentences)
+    assert "In 1 of those 2 it comes from silenced samples" in text
+    assert "In 1 of those 2 it comes from numbers that are not finite: 100.0 %" in text
 
 
 def test_silence_under_the_logits_head_is_not_hidden() -> None:
