@@ -238,6 +238,8 @@ def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None)
     """A value chosen by a condition: guarded where the other choice is a constant."""
     x, y = args
     for value, other in ((x, y), (y, x)):
+        if other.op == "neg" and other.args[0] == value:
+            return Node("abs", (value,), {}, origin)
         if constant(other) is not None and constant(value) is None:
             return Node("clip", (value,), {"low": constant(other)}, origin)
     return make("join", x, y, origin=origin)

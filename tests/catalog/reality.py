@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 from finallayer.catalog import Param, parse
 
-#: spellings that only earlier versions know; they stand keyword-only behind the present ones
-EARLIER = frozenset(
+#: spellings that only earlier versions know, or that PyTorch takes from NumPy without saying so; they stand
+#: keyword-only behind the stated ones
+ALIASES = frozenset(
     "nb_filter output_dim input output reduction_indices keep_dims dim squeeze_dims concat_dim dimension targets "
-    "newshape self filter value inputs epsilon".split()
+    "newshape self filter value inputs axis keepdims a_min a_max y_pred "
+    "out where initial kind axes order casting subok copy device force sparse_grad generator".split()
 )
 
 #: the methods that a layer, a loss or a metric is called by
@@ -31,36 +33,36 @@ class Real(NamedTuple):
 
 def resolve(dotted: str) -> Any:
     """The object of a dotted name, or None where there is none."""
-    parts = dotted.split(".")
-    for n in range(len(parts), 0, -1):
-        try:
-            found: Any = importlib.import_module(".".join(parts[:n]))
-        except ImportError:
-            continue
-        try:
-            for part in parts[n:]:
-                found = getattr(found, part)
-        except AttributeError:
-            return None
-        return found
-    return None
+    top, *parts = dotted.split(".")
+    found: Any = importlib.import_module(top)
+    for n, part in enumerate(parts):
+        if not hasattr(found, part):
+            try:
+                importlib.import_module(".".join([top, *parts[: n + 1]]))
+            except ImportError:
+                return None
+        found = getattr(found, part, None)
+    return found
 
 
 def real(function: Callable[..., Any]) -> Real | None:
-    """The signature of a function or of a class's constructor, without ``self``."""
-    if inspect.isclass(function) and "__init__" in dir(function):
-        found = _signature(function.__init__)  # type: ignore[misc]
-        return found and without_self(found)
-    return _signature(function)
+    """The signature of a function or of a class's constructor, without ``self``; None where it says nothing."""
+    if not inspect.isclass(function):
+        return _signature(function)
+    for constructor in (function.__init__, function.__new__):  # type: ignore[misc]
+        found = _signature(constructor)
+        if found is not None and not (len(found.positional) <= 1 and found.rest and found.open_ended):
+            return without_self(found)
+    return None
 
 
 def called(cls: type) -> Real | None:
     """The signature by which an instance of a class is called."""
     for name in CALLED_BY:
-        if name in dir(cls) and getattr(cls, name) is not type.__call__:
-            found = _signature(getattr(cls, name))
-            if found is not None and len(found.positional) > 1:
-                return without_self(found)
+        method = next((vars(c)[name] for c in cls.__mro__ if name in vars(c)), None)
+        found = _signature(method) if inspect.isfunction(method) else None
+        if found is not None and len(found.positional) > 1:
+            return without_self(found)
     return None
 
 
@@ -103,7 +105,7 @@ def _wrong(params: Sequence[Param], reference: Real, references: Sequence[Real])
             if reference.rest != param.name:
                 yield f"*{param.name}: takes {reference.rest}"
         elif param.keyword_only:
-            if param.name not in EARLIER and not any(param.name in r.names for r in references):
+            if param.name not in ALIASES and not any(param.name in r.names for r in references):
                 yield f"{param.name}: unknown"
         elif reference.positional[position : position + 1] != (param.name,):
             yield f"{param.name}: not parameter {position} of {reference.positional}"

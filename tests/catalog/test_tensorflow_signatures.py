@@ -25,4 +25,4 @@ def test_every_line_agrees_with_a_version():
         found = [f for f in (resolve(f"{home}.{rest}") for home in HOMES) if f is not None]
         references = [r for r in map(real, found) if r is not None]
         wrong[name] = disagreements(line, references) if found else ["does not exist"]
-    assert {n: w for n, w in wrong.items() if w} == {}
+    assert [f"{n}: {w}" for n, w in wrong.items() if w] == []

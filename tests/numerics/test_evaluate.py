@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from finallayer.expr import Node, logits, make, target
 from finallayer.numerics import evaluate as module
 from finallayer.numerics import oracle
 from finallayer.numerics.evaluate import evaluate, expression_safe_margin
 from finallayer.numerics.margin import safe_margin
+from finallayer.numerics.operations import COMPOSITES, OPERATIONS
 from finallayer.numerics.program import UnevaluableError
 
 Z, Y = logits(), target()
@@ -262,6 +265,7 @@ class TestWhatTheLogitsAre:
             ),
             make("log", make("cast", make("reshape", PROBS))),
             make("mul", make("opaque", name="y"), make("neg", make("log", PROBS))),
+            make("neg", make("sum", make("mul", make("opaque", name="y"), make("log", PROBS)))),
             make("mul", nll(make("log", PROBS)), make("opaque", name="weight")),
             make("add", nll(make("log", PROBS)), make("parameter", name="regulariser")),
             make("kl", make("log", PROBS), make("softmax", make("logits", name="teacher"))),
@@ -300,6 +304,22 @@ class TestWhatTheLogitsAre:
         assert expression_safe_margin(make("log", outer)) == pytest.approx(margin, abs=0.01)
 
 
+@st.composite
+def expressions(draw: st.DrawFn) -> Node:
+    """Any operations on any, right or wrong, that end anywhere."""
+    leaves = [Z, Z, Y, make("opaque", name="w"), make("parameter"), make("const", value=draw(st.floats(-2, 2)))]
+    nodes = list(leaves)
+    ops = sorted(set(OPERATIONS) | set(COMPOSITES) | {"affine", "pow"})
+    for _ in range(draw(st.integers(1, 8))):
+        args = draw(st.lists(st.sampled_from([*nodes[-4:], Z, Y]), min_size=0, max_size=3))
+        attrs = draw(st.fixed_dictionaries({}, optional={n: st.sampled_from([None, 1e-7, 2, "x"]) for n in NUMERIC}))
+        nodes.append(make(draw(st.sampled_from(ops)), *args, naive=draw(st.booleans()), **attrs))
+    return nodes[-1]
+
+
+NUMERIC = ("eps", "low", "high", "value", "by")
+
+
 class TestWhatHasNoMargin:
     @pytest.mark.parametrize("loss", [make("xent_logits", PROBS, Y), make("bce_logits", SIGMOID, Y)])
     def test_normalised_twice_is_wrong_from_the_start(self, loss: Node) -> None:
@@ -326,6 +346,9 @@ class TestWhatHasNoMargin:
             (make("argmax", Z), "no logits"),
             (make("log", make("pow", PROBS, make("const", value=2))), "pow has no value|no logits"),
             (make("log", make("add_eps", PROBS, eps=None)), "add_eps without a known eps"),
+            (make("xent_probs", PROBS, Y, eps="smooth"), "clip without a known low or high"),
+            (make("mul", PROBS, PROBS, PROBS), "mul of 3 arguments"),
+            (make("mul", PROBS, make("concat", PROBS, PROBS)), r"mul of values of \[3, 6\] numbers|mul of values"),
             (make("add", make("log", PROBS), make("log", make("softmax", logits("other")))), "several sets of logits"),
         ],
         ids=str,
@@ -334,6 +357,20 @@ class TestWhatHasNoMargin:
         assert expression_safe_margin(expression) is None
         with pytest.raises(UnevaluableError, match=why):
             evaluate(expression, [1.0, 0.0], 1)
+
+    @settings(max_examples=200)
+    @given(expression=expressions())
+    def test_no_expression_whatever_raises(self, expression: Node) -> None:
+        for dtype in ("float32", "float16"):
+            margin = expression_safe_margin(expression, dtype)
+            assert margin is None or margin >= 0
+
+    def test_nor_does_one_too_deep_or_too_large(self) -> None:
+        deep = PROBS
+        for _ in range(3000):
+            deep = make("identity", deep)
+        assert expression_safe_margin(make("log", deep)) is None
+        assert expression_safe_margin(make("log", make("scale", PROBS, by=10**400))) is None
 
     def test_an_unknown_dtype_is_refused(self) -> None:
         with pytest.raises(ValueError, match="unknown dtype 'int8'"):

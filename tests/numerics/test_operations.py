@@ -63,6 +63,12 @@ def test_the_backward_is_the_derivative_of_the_forward(op: str) -> None:
                 assert abs(grads[which][at] - expected) < 1e-12
 
 
+def test_classes_that_tie_for_the_maximum_share_its_gradient() -> None:
+    value, backward = OPERATIONS["max"](rounding_to("float32"), [[2.0, 1.0, 2.0]], {})
+    assert value == [2.0]
+    assert backward([3.0]) == [[1.5, 0.0, 1.5]]
+
+
 @pytest.mark.parametrize("op", ["add", "sub", "mul", "div"])
 def test_a_single_number_broadcasts_and_its_gradient_is_the_sum(op: str) -> None:
     with mpmath.workdps(40):

@@ -112,6 +112,14 @@ def test_scores_brought_to_the_unit_interval_may_be_meant_as_probabilities() -> 
     assert found(make("bce_probs", make("activation", Z, name="torch.tanh"), Y)) == {"FL102"}
 
 
+def test_a_hand_written_cross_entropy_of_logits() -> None:
+    cross_entropy = make("sum", make("mul", Y, make("log", Z)))
+    assert found(make("neg", cross_entropy)) == {"FL102"}
+    assert found(make("neg", Z)) == set()
+    assert found(make("neg", make("sum", make("mul", Y, make("log", UNKNOWN))))) == set()
+    assert found(make("neg", make("sum", make("mul", Y, Z)))) == set()
+
+
 # FL105: one unit
 
 
@@ -160,6 +168,7 @@ def test_softmax_into_a_squared_error_against_labels_only() -> None:
     assert found(make("mse", PROBS, Y, via="compile")) == {"FL106"}
     assert found(make("mse", PROBS, PROBS)) == set()
     assert found(make("mse", SIGMOID, target())) == set()
+    assert found(make("mse", make("softmax", UNKNOWN, axis=-1), target())) == set()  # no classifier's
 
 
 # FL107: axes
@@ -287,6 +296,9 @@ def test_an_exponential_that_may_overflow(op: str, code: str) -> None:
         make("scale", make("cosine", UNKNOWN, UNKNOWN), by=1 / 0.07),
         make("add", make("log_softmax", UNKNOWN, axis=-1), make("neg", make("pow", UNKNOWN, value=2))),
         make("one_minus", make("mul", SIGMOID, SIGMOID)),
+        make("neg", make("join", UNKNOWN, make("neg", UNKNOWN))),
+        make("mul", SIGMOID, make("neg", make("abs", UNKNOWN))),
+        make("mul", make("neg", make("abs", UNKNOWN)), make("log", make("const", value=2.0))),
         make("join", make("const", value=1.0), make("activation", Z, name="tanh")),
         SIGMOID,
     ],
@@ -300,7 +312,8 @@ def test_an_exponential_of_something_bounded_is_safe(op: str, bounded: Node) -> 
     "unbounded",
     [
         make("pow", UNKNOWN, value=2),
-        make("pow", UNKNOWN, value=3),
+        make("neg", make("pow", UNKNOWN, value=3)),
+        make("neg", make("pow", UNKNOWN, UNKNOWN)),
         make("activation", Z, name="relu"),
         make("abs", UNKNOWN),
         make("clip", UNKNOWN, low=0.0),
@@ -345,7 +358,7 @@ def test_the_cost_is_computed_and_stated() -> None:
     clipped = matches(make("log", make("clip", PROBS, low=1e-7)))["FL202"]
     assert clipped.message.endswith("; the gradient is exactly 0 once the target trails by 16.1 (float32)")
     one_minus = matches(make("log", make("one_minus", SIGMOID)))["FL205"]
-    assert one_minus.message.endswith("; the gradient is NaN or infinite once the logit is wrong by 17.3 (float32)")
+    assert one_minus.message.endswith("; the gradient is NaN or infinite once the logit is wrong by 16.6 (float32)")
     eps = matches(make("log", make("add_eps", PROBS, eps=1e-7)))["FL203"].message
     assert "off by more than 1 %, and soon vanishing, once the target trails by 11.5 (float32)" in eps
     naive = matches(make("logsumexp", Z, naive=True))["FL207"].message

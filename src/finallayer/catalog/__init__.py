@@ -62,7 +62,9 @@ CONSTRUCTS = frozenset(
 #: What a parameter can mean: tensors, parts of a construct, and attributes of the node.
 TENSORS = frozenset({"x", "y", "target", "condition"})
 PARTS = frozenset({"f", "layers", "inputs", "outputs", "activation", "equation", "operands", "loss"})
-ATTRIBUTES = frozenset("axis keepdims eps units low high value from_logits rank shape include_top dtype".split())
+ATTRIBUTES = frozenset(
+    "axis keepdims eps units low high value from_logits rank shape include_top dtype reduction".split()
+)
 #: Attributes that a line states after ``|``: what a metric reads, how many axes ``shape`` leaves out for the batch,
 #: whether positional arguments come in either order (TensorFlow before 1.0 took logits first).
 EXTRA_ATTRIBUTES = frozenset({"reads", "base", "batch_axes", "either_order", "rng"})

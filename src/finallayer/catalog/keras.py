@@ -14,14 +14,13 @@ _APPLICATIONS = (
     "DenseNet121 DenseNet169 DenseNet201 EfficientNetB0 EfficientNetB1 EfficientNetB2 EfficientNetB3 EfficientNetB4 "
     "EfficientNetB5 EfficientNetB6 EfficientNetB7 EfficientNetV2B0 EfficientNetV2B1 EfficientNetV2B2 EfficientNetV2B3 "
     "EfficientNetV2L EfficientNetV2M EfficientNetV2S InceptionResNetV2 InceptionV3 ResNet101 ResNet101V2 ResNet152 "
-    "ResNet152V2 ResNet50 ResNet50V2 VGG16 VGG19 Xception ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge "
-    "ConvNeXtXLarge"
+    "ResNet152V2 ResNet50 ResNet50V2 VGG16 VGG19 Xception"
 )
 
 _KERAS: dict[str, str] = {
     # programs
     "keras.Model": "model(inputs, outputs, name, *, input: inputs, output: outputs)(inputs: x)",
-    "keras.Sequential": "sequential(layers, name)(inputs: x)",
+    "keras.Sequential": "sequential(layers, *, name)(inputs: x)",
     "keras.layers.Layer": "module()",
     "keras.Input": "input(shape) | batch_axes=1",
     "keras.layers.InputLayer": "identity(shape)(inputs: x)",
@@ -75,9 +74,10 @@ _KERAS: dict[str, str] = {
     "keras.layers.GaussianNoise": "dropout(stddev)(inputs: x)",
     **each(
         "keras.layers",
-        "BatchNormalization LayerNormalization RMSNormalization UnitNormalization Normalization",
+        "BatchNormalization LayerNormalization UnitNormalization Normalization",
         "norm(axis)(inputs: x)",
     ),
+    "keras.layers.RMSNormalization": "norm(axis)(x)",
     "keras.layers.GroupNormalization": "norm(groups)(inputs: x)",
     **each(
         "keras.layers",
@@ -93,7 +93,7 @@ _KERAS: dict[str, str] = {
         "pool(data_format, keepdims)(inputs: x)",
     ),
     **each("keras.layers", "UpSampling1D UpSampling2D UpSampling3D", "pool(size)(inputs: x)"),
-    "keras.layers.Resizing": "pool(height, width)(inputs: x)",
+    "keras.layers.Resizing": "pool(height, width)(data: x)",
     "keras.layers.Rescaling": "norm(scale, offset)(inputs: x)",
     # layers: shape
     "keras.layers.Flatten": "reshape(data_format)(inputs: x) | rank=2",
@@ -118,6 +118,12 @@ _KERAS: dict[str, str] = {
         "application(include_top=True, weights, input_tensor, input_shape, pooling, classes: units=1000, "
         "classifier_activation: activation='softmax')",
     ),
+    **each(
+        "keras.applications",
+        "ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge",
+        "application(include_top=True, include_preprocessing, weights, input_tensor, input_shape, pooling, "
+        "classes: units=1000, classifier_activation: activation='softmax')",
+    ),
     "keras.applications.MobileNet": (
         "application(input_shape, alpha, depth_multiplier, dropout, include_top=True, weights, input_tensor, pooling, "
         "classes: units=1000, classifier_activation: activation='softmax')"
@@ -129,8 +135,8 @@ _KERAS: dict[str, str] = {
     **each(
         "keras.applications",
         "MobileNetV3Small MobileNetV3Large",
-        "application(input_shape, alpha, minimalistic, include_top=True, weights, input_tensor, pooling, "
-        "classes: units=1000, dropout_rate, classifier_activation: activation='softmax')",
+        "application(input_shape, alpha, minimalistic, include_top=True, weights, input_tensor, classes: units=1000, "
+        "pooling, dropout_rate, classifier_activation: activation='softmax')",
     ),
     **each(
         "keras.applications",
@@ -240,7 +246,9 @@ _KERAS: dict[str, str] = {
     "keras.backend.stack": "concat(x, axis=0)",
     "keras.backend.gather": "index(reference: x, indices)",
     "keras.backend.one_hot": "one_hot(indices: x, num_classes: units)",
-    **each("keras.backend", "cast cast_to_floatx", "cast(x, dtype)"),
+    "keras.backend.cast": "cast(x, dtype)",
+    "keras.backend.cast_to_floatx": "cast(x)",
+    **each("keras.backend", "ones ones_like", "const() | value=1"),
     "keras.backend.stop_gradient": "stop_gradient(variables: x)",
     **each("keras.backend", "eval get_value", "stop_gradient(x)"),
     "keras.backend.variable": "parameter(value: initial)",
@@ -263,6 +271,10 @@ _KERAS: dict[str, str] = {
     "keras.ops.logsumexp": f"logsumexp{_REDUCE}",
     "keras.ops.log": "log(x)",
     "keras.ops.log1p": "log1p(x)",
+    "keras.ops.log2": "log(x) | base=2",
+    "keras.ops.log10": "log(x) | base=10",
+    "keras.ops.logaddexp": "logaddexp(x1: x, x2: y)",
+    **each("keras.ops", "ones ones_like", "const() | value=1"),
     "keras.ops.exp": "exp(x)",
     "keras.ops.negative": "neg(x)",
     "keras.ops.sqrt": "sqrt(x)",
@@ -294,8 +306,7 @@ _KERAS: dict[str, str] = {
     "keras.ops.in_top_k": "compare(targets: target, predictions: x)",
     **each(
         "keras.ops",
-        "relu relu6 tanh elu selu celu gelu silu swish mish softsign hard_sigmoid hard_silu hard_swish hard_tanh "
-        "leaky_relu",
+        "relu relu6 tanh elu selu celu gelu silu swish softsign hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu",
         "activation(x)",
     ),
     "keras.ops.normalize": "norm(x)",
@@ -362,12 +373,12 @@ _KERAS: dict[str, str] = {
     ),
     # metrics that compare labels
     "keras.metrics.Accuracy": f"metric(){_PAIR} | reads='labels'",
-    "keras.metrics.accuracy": "metric(y_true: target, y_pred: x) | reads='labels'",
     "keras.metrics.MeanIoU": f"metric(num_classes){_PAIR} | reads='labels'",
 }
 
 #: names that only old versions and TensorFlow Addons have: no present signature can vouch for them
 OLD: dict[str, str] = {
+    "keras.metrics.accuracy": "metric(y_true: target, y_pred: x) | reads='labels'",
     "keras.backend.in_train_phase": "cond(x, alt: y, training: condition)",
     "keras.backend.in_test_phase": "cond(x, alt: y, training: condition)",
     "keras.backend.logsumexp": f"logsumexp{_REDUCE}",

@@ -13,7 +13,7 @@ NAMES: dict[str, str] = {
     "scipy.special.expit": "sigmoid(x)",
     "scipy.special.log_expit": "log_sigmoid(x)",
     "scipy.special.logsumexp": "logsumexp(a: x, axis, b, keepdims)",
-    "scipy.special.xlogy": "xlogy(x, y)",
+    "scipy.special.xlogy": "xlogy(x1: x, x2: y)",
     # element by element
     "numpy.log": "log(x)",
     "numpy.log2": "log(x) | base=2",
@@ -76,8 +76,9 @@ NAMES: dict[str, str] = {
     **each("numpy", "asarray copy ascontiguousarray asanyarray", "identity(a: x)"),
     **each("numpy", "float16 float32 float64", "cast(x)"),
     "numpy.vectorize": "transform(pyfunc: f)",
+    **each("numpy", "ones ones_like", "const() | value=1"),
     # scikit-learn: what reads a classifier's output
-    "sklearn.metrics.log_loss": "metric(y_true: target, y_pred: x) | reads='probs'",
+    "sklearn.metrics.log_loss": "metric(y_true: target, y_proba: x, *, y_pred: x) | reads='probs'",
     "sklearn.metrics.brier_score_loss": "metric(y_true: target, y_proba: x) | reads='probs'",
     "sklearn.metrics.roc_auc_score": "metric(y_true: target, y_score: x) | reads='any'",
     **each(
@@ -88,7 +89,7 @@ NAMES: dict[str, str] = {
     **each(
         "sklearn.metrics",
         "accuracy_score balanced_accuracy_score f1_score precision_score recall_score confusion_matrix "
-        "classification_report cohen_kappa_score matthews_corrcoef",
+        "classification_report matthews_corrcoef",
         "metric(y_true: target, y_pred: x) | reads='labels'",
     ),
 }
@@ -100,4 +101,5 @@ METHODS: dict[str, str] = {
     "astype": "cast(self: x, dtype)",
     "copy": "identity(self: x)",
     "round": "threshold(self: x) | value=0.5",
+    "block_until_ready": "identity(self: x)",
 }

@@ -35,7 +35,7 @@ def analyse(path: str, project: Project, data: bytes | None = None) -> Analysis:
     except (Exception, RecursionError) as error:  # ours to mend, but no reason to leave the other files unchecked
         return Analysis(path, notes=(f"could not be analysed ({type(error).__name__}: {error}); please report this",))
     dependencies = tuple(sorted(project.dependencies(path)))
-    return Analysis(path, tuple(_findings(seen)), dependencies, file.notes)
+    return Analysis(path, _outermost(list(_findings(seen))), dependencies, file.notes)
 
 
 def _findings(seen: list[Sighting]) -> Iterator[Finding]:
@@ -49,6 +49,12 @@ def _findings(seen: list[Sighting]) -> Iterator[Finding]:
                 expression = str(match.expression or sighting.node)
                 related = (*match.related, *_called_from(sighting))
                 yield Finding(rule, sighting.node.origin, match.message, expression, margin, related)
+
+
+def _outermost(findings: list[Finding]) -> tuple[Finding, ...]:
+    """The findings without those at a place that another of the same rule already points to."""
+    pointed_at = {(f.rule.code, r.origin) for f in findings for r in f.related}
+    return tuple(f for f in findings if (f.rule.code, f.origin) not in pointed_at)
 
 
 def _called_from(sighting: Sighting) -> tuple[Related, ...]:

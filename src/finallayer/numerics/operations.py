@@ -88,8 +88,7 @@ def clip(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backwar
 
 
 def add_eps(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
-    eps = m.round(attrs["eps"])
-    return [m.round(v + eps) for v in args[0]], lambda g: [g]
+    return [m.round(v + attrs["eps"]) for v in args[0]], lambda g: [g]
 
 
 def scale(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
@@ -302,7 +301,8 @@ def _bce_probs(node: Node) -> Node:
 
 def _clipped(node: Node) -> Node:
     eps = node.attrs.get("eps")
-    return make("clip", node.args[0], low=eps, high=1 - eps) if eps else node.args[0]
+    high = 1 - eps if isinstance(eps, (int, float)) else None
+    return make("clip", node.args[0], low=eps, high=high) if eps else node.args[0]
 
 
 def _shift(node: Node) -> Node:
@@ -350,6 +350,6 @@ NAIVE: dict[str, Callable[[Node], Node]] = {
 
 def composed(node: Node) -> Node:
     """The expression that the node's operation stands for; the node itself where the operation is elementary."""
-    table = NAIVE if node.attrs.get("naive") else COMPOSITES
-    compose = table.get(node.op)
+    by_hand = NAIVE.get(node.op) if node.attrs.get("naive") else None
+    compose = by_hand or COMPOSITES.get(node.op)
     return compose(node) if compose else node

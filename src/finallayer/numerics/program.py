@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from finallayer.expr import TRANSPARENT, Node, make, target, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
@@ -12,8 +12,8 @@ from finallayer.numerics.operations import COMPOSITES, OPERATIONS, composed
 #: A program starts with these two values.
 LOGITS, TARGET, FIRST_STEP = 0, 1, 2
 
-#: More nodes than any loss has: beyond, a front end went astray.
-MOST_NODES = 500
+#: More operations than any loss has above its logits: beyond, a front end went astray.
+MOST_NODES = 100
 
 #: Operations whose second argument is the target.
 READS_TARGET = frozenset(
@@ -34,9 +34,11 @@ ACROSS_CLASSES = frozenset({"sum", "max"})
 NORMALISING = frozenset({"softmax", "sigmoid", "xent_logits", "bce_logits"})
 #: Leaves whose numbers nobody knows: weights, masks. As a factor or a term they do not move the margin.
 UNKNOWN_LEAVES = frozenset({"opaque", "parameter"})
-#: The attributes that change numbers, and those an operation cannot do without.
-NUMERIC_ATTRS = frozenset({"eps", "low", "high", "value", "by"})
-NEEDS = {"const": ("value",), "add_eps": ("eps",), "scale": ("by",)}
+#: The numbers that an operation takes as attributes: it needs one of them.
+NUMBERS = {"const": ("value",), "add_eps": ("eps",), "scale": ("by",), "clip": ("low", "high")}
+#: How many arguments an operation reads, where that is not one.
+ARGUMENTS = {"const": 0, **dict.fromkeys(ARITHMETIC, 2)}
+LARGEST_INT = 2**1023  # larger ones are no floats
 
 
 class UnevaluableError(ValueError):
@@ -48,7 +50,7 @@ class Step(NamedTuple):
 
     op: str
     args: tuple[int, ...]
-    attrs: tuple[tuple[str, Any], ...]
+    attrs: tuple[tuple[str, float], ...]
 
 
 class Program(NamedTuple):
@@ -108,7 +110,7 @@ def _targets(nodes: list[Node]) -> set[Node]:
     """What is a target by its place: the unknown factor of log-probabilities."""
     found: set[Node] = set()
     for node in nodes:
-        if node.op == "mul":
+        if node.op == "mul" and len(node.args) == 2:
             for factor, other in (node.args, node.args[::-1]):
                 if through(other, TRANSPARENT | {"neg", "scale"}).kind in LOG_KINDS:
                     found |= {n for n in factor.walk() if n.op == "opaque"}
@@ -154,6 +156,19 @@ def _read(node: Node) -> tuple[Node, ...]:
     return node.args if node.op in READS_ALL else node.args[:1]
 
 
+def _numbers(node: Node) -> tuple[tuple[str, float], ...]:
+    """The attributes that the operation computes with."""
+    names = NUMBERS.get(node.op, ())
+    known = tuple((name, float(node.attrs[name])) for name in names if _is_float(node.attrs.get(name)))
+    if names and not known:
+        raise UnevaluableError(f"{node.op} without a known {' or '.join(names)}")
+    return known
+
+
+def _is_float(value: object) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < LARGEST_INT)
+
+
 class _Placing:
     """Places each distinct node once, its arguments before it."""
 
@@ -170,19 +185,17 @@ class _Placing:
     def _place(self, node: Node) -> int:
         if node.kind is Kind.TARGET:
             return TARGET
+        if node.op not in OPERATIONS and node.op not in COMPOSITES:
+            raise UnevaluableError(f"{node.op} has no value on one row")
+        if len(_read(node)) != ARGUMENTS.get(node.op, 1) and node.op != "concat":
+            raise UnevaluableError(f"{node.op} of {len(node.args)} arguments")
         parts = composed(node)
         if parts is not node:
             return self.place(parts)
-        if node.op not in OPERATIONS:
-            raise UnevaluableError(f"{node.op} has no value on one row")
-        missing = [name for name in NEEDS.get(node.op, ()) if not isinstance(node.attrs.get(name), (int, float))]
-        if missing:
-            raise UnevaluableError(f"{node.op} without a known {missing[0]}")
         args = self._arguments(node)
         if node.op in ARITHMETIC and len(args) == 1:
             return args[0]
-        attrs = tuple((k, v) for k, v in node.attrs.items() if isinstance(v, (int, float)) and k in NUMERIC_ATTRS)
-        return self._step(Step(node.op, args, attrs))
+        return self._step(Step(node.op, args, _numbers(node)))
 
     def _arguments(self, node: Node) -> tuple[int, ...]:
         """Where the arguments stand; unknown factors and terms are left out."""

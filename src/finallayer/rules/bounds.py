@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from math import inf, isnan
+from math import inf, isnan, log
 from typing import Any, NamedTuple
 
 from finallayer.expr import TRANSPARENT, Node
@@ -17,6 +18,10 @@ class Interval(NamedTuple):
     high: float
 
 
+#: The names of log-probabilities: log_probs, logp, log_alpha ...
+_NAMED_A_LOG = re.compile(
+    r"(?:^|[._])(?:log_?p(?!ar)|log_?q|log_?pi|log_(?:alpha|beta|likelihood|weights?|z|softmax))", re.I
+)
 #: Up to here exp stays finite in float32 (88.7), summed over a few thousand terms.
 LARGEST_EXPONENT = 80.0
 #: What lies deeper in an expression than this is taken for any number: shared parts are visited once for each use.
@@ -39,6 +44,8 @@ def interval(z: Node, deep: int = 0) -> Interval:
     value = constant(z)
     if value is not None:
         return Interval(value, value)
+    if z.op == "opaque" and _NAMED_A_LOG.search(str(z.attrs.get("name"))):
+        return NEVER_POSITIVE  # a name proves nothing, but is reason enough to keep silent
     known = _OF_KIND.get(z.kind) or _OF_OPERATION.get(z.op, ANY)
     if isinstance(known, Interval):
         return known
@@ -72,6 +79,19 @@ def _hull(z: Node, parts: list[Interval]) -> Interval:
 
 def _activation(z: Node, parts: list[Interval]) -> Interval:
     return _OF_ACTIVATION.get(str(z.attrs.get("name")).rpartition(".")[2].lower(), ANY)
+
+
+def _join(z: Node, parts: list[Interval]) -> Interval:
+    """One of several values. Of ``z`` and ``-z`` it is ``|z|`` or ``-|z|``: its exp is written to be safe."""
+    for x, y in (z.args, z.args[::-1]) if len(z.args) == 2 else ():
+        if x.op == "neg" and x.args[0] == y:
+            return Interval(0, 0)
+    return _hull(z, parts)
+
+
+def _log(z: Node, parts: list[Interval]) -> Interval:
+    low, high = parts[0]
+    return Interval(log(low) if low > 0 else -inf, log(high) if 0 < high < inf else inf)
 
 
 def _neg(z: Node, parts: list[Interval]) -> Interval:
@@ -156,7 +176,9 @@ def _is_maximum(x: Node) -> bool:
 _OF_OPERATION: dict[str, Interval | Arithmetic] = {
     **dict.fromkeys(("abs", "exp", "sqrt", "softplus"), NEVER_NEGATIVE),
     **dict.fromkeys((*TRANSPARENT, "add_eps", "mean", "max", "min"), _same),
-    **dict.fromkeys(("concat", "join"), _hull),
+    "concat": _hull,
+    "join": _join,
+    "log": _log,
     "cosine": SIGNED_UNIT,
     "shift": NEVER_POSITIVE,
     "activation": _activation,

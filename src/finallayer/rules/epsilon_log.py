@@ -9,7 +9,7 @@ stops at `-log(eps)` and its gradient dies out like `p / eps`. The samples that 
 it, without NaN and without a warning. With `eps=1e-7` the gradient is 1 % off from a margin of 11.5 on (the top logit
 minus the target's), half gone at 16.1, and below a thousandth at 23. Written as `1 - p + eps`, a small enough epsilon
 is lost in rounding: in float32 `1 - 1 + 1e-10` may be 0 again, depending on the order, and `1 - p` has no digit left
-from a logit of 17 on.
+from a logit of 16.6 on.
 
 ## Example
 ```python

@@ -5,7 +5,7 @@ Finds `log(sigmoid(z))`, `log(1 - sigmoid(z))` and `log1p(-sigmoid(z))` where a 
 sigmoid written as `1 / (1 + exp(-z))`.
 
 ## Why is this bad
-The formula is right and the numbers are not. `sigmoid` rounds to 1 from a logit of 17 on in float32, 8.3 in float16;
+The formula is right and the numbers are not. `sigmoid` rounds to 1 from a logit of 16.6 on in float32, 8.3 in float16;
 `1 - p` is then exactly 0, the loss infinite and the gradient NaN. Well before that, `1 - p` has lost most of its
 digits. On the other side the gradient of the log, `1 / p`, overflows below -88.7 (-11.1 in float16). `log_sigmoid(z)`
 is `-softplus(-z)`, and `log(1 - sigmoid(z))` is `log_sigmoid(-z)`: exact on both sides.

@@ -2,8 +2,8 @@
 
 ## What it does
 Finds the outputs of a layer without softmax or sigmoid (or log-probabilities) that reach a loss on probabilities:
-Keras' cross-entropies with `from_logits=False`, which is their default, `BCELoss`, `log_loss`, a hand-written
-`-sum(y * log(p))` and the like.
+Keras' cross-entropies with `from_logits=False`, which is their default, `BCELoss`, `log_loss`, a hand-written `-sum(y
+* log(p))` and the like.
 
 ## Why is this bad
 The loss takes the log of its input. Logits are any real numbers: PyTorch's `BCELoss` raises an error outside [0, 1],

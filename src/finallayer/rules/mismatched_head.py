@@ -53,7 +53,7 @@ from collections.abc import Iterator
 from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
-from finallayer.rules.route import units
+from finallayer.rules.route import maker, units
 from finallayer.rules.wording import OUTPUTS, called, is_keras, made_here
 
 RULE = Rule(
@@ -106,7 +106,10 @@ def _is_row_of_classes(x: Node) -> bool:
 
 
 def _is_against_labels(loss: Node, target: list[Node]) -> bool:
-    return loss.attrs.get("via") == "compile" or any(y.kind is Kind.TARGET for y in target)
+    """Whether a squared error compares a classifier's softmax with labels."""
+    scores = maker(loss.args[0]).args
+    is_classifier = any(z.kind is Kind.LOGITS for z in scores)
+    return is_classifier and (loss.attrs.get("via") == "compile" or any(y.kind is Kind.TARGET for y in target))
 
 
 BAD = [

@@ -5,9 +5,9 @@ Finds `log(1 + exp(z))` and `log1p(exp(z))` where `z` may be large and a gradien
 
 ## Why is this bad
 `exp` overflows beyond 88.7 in float32 and bfloat16, beyond 11.1 in float16. The loss is then infinite and its gradient
-NaN (infinity over infinity), although softplus is simply `z` there. Below -17 (float32) `1 + exp(z)` rounds to 1: the
-loss and its gradient are 0. This is the logistic loss of the textbooks, `log(1 + exp(-y * z))`, so the samples that
-overflow are the ones that are most wrong.
+NaN (infinity over infinity), although softplus is simply `z` there. Below -16.6 (float32) `1 + exp(z)` rounds to 1:
+the loss and its gradient are 0. This is the logistic loss of the textbooks, `log(1 + exp(-y * z))`, so the samples
+that overflow are the ones that are most wrong.
 
 ## Example
 ```python
@@ -91,6 +91,21 @@ import torch
 
 def bce_with_logits(z, y):
     return torch.clamp(z, min=0) - z * y + torch.log(1 + torch.exp(-torch.abs(z)))
+""",
+    """
+import jax.numpy as jnp
+
+def bce_with_logits(z, y):
+    positive = z >= 0
+    magnitude = jnp.where(positive, z, -z)
+    return jnp.where(positive, z, 0) - z * y + jnp.log(1 + jnp.exp(-magnitude))
+""",
+    """
+import tensorflow as tf
+
+def logaddexp2(x, y):
+    log2 = tf.math.log(2.0)
+    return tf.maximum(x, y) + tf.math.log1p(tf.exp(-tf.abs(x - y) * log2)) / log2
 """,
     """
 import jax.numpy as jnp

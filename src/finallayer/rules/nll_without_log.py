@@ -48,6 +48,8 @@ RULE = Rule("FL103", "nll-without-log", Severity.ERROR, "NLL or KL handed probab
 @RULE.on("nll", "kl")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
+        case Node(op="nll", attrs={"reduction": "none"}):
+            return  # a way to gather the target's entries, such as a focal loss's weights
         case Node(args=(Node(kind=kind) as x, *_)) as loss if kind in PROBABILITY_KINDS | {Kind.LOGITS}:
             message = f"{called(loss)} takes log-probabilities, but is handed {OUTPUTS[kind]}: use log_softmax instead"
             yield Match(message, related=made_here(x))

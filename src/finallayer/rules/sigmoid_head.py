@@ -5,11 +5,11 @@ Finds sigmoid outputs that reach a binary cross-entropy on probabilities: `binar
 `from_logits=False`, `BCELoss`, `log_loss`.
 
 ## Why is this bad
-The maths is right, and the numbers end early. In float32 a sigmoid rounds to 1 from a logit of 17 on, 8.3 in float16:
-there a negative sample that is surely misclassified has a gradient of exactly 0 (Keras' clip, `BCELoss`' clamp). Keras
-clips the probabilities to [1e-7, 1 - 1e-7], so the other side goes dead from 16.1 on as well. Keras' TensorFlow
-backend in float32 finds the logits behind the sigmoid and uses those instead; it can't under mixed precision, nor when
-any layer follows the sigmoid, nor do the JAX and torch backends try.
+The maths is right, and the numbers end early. In float32 a sigmoid rounds to 1 from a logit of 16.6 on, 8.3 in
+float16: there a negative sample that is surely misclassified has a gradient of exactly 0 (Keras' clip, `BCELoss`'
+clamp). Keras clips the probabilities to [1e-7, 1 - 1e-7], so the other side goes dead from 16.1 on as well. Keras'
+TensorFlow backend in float32 finds the logits behind the sigmoid and uses those instead; it can't under mixed
+precision, nor when any layer follows the sigmoid, nor do the JAX and torch backends try.
 
 ## Example
 ```python

@@ -38,7 +38,7 @@ needs its own softmax.
 
 ## References
 - [Keras probabilistic losses: from_logits](https://keras.io/api/losses/probabilistic_losses/)
-- [tf.keras.layers.Dense in the beginners' quickstart: why not to bake softmax into the model](https://www.tensorflow.org/tutorials/quickstart/beginner)
+- [TensorFlow quickstart: why softmax is not baked into the model's last layer](https://www.tensorflow.org/tutorials/quickstart/beginner)
 """
 
 from __future__ import annotations

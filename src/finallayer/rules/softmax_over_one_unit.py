@@ -38,7 +38,7 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
-from finallayer.rules.route import class_axis, units
+from finallayer.rules.route import class_axis, softmax_of, units
 from finallayer.rules.wording import called, made_here
 
 RULE = Rule("FL105", "softmax-over-one-unit", Severity.ERROR, "softmax over an axis of size 1: constant 1")
@@ -46,12 +46,17 @@ RULE = Rule("FL105", "softmax-over-one-unit", Severity.ERROR, "softmax over an a
 _REMEDY = "use one logit with a binary cross-entropy on logits, or a unit per class"
 
 
-@RULE.on("softmax", "log_softmax", "xent_logits")
+@RULE.on("softmax", "log_softmax", "xent_logits", "xent_probs", "bce_probs")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="xent_logits", args=(Node(kind=Kind.LOGITS) as z, *_)) as loss if units(z) == 1:
             message = f"{called(loss)} over one unit is always 0: {_REMEDY}"
             yield Match(message, related=made_here(z))
+        case Node(op="xent_probs" | "bce_probs", args=(x, *_)) as loss:
+            softmax = softmax_of(x)
+            if softmax is not None and units(softmax) == 1 and _is_over_units(softmax):
+                message = f"{called(loss)} is handed the softmax of one unit, which is always 1: {_REMEDY}"
+                yield Match(message, related=made_here(x))
         case Node(op="softmax" | "log_softmax", args=(z,)) as softmax if units(z) == 1 and _is_over_units(softmax):
             always = 1 if softmax.op == "softmax" else 0
             yield Match(f"{softmax.op} over one unit is always {always}: {_REMEDY}", related=made_here(z))

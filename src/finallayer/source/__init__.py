@@ -10,14 +10,18 @@ from finallayer.rules.base import Sighting
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter, OutOfBudget
+from finallayer.source.models import model_output
 from finallayer.source.project import Module, Project
-from finallayer.source.values import Class, Function, Instance, Site, opaque
+from finallayer.source.symbols import is_module
+from finallayer.source.values import ARGUMENTS, Class, Function, Instance, Site, opaque
 
 __all__ = ["Project", "sightings"]
 
 _ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
 _READERS = frozenset({"metric", "threshold"})
 _SAME_VALUE = frozenset({"reshape", "cast", "identity", "stop_gradient"})
+#: Methods that a framework calls with the model's output, and the parameter that gets it.
+PROTOCOLS = {"compute_loss": "y_pred", "get_loss": "y_pred"}
 #: Objects of one class on which its uncalled methods are tried.
 _MOST_OBJECTS = 3
 
@@ -58,7 +62,9 @@ def _value(reader: Node) -> Node:
 def _run_uncalled(run: Interpreter, module: Module) -> None:
     """Functions and methods that nothing in the program has called, on arguments that nobody knows."""
     for node, function in list(run.functions.items()):
-        if node in run.visited or function.frame.module is not module or isinstance(node, ast.Lambda):
+        if node in run.visited or isinstance(node, ast.Lambda):
+            continue
+        if function.frame.module is not module and function.name not in PROTOCOLS:
             continue
         if function.owner is None:
             _alone(run, function, [], node)
@@ -69,8 +75,20 @@ def _run_uncalled(run: Interpreter, module: Module) -> None:
 
 def _alone(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
     mark = run.trail.mark()
-    run.call_function(function, args, _open_arguments(function))
+    given = _open_arguments(function)
+    if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
+        given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
+    run.call_function(function, args, given)
     run.trail.undo(mark)
+
+
+def _output_of(run: Interpreter, owner: Instance, site: Site) -> object:
+    """What the model of a Keras model, or of a trainer that was given one, gives."""
+    for given in owner.slots.get(ARGUMENTS, ()):
+        model = instantiate(run, given, [], {}, site) if isinstance(given, Class) else given
+        if is_module(model):
+            return model_output(run, model, site)
+    return model_output(run, owner, site) if is_module(owner) else opaque("output", owner)
 
 
 def _open_arguments(function: Function) -> dict[str, object]:

@@ -55,7 +55,7 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
             found = owner.cls.find(name, after=owner.cls)
             return Bound(found if found is not None else name, owner.instance)
         case Built():
-            return owner.slots[name] if name in owner.slots and name not in ("layers", "exact") else Bound(name, owner)
+            return owner.slots[name] if name in owner.slots else Bound(name, owner)
         case Union():
             return union([get_attribute(run, v, name) for v in owner.values])
         case Dict() if name in owner.slots and not hasattr({}, name):

@@ -14,6 +14,8 @@ from finallayer.source.parameters import bind_signature, fits, is_generator
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
+    ARGUMENTS,
+    LAYERS,
     Bound,
     Built,
     Class,
@@ -146,6 +148,7 @@ def instantiate(
     """An object of one of the project's classes."""
     instance = Instance(cls)
     run.instances.append(instance)
+    run.write(instance.slots, ARGUMENTS, tuple(args))
     fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get("__fields__", ())]
     init = cls.find("__init__")
     if isinstance(init, Function):
@@ -154,7 +157,7 @@ def instantiate(
         for name, value in [*zip(fields, args, strict=False), *kwargs.items()]:
             run.write(instance.slots, name, value)
         if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
-            run.write(instance.slots, "__layers__", tuple(args))
+            run.write(instance.slots, LAYERS, tuple(args))
     for hook in ("__post_init__", "setup"):
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
@@ -184,7 +187,7 @@ def call_instance(
         if method is not None:
             own = [] if name in instance.slots else [instance]
             return call(run, method, [*own, *args], kwargs, site, complete)
-    layers = instance.slots.get("__layers__")
+    layers = instance.slots.get(LAYERS)
     if layers and args:
         return apply_layers(run, layers, args[0], site)
     return run.opaque_at(site, instance, *args)
@@ -222,7 +225,7 @@ def _external(
 ) -> Value:
     from finallayer.source.constructs import HANDLERS
 
-    builtin = BUILTINS.get(symbol.name.removeprefix("builtins.")) if symbol.name.startswith("builtins.") else None
+    builtin = BUILTINS.get(symbol.name.removeprefix("builtins."))
     if builtin is not None:
         value = builtin(run, args, kwargs, site)
         if value is not NotImplemented:
@@ -247,6 +250,8 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
         return tuple(args)
     if len(args) >= 1 and is_module(args[0]) and last in ("prepare", "setup", "wrap", "initialize"):
         return args[0] if len(args) == 1 else tuple(args)
+    if symbol.name.startswith(MODEL_ZOOS):
+        return Built(symbol, Signature("zoo", (), (), {}), {}, site)
     if symbol.name.endswith("TrainState.create"):
         state = Built(symbol, Signature("state", (), None, {}), {}, site)
         state.slots.update(kwargs)
@@ -256,6 +261,8 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
     return run.opaque_at(site, *args, *kwargs.values())
 
 
+#: Where pretrained classifiers come from. They give logits, by a head that users replace.
+MODEL_ZOOS = ("torchvision.models.", "timm.create_model", "pretrainedmodels.", "efficientnet_pytorch.EfficientNet")
 #: Functions of modules that aren't at hand, by the one name that leaves no doubt.
 SELF_EXPLAINING = {"softmax": "softmax(x, axis)", "log_softmax": "log_softmax(x, axis)", "sigmoid": "sigmoid(x)"}
 

@@ -15,7 +15,10 @@ from finallayer.source.containers import sequence
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
+    EXACT,
+    LAYERS,
     Built,
+    Class,
     Dict,
     External,
     List,
@@ -52,7 +55,7 @@ def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
 def _sequential(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     layers, exact = _layers(bound.get("layers"))
     built = Built(symbol, signature, bound, site)
-    built.slots.update(layers=layers, exact=exact)
+    built.slots |= {LAYERS: layers, EXACT: exact}
     return built
 
 
@@ -74,9 +77,9 @@ def _layers(given: Value) -> tuple[tuple[Value, ...], bool]:
 def _run_sequential(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     if not args:
         return run.opaque_at(site)
-    x = args[0] if built.slots["exact"] else opaque("layers", *args)
-    layers = built.slots["layers"]
-    return apply_layers(run, layers if built.slots["exact"] else layers[-1:], x, site)
+    x = args[0] if built.slots[EXACT] else opaque("layers", *args)
+    layers = built.slots[LAYERS]
+    return apply_layers(run, layers if built.slots[EXACT] else layers[-1:], x, site)
 
 
 @handles(HANDLERS, "layers")
@@ -118,6 +121,19 @@ def _run_application(run: Interpreter, built: Built, args: list[Value], kwargs: 
     return activate(run, built.bound.get("activation", "softmax"), scores, built.site)
 
 
+#: The names under which a zoo's models keep their head.
+_HEADS = ("fc", "classifier", "head", "heads", "last_linear", "_fc")
+
+
+@handles(CALLED, "zoo")
+def _run_zoo(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    features = run.opaque_at(site, *args)
+    head = next((built.slots[name] for name in _HEADS if name in built.slots), None)
+    if head is not None:
+        return call(run, head, [features], {}, site) if callable_value(head) else features
+    return make("affine", features, origin=run.origin(built.site))
+
+
 @handles(HANDLERS, "module")
 def _module(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return Built(symbol, signature, bound, site)
@@ -136,9 +152,11 @@ def _input(run: Interpreter, symbol: External, signature: Signature, bound: dict
 def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     """A stax model is a pair (init, apply); so are its layers, or constants that stand for such a pair."""
     pairs, exact = _layers(bound.get("layers"))
-    layers = tuple(p[1].function if isinstance(p, tuple) and isinstance(p[1], Partial) else p for p in pairs)
+    layers = tuple(
+        p[1].function if isinstance(p, tuple) and len(p) == 2 and isinstance(p[1], Partial) else p for p in pairs
+    )
     built = Built(symbol, Signature("sequential", (), (), {}), {}, site)
-    built.slots.update(layers=layers, exact=exact)
+    built.slots |= {LAYERS: layers, EXACT: exact}
     return (opaque("init"), Partial(built, how="apply_without_rng"))
 
 
@@ -147,6 +165,10 @@ def _trainer(run: Interpreter, symbol: External, signature: Signature, bound: di
     from finallayer.source.models import model_output
 
     model, loss = bound.get("f"), bound.get("loss")
+    if isinstance(model, Class):
+        model = call(run, model, [], {}, site)
+    if isinstance(loss, External) and getattr(signature_of(loss.name), "call", None) is not None:
+        loss = call(run, loss, [], {}, site)  # the class of a loss: the trainer makes one
     if model is not None and callable_value(loss):
         call(run, loss, [model_output(run, model, site), opaque("y_true")], {}, site)
     return Built(symbol, signature, bound, site)
@@ -157,6 +179,12 @@ def _fit_loss(run: Interpreter, symbol: External, signature: Signature, bound: d
     from finallayer.source.models import regression
 
     return regression(run, bound.get("x"), bound.get("loss"), site)
+
+
+def _apply_of(pair: Value) -> Value:
+    """What a stax layer, itself a pair (init, apply), does to its input."""
+    is_pair = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Partial)
+    return pair[1].function if is_pair else pair
 
 
 # Functions of functions
@@ -205,7 +233,7 @@ def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[
 
 
 def callable_value(value: Value) -> bool:
-    from finallayer.source.values import Bound, Class, Function, Instance
+    from finallayer.source.values import Bound, Function, Instance
 
     return isinstance(value, (Function, Bound, Built, Partial, External, Class, Instance))
 

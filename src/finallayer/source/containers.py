@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from finallayer.expr import Node
 from finallayer.source.values import (
+    EXACT,
+    ITEMS,
+    LAYERS,
     REST,
     Bound,
     Built,
@@ -55,8 +58,8 @@ def sequence(value: Value) -> tuple[Value, ...] | None:
         return value.items
     if isinstance(value, Dict) and all(isinstance(k, (str, int)) for k in value.slots):
         return tuple(value.slots)
-    if isinstance(value, Built) and "layers" in value.slots:
-        return tuple(value.slots["layers"]) if value.slots["exact"] else None
+    if isinstance(value, Built) and LAYERS in value.slots:
+        return tuple(value.slots[LAYERS]) if value.slots[EXACT] else None
     return None
 
 
@@ -116,6 +119,8 @@ def _dict_item(owner: Dict, index: Value) -> Value:
 
 def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> None:
     """``owner[index] = value``."""
+    if isinstance(owner, Bound) and isinstance(owner.owner, Built):  # model.classifier[6] = a new head
+        run.write(owner.owner.slots, owner.function, value)
     if isinstance(owner, Dict):
         if is_constant(index):
             run.write(owner.slots, index, value)
@@ -125,7 +130,7 @@ def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> No
         if type(index) is int and -len(owner.items) <= index < len(owner.items) and owner.exact:
             items = list(owner.items)
             items[index] = value
-            run.write(owner.slots, "items", tuple(items))
+            run.write(owner.slots, ITEMS, tuple(items))
         else:
-            run.write(owner.slots, "items", (*owner.items, value)[-8:])
-            run.write(owner.slots, "exact", False)
+            run.write(owner.slots, ITEMS, (*owner.items, value)[-8:])
+            run.write(owner.slots, EXACT, False)

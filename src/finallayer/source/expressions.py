@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from finallayer.canonical import constant
-from finallayer.catalog.names import STAR_IMPORTS
+from finallayer.catalog.names import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
@@ -77,7 +77,7 @@ def _from_star_import(module: Frame, name: str) -> Value:
             return External(handed_on[name])
         if signature_of(f"{starred.name}.{name}") is not None:
             return External(f"{starred.name}.{name}")
-    return opaque(name)
+    return External(UNIMPORTED[name]) if name in UNIMPORTED else opaque(name)
 
 
 @values(ast.Attribute)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from finallayer.expr import make
 from finallayer.source.containers import get_item, sequence
 from finallayer.source.values import (
+    EXACT,
+    ITEMS,
+    LAYERS,
     REST,
     Bound,
     Built,
@@ -77,7 +80,7 @@ def _method(table: dict[str, Method], *names: str) -> Callable[[Method], Method]
 
 @_method(OF_LISTS, "append")
 def _append(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    run.write(owner.slots, "items", (*owner.items, *args))
+    run.write(owner.slots, ITEMS, (*owner.items, *args))
     return None
 
 
@@ -85,8 +88,8 @@ def _append(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, 
 def _extend(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     more = sequence(args[0]) if args else ()
     if more is None:
-        run.write(owner.slots, "exact", False)
-    run.write(owner.slots, "items", (*owner.items, *(more or ())))
+        run.write(owner.slots, EXACT, False)
+    run.write(owner.slots, ITEMS, (*owner.items, *(more or ())))
     return None
 
 
@@ -94,7 +97,7 @@ def _extend(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, 
 def _insert(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     if len(args) == 2 and type(args[0]) is int:
         at = args[0]
-        run.write(owner.slots, "items", (*owner.items[:at], args[1], *owner.items[at:]))
+        run.write(owner.slots, ITEMS, (*owner.items[:at], args[1], *owner.items[at:]))
     return None
 
 
@@ -105,7 +108,7 @@ def _pop(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Val
         return get_item(owner, at)
     items = list(owner.items)
     last = items.pop(at)
-    run.write(owner.slots, "items", tuple(items))
+    run.write(owner.slots, ITEMS, tuple(items))
     return last
 
 
@@ -198,13 +201,13 @@ def _compile(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str
 @_method(OF_MODELS, "add_module", "register_module", "append", "add", "extend", "insert")
 def _add_layer(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     layer = args[-1] if args else kwargs.get("layer", kwargs.get("module"))
-    if isinstance(owner, Built) and "layers" in owner.slots:
-        run.write(owner.slots, "layers", (*owner.slots["layers"], layer))
+    if isinstance(owner, Built) and LAYERS in owner.slots:
+        run.write(owner.slots, LAYERS, (*owner.slots[LAYERS], layer))
     elif isinstance(owner, Instance):
         if len(args) == 2 and isinstance(args[0], str):
             run.write(owner.slots, args[0], layer)
         else:
-            run.write(owner.slots, "__layers__", (*owner.slots.get("__layers__", ()), layer))
+            run.write(owner.slots, LAYERS, (*owner.slots.get(LAYERS, ()), layer))
     return owner
 
 

@@ -13,7 +13,9 @@ FOREIGN = frozenset(
     "torch tensorflow keras jax flax optax haiku equinox numpy scipy transformers pytorch_lightning lightning "
     "torchvision sklearn pandas matplotlib tf_keras keras_core tflearn tf_slim".split()
 )
-#: What a module has to mention for a model, layer or loss to come from it.
+#: A module of fewer characters is parsed whatever it holds.
+SMALL = 8_000
+#: What a longer module has to mention for a model, layer or loss to come from it.
 _MATTERS = re.compile(
     r"softmax|sigmoid|entropy|logits|[Ll]oss|\.nn\b|\bnn\.|layers|\blog\b|\bexp\b|Module\b|Model\b|keras|criterion|config"
 )
@@ -48,7 +50,8 @@ class Project:
         if key not in self._modules:
             try:
                 file = read(path)
-                self._modules[key] = Module(file) if _MATTERS.search(file.text) else None
+                worth_parsing = len(file.text) < SMALL or _MATTERS.search(file.text)
+                self._modules[key] = Module(file) if worth_parsing else None
             except Unreadable:
                 self._modules[key] = None
         return self._modules[key]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from finallayer.source.values import Value, union
+from finallayer.source.values import EXACT, ITEMS, LAYERS, Value, union
 
 _MISSING = object()
 
 #: The slots that hold the items of a list, or the layers of a model.
-SEQUENCES = frozenset({"items", "layers", "__layers__"})
+SEQUENCES = frozenset({ITEMS, LAYERS})
 
 #: One branch's net effect: (id of the dict, key) -> (the dict, the key, the value it left there).
 Changes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value]]
@@ -74,7 +74,7 @@ class Trail:
         """Items that differ between branches: the longest, ending in what any of them ends in, and not exact."""
         longest = max(known, key=len)
         if any(len(k) != len(longest) for k in known):
-            self.write(slots, "exact", False)
+            self.write(slots, EXACT, False)
             lasts = [k[-1] for k in known if k]
             self.write(slots, key, (*longest[:-1], union(lasts)) if longest else ())
         else:

@@ -172,22 +172,28 @@ class Partial(NamedTuple):
     how: str = ""
 
 
+#: Slots of a list's items, of a model's layers, and of whether they are certain. No attribute can have such a name.
+ITEMS, LAYERS, EXACT = "<items>", "<layers>", "<exact>"
+#: The slot of the positional arguments that an object was made with.
+ARGUMENTS = "<arguments>"
+
+
 class List:
     """A list. ``exact`` is False where items may repeat or be missing (a comprehension over something unknown)."""
 
     __slots__ = ("slots",)
 
     def __init__(self, items: tuple[Value, ...], exact: bool = True) -> None:
-        self.slots: dict[str, Value] = {"items": items, "exact": exact}
+        self.slots: dict[str, Value] = {ITEMS: items, EXACT: exact}
 
     @property
     def items(self) -> tuple[Value, ...]:
-        items: tuple[Value, ...] = self.slots["items"]
+        items: tuple[Value, ...] = self.slots[ITEMS]
         return items
 
     @property
     def exact(self) -> bool:
-        return bool(self.slots["exact"])
+        return bool(self.slots[EXACT])
 
 
 class Dict:

@@ -1,0 +1,36 @@
+"""The compiled kernel, on each instruction set that this CPU has."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from finallayer.kernels import build, library
+
+ISAS = ("avx512", "avx2", "portable")
+
+
+@pytest.fixture(scope="session")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The installed library; a source tree that was never built compiles one for the tests."""
+    found = library()
+    if found is None:
+        built = build.compile_library(Path(tmp_path_factory.mktemp("kernel")))
+        if built is None:
+            pytest.skip("no kernel and no C++ compiler: only the framework path can be tested here")
+        found = ctypes.CDLL(str(built))
+        found.fl_force_isa.restype = ctypes.c_char_p
+    return found
+
+
+@pytest.fixture(params=ISAS)
+def lib(kernel: ctypes.CDLL, request: pytest.FixtureRequest) -> Iterator[ctypes.CDLL]:
+    """The kernel restricted to one instruction set."""
+    before = kernel.fl_force_isa(b"")
+    if kernel.fl_force_isa(request.param.encode()) != request.param.encode():
+        pytest.skip(f"this CPU has no {request.param}")
+    yield kernel
+    kernel.fl_force_isa(before)

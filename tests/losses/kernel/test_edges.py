@@ -1,0 +1,219 @@
+"""Edge semantics of the C ABI: ignored rows, masks, NaN, empty input, targets out of range, memory it may not touch."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+
+import numpy as np
+import pytest
+from kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, call, hard_rows, truth, worst
+
+ALL_DTYPES = pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16], ids=str)
+
+
+@pytest.mark.parametrize("ignore_index", [-100, 0, 6, 2**40])
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+def test_ignored_rows_count_nothing(lib: ctypes.CDLL, ignore_index: int, index_dtype: type) -> None:
+    z, target = hard_rows(np.random.default_rng(0), 60, 7, FLOAT32)
+    if abs(ignore_index) < 2**31:
+        target[::3] = ignore_index
+    terms = Terms("mean", ignore_index=ignore_index)
+    got, exact = call(lib, z, target.astype(index_dtype), terms), truth(z, target, terms)
+    assert max(worst(got, exact).values()) <= 1
+    ignored = target == ignore_index
+    assert not got.grad[ignored].any() and not got.loss[ignored].any() and not got.correct[ignored].any()
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_all_ignored_is_zero(lib: ctypes.CDLL, reduction: str) -> None:
+    got = call(lib, np.ones((4, 5), "f4"), np.full(4, -100), Terms(reduction))
+    assert got.reduced == 0 and not got.loss.any() and not got.grad.any()
+
+
+@ALL_DTYPES
+@pytest.mark.parametrize("shape", [(0, 5), (0, 0)])
+def test_no_rows(lib: ctypes.CDLL, shape: tuple[int, int], dtype: np.dtype) -> None:
+    assert call(lib, np.zeros(shape, dtype), np.zeros(0, np.int64), Terms("mean")).reduced == 0
+
+
+@ALL_DTYPES
+def test_masked_classes_have_gradient_zero(lib: ctypes.CDLL, dtype: np.dtype) -> None:
+    z = np.random.default_rng(0).normal(0, 1, (20, 2050)).astype(dtype)
+    z[:, 5:1900] = -np.inf  # a whole block among them
+    target = np.full(20, 3)
+    got = call(lib, z, target)
+    assert max(worst(got, truth(z, target)).values()) <= 1
+    assert not got.grad[:, 5:1900].any()
+
+
+def test_a_masked_class_stays_zero_under_any_upstream(lib: ctypes.CDLL) -> None:
+    got = call(lib, np.array([[1, -np.inf, 2, 0]], "f4"), np.array([0]), Terms(upstream=1e30))
+    assert got.grad[0, 1] == 0
+
+
+def test_the_only_unmasked_class_is_certain(lib: ctypes.CDLL) -> None:
+    z = np.full((1, 40), -np.inf, "f4")
+    z[0, 17] = 5
+    got = call(lib, z, np.array([17]))
+    assert got.loss[0] == 0 and got.lse[0] == 5 and not got.grad.any() and got.correct[0]
+
+
+def test_a_masked_target_costs_infinity_and_the_rest_stays_finite(lib: ctypes.CDLL) -> None:
+    z = np.array([[0, 1, -np.inf, 2]], "f4")
+    got = call(lib, z, np.array([2]))
+    assert got.loss[0] == np.inf
+    np.testing.assert_allclose(got.grad[0], [0.09003057, 0.24472847, -1, 0.66524096], rtol=1e-6)
+
+
+@ALL_DTYPES
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@pytest.mark.parametrize("column", [0, 9, 1500])
+def test_nan_stays_in_its_row(lib: ctypes.CDLL, poison: float, column: int, dtype: np.dtype) -> None:
+    z = np.random.default_rng(0).normal(0, 1, (4, 1501)).astype(dtype)
+    target = np.array([0, 9, 3, 4])
+    z[1, column] = poison
+    got, clean = call(lib, z, target), truth(z[[0, 2, 3]], target[[0, 2, 3]])
+    assert np.isnan(got.loss[1]) and np.isnan(got.grad[1].astype("f4")).all()
+    assert (
+        worst(
+            got._replace(loss=got.loss[[0, 2, 3]], grad=got.grad[[0, 2, 3]], reduced=np.float32(clean.reduced)), clean
+        )["grad"]
+        <= 1
+    )
+
+
+def test_a_nan_with_a_payload_is_a_nan(lib: ctypes.CDLL) -> None:
+    z = np.zeros((1, 20), "f4")
+    z.view(np.uint32)[0, 7] = 0x7FC00123
+    assert np.isnan(call(lib, z, np.array([0])).grad).all()
+
+
+def test_every_class_masked_is_undefined(lib: ctypes.CDLL) -> None:
+    assert np.isnan(call(lib, np.full((1, 5), -np.inf, "f4"), np.array([2])).loss[0])
+
+
+@pytest.mark.parametrize("bad", [5, -1, 2**40, -(2**62)])
+def test_a_target_out_of_range_is_named_and_nothing_is_written(lib: ctypes.CDLL, bad: int) -> None:
+    grad = np.full((3, 5), 7, "f4")
+    with pytest.raises(IndexError) as error:
+        call(lib, np.zeros((3, 5), "f4"), np.array([0, 1, bad]), grad=grad)
+    assert error.value.args == (2,)
+    assert (grad == 7).all()
+
+
+@ALL_DTYPES
+def test_the_gradient_may_overwrite_the_logits(lib: ctypes.CDLL, dtype: np.dtype) -> None:
+    z, target = hard_rows(np.random.default_rng(0), 30, 3000, dtype)
+    exact = truth(z, target)
+    assert worst(call(lib, z, target, grad=z), exact)["grad"] <= 1
+
+
+@ALL_DTYPES
+@pytest.mark.parametrize("shift", [1, 3])
+def test_misaligned_rows(lib: ctypes.CDLL, dtype: np.dtype, shift: int) -> None:
+    """Rows that start at any byte, as in a memory-mapped file, large enough for the streaming path."""
+    z, target = hard_rows(np.random.default_rng(0), 1100, 1001, dtype)
+
+    def misaligned() -> np.ndarray:
+        room = np.zeros(z.nbytes + 64, np.uint8)
+        return room[shift : shift + z.nbytes].view(np.uint8)
+
+    source, sink = misaligned(), misaligned()
+    source[:] = z.view(np.uint8).reshape(-1)
+    got = call(
+        lib,
+        np.ndarray(z.shape, z.dtype, buffer=source.data),
+        target,
+        grad=np.ndarray(z.shape, z.dtype, buffer=sink.data),
+    )
+    assert max(worst(got, truth(z, target)).values()) <= 1
+
+
+@ALL_DTYPES
+def test_rows_apart_and_backwards(lib: ctypes.CDLL, dtype: np.dtype) -> None:
+    z, target = hard_rows(np.random.default_rng(0), 20, 50, dtype)
+    wide = np.zeros((20, 90), dtype)
+    wide[:, 7:57] = z
+    grad = np.full((20, 70), 7, dtype)
+    got = call(lib, wide[:, 7:57], target, grad=grad[:, 10:60])
+    assert worst(got, truth(z, target))["grad"] <= 1
+    assert (grad[:, :10] == 7).all() and (grad[:, 60:] == 7).all()
+    assert worst(call(lib, z[::-1], target[::-1].copy()), truth(z[::-1], target[::-1]))["grad"] <= 1
+
+
+class Guarded:
+    """Memory that ends (or begins) at a page that cannot be touched: one element too far is a crash."""
+
+    def __init__(self, size: int, at_end: bool) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mmap.restype = ctypes.c_void_p
+        libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+        libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+        page = mmap.PAGESIZE
+        body = -(-size // page) * page
+        start = libc.mmap(None, body + 2 * page, 3, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+        assert libc.mprotect(start, page, 0) == 0 and libc.mprotect(start + page + body, page, 0) == 0
+        self.address = start + page + (body - size if at_end else 0)
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        size = int(np.prod(shape)) * dtype.itemsize
+        return np.frombuffer((ctypes.c_char * size).from_address(self.address), dtype).reshape(shape)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="guard pages are made with mmap")
+@ALL_DTYPES
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "begin"])
+@pytest.mark.parametrize("classes", [1, 7, 16, 31, 1023, 1027])
+def test_nothing_outside_is_touched(lib: ctypes.CDLL, classes: int, at_end: bool, dtype: np.dtype) -> None:
+    z, target = hard_rows(np.random.default_rng(0), 5, classes, dtype)
+    source = Guarded(z.nbytes, at_end).array(z.shape, dtype)
+    sink = Guarded(z.nbytes, at_end).array(z.shape, dtype)
+    labels = Guarded(target.nbytes, at_end).array(target.shape, target.dtype)
+    source[:], labels[:] = z, target
+    assert max(worst(call(lib, source, labels, grad=sink), truth(z, target)).values()) <= 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="reserves address space with mmap")
+def test_offsets_beyond_two_to_the_31_elements(lib: ctypes.CDLL) -> None:
+    """Rows 2^31 + 5 elements apart in reserved address space: only the pages of the three rows exist."""
+    stride, classes = 2**31 + 5, 33
+    room = mmap.mmap(-1, 4 * (2 * stride + classes), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)
+    far = np.ndarray((3, classes), "f4", buffer=room, strides=(4 * stride, 4))
+    z, target = hard_rows(np.random.default_rng(0), 3, classes, FLOAT32)
+    far[:] = z
+    exact = truth(z, target)
+    assert max(worst(call(lib, far, target, grad=far), exact).values()) <= 1
+
+
+def test_threads_change_nothing(lib: ctypes.CDLL) -> None:
+    z, target = hard_rows(np.random.default_rng(0), 700, 999, FLOAT32)
+    alone = call(lib, z, target, Terms("mean"), threads=1)
+    for threads in (2, 3, 0):
+        together = call(lib, z, target, Terms("mean"), threads=threads)
+        assert together.reduced == alone.reduced and (together.grad == alone.grad).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX")
+def test_a_fork_may_follow_and_call_again(lib: ctypes.CDLL) -> None:
+    z, target = hard_rows(np.random.default_rng(0), 700, 999, FLOAT32)
+    before = call(lib, z, target, threads=2)
+    child = os.fork()
+    if child == 0:
+        same = bool((call(lib, z, target, threads=2).grad == before.grad).all())
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_buffers_come_back_from_the_pool(kernel: ctypes.CDLL) -> None:
+    kernel.fl_buffer_acquire.restype, kernel.fl_buffer_acquire.argtypes = ctypes.c_void_p, [ctypes.c_int64]
+    kernel.fl_buffer_release.argtypes = [ctypes.c_void_p]
+    first = kernel.fl_buffer_acquire(5 << 20)
+    second = kernel.fl_buffer_acquire(5 << 20)
+    assert first != second and first % 64 == 0
+    kernel.fl_buffer_release(first)
+    assert kernel.fl_buffer_acquire(5 << 20) == first
+    kernel.fl_buffer_release(first)
+    kernel.fl_buffer_release(second)
+    kernel.fl_buffer_trim()
