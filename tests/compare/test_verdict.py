@@ -36,7 +36,7 @@ def test_the_articles_case() -> None:
 def test_no_difference_is_called_no_difference() -> None:
     said = verdict(both([0.94, 0.95, 0.96], [0.94, 0.95, 0.96]))
     assert said.answer.startswith("No difference measured")
-    assert "it and the logits head ended equal" in said.sentences[0]
+    assert "the two heads ended equal" in said.sentences[0]
 
 
 def test_a_difference_too_small_to_matter_is_not_a_loss() -> None:

@@ -157,7 +157,7 @@ def _equals(rest: Sequence[Row], curves: Curves, some_differed: bool) -> list[st
     lead = "In the other" if some_differed else "In"
     spread = percent(max(abs(_gain(row).mean) for row in rest))
     ended = "ended equal" if spread == "0.0" else f"ended within {spread} points of each other"
-    sentences = [f"{lead} {_count(rest, 'setting')} it and the logits head {ended}."]
+    sentences = [f"{lead} {_count(rest, 'setting')} the two heads {ended}."]
     rescued = [row for row in rest if row.head == STATUS_QUO and not _has_edge(row, curves)]
     lucky = [row for row in rest if _has_edge(row, curves)]
     if rescued:
