@@ -190,11 +190,12 @@ def test_bars_show_the_cell_the_accuracy_and_the_time_left() -> None:
     bars = Bars(Console(file=out, force_terminal=True, width=140, color_system=None))
     cells = [Cell(JAX_RAW.backend, JAX_RAW.precision, JAX_RAW.inputs, "softmax", seed) for seed in range(3)]
     bars.begin({"keras-jax": cells})
+    bars.stage("keras-jax", "importing its framework")
     bars.epoch(cells[0], 2, 5, 0.456)
     bars.cell(cells[0], 1.0, 0.456)
     bars.time_left(63.0, 75.0)
     bars.end()
     shown = out.getvalue()
     assert "Keras on JAX" in shown and "1/3" in shown
-    assert "float32 raw softmax seed 0, epoch 2/5: 45.6 %" in shown
+    assert "epoch 2/5  45.6 %  softmax raw float32 seed 0" in shown
     assert "1:03 elapsed, about 1:15 left" in shown

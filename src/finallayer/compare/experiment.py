@@ -19,6 +19,7 @@ from finallayer.compare.grid import Cell, plan
 from finallayer.compare.results import FILE_NAME, Results, Settings, environment, resume
 from finallayer.compare.statistics import summarize
 from finallayer.compare.verdict import give_verdict
+from finallayer.compare.wording import clock
 
 NOT_RUN_YET = "not run yet"
 INTERRUPTED = "interrupted"
@@ -30,6 +31,7 @@ class Display(Protocol):
 
     def begin(self, queues: dict[str, list[Cell]]) -> None: ...
     def note(self, line: str) -> None: ...
+    def stage(self, backend: str, words: str) -> None: ...
     def epoch(self, cell: Cell, number: int, epochs: int, val_accuracy: float) -> None: ...
     def cell(self, cell: Cell, seconds: float, val_accuracy: float) -> None: ...
     def time_left(self, elapsed: float, left: float | None) -> None: ...
@@ -140,10 +142,12 @@ class Recorder:
 
     def _on_started(self, backend: str, fields: Mapping[str, Any]) -> None:
         self._child_began[backend] = time.monotonic()
+        self._display.stage(backend, "importing its framework")
 
     def _on_ready(self, backend: str, fields: Mapping[str, Any]) -> None:
         now = time.monotonic()
         self._estimator.ready(backend, now - self._child_began[backend], now)
+        self._display.stage(backend, "compiling its first model")
 
     def _on_epoch(self, backend: str, fields: Mapping[str, Any]) -> None:
         cell = self._queues[backend][fields["cell"]]
@@ -172,7 +176,9 @@ class Recorder:
         self._estimator.closed(backend)
         reason = fields["reason"]
         if reason is None:
+            self._display.stage(backend, f"done in {clock(time.monotonic() - self._child_began[backend])}")
             return
+        self._display.stage(backend, reason)
         for cell in self._queues[backend]:
             if self._results.missing.get(cell) == NOT_RUN_YET:
                 self._results.missing[cell] = reason
