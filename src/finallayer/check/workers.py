@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from finallayer.check.judge import Analysis, analyse
@@ -48,7 +50,20 @@ def _analyse_chunk(paths: Sequence[str]) -> list[Analysis]:
     from finallayer.source import Project
 
     project = Project()
-    return [analyse(path, project) for path in paths]
+    with _without_collection():
+        return [analyse(path, project) for path in paths]
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Trees and values live until the chunk ends: looking for garbage among them on the way only costs time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _analyse_apart(chunks: Sequence[Sequence[str]], jobs: int) -> Iterator[Analysis]:
