@@ -7,6 +7,7 @@ import os
 import struct
 from functools import cache
 from pathlib import Path
+
 ABI_VERSION = 1
 FLOAT32, BFLOAT16, FLOAT16 = range(3)
 INDEX32, INDEX64, DISTRIBUTION = range(3)

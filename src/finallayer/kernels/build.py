@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SOURCES = (HERE / "finallayer_kernels.cpp", HERE / "xla_ffi.cpp")
+SOURCE = HERE / "finallayer_kernels.cpp"
+XLA_ADAPTER = HERE / "xla_ffi.cpp"
 LIBRARY_NAME = "libfinallayer_kernels" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
@@ -26,7 +27,7 @@ FLAGS = (
     "-ffp-contract=fast",  # a multiplication and an addition become one operation where the CPU has it
     "-Wno-psabi",  # vectors are passed between inlined functions only
     "-pthread",
-
+    "-s",
 )
 # The C++ runtime inside the library, so that one wheel runs beside any other; not every compiler can.
 STATIC_RUNTIME = ("-static-libstdc++", "-static-libgcc")
@@ -40,7 +41,7 @@ def find_compiler() -> str | None:
     return None
 
 
-def compile_library(folder: Path, extra_flags: tuple[str, ...] = ()) -> Path | None:
+def compile_library(folder: Path, extra_flags: tuple[str, ...] = (), source: Path = SOURCE) -> Path | None:
     """Compile the kernels into ``folder``; the library's path, or None if no compiler can.
 
     The library replaces an older one in one step, so a process that has the old one loaded keeps it.
@@ -52,7 +53,7 @@ def compile_library(folder: Path, extra_flags: tuple[str, ...] = ()) -> Path | N
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         built = Path(scratch) / LIBRARY_NAME
         for runtime in (STATIC_RUNTIME, ()):
-            command = [compiler, *FLAGS, *extra_flags, *runtime, *map(str, SOURCES), "-o", str(built)]
+            command = [compiler, *FLAGS, *extra_flags, *runtime, str(source), str(XLA_ADAPTER), "-o", str(built)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
                 built.replace(library)
                 return library

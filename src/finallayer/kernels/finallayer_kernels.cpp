@@ -29,7 +29,7 @@
 #include <type_traits>
 #include <vector>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(FL_PORTABLE_ONLY)
 #include <immintrin.h>
 #define FL_X86 1
 #endif
@@ -186,7 +186,7 @@ namespace {
 
 struct Isa {
     const char* name;
-    void (*xent[3])(const Call&, int64_t, int64_t);
+    void (*xent[3])(const Call&, int64_t, int64_t, Scratch&);
     void (*bce[3])(const fl_bce_args&, double, int64_t, int64_t, double*);
 };
 
@@ -254,6 +254,11 @@ template <class Work> void parallel(int64_t count, int64_t grain, int64_t elemen
     for (std::thread& t : others) t.join();
 }
 
+Scratch& thread_scratch() {
+    thread_local Scratch scratch;
+    return scratch;
+}
+
 bool valid(const fl_xent_args& a) {
     return a.rows >= 0 && a.classes >= 0 && a.dtype >= 0 && a.dtype <= FL_FLOAT16 && a.target_kind >= 0 &&
            a.target_kind <= FL_DISTRIBUTION && a.reduction >= 0 && a.reduction <= FL_MEAN &&
@@ -308,7 +313,7 @@ int32_t xent(fl_xent_args& a) {
     const int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, a.classes));
     const auto rows = isa().xent[a.dtype];
     parallel(a.rows, grain, a.rows * a.classes, a.threads,
-             [&](int64_t begin, int64_t end) { rows(call, begin, end); });
+             [&](int64_t begin, int64_t end) { rows(call, begin, end, thread_scratch()); });
     if (a.reduced) *a.reduced = denominator == 0 && a.reduction == FL_MEAN
                                     ? 0.0f
                                     : static_cast<float>(sum_in_order(row_loss) * factor);
@@ -456,35 +461,39 @@ FL_FN void store(float* p, F v) { std::memcpy(p, &v, sizeof v); }
 FL_FN F splat(float v) { return v - F{}; }
 FL_FN F where(I mask, F a, F b) { return (F)(((I)a & mask) | ((I)b & ~mask)); }
 FL_FN F widen(const float* p) { return load(p); }
-FL_FN F widen(const bfloat16* p) {
-    H h;
-    std::memcpy(&h, p, sizeof h);
-    return (F)(__builtin_convertvector(h, U) << 16);
-}
 FL_FN void narrow(float* p, F v) { store(p, v); }
-FL_FN H bfloat_bits(F v) {
-    const U u = (U)v;
-    const U rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-    const U nan = (U)(v != v);
-    return __builtin_convertvector((rounded & ~nan) | (nan & 0x7fc0u), H);
-}
-FL_FN void narrow(bfloat16* p, F v) { const H h = bfloat_bits(v); std::memcpy(p, &h, sizeof h); }
+// The upper half of each lane, rounded to nearest, ties to even. A NaN stays one: those made by arithmetic have no low
+// bits that the rounding could carry.
+FL_FN U bfloat_lanes(F v) { return ((U)v + 0x7fffu + (((U)v >> 16) & 1u)) >> 16; }
 
 // The few operations that the compilers' vector types lack.
 #if FL_WIDTH == 16
 typedef __m512d D;
+typedef __mmask16 Lanes;
 FL_FN F maximum(F a, F b) { return _mm512_max_ps(a, b); }
+FL_FN Lanes either_nan(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q); }
+FL_FN bool any(Lanes mask) { return mask != 0; }
+// p * 2^(low bits of t) where d >= cut, else 0.
+FL_FN F scaled(F p, F t, F d, float cut) {
+    const __mmask16 kept = _mm512_cmp_ps_mask(d, splat(cut), _CMP_GE_OQ);
+    return (F)_mm512_maskz_add_epi32(kept, (__m512i)p, _mm512_slli_epi32((__m512i)t, 23));
+}
+FL_FN F widen(const bfloat16* p) {
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return (F)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
+}
+FL_FN __m256i bfloat_bits(F v) { return _mm512_cvtepi32_epi16((__m512i)bfloat_lanes(v)); }
+FL_FN void narrow(bfloat16* p, F v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bfloat_bits(v)); }
 FL_FN F widen(const float16* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
 FL_FN __m256i half_bits(F v) { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FL_FN void narrow(float16* p, F v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), half_bits(v)); }
 FL_FN void stream(float* p, F v) { _mm512_stream_ps(p, v); }
-FL_FN void stream(bfloat16* p, F v) { _mm256_stream_si256(reinterpret_cast<__m256i*>(p), (__m256i)bfloat_bits(v)); }
+FL_FN void stream(bfloat16* p, F v) { _mm256_stream_si256(reinterpret_cast<__m256i*>(p), bfloat_bits(v)); }
 FL_FN void stream(float16* p, F v) { _mm256_stream_si256(reinterpret_cast<__m256i*>(p), half_bits(v)); }
 FL_FN D low(F v) { return _mm512_cvtps_pd(_mm512_castps512_ps256(v)); }
 FL_FN D high(F v) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)); }
 FL_FN float largest(F v) { return _mm512_reduce_max_ps(v); }
 FL_FN double sum_of(D v) { return _mm512_reduce_add_pd(v); }
-FL_FN bool any(I mask) { return _mm512_movepi32_mask((__m512i)mask) != 0; }
 FL_FN uint16_t first_lanes(int n) { return static_cast<uint16_t>((1u << n) - 1); }
 FL_FN __m256i masked_bits(const void* p, int n, short missing) {
     return _mm256_mask_loadu_epi16(_mm256_set1_epi16(missing), first_lanes(n), p);
@@ -497,23 +506,41 @@ FL_FN F widen_first(const bfloat16* p, int n) {
 FL_FN F widen_first(const float16* p, int n) { return _mm512_cvtph_ps(masked_bits(p, n, static_cast<short>(0xfc00))); }
 FL_FN void narrow_first(float* p, F v, int n) { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
 FL_FN void narrow_first(bfloat16* p, F v, int n) {
-    _mm256_mask_storeu_epi16(p, first_lanes(n), (__m256i)bfloat_bits(v));
+    _mm256_mask_storeu_epi16(p, first_lanes(n), bfloat_bits(v));
 }
 FL_FN void narrow_first(float16* p, F v, int n) { _mm256_mask_storeu_epi16(p, first_lanes(n), half_bits(v)); }
 #elif FL_WIDTH == 8
 typedef __m256d D;
 FL_FN F maximum(F a, F b) { return _mm256_max_ps(a, b); }
+FL_FN F widen(const bfloat16* p) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return (F)_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16);
+}
+FL_FN __m128i bfloat_bits(F v) {
+    const __m256i lanes = (__m256i)bfloat_lanes(v);
+    return _mm_packus_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
+}
+FL_FN void narrow(bfloat16* p, F v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bfloat_bits(v)); }
 FL_FN F widen(const float16* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
 FL_FN __m128i half_bits(F v) { return _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FL_FN void narrow(float16* p, F v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), half_bits(v)); }
 FL_FN void stream(float* p, F v) { _mm256_stream_ps(p, v); }
-FL_FN void stream(bfloat16* p, F v) { _mm_stream_si128(reinterpret_cast<__m128i*>(p), (__m128i)bfloat_bits(v)); }
+FL_FN void stream(bfloat16* p, F v) { _mm_stream_si128(reinterpret_cast<__m128i*>(p), bfloat_bits(v)); }
 FL_FN void stream(float16* p, F v) { _mm_stream_si128(reinterpret_cast<__m128i*>(p), half_bits(v)); }
 FL_FN D low(F v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }
 FL_FN D high(F v) { return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)); }
 #else
 typedef double D __attribute__((vector_size(2 * sizeof(double))));
 FL_FN F maximum(F a, F b) { return where(a > b, a, b); }
+FL_FN F widen(const bfloat16* p) {
+    H h;
+    std::memcpy(&h, p, sizeof h);
+    return (F)(__builtin_convertvector(h, U) << 16);
+}
+FL_FN void narrow(bfloat16* p, F v) {
+    const H h = __builtin_convertvector(bfloat_lanes(v), H);
+    std::memcpy(static_cast<void*>(p), &h, sizeof h);
+}
 FL_FN F widen(const float16* p) {
     F v;
     for (int i = 0; i < W; ++i) v[i] = to_float(element(p + i));
@@ -539,7 +566,11 @@ FL_FN float largest(F v) {
     for (int i = 1; i < W; ++i) top = std::max(top, v[i]);
     return top;
 }
-FL_FN bool any(I mask) { return fold(mask) != 0; }  // lanes are 0 or -1
+typedef I Lanes;  // 0 or -1
+FL_FN Lanes either_nan(F a, F b) { return (a != a) | (b != b); }
+FL_FN bool any(Lanes mask) { return fold(mask) != 0; }
+// p * 2^(low bits of t) where d >= cut, else 0.
+FL_FN F scaled(F p, F t, F d, float cut) { return (F)(((I)p + ((I)t << 23)) & (d >= cut)); }
 // The first n lanes from p; the others are masked classes.
 template <class T> FL_FN F widen_first(const T* p, int n) {
     T lanes[W];
@@ -588,8 +619,7 @@ FL_FN F exp_framed(F x, const Frame& f) {
     const F t = d * 1.44269504088896341f + f.magic;  // low bits: round(d / ln 2) - exponent + kBias
     const F n = t - f.magic;
     const F r = (d - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two parts, the first product exact
-    const I bits = (I)exp_reduced(r) + ((I)t << 23);
-    return (F)(bits & (d >= f.cut));
+    return scaled(exp_reduced(r), t, d, f.cut);
 }
 
 FL_FN Frame frame(float peak, Block& b) {
@@ -619,26 +649,34 @@ struct Peak {
 };
 
 FL_FN Peak peak(const float* x, int n) {
-    F top = splat(-kInf);
-    I nan{};
-    for (int i = 0; i < n; i += W) {
-        const F v = load(x + i);
-        top = maximum(v, top);
-        nan |= v != v;
+    F top[4] = {splat(-kInf), splat(-kInf), splat(-kInf), splat(-kInf)};
+    Lanes nan{};
+    int i = 0;
+    for (; i + 4 * W <= n; i += 4 * W) {
+        const F v[4] = {load(x + i), load(x + i + W), load(x + i + 2 * W), load(x + i + 3 * W)};
+        for (int k = 0; k < 4; ++k) top[k] = maximum(v[k], top[k]);
+        nan |= either_nan(v[0], v[1]);
+        nan |= either_nan(v[2], v[3]);
     }
-    return {largest(top), any(nan)};
+    for (; i < n; i += W) {
+        const F v = load(x + i);
+        top[0] = maximum(v, top[0]);
+        nan |= either_nan(v, v);
+    }
+    return {largest(maximum(maximum(top[0], top[1]), maximum(top[2], top[3]))), any(nan)};
 }
 
 // Takes the exponentials of a block, keeps them if Keep, and returns their sum. Meanwhile the memory at `ahead`
 // (the next block) is on its way into the cache.
-template <bool Keep> FL_FN double exponentials(const float* x, int n, const Frame& f, float* out, const char* ahead,
-                                               int element_size) {
+template <class T, bool Keep>
+FL_FN double exponentials(const float* x, int n, const Frame& f, float* out, const T* ahead) {
+    constexpr int kPerLine = 64 / sizeof(T);
     D even{}, odd{};
     int i = 0;
     for (; i + 4 * W <= n; i += 4 * W) {
         F e[4];
         for (int k = 0; k < 4; ++k) {
-            __builtin_prefetch(ahead + (i + k * W) * element_size);
+            if (W >= kPerLine || k % (kPerLine / W) == 0) __builtin_prefetch(ahead + i + k * W);
             e[k] = exp_framed(load(x + i + k * W), f);
             if (Keep) store(out + i + k * W, e[k]);
         }
@@ -701,18 +739,17 @@ struct Pending {
 template <class T, bool Mass>
 FL_FN void write(T* g, const float* e, const float* mass, int n, const Scale& s, float push, int align, bool streaming,
                  bool last, Pending& pending) {
-    const auto one = [&](int j) { return gradient_element<Mass>(e[j], mass[j], s, push); };
     int i = 0;
-    for (; i < align; ++i) from_float(one(i), g + i);
+    for (; i < align; ++i) from_float(gradient_element<Mass>(e[i], mass[i], s, push), g + i);
     if (pending.count) {
-        for (; i < n && pending.count < W; ++i) pending.lanes[pending.count++] = one(i);
+        for (; i < n && pending.count < W; ++i) pending.lanes[pending.count++] = gradient_element<Mass>(e[i], mass[i], s, push);
         if (pending.count < W) return;
         put(g + i - W, load(pending.lanes), streaming);
         pending.count = 0;
     }
     for (; i + W <= n; i += W) put(g + i, gradient<Mass>(e + i, mass + i, s, push), streaming);
     if (last && i < n) narrow_first(g + i, gradient<Mass>(e + i, mass + i, s, push), n - i);
-    else for (; i < n; ++i) pending.lanes[pending.count++] = one(i);
+    else for (; i < n; ++i) pending.lanes[pending.count++] = gradient_element<Mass>(e[i], mass[i], s, push);
 }
 
 template <class T> FL_FN void fill(T* g, int64_t n, float value) {
@@ -807,9 +844,9 @@ FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut& cut, Scratch&
             continue;
         }
         const Frame f = frame(p.value, block);
-        const auto* ahead = reinterpret_cast<const char*>(i + 1 < blocks ? row.z + begin + n : following);
-        block.sum = 0x1p-64 * (row.g ? exponentials<true>(x, padded, f, out, ahead, sizeof(T))
-                                     : exponentials<false>(x, padded, f, out, ahead, sizeof(T)));
+        const T* ahead = i + 1 < blocks ? row.z + begin + n : following;
+        block.sum = 0x1p-64 * (row.g ? exponentials<T, true>(x, padded, f, out, ahead)
+                                     : exponentials<T, false>(x, padded, f, out, ahead));
     }
     if (poisoned || (others_peak == -kInf && row.anchor_logit == -kInf)) {  // NaN, +inf, or every class masked
         if (row.g) fill(row.g, a.classes, static_cast<float>(nan));
@@ -907,9 +944,8 @@ template <class T> FL_FN bool prepare(const Call& call, int64_t i, const Cut& cu
     return true;
 }
 
-template <class T> FL_TARGET void xent_rows(const Call& call, int64_t begin, int64_t end) {
+template <class T> FL_TARGET void xent_rows(const Call& call, int64_t begin, int64_t end, Scratch& scratch) {
     const fl_xent_args& a = *call.args;
-    thread_local Scratch scratch;
     const auto* logits = static_cast<const T*>(a.logits);
     auto* grad = static_cast<T*>(a.grad);
     float* kept = scratch.reserve(a.classes / kBlock + 2);

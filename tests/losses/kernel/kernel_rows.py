@@ -47,7 +47,7 @@ def call(
     lib: ctypes.CDLL,
     z: np.ndarray,
     target: np.ndarray,
-    terms: Terms = Terms(),  # noqa: B008
+    terms: Terms = Terms(),
     *,
     grad: np.ndarray | None = None,
     threads: int = 1,
@@ -83,7 +83,7 @@ class Truth(NamedTuple):
     grad: np.ndarray
 
 
-def truth(z: np.ndarray, target: np.ndarray, terms: Terms = Terms()) -> Truth:  # noqa: B008
+def truth(z: np.ndarray, target: np.ndarray, terms: Terms = Terms()) -> Truth:
     """The same in float64, written from the definition of the loss. Rows must have one unmasked class."""
     z = z.astype("f8")
     rows, classes = z.shape
@@ -117,10 +117,8 @@ def truth(z: np.ndarray, target: np.ndarray, terms: Terms = Terms()) -> Truth:  
         lse = z_anchor + anchor_loss
     total = mass.sum(1) + mass_anchor
     loss = np.where(counts, w * (total * anchor_loss + gap + terms.z_loss * lse**2), 0)
-    if terms.reduction == "mean":
-        factor = 1 / weights.sum() if weights.sum() else 0.0
-    else:
-        factor = 1.0
+    denominator = weights.sum() if terms.reduction == "mean" else 1.0
+    factor = 1 / denominator if denominator else 0.0
     push = terms.upstream * factor * w * counts
     if terms.row_upstream is not None:
         push = push * terms.row_upstream.astype("f8")
@@ -145,7 +143,7 @@ BOUND = {FLOAT32: 4.0, BFLOAT16: 0.5 + 4 / 2**16, FLOAT16: 0.5 + 4 / 2**13}
 
 
 def worst(got: Result, exact: Truth) -> dict[str, float]:
-    """The largest error of losses, sum and gradient, as a share of what is allowed; inf where something is not finite."""
+    """The largest error of losses, sum and gradient, as a share of what is allowed; inf for what is not finite."""
     shares = {
         "loss": ulps(got.loss, exact.loss, FLOAT32) / BOUND[FLOAT32],
         "reduced": ulps(np.array(got.reduced), np.array(exact.reduced), FLOAT32) / BOUND[FLOAT32],

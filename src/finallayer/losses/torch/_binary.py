@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def binary_cross_entropy_with_logits(
     learned = any(t is not None and t.requires_grad for t in (target, weight, pos_weight))
     if _fused.applies(input) and not learned:
         contiguous = input.contiguous()
-        loss: Tensor = _FusedBinary.apply(
+        loss = _fused_binary(
             contiguous,
             target.float().contiguous(),
             _period(weight, input),
@@ -145,8 +146,7 @@ class _FusedBinary(torch.autograd.Function):
         per_element = ctx.reduction == "none"
         if torch.is_grad_enabled():
             logits, target, weight, pos_weight = ctx.saved_tensors
-            shaped = (None if w is None else _unperiod(w, logits) for w in (weight, pos_weight))
-            loss = _composed(logits, target, *shaped, ctx.reduction)
+            loss = _composed(logits, target, _unperiod(weight, logits), _unperiod(pos_weight, logits), ctx.reduction)
             (gradient,) = torch.autograd.grad(loss, logits, upstream.to(loss.dtype), create_graph=True)
         elif gradient is None or upstream.item() != 1.0:
             logits, target, weight, pos_weight = ctx.saved_tensors
@@ -164,7 +164,12 @@ class _FusedBinary(torch.autograd.Function):
         return gradient, None, None, None, None
 
 
-def _unperiod(weight: Tensor, logits: Tensor) -> Tensor:
+_fused_binary: Callable[..., Tensor] = _FusedBinary.apply
+
+
+def _unperiod(weight: Tensor | None, logits: Tensor) -> Tensor | None:
     """A repeating vector back in the shape of the logits."""
+    if weight is None:
+        return None
     repeats = logits.numel() // max(weight.numel(), 1)
     return weight.reshape(-1).repeat(repeats).reshape(logits.shape)

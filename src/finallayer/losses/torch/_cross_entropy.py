@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from finallayer.kernels import REDUCTIONS
-from finallayer.losses.torch import _fused, _ops, _small
+from finallayer.losses.torch import _fused, _ops, _small, _transforms
 from finallayer.losses.torch._kernel import Terms
 
 
@@ -40,11 +40,12 @@ def cross_entropy(
 ) -> Tensor | CrossEntropyOutput:
     """Cross-entropy between logits and targets, exact at both ends: a drop-in for ``F.cross_entropy``.
 
-    The loss of a confident row falls smoothly to 1e-38 and its gradient with it, where ``F.cross_entropy`` returns 0 from
-    a margin of 17 on; neither depends on a common offset of the logits. Give it logits, never probabilities.
+    The loss of a confident row falls smoothly to 1e-38 and its gradient with it, where ``F.cross_entropy`` returns 0
+    from a margin of 17 on; neither depends on a common offset of the logits. Give it logits, never probabilities.
 
     Args:
-        input: Logits: (C,), (N, C) or (N, C, d1, ..., dk); float32, bfloat16, float16 or float64. ``-inf`` masks a class.
+        input: Logits: (C,), (N, C) or (N, C, d1, ..., dk); float32, bfloat16, float16 or float64.
+            ``-inf`` masks a class.
         target: Class indices (), (N,) or (N, d1, ..., dk), or probabilities with the shape of ``input``.
         weight: Weight of each class, (C,).
         size_average, reduce: Deprecated as in torch; use ``reduction``.
@@ -80,7 +81,9 @@ def cross_entropy(
         and input.dim() == 2
         and target.shape == input.shape[:1]
         and reduction in ("mean", "sum")
-        and weight is softcap is token_weight is None
+        and weight is None
+        and softcap is None
+        and token_weight is None
         and label_smoothing == z_loss == 0.0
         and temperature == 1.0
         and not (return_lse or return_accuracy or in_place)
@@ -88,8 +91,7 @@ def cross_entropy(
         and input.is_contiguous()
         and target.is_contiguous()
     ):
-        small: Tensor = _small.SmallCrossEntropy.apply(input, target, ignore_index, REDUCTIONS[reduction])
-        return small
+        return _small.small_cross_entropy(input, target, ignore_index, REDUCTIONS[reduction])
     terms = Terms(reduction, ignore_index, label_smoothing, z_loss)
     _check(input, target, weight, token_weight, terms)
     logits, rows_target, rows_weight, shape = _as_rows(input, target, token_weight)
@@ -164,9 +166,7 @@ class CrossEntropyLoss(torch.nn.Module):
         return f"ignore_index={self.ignore_index}, reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
 
 
-def _check(
-    input: Tensor, target: Tensor, weight: Tensor | None, token_weight: Tensor | None, terms: Terms
-) -> None:
+def _check(input: Tensor, target: Tensor, weight: Tensor | None, token_weight: Tensor | None, terms: Terms) -> None:
     if terms.reduction not in REDUCTIONS:
         raise ValueError(f"{terms.reduction} is not a valid value for reduction: expected none, sum or mean")
     if not 0.0 <= terms.label_smoothing <= 1.0:
@@ -178,12 +178,13 @@ def _check(
     if target.is_floating_point():
         if target.shape != input.shape:
             raise ValueError(
-                f"cross_entropy: probabilities must have the shape of the logits, {tuple(input.shape)}; got {tuple(target.shape)}"
+                f"cross_entropy: probabilities must have the shape of the logits, {tuple(input.shape)}; "
+                f"got {tuple(target.shape)}"
             )
     elif target.shape != without_classes:
         raise ValueError(
-            f"cross_entropy: expected target of shape {tuple(without_classes)} for logits of shape {tuple(input.shape)}; "
-            f"got {tuple(target.shape)}"
+            f"cross_entropy: expected target of shape {tuple(without_classes)} "
+            f"for logits of shape {tuple(input.shape)}; got {tuple(target.shape)}"
         )
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"cross_entropy: expected one weight for each of {classes} classes; got {tuple(weight.shape)}")
@@ -251,11 +252,10 @@ def _rows_loss(
     if _fused.applies(logits) and not learned:
         logits, target, weight = _ops.kernel_inputs(logits, target, weight)
         row_weight = None if row_weight is None else row_weight.float().contiguous()
-        result = _fused.FusedCrossEntropy.apply(
-            logits, target, weight, row_weight, terms, want_lse, want_correct, in_place
-        )
+        result = _fused.fused_cross_entropy(logits, target, weight, row_weight, terms, want_lse, want_correct, in_place)
         return result if isinstance(result, tuple) else (result, None, None)
-    loss, lse = _ops.xent(logits, target, weight, *terms[1:])
+    rows_loss = _transforms.rows if _transforms.active() else _ops.xent
+    loss, lse = rows_loss(logits, target, weight, *terms[1:])
     if row_weight is not None:
         loss = loss * row_weight.to(loss.dtype)
     if terms.reduction != "none":

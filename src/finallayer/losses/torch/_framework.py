@@ -1,6 +1,7 @@
 """The same cross-entropy in torch's own operations: for other devices and dtypes, and where no kernel was built.
 
-Row by row as in ``finallayer_kernels.cpp`` (the anchor class is kept out of the sum), in float64 where the device has it.
+Row by row as in ``finallayer_kernels.cpp`` (the anchor class is kept out of the sum), in float64 where the device
+has it.
 """
 
 from __future__ import annotations

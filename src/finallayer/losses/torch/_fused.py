@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor
 from finallayer import kernels
 from finallayer.losses.torch import _kernel, _ops
 from finallayer.losses.torch._kernel import Terms
-
 
 REDUCTIONS = tuple(kernels.REDUCTIONS)
 
@@ -88,10 +88,14 @@ class FusedCrossEntropy(torch.autograd.Function):
     def _gradient(ctx: Any, ready: Tensor | None, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
         if ctx.in_place:
             return _written_gradient(ready, upstream, lse_upstream)
-        usable = ready is not None and lse_upstream is None and upstream is not None and upstream.dim() == 0
-        if usable and not torch.is_grad_enabled() and upstream.item() == 1.0:
-            return ready
-        return again(*ctx.saved_tensors, ctx.terms, upstream, lse_upstream, ready)
+        if ready is not None and lse_upstream is None and upstream is not None and not torch.is_grad_enabled():
+            if upstream.item() == 1.0:
+                return ready
+        logits, target, weight, row_weight = ctx.saved_tensors
+        return again(logits, target, weight, row_weight, ctx.terms, upstream, lse_upstream, ready)
+
+
+fused_cross_entropy: Callable[..., Any] = FusedCrossEntropy.apply
 
 
 def again(
@@ -133,7 +137,9 @@ def _written_gradient(gradient: Tensor | None, upstream: Tensor | None, lse_upst
     if torch.is_grad_enabled():
         raise RuntimeError("cross_entropy(in_place=True) has no second derivative: the logits are gone")
     if gradient is None or lse_upstream is not None or upstream is None:
-        raise RuntimeError("cross_entropy(in_place=True): the logits are gone; only one plain backward pass is possible")
+        raise RuntimeError(
+            "cross_entropy(in_place=True): the logits are gone; only one plain backward pass is possible"
+        )
     return gradient if upstream.item() == 1.0 else gradient.mul_(upstream.to(gradient.dtype))
 
 

@@ -62,8 +62,8 @@ def cross_entropy(
     """Fill the given outputs for ``logits`` (rows, classes), with unit stride along the classes.
 
     Every other tensor is contiguous: ``target`` (rows,) int32 or int64, or (rows, classes) float32; ``weight``
-    (classes,), ``row_weight``, ``row_upstream``, ``lse_upstream``, ``loss``, ``lse`` (rows,) and ``reduced`` () float32;
-    ``correct`` (rows,) uint8; ``grad`` like the logits, or the logits themselves.
+    (classes,), ``row_weight``, ``row_upstream``, ``lse_upstream``, ``loss``, ``lse`` (rows,) and ``reduced`` ()
+    float32; ``correct`` (rows,) uint8; ``grad`` like the logits, or the logits themselves.
 
     Raises:
         IndexError: a target is outside [0, classes) and not ``ignore_index``.

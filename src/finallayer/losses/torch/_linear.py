@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -102,7 +103,7 @@ def linear_cross_entropy(
     _, flat_target, class_weight = _ops.kernel_inputs(rows, target.reshape(-1), class_weight)
     flat_weight = None if flat_weight is None else flat_weight.float().contiguous()
     objective = _Objective(flat_target, class_weight, flat_weight, terms, softcap, temperature)
-    loss: Tensor = _LinearCrossEntropy.apply(rows, weight, bias, objective)
+    loss = _fused_linear(rows, weight, bias, objective)
     loss = loss if autocast or loss.dtype == hidden.dtype else loss.to(hidden.dtype)
     return loss.reshape(target.shape) if reduction == "none" else loss
 
@@ -137,13 +138,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (*typed, None)
 
 
+_fused_linear: Callable[..., Tensor] = _LinearCrossEntropy.apply
+
+
 def _again(layer: _Layer, objective: _Objective, upstream: Tensor) -> _Gradients | None:
     """The gradients for an upstream per row, or for a second backward pass."""
     per_row = upstream.expand(layer.hidden.shape[0])
     if objective.terms.reduction == "mean":
-        counted = _fused.denominator(
-            objective.target, objective.class_weight, objective.row_weight, objective.terms
-        )
+        counted = _fused.denominator(objective.target, objective.class_weight, objective.row_weight, objective.terms)
         per_row = torch.where(counted == 0, 0.0, per_row / counted)
     return _walk(layer, objective, 1.0, per_row.contiguous())[1]
 

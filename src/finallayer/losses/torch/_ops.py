@@ -2,10 +2,13 @@
 
 ``finallayer::xent`` gives each row's loss and log-sum-exp; ``finallayer::xent_backward`` the gradient of their weighted
 sum. Both go to the CPU kernel where it serves. The formula of the second derivative is in torch's operations.
+`_transforms` puts the same pair before torch.func.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +18,7 @@ from finallayer.losses.torch import _framework, _kernel
 from finallayer.losses.torch._kernel import Terms
 
 
-def kernel_inputs(
-    logits: Tensor, target: Tensor, weight: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def kernel_inputs(logits: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """What `_kernel.cross_entropy` takes: unit stride along the classes, contiguous targets of a known dtype."""
     if logits.stride(1) != 1 and logits.shape[1] > 1:
         logits = logits.contiguous()
@@ -98,15 +99,18 @@ def target_mass(logits: Tensor, target: Tensor, weight: Tensor | None, terms: Te
     return mass if weight is None else mass * weight.float()
 
 
-def _xent_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def first_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     logits, target, weight, *terms = inputs
     ctx.save_for_backward(logits, target, weight, output[1])
     ctx.terms = Terms("none", *terms)
 
 
-def _xent_backward(ctx: Any, loss_upstream: Tensor, lse_upstream: Tensor) -> tuple[Tensor | None, ...]:
+def first_derivative(
+    gradient: Callable[..., Tensor], ctx: Any, loss_upstream: Tensor, lse_upstream: Tensor
+) -> tuple[Tensor | None, ...]:
+    """What autograd is told about ``xent``; ``gradient`` computes what ``xent_backward`` does."""
     logits, target, weight, lse = ctx.saved_tensors
-    grad = xent_backward(logits, target, weight, loss_upstream, lse_upstream, *ctx.terms[1:])
+    grad = gradient(logits, target, weight, loss_upstream, lse_upstream, *ctx.terms[1:])
     target_grad = None
     if ctx.needs_input_grad[1]:  # a distribution that is itself learned: d loss / d p_j = (1 - s) c_j (lse - z_j)
         target_grad = (1 - ctx.terms.label_smoothing) * (lse.unsqueeze(1) - logits.float())
@@ -115,13 +119,16 @@ def _xent_backward(ctx: Any, loss_upstream: Tensor, lse_upstream: Tensor) -> tup
     return grad, target_grad, None, None, None, None
 
 
-def _second_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def second_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:5])
     ctx.terms = Terms("none", *inputs[5:])
 
 
-def _second_backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-    """G = a x - u q with x = softmax(z), q the target's mass, a = u sum(q) + v + 2 k u lse (u, v upstream, k z_loss)."""
+def second_derivative(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+    """What autograd is told about ``xent_backward``.
+
+    G = a x - u q with x = softmax(z), q the target's mass, a = u sum(q) + v + 2 k u lse (u, v upstream, k z_loss).
+    """
     logits, target, weight, u, v = ctx.saved_tensors
     terms: Terms = ctx.terms
     z, cotangent = logits.float(), cotangent.float()
@@ -145,31 +152,5 @@ def _second_backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
     return grad.to(logits.dtype), target_grad, None, u_grad, along, None, None, None
 
 
-xent.register_autograd(_xent_backward, setup_context=_xent_setup)
-xent_backward.register_autograd(_second_backward, setup_context=_second_setup)
-
-
-def _to_rows(tensor: Tensor, batch_dim: int | None, batch: int) -> Tensor:
-    """(batch, rows, ...) folded into (batch * rows, ...), whether ``tensor`` is batched or shared."""
-    moved = tensor.expand(batch, *tensor.shape) if batch_dim is None else tensor.movedim(batch_dim, 0)
-    return moved.reshape(batch * moved.shape[1], *moved.shape[2:])
-
-
-def _vmapped(op: Any, row_arguments: tuple[int, ...]) -> Any:
-    """A vmap rule that folds the batch into the rows; class weights must be shared by the batch."""
-
-    def rule(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
-        if in_dims[2] is not None:
-            raise NotImplementedError("vmap over the class weights of cross_entropy")
-        folded = list(arguments)
-        for i in row_arguments:
-            folded[i] = _to_rows(arguments[i], in_dims[i], info.batch_size)
-        outputs = op(*folded)
-        unfolded = torch.utils._pytree.tree_map(lambda t: t.unflatten(0, (info.batch_size, -1)), outputs)
-        return unfolded, torch.utils._pytree.tree_map(lambda _: 0, outputs)
-
-    return rule
-
-
-xent.register_vmap(_vmapped(xent, row_arguments=(0, 1)))
-xent_backward.register_vmap(_vmapped(xent_backward, row_arguments=(0, 1, 3, 4)))
+xent.register_autograd(partial(first_derivative, xent_backward), setup_context=first_setup)
+xent_backward.register_autograd(second_derivative, setup_context=second_setup)

@@ -6,6 +6,7 @@ the inputs kept on ``ctx`` with their version instead of through ``save_for_back
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -64,3 +65,6 @@ class SmallCrossEntropy(_SingleLevelFunction):
         terms = Terms(_fused.REDUCTIONS[reduction], ignore_index)
         with torch.set_grad_enabled(torch.is_grad_enabled()):
             return _fused.again(logits, target, None, None, terms, upstream, None, gradient), None, None, None
+
+
+small_cross_entropy: Callable[..., Tensor] = SmallCrossEntropy.apply  # type: ignore[attr-defined]

@@ -1,0 +1,170 @@
+"""Speed of `finallayer.losses.torch.cross_entropy`, loss and gradient, beside torch eager, torch.compile, optax and a copy.
+
+    python benchmarks/losses_torch_speed.py [--threads 1] [--rounds 9] [--elements 25] [--quick]
+
+All contenders run once a round, in turn, so that whatever else the machine does hits all of them; the table gives
+medians, and medians of the ratios within a round. "end to end" is autograd's forward and backward pass to the gradient
+of the logits. The copy moves as many bytes as a perfect kernel must: each logit read once, each gradient written once;
+at these sizes the C library's copy is a non-temporal one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+VOCABULARIES = (1_000, 8_192, 32_000, 50_257, 128_256, 262_144)
+SMALL = ((32, 10), (128, 10))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--elements", type=int, default=25, help="log2 of the logits of a batch")
+    parser.add_argument("--quick", action="store_true", help="one vocabulary, without torch.compile and optax")
+    return parser.parse_args()
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def rounds(contenders: dict[str, Callable[[], Any]], count: int) -> dict[str, list[float]]:
+    """Each contender's seconds in every round, after one round to warm up."""
+    for run in contenders.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(count):
+        for name, run in contenders.items():
+            times[name].append(seconds(run))
+    return times
+
+
+def ratio(times: dict[str, list[float]], slower: str, faster: str) -> float:
+    return statistics.median(a / b for a, b in zip(times[slower], times[faster], strict=True))
+
+
+def torch_contenders(rows: int, classes: int, dtype: Any, compiled: bool) -> dict[str, Callable[[], Any]]:
+    import torch
+    import torch.nn.functional as F  # noqa: N812
+
+    from finallayer.losses.torch import cross_entropy
+
+    torch.manual_seed(0)
+    base = torch.randn(rows, classes).to(dtype)
+    target = torch.randint(classes, (rows,))
+    leaf = base.clone().requires_grad_()
+
+    def end_to_end(loss: Callable[..., Any]) -> Callable[[], None]:
+        def run() -> None:
+            leaf.grad = None
+            loss(leaf, target).backward()
+
+        return run
+
+    # In place: the logits come out of an operation, as from a linear layer; here one that costs nothing itself.
+    class Produced(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, handle: torch.Tensor) -> torch.Tensor:
+            return scratch.detach()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> None:
+            return None
+
+    scratch, handle = base.clone(), torch.zeros((), requires_grad=True)
+
+    def in_place() -> None:
+        cross_entropy(Produced.apply(handle), target, in_place=True).backward()
+
+    size = base.numel() * base.element_size()
+    sink = torch.empty_like(base)
+    sink.fill_(0)
+    contenders: dict[str, Callable[[], Any]] = {
+        "copy": lambda: ctypes.memmove(sink.data_ptr(), base.data_ptr(), size),
+        "ours": end_to_end(cross_entropy),
+        "ours in place": in_place,
+        "torch": end_to_end(F.cross_entropy),
+    }
+    if compiled:
+        contenders["torch.compile"] = end_to_end(torch.compile(F.cross_entropy, dynamic=False))
+    return contenders
+
+
+def optax_contender(rows: int, classes: int, dtype: str) -> Callable[[], Any]:
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    key = jax.random.key(0)
+    z = jax.random.normal(key, (rows, classes)).astype(dtype)
+    target = jax.random.randint(key, (rows,), 0, classes)
+    step = jax.jit(jax.value_and_grad(lambda z: jnp.mean(optax.softmax_cross_entropy_with_integer_labels(z, target))))
+    return lambda: jax.block_until_ready(step(z))
+
+
+def large(arguments: argparse.Namespace) -> None:
+    import torch
+
+    print(f"{'dtype':9}{'rows x classes':>16}{'MB':>6}{'GB/s':>6} | {'copy':>6}{'ours':>7}{'in pl.':>7}{'torch':>8}{'compile':>8}"
+          f"{'optax':>7} ms | of copy  in pl. | x torch  in pl. x compile x optax")  # fmt: skip
+    for dtype in (torch.float32, torch.bfloat16):
+        for classes in VOCABULARIES[2:3] if arguments.quick else VOCABULARIES:
+            rows = max(2, 2**arguments.elements // classes)
+            contenders = torch_contenders(rows, classes, dtype, not arguments.quick)
+            if not arguments.quick:
+                contenders["optax"] = optax_contender(rows, classes, str(dtype).removeprefix("torch."))
+            times = rounds(contenders, arguments.rounds)
+            ms = {k: 1e3 * statistics.median(v) for k, v in times.items()}
+            moved = 2 * rows * classes * dtype.itemsize
+            nan = float("nan")
+            ratios = [
+                ratio(times, "copy", "ours"), ratio(times, "copy", "ours in place"),
+                ratio(times, "torch", "ours"), ratio(times, "torch", "ours in place"),
+                ratio(times, "torch.compile", "ours") if "torch.compile" in times else nan,
+                ratio(times, "optax", "ours") if "optax" in times else nan,
+            ]  # fmt: skip
+            print(f"{str(dtype)[6:]:9}{f'{rows} x {classes}':>16}{moved / 1e6:6.0f}{moved / ms['ours'] / 1e6:6.1f} | "
+                  f"{ms['copy']:6.1f}{ms['ours']:7.1f}{ms['ours in place']:7.1f}{ms['torch']:8.1f}{ms.get('torch.compile', nan):8.1f}"
+                  f"{ms.get('optax', nan):7.1f}    | {ratios[0]:6.0%}{ratios[1]:8.0%}  | {ratios[2]:6.1f}{ratios[3]:8.1f}"
+                  f"{ratios[4]:9.1f}{ratios[5]:8.1f}", flush=True)  # fmt: skip
+
+
+def small(count: int) -> None:
+    import torch
+
+    print("\nsmall batches: microseconds, forward and backward")
+    for rows, classes in SMALL:
+        contenders = torch_contenders(rows, classes, torch.float32, False)
+        pair = {name: lambda run=contenders[name]: [run() for _ in range(200)] for name in ("ours", "torch")}
+        times = rounds(pair, 3 * count)
+        per = {k: 1e6 * statistics.median(v) / 200 for k, v in times.items()}
+        print(
+            f"{rows:4} x {classes}: ours {per['ours']:6.1f}  torch {per['torch']:6.1f}  torch/ours {ratio(times, 'torch', 'ours'):.2f}"
+        )
+
+
+def main() -> None:
+    arguments = parsed()
+    if hasattr(os, "sched_setaffinity"):  # XLA has no other way to be told
+        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[-arguments.threads :]))
+    import torch
+
+    from finallayer.losses import backend
+
+    torch.set_num_threads(arguments.threads)
+    print(f"kernel: {backend()}; threads: {arguments.threads}; torch {torch.__version__}")
+    large(arguments)
+    small(arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The row losses under torch.func: the operations of `_ops` as autograd functions with a vmap rule.
+
+torch.func does not see the derivatives that a ``torch.library`` operation registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from finallayer.losses.torch import _ops
+
+
+def active() -> bool:
+    """Whether a torch.func transform is in force."""
+    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
+
+
+class Rows(torch.autograd.Function):
+    """``finallayer::xent``."""
+
+    @staticmethod
+    def forward(*arguments: Any) -> Any:
+        return _ops.xent(*arguments)
+
+    setup_context = staticmethod(_ops.first_setup)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return _ops.first_derivative(rows_gradient, ctx, *upstream)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
+        return _folded(rows, (0, 1), info.batch_size, in_dims, arguments)
+
+
+class RowsGradient(torch.autograd.Function):
+    """``finallayer::xent_backward``."""
+
+    @staticmethod
+    def forward(*arguments: Any) -> Any:
+        return _ops.xent_backward(*arguments)
+
+    setup_context = staticmethod(_ops.second_setup)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return _ops.second_derivative(ctx, *upstream)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
+        return _folded(rows_gradient, (0, 1, 3, 4), info.batch_size, in_dims, arguments)
+
+
+rows: Callable[..., tuple[Tensor, Tensor]] = Rows.apply
+rows_gradient: Callable[..., Tensor] = RowsGradient.apply
+
+
+def _folded(
+    function: Callable[..., Any],
+    row_arguments: tuple[int, ...],
+    batch: int,
+    in_dims: tuple[int | None, ...],
+    arguments: tuple[Any, ...],
+) -> tuple[Any, Any]:
+    """The vmap rule: the batch becomes more rows. Class weights must be shared by the batch."""
+    if in_dims[2] is not None:
+        raise NotImplementedError("cross_entropy: vmap over the class weights")
+    folded = list(arguments)
+    for i in row_arguments:
+        folded[i] = _to_rows(arguments[i], in_dims[i], batch)
+    outputs = function(*folded)
+    return tree_map(lambda t: t.unflatten(0, (batch, -1)), outputs), tree_map(lambda _: 0, outputs)
+
+
+def _to_rows(tensor: Tensor, batch_dim: int | None, batch: int) -> Tensor:
+    """(batch, rows, ...) folded into (batch * rows, ...), whether ``tensor`` is batched or shared."""
+    moved = tensor.expand(batch, *tensor.shape) if batch_dim is None else tensor.movedim(batch_dim, 0)
+    return moved.reshape(batch * moved.shape[1], *moved.shape[2:])

@@ -1,0 +1,93 @@
+"""The mutation gate: each way a cross-entropy kernel is known to be wrong, put into the source, must be noticed.
+
+Every mutant is compiled (portable path) and judged by the same bounds as the kernel itself, on every shape and dtype.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, call, hard_rows, truth, worst
+
+from finallayer.kernels import build
+
+SOURCE = build.SOURCE.read_text("utf-8")
+
+#: mutant -> what stands in the source, and what takes its place
+MUTANTS = {
+    "zero gradient": ("if (!row.g) return result;", "if (row.g) fill(row.g, a.classes, 0.0f);\n    return result;"),
+    "no softmax term": ("const Scale s(softmax_scale * ", "const Scale s(0 * softmax_scale * "),
+    "no -1 at the target": ("row.rest_mass - mass * others_share", "row.rest_mass + mass * (1 - others_share)"),
+    "missing 1/N": ("call.upstream = a.upstream * factor;", "call.upstream = a.upstream;"),
+    "another row's scale": ("a.row_upstream[i] : 1", "a.row_upstream[i ? i - 1 : a.rows - 1] : 1"),
+    "a padded lane counted": ("(kInf), others = 0;", "(kInf), others = 1;"),
+    "sign flip": ("row.push = call.upstream * weight", "row.push = -call.upstream * weight"),
+    "log-sum-exp in bfloat16": (
+        "const double total = others * scale + anchor_exp;",
+        "bfloat16 short_total; from_float(static_cast<float>(others * scale + anchor_exp), &short_total);\n"
+        "    const double total = to_float(short_total);",
+    ),
+    "ignore mask dropped": ("const bool ignored = row.anchor == a.ignore_index;", "const bool ignored = false;"),
+    "target counted as another": ("buffer[anchor] = -kInf;", ";"),
+    "last block forgotten": ("(classes + kBlock - 1) / kBlock;", "std::max<int64_t>(1, classes / kBlock);"),
+}  # fmt: skip
+
+SHAPES = [(4, 128_256), (16_411, 12), (64, 1000), (5, 2), (9, 1030)]
+DTYPES = [FLOAT32, BFLOAT16, FLOAT16]
+#: a mutant that a shape cannot show: without a partial block, none is forgotten
+INVISIBLE = {("last block forgotten", shape) for shape in SHAPES if shape[1] <= 1024}
+
+
+def flags() -> tuple[str, ...]:
+    return ("-DFL_PORTABLE_ONLY", "-O1")
+
+
+@pytest.fixture(scope="module")
+def mutants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ctypes.CDLL]]:
+    if build.find_compiler() is None:
+        pytest.skip("mutants are compiled: no C++ compiler")
+    root = tmp_path_factory.mktemp("mutants")
+
+    def compiled(name: str) -> ctypes.CDLL:
+        old, new = MUTANTS.get(name, ("", ""))
+        assert not old or SOURCE.count(old) == 1, f"{name}: {old!r} must stand once in the source"
+        folder = Path(root / name.replace(" ", "_").replace("/", "_"))
+        folder.mkdir()
+        (folder / build.SOURCE.name).write_text(SOURCE.replace(old, new) if old else SOURCE, "utf-8")
+        (folder / "finallayer_kernels.h").write_bytes(build.SOURCE.with_suffix(".h").read_bytes())
+        library = build.compile_library(folder, flags(), source=folder / build.SOURCE.name)
+        assert library is not None, f"{name}: does not compile"
+        return ctypes.CDLL(str(library))
+
+    with ThreadPoolExecutor(2) as pool:
+        names = [*MUTANTS, "none"]
+        yield dict(zip(names, pool.map(compiled, names), strict=True))
+
+
+def error(lib: ctypes.CDLL, shape: tuple[int, int], dtype: np.dtype) -> float:
+    """The worst error over mean and per-row upstream, as a share of what is allowed."""
+    rng = np.random.default_rng(shape[1])
+    z, target = hard_rows(rng, *shape, dtype)
+    z[0] = np.float32(-60) + rng.normal(0, 1, shape[1]).astype(dtype)  # a class with logit 0 would outweigh all
+    z[1] = rng.normal(0, 1, shape[1]).astype(dtype)
+    target[:2] = 1
+    z[1, 1] = 25  # a confident row
+    target[-1] = 0  # what is ignored is a class that exists
+    upstream = rng.uniform(0.5, 3, len(z)).astype("f4")
+    errors = []
+    for terms in (Terms("mean", ignore_index=0), Terms("none", ignore_index=0, row_upstream=upstream)):
+        errors += worst(call(lib, z, target, terms), truth(z, target, terms)).values()
+    return max(errors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_mutant_dies(mutants: dict[str, ctypes.CDLL], shape: tuple[int, int], dtype: np.dtype) -> None:
+    assert error(mutants["none"], shape, dtype) <= 1
+    alive = [m for m in MUTANTS if (m, shape) not in INVISIBLE and error(mutants[m], shape, dtype) <= 1]
+    assert not alive

@@ -1,0 +1,436 @@
+"""`finallayer.losses.torch` against torch's own functions in float64, under everything that torch can do to a loss."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from hypothesis import given
+from hypothesis import strategies as st
+from kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, hard_rows, truth, ulps
+from torch import Tensor
+
+from finallayer.losses import torch as ours
+from finallayer.losses.torch import _fused, _kernel
+
+CLOSE = {"rtol": 2e-6, "atol": 1e-7}
+
+
+@pytest.fixture(params=["kernel", "framework"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to the same result: the compiled kernel, and torch's own operations."""
+    if request.param == "framework":
+        monkeypatch.setattr(_kernel, "serves", lambda logits: False)
+    elif _kernel.LIBRARY is None:
+        pytest.skip("the kernel is not built")
+    return str(request.param)
+
+
+def both(z: Tensor, compute: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """``compute(function namespace, logits)`` by us in float32 and by torch in float64: losses, then gradients."""
+    mine, theirs = z.detach().clone().requires_grad_(), z.detach().double().requires_grad_()
+    a, b = compute(ours, mine), compute(F, theirs)
+    yield a, b
+    upstream = torch.linspace(0.5, 2, a.numel()).reshape(a.shape)
+    yield torch.autograd.grad(a, mine, upstream)[0], torch.autograd.grad(b, theirs, upstream.double())[0]
+
+
+SHAPES = {
+    "(C,)": ((7,), ()),
+    "(N, C)": ((5, 7), (5,)),
+    "(N, C, d)": ((3, 7, 4), (3, 4)),
+    "(N, C, d, e)": ((2, 7, 3, 4), (2, 3, 4)),
+}
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_arguments_mean_what_torchs_mean(path: str, shape: tuple[Any, Any], reduction: str) -> None:
+    torch.manual_seed(0)
+    z, target = torch.randn(shape[0]) * 3, torch.randint(7, shape[1])
+    if target.dim():
+        target.view(-1)[1] = 3
+    soft = torch.softmax(torch.randn(shape[0]), dim=min(1, z.dim() - 1))
+    weight = torch.rand(7) + 0.1
+    for w, smoothing, t in itertools.product((None, weight), (0.0, 0.2), (target, soft)):
+
+        def compute(f: Any, logits: Tensor, w: Any = w, smoothing: float = smoothing, t: Tensor = t) -> Tensor:
+            cast = {} if w is None else {"weight": w.to(logits.dtype)}
+            t = t.to(logits.dtype) if t.is_floating_point() else t
+            ignore = {} if t.is_floating_point() else {"ignore_index": 3}
+            if not t.dim():
+                ignore = {}
+            return f.cross_entropy(logits, t, label_smoothing=smoothing, reduction=reduction, **ignore, **cast)
+
+        for a, b in both(z, compute):
+            torch.testing.assert_close(a.double(), b, **CLOSE)
+
+
+def test_the_module_is_the_function() -> None:
+    z, t, w = torch.randn(6, 5), torch.randint(5, (6,)), torch.rand(5)
+    arguments = {"label_smoothing": 0.1, "ignore_index": 2, "reduction": "sum"}
+    assert ours.CrossEntropyLoss(w, **arguments)(z, t) == ours.cross_entropy(z, t, w, **arguments)
+    assert list(ours.CrossEntropyLoss(w).state_dict()) == list(torch.nn.CrossEntropyLoss(w).state_dict())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_hard_rows_through_autograd(path: str, dtype: torch.dtype) -> None:
+    kind = {torch.float32: FLOAT32, torch.bfloat16: BFLOAT16, torch.float16: FLOAT16}[dtype]
+    rows, target = hard_rows(np.random.default_rng(4), 300, 41, kind)
+    z = torch.from_numpy(rows.astype("f4")).to(dtype).requires_grad_()
+    loss = ours.cross_entropy(z, torch.from_numpy(target))
+    assert loss.dtype == dtype
+    loss.backward()
+    exact = truth(rows, target, Terms("mean"))
+    assert z.grad is not None
+    assert ulps(z.grad.float().numpy(), exact.grad, kind).max() <= (4 if dtype == torch.float32 else 0.502)
+    assert ulps(loss.detach().float().numpy(), np.array(exact.reduced), kind) <= (4 if kind == FLOAT32 else 0.502)
+
+
+@given(margin=st.floats(-80, 80), offset=st.sampled_from([0.0, 100.0, 1e4, 1e6]), classes=st.integers(2, 50))
+def test_any_margin_at_any_offset(margin: float, offset: float, classes: int) -> None:
+    z = torch.zeros(1, classes) + offset
+    z[0, 0] += margin
+    actual = float(z[0, 0]) - float(z[0, 1])
+    z.requires_grad_()
+    loss = ours.cross_entropy(z, torch.tensor([0]))
+    loss.backward()
+    expected = np.logaddexp(0, np.log(classes - 1) - actual) if actual < 30 else (classes - 1) * np.exp(-actual)
+    assert z.grad is not None
+    np.testing.assert_allclose(float(loss), expected, rtol=4e-7)
+    share = (classes - 1) / (np.exp(min(actual, 700)) + classes - 1)
+    np.testing.assert_allclose(float(z.grad[0, 0]), -share, rtol=4e-7)
+
+
+def test_extras(path: str) -> None:
+    torch.manual_seed(0)
+    z = (torch.randn(40, 9) * 4).requires_grad_()
+    t = torch.randint(9, (40,))
+    t[5] = -100
+    token = torch.rand(40)
+    out = ours.cross_entropy(
+        z, t, z_loss=0.01, softcap=6.0, temperature=1.5, token_weight=token, return_lse=True, return_accuracy=True
+    )
+    assert isinstance(out, ours.CrossEntropyOutput) and out.lse is not None and out.accuracy is not None
+    (got,) = torch.autograd.grad(out.loss + out.lse.sum() * 0.1, z)
+    x = z.detach().double().requires_grad_()
+    capped = 6 * torch.tanh(x / 6) / 1.5
+    lse = capped.logsumexp(1)
+    kept = t != -100
+    rows = F.cross_entropy(capped, t, reduction="none") + 0.01 * lse**2 * kept
+    loss = (rows * token).sum() / token[kept].sum()
+    (expected,) = torch.autograd.grad(loss + lse.sum() * 0.1, x)
+    torch.testing.assert_close(out.loss.double(), loss, **CLOSE)
+    torch.testing.assert_close(out.lse.double(), lse, **CLOSE)
+    torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-7)
+    assert out.accuracy == (z.argmax(1) == t)[kept].float().mean()
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_first_and_second_derivatives_by_finite_differences(soft: bool) -> None:
+    torch.manual_seed(0)
+    z = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    t = torch.softmax(torch.randn(4, 5, dtype=torch.float64), 1) if soft else torch.tensor([0, 4, -100, 2])
+
+    def f(z: Tensor) -> Tensor:
+        out = ours.cross_entropy(z, t, label_smoothing=0.1, z_loss=0.01, return_lse=True)
+        assert isinstance(out, ours.CrossEntropyOutput) and out.lse is not None
+        return out.loss.double() + 0.1 * out.lse.double().sum()
+
+    loose = {"eps": 1e-3, "atol": 1e-4, "rtol": 1e-3, "nondet_tol": 0.0}  # the rows' losses are float32
+    assert torch.autograd.gradcheck(f, (z,), **loose)
+    assert torch.autograd.gradgradcheck(f, (z,), **loose)
+
+
+@pytest.mark.parametrize("rows", [6, 4000], ids=["small", "large"])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_double_backward_of_the_fused_path(rows: int, reduction: str) -> None:
+    torch.manual_seed(0)
+    z, t = torch.randn(rows, 11), torch.randint(11, (rows,))
+    penalties = []
+    for f, x in ((ours, z.clone()), (F, z.double())):
+        x.requires_grad_()
+        loss = f.cross_entropy(x, t, reduction=reduction).sum()
+        (first,) = torch.autograd.grad(loss, x, create_graph=True)
+        penalties.append(torch.autograd.grad(first.square().sum(), x)[0].double())
+    torch.testing.assert_close(*penalties, rtol=1e-4, atol=1e-8)
+
+
+def test_a_learned_distribution_gets_its_gradient() -> None:
+    p = torch.softmax(torch.randn(3, 4), 1).requires_grad_()
+    z = torch.randn(3, 4)
+    (got,) = torch.autograd.grad(ours.cross_entropy(z, p), p)
+    (expected,) = torch.autograd.grad(F.cross_entropy(z, p), p)
+    torch.testing.assert_close(got, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("classes", [10, 3000])
+def test_backward_twice_and_with_any_upstream(classes: int) -> None:
+    z, t = torch.randn(300, classes, requires_grad=True), torch.randint(classes, (300,))
+    loss = ours.cross_entropy(z, t)
+    loss.backward(retain_graph=True)
+    assert z.grad is not None
+    first = z.grad.clone()
+    (loss * 3).backward()
+    torch.testing.assert_close(z.grad, first * 4)
+
+
+def test_gradients_alive_at_once_do_not_share_memory() -> None:
+    z, t = torch.randn(1500, 1000, requires_grad=True), torch.randint(1000, (1500,))
+    (a,) = torch.autograd.grad(ours.cross_entropy(z, t), z)
+    before = a.clone()
+    (b,) = torch.autograd.grad(ours.cross_entropy(z, (t + 1) % 1000), z)
+    assert (a == before).all() and not (a == b).all()
+    address = b.data_ptr()
+    del b
+    (c,) = torch.autograd.grad(ours.cross_entropy(z, t), z)
+    assert c.data_ptr() == address, "the pool hands freed pages out again"
+
+
+def test_logits_changed_before_backward_are_noticed() -> None:
+    for classes in (10, 3000):
+        z, t = torch.randn(300, classes, requires_grad=True), torch.randint(classes, (300,))
+        loss = ours.cross_entropy(z, t) * 2
+        with torch.no_grad():
+            z.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+
+def test_in_place_writes_the_gradient_over_the_logits() -> None:
+    x, t = torch.randn(50, 8, requires_grad=True), torch.randint(30, (50,))
+    w = torch.randn(30, 8, requires_grad=True)
+    for scale in (1.0, 3.0):
+        logits = F.linear(x, w)
+        loss = ours.cross_entropy(logits, t, in_place=True) * scale
+        got = torch.autograd.grad(loss, (x, w))
+        expected = torch.autograd.grad(F.cross_entropy(F.linear(x, w), t) * scale, (x, w))
+        for a, b in zip(got, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_in_place_refuses_what_is_not_safe() -> None:
+    leaf, t = torch.randn(4, 6, requires_grad=True), torch.randint(6, (4,))
+    for logits, arguments in (
+        (leaf, {}),
+        (leaf.view(2, 2, 6).view(4, 6), {}),
+        (leaf * 2, {"reduction": "none"}),
+        ((leaf * 2).t().contiguous().t(), {}),
+        (leaf * 2, {"softcap": 3.0}),
+    ):
+        with pytest.raises(ValueError, match="in_place=True"):
+            ours.cross_entropy(logits, t, in_place=True, **arguments)
+    saved = torch.exp(leaf)  # its backward needs its result, which the gradient overwrites
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        ours.cross_entropy(saved, t, in_place=True).backward()
+
+
+def test_edges(path: str) -> None:
+    z = torch.randn(4, 3, requires_grad=True)
+    ignored = ours.cross_entropy(z, torch.full((4,), -100))
+    ignored.backward()
+    assert ignored == 0 and z.grad is not None and not z.grad.any()
+    empty = torch.randn(0, 3, requires_grad=True)
+    ours.cross_entropy(empty, torch.empty(0, dtype=torch.long)).backward()
+    assert empty.grad is not None and empty.grad.shape == (0, 3)
+    masked = torch.tensor([[0.0, -torch.inf, 1.0]], requires_grad=True)
+    ours.cross_entropy(masked, torch.tensor([0])).backward()
+    assert masked.grad is not None and masked.grad[0, 1] == 0
+    assert ours.cross_entropy(masked, torch.tensor([1])) == torch.inf
+    poisoned = torch.zeros(2, 3)
+    poisoned[0, 1] = torch.nan
+    assert ours.cross_entropy(poisoned, torch.tensor([0, 1]), reduction="none").isnan().tolist() == [True, False]
+    transposed = torch.randn(3, 4).t()
+    expected = F.cross_entropy(transposed, torch.tensor([0, 1, 2, 0]))
+    torch.testing.assert_close(ours.cross_entropy(transposed, torch.tensor([0, 1, 2, 0])), expected)
+    int32 = ours.cross_entropy(transposed, torch.tensor([0, 1, 2, 0], dtype=torch.int32))
+    torch.testing.assert_close(int32, expected)
+
+
+def test_targets_out_of_range_are_named() -> None:
+    for shape in ((4, 3), (400, 300)):
+        t = torch.zeros(shape[0], dtype=torch.long)
+        t[2] = shape[1]
+        with pytest.raises(
+            IndexError, match=f"Target {shape[1]} is out of bounds: row 2, expected 0 <= target < {shape[1]}"
+        ):
+            ours.cross_entropy(torch.randn(shape), t)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda z: ours.cross_entropy(z, torch.zeros(3, dtype=torch.long)), r"expected target of shape \(4,\)"),
+        (lambda z: ours.cross_entropy(z, torch.rand(4, 2)), "must have the shape of the logits"),
+        (lambda z: ours.cross_entropy(z, torch.zeros(4).long(), torch.ones(5)), "one weight for each of 3 classes"),
+        (lambda z: ours.cross_entropy(z, torch.zeros(4).long(), reduction="max"), "not a valid value for reduction"),
+        (lambda z: ours.cross_entropy(z, torch.zeros(4).long(), label_smoothing=2), "label_smoothing must be between"),
+        (lambda z: ours.linear_cross_entropy(z, torch.rand(9, 4), torch.zeros(4).long()), "expected hidden"),
+        (lambda z: ours.binary_cross_entropy_with_logits(z, torch.rand(4)), "must be the same as input size"),
+    ],
+)
+def test_bad_arguments_are_told_in_one_line(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        call(torch.randn(4, 3))
+    assert "\n" not in str(error.value)
+
+
+def test_compile_without_a_graph_break() -> None:
+    w = torch.randn(20, 6, requires_grad=True)
+    x, t = torch.randn(8, 6), torch.randint(20, (8,))
+
+    def step(w: Tensor) -> Tensor:
+        linear = ours.linear_cross_entropy(x, w, t)
+        binary = ours.binary_cross_entropy_with_logits(x @ w.t(), torch.zeros(8, 20))
+        loss = ours.cross_entropy(x @ w.t(), t, label_smoothing=0.1, z_loss=0.01)
+        assert isinstance(loss, Tensor)
+        return loss + linear + binary
+
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(w), step(w))
+    (a,), (b,) = torch.autograd.grad(compiled(w), w), torch.autograd.grad(step(w), w)
+    torch.testing.assert_close(a, b)
+
+
+def test_opcheck() -> None:
+    from finallayer.losses.torch import _ops
+
+    z, t = torch.randn(5, 6, requires_grad=True), torch.randint(6, (5,))
+    torch.library.opcheck(_ops.xent, (z, t, None, -100, 0.1, 0.01))
+    torch.library.opcheck(_ops.xent_backward, (z, t, None, torch.ones(5), torch.zeros(5), -100, 0.1, 0.01))
+
+
+def test_func_transforms() -> None:
+    z, t = torch.randn(6, 4, 5), torch.randint(5, (6, 4))
+
+    def loss(f: Any) -> Any:
+        return lambda z, t: f.cross_entropy(z, t)
+
+    torch.testing.assert_close(torch.func.grad(loss(ours))(z[0], t[0]), torch.func.grad(loss(F))(z[0], t[0]))
+    for dims in ((0, 0), (0, None), (None, 0)):
+        a, b = (z if dims[0] == 0 else z[0]), (t if dims[1] == 0 else t[0])
+        got, expected = (torch.vmap(torch.func.grad(loss(f)), dims)(a, b) for f in (ours, F))
+        torch.testing.assert_close(got, expected)
+    got, expected = (torch.func.jacrev(torch.func.grad(loss(f)))(z[0], t[0]) for f in (ours, F))
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_autocast() -> None:
+    x, w, t = torch.randn(8, 6), torch.randn(9, 6, requires_grad=True), torch.randint(9, (8,))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = F.linear(x, w)
+        assert logits.dtype == torch.bfloat16
+        loss = ours.cross_entropy(logits, t)
+        fused = ours.linear_cross_entropy(x, w, t)
+    assert loss.dtype == fused.dtype == torch.float32
+    torch.testing.assert_close(loss, F.cross_entropy(logits.float(), t))
+    torch.testing.assert_close(loss, fused, rtol=1e-2, atol=1e-2)
+    (loss + fused).backward()
+    assert w.grad is not None and w.grad.dtype == torch.float32
+
+
+def test_distributed_data_parallel() -> None:
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(6, 5))
+        x, t = torch.randn(8, 6), torch.randint(5, (8,))
+        ours.cross_entropy(model(x), t).backward()
+        got = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        model.zero_grad()
+        F.cross_entropy(model(x), t).backward()
+        for a, p in zip(got, model.parameters(), strict=True):
+            torch.testing.assert_close(a, p.grad)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+LINEAR = {
+    "plain": {},
+    "smoothing": {"label_smoothing": 0.1, "class_weight": True},
+    "capped": {"softcap": 5.0, "temperature": 0.7, "z_loss": 1e-3},
+    "weighted tokens": {"token_weight": True},
+}
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("arguments", LINEAR.values(), ids=LINEAR.keys())
+def test_linear_cross_entropy_is_the_two_together(
+    arguments: dict[str, Any], reduction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finallayer.losses.torch._linear._CHUNK_ELEMENTS", 101 * 7)
+    torch.manual_seed(0)
+    h, w, b = (torch.randn(s, requires_grad=True) for s in ((5, 6, 16), (101, 16), (101,)))
+    t = torch.randint(101, (5, 6))
+    t[2, 3] = -100
+    extras = {"class_weight": torch.rand(101), "token_weight": torch.rand(5, 6)}
+    arguments = {k: extras[k] if v is True else v for k, v in arguments.items()}
+    fused = ours.linear_cross_entropy(h, w, t, b, reduction=reduction, **arguments)
+    named = {("weight" if k == "class_weight" else k): v for k, v in arguments.items()}
+    apart = ours.cross_entropy(F.linear(h, w, b).movedim(-1, 1), t, reduction=reduction, **named)
+    assert isinstance(apart, Tensor)
+    torch.testing.assert_close(fused, apart, rtol=1e-5, atol=1e-5)
+    for create_graph in (False, True):
+        got = torch.autograd.grad(fused.square().sum(), (h, w, b), retain_graph=True, create_graph=create_graph)
+        expected = torch.autograd.grad(apart.square().sum(), (h, w, b), retain_graph=True)
+        for x, y in zip(got, expected, strict=True):
+            torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5 * float(y.abs().max()))
+
+
+def test_linear_cross_entropy_in_bfloat16_sums_the_weight_gradient_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finallayer.losses.torch._linear._CHUNK_ELEMENTS", 50 * 4)
+    torch.manual_seed(0)
+    h, w = (torch.randn(s, dtype=torch.bfloat16, requires_grad=True) for s in ((400, 8), (50, 8)))
+    t = torch.randint(50, (400,))
+    got = torch.autograd.grad(ours.linear_cross_entropy(h, w, t), (h, w))
+    wide = [x.detach().double().requires_grad_() for x in (h, w)]
+    exact = torch.autograd.grad(F.cross_entropy(F.linear(*wide), t), wide)
+    for a, b in zip(got, exact, strict=True):
+        assert (a.double() - b).norm() <= 0.01 * b.norm()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_binary_arguments_mean_what_torchs_mean(path: str, reduction: str) -> None:
+    torch.manual_seed(0)
+    z, y = torch.randn(6, 5) * 4, torch.rand(6, 5)
+    y[0] = 1
+    y[1] = 0
+    for weight, pos_weight in itertools.product((None, torch.rand(5), torch.rand(6, 1)), (None, torch.rand(5) + 0.5)):
+
+        def compute(f: Any, logits: Tensor, w: Any = weight, p: Any = pos_weight) -> Tensor:
+            w, p = (None if v is None else v.to(logits.dtype) for v in (w, p))
+            return f.binary_cross_entropy_with_logits(logits, y.to(logits.dtype), w, reduction=reduction, pos_weight=p)
+
+        for a, b in both(z, compute):
+            torch.testing.assert_close(a.double(), b, **CLOSE)
+    loss, module = ours.binary_cross_entropy_with_logits(z, y), ours.BCEWithLogitsLoss()
+    assert module(z, y) == loss
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_binary_is_exact_at_both_ends(path: str, dtype: torch.dtype) -> None:
+    kind = {torch.float32: FLOAT32, torch.bfloat16: BFLOAT16, torch.float16: FLOAT16}[dtype]
+    z = torch.cat([torch.linspace(-100, 100, 4001), torch.tensor([0.0, -0.0, 1e-30])]).to(dtype)
+    for y in (0.0, 1.0):
+        x = z.clone().requires_grad_()
+        loss = ours.binary_cross_entropy_with_logits(x, torch.full_like(x, y), reduction="none")
+        (grad,) = torch.autograd.grad(loss.sum(), x)
+        wide = z.double().numpy() * (1 if y == 0 else -1)
+        bound = 4 if dtype == torch.float32 else 0.502
+        assert ulps(loss.detach().float().numpy(), np.logaddexp(0, wide), kind).max() <= bound
+        exact = (1 if y == 0 else -1) / (1 + np.exp(-wide))
+        assert ulps(grad.float().numpy(), exact, kind).max() <= bound
+
+
+def test_the_fused_path_is_taken_where_it_should_be() -> None:
+    if _kernel.LIBRARY is None:
+        pytest.skip("the kernel is not built")
+    z = torch.randn(3, 4)
+    assert _fused.applies(z)
+    assert not _fused.applies(z.double())
+    assert not _fused.applies(z.to("meta"))
+    assert torch.func.vmap(lambda row: torch.tensor(_fused.applies(row)))(z).any().item() is False
