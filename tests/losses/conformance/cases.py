@@ -49,8 +49,8 @@ class Case:
         target = self.target
         classes = self.logits.shape[1]
         if target.ndim == 1:
-            target = (np.arange(classes) == target[:, None]).astype(np.float64)
-        smoothed = (1 - self.label_smoothing) * target + self.label_smoothing / classes
+            target = np.arange(classes) == target[:, None]
+        smoothed = (1 - self.label_smoothing) * target.astype(np.float64) + self.label_smoothing / classes
         return smoothed * (1.0 if self.weight is None else self.weight)
 
     @property
