@@ -121,7 +121,7 @@ class Recorder:
     ) -> None:
         self._folder, self._epochs = experiment.folder, experiment.settings.epochs
         self._results, self._queues, self._display = results, queues, display
-        self._estimator = Estimator(queues, experiment.jobs)
+        self._estimator = Estimator(queues, experiment.jobs, self._epochs)
         self._began = time.monotonic()
         self._child_began: dict[str, float] = {}
         self._noted = 0.0
@@ -151,6 +151,7 @@ class Recorder:
 
     def _on_epoch(self, backend: str, fields: Mapping[str, Any]) -> None:
         cell = self._queues[backend][fields["cell"]]
+        self._estimator.epoch(cell, fields["epoch"], time.monotonic())
         self._display.epoch(cell, fields["epoch"], self._epochs, fields["val_accuracy"])
 
     def _on_cell(self, backend: str, fields: Mapping[str, Any]) -> None:
