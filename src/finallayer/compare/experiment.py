@@ -169,9 +169,10 @@ class Recorder:
         self._results.save(self._folder)
         self._display.note(f"{cell} failed: {fields['error']}")
 
-    def _on_gradients(self, backend: str, fields: Mapping[str, Any]) -> None:
-        kept = [curve for curve in self._results.gradients["curves"] if not _same_program(curve, fields["curves"])]
-        self._results.gradients["curves"] = kept + list(fields["curves"])
+    def _on_gradient(self, backend: str, fields: Mapping[str, Any]) -> None:
+        curve = fields["curve"]
+        others = [other for other in self._results.gradients["curves"] if not _same_program(curve, other)]
+        self._results.gradients["curves"] = [*others, curve]
 
     def _on_gone(self, backend: str, fields: Mapping[str, Any]) -> None:
         self._estimator.closed(backend)
@@ -186,9 +187,8 @@ class Recorder:
         self._display.note(f"{backend}: {reason}")
 
 
-def _same_program(curve: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
-    keys = ("backend", "precision", "head")
-    return any(all(curve[key] == other[key] for key in keys) for other in others)
+def _same_program(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[key] == other[key] for key in ("backend", "precision", "head"))
 
 
 def _make_folder(folder: Path) -> None:
