@@ -1,6 +1,6 @@
 """One backend's child process: reads a job from stdin, trains its cells, writes an event a line to stdout.
 
-Events: ``ready``; ``epoch`` and ``cell`` (a cell's index in the job, its measurements); ``failed`` (a cell that raised);
+Events: ``ready``; ``epoch`` and ``cell`` (a cell's index in the job, measurements); ``failed`` (a cell that raised);
 ``gradient`` (a curve against the margin, once a precision and head); ``end``. What a framework prints goes to stderr.
 """
 
