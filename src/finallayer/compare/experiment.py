@@ -19,7 +19,7 @@ from finallayer.compare.grid import Cell, plan
 from finallayer.compare.results import FILE_NAME, Results, Settings, environment, resume
 from finallayer.compare.statistics import summarize
 from finallayer.compare.verdict import give_verdict
-from finallayer.compare.wording import clock
+from finallayer.compare.wording import clock, setting_name
 
 NOT_RUN_YET = "not run yet"
 INTERRUPTED = "interrupted"
@@ -167,7 +167,7 @@ class Recorder:
         self._estimator.finished(cell, time.monotonic())
         self._results.missing[cell] = fields["error"]
         self._results.save(self._folder)
-        self._display.note(f"{cell} failed: {fields['error']}")
+        self._display.note(f"{setting_name(cell.setting)}, {cell.head}, seed {cell.seed} failed: {fields['error']}")
 
     def _on_gradient(self, backend: str, fields: Mapping[str, Any]) -> None:
         curve = fields["curve"]
