@@ -47,7 +47,7 @@ def test_a_difference_too_small_to_matter_is_not_a_loss() -> None:
 
 def test_an_interval_that_holds_zero_is_not_a_loss() -> None:
     said = verdict(both([0.2, 0.9, 0.8], [0.9, 0.9, 0.9]))
-    assert said.answer.startswith("No difference measured")
+    assert said.answer.startswith("Undecided: in 1 of 1 setting accuracy differs")
     assert "more seeds would tell" in said.sentences[0]
 
 
