@@ -117,9 +117,7 @@ def worst_error(method: Method, z: np.ndarray, target: int) -> float:
 def main(out: str | None = None) -> None:
     if keras.backend.backend() != "tensorflow":
         raise SystemExit("this table wants KERAS_BACKEND=tensorflow")
-    table = {
-        name: {method: worst_error(METHODS[method], *ROWS[name]) for method in METHODS} for name in ROWS
-    }
+    table = {name: {method: worst_error(METHODS[method], *ROWS[name]) for method in METHODS} for name in ROWS}
     print("| row | " + " | ".join(METHODS) + " |")
     print("|---" * (len(METHODS) + 1) + "|")
     for name, errors in table.items():

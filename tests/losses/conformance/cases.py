@@ -219,7 +219,7 @@ BINARY_TARGETS = (0.0, 1.0, 0.25)
 
 
 def binary_errors(y: float, loss: np.ndarray, gradient: np.ndarray) -> tuple[float, float]:
-    """The largest errors of loss and gradient for `BINARY_LOGITS` against one target; infinite logits are left to a test of their own."""
+    """The largest errors of loss and gradient for the finite `BINARY_LOGITS` against one target, in ulp."""
     worst = [0.0, 0.0]
     for z, got_loss, got_gradient in zip(BINARY_LOGITS, loss, gradient, strict=True):
         if np.isfinite(z):
