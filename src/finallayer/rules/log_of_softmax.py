@@ -248,4 +248,28 @@ def sample(x, tau=1.0):
     noise = -torch.log(-torch.log(torch.rand(5)))
     return torch.softmax((net(x) + noise) / tau, dim=-1)
 """,
+    # policy gradients: the index is an action, drawn from the distribution
+    """
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+model = keras.Sequential([keras.layers.Dense(2, activation="softmax")])
+
+def episode(state):
+    probs = model(state)
+    action = np.random.choice(2, p=np.squeeze(probs))
+    return tf.math.log(probs[0, action])
+""",
+    """
+import torch
+from torch import nn
+
+policy = nn.Sequential(nn.Linear(4, 2), nn.Softmax(dim=-1))
+
+def step(state, advantage):
+    probs = policy(state)
+    chosen = torch.multinomial(probs, 1)
+    return -(torch.log(probs.gather(1, chosen)) * advantage).mean()
+""",
 ]

@@ -36,10 +36,16 @@ def is_exempt(x: Node) -> bool:
 
 
 def _picks_an_action(step: Node) -> bool:
-    """Whether a policy's probability of an action is read: its log is no classifier's loss. (A name proves nothing, but
-    is reason enough to keep silent.)"""
-    names = [step.attrs.get("at"), *(a.attrs.get("name") for a in step.args[1:])]
-    return step.op in ("index", "gather") and any("action" in str(name).lower() for name in names)
+    """Whether a policy's probability of an action is read: its log is no classifier's loss. An action is drawn from the
+    distribution itself, or goes by that name. (A name proves nothing, but is reason enough to keep silent.)"""
+    if step.op not in ("index", "gather"):
+        return False
+    names = [step.attrs.get("at"), *(index.attrs.get("name", index.op) for index in _indices(step))]
+    return any(name == "sample" or "action" in str(name).lower() for name in names)
+
+
+def _indices(step: Node) -> list[Node]:
+    return [through(index, TRANSPARENT) for index in step.args[1:]]
 
 
 def guard(x: Node) -> Node | None:

@@ -12,7 +12,7 @@ from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.builtins import BUILTINS
 from finallayer.source.containers import sequence
 from finallayer.source.methods import call_method
-from finallayer.source.parameters import bind_signature, fits, is_generator
+from finallayer.source.parameters import bind_signature, fits
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
@@ -55,7 +55,7 @@ def call(
     """What ``callee(*args, **kwargs)`` gives."""
     match callee:
         case Function():
-            if is_generator(callee.node):
+            if callee.is_generator:
                 run.call_function(callee, args, kwargs, site, complete)
                 return run.opaque_at(site)
             return run.call_function(callee, args, kwargs, site, complete)

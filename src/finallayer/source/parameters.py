@@ -77,15 +77,3 @@ def fits(params: tuple[Param, ...], args: list[Value], kwargs: dict[str, Value])
     """Whether a call could be one of this signature: no argument too many, no keyword that it doesn't know."""
     room = len(args) <= sum(not p.keyword_only for p in params) or any(p.rest for p in params)
     return room and kwargs.keys() <= {p.name for p in params}
-
-
-def is_generator(node: ast.AST) -> bool:
-    """Whether a function's own body yields."""
-    todo: list[ast.AST] = list(ast.iter_child_nodes(node))
-    while todo:
-        child = todo.pop()
-        if isinstance(child, (ast.Yield, ast.YieldFrom)):
-            return True
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            todo += ast.iter_child_nodes(child)
-    return False
