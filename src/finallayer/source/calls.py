@@ -186,6 +186,15 @@ def call_instance(
     complete: bool = True,
 ) -> Value:
     """Calling an object: its ``__call__``, or the method that the framework's base class calls."""
+    value = _call_instance(run, instance, args, kwargs, site, complete)
+    if run.uses is not None:
+        run.uses.gave(instance, value)
+    return value
+
+
+def _call_instance(
+    run: Interpreter, instance: Instance, args: list[Value], kwargs: dict[str, Value], site: Site, complete: bool
+) -> Value:
     for name in _CALLED[:3]:
         method = instance.slots.get(name) or instance.cls.find(name)
         if method is not None:
@@ -208,6 +217,13 @@ def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Si
 
 def call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     """Calling a catalogued layer, loss or model."""
+    value = _call_built(run, built, args, kwargs, site)
+    if run.uses is not None:
+        run.uses.gave(built, value)
+    return value
+
+
+def _call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     from finallayer.source.constructs import CALLED
 
     signature = built.signature
