@@ -19,12 +19,16 @@ from finallayer.rules.base import Finding, Rule
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found: findings in order of their places, one line for each thing that could not be read."""
+    """What a check found: findings in order of their places, one line for each thing that could not be read.
+
+    ``concerned``: the files whose analysis found anything, be it in a file that they import.
+    """
 
     findings: tuple[Finding, ...]
     files: int
     notes: tuple[Note, ...]
     sources: Sources
+    concerned: tuple[str, ...] = ()
 
 
 def check(
@@ -35,22 +39,28 @@ def check(
     stdin: tuple[str, bytes] | None = None,
     use_cache: bool = True,
     jobs: int | None = None,
+    fixes: bool = False,
 ) -> Outcome:
     """Check files and folders, and ``stdin``: (the path that it stands for, its content).
 
+    ``fixes``: whether findings are to come with their fixes, which costs time and is not kept in the cache.
     Raises :class:`~finallayer.check.errors.CheckError` where a path does not exist. What a file holds never raises.
     """
+    from finallayer.fix import Context
     from finallayer.source import Project
 
     files = [str(f) for f in discover(paths, Patterns(str(config.root), config.exclude))]
     named = {os.path.abspath(p) for p in paths}  # noqa: PTH100
     known = Files(Project())
     relevant = [f for f in files if f in named or known.matters(f)]
-    analyses = _cached_or_new(relevant, known, config, rules, jobs) if use_cache else list(analyse_all(relevant, jobs))
+    if use_cache and not fixes:
+        analyses = _cached_or_new(relevant, known, config, rules, jobs)
+    else:
+        analyses = list(analyse_all(relevant, jobs, fixes))
     at_hand = {}
     if stdin is not None:
         at_hand[stdin[0]] = stdin[1]
-        analyses.append(analyse(stdin[0], Project(), stdin[1]))
+        analyses.append(analyse(stdin[0], Project(), stdin[1], Context() if fixes else None))
     order = {path: i for i, path in enumerate((*relevant, *at_hand))}
     analyses.sort(key=lambda a: order[a.path])
 
@@ -58,7 +68,8 @@ def check(
     chosen = Filter(config, rules, sources)
     findings = tuple(chosen.shown(f for a in analyses for f in a.findings))
     notes = [Note(a.path, None, text) for a in analyses for text in a.notes] + list(chosen.notes())
-    return Outcome(findings, len(files) + len(at_hand), tuple(notes), sources)
+    concerned = tuple(a.path for a in analyses if a.findings)
+    return Outcome(findings, len(files) + len(at_hand), tuple(notes), sources, concerned)
 
 
 def _cached_or_new(

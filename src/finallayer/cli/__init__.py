@@ -12,6 +12,7 @@ from finallayer import __version__
 VERBS: dict[str, str] = {
     "compare": "Train with softmax in the model and in the loss, and measure the difference.",
     "check": "Find where a model's output and its loss disagree, in source and notebooks.",
+    "fix": "Fix what check finds, where the fix is proven.",
     "rules": "List the rules.",
     "explain": "Explain a rule.",
 }

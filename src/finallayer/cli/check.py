@@ -12,22 +12,13 @@ import click
 
 from finallayer import report
 from finallayer.check.config import SEVERITIES
-from finallayer.cli.terminal import COULD_NOT_RUN, say, show, wants_colour
+from finallayer.cli.options import Several, flat
+from finallayer.cli.terminal import COULD_NOT_RUN, noted, say, show, wants_colour
 
 if TYPE_CHECKING:
-    from finallayer.check.filters import Note
     from finallayer.check.run import Outcome
 
 STDIN = "-"
-
-
-class Several(click.ParamType[tuple[str, ...]]):
-    """Values separated by commas."""
-
-    name = "RULE,.."
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _formats(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -90,13 +81,21 @@ def command(
     try:
         rules = all_rules()
         found = config.find([*on_disk, *([Path(stdin[0])] if stdin else [])], rules)
-        settings = found.with_options(_flat(select), _flat(ignore), severity, rules)
-        outcome = run.check(on_disk, settings, rules, stdin=stdin, use_cache=not no_cache, jobs=jobs)
+        settings = found.with_options(flat(select), flat(ignore), severity, rules)
+        outcome = run.check(
+            on_disk,
+            settings,
+            rules,
+            stdin=stdin,
+            use_cache=not no_cache,
+            jobs=jobs,
+            fixes=output_format in report.WITH_FIXES,
+        )
     except CheckError as error:
         say(str(error))
         sys.exit(COULD_NOT_RUN)
     for note in outcome.notes:
-        say(_noted(note))
+        say(noted(note))
     show(_rendered(outcome, output_format, show_statistics))
     sys.exit(1 if outcome.findings and not exit_zero else 0)
 
@@ -104,17 +103,6 @@ def command(
 def _stdin(stands_for: Path | None) -> tuple[str, bytes]:
     path = os.path.abspath(stands_for) if stands_for else os.path.join(os.getcwd(), "<stdin>")  # noqa: PTH100, PTH109, PTH118
     return path, sys.stdin.buffer.read()
-
-
-def _flat(groups: Iterable[Iterable[str]]) -> list[str]:
-    return [item for group in groups for item in group]
-
-
-def _noted(note: Note) -> str:
-    from finallayer.report.places import shown_path
-
-    line = "" if note.line is None else f":{note.line}"
-    return f"{shown_path(note.path)}{line}: {note.text}"
 
 
 def _rendered(outcome: Outcome, output_format: str, show_statistics: bool) -> Iterable[str]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from finallayer.check.filters import Note
 
 #: The exit code of a command that could not do what it was asked.
 COULD_NOT_RUN = 2
@@ -30,3 +34,11 @@ def show(lines: Iterable[str]) -> None:
 def say(message: str) -> None:
     """Write one line to standard error."""
     click.echo(f"finallayer: {message}".encode(errors="backslashreplace"), err=True)
+
+
+def noted(note: Note) -> str:
+    """A note on a file, after the file's name."""
+    from finallayer.report.places import shown_path
+
+    line = "" if note.line is None else f":{note.line}"
+    return f"{shown_path(note.path)}{line}: {note.text}"

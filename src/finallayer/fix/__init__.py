@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from finallayer.fix.documents import ChangedMeanwhileError, Document
 from finallayer.fix.proof import prove
 from finallayer.fix.registry import Context, fixers
 from finallayer.rules.base import Fix, Match, Sighting
 
-__all__ = ["Context", "propose"]
+__all__ = ["ChangedMeanwhileError", "Context", "Document", "propose"]
 
 
 def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | None:

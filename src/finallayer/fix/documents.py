@@ -39,7 +39,7 @@ class Document:
         return apply(self.data.decode(encoding), edits).encode(encoding)
 
     def _notebook(self, edits: list[Edit]) -> bytes:
-        """Only the sources of the cells that are edited change; the file keeps its indentation and its last line end."""
+        """Only the sources of edited cells change; the file keeps its indentation and its last line end."""
         text = self.data.decode("utf-8-sig")
         notebook = json.loads(text)
         for cell, of_cell in groupby(sorted(edits, key=lambda e: e.cell or 0), key=lambda e: e.cell or 0):

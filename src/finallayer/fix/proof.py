@@ -18,8 +18,8 @@ from finallayer.expr import Node
 _MODERATE_ROWS, _MODERATE = 24, 3.0
 #: Margins at which losses saturate, each tried in both directions.
 MARGINS = (1.0, 8.0, 15.0, 17.0, 30.0, 90.0, 110.0, 700.0, 1e3, 1e4)
-#: How closely the gradient must meet the truth: 4 units in the last place, in float64, of the row's largest number. (The
-#: logits themselves are rounded to half of one: every log_softmax, which subtracts a logsumexp, is off by as much.)
+#: How closely the gradient must meet the truth: 4 units in the last place, in float64, of the row's largest number.
+#: (The logits themselves are rounded to half of one: every log_softmax, which subtracts a logsumexp, is off by as much.)
 _TOLERANCE = 4 * 2.0**-52
 
 

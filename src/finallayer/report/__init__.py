@@ -20,6 +20,8 @@ FORMATS = {
     "sarif": "SARIF 2.1.0, for code scanning",
     "github": "annotations of a GitHub workflow",
 }
+#: The formats that carry each finding's edits.
+WITH_FIXES = frozenset({"json", "sarif"})
 
 
 def _no_source(origin: Origin) -> Sequence[str]:

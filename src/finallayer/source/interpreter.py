@@ -17,6 +17,7 @@ from finallayer.source.parameters import NO_DEFAULT
 from finallayer.source.project import Module, Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
+from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Class, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
@@ -36,8 +37,9 @@ class OutOfBudget(Exception):
 class Interpreter:
     """The state of one analysis: what has been met, and what the program's state is at this point."""
 
-    def __init__(self, project: Project, judged: frozenset[str]) -> None:
+    def __init__(self, project: Project, judged: frozenset[str], uses: Uses | None = None) -> None:
         self.project = project
+        self.uses = uses  # what is remembered of every expression; None where nobody asks
         self.judged = judged
         self.trail = Trail()
         self.sightings: list[Sighting] = []
@@ -48,6 +50,7 @@ class Interpreter:
         self.classes: list[Class] = []
         self.instances: list[Instance] = []
         self.no_grad = 0
+        self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
         self.modules = 0
@@ -81,7 +84,10 @@ class Interpreter:
 
         self.step()
         handler = EXPRESSIONS.get(type(node))
-        return handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
+        value = handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
+        if self.uses is not None:
+            self.uses.saw(frame.module.path, node, value)
+        return value
 
     def step(self) -> None:
         self.steps += 1
@@ -120,6 +126,8 @@ class Interpreter:
         if entered >= 2 or len(self.stack) >= MOST_DEPTH:
             return opaque(f"recursive {function.name}")
         self.visited.add(node)
+        if self.uses is not None:
+            self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function)
         bind_parameters(self, function, frame, args, kwargs, complete)
         self.stack.append(function)
@@ -134,9 +142,10 @@ class Interpreter:
             self.stack.pop()
             self.sites.pop()
             self.no_grad -= without_gradient
-        if falls_through and not frame.returns:
-            return None
-        return union(frame.returns) if frame.returns else None
+        value = union(frame.returns) if frame.returns else None
+        if self.uses is not None:
+            self.uses.gave(function, value)
+        return value
 
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
