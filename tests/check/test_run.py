@@ -176,6 +176,13 @@ def test_what_has_changed_is_analysed_again(
     assert outcome.findings == check(tmp_path).findings
 
 
+def test_an_import_that_was_broken_and_is_mended_is_read_again(tmp_path: Path) -> None:
+    lay(tmp_path, model="import torch\nprint 'loss'\n", train=TRAIN)
+    assert not check(tmp_path, use_cache=True).findings
+    lay(tmp_path, model=MODEL)
+    assert seen(check(tmp_path, use_cache=True)) == [("FL101", "train.py", 9)]
+
+
 def test_settings_don_t_empty_the_cache(tmp_path: Path, analysed: list[str]) -> None:
     lay(tmp_path, a=DOUBLE)
     assert not check(tmp_path, config=settings(tmp_path, 'ignore = ["FL1"]'), use_cache=True).findings

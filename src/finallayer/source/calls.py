@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from finallayer import catalog
 from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, parse
 from finallayer.expr import Node
+from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.builtins import BUILTINS
 from finallayer.source.containers import sequence
 from finallayer.source.methods import call_method
-from finallayer.source.parameters import bind_signature, fits, is_generator
+from finallayer.source.parameters import bind_signature, fits
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
@@ -53,7 +55,7 @@ def call(
     """What ``callee(*args, **kwargs)`` gives."""
     match callee:
         case Function():
-            if is_generator(callee.node):
+            if callee.is_generator:
                 run.call_function(callee, args, kwargs, site, complete)
                 return run.opaque_at(site)
             return run.call_function(callee, args, kwargs, site, complete)
@@ -77,6 +79,8 @@ def call(
             return _partial(run, callee, args, kwargs, site, complete)
         case Union():
             return _one_of(run, callee, args, kwargs, site, complete)
+    if isinstance(callee, Node) and any(is_module(a) for a in args) and HANDS_ON.search(callee.attrs.get("name", "")):
+        return args[0] if len(args) == 1 else tuple(args)
     return _wrapped(run, args, site) or run.opaque_at(site, *args)
 
 
@@ -262,9 +266,7 @@ def _external(
 def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     """A foreign call that the catalogue doesn't know. What wraps a model gives the model back."""
     last = symbol.name.rpartition(".")[2]
-    if last == "prepare" and len(args) > 1:
-        return tuple(args)
-    if len(args) >= 1 and is_module(args[0]) and last in ("prepare", "setup", "wrap", "initialize"):
+    if any(is_module(a) for a in args) and HANDS_ON.search(symbol.name):
         return args[0] if len(args) == 1 else tuple(args)
     if symbol.name.startswith(MODEL_ZOOS):
         return Built(symbol, Signature("zoo", (), (), {}), {}, site)
@@ -277,6 +279,8 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
     return run.opaque_at(site, *args, *kwargs.values())
 
 
+#: Functions that aren't at hand and give back the models that they are handed: accelerator.prepare, to_device ...
+HANDS_ON = re.compile(r"(?:^|\.)(?:prepare\w*|setup\w*|wrap\w*|initialize|to_device|to_gpu|cuda|parallelize\w*)$")
 #: Where pretrained classifiers come from. They give logits, by a head that users replace.
 MODEL_ZOOS = ("torchvision.models.", "timm.create_model", "pretrainedmodels.", "efficientnet_pytorch.EfficientNet")
 #: Functions of modules that aren't at hand, by the one name that leaves no doubt.
@@ -292,6 +296,8 @@ def operate(
     op = signature.op
     if op in CONSTRUCTS and op in HANDLERS:
         return HANDLERS[op](run, symbol or External(op), signature, bound, site)
+    if signature.attrs.get("either_order"):
+        bound = _logits_first(bound)
     x = bound.get("x")
     if isinstance(x, Union) and not all(isinstance(v, Node) for v in x.values):
         return union([operate(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
@@ -311,6 +317,17 @@ def operate(
     return made if activation is None else activate(run, activation, made, site)
 
 
+_PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
+
+
+def _logits_first(bound: dict[str, Value]) -> dict[str, Value]:
+    """Before TensorFlow 1.0 the logits came first: where only the target looks like a prediction, swap them."""
+    x, target = bound.get("x"), bound.get("target")
+    if isinstance(x, Node) and isinstance(target, Node) and target.kind in _PREDICTIONS and x.kind not in _PREDICTIONS:
+        return {**bound, "x": target, "target": x}
+    return bound
+
+
 def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
     """The loss on logits, or the one on probabilities with the framework's clip."""
     if not attrs.get("from_logits", False):
@@ -327,8 +344,8 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
         plain = value.items if isinstance(value, List) and value.exact else value
         known = is_constant(plain) or (isinstance(plain, tuple) and all(is_constant(v) for v in plain))
         attrs[name] = plain if known else UNKNOWN_VALUE
-    attrs.pop("shape", None)
-    attrs.pop("dtype", None)
+    for name in ("shape", "dtype", "either_order"):
+        attrs.pop(name, None)
     axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
     if axes is not None:
         attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from finallayer.catalog import Signature, keras
-from finallayer.expr import make
+from finallayer.expr import Node, make
 from finallayer.source.calls import apply_layers, call, operate
 from finallayer.source.containers import sequence
 from finallayer.source.symbols import signature_of
@@ -245,7 +245,13 @@ def callable_value(value: Value) -> bool:
 def _choose(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     if "x" not in bound or "y" not in bound:
         return run.opaque_at(site, *bound.values())
-    return tensor_operation(run, "where", [to_node(bound["x"]), to_node(bound["y"])], {}, site)
+    x, y, condition = to_node(bound["x"]), to_node(bound["y"]), bound.get("condition")
+    if isinstance(condition, Node) and condition.op == "threshold" and condition.attrs["value"] == 0:
+        z, is_minus = condition.args[0], make("neg", condition.args[0])
+        if (x, y) in ((z, is_minus), (is_minus, z)):  # |z| or -|z|, as the condition has it
+            size = tensor_operation(run, "abs", [z], {}, site)
+            return size if (x == z) == condition.attrs["above"] else tensor_operation(run, "neg", [size], {}, site)
+    return tensor_operation(run, "where", [x, y], {}, site)
 
 
 @handles(HANDLERS, "maximum", "minimum")
@@ -253,6 +259,27 @@ def _bound(run: Interpreter, symbol: External, signature: Signature, bound: dict
     if "x" not in bound or "y" not in bound:
         return run.opaque_at(site, *bound.values())
     return tensor_operation(run, signature.op, [to_node(bound["x"]), to_node(bound["y"])], {}, site)
+
+
+@handles(HANDLERS, "xlogy")
+def _xlogy(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    if "x" not in bound or "y" not in bound:
+        return run.opaque_at(site, *bound.values())
+    log = tensor_operation(run, "log", [to_node(bound["y"])], {}, site, symbol.framework)
+    return tensor_operation(run, "mul", [to_node(bound["x"]), log], {}, site, symbol.framework)
+
+
+@handles(HANDLERS, "logaddexp")
+def _logaddexp(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    for zero, z in (("x", "y"), ("y", "x")):
+        if bound.get(zero) == 0 and z in bound:
+            return tensor_operation(run, "softplus", [to_node(bound[z])], {}, site, symbol.framework)
+    return run.opaque_at(site, *bound.values())
+
+
+@handles(HANDLERS, "vjp")
+def _vjp(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    return (call(run, bound.get("f"), list(bound.get("operands", ())), {}, site), opaque("pullback"))
 
 
 @handles(HANDLERS, "einsum")

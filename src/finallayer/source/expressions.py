@@ -268,7 +268,8 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
     if isinstance(op, (ast.Gt, ast.GtE, ast.Lt, ast.LtE)) and isinstance(left, Node):
         value = right if isinstance(right, (int, float)) else constant(right) if isinstance(right, Node) else None
         if value is not None:
-            return tensor_operation(run, "threshold", [left], {"value": float(value)}, Site(node, frame))
+            attrs = {"value": float(value), "above": isinstance(op, (ast.Gt, ast.GtE))}
+            return tensor_operation(run, "threshold", [left], attrs, Site(node, frame))
     decided = _compared(op, left, right)
     return opaque("compare", left, right) if decided is None else decided
 

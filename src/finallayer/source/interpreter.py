@@ -50,6 +50,7 @@ class Interpreter:
         self.classes: list[Class] = []
         self.instances: list[Instance] = []
         self.no_grad = 0
+        self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
         self.modules = 0

@@ -82,6 +82,8 @@ def _method(table: dict[str, Method], *names: str) -> Callable[[Method], Method]
 @_method(OF_LISTS, "append")
 def _append(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     run.write(owner.slots, ITEMS, (*owner.items, *args))
+    if run.loops:
+        run.write(owner.slots, EXACT, False)
     return None
 
 
@@ -159,6 +161,13 @@ def _called(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str,
     from finallayer.source.calls import call
 
     return run.opaque_at(site, *args) if isinstance(owner, Class) else call(run, owner, args, kwargs, site)
+
+
+@_method(OF_MODELS, "update_state")
+def _updated(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    from finallayer.source.calls import call_built
+
+    return call_built(run, owner, args, kwargs, site) if isinstance(owner, Built) else run.opaque_at(site, *args)
 
 
 @_method(OF_MODELS, "apply")

@@ -94,15 +94,24 @@ def _for(run: Interpreter, node: ast.For, frame: Frame) -> bool:
                 break
     else:
         assign(run, node.target, element(iterable), frame)
-        run.block(node.body, frame)
+        _repeat(run, node.body, frame)
     return run.block(node.orelse, frame) if node.orelse else True
 
 
 @runs(ast.While)
 def _while(run: Interpreter, node: ast.While, frame: Frame) -> bool:
     run.evaluate(node.test, frame)
-    run.block(node.body, frame)
+    _repeat(run, node.body, frame)
     return True
+
+
+def _repeat(run: Interpreter, body: list[ast.stmt], frame: Frame) -> None:
+    """A body that runs nobody knows how often, run once; what grows in it has no certain length any more."""
+    run.loops += 1
+    try:
+        run.block(body, frame)
+    finally:
+        run.loops -= 1
 
 
 @runs(ast.With, ast.AsyncWith)

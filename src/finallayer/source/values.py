@@ -8,6 +8,7 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,7 +71,11 @@ FRAMEWORKS = {
     "equinox": "jax",
     "pytorch_lightning": "torch",
     "lightning": "torch",
+    **dict.fromkeys(
+        "fastai kornia timm torchmetrics monai ignite poutyne skorch functorch torchvision".split(), "torch"
+    ),
     "tflearn": "tensorflow",
+    "tensorflow_addons": "tensorflow",
     "tf_slim": "tensorflow",
     "tf_keras": "keras",
     "keras_core": "keras",
@@ -82,7 +87,7 @@ FRAMEWORKS = {
 class Function:
     """A function or lambda of the project, with the scope that it closes over."""
 
-    __slots__ = ("decorators", "defaults", "frame", "kw_defaults", "name", "node", "owner")
+    # No __slots__: a cached property needs a dictionary.
 
     def __init__(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> None:
         self.node = node
@@ -92,6 +97,18 @@ class Function:
         self.defaults: list[Value] = []
         self.kw_defaults: list[Value] = []
         self.decorators: list[Value] = []
+
+    @cached_property
+    def is_generator(self) -> bool:
+        """Whether the function's own body yields."""
+        todo: list[ast.AST] = [self.node.body] if isinstance(self.node.body, ast.AST) else list(self.node.body)
+        while todo:
+            child = todo.pop()
+            if isinstance(child, (ast.Yield, ast.YieldFrom)):
+                return True
+            if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                todo += ast.iter_child_nodes(child)
+        return False
 
 
 class Class:
