@@ -63,7 +63,7 @@ def _import_line(syntax: Syntax, line: str, root: str) -> Edit | None:
         return None
     end = syntax.file.origin(alike[-1]).end_line
     column = len(syntax.file.lines[end - 1])
-    return syntax.between((end, column), (end, column), f"\n{line}")
+    return syntax.put((end, column), (end, column), f"\n{line}")
 
 
 def with_argument(syntax: Syntax, call: ast.Call, name: str, value: str) -> Edits | None:
@@ -78,10 +78,10 @@ def with_argument(syntax: Syntax, call: ast.Call, name: str, value: str) -> Edit
     if given:
         last = max((file.origin(g) for g in given), key=lambda o: (o.end_line, o.end_column))  # type: ignore[arg-type]
         place = (last.end_line, last.end_column)
-        return (syntax.between(place, place, f", {name}={value}"),)
+        return (syntax.put(place, place, f", {name}={value}"),)
     at = file.origin(call)
     place = (at.end_line, at.end_column - 1)
-    return (syntax.between(place, place, f"{name}={value}"),)
+    return (syntax.put(place, place, f"{name}={value}"),)
 
 
 class Keras(Dialect):
@@ -138,7 +138,7 @@ class Keras(Dialect):
                 return None
             whole = f"{sequential.text}([{model}, {head}])"
             anchor = _anchor(program.syntax, group)
-            name = program.syntax.fresh_name(_probability_name(model), program.syntax.file.tree)
+            name = program.syntax.fresh_name(_probability_name(model), set())
             if anchor is not None:
                 edits.append(program.syntax.insert_before(anchor, f"{name} = {whole}"))
             for call in group:
@@ -218,7 +218,7 @@ def _anchor(syntax: Syntax, calls: list[ast.Call]) -> ast.stmt | None:
     statements = [syntax.statement(c) for c in calls]
     block = syntax.parent(statements[0])
     same = all(syntax.parent(s) is block for s in statements)
-    plain = isinstance(block, (ast.Module, ast.FunctionDef)) and syntax.stands_alone(statements[0])
+    plain = isinstance(block, (ast.Module, ast.FunctionDef))
     return statements[0] if same and plain else None
 
 

@@ -155,7 +155,7 @@ def whole_line(syntax: Syntax, statement: ast.stmt) -> Edit | None:
     alone = not lines[at.line - 1][: at.column].strip() and not lines[at.end_line - 1][at.end_column :].strip()
     if not alone or block is None or len(block) < 2 or at.end_line >= len(lines):
         return None
-    return syntax.between((at.line, 0), (at.end_line + 1, 0))
+    return syntax.put((at.line, 0), (at.end_line + 1, 0))
 
 
 def _taken_from_its_list(program: Program, layer: ast.Call) -> tuple[Edit, ...]:
@@ -184,16 +184,16 @@ def drop_item(syntax: Syntax, items: list[ast.AST], index: int) -> Edit | None:
     at, lines = places[index], syntax.file.lines
     after = lines[at.end_line - 1][at.end_column :].strip().removeprefix(",").strip()
     if not lines[at.line - 1][: at.column].strip() and not after:
-        return syntax.between((at.line, 0), (at.end_line + 1, 0))
+        return syntax.put((at.line, 0), (at.end_line + 1, 0))
     if index:
         before = places[index - 1]
         if "#" in _between(lines, before, at):
             return None
-        return syntax.between((before.end_line, before.end_column), (at.end_line, at.end_column))
+        return syntax.put((before.end_line, before.end_column), (at.end_line, at.end_column))
     if len(items) > 1:
         behind = places[1]
-        return None if "#" in _between(lines, at, behind) else syntax.between((at.line, at.column), behind[1:3])
-    return syntax.between((at.line, at.column), (at.end_line, at.end_column))
+        return None if "#" in _between(lines, at, behind) else syntax.put((at.line, at.column), behind[1:3])
+    return syntax.put((at.line, at.column), (at.end_line, at.end_column))
 
 
 def _between(lines: list[str], first: Origin, second: Origin) -> str:

@@ -103,7 +103,7 @@ class Syntax:
             inner = around
         return False
 
-    def between(self, start: tuple[int, int], end: tuple[int, int], text: str = "") -> Edit:
+    def put(self, start: tuple[int, int], end: tuple[int, int], text: str = "") -> Edit:
         """The edit that puts new text between two places (line, column), or takes away what is there."""
         return self._edit(Origin(self.file.path, *start, *end), text)
 
