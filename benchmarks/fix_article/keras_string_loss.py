@@ -10,13 +10,15 @@ x, y = load_digits(return_X_y=True)
 x = (x.reshape(-1, 8, 8) * 255 / 16).astype("float32")
 x_train, y_train, x_test, y_test = x[:1437], y[:1437], x[1437:], y[1437:]
 
-model = keras.Sequential([
-    keras.Input((8, 8)),
-    keras.layers.Flatten(),
-    keras.layers.Dense(128, activation="relu"),
-    keras.layers.Dropout(0.2),
-    keras.layers.Dense(10, activation="softmax"),
-])
+model = keras.Sequential(
+    [
+        keras.Input((8, 8)),
+        keras.layers.Flatten(),
+        keras.layers.Dense(128, activation="relu"),
+        keras.layers.Dropout(0.2),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
 model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
 weights = os.environ["WEIGHTS"]

@@ -11,13 +11,15 @@ x, y = load_digits(return_X_y=True)
 x = (x.reshape(-1, 8, 8) * 255 / 16).astype("float32")
 x_train, y_train, x_test, y_test = x[:1437], y[:1437], x[1437:], y[1437:]
 
-model = tf.keras.Sequential([
-    tf.keras.layers.Flatten(input_shape=(8, 8)),
-    tf.keras.layers.Dense(128, activation="relu"),
-    tf.keras.layers.Dropout(0.2),
-    tf.keras.layers.Dense(10, dtype="float32"),
-    tf.keras.layers.Softmax(dtype="float32"),
-])
+model = tf.keras.Sequential(
+    [
+        tf.keras.layers.Flatten(input_shape=(8, 8)),
+        tf.keras.layers.Dense(128, activation="relu"),
+        tf.keras.layers.Dropout(0.2),
+        tf.keras.layers.Dense(10, dtype="float32"),
+        tf.keras.layers.Softmax(dtype="float32"),
+    ]
+)
 loss_object = tf.keras.losses.SparseCategoricalCrossentropy()
 optimizer = tf.keras.optimizers.Adam()
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from finallayer.expr import Node, logits, make, target
-from finallayer.fix.readers import LOSSES, Place, Readers, importers, is_accuracy
+from finallayer.fix.readers import LOSSES, Place, Readers, importers
 from finallayer.fix.registry import Context, Proposal
 from finallayer.fix.removal import Program, Removal, remove
 from finallayer.rules.base import Edit, Sighting
@@ -43,9 +43,9 @@ class Dialect(ABC):
         """The edits that have ``predict`` give probabilities again."""
         return None
 
-    def metric(self, program: Program, metric: Node, removal: Removal) -> Edits | None:
-        """The edits that have a metric, named where the model meets its loss, read logits."""
-        return None
+    def compiled(self, program: Program, call: ast.Call, removal: Removal, one_unit: bool) -> Edits | None:
+        """The edits that have the metrics that a model is compiled with read logits."""
+        return ()
 
 
 def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterator[Proposal]:
@@ -95,8 +95,6 @@ def _all_edits(
             if _HEAD_OF[reader.op] != made.op:
                 return None
             moved = dialect.on_logits(program, reader)
-        elif reader.op == "metric" and not is_accuracy(str(reader.attrs.get("name"))) and _is_compiled(program, reader):
-            moved = dialect.metric(program, reader, removal)
         elif reader.op not in LOSSES and reader.op != "metric" and _is_compiled(program, reader):
             return None
         else:
@@ -104,6 +102,14 @@ def _all_edits(
         if moved is None:
             return None
         edits += moved
+    metrics = [s.node for s in seen if s.node.op == "metric"]
+    for place in readers.compiled:
+        one_unit = any(_is_within(m, place, program) and _is_binary(m) for m in metrics)
+        is_here = isinstance(place.node, ast.Call) and place.path == program.path
+        read = dialect.compiled(program, place.node, removal, one_unit) if is_here else None  # type: ignore[arg-type]
+        if read is None:
+            return None
+        edits += read
     for place in readers.wraps:
         around = dialect.restored(program, place, removal, made) if _can_be_wrapped(program, place) else None
         if around is None:
@@ -122,6 +128,17 @@ def _readers_at_losses(seen: list[Sighting], readers: Readers) -> list[Node]:
     reading = [s.node for s in seen if s.node.args and readers.steps(s.node.args[0]) is not None]
     judged = {*LOSSES, "metric", "mse", "mae", "kl", "kl_probs", "nll", "hinge"}
     return list({(n.origin, n.op, n.attrs.get("name")): n for n in reading if n.op in judged}.values())
+
+
+def _is_binary(metric: Node) -> bool:
+    return str(metric.attrs.get("name")).endswith("binary_accuracy")
+
+
+def _is_within(node: Node, place: Place, program: Program) -> bool:
+    """Whether a node's place lies inside an expression's."""
+    around = program.syntax.file.origin(place.node)
+    at = node.origin
+    return at is not None and around[1:3] <= at[1:3] and at[3:5] <= around[3:5]
 
 
 def _is_compiled(program: Program, reader: Node) -> bool:

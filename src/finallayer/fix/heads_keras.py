@@ -8,13 +8,13 @@ from typing import ClassVar, NamedTuple
 
 from finallayer.expr import Node, logits, make, target
 from finallayer.fix.heads import ON_LOGITS, Dialect, Edits, drop_head, is_legible, parses_after
-from finallayer.fix.readers import Head, Place, Readers
+from finallayer.fix.readers import Head, Place, Readers, is_accuracy
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.removal import Program, Removal, imported_names
 from finallayer.fix.syntax import Syntax
 from finallayer.kinds import Kind
 from finallayer.rules.base import Edit, Match, Sighting
-from finallayer.source.values import External
+from finallayer.source.values import Built, External
 
 #: A loss's function (and the string that names it) -> its class.
 _CLASSES = {
@@ -146,19 +146,19 @@ class Keras(Dialect):
                 edits.append(program.syntax.replace(call.func.value, name if anchor is not None else whole))
         return tuple(edits)
 
-    def metric(self, program: Program, metric: Node, removal: Removal) -> Edits | None:
-        """Accuracy of one unit: the threshold moves from 0.5 to 0."""
-        if removal.head.op != "sigmoid" or not str(metric.attrs.get("name", "")).lower().endswith("accuracy"):
-            return None
-        given = program.syntax.expression(metric.origin)
-        if not isinstance(given, (ast.List, ast.Tuple)):
-            return None
+    def compiled(self, program: Program, call: ast.Call, removal: Removal, one_unit: bool) -> Edits | None:
+        """Accuracy stays, but for one unit, where the threshold moves from 0.5 to 0; no other metric reads logits."""
         edits: list[Edit] = []
-        for item in given.elts:
-            moved = self._binary_accuracy(program, item)
-            if moved is None:
+        for given in _metrics(call):
+            items = given.elts if isinstance(given, (ast.List, ast.Tuple)) else None
+            if items is None:
                 return None
-            edits += moved
+            for item in items:
+                if one_unit or not all(_is_indifferent(v) for v in program.values(item)):
+                    moved = self._binary_accuracy(program, item) if one_unit else None
+                    if moved is None:
+                        return None
+                    edits += moved
         return tuple(edits)
 
     def _binary_accuracy(self, program: Program, item: ast.expr) -> Edits | None:
@@ -175,6 +175,21 @@ class Keras(Dialect):
                 return None
             return with_argument(syntax, item, "threshold", "0")
         return None
+
+
+def _metrics(call: ast.Call) -> list[ast.expr]:
+    """What a call of ``compile`` is given to measure."""
+    given = [k.value for k in call.keywords if k.arg in ("metrics", "weighted_metrics")]
+    given += call.args[2:3]
+    return [g for g in given if not (isinstance(g, ast.Constant) and g.value is None)]
+
+
+def _is_indifferent(metric: object) -> bool:
+    """Whether a metric reads the same from logits as from a softmax (or from several sigmoids)."""
+    if isinstance(metric, str):
+        return metric in ("accuracy", "acc") or is_accuracy(metric)
+    name = metric.symbol.name if isinstance(metric, Built) else metric.name if isinstance(metric, External) else ""
+    return is_accuracy(name)
 
 
 def loss_values(program: Program, place: ast.expr) -> ast.Call | str | None:

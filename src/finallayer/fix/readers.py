@@ -89,6 +89,7 @@ class Readers:
         self.head, self.uses, self.syntaxes = head, uses, syntaxes
         self.wraps: list[Place] = []  # expressions that need the softmax back
         self.predictions: list[Place] = []  # Keras: calls of predict whose probabilities somebody needs
+        self.compiled: list[Place] = []  # Keras: where the model meets its loss and its metrics
         self.refusals: list[str] = []  # what stands against any fix
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._same_numbers = TRANSPARENT - {"concat", "join"} if head.op == "sigmoid" else _UNMOVED
@@ -343,6 +344,9 @@ class Readers:
                 return
             case ast.Attribute(attr=name):
                 owners = self.uses.of(path, around)
+                called = syntax.parent(around)
+                if name == "compile" and isinstance(called, ast.Call) and called.func is around:
+                    self.compiled.append(Place(path, called, False, True))
                 foreign = not owners or any(isinstance(o, (Node, Bound)) and not _own(o) for o in owners)
                 if name in _SAVING:
                     self._cannot_see(f"the model is kept by `{name}`", node)
