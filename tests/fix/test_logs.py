@@ -134,7 +134,7 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
     "a sigmoid by hand": (
         "import jax\nimport jax.numpy as jnp\n\n",
         "def loss(w, x):\n    p = 1 / (1 + jnp.exp(-(x @ w)))\n    return -jnp.mean(jnp.log(p)), p\n\ng = jax.grad(loss)\n",
-        "def loss(w, x):\n    logits = x @ w\n    p = 1 / (1 + jnp.exp(-(logits)))\n"
+        "def loss(w, x):\n    logits = x @ w\n    p = 1 / (1 + jnp.exp(-logits))\n"
         "    return -jnp.mean(jax.nn.log_sigmoid(logits)), p\n\ng = jax.grad(loss)\n",
     ),
     "TF 1's log_sigmoid": (
@@ -171,6 +171,16 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         TORCH,
         "def loss(x):\n    z = net(x)\n    return torch.log(torch.sum(torch.exp(z), dim=1, keepdim=True)) - z\n",
         "def loss(x):\n    z = net(x)\n    return torch.logsumexp(z, dim=1, keepdim=True) - z\n",
+    ),
+    "the logits' own softmax function": (
+        JAX,
+        "def softmax(z):\n    e = jnp.exp(z - z.max(axis=-1, keepdims=True))\n"
+        "    return e / e.sum(axis=-1, keepdims=True)\n\n"
+        "def loss(w, x, y):\n    p = softmax(x @ w)\n    return -jnp.mean(y * jnp.log(p)), p\n\ng = jax.grad(loss)\n",
+        "def softmax(z):\n    e = jnp.exp(z - z.max(axis=-1, keepdims=True))\n"
+        "    return e / e.sum(axis=-1, keepdims=True)\n\n"
+        "def loss(w, x, y):\n    logits = x @ w\n    p = softmax(logits)\n"
+        "    return -jnp.mean(y * jax.nn.log_softmax(logits, axis=-1)), p\n\ng = jax.grad(loss)\n",
     ),
     "a softmax function": (
         JAX,
