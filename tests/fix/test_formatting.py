@@ -54,12 +54,14 @@ LAID_OUT = {
     "continuation lines": (
         "def loss(x, y):\n    p = F.softmax(\n        net(x)\n        + net(y),  # both\n        dim=1,\n    )\n"
         "    return y * \\\n        torch.log(p), p\n",
-        "def loss(x, y):\n    logits = (net(x)\n        + net(y))\n    p = F.softmax(\n        logits,  # both\n        dim=1,\n    )\n"
+        "def loss(x, y):\n    logits = (net(x)\n        + net(y))\n    p = F.softmax(\n"
+        "        logits,  # both\n        dim=1,\n    )\n"
         "    return y * \\\n        F.log_softmax(logits, dim=1), p\n",
     ),
     "statements on one line": (
         "def loss(x, y):\n    a = 1; p = F.softmax(net(x), dim=1); return torch.log(p), p\n",
-        "def loss(x, y):\n    a = 1; logits = net(x); p = F.softmax(logits, dim=1); return F.log_softmax(logits, dim=1), p\n",
+        "def loss(x, y):\n"
+        "    a = 1; logits = net(x); p = F.softmax(logits, dim=1); return F.log_softmax(logits, dim=1), p\n",
     ),
     "a function on one line": (
         "def loss(x, y): p = F.softmax(net(x), dim=1); return torch.log(p), p\n",
@@ -87,7 +89,8 @@ def test_any_layout(tmp_path: Path, before: str, after: str) -> None:
 
 def test_an_import_is_added_once_beside_its_like(tmp_path: Path) -> None:
     program = (
-        '"""Losses."""\n\nfrom __future__ import annotations\n\nimport jax.numpy as jnp  # arrays\nfrom jax import grad\n'
+        '"""Losses."""\n\nfrom __future__ import annotations\n\n'
+        "import jax.numpy as jnp  # arrays\nfrom jax import grad\n"
         "import numpy as np\n\n"
         "def loss(w, x):\n    p = 1 / (1 + jnp.exp(-(x @ w)))\n    return jnp.sum(jnp.log(p) + jnp.log(1 - p)), p\n\n"
         "g = grad(loss)\n"
@@ -201,6 +204,7 @@ SPACES = st.sampled_from(["", " ", "  ", " \\\n "])
 BREAKS = st.sampled_from(["", " ", "\n        ", "  # why\n        ", "\n\n  "])
 
 
+@settings(max_examples=25)
 @given(
     st.lists(SPACES, min_size=3, max_size=3), st.lists(BREAKS, min_size=8, max_size=8), st.sampled_from(["\n", "\r\n"])
 )
