@@ -41,7 +41,8 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
     "the logits have a name": (
         TORCH,
         "def loss(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n    return -(y * p.log()).sum(), p\n",
-        "def loss(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n    return -(y * F.log_softmax(z, dim=1)).sum(), p\n",
+        "def loss(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n"
+        "    return -(y * F.log_softmax(z, dim=1)).sum(), p\n",
     ),
     "the logits get a name": (
         TORCH,
@@ -78,7 +79,8 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         TORCH,
         "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
         "    return -(y * torch.log(p)).sum()\n",
-        "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
+        "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n"
+        "    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
         "    return -(y * F.log_softmax(logits, dim=1)).sum()\n",
     ),
     "a layer": (
@@ -88,10 +90,12 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
     ),
     "a layer of the module": (
         "import torch\nfrom torch import nn\n\n",
-        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(3, 3)\n"
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(3, 3)\n"
         "        self.softmax = nn.Softmax(dim=1)\n\n    def forward(self, x):\n        p = self.softmax(self.fc(x))\n"
         "        return torch.log(p), p\n",
-        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(3, 3)\n"
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(3, 3)\n"
         "        self.softmax = nn.Softmax(dim=1)\n\n    def forward(self, x):\n        logits = self.fc(x)\n"
         "        p = self.softmax(logits)\n        return nn.functional.log_softmax(logits, dim=1), p\n",
     ),
@@ -102,7 +106,8 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
     ),
     "TF 1": (
         TF1,
-        "y = tf.nn.softmax(tf.matmul(x, W), name='y')\nloss = -tf.reduce_sum(y_ * tf.log(tf.clip_by_value(y, 1e-10, 1.0)))\n",
+        "y = tf.nn.softmax(tf.matmul(x, W), name='y')\n"
+        "loss = -tf.reduce_sum(y_ * tf.log(tf.clip_by_value(y, 1e-10, 1.0)))\n",
         "logits = tf.matmul(x, W)\ny = tf.nn.softmax(logits, name='y')\n"
         "loss = -tf.reduce_sum(y_ * tf.nn.log_softmax(logits))\n",
     ),
@@ -116,25 +121,30 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         TF1,
         "class Net:\n    def build(self):\n        self.y = tf.nn.softmax(tf.matmul(x, W))\n        self.cost()\n\n"
         "    def cost(self):\n        self.loss = -tf.reduce_sum(y_ * tf.log(self.y))\n",
-        "class Net:\n    def build(self):\n        self.logits = tf.matmul(x, W)\n        self.y = tf.nn.softmax(self.logits)\n"
+        "class Net:\n    def build(self):\n        self.logits = tf.matmul(x, W)\n"
+        "        self.y = tf.nn.softmax(self.logits)\n"
         "        self.cost()\n\n"
         "    def cost(self):\n        self.loss = -tf.reduce_sum(y_ * tf.nn.log_softmax(self.logits))\n",
     ),
     "JAX": (
         JAX,
-        "def loss(w, x, y):\n    return -jnp.mean(jnp.sum(y * jnp.log(jax.nn.softmax(x @ w)), axis=1))\n\ng = jax.grad(loss)\n",
-        "def loss(w, x, y):\n    return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(x @ w), axis=1))\n\ng = jax.grad(loss)\n",
+        "def loss(w, x, y):\n    return -jnp.mean(jnp.sum(y * jnp.log(jax.nn.softmax(x @ w)), axis=1))\n\n"
+        "g = jax.grad(loss)\n",
+        "def loss(w, x, y):\n    return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(x @ w), axis=1))\n\n"
+        "g = jax.grad(loss)\n",
     ),
     "binary cross-entropy by hand": (
         TORCH,
-        "def loss(x, y):\n    p = torch.sigmoid(net(x))\n    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean(), p\n",
+        "def loss(x, y):\n    p = torch.sigmoid(net(x))\n"
+        "    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean(), p\n",
         "def loss(x, y):\n    logits = net(x)\n    p = torch.sigmoid(logits)\n"
         "    return -(y * F.logsigmoid(logits) + (1 - y) * F.logsigmoid(-logits)).mean(), p\n",
     ),
     "a sigmoid by hand": (
         "import jax\nimport jax.numpy as jnp\n\n",
-        "def loss(w, x):\n    p = 1 / (1 + jnp.exp(-(x @ w)))\n    return -jnp.mean(jnp.log(p)), p\n\ng = jax.grad(loss)\n",
-        "def loss(w, x):\n    logits = x @ w\n    p = 1 / (1 + jnp.exp(-(logits)))\n"
+        "def loss(w, x):\n    p = 1 / (1 + jnp.exp(-(x @ w)))\n    return -jnp.mean(jnp.log(p)), p\n\n"
+        "g = jax.grad(loss)\n",
+        "def loss(w, x):\n    logits = x @ w\n    p = 1 / (1 + jnp.exp(-logits))\n"
         "    return -jnp.mean(jax.nn.log_sigmoid(logits)), p\n\ng = jax.grad(loss)\n",
     ),
     "TF 1's log_sigmoid": (
@@ -160,7 +170,8 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
     "a cross-entropy of log-probabilities": (
         TORCH,
         "def loss(x, y):\n    p = F.log_softmax(net(x), dim=1)\n    return F.cross_entropy(p, y), p\n",
-        "def loss(x, y):\n    logits = net(x)\n    p = F.log_softmax(logits, dim=1)\n    return F.cross_entropy(logits, y), p\n",
+        "def loss(x, y):\n    logits = net(x)\n    p = F.log_softmax(logits, dim=1)\n"
+        "    return F.cross_entropy(logits, y), p\n",
     ),
     "softplus": (
         TORCH,
@@ -171,6 +182,16 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         TORCH,
         "def loss(x):\n    z = net(x)\n    return torch.log(torch.sum(torch.exp(z), dim=1, keepdim=True)) - z\n",
         "def loss(x):\n    z = net(x)\n    return torch.logsumexp(z, dim=1, keepdim=True) - z\n",
+    ),
+    "the logits' own softmax function": (
+        JAX,
+        "def softmax(z):\n    e = jnp.exp(z - z.max(axis=-1, keepdims=True))\n"
+        "    return e / e.sum(axis=-1, keepdims=True)\n\n"
+        "def loss(w, x, y):\n    p = softmax(x @ w)\n    return -jnp.mean(y * jnp.log(p)), p\n\ng = jax.grad(loss)\n",
+        "def softmax(z):\n    e = jnp.exp(z - z.max(axis=-1, keepdims=True))\n"
+        "    return e / e.sum(axis=-1, keepdims=True)\n\n"
+        "def loss(w, x, y):\n    logits = x @ w\n    p = softmax(logits)\n"
+        "    return -jnp.mean(y * jax.nn.log_softmax(logits, axis=-1)), p\n\ng = jax.grad(loss)\n",
     ),
     "a softmax function": (
         JAX,
@@ -199,17 +220,20 @@ def test_nothing_is_found_afterwards(tmp_path: Path, head: str, before: str, aft
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
     "the probabilities come from one of two places": TORCH
-    + "def loss(x, y, a):\n    if a:\n        p = F.softmax(net(x), dim=1)\n    else:\n        p = F.softmax(net(y), dim=0)\n"
+    + "def loss(x, y, a):\n    if a:\n        p = F.softmax(net(x), dim=1)\n    else:\n"
+    "        p = F.softmax(net(y), dim=0)\n"
     "    return torch.log(p)\n",
     "the probabilities come from the round before": TORCH
-    + "def loss(xs, y):\n    p = F.softmax(net(y), dim=1)\n    total = 0\n    for x in xs:\n        total += torch.log(p).sum()\n"
+    + "def loss(xs, y):\n    p = F.softmax(net(y), dim=1)\n    total = 0\n    for x in xs:\n"
+    "        total += torch.log(p).sum()\n"
     "        p = F.softmax(net(x), dim=1)\n    return total\n",
     "a large clip is part of what the loss means": TORCH
     + "def loss(x, y):\n    return -(y * torch.log(torch.clamp(F.softmax(net(x), dim=1), 0.1, 0.9))).sum()\n",
     "the log of one minus a softmax has no stable form": TORCH
     + "def loss(x, y):\n    return -(y * torch.log(1 - F.softmax(net(x), dim=1))).sum()\n",
     "a name that a function writes from afar": TORCH
-    + "def other(x):\n    global p\n    p = x\n\np = F.softmax(net(torch.ones(1, 20)), dim=1)\nother(p)\nl = torch.log(p)\n",
+    + "def other(x):\n    global p\n    p = x\n\np = F.softmax(net(torch.ones(1, 20)), dim=1)\nother(p)\n"
+    "l = torch.log(p)\n",
     "an axis that isn't the same any more": TORCH
     + "def loss(x, y, d):\n    p = F.softmax(net(x), dim=d)\n    d = 0\n    return torch.log(p), d\n",
 }

@@ -20,7 +20,7 @@ def fixed_bytes(folder: Path, data: bytes, name: str = "program.py") -> bytes:
     """A file's bytes after the fixes of all that is found in it."""
     file = folder / name
     file.write_bytes(data)
-    changed = dict((d.path.name, new) for d, new in repaired(file).changed)
+    changed = {d.path.name: new for d, new in repaired(file).changed}
     return changed.get(name, data)
 
 

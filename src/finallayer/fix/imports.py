@@ -94,7 +94,7 @@ class Imports:
         if line == "import jax":
             text = f"{module}.{name}"
         insertion = self._insertion(line)
-        return insertion and Spelled(text, (insertion,))
+        return Spelled(text, (insertion,)) if insertion is not None else None
 
     def _insertion(self, line: str) -> Edit | None:
         """After the last import at the top level that is like it, or else the last of all; None where there is none."""

@@ -39,7 +39,7 @@ def name_logits(
     if _is_unread(syntax, target, use) and _is_whole(definition, logits):
         return Named(text, (syntax.replace(definition, f"{written} = {value}"),))
     naming = syntax.insert_before(definition, f"{written} = {value}")
-    return Named(text, (naming, syntax.replace(logits, written)))
+    return Named(text, (naming, syntax.replace_bracketed(logits, written)))
 
 
 def _standing_alone(text: str) -> str:
@@ -66,4 +66,4 @@ def _is_unread(syntax: Syntax, target: ast.expr, use: ast.expr) -> bool:
     if path_of(target) is None or not isinstance(target, ast.Name) or isinstance(scope, ast.Module):
         return False
     inside = set(ast.walk(use))
-    return all(reader in inside for reader in readers(syntax, scope, target.id))
+    return all(reader in inside for reader in readers(scope, target.id))

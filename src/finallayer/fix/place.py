@@ -115,8 +115,11 @@ def argument_of(call: ast.Call) -> ast.expr | None:
     return call.func.value if isinstance(call.func, ast.Attribute) and not given else None
 
 
-def logits_of_call(made: ast.expr) -> ast.expr | None:
+def logits_of_call(descent: Descent) -> ast.expr | None:
     """The logits in a call of softmax or sigmoid: the first argument, or the tensor whose method it is."""
+    made = descent.made
+    if descent.given is not None:
+        return descent.given
     if not isinstance(made, ast.Call):
         return None
     if isinstance(made.func, ast.Attribute) and made.func.attr in ("softmax", "sigmoid") and _is_method(made):
