@@ -54,7 +54,7 @@ class Interpreter:
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
-        self.modules = 0
+        self.modules: dict[str, Module] = {}
         self.entry: Module | None = None
 
     def origin(self, site: Site) -> Origin:
@@ -150,7 +150,7 @@ class Interpreter:
             return value
         names = self.module_names(value.path, frame)
         if value.name is None:
-            module = self.project.module(value.path)
+            module = self.module(value.path)
             return module.frame if module is not None else opaque(f"module {value.path}")
         if value.name not in names:
             return opaque(f"{value.path}:{value.name}")
@@ -158,15 +158,21 @@ class Interpreter:
 
     def module_names(self, path: Path, frame: Frame) -> dict[str, Value]:
         """The names of a project's module, which is run now if it wasn't yet; none where it can't be read."""
-        module = self.project.module(path)
-        if module is None:
-            return {}
         self.project.depend(frame.module.path, path)
-        if not module.entered:
-            self.modules += 1
-            if self.modules > MOST_MODULES:
-                return {}
+        module = self.module(path)
+        if module is None or (not module.entered and len(self.modules) > MOST_MODULES):
+            return {}
         return self.load(module).vars
+
+    def module(self, path: Path) -> Module | None:
+        """This analysis's own copy of a project's module, so that what it does there touches no other."""
+        key = str(path)
+        if key not in self.modules:
+            file = self.project.file(path)
+            if file is None:
+                return None
+            self.modules[key] = Module(file)
+        return self.modules[key]
 
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""
