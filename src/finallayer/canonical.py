@@ -172,7 +172,9 @@ def _normalised(top: Node, total: Node, origin: Origin | None) -> Node:
 
 def is_shifted(z: Node) -> bool:
     """Whether something that may be the maximum was subtracted before the exp, so that it can't overflow."""
-    z = through(z, _SHAPE | {"scale"})
+    z = through(z, _SHAPE | {"scale", "div"})
+    if z.op == "log":  # a power of something, normalised: probabilities at another temperature
+        return True
     if z.op == "clip":
         high = z.attrs.get("high")
         return isinstance(high, (int, float)) and high <= LARGEST_SAFE_SCORE
@@ -238,8 +240,6 @@ def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None)
     """A value chosen by a condition: guarded where the other choice is a constant."""
     x, y = args
     for value, other in ((x, y), (y, x)):
-        if other.op == "neg" and other.args[0] == value:
-            return Node("abs", (value,), {}, origin)
         if constant(other) is not None and constant(value) is None:
             return Node("clip", (value,), {"low": constant(other)}, origin)
     return make("join", x, y, origin=origin)

@@ -37,6 +37,7 @@ for index, cell in enumerate(cells):
     epochs = [epoch(number, accuracy) for number in range(1, job["epochs"] + 1)]
     for row in epochs:
         say("epoch", cell=index, **row)
+    if cell.seed == 0:
+        say("gradient", curve=curve(cell.setting, cell.head, None))
     say("cell", cell=index, seconds=0.1, epochs=epochs)
-say("gradients", curves=[curve(cell.setting, cell.head, None) for cell in cells if cell.seed == 0])
 say("end")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from finallayer.cli import compare as compare_verb
 from finallayer.cli import main
 from finallayer.compare import backends
 
@@ -173,6 +174,39 @@ def test_a_backend_that_is_not_installed_is_named_with_its_command(monkeypatch: 
     assert "Keras on JAX (keras, jax not installed); install it with: pip install keras jax" in refused(
         "--backends", "jax"
     )
+
+
+def test_without_the_extra_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare_verb, "NEEDED", ("matplotlib", "no_such_module"))
+    assert "compare needs no_such_module, not installed; expected the extra: pip install" in refused()
+
+
+def test_a_disk_that_fills_up_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(options: dict[str, Any]) -> int:
+        raise OSError(28, "No space left on device", "results.json")
+
+    monkeypatch.setattr(compare_verb, "_compare", full)
+    assert refused() == "Error: results.json: No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("comp", ["compare"]),
+        ("compare --he", ["--heads", "--help"]),
+        ("compare --heads lo", ["logits", "log-of-softmax"]),
+        ("compare --backends keras-jax,to", ["keras-jax,torch"]),
+        ("compare --precisions mixed", ["mixed_bfloat16", "mixed_float16"]),
+    ],
+)
+def test_shells_complete_verbs_options_and_names(words: str, expected: list[str]) -> None:
+    asked = {
+        "_FINALLAYER_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"finallayer {words}",
+        "COMP_CWORD": str(len(words.split())),
+    }
+    result = CliRunner().invoke(main, [], env=asked, prog_name="finallayer", complete_var="_FINALLAYER_COMPLETE")
+    assert [line.split(",", 1)[1] for line in result.output.splitlines()] == expected
 
 
 def test_help_reads_well() -> None:

@@ -18,7 +18,7 @@ def queue(backend: str, seeds: int = 3) -> list[Cell]:
 
 def drive(queues: dict[str, list[Cell]], jobs: int) -> list[tuple[float, float | None]]:
     """Run the queues on a made-up clock with known costs; (time, estimate) after every event, and the end."""
-    estimator = Estimator(queues, jobs)
+    estimator = Estimator(queues, jobs, epochs=2)
     waiting, agenda, said = list(queues), [], []  # type: ignore[var-annotated]
     now, running = 0.0, 0
     while waiting or agenda:
@@ -42,7 +42,7 @@ def drive(queues: dict[str, list[Cell]], jobs: int) -> list[tuple[float, float |
 
 
 def test_nothing_is_claimed_before_something_is_measured() -> None:
-    estimator = Estimator({"keras-jax": queue("keras-jax")}, 1)
+    estimator = Estimator({"keras-jax": queue("keras-jax")}, 1, epochs=2)
     assert estimator.left(0.0) is None
     estimator.ready("keras-jax", START, START)
     assert estimator.left(START) is None
@@ -58,9 +58,19 @@ def test_once_cold_and_warm_cells_are_known_the_estimate_is_exact(jobs: int) -> 
         assert left == pytest.approx(end - now)
 
 
+def test_while_only_compiling_cells_are_known_their_later_epochs_tell_what_the_others_take() -> None:
+    cells = queue("keras-jax")
+    estimator = Estimator({"keras-jax": cells}, 1, epochs=4)
+    estimator.ready("keras-jax", START, 0.0)
+    for number, now in enumerate((9.0, 9.5, 10.0, 10.5), start=1):  # 9 s with the compiler, then half a second each
+        estimator.epoch(cells[0], number, now)
+    estimator.finished(cells[0], 10.5)
+    assert estimator.left(10.5) == pytest.approx(10.5 + 4 * (4 * 0.5))  # another that compiles, and four that do not
+
+
 def test_time_passes_within_a_cell_but_never_below_what_is_left_after_it() -> None:
     cells = queue("keras-jax")
-    estimator = Estimator({"keras-jax": cells}, 1)
+    estimator = Estimator({"keras-jax": cells}, 1, epochs=2)
     estimator.ready("keras-jax", START, 0.0)
     estimator.finished(cells[0], 3.0)
     assert estimator.left(4.0) == pytest.approx(14.0)  # five cells of 3 s, 1 s into the first of them
@@ -69,7 +79,7 @@ def test_time_passes_within_a_cell_but_never_below_what_is_left_after_it() -> No
 
 def test_a_machine_that_slows_down_is_noticed() -> None:
     cells = queue("keras-jax", seeds=20)
-    estimator = Estimator({"keras-jax": cells}, 1)
+    estimator = Estimator({"keras-jax": cells}, 1, epochs=2)
     estimator.ready("keras-jax", START, 0.0)
     now = 0.0
     for index in range(30):
@@ -80,7 +90,7 @@ def test_a_machine_that_slows_down_is_noticed() -> None:
 
 def test_a_child_that_died_is_not_waited_for() -> None:
     queues = {name: queue(name) for name in ("keras-jax", "keras-torch")}
-    estimator = Estimator(queues, 2)
+    estimator = Estimator(queues, 2, epochs=2)
     for name in queues:
         estimator.ready(name, START, 0.0)
     estimator.finished(queues["keras-jax"][0], 1.0)

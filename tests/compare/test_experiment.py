@@ -122,7 +122,7 @@ def test_a_failed_cell_does_not_stop_the_others(start: Start) -> None:
     assert run(experiment, results, display)
     (missing,) = on_disk(experiment)["missing"]
     assert (missing["head"], missing["seed"], missing["reason"]) == ("softmax", 0, "ValueError: no such luck")
-    assert "ValueError: no such luck" in out.getvalue()
+    assert "Keras on JAX, float32, raw, softmax, seed 0 failed: ValueError: no such luck" in out.getvalue()
 
 
 def test_a_child_that_cannot_start_says_why(start: Start) -> None:
@@ -190,11 +190,12 @@ def test_bars_show_the_cell_the_accuracy_and_the_time_left() -> None:
     bars = Bars(Console(file=out, force_terminal=True, width=140, color_system=None))
     cells = [Cell(JAX_RAW.backend, JAX_RAW.precision, JAX_RAW.inputs, "softmax", seed) for seed in range(3)]
     bars.begin({"keras-jax": cells})
+    bars.stage("keras-jax", "importing its framework")
     bars.epoch(cells[0], 2, 5, 0.456)
     bars.cell(cells[0], 1.0, 0.456)
     bars.time_left(63.0, 75.0)
     bars.end()
     shown = out.getvalue()
     assert "Keras on JAX" in shown and "1/3" in shown
-    assert "float32 raw softmax seed 0, epoch 2/5: 45.6 %" in shown
+    assert "epoch 2/5  45.6 %  softmax raw float32 seed 0" in shown
     assert "1:03 elapsed, about 1:15 left" in shown

@@ -36,7 +36,7 @@ def test_the_articles_case() -> None:
 def test_no_difference_is_called_no_difference() -> None:
     said = verdict(both([0.94, 0.95, 0.96], [0.94, 0.95, 0.96]))
     assert said.answer.startswith("No difference measured")
-    assert "it and the logits head ended equal" in said.sentences[0]
+    assert "the two heads ended equal" in said.sentences[0]
 
 
 def test_a_difference_too_small_to_matter_is_not_a_loss() -> None:
@@ -47,7 +47,7 @@ def test_a_difference_too_small_to_matter_is_not_a_loss() -> None:
 
 def test_an_interval_that_holds_zero_is_not_a_loss() -> None:
     said = verdict(both([0.2, 0.9, 0.8], [0.9, 0.9, 0.9]))
-    assert said.answer.startswith("No difference measured")
+    assert said.answer.startswith("Undecided: in 1 of 1 setting accuracy differs")
     assert "more seeds would tell" in said.sentences[0]
 
 
@@ -67,7 +67,15 @@ def test_a_loss_without_silence_is_not_blamed_on_it() -> None:
     said = verdict(both([0.5, 0.5, 0.5], [0.9, 0.9, 0.9]))
     assert "silenced" not in " ".join(said.sentences)
     broken = verdict(both([0.5, 0.5, 0.5], [0.9, 0.9, 0.9], nonfinite=0.25))
-    assert "25.0 % of the training samples had a loss or a gradient of inf or nan" in " ".join(broken.sentences)
+    text = " ".join(broken.sentences)
+    assert "It comes from numbers that are not finite: 25.0 % of the training samples had a loss or a gradient" in text
+
+
+def test_two_causes_are_told_apart() -> None:
+    silent = {**runs(TF_RAW, "softmax", [0.5, 0.5], silenced=0.3), **runs(TF_RAW, "logits", [0.9, 0.9])}
+    text = " ".join(verdict({**both([0.4, 0.4], [0.9, 0.9], nonfinite=1.0), **silent}).sentences)
+    assert "In 1 of those 2 it comes from silenced samples" in text
+    assert "In 1 of those 2 it comes from numbers that are not finite: 100.0 %" in text
 
 
 def test_silence_under_the_logits_head_is_not_hidden() -> None:

@@ -80,11 +80,37 @@ def test_a_log_sigmoid_is_for_no_loss_over_classes_and_for_no_loss_on_logits() -
     assert found(make("bce_logits", LOG_SIGMOID, Y)) == {"FL104"}
 
 
-def test_wrong_maths_is_reported_without_a_gradient_and_unstable_numerics_is_not() -> None:
+def test_wrong_maths_is_reported_without_a_gradient() -> None:
     assert found(make("xent_logits", PROBS, Y), training=False) == {"FL101"}
-    assert found(make("xent_probs", PROBS, Y), training=False) == set()
-    assert found(make("log", PROBS), training=False) == set()
-    assert found(make("softplus", UNKNOWN, naive=True), training=False) == set()
+    assert found(make("nll", PROBS, Y), training=False) == {"FL103"}
+
+
+LOGS = {
+    "FL201": make("log", PROBS),
+    "FL202": make("log", make("clip", SIGMOID, low=1e-7)),
+    "FL203": make("log", make("add_eps", PROBS, eps=1e-7)),
+    "FL205": make("log", SIGMOID),
+}
+UNSTABLE = LOGS | {
+    "FL204": make("softmax", UNKNOWN, naive=True),
+    "FL206": make("softplus", UNKNOWN, naive=True),
+    "FL207": make("logsumexp", UNKNOWN, naive=True),
+    "FL301": make("xent_probs", PROBS, Y),
+    "FL302": make("bce_probs", SIGMOID, Y),
+}
+
+
+@pytest.mark.parametrize("code", UNSTABLE)
+def test_unstable_numerics_is_reported_only_where_a_gradient_is_asked_for(code: str) -> None:
+    assert found(UNSTABLE[code]) == {code}
+    assert found(UNSTABLE[code], training=False) == set()
+
+
+@pytest.mark.parametrize("code", LOGS)
+def test_an_entropy_and_a_detached_probability_train_nothing(code: str) -> None:
+    (p,) = LOGS[code].args
+    assert found(make("log", p, entropy=True)) == set()
+    assert found(make("log", make("stop_gradient", p))) == set()
 
 
 # FL101, FL104: twice the same
@@ -365,6 +391,12 @@ def test_the_cost_is_computed_and_stated() -> None:
     assert naive.endswith("once a logit reaches 88.7 (float32)")
     keras = matches(make("xent_probs", PROBS, Y, eps=1e-7), "keras")["FL301"].message
     assert "the gradient is exactly 0 once the target trails by 16.1 (float32), except on Keras" in keras
+
+
+@pytest.mark.parametrize(("p", "name"), [(PROBS, "softmax"), (SIGMOID, "sigmoid")])
+def test_a_guarded_log_says_of_what(p: Node, name: str) -> None:
+    assert f"clipped {name}:" in matches(make("log", make("clip", p, low=1e-7)))["FL202"].message
+    assert f"of a {name} plus" in matches(make("log", make("add_eps", p, eps=1e-7)))["FL203"].message
 
 
 def test_a_guard_that_could_not_be_read_states_no_cost() -> None:

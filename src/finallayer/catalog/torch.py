@@ -260,7 +260,7 @@ _TORCH: dict[str, str] = {
     "torch.func.grad_and_value": "value_and_grad(func: f)",
 }
 
-#: libraries around PyTorch that the tests do not install: their signatures were read from their sources
+#: libraries around PyTorch that the tests do not install, so that nothing compares these lines with reality
 AROUND: dict[str, str] = {
     # torchvision, kornia, timm, segmentation-models and fastai: losses on logits
     "torchvision.ops.sigmoid_focal_loss": "bce_logits(inputs: x, targets: target)",

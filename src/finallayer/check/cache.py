@@ -12,27 +12,26 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from finallayer import __version__
+from finallayer.check.glance import Files
 from finallayer.check.judge import Analysis
 from finallayer.check.record import pack, unpack
 from finallayer.rules.base import Rule
 
 FOLDER = ".finallayer_cache"
 
-Fingerprint = Callable[[str], str]
-
 
 class Cache:
     """Analyses by file, below a project's folder. Where that can't be written, nothing is kept and nothing fails."""
 
-    def __init__(self, root: Path, fingerprint: Fingerprint, rules: Mapping[str, Rule]) -> None:
+    def __init__(self, root: Path, files: Files, rules: Mapping[str, Rule]) -> None:
         self.folder = root / FOLDER
-        self._fingerprint = fingerprint
+        self._files = files
         self._rules = rules
         self._stamp = _stamp()
         self._ready = False
@@ -43,12 +42,12 @@ class Cache:
             entry = json.loads(self._entry(path).read_bytes())
             if entry["stamp"] != self._stamp or entry["path"] != path:
                 return None
-            if any(self._fingerprint(file) != state for file, state in entry["files"].items()):
+            if any(self._files.glance(file).fingerprint != state for file, state in entry["files"].items()):
                 return None
             return Analysis(
                 path,
                 tuple(unpack(f, self._rules) for f in entry["findings"]),
-                tuple(f for f in entry["files"] if f != path),
+                (),
                 tuple(map(str, entry["notes"])),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -59,13 +58,18 @@ class Cache:
         entry = {
             "stamp": self._stamp,
             "path": analysis.path,
-            "files": {f: self._fingerprint(f) for f in (analysis.path, *analysis.dependencies)},
+            "files": {f: self._files.glance(f).fingerprint for f in sorted(self._parts(analysis))},
             "findings": [pack(f) for f in analysis.findings],
             "notes": analysis.notes,
         }
         with contextlib.suppress(OSError):
             self._prepare()
             _write(self._entry(analysis.path), entry)
+
+    def _parts(self, analysis: Analysis) -> set[str]:
+        """What an analysis depends on: the files that were read and their imports, which may not have been readable."""
+        read = {analysis.path, *analysis.dependencies}
+        return read.union(*(self._files.glance(file).imports for file in read))
 
     def _entry(self, path: str) -> Path:
         key = blake2b(path.encode(errors="surrogateescape"), digest_size=16).hexdigest()

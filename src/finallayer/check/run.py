@@ -77,7 +77,7 @@ def _cached_or_new(
 ) -> list[Analysis]:
     from finallayer.check.cache import Cache
 
-    cache = Cache(config.root, lambda path: known.glance(path).fingerprint, rules)
+    cache = Cache(config.root, known, rules)
     analyses = [a for path in paths if (a := cache.get(path)) is not None]
     done = {a.path for a in analyses}
     for analysis in analyse_all([p for p in paths if p not in done], jobs):

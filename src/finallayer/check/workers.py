@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from finallayer.check.judge import Analysis, analyse
@@ -53,7 +55,20 @@ def _analyse_chunk(paths: Sequence[str], fixes: bool) -> list[Analysis]:
     from finallayer.source import Project
 
     project, context = Project(), _context() if fixes else None
-    return [analyse(path, project, fixes=context) for path in paths]
+    with _without_collection():
+        return [analyse(path, project, fixes=context) for path in paths]
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Trees and values live until the chunk ends: looking for garbage among them on the way only costs time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _context() -> Context:

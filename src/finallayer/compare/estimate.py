@@ -18,12 +18,14 @@ class Estimator:
     shown nothing yet is taken to be like the mean of those that have; before that there is no estimate.
     """
 
-    def __init__(self, queues: Mapping[str, Sequence[Cell]], jobs: int) -> None:
+    def __init__(self, queues: Mapping[str, Sequence[Cell]], jobs: int, epochs: int) -> None:
         """``queues``: each backend's cells in running order, the backends in starting order."""
-        self._jobs = jobs
+        self._jobs, self._epochs = jobs, epochs
         self._left = {backend: list(cells) for backend, cells in queues.items()}
         self._first = {cell for cells in queues.values() for cell in _first_of_program(cells)}
         self._seconds: dict[tuple[str, bool], deque[float]] = {}  # (backend, first of program) -> what cells took
+        self._later_epochs: dict[str, deque[float]] = {}  # backend -> what epochs after the first took: no compiling
+        self._epoch_since: dict[str, float] = {}
         self._start_ups: list[float] = []
         self._since: dict[str, float] = {}  # backend -> when its current cell started
 
@@ -31,6 +33,13 @@ class Estimator:
         """A child has imported its framework, in that many seconds."""
         self._start_ups.append(start_seconds)
         self._since[backend] = now
+
+    def epoch(self, cell: Cell, number: int, now: float) -> None:
+        """A cell has finished its epoch of that number, from 1."""
+        if number > 1:
+            took = now - self._epoch_since[cell.backend]
+            self._later_epochs.setdefault(cell.backend, deque(maxlen=RECENT)).append(took)
+        self._epoch_since[cell.backend] = now
 
     def finished(self, cell: Cell, now: float) -> None:
         """A cell has ended (or failed); the backend's next one starts now."""
@@ -66,9 +75,11 @@ class Estimator:
         return sum(costs) + (_mean(self._start_ups) if self._start_ups else 0.0)
 
     def _cost(self, backend: str, first: bool) -> float:
-        """Seconds of a cell: as this backend's alike, else as its others times the ratio seen so far, else anyone's."""
+        """Seconds of a cell: as this backend's alike, else by its epochs, else by the others, here or elsewhere."""
         if (backend, first) in self._seconds:
             return _mean(self._seconds[backend, first])
+        if not first and backend in self._later_epochs:
+            return self._epochs * _mean(self._later_epochs[backend])
         alike, others = self._known(first), self._known(not first)
         if (backend, not first) in self._seconds:
             ratio = _mean(alike) / _mean(others) if alike and others else 1.0

@@ -19,6 +19,7 @@ from finallayer.compare.grid import Cell, plan
 from finallayer.compare.results import FILE_NAME, Results, Settings, environment, resume
 from finallayer.compare.statistics import summarize
 from finallayer.compare.verdict import give_verdict
+from finallayer.compare.wording import clock, setting_name
 
 NOT_RUN_YET = "not run yet"
 INTERRUPTED = "interrupted"
@@ -30,6 +31,7 @@ class Display(Protocol):
 
     def begin(self, queues: dict[str, list[Cell]]) -> None: ...
     def note(self, line: str) -> None: ...
+    def stage(self, backend: str, words: str) -> None: ...
     def epoch(self, cell: Cell, number: int, epochs: int, val_accuracy: float) -> None: ...
     def cell(self, cell: Cell, seconds: float, val_accuracy: float) -> None: ...
     def time_left(self, elapsed: float, left: float | None) -> None: ...
@@ -119,7 +121,7 @@ class Recorder:
     ) -> None:
         self._folder, self._epochs = experiment.folder, experiment.settings.epochs
         self._results, self._queues, self._display = results, queues, display
-        self._estimator = Estimator(queues, experiment.jobs)
+        self._estimator = Estimator(queues, experiment.jobs, self._epochs)
         self._began = time.monotonic()
         self._child_began: dict[str, float] = {}
         self._noted = 0.0
@@ -140,13 +142,16 @@ class Recorder:
 
     def _on_started(self, backend: str, fields: Mapping[str, Any]) -> None:
         self._child_began[backend] = time.monotonic()
+        self._display.stage(backend, "importing its framework")
 
     def _on_ready(self, backend: str, fields: Mapping[str, Any]) -> None:
         now = time.monotonic()
         self._estimator.ready(backend, now - self._child_began[backend], now)
+        self._display.stage(backend, "compiling its first model")
 
     def _on_epoch(self, backend: str, fields: Mapping[str, Any]) -> None:
         cell = self._queues[backend][fields["cell"]]
+        self._estimator.epoch(cell, fields["epoch"], time.monotonic())
         self._display.epoch(cell, fields["epoch"], self._epochs, fields["val_accuracy"])
 
     def _on_cell(self, backend: str, fields: Mapping[str, Any]) -> None:
@@ -162,26 +167,28 @@ class Recorder:
         self._estimator.finished(cell, time.monotonic())
         self._results.missing[cell] = fields["error"]
         self._results.save(self._folder)
-        self._display.note(f"{cell} failed: {fields['error']}")
+        self._display.note(f"{setting_name(cell.setting)}, {cell.head}, seed {cell.seed} failed: {fields['error']}")
 
-    def _on_gradients(self, backend: str, fields: Mapping[str, Any]) -> None:
-        kept = [curve for curve in self._results.gradients["curves"] if not _same_program(curve, fields["curves"])]
-        self._results.gradients["curves"] = kept + list(fields["curves"])
+    def _on_gradient(self, backend: str, fields: Mapping[str, Any]) -> None:
+        curve = fields["curve"]
+        others = [other for other in self._results.gradients["curves"] if not _same_program(curve, other)]
+        self._results.gradients["curves"] = [*others, curve]
 
     def _on_gone(self, backend: str, fields: Mapping[str, Any]) -> None:
         self._estimator.closed(backend)
         reason = fields["reason"]
         if reason is None:
+            self._display.stage(backend, f"done in {clock(time.monotonic() - self._child_began[backend])}")
             return
+        self._display.stage(backend, reason)
         for cell in self._queues[backend]:
             if self._results.missing.get(cell) == NOT_RUN_YET:
                 self._results.missing[cell] = reason
         self._display.note(f"{backend}: {reason}")
 
 
-def _same_program(curve: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
-    keys = ("backend", "precision", "head")
-    return any(all(curve[key] == other[key] for key in keys) for other in others)
+def _same_program(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[key] == other[key] for key in ("backend", "precision", "head"))
 
 
 def _make_folder(folder: Path) -> None:

@@ -108,14 +108,17 @@ def story(runs: Runs, gradients: Mapping[str, Any], row: Row) -> list[Panel]:
         for curve in gradients["curves"]
         if (curve["backend"], curve["precision"]) == (setting.backend, setting.precision) and curve["head"] in heads
     ]
-    panels = [cliff_panel(gradients, curves, "1  Gradient against margin")] if curves else []
+    panels = [cliff_panel(gradients, curves, "Gradient against margin")] if curves else []
     for measure, label, title in (
-        ("silenced", "silenced samples", "2  Samples that fell silent"),
-        ("val_accuracy", "validation accuracy", "3  Validation accuracy"),
+        ("silenced", "silenced samples", "Samples that fell silent"),
+        ("val_accuracy", "validation accuracy", "Validation accuracy"),
     ):
         series = {head: values for head, values in series_of(runs, setting, measure).items() if head in heads}
         panels.append(epoch_panel(series, measure, label, setting, title))
-    return [replace(panel, key=f"story-{panel.key}") for panel in panels]
+    return [
+        replace(panel, key=f"story-{panel.key}", title=f"{number}  {panel.title}")
+        for number, panel in enumerate(panels, start=1)
+    ]
 
 
 def heat_map(rows: Sequence[Row]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.table import Column
 
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.experiment import Display
@@ -36,6 +37,9 @@ class Lines:
     def note(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    def stage(self, backend: str, words: str) -> None:
+        pass
+
     def epoch(self, cell: Cell, number: int, epochs: int, val_accuracy: float) -> None:
         pass
 
@@ -60,9 +64,9 @@ class Bars:
         self._progress = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[status]}", style="dim"),
+            TextColumn("{task.fields[status]}", style="dim", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -77,10 +81,14 @@ class Bars:
     def note(self, line: str) -> None:
         self._progress.console.print(line, highlight=False, markup=False)
 
+    def stage(self, backend: str, words: str) -> None:
+        self._progress.update(self._tasks[backend], status=words)
+
     def epoch(self, cell: Cell, number: int, epochs: int, val_accuracy: float) -> None:
+        # What changes first: a narrow terminal cuts off the rest.
         status = (
-            f"{cell.precision} {cell.inputs} {cell.head} seed {cell.seed}, "
-            f"epoch {number}/{epochs}: {percent(val_accuracy)} %"
+            f"epoch {number}/{epochs} {percent(val_accuracy):>5} %  "
+            f"{cell.head} {cell.inputs} {cell.precision} seed {cell.seed}"
         )
         self._progress.update(self._tasks[cell.backend], status=status)
 

@@ -64,7 +64,8 @@ def compare(
     experiment = Experiment(settings, installed, dataset, out, jobs or default_jobs())
     results = prepare(experiment, resume, absent)
     finished = run(experiment, results, make_display(log))
-    page = write_report(results, out)
+    with log.status("writing the report"):
+        page = write_report(results, out)
     tell(results, page)
     if not finished:
         return INTERRUPTED

@@ -31,10 +31,8 @@ class Verdict:
 
 def give_verdict(rows: Sequence[Row], curves: Curves) -> Verdict:
     """Judge the summary's rows; ``curves`` (gradient against margin) say where a difference comes from."""
-    compared = [row for row in rows if row.gain is not None]
-    compared = [row for row in compared if _gain(row).half_width is not None] or compared
-    status_quo = [row for row in compared if row.head == STATUS_QUO]
-    judged = status_quo or compared
+    compared = _compared(rows)
+    judged = _judged(compared)
     if not judged:
         return Verdict("Nothing to compare yet.", ["No setting has both the logits head and another one finished."])
     worse = [row for row in judged if _costs(row)]
@@ -42,21 +40,31 @@ def give_verdict(rows: Sequence[Row], curves: Curves) -> Verdict:
     unsure = [row for row in judged if abs(_gain(row).mean) > MATTERS and not _certain(_gain(row))]
     rest = [row for row in judged if row not in worse and row not in better and row not in unsure]
     sentences = [
-        *_losses(worse, rows, curves, len(judged)),
+        *_losses(worse, rows, curves),
         *_wins(better),
         *_doubts(unsure),
         *_equals(rest, curves, some_differed=len(rest) < len(judged)),
         *_mistakes([row for row in compared if row.head != STATUS_QUO]),
     ]
-    return Verdict(_answer(judged, worse, better, bool(status_quo)), sentences)
+    return Verdict(_answer(judged, worse, better, unsure), sentences)
 
 
 def most_telling(rows: Sequence[Row]) -> Row | None:
     """The head and setting to show first: the status quo where it lost most, else whichever head did."""
-    compared = [row for row in rows if row.gain is not None]
-    judged = [row for row in compared if row.head == STATUS_QUO] or compared
+    judged = _judged(_compared(rows))
     sure = [row for row in judged if _costs(row)] or judged
     return max(sure, key=lambda row: _gain(row).mean, default=None)
+
+
+def _compared(rows: Sequence[Row]) -> list[Row]:
+    """The rows that have a difference; those of one seed only where no row has more."""
+    compared = [row for row in rows if row.gain is not None]
+    return [row for row in compared if _gain(row).half_width is not None] or compared
+
+
+def _judged(compared: Sequence[Row]) -> list[Row]:
+    """The rows that the answer is about: the status quo, or every head where it did not run."""
+    return [row for row in compared if row.head == STATUS_QUO] or list(compared)
 
 
 def _costs(row: Row) -> bool:
@@ -72,18 +80,22 @@ def _certain(gain: Difference) -> bool:
     return gain.significant or gain.half_width is None
 
 
-def _answer(judged: Sequence[Row], worse: Sequence[Row], better: Sequence[Row], status_quo: bool) -> str:
-    what = "softmax in the model" if status_quo else "another head than logits"
+def _answer(judged: Sequence[Row], worse: Sequence[Row], better: Sequence[Row], unsure: Sequence[Row]) -> str:
+    status_quo = judged[0].head == STATUS_QUO
+    what, noun = ("softmax in the model", "setting") if status_quo else ("another head than logits", "comparison")
     if worse and not better:
-        return f"No: keep softmax in the loss. In {_of(worse, judged)} {what} cost accuracy, in none did it help."
+        return f"No: keep softmax in the loss. In {_of(worse, judged, noun)} {what} cost accuracy, in none did it help."
     if worse and better:
-        return f"It depends: {what} cost accuracy in {_of(worse, judged)} and helped in {_of(better, judged)}."
+        cost, helped = _of(worse, judged, noun), _of(better, judged, noun)
+        return f"It depends: {what} cost accuracy in {cost} and helped in {helped}."
     if better:
-        return f"Yes, as measured here: {what} helped in {_of(better, judged)} and cost nothing in the others."
-    return f"No difference measured: in none of {_count(judged, 'setting')} did {what} change accuracy for certain."
+        return f"Yes, as measured here: {what} helped in {_of(better, judged, noun)} and cost nothing in the others."
+    if unsure:
+        return f"Undecided: in {_of(unsure, judged, noun)} accuracy differs, but with so few seeds not for certain."
+    return f"No difference measured: in none of {_count(judged, noun)} did {what} change accuracy."
 
 
-def _losses(worse: Sequence[Row], rows: Sequence[Row], curves: Curves, judged: int) -> list[str]:
+def _losses(worse: Sequence[Row], rows: Sequence[Row], curves: Curves) -> list[str]:
     if not worse:
         return []
     worst = max(worse, key=lambda row: _gain(row).mean)
@@ -94,21 +106,32 @@ def _losses(worse: Sequence[Row], rows: Sequence[Row], curves: Curves, judged: i
         f"{_share(ours.val_accuracy)} with logits, on {describe(worst.setting)}."
     ]
     silenced = [row for row in worse if row.silenced > 0]
+    broken = [row for row in worse if row.silenced == 0 and row.nonfinite > 0]
     if silenced:
-        low, high = min(row.silenced for row in silenced), max(row.silenced for row in silenced)
-        share = _share(high) if _share(low) == _share(high) else f"{_share(low)} to {_share(high)}"
+        shares = [row.silenced for row in silenced]
         edge = _edge(silenced, curves)
         where = f", for they lie past the margin ({edge}) up to which this loss has a right gradient" if edge else ""
         sentences.append(
-            f"It comes from silenced samples: after the last epoch {share} of the training samples were misclassified "
-            f"and got a gradient of exactly 0{where}. {_silenced_with_logits(worse, rows)}"
+            f"{_part(silenced, worse)} comes from silenced samples: after the last epoch {_range(shares)} of the "
+            f"training samples were misclassified and got a gradient of exactly 0{where}. "
+            f"{_silenced_with_logits(worse, rows)}"
         )
-    elif any(row.nonfinite > 0 for row in worse):
+    if broken:
+        shares = [row.nonfinite for row in broken]
         sentences.append(
-            f"It comes from numbers that are not finite: up to {_share(max(row.nonfinite for row in worse))} of the "
-            f"training samples had a loss or a gradient of inf or nan."
+            f"{_part(broken, worse)} comes from numbers that are not finite: {_range(shares)} of the training samples "
+            f"had a loss or a gradient of inf or nan."
         )
     return sentences
+
+
+def _part(rows: Sequence[Row], worse: Sequence[Row]) -> str:
+    return "It" if len(rows) == len(worse) else f"In {len(rows)} of those {len(worse)} it"
+
+
+def _range(shares: Sequence[float]) -> str:
+    low, high = _share(min(shares)), _share(max(shares))
+    return high if low == high else f"{low} to {high}"
 
 
 def _silenced_with_logits(worse: Sequence[Row], rows: Sequence[Row]) -> str:
@@ -144,7 +167,7 @@ def _equals(rest: Sequence[Row], curves: Curves, some_differed: bool) -> list[st
     lead = "In the other" if some_differed else "In"
     spread = percent(max(abs(_gain(row).mean) for row in rest))
     ended = "ended equal" if spread == "0.0" else f"ended within {spread} points of each other"
-    sentences = [f"{lead} {_count(rest, 'setting')} it and the logits head {ended}."]
+    sentences = [f"{lead} {_count(rest, 'setting')} the two heads {ended}."]
     rescued = [row for row in rest if row.head == STATUS_QUO and not _has_edge(row, curves)]
     lucky = [row for row in rest if _has_edge(row, curves)]
     if rescued:
@@ -232,5 +255,5 @@ def _count(items: Sequence[Any], noun: str) -> str:
     return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
 
 
-def _of(part: Sequence[Any], whole: Sequence[Any]) -> str:
-    return f"{len(part)} of {_count(whole, 'setting')}"
+def _of(part: Sequence[Any], whole: Sequence[Any], noun: str = "setting") -> str:
+    return f"{len(part)} of {_count(whole, noun)}"

@@ -1,7 +1,7 @@
 """One backend's child process: reads a job from stdin, trains its cells, writes an event a line to stdout.
 
-Events: ``ready``; ``epoch`` and ``cell`` (a cell's index in the job, its measurements); ``failed`` (a cell that
-raised); ``gradients`` (gradient against margin, once); ``end``. Whatever a framework prints goes to stderr.
+Events: ``ready``; ``epoch`` and ``cell`` (a cell's index in the job, measurements); ``failed`` (a cell that raised);
+``gradient`` (a curve against the margin, once a precision and head); ``end``. What a framework prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def main() -> None:
     cells = [Cell(**cell) for cell in job["cells"]]
     trainer = make_trainer(job["backend"], data)
     emit("ready")
+    seen: set[tuple[str, str]] = set()
     for index, cell in enumerate(cells):
         started = time.perf_counter()
         epochs = []
@@ -39,11 +40,13 @@ def main() -> None:
             for row in train_cell(trainer, cell, data, job["epochs"], job["batch_size"]):
                 epochs.append(row.as_dict())
                 emit("epoch", cell=index, **epochs[-1])
+            if (cell.precision, cell.head) not in seen:
+                seen.add((cell.precision, cell.head))
+                emit("gradient", curve=gradient_curve(trainer, cell))
         except Exception as error:  # one cell's failure must not cost the others
             emit("failed", cell=index, error=one_line(error))
             continue
         emit("cell", cell=index, seconds=time.perf_counter() - started, epochs=epochs)
-    emit("gradients", curves=gradient_curves(trainer, cells))
     emit("end")
 
 
@@ -71,13 +74,10 @@ def train_cell(trainer: Trainer, cell: Cell, data: Dataset, epochs: int, batch_s
         yield measure_epoch(number, seconds, loss, train, data.y_train, trainer.logits(x_val), data.y_val)
 
 
-def gradient_curves(trainer: Trainer, cells: list[Cell]) -> list[dict[str, Any]]:
-    """Each head's gradient at the target, against the margin, as this backend computes it in each precision."""
-    programs = dict.fromkeys((cell.backend, cell.precision, cell.head) for cell in cells)
-    return [
-        {"backend": backend, "precision": precision, "head": head, **head_curve(trainer, precision, head)}
-        for backend, precision, head in programs
-    ]
+def gradient_curve(trainer: Trainer, cell: Cell) -> dict[str, Any]:
+    """The gradient at the target against the margin, as this backend computes the cell's head in its precision."""
+    program = {"backend": cell.backend, "precision": cell.precision, "head": cell.head}
+    return program | head_curve(trainer, cell.precision, cell.head)
 
 
 def one_line(error: Exception) -> str:

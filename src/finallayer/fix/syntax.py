@@ -107,6 +107,25 @@ class Syntax:
         at = self.file.origin(statement)
         return self._edit(at._replace(column=0, end_line=at.end_line + 1, end_column=0), "")
 
+    def loads(self) -> Iterator[ast.Name]:
+        """Every name that is read."""
+        return (n for n in ast.walk(self.file.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+
+    def in_annotation(self, node: ast.AST) -> bool:
+        """Whether a node belongs to a type annotation."""
+        inner = node
+        for around in self.around(node):
+            if isinstance(around, (ast.arg, ast.AnnAssign)) and around.annotation is inner:
+                return True
+            if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)) and around.returns is inner:
+                return True
+            inner = around
+        return False
+
+    def cut(self, start: tuple[int, int], end: tuple[int, int]) -> Edit:
+        """The edit that takes away what lies between two places (line, column)."""
+        return self._edit(Origin(self.file.path, *start, *end), "")
+
     def _edit(self, origin: Origin, text: str) -> Edit:
         at = self.file.in_cell(origin)
         return Edit(at.path, at.line, at.column, at.end_line, at.end_column, text, at.cell)

@@ -464,7 +464,8 @@ FL_FN F widen(const float* p) { return load(p); }
 FL_FN void narrow(float* p, F v) { store(p, v); }
 // The upper half of each lane, rounded to nearest, ties to even. A NaN stays one: those made by arithmetic have no low
 // bits that the rounding could carry.
-FL_FN U bfloat_lanes(F v) { return ((U)v + 0x7fffu + (((U)v >> 16) & 1u)) >> 16; }
+FL_FN U bfloat_rounded(F v) { return (U)v + 0x7fffu + (((U)v >> 16) & 1u); }
+FL_FN U bfloat_lanes(F v) { return bfloat_rounded(v) >> 16; }
 
 // The few operations that the compilers' vector types lack.
 #if FL_WIDTH == 16
@@ -570,7 +571,7 @@ typedef I Lanes;  // 0 or -1
 FL_FN Lanes either_nan(F a, F b) { return (a != a) | (b != b); }
 FL_FN bool any(Lanes mask) { return fold(mask) != 0; }
 // p * 2^(low bits of t) where d >= cut, else 0.
-FL_FN F scaled(F p, F t, F d, float cut) { return (F)(((I)p + ((I)t << 23)) & (d >= cut)); }
+FL_FN F scaled(F p, F t, F d, float cut) { return (F)(((U)p + ((U)t << 23)) & (U)(d >= cut)); }
 // The first n lanes from p; the others are masked classes.
 template <class T> FL_FN F widen_first(const T* p, int n) {
     T lanes[W];
@@ -632,15 +633,11 @@ FL_FN Frame frame(float peak, Block& b) {
 }
 
 // The block as float32, padded with masked classes to whole vectors, the anchor (if it lies here) masked too.
-template <class T> FL_FN const float* stage(const T* x, int n, int64_t anchor, float* buffer) {
-    const bool anchored = anchor >= 0 && anchor < n;
-    if constexpr (std::is_same_v<T, float>)
-        if (n % W == 0 && !anchored) return x;
+template <class T> FL_FN void stage(const T* x, int n, int64_t anchor, float* buffer) {
     int i = 0;
     for (; i + W <= n; i += W) store(buffer + i, widen(x + i));
     if (i < n) store(buffer + i, widen_first(x + i, n - i));
-    if (anchored) buffer[anchor] = -kInf;
-    return buffer;
+    if (anchor >= 0 && anchor < n) buffer[anchor] = -kInf;
 }
 
 struct Peak {
@@ -648,18 +645,18 @@ struct Peak {
     bool nan;
 };
 
-FL_FN Peak peak(const float* x, int n) {
+template <class S> FL_FN Peak peak(const S* x, int n) {
     F top[4] = {splat(-kInf), splat(-kInf), splat(-kInf), splat(-kInf)};
     Lanes nan{};
     int i = 0;
     for (; i + 4 * W <= n; i += 4 * W) {
-        const F v[4] = {load(x + i), load(x + i + W), load(x + i + 2 * W), load(x + i + 3 * W)};
+        const F v[4] = {widen(x + i), widen(x + i + W), widen(x + i + 2 * W), widen(x + i + 3 * W)};
         for (int k = 0; k < 4; ++k) top[k] = maximum(v[k], top[k]);
         nan |= either_nan(v[0], v[1]);
         nan |= either_nan(v[2], v[3]);
     }
     for (; i < n; i += W) {
-        const F v = load(x + i);
+        const F v = widen(x + i);
         top[0] = maximum(v, top[0]);
         nan |= either_nan(v, v);
     }
@@ -668,8 +665,8 @@ FL_FN Peak peak(const float* x, int n) {
 
 // Takes the exponentials of a block, keeps them if Keep, and returns their sum. Meanwhile the memory at `ahead`
 // (the next block) is on its way into the cache.
-template <class T, bool Keep>
-FL_FN double exponentials(const float* x, int n, const Frame& f, float* out, const T* ahead) {
+template <bool Keep, class S, class T>
+FL_FN double exponentials(const S* x, int n, const Frame& f, float* out, const T* ahead) {
     constexpr int kPerLine = 64 / sizeof(T);
     D even{}, odd{};
     int i = 0;
@@ -677,7 +674,7 @@ FL_FN double exponentials(const float* x, int n, const Frame& f, float* out, con
         F e[4];
         for (int k = 0; k < 4; ++k) {
             if (W >= kPerLine || k % (kPerLine / W) == 0) __builtin_prefetch(ahead + i + k * W);
-            e[k] = exp_framed(load(x + i + k * W), f);
+            e[k] = exp_framed(widen(x + i + k * W), f);
             if (Keep) store(out + i + k * W, e[k]);
         }
         const F sum = (e[0] + e[1]) + (e[2] + e[3]);
@@ -685,12 +682,26 @@ FL_FN double exponentials(const float* x, int n, const Frame& f, float* out, con
         odd += high(sum);
     }
     for (; i < n; i += W) {
-        const F e = exp_framed(load(x + i), f);
+        const F e = exp_framed(widen(x + i), f);
         if (Keep) store(out + i, e);
         even += low(e);
         odd += high(e);
     }
     return sum_of(even + odd);
+}
+
+// The maximum of a block and, unless that is NaN or infinite, its exponentials (to `out`, if any) and their sum.
+template <class S, class T> FL_FN Peak take(const S* x, int n, Block& block, float* out, const T* ahead) {
+    const Peak p = peak(x, n);
+    if (p.nan || p.value == kInf) return p;
+    if (p.value == -kInf) {
+        block = {0, 0, -static_cast<double>(kInf), 0};
+        if (out) std::fill(out, out + n, 0.0f);
+        return p;
+    }
+    const Frame f = frame(p.value, block);
+    block.sum = 0x1p-64 * (out ? exponentials<true>(x, n, f, out, ahead) : exponentials<false>(x, n, f, out, ahead));
+    return p;
 }
 
 // sum_j mass_j (anchor - x_j); a class without mass counts nothing, masked or not.
@@ -704,29 +715,44 @@ FL_FN double weighted_gap(const float* x, const float* mass, int n, float anchor
     return sum_of(sum);
 }
 
-// g_j = stored_j * scale - push * mass_j. The scale comes as two factors, so that neither is subnormal.
-struct Scale {
-    float first, second;
-    explicit Scale(double value) {
-        const bool tiny = std::fabs(value) < 0x1p-60;
-        first = static_cast<float>(tiny ? value * 0x1p120 : value);
-        second = tiny ? 0x1p-120f : 1.0f;
-    }
-};
-
-template <bool Mass> FL_FN F gradient(const float* e, const float* mass, const Scale& s, float push) {
-    const F g = load(e) * s.first * s.second;
+// g_j = stored_j * scale - push * mass_j
+template <bool Mass> FL_FN F gradient(const float* e, const float* mass, float scale, float push) {
+    const F g = load(e) * scale;
     return Mass ? g - load(mass) * push : g;
 }
-template <bool Mass> FL_FN float gradient_element(float e, float mass, const Scale& s, float push) {
-    const float g = e * s.first * s.second;
+template <bool Mass> FL_FN float gradient_element(float e, float mass, float scale, float push) {
+    const float g = e * scale;
     return Mass ? g - mass * push : g;
+}
+
+// A block's scale as a float. One too small for that (a confident row) is put into the exponentials, in two factors
+// of which none is subnormal; then 1 is left.
+FL_FN float float_scale(double scale, float* e, int n) {
+    if (std::fabs(scale) >= 0x1p-60) return static_cast<float>(scale);
+    const auto first = static_cast<float>(scale * 0x1p120);
+    for (int i = 0; i < n; i += W) store(e + i, load(e + i) * first * 0x1p-120f);
+    return 1;
 }
 
 template <class T> FL_FN void put(T* g, F v, bool streaming) {
     if (streaming) stream(g, v);
     else narrow(g, v);
 }
+template <class T> FL_FN void put_pair(T* g, F a, F b, bool streaming) {
+    put(g, a, streaming);
+    put(g + W, b, streaming);
+}
+#if FL_WIDTH == 16
+// Two vectors of bfloat16 are one line: the upper halves of all lanes, by one permutation.
+FL_FN void put_pair(bfloat16* g, F a, F b, bool streaming) {
+    alignas(64) static constexpr uint16_t kUpper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
+                                                        33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+    const __m512i line =
+        _mm512_permutex2var_epi16((__m512i)bfloat_rounded(a), _mm512_load_si512(kUpper), (__m512i)bfloat_rounded(b));
+    if (streaming) _mm512_stream_si512(reinterpret_cast<__m512i*>(g), line);
+    else _mm512_storeu_si512(g, line);
+}
+#endif
 
 // Elements whose vector is not complete: it begins in one block and ends in the next, which has another scale.
 struct Pending {
@@ -737,19 +763,26 @@ struct Pending {
 // Writes the gradient of a block. `align` elements come first, one by one, so that the vectors are aligned; what is left
 // at the end waits in `pending`. Where the cuts lie changes no result: every element is computed alike.
 template <class T, bool Mass>
-FL_FN void write(T* g, const float* e, const float* mass, int n, const Scale& s, float push, int align, bool streaming,
+FL_FN void write(T* g, const float* e, const float* mass, int n, float scale, float push, int align, bool streaming,
                  bool last, Pending& pending) {
     int i = 0;
-    for (; i < align; ++i) from_float(gradient_element<Mass>(e[i], mass[i], s, push), g + i);
+    for (; i < align; ++i) from_float(gradient_element<Mass>(e[i], mass[i], scale, push), g + i);
     if (pending.count) {
-        for (; i < n && pending.count < W; ++i) pending.lanes[pending.count++] = gradient_element<Mass>(e[i], mass[i], s, push);
+        for (; i < n && pending.count < W; ++i) pending.lanes[pending.count++] = gradient_element<Mass>(e[i], mass[i], scale, push);
         if (pending.count < W) return;
         put(g + i - W, load(pending.lanes), streaming);
         pending.count = 0;
     }
-    for (; i + W <= n; i += W) put(g + i, gradient<Mass>(e + i, mass + i, s, push), streaming);
-    if (last && i < n) narrow_first(g + i, gradient<Mass>(e + i, mass + i, s, push), n - i);
-    else for (; i < n; ++i) pending.lanes[pending.count++] = gradient_element<Mass>(e[i], mass[i], s, push);
+    if (i + W <= n && reinterpret_cast<uintptr_t>(g + i) % 64) {  // half a line, so that pairs are whole ones
+        put(g + i, gradient<Mass>(e + i, mass + i, scale, push), streaming);
+        i += W;
+    }
+    for (; i + 2 * W <= n; i += 2 * W)
+        put_pair(g + i, gradient<Mass>(e + i, mass + i, scale, push),
+                 gradient<Mass>(e + i + W, mass + i + W, scale, push), streaming);
+    for (; i + W <= n; i += W) put(g + i, gradient<Mass>(e + i, mass + i, scale, push), streaming);
+    if (last && i < n) narrow_first(g + i, gradient<Mass>(e + i, mass + i, scale, push), n - i);
+    else for (; i < n; ++i) pending.lanes[pending.count++] = gradient_element<Mass>(e[i], mass[i], scale, push);
 }
 
 template <class T> FL_FN void fill(T* g, int64_t n, float value) {
@@ -799,7 +832,8 @@ template <class T> FL_FN int64_t argmax(const T* z, const Cut& cut, float* stage
     float best = -kInf;
     int64_t block = -1;
     for (int64_t b = 0; b < cut.count(); ++b) {
-        const Peak p = peak(stage(z + cut.begin(b), cut.size(b), -1, staged), round_up(cut.size(b), W));
+        stage(z + cut.begin(b), cut.size(b), -1, staged);
+        const Peak p = peak(staged, round_up(cut.size(b), W));
         if (p.nan) return -1;
         if (p.value > best) best = p.value, block = b;
     }
@@ -827,26 +861,22 @@ FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut& cut, Scratch&
     for (int64_t i = 0; i < blocks && !poisoned; ++i) {
         const int64_t begin = cut.begin(i);
         const int n = cut.size(i), padded = round_up(n, W);
-        const float* x = stage(row.z + begin, n, row.anchor - begin, scratch.staged);
-        const Peak p = peak(x, padded);
+        float* out = kept + i * (kBlock + kPad);
+        const T* ahead = i + 1 < blocks ? row.z + begin + n : following;
+        const bool anchored = row.anchor >= begin && row.anchor < begin + n;
+        Peak p;
+        if (n == padded && !anchored && !row.massive) {
+            p = take(row.z + begin, padded, scratch.blocks[i], row.g ? out : nullptr, ahead);
+        } else {
+            stage(row.z + begin, n, row.anchor - begin, scratch.staged);
+            p = take(scratch.staged, padded, scratch.blocks[i], row.g ? out : nullptr, ahead);
+            if (row.massive) {
+                block_mass(call, row, begin, n, scratch.mass);
+                gap += weighted_gap(scratch.staged, scratch.mass, padded, row.anchor_logit);
+            }
+        }
         poisoned = p.nan || p.value == kInf;
         others_peak = std::max(others_peak, p.value);
-        float* out = kept + i * (kBlock + kPad);
-        Block& block = scratch.blocks[i];
-        if (poisoned) break;
-        if (row.massive) {
-            block_mass(call, row, begin, n, scratch.mass);
-            gap += weighted_gap(x, scratch.mass, padded, row.anchor_logit);
-        }
-        if (p.value == -kInf) {
-            block = {0, 0, -static_cast<double>(kInf), 0};
-            std::fill(out, out + padded, 0.0f);
-            continue;
-        }
-        const Frame f = frame(p.value, block);
-        const T* ahead = i + 1 < blocks ? row.z + begin + n : following;
-        block.sum = 0x1p-64 * (row.g ? exponentials<T, true>(x, padded, f, out, ahead)
-                                     : exponentials<T, false>(x, padded, f, out, ahead));
     }
     if (poisoned || (others_peak == -kInf && row.anchor_logit == -kInf)) {  // NaN, +inf, or every class masked
         if (row.g) fill(row.g, a.classes, static_cast<float>(nan));
@@ -895,8 +925,8 @@ FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut& cut, Scratch&
         const int head = static_cast<int>((64 - misalignment) % 64 / sizeof(T));
         const int align = streaming && i == 0 ? std::min(cut.size(0), head) : 0;
         const int n = cut.size(i);
-        const float* e = kept + i * (kBlock + kPad);
-        const Scale s(softmax_scale * scratch.blocks[i].log_scale);
+        float* e = kept + i * (kBlock + kPad);
+        const float s = float_scale(softmax_scale * scratch.blocks[i].log_scale, e, n);
         if (row.massive) {
             block_mass(call, row, begin, n, scratch.mass);
             write<T, true>(row.g + begin, e, scratch.mass, n, s, push, align, streaming, i + 1 == blocks, pending);
@@ -989,7 +1019,7 @@ FL_FN F exp_of_minus(F magnitude) {
     const F t = d * 1.44269504088896341f + kMagic;
     const F n = t - kMagic;
     const F r = (d - n * 0.693359375f) - n * -2.12194440e-4f;
-    const F scaled = (F)((I)exp_reduced(r) + (((I)t + kBias) << 23)) * 0x1p-64f;
+    const F scaled = (F)((U)exp_reduced(r) + (((U)t + kBias) << 23)) * 0x1p-64f;
     return where(magnitude < 110.0f, scaled, F{});
 }
 

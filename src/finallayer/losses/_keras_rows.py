@@ -77,7 +77,7 @@ def binary_loss(z: Tensor, y: Tensor) -> Tensor:
 def _torch_loss(z: Tensor, target: Tensor) -> Tensor:
     from finallayer.losses.torch import cross_entropy
 
-    loss = cross_entropy(z.reshape(-1, z.shape[-1]), target, ignore_index=_NO_CLASS, reduction="none")
+    loss: Tensor = cross_entropy(z.reshape(-1, z.shape[-1]), target, ignore_index=_NO_CLASS, reduction="none")
     return loss.reshape(z.shape[:-1])
 
 

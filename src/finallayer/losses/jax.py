@@ -24,6 +24,9 @@ Axes = int | Sequence[int]
 
 _KERNEL = "finallayer_xent"
 
+_shaped: Callable[..., Any] = jax.ShapeDtypeStruct  # untyped in JAX
+_capsule: Callable[..., Any] = jax.ffi.pycapsule
+
 
 def softmax_cross_entropy(
     logits: ArrayLike, labels: ArrayLike, axis: Axes | None = -1, where: ArrayLike | None = None
@@ -282,8 +285,7 @@ def _served(
 ) -> tuple[Array, ...]:
     if z.dtype != jnp.float32 or not _kernel_is_registered():
         return by_xla(z, target)
-    row = jax.ShapeDtypeStruct(z.shape[:-1], jnp.float32)
-    gradient = jax.ShapeDtypeStruct(z.shape, jnp.float32)
+    row, gradient = (_shaped(shape, jnp.float32) for shape in (z.shape[:-1], z.shape))
     by_kernel = jax.ffi.ffi_call(
         _KERNEL,
         (row, gradient) if with_gradient else (row,),
@@ -303,7 +305,7 @@ def _kernel_is_registered() -> bool:
     if kernels is None:
         return False
     try:
-        jax.ffi.register_ffi_target(_KERNEL, jax.ffi.pycapsule(kernels.fl_xla_xent), platform="cpu")
+        jax.ffi.register_ffi_target(_KERNEL, _capsule(kernels.fl_xla_xent), platform="cpu")
     except Exception:  # whatever XLA raises for a version it does not support
         return False
     return True

@@ -40,7 +40,7 @@ from finallayer.expr import Node
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_detached
+from finallayer.rules.route import guard, is_exempt
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL202", "clipped-log", Severity.WARNING, "log(clip(p)): no gradient at all past the clip")
@@ -50,7 +50,7 @@ RULE = Rule("FL202", "clipped-log", Severity.WARNING, "log(clip(p)): no gradient
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(Node(kind=kind) as x, *_)) as log, training=True) if (
-            kind in PROBABILITY_KINDS and not is_detached(x) and not log.attrs.get("entropy")
+            kind in PROBABILITY_KINDS and not is_exempt(x) and not log.attrs.get("entropy")
         ):
             guarded = guard(x)
             if guarded is not None and guarded.op == "clip":

@@ -39,7 +39,7 @@ from finallayer.expr import Node
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_detached
+from finallayer.rules.route import guard, is_exempt
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL203", "epsilon-log", Severity.WARNING, "log(p + eps): the gradient dies out below eps")
@@ -49,7 +49,7 @@ RULE = Rule("FL203", "epsilon-log", Severity.WARNING, "log(p + eps): the gradien
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(Node(kind=kind) as x, *_)) as log, training=True) if (
-            kind in PROBABILITY_KINDS and not is_detached(x) and not log.attrs.get("entropy")
+            kind in PROBABILITY_KINDS and not is_exempt(x) and not log.attrs.get("entropy")
         ):
             guarded = guard(x)
             if guarded is not None and guarded.op == "add_eps":

@@ -42,7 +42,7 @@ from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_detached
+from finallayer.rules.route import guard, is_exempt
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken in two steps")
@@ -54,7 +54,7 @@ RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if (
-            guard(x) is None and not is_detached(x) and not log.attrs.get("entropy")
+            guard(x) is None and not is_exempt(x) and not log.attrs.get("entropy")
         ):
             loss = loss_of(log)
             yield Match(f"log of a softmax: use log_softmax, or a loss on logits{cost(loss)}", loss, made_here(x))
@@ -247,5 +247,29 @@ net = nn.Linear(20, 5)
 def sample(x, tau=1.0):
     noise = -torch.log(-torch.log(torch.rand(5)))
     return torch.softmax((net(x) + noise) / tau, dim=-1)
+""",
+    # policy gradients: the index is an action, drawn from the distribution
+    """
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+model = keras.Sequential([keras.layers.Dense(2, activation="softmax")])
+
+def episode(state):
+    probs = model(state)
+    action = np.random.choice(2, p=np.squeeze(probs))
+    return tf.math.log(probs[0, action])
+""",
+    """
+import torch
+from torch import nn
+
+policy = nn.Sequential(nn.Linear(4, 2), nn.Softmax(dim=-1))
+
+def step(state, advantage):
+    probs = policy(state)
+    chosen = torch.multinomial(probs, 1)
+    return -(torch.log(probs.gather(1, chosen)) * advantage).mean()
 """,
 ]

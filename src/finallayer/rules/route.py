@@ -30,9 +30,22 @@ def maker(x: Node) -> Node:
     return through(x, _ROUTE)
 
 
-def is_detached(x: Node) -> bool:
-    """Whether the gradient stops on the way: nothing is trained through this value."""
-    return any(step.op == "stop_gradient" for step in route(x))
+def is_exempt(x: Node) -> bool:
+    """Whether no classifier is trained through this value: the gradient stops on the way, or an action is picked."""
+    return any(step.op == "stop_gradient" or _picks_an_action(step) for step in route(x))
+
+
+def _picks_an_action(step: Node) -> bool:
+    """Whether a policy's probability of an action is read: its log is no classifier's loss. An action is drawn from the
+    distribution itself, or goes by that name. (A name proves nothing, but is reason enough to keep silent.)"""
+    if step.op not in ("index", "gather"):
+        return False
+    names = [step.attrs.get("at"), *(index.attrs.get("name", index.op) for index in _indices(step))]
+    return any(name == "sample" or "action" in str(name).lower() for name in names)
+
+
+def _indices(step: Node) -> list[Node]:
+    return [through(index, TRANSPARENT) for index in step.args[1:]]
 
 
 def guard(x: Node) -> Node | None:

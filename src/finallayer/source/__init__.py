@@ -7,15 +7,19 @@ import ast
 from finallayer.expr import Node, through
 from finallayer.rules import rules_by_operation
 from finallayer.rules.base import Sighting
+from finallayer.source import constructs as constructs  # registers its handlers, as do the next two
+from finallayer.source import expressions as expressions
+from finallayer.source import statements as statements
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter, OutOfBudget
 from finallayer.source.models import model_output
 from finallayer.source.project import Module, Project
 from finallayer.source.symbols import is_module
+from finallayer.source.uses import Uses
 from finallayer.source.values import ARGUMENTS, Class, Function, Instance, Site, opaque
 
-__all__ = ["Project", "sightings"]
+__all__ = ["Project", "Uses", "sightings"]
 
 _ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
 _READERS = frozenset({"metric", "threshold"})
@@ -26,16 +30,19 @@ PROTOCOLS = {"compute_loss": "y_pred", "get_loss": "y_pred"}
 _MOST_OBJECTS = 3
 
 
-def sightings(file: SourceFile, project: Project) -> list[Sighting]:
-    """Every judged operation that the file's program meets, in the order met. Raises Unreadable for a broken file."""
-    run = Interpreter(project, frozenset(rules_by_operation()))
-    module = project.adopt(Module(file))
-    run.entry = module
+def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> list[Sighting]:
+    """Every judged operation that the file's program meets, in the order met. Raises Unreadable for a broken file.
+
+    ``uses``: filled, where it is given, with what every expression stood for.
+    """
+    run = Interpreter(project, frozenset(rules_by_operation()), uses)
+    module = run.entry = run.modules[file.path] = Module(file)
     try:
         run.load(module)
         _run_uncalled(run, module)
     except (OutOfBudget, RecursionError):
-        pass  # what was seen until then stands
+        if uses is not None:  # what was seen until then stands
+            uses.complete = False
     finally:
         run.trail.undo(0)
     return _with_losses(run.sightings)
@@ -78,8 +85,13 @@ def _alone(run: Interpreter, function: Function, args: list[object], node: ast.A
     given = _open_arguments(function)
     if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
         given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
+    if run.uses is not None:
+        run.uses.alone = node
+        run.uses.enters(node, alone=True)
     run.call_function(function, args, given)
     run.trail.undo(mark)
+    if run.uses is not None:
+        run.uses.alone = None
 
 
 def _output_of(run: Interpreter, owner: Instance, site: Site) -> object:

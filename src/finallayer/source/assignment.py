@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 from finallayer.expr import Node
@@ -30,9 +31,13 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
             assign(run, inner, value, frame)
 
 
+#: The name of an opaque value that no variable holds: a place in the source, or an item of another.
+_UNNAMED = re.compile(r":|\[")
+
+
 def named(value: Value, name: str) -> Value:
     """A value that nobody understands goes by the name of the variable that holds it first."""
-    if isinstance(value, Node) and value.op == "opaque" and ":" in value.attrs["name"] and value.rank is None:
+    if isinstance(value, Node) and value.op == "opaque" and value.rank is None and _UNNAMED.search(value.attrs["name"]):
         return opaque(name, value)
     return value
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from finallayer import catalog
 from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, parse
 from finallayer.expr import Node
+from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
+from finallayer.source import handlers
 from finallayer.source.builtins import BUILTINS
 from finallayer.source.containers import sequence
 from finallayer.source.methods import call_method
-from finallayer.source.parameters import bind_signature, fits, is_generator
+from finallayer.source.parameters import bind_signature, fits
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
@@ -53,9 +56,6 @@ def call(
     """What ``callee(*args, **kwargs)`` gives."""
     match callee:
         case Function():
-            if is_generator(callee.node):
-                run.call_function(callee, args, kwargs, site, complete)
-                return run.opaque_at(site)
             return run.call_function(callee, args, kwargs, site, complete)
         case Bound(function=Function() | Partial() | Class() as function, owner=owner):
             return call(run, function, [owner, *args], kwargs, site, complete)
@@ -77,6 +77,8 @@ def call(
             return _partial(run, callee, args, kwargs, site, complete)
         case Union():
             return _one_of(run, callee, args, kwargs, site, complete)
+    if isinstance(callee, Node) and any(is_module(a) for a in args) and HANDS_ON.search(callee.attrs.get("name", "")):
+        return args[0] if len(args) == 1 else tuple(args)
     return _wrapped(run, args, site) or run.opaque_at(site, *args)
 
 
@@ -182,6 +184,15 @@ def call_instance(
     complete: bool = True,
 ) -> Value:
     """Calling an object: its ``__call__``, or the method that the framework's base class calls."""
+    value = _call_instance(run, instance, args, kwargs, site, complete)
+    if run.uses is not None:
+        run.uses.gave(instance, value)
+    return value
+
+
+def _call_instance(
+    run: Interpreter, instance: Instance, args: list[Value], kwargs: dict[str, Value], site: Site, complete: bool
+) -> Value:
     for name in _CALLED[:3]:
         method = instance.slots.get(name) or instance.cls.find(name)
         if method is not None:
@@ -204,11 +215,17 @@ def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Si
 
 def call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     """Calling a catalogued layer, loss or model."""
-    from finallayer.source.constructs import CALLED
+    value = _call_built(run, built, args, kwargs, site)
+    if run.uses is not None:
+        run.uses.gave(built, value)
+    return value
 
+
+def _call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     signature = built.signature
-    if signature.op in CALLED:
-        return CALLED[signature.op](run, built, args, kwargs, site)
+    called = handlers.CALLED.get(signature.op)
+    if called is not None:
+        return called(run, built, args, kwargs, site)
     if signature.call is None:
         return run.opaque_at(site, *args)
     bound = {k: v for k, v in built.bound.items() if k != "**"} | bind_signature(signature.call, args, kwargs)
@@ -223,8 +240,6 @@ def _external(
     site: Site,
     complete: bool,
 ) -> Value:
-    from finallayer.source.constructs import HANDLERS
-
     builtin = BUILTINS.get(symbol.name.removeprefix("builtins."))
     if builtin is not None:
         value = builtin(run, args, kwargs, site)
@@ -235,8 +250,9 @@ def _external(
         return _unknown(run, symbol, args, kwargs, site)
     bound = bind_signature(signature.params, args, kwargs)
     bound["**"] = kwargs
-    if signature.op in HANDLERS:
-        return HANDLERS[signature.op](run, symbol, signature, bound, site)
+    construct = handlers.CONSTRUCTS.get(signature.op)
+    if construct is not None:
+        return construct(run, symbol, signature, bound, site)
     if signature.call is not None:
         return Built(symbol, signature, bound, site)
     del bound["**"]
@@ -246,9 +262,7 @@ def _external(
 def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     """A foreign call that the catalogue doesn't know. What wraps a model gives the model back."""
     last = symbol.name.rpartition(".")[2]
-    if last == "prepare" and len(args) > 1:
-        return tuple(args)
-    if len(args) >= 1 and is_module(args[0]) and last in ("prepare", "setup", "wrap", "initialize"):
+    if any(is_module(a) for a in args) and HANDS_ON.search(symbol.name):
         return args[0] if len(args) == 1 else tuple(args)
     if symbol.name.startswith(MODEL_ZOOS):
         return Built(symbol, Signature("zoo", (), (), {}), {}, site)
@@ -261,6 +275,8 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
     return run.opaque_at(site, *args, *kwargs.values())
 
 
+#: Functions that aren't at hand and give back the models that they are handed: accelerator.prepare, to_device ...
+HANDS_ON = re.compile(r"(?:^|\.)(?:prepare\w*|setup\w*|wrap\w*|initialize|to_device|to_gpu|cuda|parallelize\w*)$")
 #: Where pretrained classifiers come from. They give logits, by a head that users replace.
 MODEL_ZOOS = ("torchvision.models.", "timm.create_model", "pretrainedmodels.", "efficientnet_pytorch.EfficientNet")
 #: Functions of modules that aren't at hand, by the one name that leaves no doubt.
@@ -271,11 +287,11 @@ def operate(
     run: Interpreter, signature: Signature, bound: dict[str, Value], symbol: External | None, site: Site
 ) -> Value:
     """The node that a catalogued operation gives, with its activation applied."""
-    from finallayer.source.constructs import HANDLERS, activate
-
     op = signature.op
-    if op in CONSTRUCTS and op in HANDLERS:
-        return HANDLERS[op](run, symbol or External(op), signature, bound, site)
+    if op in CONSTRUCTS and op in handlers.CONSTRUCTS:
+        return handlers.CONSTRUCTS[op](run, symbol or External(op), signature, bound, site)
+    if signature.attrs.get("either_order"):
+        bound = _logits_first(bound)
     x = bound.get("x")
     if isinstance(x, Union) and not all(isinstance(v, Node) for v in x.values):
         return union([operate(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
@@ -292,7 +308,22 @@ def operate(
         attrs["name"] = symbol.name
     made = tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
     activation = bound.get("activation")
-    return made if activation is None else activate(run, activation, made, site)
+    if activation is None:
+        return made
+    from finallayer.source.constructs import activate
+
+    return activate(run, activation, made, site)
+
+
+_PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
+
+
+def _logits_first(bound: dict[str, Value]) -> dict[str, Value]:
+    """Before TensorFlow 1.0 the logits came first: where only the target looks like a prediction, swap them."""
+    x, target = bound.get("x"), bound.get("target")
+    if isinstance(x, Node) and isinstance(target, Node) and target.kind in _PREDICTIONS and x.kind not in _PREDICTIONS:
+        return {**bound, "x": target, "target": x}
+    return bound
 
 
 def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
@@ -311,8 +342,8 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
         plain = value.items if isinstance(value, List) and value.exact else value
         known = is_constant(plain) or (isinstance(plain, tuple) and all(is_constant(v) for v in plain))
         attrs[name] = plain if known else UNKNOWN_VALUE
-    attrs.pop("shape", None)
-    attrs.pop("dtype", None)
+    for name in ("shape", "dtype", "either_order"):
+        attrs.pop(name, None)
     axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
     if axes is not None:
         attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))

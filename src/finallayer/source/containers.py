@@ -92,7 +92,9 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     if isinstance(owner, Node):
         if owner.op == "opaque":
             return opaque(f"{owner.attrs['name']}[{index if is_constant(index) else ''}]", owner, index)
-        return Node("index", (owner,), {"rank": rank} if rank is not None else {}, owner.origin)
+        at = _name_of_index(index)
+        attrs = {k: v for k, v in (("rank", rank), ("at", at)) if v is not None}
+        return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):
         return union([get_item(v, index) for v in owner.values])
     if isinstance(owner, Dict):
@@ -105,6 +107,12 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     if items:
         return union(list(items))
     return opaque("item", owner, index)
+
+
+def _name_of_index(index: Value) -> str | None:
+    """What an index goes by, also one of several: ``probs[0, action]``; a drawn one by the name of its operation."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return next((p.attrs.get("name", p.op) for p in parts[::-1] if isinstance(p, Node)), None)
 
 
 def _dict_item(owner: Dict, index: Value) -> Value:

@@ -13,10 +13,12 @@ from typing import Any
 
 from finallayer.expr import Node, Origin
 from finallayer.rules.base import Sighting
-from finallayer.source.parameters import NO_DEFAULT
+from finallayer.source.handlers import EXPRESSIONS, STATEMENTS
+from finallayer.source.parameters import NO_DEFAULT, bind_parameters
 from finallayer.source.project import Module, Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
+from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Class, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
@@ -36,8 +38,9 @@ class OutOfBudget(Exception):
 class Interpreter:
     """The state of one analysis: what has been met, and what the program's state is at this point."""
 
-    def __init__(self, project: Project, judged: frozenset[str]) -> None:
+    def __init__(self, project: Project, judged: frozenset[str], uses: Uses | None = None) -> None:
         self.project = project
+        self.uses = uses  # what is remembered of every expression; None where nobody asks
         self.judged = judged
         self.trail = Trail()
         self.sightings: list[Sighting] = []
@@ -48,9 +51,10 @@ class Interpreter:
         self.classes: list[Class] = []
         self.instances: list[Instance] = []
         self.no_grad = 0
+        self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
-        self.modules = 0
+        self.modules: dict[str, Module] = {}
         self.entry: Module | None = None
 
     def origin(self, site: Site) -> Origin:
@@ -66,8 +70,6 @@ class Interpreter:
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
-        from finallayer.source.statements import STATEMENTS
-
         for statement in body:
             self.step()
             handler = STATEMENTS.get(type(statement))
@@ -77,11 +79,12 @@ class Interpreter:
 
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
         """The abstract value of an expression."""
-        from finallayer.source.expressions import EXPRESSIONS
-
         self.step()
         handler = EXPRESSIONS.get(type(node))
-        return handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
+        value = handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
+        if self.uses is not None:
+            self.uses.saw(frame.module.path, node, value)
+        return value
 
     def step(self) -> None:
         self.steps += 1
@@ -113,13 +116,13 @@ class Interpreter:
         complete: bool = True,
     ) -> Value:
         """Run one of the project's functions on these arguments, in a frame of its own."""
-        from finallayer.source.parameters import bind_parameters
-
         node = function.node
         entered = sum(f.node is node for f in self.stack)
         if entered >= 2 or len(self.stack) >= MOST_DEPTH:
             return opaque(f"recursive {function.name}")
         self.visited.add(node)
+        if self.uses is not None:
+            self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function)
         bind_parameters(self, function, frame, args, kwargs, complete)
         self.stack.append(function)
@@ -129,14 +132,17 @@ class Interpreter:
         try:
             if isinstance(node, ast.Lambda):
                 return self.evaluate(node.body, frame)
-            falls_through = self.block(node.body, frame)
+            self.block(node.body, frame)
         finally:
             self.stack.pop()
             self.sites.pop()
             self.no_grad -= without_gradient
-        if falls_through and not frame.returns:
-            return None
-        return union(frame.returns) if frame.returns else None
+        value = union(frame.returns) if frame.returns else None
+        if frame.yields:  # a generator: what it yields isn't followed
+            value = opaque(f"generator {function.name}") if site is None else self.opaque_at(site)
+        if self.uses is not None:
+            self.uses.gave(function, value)
+        return value
 
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
@@ -144,7 +150,7 @@ class Interpreter:
             return value
         names = self.module_names(value.path, frame)
         if value.name is None:
-            module = self.project.module(value.path)
+            module = self.module(value.path)
             return module.frame if module is not None else opaque(f"module {value.path}")
         if value.name not in names:
             return opaque(f"{value.path}:{value.name}")
@@ -152,15 +158,21 @@ class Interpreter:
 
     def module_names(self, path: Path, frame: Frame) -> dict[str, Value]:
         """The names of a project's module, which is run now if it wasn't yet; none where it can't be read."""
-        module = self.project.module(path)
-        if module is None:
-            return {}
         self.project.depend(frame.module.path, path)
-        if not module.entered:
-            self.modules += 1
-            if self.modules > MOST_MODULES:
-                return {}
+        module = self.module(path)
+        if module is None or (not module.entered and len(self.modules) > MOST_MODULES):
+            return {}
         return self.load(module).vars
+
+    def module(self, path: Path) -> Module | None:
+        """This analysis's own copy of a project's module, so that what it does there touches no other."""
+        key = str(path)
+        if key not in self.modules:
+            file = self.project.file(path)
+            if file is None:
+                return None
+            self.modules[key] = Module(file)
+        return self.modules[key]
 
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""

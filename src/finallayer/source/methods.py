@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from finallayer.expr import make
+from finallayer.expr import Node, make
 from finallayer.source.containers import get_item, sequence
+from finallayer.source.symbols import is_module
 from finallayer.source.values import (
     EXACT,
     ITEMS,
@@ -81,6 +82,8 @@ def _method(table: dict[str, Method], *names: str) -> Callable[[Method], Method]
 @_method(OF_LISTS, "append")
 def _append(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     run.write(owner.slots, ITEMS, (*owner.items, *args))
+    if run.loops:
+        run.write(owner.slots, EXACT, False)
     return None
 
 
@@ -160,6 +163,13 @@ def _called(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str,
     return run.opaque_at(site, *args) if isinstance(owner, Class) else call(run, owner, args, kwargs, site)
 
 
+@_method(OF_MODELS, "update_state")
+def _updated(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    from finallayer.source.calls import call_built
+
+    return call_built(run, owner, args, kwargs, site) if isinstance(owner, Built) else run.opaque_at(site, *args)
+
+
 @_method(OF_MODELS, "apply")
 def _applied(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     """flax and haiku: ``apply(variables, x)`` calls the model; torch: ``apply(initialise)`` gives it back."""
@@ -196,6 +206,17 @@ def _compile(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str
     from finallayer.source.models import compile_model
 
     return compile_model(run, owner, args, kwargs, site)
+
+
+@_method(OF_MODELS, "predict", "predict_on_batch")
+def _predict(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
+    from finallayer.source.models import model_output
+
+    if run.uses is None or not is_module(owner):
+        return run.opaque_at(site, owner, *args)
+    output = model_output(run, owner, site)
+    return make("stop_gradient", output, origin=run.origin(site)) if isinstance(output, Node) else output
 
 
 @_method(OF_MODELS, "add_module", "register_module", "append", "add", "extend", "insert")

@@ -6,22 +6,21 @@ import ast
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from finallayer.expr import Node
 from finallayer.source.assignment import assign, scope_of
 from finallayer.source.attributes import get_attribute
 from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
+from finallayer.source.handlers import STATEMENTS, Statement
 from finallayer.source.symbols import TRANSFORMS, construct_of
 from finallayer.source.values import Bound, Built, Class, External, Frame, Function, Lazy, Partial, Site, Value, opaque
 
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
-Handler = Callable[["Interpreter", Any, Frame], bool]
-H = TypeVar("H", bound=Handler)
-STATEMENTS: dict[type[ast.stmt], Handler] = {}
+H = TypeVar("H", bound=Statement)
 
 
 def runs(*types: type[ast.stmt]) -> Callable[[H], H]:
@@ -94,15 +93,24 @@ def _for(run: Interpreter, node: ast.For, frame: Frame) -> bool:
                 break
     else:
         assign(run, node.target, element(iterable), frame)
-        run.block(node.body, frame)
+        _repeat(run, node.body, frame)
     return run.block(node.orelse, frame) if node.orelse else True
 
 
 @runs(ast.While)
 def _while(run: Interpreter, node: ast.While, frame: Frame) -> bool:
     run.evaluate(node.test, frame)
-    run.block(node.body, frame)
+    _repeat(run, node.body, frame)
     return True
+
+
+def _repeat(run: Interpreter, body: list[ast.stmt], frame: Frame) -> None:
+    """A body that runs nobody knows how often, run once; what grows in it has no certain length any more."""
+    run.loops += 1
+    try:
+        run.block(body, frame)
+    finally:
+        run.loops -= 1
 
 
 @runs(ast.With, ast.AsyncWith)

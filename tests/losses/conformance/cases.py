@@ -49,8 +49,8 @@ class Case:
         target = self.target
         classes = self.logits.shape[1]
         if target.ndim == 1:
-            target = (np.arange(classes) == target[:, None]).astype(np.float64)
-        smoothed = (1 - self.label_smoothing) * target + self.label_smoothing / classes
+            target = np.arange(classes) == target[:, None]
+        smoothed = (1 - self.label_smoothing) * target.astype(np.float64) + self.label_smoothing / classes
         return smoothed * (1.0 if self.weight is None else self.weight)
 
     @property
@@ -219,7 +219,7 @@ BINARY_TARGETS = (0.0, 1.0, 0.25)
 
 
 def binary_errors(y: float, loss: np.ndarray, gradient: np.ndarray) -> tuple[float, float]:
-    """The largest errors of loss and gradient for `BINARY_LOGITS` against one target; infinite logits are left to a test of their own."""
+    """The largest errors of loss and gradient for the finite `BINARY_LOGITS` against one target, in ulp."""
     worst = [0.0, 0.0]
     for z, got_loss, got_gradient in zip(BINARY_LOGITS, loss, gradient, strict=True):
         if np.isfinite(z):

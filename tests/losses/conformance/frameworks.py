@@ -1,7 +1,7 @@
 """Runs every case on one framework: ``python frameworks.py FRAMEWORK OUT.npz``, in a process of its own.
 
-Each framework is a function from a case to its losses (N,) and its upstream-times-gradient (N, C), the mean loss and its
-gradient, by that framework's own automatic differentiation. Keras' is told its backend by the environment.
+Each framework takes a case to its losses (N,), upstream times their gradient (N, C), the mean loss and its gradient,
+by that framework's own automatic differentiation. Keras is told its backend by the environment.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def keras() -> Framework:
 
 
 def _keras_differentiation(backend: str) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """(loss, logits, target, upstream, dtype) to its value and upstream times its gradient, by the backend's own means."""
+    """From loss, logits, target, upstream, dtype to the loss' value and upstream times its gradient."""
     match backend:
         case "jax":
             import jax

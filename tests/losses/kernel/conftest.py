@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +16,25 @@ ISAS = ("avx512", "avx2", "portable")
 
 @pytest.fixture(scope="session")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """The installed library; a source tree that was never built compiles one for the tests."""
+    """The installed library; a source tree that was never built compiles one for the tests.
+
+    ``FINALLAYER_TEST_KERNEL`` names another build, as ``sanitize.py`` does.
+    """
+    if other := os.environ.get("FINALLAYER_TEST_KERNEL"):
+        return _loaded(Path(other))
     found = library()
     if found is None:
         built = build.compile_library(Path(tmp_path_factory.mktemp("kernel")))
         if built is None:
             pytest.skip("no kernel and no C++ compiler: only the framework path can be tested here")
-        found = ctypes.CDLL(str(built))
-        found.fl_force_isa.restype = ctypes.c_char_p
+        return _loaded(built)
     return found
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    lib = ctypes.CDLL(str(path))
+    lib.fl_force_isa.restype = ctypes.c_char_p
+    return lib
 
 
 @pytest.fixture(params=ISAS)

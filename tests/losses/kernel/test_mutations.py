@@ -21,7 +21,7 @@ SOURCE = build.SOURCE.read_text("utf-8")
 #: mutant -> what stands in the source, and what takes its place
 MUTANTS = {
     "zero gradient": ("if (!row.g) return result;", "if (row.g) fill(row.g, a.classes, 0.0f);\n    return result;"),
-    "no softmax term": ("const Scale s(softmax_scale * ", "const Scale s(0 * softmax_scale * "),
+    "no softmax term": ("float_scale(softmax_scale * ", "float_scale(0 * softmax_scale * "),
     "no -1 at the target": ("row.rest_mass - mass * others_share", "row.rest_mass + mass * (1 - others_share)"),
     "missing 1/N": ("call.upstream = a.upstream * factor;", "call.upstream = a.upstream;"),
     "another row's scale": ("a.row_upstream[i] : 1", "a.row_upstream[i ? i - 1 : a.rows - 1] : 1"),

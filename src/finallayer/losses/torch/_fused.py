@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -88,9 +88,9 @@ class FusedCrossEntropy(torch.autograd.Function):
     def _gradient(ctx: Any, ready: Tensor | None, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
         if ctx.in_place:
             return _written_gradient(ready, upstream, lse_upstream)
-        if ready is not None and lse_upstream is None and upstream is not None and not torch.is_grad_enabled():
-            if upstream.item() == 1.0:
-                return ready
+        plain = lse_upstream is None and upstream is not None and not torch.is_grad_enabled()
+        if plain and ready is not None and cast(Tensor, upstream).item() == 1.0:
+            return ready
         logits, target, weight, row_weight = ctx.saved_tensors
         return again(logits, target, weight, row_weight, ctx.terms, upstream, lse_upstream, ready)
 
