@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,6 @@ from finallayer.check import cache, judge, run, workers
 from finallayer.check.config import Config, find
 from finallayer.check.record import pack, unpack
 from finallayer.expr import Origin
-from finallayer.fix import Context
 from finallayer.rules import all_rules
 from finallayer.rules.base import Edit, Finding, Fix, Related
 from finallayer.source import Project
@@ -37,9 +37,9 @@ def analysed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = judge.analyse
 
-    def noting(path: str, project: Project, data: bytes | None = None, fixes: Context | None = None) -> judge.Analysis:
+    def noting(path: str, project: Project, **more: Any) -> judge.Analysis:
         names.append(Path(path).name)
-        return real(path, project, data, fixes)
+        return real(path, project, **more)
 
     monkeypatch.setattr(workers, "analyse", noting)
     return names
@@ -275,10 +275,10 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pyte
     assert len(alone.findings) == 20
 
 
-def _dying(path: str, project: Project, data: bytes | None = None, fixes: Context | None = None) -> judge.Analysis:
+def _dying(path: str, project: Project, **more: Any) -> judge.Analysis:
     if path.endswith("f001.py"):
         os._exit(1)
-    return judge.analyse(path, project, data, fixes)
+    return judge.analyse(path, project, **more)
 
 
 def test_a_process_that_dies_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def test_a_process_that_dies_costs_one_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_few_small_files_start_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many(tmp_path, 12)
 
-    def refuse(chunks: Sequence[Sequence[str]], jobs: int, fixes: bool) -> object:
+    def refuse(chunks: Sequence[Sequence[str]], jobs: int) -> object:
         raise AssertionError("a process was started")
 
     monkeypatch.setattr(workers, "_analyse_apart", refuse)

@@ -55,6 +55,12 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    return -(y * torch.log(p)).sum()\n",
         "def loss(x, y):\n    logits = net(x)\n    return -(y * F.log_softmax(logits, dim=1)).sum()\n",
     ),
+    "nobody else reads the probabilities of named logits": (
+        TORCH,
+        "def loss(x, y):\n    d = 1\n    z = net(x)\n    p = F.softmax(z, dim=d)\n    i = y + 1\n"
+        "    return -torch.log(p[i])\n",
+        "def loss(x, y):\n    d = 1\n    z = net(x)\n    i = y + 1\n    return -F.log_softmax(z, dim=d)[i]\n",
+    ),
     "the name is taken": (
         TORCH,
         "logits = 3\n\ndef loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    return -(y * torch.log(p)).sum(), p\n",
@@ -193,6 +199,13 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "def loss(w, x, y):\n    logits = x @ w\n    p = softmax(logits)\n"
         "    return -jnp.mean(y * jax.nn.log_softmax(logits, axis=-1)), p\n\ng = jax.grad(loss)\n",
     ),
+    "a softmax in two steps": (
+        JAX,
+        "def loss(w, x, y):\n    z = x @ w\n    e = jnp.exp(z)\n    p = e / e.sum(axis=1, keepdims=True)\n"
+        "    return jnp.mean((p - y) ** 2)\n\ng = jax.grad(loss)\n",
+        "def loss(w, x, y):\n    z = x @ w\n    p = jax.nn.softmax(z, axis=1)\n"
+        "    return jnp.mean((p - y) ** 2)\n\ng = jax.grad(loss)\n",
+    ),
     "a softmax function": (
         JAX,
         "def softmax(z):\n    e = jnp.exp(z)\n    return e / jnp.sum(e, axis=-1, keepdims=True)\n\n"
@@ -234,6 +247,9 @@ LEFT_ALONE: dict[str, str] = {
     "a name that a function writes from afar": TORCH
     + "def other(x):\n    global p\n    p = x\n\np = F.softmax(net(torch.ones(1, 20)), dim=1)\nother(p)\n"
     "l = torch.log(p)\n",
+    "another statement would rename the logits": TORCH
+    + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    q = torch.clamp(p, min=1e-7)\n"
+    "    p = F.softmax(net(y), dim=1)\n    return torch.log(q), p\n",
     "an axis that isn't the same any more": TORCH
     + "def loss(x, y, d):\n    p = F.softmax(net(x), dim=d)\n    d = 0\n    return torch.log(p), d\n",
 }

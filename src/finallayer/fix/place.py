@@ -10,6 +10,7 @@ from finallayer.fix.naming import Named, name_logits
 from finallayer.fix.registry import Context
 from finallayer.fix.spelling import FRAMEWORKS, Speller, Written
 from finallayer.fix.syntax import Syntax
+from finallayer.fix.unread import removals
 from finallayer.rules.base import Edit, Sighting
 
 _GUARDS = frozenset({"clip", "add_eps", "identity"})
@@ -58,15 +59,15 @@ class Place:
         definition = self.descent.definition
         if definition is None:
             return Named(self.syntax.text(z))
-        read = next(s.outer for s in self.descent.steps if s.statement is definition)
-        return name_logits(context, self.syntax, definition, z, read, self.node)
+        return name_logits(context, self.syntax, self.descent, definition, z, self.node)
 
     def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
         """The edits that put a new expression in the place's stead; none where that can't be done."""
         text = written and self._with_shape(written.text)
         if not written or not text:
             return ()
-        return (*named.edits, *written.edits, self.syntax.replace(self.node, self._as_operand(text)))
+        unread = removals(self.syntax, self.node, text) if not named.edits else ()
+        return (*named.edits, *written.edits, *unread, self.syntax.replace(self.node, self._as_operand(text)))
 
     def _with_shape(self, text: str) -> str | None:
         """The new call with the indexing and reshaping that stood between it and the log; guards are dropped."""

@@ -9,19 +9,21 @@ from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Edit
 
 
-def removals(syntax: Syntax, gone: ast.expr, kept: ast.expr) -> tuple[Edit, ...]:
+def removals(syntax: Syntax, gone: ast.expr, new: str) -> tuple[Edit, ...]:
     """Edits that take out the assignments that only ``gone`` read, and those that only they read, and so on.
 
-    ``kept`` is the part of ``gone`` that lives on in the new text. A name of a module may be read from anywhere, and
-    one that is assigned twice, or on a line with a comment or another statement, is left alone.
+    ``new`` is the text in its place: what that reads stays. So does a module's name, which may be read from anywhere,
+    and what is assigned twice, or on a line with a comment or another statement.
     """
     scope = syntax.scope(gone)
-    if isinstance(scope, (ast.Module, ast.Lambda)) or syntax.file.cells:
+    if isinstance(scope, (ast.Module, ast.Lambda)):
         return ()
-    going = set(ast.walk(gone)) - set(ast.walk(kept))
+    read = {n.id for n in ast.walk(ast.parse(new.strip())) if isinstance(n, ast.Name)}
+    going = set(ast.walk(gone))
     statements: list[ast.Assign] = []
     while True:
-        unread = [s for s in _assignments(scope) if s not in statements and _is_unread(syntax, scope, s, going)]
+        unread = [s for s in scope.body if isinstance(s, ast.Assign) and _is_unread(syntax, scope, s, going)]
+        unread = [s for s in unread if s not in statements and not read & _names(s)]
         if not unread:
             return tuple(syntax.remove(s) for s in statements)
         statements += unread
@@ -29,8 +31,8 @@ def removals(syntax: Syntax, gone: ast.expr, kept: ast.expr) -> tuple[Edit, ...]
             going |= set(ast.walk(statement))
 
 
-def _assignments(scope: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.Assign]:
-    return [s for s in scope.body if isinstance(s, ast.Assign)]
+def _names(statement: ast.Assign) -> set[str]:
+    return {t.id for t in statement.targets if isinstance(t, ast.Name)}
 
 
 def _is_unread(

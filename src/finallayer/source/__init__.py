@@ -7,6 +7,9 @@ import ast
 from finallayer.expr import Node, through
 from finallayer.rules import rules_by_operation
 from finallayer.rules.base import Sighting
+from finallayer.source import constructs as constructs  # registers its handlers, as do the next two
+from finallayer.source import expressions as expressions
+from finallayer.source import statements as statements
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter, OutOfBudget
@@ -33,8 +36,7 @@ def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> l
     ``uses``: filled, where it is given, with what every expression stood for.
     """
     run = Interpreter(project, frozenset(rules_by_operation()), uses)
-    module = project.adopt(Module(file))
-    run.entry = module
+    module = run.entry = run.modules[file.path] = Module(file)
     try:
         run.load(module)
         _run_uncalled(run, module)

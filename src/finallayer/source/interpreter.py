@@ -13,7 +13,8 @@ from typing import Any
 
 from finallayer.expr import Node, Origin
 from finallayer.rules.base import Sighting
-from finallayer.source.parameters import NO_DEFAULT
+from finallayer.source.handlers import EXPRESSIONS, STATEMENTS
+from finallayer.source.parameters import NO_DEFAULT, bind_parameters
 from finallayer.source.project import Module, Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
@@ -53,7 +54,7 @@ class Interpreter:
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
-        self.modules = 0
+        self.modules: dict[str, Module] = {}
         self.entry: Module | None = None
 
     def origin(self, site: Site) -> Origin:
@@ -69,8 +70,6 @@ class Interpreter:
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
-        from finallayer.source.statements import STATEMENTS
-
         for statement in body:
             self.step()
             handler = STATEMENTS.get(type(statement))
@@ -80,8 +79,6 @@ class Interpreter:
 
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
         """The abstract value of an expression."""
-        from finallayer.source.expressions import EXPRESSIONS
-
         self.step()
         handler = EXPRESSIONS.get(type(node))
         value = handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
@@ -119,8 +116,6 @@ class Interpreter:
         complete: bool = True,
     ) -> Value:
         """Run one of the project's functions on these arguments, in a frame of its own."""
-        from finallayer.source.parameters import bind_parameters
-
         node = function.node
         entered = sum(f.node is node for f in self.stack)
         if entered >= 2 or len(self.stack) >= MOST_DEPTH:
@@ -144,6 +139,8 @@ class Interpreter:
             self.sites.pop()
             self.no_grad -= without_gradient
         value = union(frame.returns) if frame.returns else None
+        if frame.yields:  # a generator: what it yields isn't followed
+            value = opaque(f"generator {function.name}") if site is None else self.opaque_at(site)
         if self.uses is not None:
             self.uses.gave(function, value)
         return value
@@ -154,7 +151,7 @@ class Interpreter:
             return value
         names = self.module_names(value.path, frame)
         if value.name is None:
-            module = self.project.module(value.path)
+            module = self.module(value.path)
             return module.frame if module is not None else opaque(f"module {value.path}")
         if value.name not in names:
             return opaque(f"{value.path}:{value.name}")
@@ -162,15 +159,21 @@ class Interpreter:
 
     def module_names(self, path: Path, frame: Frame) -> dict[str, Value]:
         """The names of a project's module, which is run now if it wasn't yet; none where it can't be read."""
-        module = self.project.module(path)
-        if module is None:
-            return {}
         self.project.depend(frame.module.path, path)
-        if not module.entered:
-            self.modules += 1
-            if self.modules > MOST_MODULES:
-                return {}
+        module = self.module(path)
+        if module is None or (not module.entered and len(self.modules) > MOST_MODULES):
+            return {}
         return self.load(module).vars
+
+    def module(self, path: Path) -> Module | None:
+        """This analysis's own copy of a project's module, so that what it does there touches no other."""
+        key = str(path)
+        if key not in self.modules:
+            file = self.project.file(path)
+            if file is None:
+                return None
+            self.modules[key] = Module(file)
+        return self.modules[key]
 
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""
