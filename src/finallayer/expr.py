@@ -48,7 +48,7 @@ class Node:
         gives = OPERATIONS.get(op, unknown)
         self.kind = gives(self) if callable(gives) else gives
         self.rank = rank_of(self)
-        self._hash = hash((op, tuple(a._hash for a in args), _frozen(attrs)))
+        self._hash = hash((op, tuple([a._hash for a in args]), _frozen(attrs) if attrs else None))
 
     def __hash__(self) -> int:
         return self._hash
@@ -89,8 +89,12 @@ class Node:
                 stack.extend(reversed(node.args))
 
 
-def _frozen(attrs: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((k, repr(v)) for k, v in attrs.items()))
+def _frozen(attrs: dict[str, Any]) -> object:
+    """The attributes, in any order, as what can be hashed."""
+    try:
+        return hash(frozenset([(k, type(v), v) for k, v in attrs.items()]))
+    except TypeError:
+        return tuple(sorted([(k, repr(v)) for k, v in attrs.items()]))
 
 
 def make(op: str, *args: Node, origin: Origin | None = None, **attrs: Any) -> Node:

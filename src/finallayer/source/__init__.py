@@ -7,6 +7,9 @@ import ast
 from finallayer.expr import Node, through
 from finallayer.rules import rules_by_operation
 from finallayer.rules.base import Sighting
+from finallayer.source import constructs as constructs  # registers its handlers, as do the next two
+from finallayer.source import expressions as expressions
+from finallayer.source import statements as statements
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter, OutOfBudget

@@ -9,6 +9,7 @@ from finallayer import catalog
 from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, parse
 from finallayer.expr import Node
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
+from finallayer.source import handlers
 from finallayer.source.builtins import BUILTINS
 from finallayer.source.containers import sequence
 from finallayer.source.methods import call_method
@@ -55,9 +56,6 @@ def call(
     """What ``callee(*args, **kwargs)`` gives."""
     match callee:
         case Function():
-            if callee.is_generator:
-                run.call_function(callee, args, kwargs, site, complete)
-                return run.opaque_at(site)
             return run.call_function(callee, args, kwargs, site, complete)
         case Bound(function=Function() | Partial() | Class() as function, owner=owner):
             return call(run, function, [owner, *args], kwargs, site, complete)
@@ -224,11 +222,10 @@ def call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[s
 
 
 def _call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    from finallayer.source.constructs import CALLED
-
     signature = built.signature
-    if signature.op in CALLED:
-        return CALLED[signature.op](run, built, args, kwargs, site)
+    called = handlers.CALLED.get(signature.op)
+    if called is not None:
+        return called(run, built, args, kwargs, site)
     if signature.call is None:
         return run.opaque_at(site, *args)
     bound = {k: v for k, v in built.bound.items() if k != "**"} | bind_signature(signature.call, args, kwargs)
@@ -243,8 +240,6 @@ def _external(
     site: Site,
     complete: bool,
 ) -> Value:
-    from finallayer.source.constructs import HANDLERS
-
     builtin = BUILTINS.get(symbol.name.removeprefix("builtins."))
     if builtin is not None:
         value = builtin(run, args, kwargs, site)
@@ -255,8 +250,9 @@ def _external(
         return _unknown(run, symbol, args, kwargs, site)
     bound = bind_signature(signature.params, args, kwargs)
     bound["**"] = kwargs
-    if signature.op in HANDLERS:
-        return HANDLERS[signature.op](run, symbol, signature, bound, site)
+    construct = handlers.CONSTRUCTS.get(signature.op)
+    if construct is not None:
+        return construct(run, symbol, signature, bound, site)
     if signature.call is not None:
         return Built(symbol, signature, bound, site)
     del bound["**"]
@@ -291,11 +287,9 @@ def operate(
     run: Interpreter, signature: Signature, bound: dict[str, Value], symbol: External | None, site: Site
 ) -> Value:
     """The node that a catalogued operation gives, with its activation applied."""
-    from finallayer.source.constructs import HANDLERS, activate
-
     op = signature.op
-    if op in CONSTRUCTS and op in HANDLERS:
-        return HANDLERS[op](run, symbol or External(op), signature, bound, site)
+    if op in CONSTRUCTS and op in handlers.CONSTRUCTS:
+        return handlers.CONSTRUCTS[op](run, symbol or External(op), signature, bound, site)
     if signature.attrs.get("either_order"):
         bound = _logits_first(bound)
     x = bound.get("x")
@@ -314,7 +308,11 @@ def operate(
         attrs["name"] = symbol.name
     made = tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
     activation = bound.get("activation")
-    return made if activation is None else activate(run, activation, made, site)
+    if activation is None:
+        return made
+    from finallayer.source.constructs import activate
+
+    return activate(run, activation, made, site)
 
 
 _PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}

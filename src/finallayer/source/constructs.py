@@ -1,6 +1,6 @@
 """What the catalogue's constructs do: names that build or transform a program instead of computing a tensor.
 
-``HANDLERS`` says what the construct's own call gives; ``CALLED`` what calling the object that it built gives.
+Each is registered for the construct's own call (``CONSTRUCTS``) or for a call of the object that it built (``CALLED``).
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from finallayer.catalog import Signature, keras
 from finallayer.expr import Node, make
-from finallayer.source.calls import apply_layers, call, operate
+from finallayer.source.calls import apply_layers, call
 from finallayer.source.containers import sequence
+from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
@@ -33,11 +34,7 @@ from finallayer.source.values import (
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
-Handler = Callable[["Interpreter", External, Signature, dict[str, Value], Site], Value]
-Called = Callable[["Interpreter", Built, list[Value], dict[str, Value], Site], Value]
-HANDLERS: dict[str, Handler] = {}
-CALLED: dict[str, Called] = {}
-T = TypeVar("T", Handler, Called)
+T = TypeVar("T", Construct, Called)
 
 
 def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
@@ -51,7 +48,7 @@ def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
 # Models out of layers
 
 
-@handles(HANDLERS, "sequential")
+@handles(CONSTRUCTS, "sequential")
 def _sequential(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     layers, exact = _layers(bound.get("layers"))
     built = Built(symbol, signature, bound, site)
@@ -82,7 +79,7 @@ def _run_sequential(run: Interpreter, built: Built, args: list[Value], kwargs: d
     return apply_layers(run, layers if built.slots[EXACT] else layers[-1:], x, site)
 
 
-@handles(HANDLERS, "layers")
+@handles(CONSTRUCTS, "layers")
 def _layer_list(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     given = bound.get("layers")
     if isinstance(given, (List, Dict)):
@@ -91,7 +88,7 @@ def _layer_list(run: Interpreter, symbol: External, signature: Signature, bound:
     return List(items if items is not None else (), exact=items is not None)
 
 
-@handles(HANDLERS, "model")
+@handles(CONSTRUCTS, "model")
 def _model(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return Built(symbol, signature, bound, site)
 
@@ -104,7 +101,7 @@ def _run_model(run: Interpreter, built: Built, args: list[Value], kwargs: dict[s
     return outputs if outputs is not None else run.opaque_at(site, *args)
 
 
-@handles(HANDLERS, "application")
+@handles(CONSTRUCTS, "application")
 def _application(
     run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site
 ) -> Value:
@@ -134,12 +131,12 @@ def _run_zoo(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str
     return make("affine", features, origin=run.origin(built.site))
 
 
-@handles(HANDLERS, "module")
+@handles(CONSTRUCTS, "module")
 def _module(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return Built(symbol, signature, bound, site)
 
 
-@handles(HANDLERS, "input")
+@handles(CONSTRUCTS, "input")
 def _input(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     shape = sequence(bound.get("shape"))
     name = str(run.opaque_at(site))
@@ -148,7 +145,7 @@ def _input(run: Interpreter, symbol: External, signature: Signature, bound: dict
     return make("opaque", name=name, rank=len(shape) + int(signature.attrs.get("batch_axes", 0)))
 
 
-@handles(HANDLERS, "serial")
+@handles(CONSTRUCTS, "serial")
 def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     """A stax model is a pair (init, apply); so are its layers, or constants that stand for such a pair."""
     pairs, exact = _layers(bound.get("layers"))
@@ -160,7 +157,7 @@ def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dic
     return (opaque("init"), Partial(built, how="apply_without_rng"))
 
 
-@handles(HANDLERS, "trainer")
+@handles(CONSTRUCTS, "trainer")
 def _trainer(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     from finallayer.source.models import model_output
 
@@ -174,7 +171,7 @@ def _trainer(run: Interpreter, symbol: External, signature: Signature, bound: di
     return Built(symbol, signature, bound, site)
 
 
-@handles(HANDLERS, "fit_loss")
+@handles(CONSTRUCTS, "fit_loss")
 def _fit_loss(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     from finallayer.source.models import regression
 
@@ -190,12 +187,12 @@ def _apply_of(pair: Value) -> Value:
 # Functions of functions
 
 
-@handles(HANDLERS, "same")
+@handles(CONSTRUCTS, "same")
 def _same(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return bound.get("x", symbol)
 
 
-@handles(HANDLERS, "transform", "vmap", "value_and_grad", "grad", "pure")
+@handles(CONSTRUCTS, "transform", "vmap", "value_and_grad", "grad", "pure")
 def _transform(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     aux = (("has_aux", bound["has_aux"]),) if "has_aux" in bound else ()
     if "f" not in bound:
@@ -208,23 +205,23 @@ def _transform(run: Interpreter, symbol: External, signature: Signature, bound: 
     return Partial(bound["f"], (), aux, how)
 
 
-@handles(HANDLERS, "call")
+@handles(CONSTRUCTS, "call")
 def _call(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return call(run, bound.get("f"), list(bound.get("operands", ())), {}, site)
 
 
-@handles(HANDLERS, "partial")
+@handles(CONSTRUCTS, "partial")
 def _partial(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     given = {k: v for k, v in bound.get("**", {}).items() if k != "func"}
     return Partial(bound.get("f"), tuple(bound.get("operands", ())), tuple(given.items()))
 
 
-@handles(HANDLERS, "no_grad")
+@handles(CONSTRUCTS, "no_grad")
 def _no_grad(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return Built(symbol, signature, bound, site)
 
 
-@handles(HANDLERS, "cond")
+@handles(CONSTRUCTS, "cond")
 def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     operands = list(bound.get("operands", ()))
     ways = [bound[k] for k in ("x", "y") if k in bound]
@@ -241,7 +238,7 @@ def callable_value(value: Value) -> bool:
 # Tensors
 
 
-@handles(HANDLERS, "choose")
+@handles(CONSTRUCTS, "choose")
 def _choose(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     if "x" not in bound or "y" not in bound:
         return run.opaque_at(site, *bound.values())
@@ -254,14 +251,14 @@ def _choose(run: Interpreter, symbol: External, signature: Signature, bound: dic
     return tensor_operation(run, "where", [x, y], {}, site)
 
 
-@handles(HANDLERS, "maximum", "minimum")
+@handles(CONSTRUCTS, "maximum", "minimum")
 def _bound(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     if "x" not in bound or "y" not in bound:
         return run.opaque_at(site, *bound.values())
     return tensor_operation(run, signature.op, [to_node(bound["x"]), to_node(bound["y"])], {}, site)
 
 
-@handles(HANDLERS, "xlogy")
+@handles(CONSTRUCTS, "xlogy")
 def _xlogy(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     if "x" not in bound or "y" not in bound:
         return run.opaque_at(site, *bound.values())
@@ -269,7 +266,7 @@ def _xlogy(run: Interpreter, symbol: External, signature: Signature, bound: dict
     return tensor_operation(run, "mul", [to_node(bound["x"]), log], {}, site, symbol.framework)
 
 
-@handles(HANDLERS, "logaddexp")
+@handles(CONSTRUCTS, "logaddexp")
 def _logaddexp(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     for zero, z in (("x", "y"), ("y", "x")):
         if bound.get(zero) == 0 and z in bound:
@@ -277,17 +274,17 @@ def _logaddexp(run: Interpreter, symbol: External, signature: Signature, bound: 
     return run.opaque_at(site, *bound.values())
 
 
-@handles(HANDLERS, "vjp")
+@handles(CONSTRUCTS, "vjp")
 def _vjp(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return (call(run, bound.get("f"), list(bound.get("operands", ())), {}, site), opaque("pullback"))
 
 
-@handles(HANDLERS, "einsum")
+@handles(CONSTRUCTS, "einsum")
 def _einsum(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return tensor_operation(run, "matmul", [to_node(v) for v in bound.get("operands", ())], {}, site)
 
 
-@handles(HANDLERS, "applier")
+@handles(CONSTRUCTS, "applier")
 def _applier(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     if "x" in bound:
         return activate(run, bound.get("activation"), bound["x"], site)
@@ -314,6 +311,3 @@ def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value
         case Union():
             return union([activate(run, a, x, site) for a in activation.values])
     return call(run, activation, [x], {}, site) if callable_value(activation) else run.opaque_at(site, x, activation)
-
-
-__all__ = ["CALLED", "HANDLERS", "activate", "operate", "signature_of"]

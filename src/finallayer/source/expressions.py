@@ -15,6 +15,7 @@ from finallayer.source.attributes import get_attribute
 from finallayer.source.builtins import BUILTINS
 from finallayer.source.calls import call
 from finallayer.source.containers import MOST_UNROLLED, element, get_item, get_slice, sequence, truth
+from finallayer.source.handlers import EXPRESSIONS, Expression
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
@@ -35,9 +36,7 @@ from finallayer.source.values import (
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
-Handler = Callable[["Interpreter", Any, Frame], Value]
-H = TypeVar("H", bound=Handler)
-EXPRESSIONS: dict[type[ast.expr], Handler] = {}
+H = TypeVar("H", bound=Expression)
 
 
 def values(*types: type[ast.expr]) -> Callable[[H], H]:
@@ -412,8 +411,9 @@ def _inner(run: Interpreter, node: ast.Await, frame: Frame) -> Value:
     return run.evaluate(node.value, frame)
 
 
-@values(ast.Yield)
+@values(ast.Yield, ast.YieldFrom)
 def _yield(run: Interpreter, node: ast.Yield, frame: Frame) -> Value:
+    frame.yields = True
     if node.value is not None:
         run.evaluate(node.value, frame)
     return run.opaque_at(Site(node, frame))

@@ -13,7 +13,8 @@ from typing import Any
 
 from finallayer.expr import Node, Origin
 from finallayer.rules.base import Sighting
-from finallayer.source.parameters import NO_DEFAULT
+from finallayer.source.handlers import EXPRESSIONS, STATEMENTS
+from finallayer.source.parameters import NO_DEFAULT, bind_parameters
 from finallayer.source.project import Module, Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
@@ -69,8 +70,6 @@ class Interpreter:
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
-        from finallayer.source.statements import STATEMENTS
-
         for statement in body:
             self.step()
             handler = STATEMENTS.get(type(statement))
@@ -80,8 +79,6 @@ class Interpreter:
 
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
         """The abstract value of an expression."""
-        from finallayer.source.expressions import EXPRESSIONS
-
         self.step()
         handler = EXPRESSIONS.get(type(node))
         value = handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
@@ -119,8 +116,6 @@ class Interpreter:
         complete: bool = True,
     ) -> Value:
         """Run one of the project's functions on these arguments, in a frame of its own."""
-        from finallayer.source.parameters import bind_parameters
-
         node = function.node
         entered = sum(f.node is node for f in self.stack)
         if entered >= 2 or len(self.stack) >= MOST_DEPTH:
@@ -137,12 +132,14 @@ class Interpreter:
         try:
             if isinstance(node, ast.Lambda):
                 return self.evaluate(node.body, frame)
-            falls_through = self.block(node.body, frame)
+            self.block(node.body, frame)
         finally:
             self.stack.pop()
             self.sites.pop()
             self.no_grad -= without_gradient
         value = union(frame.returns) if frame.returns else None
+        if frame.yields:  # a generator: what it yields isn't followed
+            value = opaque(f"generator {function.name}") if site is None else self.opaque_at(site)
         if self.uses is not None:
             self.uses.gave(function, value)
         return value

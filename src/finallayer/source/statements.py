@@ -6,22 +6,21 @@ import ast
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from finallayer.expr import Node
 from finallayer.source.assignment import assign, scope_of
 from finallayer.source.attributes import get_attribute
 from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
+from finallayer.source.handlers import STATEMENTS, Statement
 from finallayer.source.symbols import TRANSFORMS, construct_of
 from finallayer.source.values import Bound, Built, Class, External, Frame, Function, Lazy, Partial, Site, Value, opaque
 
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
-Handler = Callable[["Interpreter", Any, Frame], bool]
-H = TypeVar("H", bound=Handler)
-STATEMENTS: dict[type[ast.stmt], Handler] = {}
+H = TypeVar("H", bound=Statement)
 
 
 def runs(*types: type[ast.stmt]) -> Callable[[H], H]:

@@ -8,7 +8,6 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +26,7 @@ CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 class Frame:
     """Names in scope: of a module, or of one call of a function."""
 
-    __slots__ = ("function", "globals", "module", "nonlocals", "parent", "returns", "vars")
+    __slots__ = ("function", "globals", "module", "nonlocals", "parent", "returns", "vars", "yields")
 
     def __init__(self, module: Module, parent: Frame | None = None, function: Function | None = None) -> None:
         self.module = module
@@ -37,6 +36,7 @@ class Frame:
         self.globals: frozenset[str] = frozenset()
         self.nonlocals: frozenset[str] = frozenset()
         self.returns: list[Value] = []
+        self.yields = False
 
 
 class Lazy(NamedTuple):
@@ -87,7 +87,7 @@ FRAMEWORKS = {
 class Function:
     """A function or lambda of the project, with the scope that it closes over."""
 
-    # No __slots__: a cached property needs a dictionary.
+    __slots__ = ("decorators", "defaults", "frame", "kw_defaults", "name", "node", "owner")
 
     def __init__(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> None:
         self.node = node
@@ -98,39 +98,30 @@ class Function:
         self.kw_defaults: list[Value] = []
         self.decorators: list[Value] = []
 
-    @cached_property
-    def is_generator(self) -> bool:
-        """Whether the function's own body yields."""
-        todo: list[ast.AST] = [self.node.body] if isinstance(self.node.body, ast.AST) else list(self.node.body)
-        while todo:
-            child = todo.pop()
-            if isinstance(child, (ast.Yield, ast.YieldFrom)):
-                return True
-            if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                todo += ast.iter_child_nodes(child)
-        return False
-
 
 class Class:
     """A class of the project."""
 
-    __slots__ = ("bases", "name", "node", "slots")
+    __slots__ = ("_ancestry", "bases", "name", "node", "slots")
 
     def __init__(self, node: ast.ClassDef, bases: list[Value]) -> None:
         self.node = node
         self.name = node.name
         self.bases = bases
         self.slots: dict[str, Value] = {}
+        self._ancestry: tuple[Class | External, ...] | None = None
 
-    def ancestry(self) -> list[Class | External]:
+    def ancestry(self) -> tuple[Class | External, ...]:
         """This class and its ancestors, nearest first (depth first; good enough for single inheritance)."""
-        found: list[Class | External] = [self]
-        for base in self.bases:
-            if isinstance(base, Class):
-                found += [b for b in base.ancestry() if b not in found]
-            elif isinstance(base, External):
-                found.append(base)
-        return found
+        if self._ancestry is None:
+            found: list[Class | External] = [self]
+            for base in self.bases:
+                if isinstance(base, Class):
+                    found += [b for b in base.ancestry() if b not in found]
+                elif isinstance(base, External):
+                    found.append(base)
+            self._ancestry = tuple(found)
+        return self._ancestry
 
     def find(self, name: str, after: Class | None = None) -> Value | None:
         """The attribute by that name on the class or its project ancestors (``after``: past that class: super)."""
