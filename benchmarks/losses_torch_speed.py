@@ -1,6 +1,6 @@
 """Speed of `finallayer.losses.torch.cross_entropy` beside torch eager, torch.compile, optax and a copy.
 
-    python benchmarks/losses_torch_speed.py [--threads 1] [--rounds 9] [--elements 25] [--classes ...] [--quick] [--cpu-time]
+    python benchmarks/losses_torch_speed.py [--threads 1] [--rounds 9] [--elements 25] [--classes V ...] [--cpu-time]
 
 All contenders run once a round, in turn, so that whatever else the machine does hits all of them; the table gives
 medians, and medians of the ratios within a round. "end to end" is autograd's forward and backward pass to the gradient
