@@ -16,7 +16,7 @@ import finallayer
 HOUSE = Path(finallayer.__file__).parent
 MODULES = {p.relative_to(HOUSE).as_posix(): p for p in sorted(HOUSE.rglob("*.py"))}
 
-CORE = {"kinds", "expr"}
+CORE = {"kinds", "expr", "canonical"}
 FOUNDATIONS = CORE | {"catalog", "numerics", "rules"}
 FRONT_ENDS = FOUNDATIONS | {"source", "live", "fix"}
 
@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "kinds": set(),
     "expr": {"kinds"},
+    "canonical": {"kinds", "expr"},
     "catalog": FOUNDATIONS,
     "numerics": FOUNDATIONS,
     "rules": FOUNDATIONS,
@@ -36,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "losses": {"kernels"},
     "kernels": {"losses"},
     "compare": {"numerics", "losses", "report"},
-    "cli": FRONT_ENDS | {"report", "compare", "losses", "kernels"},
+    "check": FRONT_ENDS,
+    "cli": FRONT_ENDS | {"check", "report", "compare", "losses", "kernels"},
 }
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "onnx"}

@@ -76,6 +76,13 @@ def _abs(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     return Node("identity", args, attrs, origin) if args[0].kind in PROBABILITY_KINDS else None
 
 
+@_builds("activation")
+def _activation(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """The positive part of a probability is the probability."""
+    is_relu = str(attrs.get("name", "")).rpartition(".")[2].lower() in ("relu", "relu6")
+    return Node("identity", args, {}, origin) if is_relu and args[0].kind in PROBABILITY_KINDS else None
+
+
 @_builds("add")
 def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     x, y = args
@@ -165,7 +172,9 @@ def _normalised(top: Node, total: Node, origin: Origin | None) -> Node:
 
 def is_shifted(z: Node) -> bool:
     """Whether something that may be the maximum was subtracted before the exp, so that it can't overflow."""
-    z = through(z, _SHAPE | {"scale"})
+    z = through(z, _SHAPE | {"scale", "div"})
+    if z.op == "log":  # a power of something, normalised: probabilities at another temperature
+        return True
     if z.op == "clip":
         high = z.attrs.get("high")
         return isinstance(high, (int, float)) and high <= LARGEST_SAFE_SCORE
@@ -240,7 +249,7 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
     """The logs of ``y*log(p) + (1-y)*log(1-p)``: the formula says that p is a probability, whoever made it.
 
     Gives each log anew, of a leaf of kind SIGMOID_PROBS, where p's own kind isn't known; empty where the node isn't
-    the formula.
+    the formula, or is the entropy of p, which may be data.
     """
     if node.op != "add":
         return ()
@@ -248,7 +257,12 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
     for left, right in (sides, sides[::-1]):
         if left and right and right[0].op == right[1].args[0].op == "one_minus":
             p = left[1].args[0]
-            if p.kind is Kind.UNKNOWN and right[0].args == (left[0],) and right[1].args[0].args == (p,):
+            if (
+                p.kind is Kind.UNKNOWN
+                and left[0] != p
+                and right[0].args == (left[0],)
+                and right[1].args[0].args == (p,)
+            ):
                 leaf = make("bernoulli", p, origin=p.origin)
                 complement = make("one_minus", leaf, origin=right[1].args[0].origin)
                 return tuple(make("log", x, origin=log.origin) for x, log in ((leaf, left[1]), (complement, right[1])))

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from finallayer.kinds import EXP_OF, LOG_OF, PROBABILITY_KINDS, Kind, join
 
+#: How much of an expression is printed.
+MOST_LEVELS, MOST_TERMS = 7, 3
+
 
 class Origin(NamedTuple):
     """Where a node comes from: a range of source (lines from 1, columns from 0 in characters) or a named place."""
@@ -45,30 +48,34 @@ class Node:
         gives = OPERATIONS.get(op, unknown)
         self.kind = gives(self) if callable(gives) else gives
         self.rank = rank_of(self)
-        self._hash = hash((op, tuple(a._hash for a in args), _frozen(attrs)))
+        self._hash = hash((op, tuple([a._hash for a in args]), _frozen(attrs) if attrs else None))
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return (
+        """Structural, by the 64-bit hash of the whole DAG: comparing shared parts again and again would never end."""
+        return self is other or (
             isinstance(other, Node)
             and self._hash == other._hash
             and self.op == other.op
-            and self.attrs == other.attrs
-            and self.args == other.args
+            and len(self.args) == len(other.args)
         )
 
     def __str__(self) -> str:
-        if self.op in LEAVES:
-            return str(self.attrs.get("name", self.op))
-        shown = [str(a) for a in self.args]
-        shown += [f"{k}={v}" for k, v in self.attrs.items() if k in SHOWN_ATTRS and v is not None]
-        return f"{self.op}({', '.join(shown)})"
+        return self.text(MOST_LEVELS)
 
     __repr__ = __str__
+
+    def text(self, levels: int) -> str:
+        """The expression in words, so many operations deep; what lies deeper is an ellipsis."""
+        if self.op in LEAVES:
+            return str(self.attrs.get("name", self.op))
+        if levels == 0:
+            return "..."
+        shown = [a.text(levels - 1) for a in self.args[:MOST_TERMS]] + ["..."] * (len(self.args) > MOST_TERMS)
+        shown += [f"{k}={v}" for k, v in self.attrs.items() if k in SHOWN_ATTRS and v is not None]
+        return f"{self.op}({', '.join(shown)})"
 
     def walk(self) -> Iterator[Node]:
         """Every node of the DAG once, this one first."""
@@ -82,8 +89,12 @@ class Node:
                 stack.extend(reversed(node.args))
 
 
-def _frozen(attrs: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((k, repr(v)) for k, v in attrs.items()))
+def _frozen(attrs: dict[str, Any]) -> object:
+    """The attributes, in any order, as what can be hashed."""
+    try:
+        return hash(frozenset([(k, type(v), v) for k, v in attrs.items()]))
+    except TypeError:
+        return tuple(sorted([(k, repr(v)) for k, v in attrs.items()]))
 
 
 def make(op: str, *args: Node, origin: Origin | None = None, **attrs: Any) -> Node:
@@ -196,6 +207,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "mul": unknown,
     "div": unknown,
     "pow": unknown,
+    "cosine": unknown,  # a cosine similarity: within [-1, 1], so its exp can't overflow
     "sqrt": unknown,
     "abs": unknown,
     "mask": scores,  # masked_fill: the value of masked entries is not judged

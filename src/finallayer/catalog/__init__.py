@@ -37,7 +37,8 @@ CONSTRUCTS = frozenset(
         "call",  # (f, *operands): calls f at once (checkpoint, strategy.run)
         "value_and_grad",  # (f): when called, gives (f(...), opaque)
         "grad",  # (f): when called, evaluates f and gives opaque
-        "partial",  # (f, *args): functools.partial
+        "vjp",  # (f, *operands): gives (f(*operands), opaque)
+        "partial",  # (f, *operands): functools.partial
         "applier",  # (name): an activation looked up by name: keras.activations.get, Activation
         "xent",  # cross-entropy whose from_logits says which: xent_logits or xent_probs
         "bce",  # the same for the binary one
@@ -46,24 +47,27 @@ CONSTRUCTS = frozenset(
         "cond",  # (condition, x, y, *operands): the same with functions (or values) for x and y
         "maximum",  # (x, y): clip from below where one is a constant
         "minimum",  # (x, y): clip from above where one is a constant
+        "xlogy",  # (x, y): x * log(y)
+        "logaddexp",  # (x, y): log(exp(x) + exp(y)); softplus where one is 0
         "einsum",  # (equation, *operands): a contraction of its operands, like matmul
         "layers",  # (layers): a list or dict of layers (ModuleList, ModuleDict)
         "serial",  # (*layers): the (init, apply) pair of a stax model; apply takes the parameters first
         "pure",  # (f): haiku's transform; .apply takes parameters (and a random key unless rng=False), then f's own
         "application",  # a pretrained Keras network: softmax(affine) where include_top, else features
+        "trainer",  # (f, loss): a training loop of a library's own, in which a model's output meets the loss
         "fit_loss",  # (x, loss): tflearn.regression, a network's output meets the loss named by a string
     }
 )
 
 #: What a parameter can mean: tensors, parts of a construct, and attributes of the node.
 TENSORS = frozenset({"x", "y", "target", "condition"})
-PARTS = frozenset({"f", "layers", "inputs", "outputs", "activation", "operands", "loss"})
+PARTS = frozenset({"f", "layers", "inputs", "outputs", "activation", "equation", "operands", "loss"})
 ATTRIBUTES = frozenset(
-    "axis keepdims eps units low high value from_logits rank shape include_top reverse dtype".split()
+    "axis keepdims eps units low high value from_logits rank shape include_top dtype reduction".split()
 )
 #: Attributes that a line states after ``|``: what a metric reads, how many axes ``shape`` leaves out for the batch,
 #: whether positional arguments come in either order (TensorFlow before 1.0 took logits first).
-EXTRA_ATTRIBUTES = frozenset({"reads", "batch_axes", "either_order", "rng"})
+EXTRA_ATTRIBUTES = frozenset({"reads", "base", "batch_axes", "either_order", "rng"})
 
 
 class Param(NamedTuple):

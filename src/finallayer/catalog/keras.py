@@ -9,18 +9,18 @@ _EPS = "| eps=1e-7"
 _PAIR = "(y_true: target, y_pred: x)"
 _REDUCE = "(x, axis, keepdims)"
 
-_APPLICATIONS_WITH_CHANNELS_FIRST_CLASSES = (  # ..., pooling, classes, classifier_activation
+#: (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+_APPLICATIONS = (
     "DenseNet121 DenseNet169 DenseNet201 EfficientNetB0 EfficientNetB1 EfficientNetB2 EfficientNetB3 EfficientNetB4 "
     "EfficientNetB5 EfficientNetB6 EfficientNetB7 EfficientNetV2B0 EfficientNetV2B1 EfficientNetV2B2 EfficientNetV2B3 "
     "EfficientNetV2L EfficientNetV2M EfficientNetV2S InceptionResNetV2 InceptionV3 ResNet101 ResNet101V2 ResNet152 "
-    "ResNet152V2 ResNet50 ResNet50V2 VGG16 VGG19 Xception ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge "
-    "ConvNeXtXLarge"
+    "ResNet152V2 ResNet50 ResNet50V2 VGG16 VGG19 Xception"
 )
 
-NAMES: dict[str, str] = {
+_KERAS: dict[str, str] = {
     # programs
     "keras.Model": "model(inputs, outputs, name, *, input: inputs, output: outputs)(inputs: x)",
-    "keras.Sequential": "sequential(layers, name)(inputs: x)",
+    "keras.Sequential": "sequential(layers, *, name)(inputs: x)",
     "keras.layers.Layer": "module()",
     "keras.Input": "input(shape) | batch_axes=1",
     "keras.layers.InputLayer": "identity(shape)(inputs: x)",
@@ -53,12 +53,12 @@ NAMES: dict[str, str] = {
         "(inputs: x) | rank=5"
     ),
     "keras.layers.SeparableConv1D": (
-        "affine(filters: units, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, activation)"
-        "(inputs: x) | rank=3"
+        "affine(filters: units, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, "
+        "activation)(inputs: x) | rank=3"
     ),
     "keras.layers.SeparableConv2D": (
-        "affine(filters: units, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, activation)"
-        "(inputs: x) | rank=4"
+        "affine(filters: units, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, "
+        "activation)(inputs: x) | rank=4"
     ),
     "keras.layers.DepthwiseConv2D": (
         "affine(kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate, activation)(inputs: x) "
@@ -74,14 +74,15 @@ NAMES: dict[str, str] = {
     "keras.layers.GaussianNoise": "dropout(stddev)(inputs: x)",
     **each(
         "keras.layers",
-        "BatchNormalization LayerNormalization RMSNormalization UnitNormalization Normalization",
+        "BatchNormalization LayerNormalization UnitNormalization Normalization",
         "norm(axis)(inputs: x)",
     ),
+    "keras.layers.RMSNormalization": "norm(axis)(x)",
     "keras.layers.GroupNormalization": "norm(groups)(inputs: x)",
     **each(
         "keras.layers",
-        "AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D MaxPool1D MaxPool2D MaxPool3D "
-        "MaxPooling1D MaxPooling2D MaxPooling3D",
+        "AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D MaxPool1D MaxPool2D "
+        "MaxPool3D MaxPooling1D MaxPooling2D MaxPooling3D",
         "pool(pool_size)(inputs: x)",
     ),
     **each(
@@ -92,7 +93,7 @@ NAMES: dict[str, str] = {
         "pool(data_format, keepdims)(inputs: x)",
     ),
     **each("keras.layers", "UpSampling1D UpSampling2D UpSampling3D", "pool(size)(inputs: x)"),
-    "keras.layers.Resizing": "pool(height, width)(inputs: x)",
+    "keras.layers.Resizing": "pool(height, width)(data: x)",
     "keras.layers.Rescaling": "norm(scale, offset)(inputs: x)",
     # layers: shape
     "keras.layers.Flatten": "reshape(data_format)(inputs: x) | rank=2",
@@ -110,14 +111,18 @@ NAMES: dict[str, str] = {
     "keras.layers.Lambda": "transform(function: f)",
     "keras.layers.TimeDistributed": "same(layer: x)",
     "keras.layers.SpectralNormalization": "same(layer: x)",
-    "tensorflow_addons.layers.SpectralNormalization": "same(layer: x)",
-    "tensorflow_addons.layers.WeightNormalization": "same(layer: x)",
     # networks that end in a softmax unless told otherwise
     **each(
         "keras.applications",
-        _APPLICATIONS_WITH_CHANNELS_FIRST_CLASSES,
+        _APPLICATIONS,
         "application(include_top=True, weights, input_tensor, input_shape, pooling, classes: units=1000, "
         "classifier_activation: activation='softmax')",
+    ),
+    **each(
+        "keras.applications",
+        "ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge",
+        "application(include_top=True, include_preprocessing, weights, input_tensor, input_shape, pooling, "
+        "classes: units=1000, classifier_activation: activation='softmax')",
     ),
     "keras.applications.MobileNet": (
         "application(input_shape, alpha, depth_multiplier, dropout, include_top=True, weights, input_tensor, pooling, "
@@ -130,8 +135,8 @@ NAMES: dict[str, str] = {
     **each(
         "keras.applications",
         "MobileNetV3Small MobileNetV3Large",
-        "application(input_shape, alpha, minimalistic, include_top=True, weights, input_tensor, pooling, "
-        "classes: units=1000, dropout_rate, classifier_activation: activation='softmax')",
+        "application(input_shape, alpha, minimalistic, include_top=True, weights, input_tensor, classes: units=1000, "
+        "pooling, dropout_rate, classifier_activation: activation='softmax')",
     ),
     **each(
         "keras.applications",
@@ -220,15 +225,12 @@ NAMES: dict[str, str] = {
     "keras.backend.mean": f"mean{_REDUCE}",
     "keras.backend.max": f"max{_REDUCE}",
     "keras.backend.min": f"min{_REDUCE}",
-    "keras.backend.logsumexp": f"logsumexp{_REDUCE}",
     "keras.backend.argmax": "argmax(x, axis=-1)",
     "keras.backend.argmin": "argmax(x, axis=-1)",
     "keras.backend.round": "threshold(x) | value=0.5",
     **each("keras.backend", "greater greater_equal less less_equal", "threshold(x, y: value)"),
     **each("keras.backend", "equal not_equal", "compare(x, y)"),
     "keras.backend.switch": "cond(condition, then_expression: x, else_expression: y)",
-    "keras.backend.in_train_phase": "cond(x, alt: y, training: condition)",
-    "keras.backend.in_test_phase": "cond(x, alt: y, training: condition)",
     "keras.backend.reshape": "reshape(x, shape)",
     "keras.backend.flatten": "reshape(x) | rank=1",
     "keras.backend.batch_flatten": "reshape(x) | rank=2",
@@ -244,12 +246,12 @@ NAMES: dict[str, str] = {
     "keras.backend.stack": "concat(x, axis=0)",
     "keras.backend.gather": "index(reference: x, indices)",
     "keras.backend.one_hot": "one_hot(indices: x, num_classes: units)",
-    **each("keras.backend", "cast cast_to_floatx", "cast(x, dtype)"),
+    "keras.backend.cast": "cast(x, dtype)",
+    "keras.backend.cast_to_floatx": "cast(x)",
+    **each("keras.backend", "ones ones_like", "const() | value=1"),
     "keras.backend.stop_gradient": "stop_gradient(variables: x)",
-    "keras.backend.identity": "identity(x)",
     **each("keras.backend", "eval get_value", "stop_gradient(x)"),
-    "keras.backend.placeholder": "input(shape)",
-    "keras.backend.variable": "parameter(value)",
+    "keras.backend.variable": "parameter(value: initial)",
     "keras.backend.constant": "identity(value: x)",
     "keras.backend.categorical_crossentropy": (f"xent(target, output: x, from_logits=False, axis=-1) {_EPS}"),
     "keras.backend.sparse_categorical_crossentropy": (f"xent(target, output: x, from_logits=False, axis=-1) {_EPS}"),
@@ -269,6 +271,10 @@ NAMES: dict[str, str] = {
     "keras.ops.logsumexp": f"logsumexp{_REDUCE}",
     "keras.ops.log": "log(x)",
     "keras.ops.log1p": "log1p(x)",
+    "keras.ops.log2": "log(x) | base=2",
+    "keras.ops.log10": "log(x) | base=10",
+    "keras.ops.logaddexp": "logaddexp(x1: x, x2: y)",
+    **each("keras.ops", "ones ones_like", "const() | value=1"),
     "keras.ops.exp": "exp(x)",
     "keras.ops.negative": "neg(x)",
     "keras.ops.sqrt": "sqrt(x)",
@@ -300,8 +306,7 @@ NAMES: dict[str, str] = {
     "keras.ops.in_top_k": "compare(targets: target, predictions: x)",
     **each(
         "keras.ops",
-        "relu relu6 tanh elu selu celu gelu silu swish mish softsign hard_sigmoid hard_silu hard_swish hard_tanh "
-        "leaky_relu",
+        "relu relu6 tanh elu selu celu gelu silu swish softsign hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu",
         "activation(x)",
     ),
     "keras.ops.normalize": "norm(x)",
@@ -368,14 +373,26 @@ NAMES: dict[str, str] = {
     ),
     # metrics that compare labels
     "keras.metrics.Accuracy": f"metric(){_PAIR} | reads='labels'",
-    "keras.metrics.accuracy": "metric(y_true: target, y_pred: x) | reads='labels'",
     "keras.metrics.MeanIoU": f"metric(num_classes){_PAIR} | reads='labels'",
-    # TensorFlow Addons
+}
+
+#: names that only old versions and TensorFlow Addons have: no present signature can vouch for them
+OLD: dict[str, str] = {
+    "keras.metrics.accuracy": "metric(y_true: target, y_pred: x) | reads='labels'",
+    "keras.backend.in_train_phase": "cond(x, alt: y, training: condition)",
+    "keras.backend.in_test_phase": "cond(x, alt: y, training: condition)",
+    "keras.backend.logsumexp": f"logsumexp{_REDUCE}",
+    "keras.backend.identity": "identity(x)",
+    "keras.backend.placeholder": "input(shape)",
+    "tensorflow_addons.layers.SpectralNormalization": "same(layer: x)",
+    "tensorflow_addons.layers.WeightNormalization": "same(layer: x)",
     "tensorflow_addons.losses.SigmoidFocalCrossEntropy": f"bce(from_logits=False, alpha, gamma){_PAIR} {_EPS}",
     "tensorflow_addons.losses.sigmoid_focal_crossentropy": (
         f"bce(y_true: target, y_pred: x, alpha, gamma, from_logits=False) {_EPS}"
     ),
 }
+
+NAMES: dict[str, str] = {**_KERAS, **OLD}
 
 #: tensors' methods stand with the framework that makes them
 METHODS: dict[str, str] = {}
@@ -432,4 +449,9 @@ METRICS_BY_UNITS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("accuracy", "acc", "Accuracy"), ("keras.metrics.binary_accuracy", "keras.metrics.categorical_accuracy")
     ),
+}
+
+#: method of a user's layer or model -> signature
+MODULE_METHODS: dict[str, str] = {
+    **each("", "add_weight add_variable", "parameter(name)"),
 }

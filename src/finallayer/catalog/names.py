@@ -40,6 +40,7 @@ PREFIXES: dict[str, str] = {
     "tensorflow._api.v2": "tensorflow",
     "tensorflow.math": "tensorflow",
     "tensorflow.linalg": "tensorflow",
+    "tensorflow.dtypes": "tensorflow",
     "tensorflow.python.ops.nn": "tensorflow.nn",
     "tensorflow.python.ops.nn_ops": "tensorflow.nn",
     "tensorflow.python.ops.nn_impl": "tensorflow.nn",
@@ -68,6 +69,7 @@ PREFIXES: dict[str, str] = {
     "tf_slim.layers": "tensorflow.contrib.layers",
     "tf_slim.losses": "tensorflow.contrib.losses",
     "tensorflow.contrib.layers.python.layers": "tensorflow.contrib.layers",
+    "tensorflow.contrib.layers.layers": "tensorflow.contrib.layers",
     "tensorflow.contrib.layers.python.layers.layers": "tensorflow.contrib.layers",
     "tensorflow.contrib.framework.python.ops.variables": "tensorflow.contrib.framework",
     "tensorflow.contrib.legacy_seq2seq": "tensorflow.contrib.seq2seq",
@@ -199,11 +201,11 @@ PREFIXES: dict[str, str] = {
     "flax.linen.Module": "flax.linen.Module",
     "flax.nnx.nn.linear": "flax.nnx",
     "flax.nnx.nn.activations": "jax.nn",
-    "haiku._src.basic": "haiku",
     **each("haiku", "one_hot", "jax.nn.one_hot"),
     "optax.losses": "optax",
     "optax.loss": "optax",
     "optax._src.loss": "optax",
+    **each("optax.losses", "_classification _regression _ranking _fenchel_young", "optax"),
 }
 
 #: what is left of a name whose inner modules don't matter: (pattern, replacement)
@@ -216,20 +218,44 @@ COLLAPSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"torch\.nn\.modules(?:\.[a-z_0-9]+)*\.([A-Z]\w*)", r"torch.nn.\1"),
         (r"torch\.distributions\.[a-z_]+\.([A-Z]\w*)", r"torch.distributions.\1"),
+        (r"haiku\._src\.[a-z_]+\.(\w+)", r"haiku.\1"),
         (r"equinox\.nn\.[a-z_]+\.([A-Z]\w*)", r"equinox.nn.\1"),
         (r"tflearn\.(?:layers(?:\.[a-z_]+)?|activations|objectives)\.(\w+)", r"tflearn.\1"),
         (r"fastai2?(?:\.[a-z_0-9]+)+\.([A-Z]\w*)", r"fastai.\1"),
     )
 )
 
+_FASTAI = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "np": "numpy", "tensor": "torch.tensor"}
+
 #: ``from <module> import *``: packages that hand others on -> the names and what they stand for
 STAR_IMPORTS: dict[str, dict[str, str]] = {
-    **dict.fromkeys(
-        "fastai.vision.all fastai.text.all fastai.tabular.all fastai.basics fastai.vision fastai.basic_train "
-        "fastai.imports fastai.torch_core fastbook".split(),
-        {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "np": "numpy", "tensor": "torch.tensor"},
-    ),
+    **{
+        module: dict(_FASTAI)
+        for module in (
+            "fastai.vision.all fastai.text.all fastai.tabular.all fastai.basics fastai.vision fastai.basic_train "
+            "fastai.imports fastai.torch_core fastbook"
+        ).split()
+    },
     "pylab": {"np": "numpy"},
+}
+
+#: names that nobody imports in a snippet, by the convention of every tutorial
+UNIMPORTED: dict[str, str] = {
+    "tf": "tensorflow",
+    "torch": "torch",
+    "nn": "torch.nn",
+    "F": "torch.nn.functional",
+    "np": "numpy",
+    "jnp": "jax.numpy",
+    "jax": "jax",
+    "optax": "optax",
+    "keras": "keras",
+    "K": "keras.backend",
+    **{
+        name: f"keras.layers.{name}"
+        for name in "Dense Activation Flatten Conv1D Conv2D Convolution2D MaxPooling2D Dropout".split()
+    },
+    "Sequential": "keras.Sequential",
 }
 
 _LONGEST = max(len(prefix.split(".")) for prefix in PREFIXES)

@@ -7,7 +7,6 @@ NAMES: dict[str, str] = {
     "copy.copy": "same(x)",
     "copy.deepcopy": "same(x)",
     "functools.partial": "partial(func: f, *args: operands)",
-    "functools.lru_cache": "transform(user_function: f)",
     "functools.cache": "transform(user_function: f)",
     "typing.cast": "same(typ, val: x)",
     "math.log": "log(x)",

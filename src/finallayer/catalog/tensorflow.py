@@ -37,6 +37,7 @@ _BOTH: dict[str, str] = {
     "tensorflow.nn.ctc_loss": "xent_logits(labels: target, logits: x, *, inputs: x)",
     # element by element
     "tensorflow.exp": "exp(x)",
+    "tensorflow.xlogy": "xlogy(x, y)",
     "tensorflow.abs": "abs(x)",
     "tensorflow.sqrt": "sqrt(x)",
     "tensorflow.square": "pow(x) | value=2",
@@ -103,7 +104,9 @@ _BOTH: dict[str, str] = {
     "tensorflow.gather_nd": "gather(params: x, indices: y)",
     "tensorflow.boolean_mask": "index(tensor: x, mask)",
     "tensorflow.pad": "mask(tensor: x, paddings)",
-    **each("tensorflow", "cast saturate_cast", "cast(x, dtype)"),
+    "tensorflow.cast": "cast(x, dtype)",
+    "tensorflow.saturate_cast": "cast(value: x, dtype)",
+    **each("tensorflow", "ones ones_like", "const() | value=1"),
     "tensorflow.identity": "identity(input: x)",
     "tensorflow.convert_to_tensor": "identity(value: x)",
     "tensorflow.constant": "identity(value: x)",
@@ -115,7 +118,7 @@ _BOTH: dict[str, str] = {
     "tensorflow.Module": "module()",
     "tensorflow.function": "transform(func: f)",
     "tensorflow.recompute_grad": "transform(f)",
-    "tensorflow.custom_gradient": "opaque(f)",
+    "tensorflow.custom_gradient": "no_grad(f)",
     "tensorflow.autograph.experimental.do_not_convert": "transform(func: f)",
 }
 
@@ -163,6 +166,7 @@ OLD: dict[str, str] = {
     "tensorflow.neg": "neg(x)",
     "tensorflow.sub": "sub(x, y)",
     "tensorflow.mul": "mul(x, y)",
+    "tensorflow.concat_v2": "concat(values: x, axis)",
     "tensorflow.pack": "concat(values: x, axis=0)",
     "tensorflow.unpack": "index(value: x, num, axis)",
     "tensorflow.batch_matmul": "matmul(x, y)",
@@ -259,7 +263,7 @@ NAMES: dict[str, str] = {**_BOTH, **_ONE, **OLD}
 
 #: tensor method -> signature; what torch's tensors spell alike stands there
 METHODS: dict[str, str] = {
-    "eval": "stop_gradient(self: x)",
+    "eval": "stop_gradient(self: x, feed_dict, session)",
     "read_value": "identity(self: x)",
     "value": "identity(self: x)",
     "gather_nd": "gather(self: x, indices: y)",
@@ -269,7 +273,7 @@ METHODS: dict[str, str] = {
 LOSSES: dict[str, str] = {
     name: f"tflearn.{name}"
     for name in (
-        "categorical_crossentropy softmax_categorical_crossentropy binary_crossentropy weighted_crossentropy mean_square "
-        "hinge_loss"
+        "categorical_crossentropy softmax_categorical_crossentropy binary_crossentropy weighted_crossentropy "
+        "mean_square hinge_loss"
     ).split()
 }

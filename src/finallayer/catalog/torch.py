@@ -10,9 +10,11 @@ _ACTIVATION_FUNCTIONS = (
     "relu relu6 relu_ selu selu_ elu elu_ celu celu_ gelu silu mish leaky_relu leaky_relu_ rrelu hardtanh hardswish "
     "hardsigmoid hardshrink softshrink tanhshrink softsign tanh threshold prelu"
 )
+#: methods that arrays share, with their spellings behind
+_ARRAY_REDUCE = "(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims, out, where, initial)"
 _REDUCE = "(input: x, dim: axis, keepdim: keepdims, *, dtype, axis)"
 
-NAMES: dict[str, str] = {
+_TORCH: dict[str, str] = {
     # torch.*: the final layer's own
     "torch.softmax": "softmax(input: x, dim: axis, dtype)",
     "torch.log_softmax": "log_softmax(input: x, dim: axis, dtype)",
@@ -35,6 +37,11 @@ NAMES: dict[str, str] = {
     **each("torch", "clamp clamp_ clip clip_", "clip(input: x, min: low, max: high)"),
     **each("torch", "clamp_min clamp_min_", "clip(input: x, min: low)"),
     **each("torch", "clamp_max clamp_max_", "clip(input: x, max: high)"),
+    "torch.log2": "log(input: x) | base=2",
+    "torch.log10": "log(input: x) | base=10",
+    **each("torch", "xlogy", "xlogy(input: x, other: y)"),
+    "torch.special.xlogy": "xlogy(input: x, other: y)",
+    "torch.logaddexp": "logaddexp(input: x, other: y)",
     "torch.nan_to_num": "identity(input: x)",
     "torch.square": "pow(input: x) | value=2",
     "torch.pow": "pow(input: x, exponent: y)",
@@ -71,6 +78,7 @@ NAMES: dict[str, str] = {
     "torch.sort": "topk(input: x, dim: axis, descending)",
     "torch.multinomial": "sample(input: x, num_samples)",
     "torch.bernoulli": "sample(input: x)",
+    **each("torch", "cosine_similarity", "cosine(x1: x, x2: y, dim: axis, eps)"),
     "torch.round": "threshold(input: x, *, decimals) | value=0.5",
     **each("torch", "gt greater ge greater_equal lt less le less_equal", "threshold(input: x, other: value)"),
     "torch.eq": "compare(input: x, other: y)",
@@ -106,6 +114,8 @@ NAMES: dict[str, str] = {
     "torch.as_tensor": "identity(data: x, dtype)",
     "torch.tensor": "identity(data: x)",
     "torch.from_numpy": "identity(ndarray: x)",
+    **each("torch", "Tensor FloatTensor DoubleTensor LongTensor cuda.FloatTensor cuda.LongTensor", "identity(data: x)"),
+    **each("torch", "ones ones_like", "const() | value=1"),
     "torch.autograd.Variable": "identity(data: x)",
     # nn.functional: the final layer's own
     "torch.nn.functional.softmax": "softmax(input: x, dim: axis, _stacklevel, dtype)",
@@ -129,8 +139,8 @@ NAMES: dict[str, str] = {
     **each(
         "torch.nn.functional",
         "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-        "adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool1d lp_pool2d interpolate "
-        "upsample upsample_bilinear upsample_nearest grid_sample",
+        "adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool1d lp_pool2d "
+        "interpolate upsample upsample_bilinear upsample_nearest grid_sample",
         "pool(input: x)",
     ),
     "torch.nn.functional.linear": "affine(input: x, weight, bias)",
@@ -143,7 +153,7 @@ NAMES: dict[str, str] = {
     "torch.nn.functional.one_hot": "one_hot(tensor: x, num_classes: units)",
     # nn.functional: losses
     "torch.nn.functional.cross_entropy": "xent_logits(input: x, target, weight)",
-    "torch.nn.functional.nll_loss": "nll(input: x, target, weight)",
+    "torch.nn.functional.nll_loss": "nll(input: x, target, weight, size_average, ignore_index, reduce, reduction)",
     "torch.nn.functional.ctc_loss": "nll(log_probs: x, targets: target)",
     "torch.nn.functional.binary_cross_entropy": "bce_probs(input: x, target, weight)",
     "torch.nn.functional.binary_cross_entropy_with_logits": "bce_logits(input: x, target, weight)",
@@ -170,10 +180,11 @@ NAMES: dict[str, str] = {
     ),
     **each(
         "torch.nn",
-        "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d SyncBatchNorm LazyBatchNorm1d "
-        "LazyBatchNorm2d LazyBatchNorm3d LocalResponseNorm LayerNorm GroupNorm RMSNorm",
+        "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d SyncBatchNorm "
+        "LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LocalResponseNorm LayerNorm GroupNorm",
         "norm()(input: x)",
     ),
+    "torch.nn.RMSNorm": "norm()(x)",
     **each(
         "torch.nn",
         "AvgPool1d AvgPool2d AvgPool3d MaxPool1d MaxPool2d MaxPool3d AdaptiveAvgPool1d AdaptiveAvgPool2d "
@@ -201,8 +212,8 @@ NAMES: dict[str, str] = {
     **each("torch.nn", "ZeroPad2d ConstantPad2d ReflectionPad2d ReplicationPad2d", "mask(padding)(input: x)"),
     # nn: losses
     "torch.nn.CrossEntropyLoss": "xent_logits(weight, size_average, ignore_index, reduce)(input: x, target)",
-    "torch.nn.NLLLoss": "nll(weight, size_average, ignore_index, reduce)(input: x, target)",
-    "torch.nn.NLLLoss2d": "nll(weight, size_average, ignore_index, reduce)(input: x, target)",
+    "torch.nn.NLLLoss": "nll(weight, size_average, ignore_index, reduce, reduction)(input: x, target)",
+    "torch.nn.NLLLoss2d": "nll(weight, size_average, ignore_index, reduce, reduction)(input: x, target)",
     "torch.nn.CTCLoss": "nll(blank, reduction)(log_probs: x, targets: target, input_lengths, target_lengths)",
     "torch.nn.BCELoss": "bce_probs(weight, size_average, reduce)(input: x, target)",
     "torch.nn.BCEWithLogitsLoss": "bce_logits(weight, size_average, reduce)(input: x, target)",
@@ -216,6 +227,7 @@ NAMES: dict[str, str] = {
     "torch.nn.MultiLabelMarginLoss": "hinge(size_average, reduce)(input: x, target)",
     # nn: programs
     "torch.nn.Module": "module()",
+    **each("torch.nn.modules.loss", "_Loss _WeightedLoss", "module()"),
     "torch.jit.ScriptModule": "module()",
     "torch.autograd.Function": "opaque()",
     "torch.nn.Sequential": "sequential(*args: layers)(input: x)",
@@ -246,8 +258,10 @@ NAMES: dict[str, str] = {
     "torch.vmap": "vmap(func: f)",
     "torch.func.grad": "grad(func: f)",
     "torch.func.grad_and_value": "value_and_grad(func: f)",
-    # distributions
-    "torch.distributions.Categorical": "opaque(probs, logits)",
+}
+
+#: libraries around PyTorch that the tests do not install, so that nothing compares these lines with reality
+AROUND: dict[str, str] = {
     # torchvision, kornia, timm, segmentation-models and fastai: losses on logits
     "torchvision.ops.sigmoid_focal_loss": "bce_logits(inputs: x, targets: target)",
     "torchvision.ops.FrozenBatchNorm2d": "norm()(x)",
@@ -257,6 +271,8 @@ NAMES: dict[str, str] = {
     "kornia.losses.focal_loss": "xent_logits(pred: x, target)",
     "kornia.losses.BinaryFocalLossWithLogits": "bce_logits()(pred: x, target)",
     "kornia.losses.binary_focal_loss_with_logits": "bce_logits(pred: x, target)",
+    "timm.layers.DropPath": "dropout(drop_prob)(x)",
+    "monai.losses.FocalLoss": "bce_logits()(input: x, target)",
     **each("timm.loss", "LabelSmoothingCrossEntropy SoftTargetCrossEntropy", "xent_logits()(x, target)"),
     "timm.loss.BinaryCrossEntropy": "bce_logits()(x, target)",
     "segmentation_models_pytorch.losses.SoftCrossEntropyLoss": "xent_logits()(y_pred: x, y_true: target)",
@@ -271,6 +287,11 @@ NAMES: dict[str, str] = {
     "fastai.NLLLossFlat": "nll()(inp: x, targ: target)",
     "fastai.Module": "module()",
     "fastai.Flatten": "reshape()(x) | rank=2",
+    # training loops of libraries
+    "ignite.engine.create_supervised_trainer": "trainer(model: f, optimizer, loss_fn: loss)",
+    "skorch.NeuralNetClassifier": "trainer(module: f, criterion: loss)",
+    **each("poutyne", "Model Experiment", "trainer(network: f, optimizer, loss_function: loss)"),
+    **each("fastai", "Learner vision_learner", "trainer(dls, model: f, loss_func: loss)"),
     # Lightning
     "pytorch_lightning.LightningModule": "module()",
     # torchmetrics: apply sigmoid or argmax themselves where they are handed logits
@@ -281,6 +302,8 @@ NAMES: dict[str, str] = {
     ),
 }
 
+NAMES: dict[str, str] = {**_TORCH, **AROUND}
+
 #: What arrays and TensorFlow tensors spell alike stands here too, with their parameters after torch's.
 METHODS: dict[str, str] = {
     # the final layer's own
@@ -288,6 +311,11 @@ METHODS: dict[str, str] = {
     "log_softmax": "log_softmax(self: x, dim: axis, dtype)",
     **each("", "sigmoid sigmoid_", "sigmoid(self: x)"),
     "logsumexp": "logsumexp(self: x, dim: axis, keepdim: keepdims)",
+    "xlogy": "xlogy(self: x, other: y)",
+    "logaddexp": "logaddexp(self: x, other: y)",
+    "log2": "log(self: x) | base=2",
+    "log10": "log(self: x) | base=10",
+    "addmm": "affine(self, mat1: x, mat2: y)",
     # element by element
     **each("", "log log_", "log(self: x)"),
     **each("", "log1p log1p_", "log1p(self: x)"),
@@ -302,10 +330,11 @@ METHODS: dict[str, str] = {
     **each("", "clip clip_", "clip(self: x, min: low, max: high, *, a_min: low, a_max: high)"),
     **each("", "clamp_min clamp_min_", "clip(self: x, min: low)"),
     **each("", "clamp_max clamp_max_", "clip(self: x, max: high)"),
-    **each("", "add add_", "add(self: x, other: y)"),
-    **each("", "sub sub_ subtract", "sub(self: x, other: y)"),
+    **each("", "add add_", "add(self: x, other: y, *, alpha)"),
+    **each("", "sub sub_ subtract", "sub(self: x, other: y, *, alpha)"),
     **each("", "mul mul_ multiply", "mul(self: x, other: y)"),
-    **each("", "div div_ divide true_divide", "div(self: x, other: y)"),
+    **each("", "div div_ divide", "div(self: x, other: y, *, rounding_mode)"),
+    "true_divide": "div(self: x, other: y)",
     "maximum": "maximum(self: x, other: y)",
     "minimum": "minimum(self: x, other: y)",
     "where": "choose(self: x, condition, other: y)",
@@ -315,37 +344,39 @@ METHODS: dict[str, str] = {
     **each("", "mm bmm", "matmul(self: x, mat2: y)"),
     "mv": "matmul(self: x, vec: y)",
     # reductions
-    "sum": "sum(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims)",
-    "mean": "mean(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims)",
-    "max": "max(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims)",
+    "sum": f"sum{_ARRAY_REDUCE[:-1]}, dtype)",
+    "mean": f"mean{_ARRAY_REDUCE[:-1]}, dtype)",
+    "max": f"max{_ARRAY_REDUCE}",
     "amax": "max(self: x, dim: axis, keepdim: keepdims)",
-    "min": "min(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims)",
+    "min": f"min{_ARRAY_REDUCE}",
     "amin": "min(self: x, dim: axis, keepdim: keepdims)",
-    **each("", "argmax argmin", "argmax(self: x, dim: axis, keepdim: keepdims, *, axis, keepdims)"),
-    "topk": "topk(self: x, k, dim: axis)",
-    "sort": "topk(self: x, dim: axis, descending, *, axis)",
-    "argsort": "topk(self: x, dim: axis, descending, *, axis)",
-    "multinomial": "sample(self: x, num_samples)",
-    "bernoulli": "sample(self: x)",
-    **each("", "round round_", "threshold(self: x) | value=0.5"),
+    **each("", "argmax argmin", f"argmax{_ARRAY_REDUCE}"),
+    "topk": "topk(self: x, k, dim: axis, largest, sorted)",
+    "sort": "topk(self: x, dim: axis, descending, *, stable, axis, kind)",
+    "argsort": "topk(self: x, dim: axis, descending, *, stable, axis, kind)",
+    "scatter_": "one_hot(self, dim, index, value: x)",  # a mask of the classes, as one-hot rows are made by hand
+    "multinomial": "sample(self: x, num_samples, replacement, *, generator)",
+    "bernoulli": "sample(self: x, *, generator)",
+    **each("", "round round_", "threshold(self: x, *, decimals) | value=0.5"),
     **each("", "gt greater ge greater_equal lt less le less_equal", "threshold(self: x, other: value)"),
     "eq": "compare(self: x, other: y)",
     # shape
-    **each("", "view", "reshape(self: x, *shape)"),
+    "view": "reshape(self: x, *size: shape)",
     "reshape": "reshape(self: x, *shape)",
     **each("", "view_as reshape_as expand_as", "reshape(self: x, other)"),
     "flatten": "reshape(self: x, start_dim, end_dim)",
     "ravel": "reshape(self: x) | rank=1",
     **each("", "squeeze squeeze_ unsqueeze unsqueeze_", "reshape(self: x, dim: axis, *, axis)"),
-    "transpose": "reshape(self: x, *dims)",
-    **each("", "swapaxes swapdims", "reshape(self: x)"),
-    **each("", "permute", "reshape(self: x, *dims)"),
+    "transpose": "reshape(self: x, dim0, dim1, *, axes)",
+    "swapaxes": "reshape(self: x, axis0, axis1)",
+    "swapdims": "reshape(self: x, dim0, dim1)",
+    "permute": "reshape(self: x, *dims)",
     **each("", "t T mT", "reshape(self: x)"),
-    **each("", "expand repeat", "reshape(self: x, *sizes)"),
+    **each("", "expand repeat", "reshape(self: x, *size, axis)"),
     "unflatten": "reshape(self: x, dim, sizes)",
     "movedim": "reshape(self: x, source, destination)",
     # picking entries
-    "gather": "gather(self: x, dim: axis, index: y)",
+    "gather": "gather(self: x, dim: axis, index: y, *, sparse_grad)",
     "take_along_dim": "gather(self: x, indices: y, dim: axis)",
     "index_select": "index(self: x, dim: axis, index)",
     "select": "index(self: x, dim: axis, index)",
@@ -355,10 +386,15 @@ METHODS: dict[str, str] = {
     "split": "index(self: x, split_size, dim: axis)",
     "unbind": "index(self: x, dim: axis)",
     # type and place
-    **each("", "float double half bfloat16 type type_as to astype", "cast(self: x, dtype)"),
-    **each("", "cpu cuda xpu clone contiguous requires_grad_", "identity(self: x)"),
-    **each("", "detach detach_ data numpy item tolist", "stop_gradient(self: x)"),
-    "copy": "identity(self: x)",
-    "refine_names": "identity(self: x)",
-    "block_until_ready": "identity(self: x)",
+    **each("", "float double half bfloat16 long int", "cast(self: x, memory_format)"),
+    "type": "cast(self: x, dtype, non_blocking)",
+    "astype": "cast(self: x, dtype, *, order, casting, subok, copy, device)",
+    "to": "cast(self: x, dtype, non_blocking, copy, *, memory_format, device, other)",
+    "type_as": "cast(self: x, other)",
+    **each("", "cuda xpu", "identity(self: x, device, non_blocking, memory_format)"),
+    **each("", "cpu contiguous", "identity(self: x, memory_format)"),
+    "clone": "identity(self: x, *, memory_format)",
+    "requires_grad_": "identity(self: x, requires_grad)",
+    **each("", "detach detach_ data numpy item tolist", "stop_gradient(self: x, *, force)"),
+    "copy": "identity(self: x, *, order)",
 }

@@ -9,7 +9,13 @@ import click
 from finallayer import __version__
 
 # verb -> one-line help; the verb's command is `command` in finallayer.cli.<verb>
-VERBS: dict[str, str] = {}
+VERBS: dict[str, str] = {
+    "compare": "Train with softmax in the model and in the loss, and measure the difference.",
+    "check": "Find where a model's output and its loss disagree, in source and notebooks.",
+    "fix": "Fix what check finds, where the fix is proven.",
+    "rules": "List the rules.",
+    "explain": "Explain a rule.",
+}
 
 
 class Verbs(click.Group):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "finallayer_kernels.cpp"
+XLA_ADAPTER = HERE / "xla_ffi.cpp"
 LIBRARY_NAME = "libfinallayer_kernels" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
@@ -52,7 +53,7 @@ def compile_library(folder: Path, extra_flags: tuple[str, ...] = (), source: Pat
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         built = Path(scratch) / LIBRARY_NAME
         for runtime in (STATIC_RUNTIME, ()):
-            command = [compiler, *FLAGS, *extra_flags, *runtime, str(source), "-o", str(built)]
+            command = [compiler, *FLAGS, *extra_flags, *runtime, str(source), str(XLA_ADAPTER), "-o", str(built)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
                 built.replace(library)
                 return library

@@ -16,6 +16,7 @@ class Arithmetic(NamedTuple):
     """What Python's ``+ - *`` do not do themselves: rounding to the format, and functions that never raise."""
 
     round: Callable[[Number], Number]
+    inner: Callable[[Number], Number]  # what a kernel computes in before it rounds: float32 for narrower formats
     exp: Callable[[Number], Number]
     log: Callable[[Number], Number]
     log1p: Callable[[Number], Number]
@@ -29,7 +30,9 @@ def rounding_to(dtype: object) -> Arithmetic:
 
     Raises ``ValueError`` for a dtype that is not float16, bfloat16, float32 or float64.
     """
-    return Arithmetic(float_format(dtype).round, _exp, _log, _log1p, _div, sum)
+    form = float_format(dtype)
+    inner = form if form.name == "float64" else float_format("float32")
+    return Arithmetic(form.round, inner.round, _exp, _log, _log1p, _div, sum)
 
 
 @cache
@@ -41,6 +44,7 @@ def exact(digits: int = 60) -> Arithmetic:
     mp.dps = digits
     return Arithmetic(
         round=mp.mpf,
+        inner=mp.mpf,
         exp=mp.exp,
         log=lambda x: mp.log(x) if x >= 0 else mp.nan,
         log1p=lambda x: mp.log1p(x) if x > -1 else mp.log(0) if x == -1 else mp.nan,

@@ -59,9 +59,10 @@ def expression_safe_margin(expression: Node, dtype: object = "float32") -> float
     even for small logits, as that of a double softmax is; None for an expression that has no value on one
     row or is another loss (focal, say).
     """
+    form = float_format(dtype)
     try:
-        return _safe_margin(compile_expression(expression), float_format(dtype).name)
-    except UnevaluableError:
+        return _safe_margin(compile_expression(expression), form.name)
+    except (UnevaluableError, RecursionError):  # recursion: expressions are compared node by node, however deep
         return None
 
 
@@ -139,7 +140,11 @@ def _run(program: Program, logits: Sequence[Any], target: Value, m: Arithmetic) 
     values: list[Value] = [[m.round(v) for v in logits], [m.round(v) for v in target]]
     backwards = []
     for op, args, attrs in program.steps:
-        value, backward = OPERATIONS[op](m, [values[i] for i in args], dict(attrs))
+        operands = [values[i] for i in args]
+        try:
+            value, backward = OPERATIONS[op](m, operands, dict(attrs))
+        except ValueError as error:
+            raise UnevaluableError(f"{op} of values of {[len(v) for v in operands]} numbers") from error
         values.append(value)
         backwards.append(backward)
     if len(values[-1]) != 1:

@@ -1,9 +1,9 @@
 """Every canonical operation of a loss expression on one row: its forward and its backward, side by side.
 
-A value is a list: one number per class, or a single number, which broadcasts. An operation takes its
-arguments' values and gives its own, and a function from the gradient with respect to that value to those
-with respect to the arguments. As in the frameworks' kernels, an operation computes inside at full precision
-and rounds what it gives. Operations that frameworks compose of others are :data:`COMPOSITES`.
+A value is a list: one number per class, or a single number, which broadcasts. An operation takes its arguments' values
+and gives its own, and a function from the gradient with respect to that value to those with respect to the arguments.
+As in the frameworks' kernels, an operation rounds what it gives, not each step on the way there, except where that
+shows. What is made of several operations is in :data:`COMPOSITES`, or, written by hand, in :data:`NAIVE`.
 
 To add an operation, add its line to :data:`OPERATIONS`.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from finallayer.expr import Node, make
+from finallayer.expr import Node, make, target
 from finallayer.numerics.arithmetic import Arithmetic, Number
 
 Value = list[Number]
@@ -70,7 +70,8 @@ def _unbroadcast(m: Arithmetic, grad: Value, length: int) -> Value:
 
 
 def _sigmoid(m: Arithmetic, x: Number) -> Number:
-    return m.div(1, 1 + m.exp(-x))
+    """As kernels have it: in float32 it reaches 1 at log(2^24) = 16.6, where ``1 + exp(-x)`` rounds to 1."""
+    return m.div(1, m.inner(1 + m.exp(-x)))
 
 
 def _softplus(m: Arithmetic, x: Number) -> Number:
@@ -87,12 +88,11 @@ def clip(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backwar
 
 
 def add_eps(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
-    eps = m.round(attrs.get("eps") or 0.0)
-    return [m.round(v + eps) for v in args[0]], lambda g: [g]
+    return [m.round(v + attrs["eps"]) for v in args[0]], lambda g: [g]
 
 
 def scale(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
-    by = m.round(attrs.get("by", attrs.get("value", 1.0)))
+    by = m.round(attrs["by"])
     return [m.round(v * by) for v in args[0]], lambda g: [[m.round(d * by) for d in g]]
 
 
@@ -243,6 +243,8 @@ OPERATIONS: dict[str, Operation] = {
     "reshape": identity,
     "index": identity,
     "cast": identity,
+    "mask": identity,  # no class of the row is masked
+    "dropout": identity,
     "join": identity,  # the ways agree in kind: the first stands for all
     "one_hot": identity,  # a target is a distribution here, however it came
     "stop_gradient": stop_gradient,
@@ -277,7 +279,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-# What an operation is composed of, where the attributes say so
+# What an operation is composed of. What frameworks keep as one operation, and what users write by hand (``naive``)
 
 
 def _xent_logits(node: Node) -> Node:
@@ -291,7 +293,7 @@ def _xent_probs(node: Node) -> Node:
 def _bce_probs(node: Node) -> Node:
     if not node.attrs.get("eps"):
         return node
-    x, y = _clipped(node), node.args[1]
+    x, y = _clipped(node), target()
     ones = make("mul", y, make("log", x))
     zeros = make("mul", make("one_minus", y), make("log", make("one_minus", x)))
     return make("mean", make("neg", make("add", ones, zeros)))
@@ -299,33 +301,55 @@ def _bce_probs(node: Node) -> Node:
 
 def _clipped(node: Node) -> Node:
     eps = node.attrs.get("eps")
-    return make("clip", node.args[0], low=eps, high=1 - eps) if eps else node.args[0]
+    high = 1 - eps if isinstance(eps, (int, float)) else None
+    return make("clip", node.args[0], low=eps, high=high) if eps else node.args[0]
 
 
-def _softmax(node: Node) -> Node:
-    if not node.attrs.get("naive"):
-        return node
+def _shift(node: Node) -> Node:
+    return make("sub", node.args[0], make("max", node.args[0]))
+
+
+def _naive_softmax(node: Node) -> Node:
     e = make("exp", node.args[0])
     return make("div", e, make("sum", e))
 
 
-def _logsumexp_(node: Node) -> Node:
-    return make("log", make("sum", make("exp", node.args[0]))) if node.attrs.get("naive") else node
+def _naive_log_softmax(node: Node) -> Node:
+    return make("sub", node.args[0], _naive_logsumexp(node))
 
 
-def _softplus_(node: Node) -> Node:
-    return (
-        make("log", make("add", make("const", value=1.0), make("exp", node.args[0])))
-        if node.attrs.get("naive")
-        else node
-    )
+def _naive_logsumexp(node: Node) -> Node:
+    return make("log", make("sum", make("exp", node.args[0])))
+
+
+def _naive_sigmoid(node: Node) -> Node:
+    one = make("const", value=1.0)
+    return make("div", one, make("add", one, make("exp", make("neg", node.args[0]))))
+
+
+def _naive_softplus(node: Node) -> Node:
+    return make("log", make("add", make("const", value=1.0), make("exp", node.args[0])))
 
 
 COMPOSITES: dict[str, Callable[[Node], Node]] = {
     "xent_logits": _xent_logits,
     "xent_probs": _xent_probs,
+    "kl_probs": _xent_probs,  # but for the target's entropy, which has no gradient
     "bce_probs": _bce_probs,
-    "softmax": _softmax,
-    "logsumexp": _logsumexp_,
-    "softplus": _softplus_,
+    "shift": _shift,
 }
+
+NAIVE: dict[str, Callable[[Node], Node]] = {
+    "softmax": _naive_softmax,
+    "log_softmax": _naive_log_softmax,
+    "logsumexp": _naive_logsumexp,
+    "sigmoid": _naive_sigmoid,
+    "softplus": _naive_softplus,
+}
+
+
+def composed(node: Node) -> Node:
+    """The expression that the node's operation stands for; the node itself where the operation is elementary."""
+    by_hand = NAIVE.get(node.op) if node.attrs.get("naive") else None
+    compose = by_hand or COMPOSITES.get(node.op)
+    return compose(node) if compose else node

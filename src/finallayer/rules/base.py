@@ -41,7 +41,8 @@ class Sighting(NamedTuple):
 
     node: Node
     framework: str = ""  # torch, keras, tensorflow, jax, numpy
-    training: bool = True  # False where no gradient is asked for (no_grad, stop_gradient, a metric, plain NumPy)
+    training: bool = True  # False where no gradient is asked for (no_grad, stop_gradient, a metric)
+    caller: Origin | None = None  # the call that brought the program into the function that the operation stands in
 
 
 Judge = Callable[[Sighting], Iterator[Match]]

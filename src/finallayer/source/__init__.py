@@ -4,39 +4,74 @@ from __future__ import annotations
 
 import ast
 
+from finallayer.expr import Node, through
 from finallayer.rules import rules_by_operation
 from finallayer.rules.base import Sighting
+from finallayer.source import constructs as constructs  # registers its handlers, as do the next two
+from finallayer.source import expressions as expressions
+from finallayer.source import statements as statements
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter, OutOfBudget
+from finallayer.source.models import model_output
 from finallayer.source.project import Module, Project
-from finallayer.source.values import Class, Function, Instance, Site, opaque
+from finallayer.source.symbols import is_module
+from finallayer.source.uses import Uses
+from finallayer.source.values import ARGUMENTS, Class, Function, Instance, Site, opaque
 
-__all__ = ["Project", "sightings"]
+__all__ = ["Project", "Uses", "sightings"]
 
+_ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
+_READERS = frozenset({"metric", "threshold"})
+_SAME_VALUE = frozenset({"reshape", "cast", "identity", "stop_gradient"})
+#: Methods that a framework calls with the model's output, and the parameter that gets it.
+PROTOCOLS = {"compute_loss": "y_pred", "get_loss": "y_pred"}
 #: Objects of one class on which its uncalled methods are tried.
 _MOST_OBJECTS = 3
 
 
-def sightings(file: SourceFile, project: Project) -> list[Sighting]:
-    """Every judged operation that the file's program meets, in the order met. Raises Unreadable for a broken file."""
-    run = Interpreter(project, frozenset(rules_by_operation()))
-    module = project.adopt(Module(file))
-    run.entry = module
+def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> list[Sighting]:
+    """Every judged operation that the file's program meets, in the order met. Raises Unreadable for a broken file.
+
+    ``uses``: filled, where it is given, with what every expression stood for.
+    """
+    run = Interpreter(project, frozenset(rules_by_operation()), uses)
+    module = run.entry = run.modules[file.path] = Module(file)
     try:
         run.load(module)
         _run_uncalled(run, module)
     except (OutOfBudget, RecursionError):
-        pass  # what was seen until then stands
+        if uses is not None:  # what was seen until then stands
+            uses.complete = False
     finally:
         run.trail.undo(0)
-    return run.sightings
+    return _with_losses(run.sightings)
+
+
+def _with_losses(seen: list[Sighting]) -> list[Sighting]:
+    """Metrics and thresholds say which loss on logits is handed the very value that they read: that makes it logits."""
+    trained = {id(_value(s.node)): s.node.op for s in seen if s.node.op in _ON_LOGITS}
+    return [
+        s._replace(
+            node=Node(s.node.op, s.node.args, {**s.node.attrs, "loss": trained[id(_value(s.node))]}, s.node.origin)
+        )
+        if s.node.op in _READERS and id(_value(s.node)) in trained
+        else s
+        for s in seen
+    ]
+
+
+def _value(reader: Node) -> Node:
+    """What a loss or a metric reads, without what only moves it: another head of the same shape is another value."""
+    return through(reader.args[0], _SAME_VALUE) if reader.args else reader
 
 
 def _run_uncalled(run: Interpreter, module: Module) -> None:
     """Functions and methods that nothing in the program has called, on arguments that nobody knows."""
     for node, function in list(run.functions.items()):
-        if node in run.visited or function.frame.module is not module or isinstance(node, ast.Lambda):
+        if node in run.visited or isinstance(node, ast.Lambda):
+            continue
+        if function.frame.module is not module and function.name not in PROTOCOLS:
             continue
         if function.owner is None:
             _alone(run, function, [], node)
@@ -47,8 +82,25 @@ def _run_uncalled(run: Interpreter, module: Module) -> None:
 
 def _alone(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
     mark = run.trail.mark()
-    run.call_function(function, args, _open_arguments(function))
+    given = _open_arguments(function)
+    if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
+        given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
+    if run.uses is not None:
+        run.uses.alone = node
+        run.uses.enters(node, alone=True)
+    run.call_function(function, args, given)
     run.trail.undo(mark)
+    if run.uses is not None:
+        run.uses.alone = None
+
+
+def _output_of(run: Interpreter, owner: Instance, site: Site) -> object:
+    """What the model of a Keras model, or of a trainer that was given one, gives."""
+    for given in owner.slots.get(ARGUMENTS, ()):
+        model = instantiate(run, given, [], {}, site) if isinstance(given, Class) else given
+        if is_module(model):
+            return model_output(run, model, site)
+    return model_output(run, owner, site) if is_module(owner) else opaque("output", owner)
 
 
 def _open_arguments(function: Function) -> dict[str, object]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
+from finallayer.expr import Node
 from finallayer.source.attributes import set_attribute
 from finallayer.source.containers import get_item, sequence, store_item
-from finallayer.source.values import Frame, List, Value
+from finallayer.source.values import Frame, List, Value, opaque
 
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
@@ -17,7 +19,7 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
     """Bind a value to a name, attribute, item, or several of them."""
     match place:
         case ast.Name(id=name):
-            run.write(scope_of(name, frame), name, value)
+            run.write(scope_of(name, frame), name, named(value, name))
         case ast.Attribute(value=owner, attr=name):
             set_attribute(run, run.evaluate(owner, frame), name, value)
         case ast.Subscript(value=owner, slice=index):
@@ -27,6 +29,17 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
                 assign(run, inner, part, frame)
         case ast.Starred(value=inner):
             assign(run, inner, value, frame)
+
+
+#: The name of an opaque value that no variable holds: a place in the source, or an item of another.
+_UNNAMED = re.compile(r":|\[")
+
+
+def named(value: Value, name: str) -> Value:
+    """A value that nobody understands goes by the name of the variable that holds it first."""
+    if isinstance(value, Node) and value.op == "opaque" and value.rank is None and _UNNAMED.search(value.attrs["name"]):
+        return opaque(name, value)
+    return value
 
 
 def scope_of(name: str, frame: Frame) -> dict[str, Value]:

@@ -18,6 +18,7 @@ from finallayer.source.values import (
     Frame,
     Function,
     Instance,
+    Lazy,
     List,
     Partial,
     Super,
@@ -54,7 +55,7 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
             found = owner.cls.find(name, after=owner.cls)
             return Bound(found if found is not None else name, owner.instance)
         case Built():
-            return owner.slots[name] if name in owner.slots and name not in ("layers", "exact") else Bound(name, owner)
+            return owner.slots[name] if name in owner.slots else Bound(name, owner)
         case Union():
             return union([get_attribute(run, v, name) for v in owner.values])
         case Dict() if name in owner.slots and not hasattr({}, name):
@@ -82,12 +83,11 @@ def _of_external(owner: External, name: str) -> Value:
 
 def _of_module(run: Interpreter, module: Frame, name: str) -> Value:
     if name in module.vars:
-        return module.vars[name]
-    path = run.project.find(module.module.path, name, level=1)
-    inner = run.project.module(path) if path is not None and module.module.path.endswith("__init__.py") else None
-    if path is not None and inner is not None:
-        run.project.depend(module.module.path, path)
-        return run.load(inner)
+        return run.resolve(module.vars[name], module)
+    if module.module.path.endswith("__init__.py"):
+        path = run.project.find(module.module.path, name, level=1)
+        if path is not None:
+            return run.resolve(Lazy(path, None), module)
     return opaque(f"{module.module.path}:{name}")
 
 

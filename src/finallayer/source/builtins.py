@@ -42,7 +42,7 @@ def _builtin(name: str) -> Callable[[Builtin], Builtin]:
 
 for _name in (
     "sum max min abs pow round float print property staticmethod classmethod int str bool object type set frozenset "
-    "open input id any all iter next repr hash format sorted map filter divmod callable vars dir bytes complex "
+    "open input id any all iter next repr hash format sorted filter divmod callable vars dir bytes complex "
     "Exception ValueError NotImplementedError RuntimeError TypeError KeyError ImportError AssertionError eval exec"
 ).split():
     BUILTINS[_name] = lambda run, args, kwargs, site: NotImplemented
@@ -150,6 +150,17 @@ def _reversed(run: Interpreter, args: list[Value], kwargs: dict[str, Value], sit
     return items[::-1] if items is not None else _list(run, args, kwargs, site)
 
 
+@_builtin("map")
+def _map(run: Interpreter, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    from finallayer.source.calls import call
+
+    columns = [sequence(a) for a in args[1:]]
+    if not columns or any(c is None or len(c) > MOST_UNROLLED for c in columns):
+        return opaque("map", *args)
+    return tuple(call(run, args[0], list(row), {}, site) for row in zip(*(c for c in columns if c), strict=False))
+
+
+@_builtin("collections.OrderedDict")
 @_builtin("dict")
 def _dict(run: Interpreter, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     made = Dict(dict(args[0].slots) if args and isinstance(args[0], Dict) else {})

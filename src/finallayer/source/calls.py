@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from finallayer import catalog
-from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, parse
 from finallayer.expr import Node
+from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
+from finallayer.source import handlers
 from finallayer.source.builtins import BUILTINS
+from finallayer.source.containers import sequence
 from finallayer.source.methods import call_method
-from finallayer.source.parameters import bind_signature, fits, is_generator
+from finallayer.source.parameters import bind_signature, fits
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
+    ARGUMENTS,
+    LAYERS,
     Bound,
     Built,
     Class,
@@ -36,9 +42,7 @@ if TYPE_CHECKING:
 UNKNOWN_VALUE = "?"
 #: Operations whose nodes say which loss or metric of which framework they are.
 SEVERAL = frozenset({"concat", "join"})
-NAMED = frozenset(
-    {"xent_logits", "xent_probs", "nll", "bce_logits", "bce_probs", "kl", "kl_probs", "mse", "mae", "metric"}
-)
+NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation".split())
 
 
 def call(
@@ -52,10 +56,7 @@ def call(
     """What ``callee(*args, **kwargs)`` gives."""
     match callee:
         case Function():
-            if is_generator(callee.node):
-                run.call_function(callee, args, kwargs, complete)
-                return run.opaque_at(site)
-            return run.call_function(callee, args, kwargs, complete)
+            return run.call_function(callee, args, kwargs, site, complete)
         case Bound(function=Function() | Partial() | Class() as function, owner=owner):
             return call(run, function, [owner, *args], kwargs, site, complete)
         case Bound(function=str() as name, owner=Node() as tensor):
@@ -76,6 +77,8 @@ def call(
             return _partial(run, callee, args, kwargs, site, complete)
         case Union():
             return _one_of(run, callee, args, kwargs, site, complete)
+    if isinstance(callee, Node) and any(is_module(a) for a in args) and HANDS_ON.search(callee.attrs.get("name", "")):
+        return args[0] if len(args) == 1 else tuple(args)
     return _wrapped(run, args, site) or run.opaque_at(site, *args)
 
 
@@ -147,19 +150,20 @@ def instantiate(
     """An object of one of the project's classes."""
     instance = Instance(cls)
     run.instances.append(instance)
+    run.write(instance.slots, ARGUMENTS, tuple(args))
     fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get("__fields__", ())]
     init = cls.find("__init__")
     if isinstance(init, Function):
-        run.call_function(init, [instance, *args], kwargs, complete)
+        run.call_function(init, [instance, *args], kwargs, site, complete)
     else:
         for name, value in [*zip(fields, args, strict=False), *kwargs.items()]:
             run.write(instance.slots, name, value)
         if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
-            run.write(instance.slots, "__layers__", tuple(args))
+            run.write(instance.slots, LAYERS, tuple(args))
     for hook in ("__post_init__", "setup"):
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
-            run.call_function(function, [instance], {})
+            run.call_function(function, [instance], {}, site)
     return instance
 
 
@@ -180,12 +184,21 @@ def call_instance(
     complete: bool = True,
 ) -> Value:
     """Calling an object: its ``__call__``, or the method that the framework's base class calls."""
+    value = _call_instance(run, instance, args, kwargs, site, complete)
+    if run.uses is not None:
+        run.uses.gave(instance, value)
+    return value
+
+
+def _call_instance(
+    run: Interpreter, instance: Instance, args: list[Value], kwargs: dict[str, Value], site: Site, complete: bool
+) -> Value:
     for name in _CALLED[:3]:
         method = instance.slots.get(name) or instance.cls.find(name)
         if method is not None:
             own = [] if name in instance.slots else [instance]
             return call(run, method, [*own, *args], kwargs, site, complete)
-    layers = instance.slots.get("__layers__")
+    layers = instance.slots.get(LAYERS)
     if layers and args:
         return apply_layers(run, layers, args[0], site)
     return run.opaque_at(site, instance, *args)
@@ -194,17 +207,25 @@ def call_instance(
 def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Site) -> Value:
     """A value sent through layers one after the other."""
     for layer in layers:
+        if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
+            continue
         x = call(run, layer, [x], {}, getattr(layer, "site", None) or site) if layer is not None else x
     return x
 
 
 def call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     """Calling a catalogued layer, loss or model."""
-    from finallayer.source.constructs import CALLED
+    value = _call_built(run, built, args, kwargs, site)
+    if run.uses is not None:
+        run.uses.gave(built, value)
+    return value
 
+
+def _call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     signature = built.signature
-    if signature.op in CALLED:
-        return CALLED[signature.op](run, built, args, kwargs, site)
+    called = handlers.CALLED.get(signature.op)
+    if called is not None:
+        return called(run, built, args, kwargs, site)
     if signature.call is None:
         return run.opaque_at(site, *args)
     bound = {k: v for k, v in built.bound.items() if k != "**"} | bind_signature(signature.call, args, kwargs)
@@ -219,9 +240,7 @@ def _external(
     site: Site,
     complete: bool,
 ) -> Value:
-    from finallayer.source.constructs import HANDLERS
-
-    builtin = BUILTINS.get(symbol.name.removeprefix("builtins.")) if symbol.name.startswith("builtins.") else None
+    builtin = BUILTINS.get(symbol.name.removeprefix("builtins."))
     if builtin is not None:
         value = builtin(run, args, kwargs, site)
         if value is not NotImplemented:
@@ -231,8 +250,9 @@ def _external(
         return _unknown(run, symbol, args, kwargs, site)
     bound = bind_signature(signature.params, args, kwargs)
     bound["**"] = kwargs
-    if signature.op in HANDLERS:
-        return HANDLERS[signature.op](run, symbol, signature, bound, site)
+    construct = handlers.CONSTRUCTS.get(signature.op)
+    if construct is not None:
+        return construct(run, symbol, signature, bound, site)
     if signature.call is not None:
         return Built(symbol, signature, bound, site)
     del bound["**"]
@@ -242,26 +262,36 @@ def _external(
 def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     """A foreign call that the catalogue doesn't know. What wraps a model gives the model back."""
     last = symbol.name.rpartition(".")[2]
-    if last == "prepare" and len(args) > 1:
-        return tuple(args)
-    if len(args) >= 1 and is_module(args[0]) and last in ("prepare", "setup", "wrap", "initialize"):
+    if any(is_module(a) for a in args) and HANDS_ON.search(symbol.name):
         return args[0] if len(args) == 1 else tuple(args)
+    if symbol.name.startswith(MODEL_ZOOS):
+        return Built(symbol, Signature("zoo", (), (), {}), {}, site)
     if symbol.name.endswith("TrainState.create"):
         state = Built(symbol, Signature("state", (), None, {}), {}, site)
         state.slots.update(kwargs)
         return state
+    if last in SELF_EXPLAINING and args and not symbol.name.startswith("builtins."):
+        return operate(run, parse(SELF_EXPLAINING[last]), {"x": args[0]} | kwargs, symbol, site)
     return run.opaque_at(site, *args, *kwargs.values())
+
+
+#: Functions that aren't at hand and give back the models that they are handed: accelerator.prepare, to_device ...
+HANDS_ON = re.compile(r"(?:^|\.)(?:prepare\w*|setup\w*|wrap\w*|initialize|to_device|to_gpu|cuda|parallelize\w*)$")
+#: Where pretrained classifiers come from. They give logits, by a head that users replace.
+MODEL_ZOOS = ("torchvision.models.", "timm.create_model", "pretrainedmodels.", "efficientnet_pytorch.EfficientNet")
+#: Functions of modules that aren't at hand, by the one name that leaves no doubt.
+SELF_EXPLAINING = {"softmax": "softmax(x, axis)", "log_softmax": "log_softmax(x, axis)", "sigmoid": "sigmoid(x)"}
 
 
 def operate(
     run: Interpreter, signature: Signature, bound: dict[str, Value], symbol: External | None, site: Site
 ) -> Value:
     """The node that a catalogued operation gives, with its activation applied."""
-    from finallayer.source.constructs import HANDLERS, activate
-
     op = signature.op
-    if op in CONSTRUCTS and op in HANDLERS:
-        return HANDLERS[op](run, symbol or External(op), signature, bound, site)
+    if op in CONSTRUCTS and op in handlers.CONSTRUCTS:
+        return handlers.CONSTRUCTS[op](run, symbol or External(op), signature, bound, site)
+    if signature.attrs.get("either_order"):
+        bound = _logits_first(bound)
     x = bound.get("x")
     if isinstance(x, Union) and not all(isinstance(v, Node) for v in x.values):
         return union([operate(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
@@ -278,7 +308,22 @@ def operate(
         attrs["name"] = symbol.name
     made = tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
     activation = bound.get("activation")
-    return made if activation is None else activate(run, activation, made, site)
+    if activation is None:
+        return made
+    from finallayer.source.constructs import activate
+
+    return activate(run, activation, made, site)
+
+
+_PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
+
+
+def _logits_first(bound: dict[str, Value]) -> dict[str, Value]:
+    """Before TensorFlow 1.0 the logits came first: where only the target looks like a prediction, swap them."""
+    x, target = bound.get("x"), bound.get("target")
+    if isinstance(x, Node) and isinstance(target, Node) and target.kind in _PREDICTIONS and x.kind not in _PREDICTIONS:
+        return {**bound, "x": target, "target": x}
+    return bound
 
 
 def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
@@ -297,9 +342,20 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
         plain = value.items if isinstance(value, List) and value.exact else value
         known = is_constant(plain) or (isinstance(plain, tuple) and all(is_constant(v) for v in plain))
         attrs[name] = plain if known else UNKNOWN_VALUE
-    attrs.pop("shape", None)
-    attrs.pop("dtype", None)
+    for name in ("shape", "dtype", "either_order"):
+        attrs.pop(name, None)
+    axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
+    if axes is not None:
+        attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))
     return attrs
+
+
+def _axes(shape: Value) -> int | None:
+    """How many axes a new shape has: (-1, 784), [-1, 784], or ((-1, 784),) where it was given in one argument."""
+    lengths = sequence(shape)
+    if lengths is None or len(lengths) != 1:
+        return None if lengths is None else len(lengths)
+    return 1 if isinstance(lengths[0], int) else _axes(lengths[0])
 
 
 def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:

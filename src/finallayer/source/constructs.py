@@ -1,6 +1,6 @@
 """What the catalogue's constructs do: names that build or transform a program instead of computing a tensor.
 
-``HANDLERS`` says what the construct's own call gives; ``CALLED`` what calling the object that it built gives.
+Each is registered for the construct's own call (``CONSTRUCTS``) or for a call of the object that it built (``CALLED``).
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from finallayer.catalog import Signature, keras
-from finallayer.expr import make
-from finallayer.source.calls import apply_layers, call, operate
+from finallayer.expr import Node, make
+from finallayer.source.calls import apply_layers, call
 from finallayer.source.containers import sequence
+from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
+    EXACT,
+    LAYERS,
     Built,
+    Class,
     Dict,
     External,
     List,
@@ -30,11 +34,7 @@ from finallayer.source.values import (
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
-Handler = Callable[["Interpreter", External, Signature, dict[str, Value], Site], Value]
-Called = Callable[["Interpreter", Built, list[Value], dict[str, Value], Site], Value]
-HANDLERS: dict[str, Handler] = {}
-CALLED: dict[str, Called] = {}
-T = TypeVar("T", Handler, Called)
+T = TypeVar("T", Construct, Called)
 
 
 def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
@@ -48,11 +48,11 @@ def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
 # Models out of layers
 
 
-@handles(HANDLERS, "sequential")
+@handles(CONSTRUCTS, "sequential")
 def _sequential(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     layers, exact = _layers(bound.get("layers"))
     built = Built(symbol, signature, bound, site)
-    built.slots.update(layers=layers, exact=exact)
+    built.slots |= {LAYERS: layers, EXACT: exact}
     return built
 
 
@@ -74,12 +74,12 @@ def _layers(given: Value) -> tuple[tuple[Value, ...], bool]:
 def _run_sequential(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     if not args:
         return run.opaque_at(site)
-    x = args[0] if built.slots["exact"] else opaque("layers", *args)
-    layers = built.slots["layers"]
-    return apply_layers(run, layers if built.slots["exact"] else layers[-1:], x, site)
+    x = args[0] if built.slots[EXACT] else opaque("layers", *args)
+    layers = built.slots[LAYERS]
+    return apply_layers(run, layers if built.slots[EXACT] else layers[-1:], x, site)
 
 
-@handles(HANDLERS, "layers")
+@handles(CONSTRUCTS, "layers")
 def _layer_list(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     given = bound.get("layers")
     if isinstance(given, (List, Dict)):
@@ -88,7 +88,7 @@ def _layer_list(run: Interpreter, symbol: External, signature: Signature, bound:
     return List(items if items is not None else (), exact=items is not None)
 
 
-@handles(HANDLERS, "model")
+@handles(CONSTRUCTS, "model")
 def _model(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return Built(symbol, signature, bound, site)
 
@@ -101,7 +101,7 @@ def _run_model(run: Interpreter, built: Built, args: list[Value], kwargs: dict[s
     return outputs if outputs is not None else run.opaque_at(site, *args)
 
 
-@handles(HANDLERS, "application")
+@handles(CONSTRUCTS, "application")
 def _application(
     run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site
 ) -> Value:
@@ -118,12 +118,25 @@ def _run_application(run: Interpreter, built: Built, args: list[Value], kwargs: 
     return activate(run, built.bound.get("activation", "softmax"), scores, built.site)
 
 
-@handles(HANDLERS, "module")
+#: The names under which a zoo's models keep their head.
+_HEADS = ("fc", "classifier", "head", "heads", "last_linear", "_fc")
+
+
+@handles(CALLED, "zoo")
+def _run_zoo(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    features = run.opaque_at(site, *args)
+    head = next((built.slots[name] for name in _HEADS if name in built.slots), None)
+    if head is not None:
+        return call(run, head, [features], {}, site) if callable_value(head) else features
+    return make("affine", features, origin=run.origin(built.site))
+
+
+@handles(CONSTRUCTS, "module")
 def _module(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return Built(symbol, signature, bound, site)
 
 
-@handles(HANDLERS, "input")
+@handles(CONSTRUCTS, "input")
 def _input(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     shape = sequence(bound.get("shape"))
     name = str(run.opaque_at(site))
@@ -132,32 +145,54 @@ def _input(run: Interpreter, symbol: External, signature: Signature, bound: dict
     return make("opaque", name=name, rank=len(shape) + int(signature.attrs.get("batch_axes", 0)))
 
 
-@handles(HANDLERS, "serial")
+@handles(CONSTRUCTS, "serial")
 def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     """A stax model is a pair (init, apply); so are its layers, or constants that stand for such a pair."""
     pairs, exact = _layers(bound.get("layers"))
-    layers = tuple(p[1].function if isinstance(p, tuple) and isinstance(p[1], Partial) else p for p in pairs)
+    layers = tuple(
+        p[1].function if isinstance(p, tuple) and len(p) == 2 and isinstance(p[1], Partial) else p for p in pairs
+    )
     built = Built(symbol, Signature("sequential", (), (), {}), {}, site)
-    built.slots.update(layers=layers, exact=exact)
+    built.slots |= {LAYERS: layers, EXACT: exact}
     return (opaque("init"), Partial(built, how="apply_without_rng"))
 
 
-@handles(HANDLERS, "fit_loss")
+@handles(CONSTRUCTS, "trainer")
+def _trainer(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    from finallayer.source.models import model_output
+
+    model, loss = bound.get("f"), bound.get("loss")
+    if isinstance(model, Class):
+        model = call(run, model, [], {}, site)
+    if isinstance(loss, External) and getattr(signature_of(loss.name), "call", None) is not None:
+        loss = call(run, loss, [], {}, site)  # the class of a loss: the trainer makes one
+    if model is not None and callable_value(loss):
+        call(run, loss, [model_output(run, model, site), opaque("y_true")], {}, site)
+    return Built(symbol, signature, bound, site)
+
+
+@handles(CONSTRUCTS, "fit_loss")
 def _fit_loss(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     from finallayer.source.models import regression
 
     return regression(run, bound.get("x"), bound.get("loss"), site)
 
 
+def _apply_of(pair: Value) -> Value:
+    """What a stax layer, itself a pair (init, apply), does to its input."""
+    is_pair = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Partial)
+    return pair[1].function if is_pair else pair
+
+
 # Functions of functions
 
 
-@handles(HANDLERS, "same")
+@handles(CONSTRUCTS, "same")
 def _same(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return bound.get("x", symbol)
 
 
-@handles(HANDLERS, "transform", "vmap", "value_and_grad", "grad", "pure")
+@handles(CONSTRUCTS, "transform", "vmap", "value_and_grad", "grad", "pure")
 def _transform(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     aux = (("has_aux", bound["has_aux"]),) if "has_aux" in bound else ()
     if "f" not in bound:
@@ -170,23 +205,23 @@ def _transform(run: Interpreter, symbol: External, signature: Signature, bound: 
     return Partial(bound["f"], (), aux, how)
 
 
-@handles(HANDLERS, "call")
+@handles(CONSTRUCTS, "call")
 def _call(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return call(run, bound.get("f"), list(bound.get("operands", ())), {}, site)
 
 
-@handles(HANDLERS, "partial")
+@handles(CONSTRUCTS, "partial")
 def _partial(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     given = {k: v for k, v in bound.get("**", {}).items() if k != "func"}
     return Partial(bound.get("f"), tuple(bound.get("operands", ())), tuple(given.items()))
 
 
-@handles(HANDLERS, "no_grad")
+@handles(CONSTRUCTS, "no_grad")
 def _no_grad(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return Built(symbol, signature, bound, site)
 
 
-@handles(HANDLERS, "cond")
+@handles(CONSTRUCTS, "cond")
 def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     operands = list(bound.get("operands", ()))
     ways = [bound[k] for k in ("x", "y") if k in bound]
@@ -195,7 +230,7 @@ def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[
 
 
 def callable_value(value: Value) -> bool:
-    from finallayer.source.values import Bound, Class, Function, Instance
+    from finallayer.source.values import Bound, Function, Instance
 
     return isinstance(value, (Function, Bound, Built, Partial, External, Class, Instance))
 
@@ -203,26 +238,53 @@ def callable_value(value: Value) -> bool:
 # Tensors
 
 
-@handles(HANDLERS, "choose")
+@handles(CONSTRUCTS, "choose")
 def _choose(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     if "x" not in bound or "y" not in bound:
         return run.opaque_at(site, *bound.values())
-    return tensor_operation(run, "where", [to_node(bound["x"]), to_node(bound["y"])], {}, site)
+    x, y, condition = to_node(bound["x"]), to_node(bound["y"]), bound.get("condition")
+    if isinstance(condition, Node) and condition.op == "threshold" and condition.attrs["value"] == 0:
+        z, is_minus = condition.args[0], make("neg", condition.args[0])
+        if (x, y) in ((z, is_minus), (is_minus, z)):  # |z| or -|z|, as the condition has it
+            size = tensor_operation(run, "abs", [z], {}, site)
+            return size if (x == z) == condition.attrs["above"] else tensor_operation(run, "neg", [size], {}, site)
+    return tensor_operation(run, "where", [x, y], {}, site)
 
 
-@handles(HANDLERS, "maximum", "minimum")
+@handles(CONSTRUCTS, "maximum", "minimum")
 def _bound(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     if "x" not in bound or "y" not in bound:
         return run.opaque_at(site, *bound.values())
     return tensor_operation(run, signature.op, [to_node(bound["x"]), to_node(bound["y"])], {}, site)
 
 
-@handles(HANDLERS, "einsum")
+@handles(CONSTRUCTS, "xlogy")
+def _xlogy(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    if "x" not in bound or "y" not in bound:
+        return run.opaque_at(site, *bound.values())
+    log = tensor_operation(run, "log", [to_node(bound["y"])], {}, site, symbol.framework)
+    return tensor_operation(run, "mul", [to_node(bound["x"]), log], {}, site, symbol.framework)
+
+
+@handles(CONSTRUCTS, "logaddexp")
+def _logaddexp(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    for zero, z in (("x", "y"), ("y", "x")):
+        if bound.get(zero) == 0 and z in bound:
+            return tensor_operation(run, "softplus", [to_node(bound[z])], {}, site, symbol.framework)
+    return run.opaque_at(site, *bound.values())
+
+
+@handles(CONSTRUCTS, "vjp")
+def _vjp(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    return (call(run, bound.get("f"), list(bound.get("operands", ())), {}, site), opaque("pullback"))
+
+
+@handles(CONSTRUCTS, "einsum")
 def _einsum(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     return tensor_operation(run, "matmul", [to_node(v) for v in bound.get("operands", ())], {}, site)
 
 
-@handles(HANDLERS, "applier")
+@handles(CONSTRUCTS, "applier")
 def _applier(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     if "x" in bound:
         return activate(run, bound.get("activation"), bound["x"], site)
@@ -249,6 +311,3 @@ def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value
         case Union():
             return union([activate(run, a, x, site) for a in activation.values])
     return call(run, activation, [x], {}, site) if callable_value(activation) else run.opaque_at(site, x, activation)
-
-
-__all__ = ["CALLED", "HANDLERS", "activate", "operate", "signature_of"]

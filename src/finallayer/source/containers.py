@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from finallayer.expr import Node
 from finallayer.source.values import (
+    EXACT,
+    ITEMS,
+    LAYERS,
     REST,
     Bound,
     Built,
@@ -55,8 +58,8 @@ def sequence(value: Value) -> tuple[Value, ...] | None:
         return value.items
     if isinstance(value, Dict) and all(isinstance(k, (str, int)) for k in value.slots):
         return tuple(value.slots)
-    if isinstance(value, Built) and "layers" in value.slots:
-        return tuple(value.slots["layers"]) if value.slots["exact"] else None
+    if isinstance(value, Built) and LAYERS in value.slots:
+        return tuple(value.slots[LAYERS]) if value.slots[EXACT] else None
     return None
 
 
@@ -89,7 +92,9 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     if isinstance(owner, Node):
         if owner.op == "opaque":
             return opaque(f"{owner.attrs['name']}[{index if is_constant(index) else ''}]", owner, index)
-        return Node("index", (owner,), {"rank": rank} if rank is not None else {}, owner.origin)
+        at = _name_of_index(index)
+        attrs = {k: v for k, v in (("rank", rank), ("at", at)) if v is not None}
+        return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):
         return union([get_item(v, index) for v in owner.values])
     if isinstance(owner, Dict):
@@ -104,6 +109,12 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     return opaque("item", owner, index)
 
 
+def _name_of_index(index: Value) -> str | None:
+    """What an index goes by, also one of several: ``probs[0, action]``; a drawn one by the name of its operation."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return next((p.attrs.get("name", p.op) for p in parts[::-1] if isinstance(p, Node)), None)
+
+
 def _dict_item(owner: Dict, index: Value) -> Value:
     if is_constant(index) and index in owner.slots:
         return owner.slots[index]
@@ -116,6 +127,8 @@ def _dict_item(owner: Dict, index: Value) -> Value:
 
 def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> None:
     """``owner[index] = value``."""
+    if isinstance(owner, Bound) and isinstance(owner.owner, Built):  # model.classifier[6] = a new head
+        run.write(owner.owner.slots, owner.function, value)
     if isinstance(owner, Dict):
         if is_constant(index):
             run.write(owner.slots, index, value)
@@ -125,7 +138,7 @@ def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> No
         if type(index) is int and -len(owner.items) <= index < len(owner.items) and owner.exact:
             items = list(owner.items)
             items[index] = value
-            run.write(owner.slots, "items", tuple(items))
+            run.write(owner.slots, ITEMS, tuple(items))
         else:
-            run.write(owner.slots, "items", (*owner.items, value)[-8:])
-            run.write(owner.slots, "exact", False)
+            run.write(owner.slots, ITEMS, (*owner.items, value)[-8:])
+            run.write(owner.slots, EXACT, False)

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from finallayer.canonical import constant
+from finallayer.catalog.names import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
 from finallayer.source.builtins import BUILTINS
 from finallayer.source.calls import call
 from finallayer.source.containers import MOST_UNROLLED, element, get_item, get_slice, sequence, truth
+from finallayer.source.handlers import EXPRESSIONS, Expression
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
@@ -21,6 +23,7 @@ from finallayer.source.values import (
     Dict,
     External,
     Frame,
+    Lazy,
     List,
     Site,
     Union,
@@ -33,9 +36,7 @@ from finallayer.source.values import (
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
-Handler = Callable[["Interpreter", Any, Frame], Value]
-H = TypeVar("H", bound=Handler)
-EXPRESSIONS: dict[type[ast.expr], Handler] = {}
+H = TypeVar("H", bound=Expression)
 
 
 def values(*types: type[ast.expr]) -> Callable[[H], H]:
@@ -54,21 +55,28 @@ def _constant(run: Interpreter, node: ast.Constant, frame: Frame) -> Value:
 @values(ast.Name)
 def _name(run: Interpreter, node: ast.Name, frame: Frame) -> Value:
     name = node.id
-    scope: Frame | None = frame if name not in frame.globals else None
+    scope: Frame | None = frame if name not in frame.globals else frame.module.frame
     while scope is not None:
         if name in scope.vars:
-            return scope.vars[name]
+            value = scope.vars[name]
+            if isinstance(value, Lazy):
+                value = scope.vars[name] = run.resolve(value, scope)
+            return value
         scope = scope.parent
-    module = frame.module.frame.vars
-    if name in module:
-        return module[name]
     if name in BUILTINS:
         return External(f"builtins.{name}")
-    for starred in module.get("*", ()):
-        candidate = External(f"{starred.name}.{name}")
-        if signature_of(candidate.name) is not None:
-            return candidate
-    return opaque(name)
+    return _from_star_import(frame.module.frame, name)
+
+
+def _from_star_import(module: Frame, name: str) -> Value:
+    """A name that no scope has: perhaps of a framework's ``from ... import *``."""
+    for starred in module.vars.get("*", ()):
+        handed_on = STAR_IMPORTS.get(starred.name, {})
+        if name in handed_on:
+            return External(handed_on[name])
+        if signature_of(f"{starred.name}.{name}") is not None:
+            return External(f"{starred.name}.{name}")
+    return External(UNIMPORTED[name]) if name in UNIMPORTED else opaque(name)
 
 
 @values(ast.Attribute)
@@ -259,7 +267,8 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
     if isinstance(op, (ast.Gt, ast.GtE, ast.Lt, ast.LtE)) and isinstance(left, Node):
         value = right if isinstance(right, (int, float)) else constant(right) if isinstance(right, Node) else None
         if value is not None:
-            return tensor_operation(run, "threshold", [left], {"value": float(value)}, Site(node, frame))
+            attrs = {"value": float(value), "above": isinstance(op, (ast.Gt, ast.GtE))}
+            return tensor_operation(run, "threshold", [left], attrs, Site(node, frame))
     decided = _compared(op, left, right)
     return opaque("compare", left, right) if decided is None else decided
 
@@ -402,8 +411,9 @@ def _inner(run: Interpreter, node: ast.Await, frame: Frame) -> Value:
     return run.evaluate(node.value, frame)
 
 
-@values(ast.Yield)
+@values(ast.Yield, ast.YieldFrom)
 def _yield(run: Interpreter, node: ast.Yield, frame: Frame) -> Value:
+    frame.yields = True
     if node.value is not None:
         run.evaluate(node.value, frame)
     return run.opaque_at(Site(node, frame))

@@ -127,10 +127,8 @@ def decode(data: bytes) -> str:
     """A file's text by its encoding cookie or byte order mark, with ``\\n`` for every line end."""
     if b"\0" in data:
         raise Unreadable("not Python: it holds null bytes")
-    if data.isascii() and b"coding" not in data[:200]:
-        text = data.decode("ascii")
-    else:
-        text = _decode_declared(data)
+    plain = data.isascii() and b"coding" not in data[:200]
+    text = data.decode("ascii") if plain else _decode_declared(data)
     return _NEWLINE.sub("\n", text) if "\r" in text else text
 
 

@@ -8,19 +8,27 @@ understood becomes an opaque value. Work is bounded: by steps, by depth, and by 
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import Any
 
 from finallayer.expr import Node, Origin
 from finallayer.rules.base import Sighting
-from finallayer.source.parameters import NO_DEFAULT
+from finallayer.source.handlers import EXPRESSIONS, STATEMENTS
+from finallayer.source.parameters import NO_DEFAULT, bind_parameters
 from finallayer.source.project import Module, Project
+from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
-from finallayer.source.values import Class, Frame, Function, Instance, Site, Value, opaque, union
+from finallayer.source.uses import Uses
+from finallayer.source.values import Built, Class, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
 MOST_STEPS = 150_000
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
+
+
+#: Modules of the project that one file's analysis may run.
+MOST_MODULES = 40
 
 
 class OutOfBudget(Exception):
@@ -30,19 +38,23 @@ class OutOfBudget(Exception):
 class Interpreter:
     """The state of one analysis: what has been met, and what the program's state is at this point."""
 
-    def __init__(self, project: Project, judged: frozenset[str]) -> None:
+    def __init__(self, project: Project, judged: frozenset[str], uses: Uses | None = None) -> None:
         self.project = project
+        self.uses = uses  # what is remembered of every expression; None where nobody asks
         self.judged = judged
         self.trail = Trail()
         self.sightings: list[Sighting] = []
         self.stack: list[Function] = []
+        self.sites: list[Site | None] = []  # where each of them was called; None where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
         self.visited: set[ast.AST] = set()  # definitions that a call has entered
         self.classes: list[Class] = []
         self.instances: list[Instance] = []
         self.no_grad = 0
+        self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
+        self.modules: dict[str, Module] = {}
         self.entry: Module | None = None
 
     def origin(self, site: Site) -> Origin:
@@ -52,13 +64,12 @@ class Interpreter:
     def saw(self, node: Node, framework: str = "") -> Node:
         """Write down an operation that a rule may want to judge."""
         if node.op in self.judged and not self.silent and node.origin is not None:
-            self.sightings.append(Sighting(node, framework, training=not self.no_grad))
+            caller = self.origin(self.sites[-1]) if self.sites and self.sites[-1] is not None else None
+            self.sightings.append(Sighting(node, framework, not self.no_grad, caller))
         return node
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
-        from finallayer.source.statements import STATEMENTS
-
         for statement in body:
             self.step()
             handler = STATEMENTS.get(type(statement))
@@ -68,11 +79,12 @@ class Interpreter:
 
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
         """The abstract value of an expression."""
-        from finallayer.source.expressions import EXPRESSIONS
-
         self.step()
         handler = EXPRESSIONS.get(type(node))
-        return handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
+        value = handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
+        if self.uses is not None:
+            self.uses.saw(frame.module.path, node, value)
+        return value
 
     def step(self) -> None:
         self.steps += 1
@@ -96,38 +108,87 @@ class Interpreter:
         return function
 
     def call_function(
-        self, function: Function, args: list[Value], kwargs: dict[str, Value], complete: bool = True
+        self,
+        function: Function,
+        args: list[Value],
+        kwargs: dict[str, Value],
+        site: Site | None = None,
+        complete: bool = True,
     ) -> Value:
         """Run one of the project's functions on these arguments, in a frame of its own."""
-        from finallayer.source.parameters import bind_parameters
-
         node = function.node
         entered = sum(f.node is node for f in self.stack)
         if entered >= 2 or len(self.stack) >= MOST_DEPTH:
             return opaque(f"recursive {function.name}")
         self.visited.add(node)
+        if self.uses is not None:
+            self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function)
         bind_parameters(self, function, frame, args, kwargs, complete)
         self.stack.append(function)
+        self.sites.append(site)
+        without_gradient = any(_stops_gradient(d) for d in function.decorators)
+        self.no_grad += without_gradient
         try:
             if isinstance(node, ast.Lambda):
                 return self.evaluate(node.body, frame)
-            falls_through = self.block(node.body, frame)
+            self.block(node.body, frame)
         finally:
             self.stack.pop()
-        if falls_through and not frame.returns:
-            return None
-        return union(frame.returns) if frame.returns else None
+            self.sites.pop()
+            self.no_grad -= without_gradient
+        value = union(frame.returns) if frame.returns else None
+        if frame.yields:  # a generator: what it yields isn't followed
+            value = opaque(f"generator {function.name}") if site is None else self.opaque_at(site)
+        if self.uses is not None:
+            self.uses.gave(function, value)
+        return value
+
+    def resolve(self, value: Value, frame: Frame) -> Value:
+        """The value behind an import that is used now."""
+        if not isinstance(value, Lazy):
+            return value
+        names = self.module_names(value.path, frame)
+        if value.name is None:
+            module = self.module(value.path)
+            return module.frame if module is not None else opaque(f"module {value.path}")
+        if value.name not in names:
+            return opaque(f"{value.path}:{value.name}")
+        return self.resolve(names[value.name], frame)
+
+    def module_names(self, path: Path, frame: Frame) -> dict[str, Value]:
+        """The names of a project's module, which is run now if it wasn't yet; none where it can't be read."""
+        self.project.depend(frame.module.path, path)
+        module = self.module(path)
+        if module is None or (not module.entered and len(self.modules) > MOST_MODULES):
+            return {}
+        return self.load(module).vars
+
+    def module(self, path: Path) -> Module | None:
+        """This analysis's own copy of a project's module, so that what it does there touches no other."""
+        key = str(path)
+        if key not in self.modules:
+            file = self.project.file(path)
+            if file is None:
+                return None
+            self.modules[key] = Module(file)
+        return self.modules[key]
 
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""
         if not module.entered:
             module.entered = True
             stack, self.stack = self.stack, []
+            sites, self.sites = self.sites, []
             try:
                 with self.trail.apart():
                     module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
                     self.block(module.tree.body, module.frame)
             finally:
-                self.stack = stack
+                self.stack, self.sites = stack, sites
         return module.frame
+
+
+def _stops_gradient(decorator: Value) -> bool:
+    """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
+    return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"

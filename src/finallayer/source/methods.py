@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from finallayer.expr import make
+from finallayer.expr import Node, make
 from finallayer.source.containers import get_item, sequence
+from finallayer.source.symbols import is_module
 from finallayer.source.values import (
+    EXACT,
+    ITEMS,
+    LAYERS,
     REST,
     Bound,
     Built,
@@ -77,7 +81,9 @@ def _method(table: dict[str, Method], *names: str) -> Callable[[Method], Method]
 
 @_method(OF_LISTS, "append")
 def _append(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    run.write(owner.slots, "items", (*owner.items, *args))
+    run.write(owner.slots, ITEMS, (*owner.items, *args))
+    if run.loops:
+        run.write(owner.slots, EXACT, False)
     return None
 
 
@@ -85,8 +91,8 @@ def _append(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, 
 def _extend(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     more = sequence(args[0]) if args else ()
     if more is None:
-        run.write(owner.slots, "exact", False)
-    run.write(owner.slots, "items", (*owner.items, *(more or ())))
+        run.write(owner.slots, EXACT, False)
+    run.write(owner.slots, ITEMS, (*owner.items, *(more or ())))
     return None
 
 
@@ -94,7 +100,7 @@ def _extend(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, 
 def _insert(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     if len(args) == 2 and type(args[0]) is int:
         at = args[0]
-        run.write(owner.slots, "items", (*owner.items[:at], args[1], *owner.items[at:]))
+        run.write(owner.slots, ITEMS, (*owner.items[:at], args[1], *owner.items[at:]))
     return None
 
 
@@ -105,7 +111,7 @@ def _pop(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Val
         return get_item(owner, at)
     items = list(owner.items)
     last = items.pop(at)
-    run.write(owner.slots, "items", tuple(items))
+    run.write(owner.slots, ITEMS, tuple(items))
     return last
 
 
@@ -157,6 +163,13 @@ def _called(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str,
     return run.opaque_at(site, *args) if isinstance(owner, Class) else call(run, owner, args, kwargs, site)
 
 
+@_method(OF_MODELS, "update_state")
+def _updated(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    from finallayer.source.calls import call_built
+
+    return call_built(run, owner, args, kwargs, site) if isinstance(owner, Built) else run.opaque_at(site, *args)
+
+
 @_method(OF_MODELS, "apply")
 def _applied(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     """flax and haiku: ``apply(variables, x)`` calls the model; torch: ``apply(initialise)`` gives it back."""
@@ -195,16 +208,27 @@ def _compile(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str
     return compile_model(run, owner, args, kwargs, site)
 
 
+@_method(OF_MODELS, "predict", "predict_on_batch")
+def _predict(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+    """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
+    from finallayer.source.models import model_output
+
+    if run.uses is None or not is_module(owner):
+        return run.opaque_at(site, owner, *args)
+    output = model_output(run, owner, site)
+    return make("stop_gradient", output, origin=run.origin(site)) if isinstance(output, Node) else output
+
+
 @_method(OF_MODELS, "add_module", "register_module", "append", "add", "extend", "insert")
 def _add_layer(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     layer = args[-1] if args else kwargs.get("layer", kwargs.get("module"))
-    if isinstance(owner, Built) and "layers" in owner.slots:
-        run.write(owner.slots, "layers", (*owner.slots["layers"], layer))
+    if isinstance(owner, Built) and LAYERS in owner.slots:
+        run.write(owner.slots, LAYERS, (*owner.slots[LAYERS], layer))
     elif isinstance(owner, Instance):
         if len(args) == 2 and isinstance(args[0], str):
             run.write(owner.slots, args[0], layer)
         else:
-            run.write(owner.slots, "__layers__", (*owner.slots.get("__layers__", ()), layer))
+            run.write(owner.slots, LAYERS, (*owner.slots.get(LAYERS, ()), layer))
     return owner
 
 

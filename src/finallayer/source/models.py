@@ -12,6 +12,7 @@ from finallayer.source.containers import sequence
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
+    LAYERS,
     Built,
     Dict,
     External,
@@ -66,7 +67,7 @@ def model_output(run: Interpreter, model: Value, site: Site) -> Value:
 
 def _input_rank(model: Value) -> int | None:
     """The rank of a Sequential model's input, where its first layer states the shape."""
-    layers = model.slots.get("layers") if isinstance(model, Built) else None
+    layers = model.slots.get(LAYERS) if isinstance(model, Built) else None
     first = layers[0] if layers else None
     if isinstance(first, Node):
         return first.rank
@@ -106,8 +107,8 @@ def _for_output(given: Value, index: int, name: str | None, outputs: int, spread
 
 
 def apply_loss(run: Interpreter, loss: Value, output: Value, site: Site) -> Value:
-    """The loss that a string, class, object or function names, of an output and an unknown target."""
-    target = opaque("y_true")
+    """The loss that a string, class, object or function names, of an output and the labels."""
+    target = make("target", name="y_true")
     if isinstance(loss, Union):
         return opaque("loss")
     if isinstance(loss, str):

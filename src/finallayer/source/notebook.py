@@ -171,7 +171,8 @@ def _cells(book: dict[str, Any]) -> Any:
     sheets = book.get("worksheets")
     if not isinstance(sheets, list):
         return None
-    return [c for sheet in sheets if isinstance(sheet, dict) for c in sheet.get("cells") or ()]
+    kept = [sheet.get("cells") for sheet in sheets if isinstance(sheet, dict)]
+    return [cell for cells in kept if isinstance(cells, list) for cell in cells]
 
 
 def _is_python(book: dict[str, Any]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
 from finallayer.catalog import Param
@@ -63,7 +62,7 @@ def bind_signature(params: tuple[Param, ...], args: list[Value], kwargs: dict[st
         if param.rest:
             bound[param.canonical] = tuple(args[position:])
             position = len(args)
-        elif position < len(args):
+        elif position < len(args) and not param.keyword_only:
             bound[param.canonical] = args[position]
             position += 1
         elif param.name in kwargs:
@@ -75,17 +74,5 @@ def bind_signature(params: tuple[Param, ...], args: list[Value], kwargs: dict[st
 
 def fits(params: tuple[Param, ...], args: list[Value], kwargs: dict[str, Value]) -> bool:
     """Whether a call could be one of this signature: no argument too many, no keyword that it doesn't know."""
-    room = len(args) <= len(params) or any(p.rest for p in params)
+    room = len(args) <= sum(not p.keyword_only for p in params) or any(p.rest for p in params)
     return room and kwargs.keys() <= {p.name for p in params}
-
-
-def is_generator(node: ast.AST) -> bool:
-    """Whether a function's own body yields."""
-    todo: list[ast.AST] = list(ast.iter_child_nodes(node))
-    while todo:
-        child = todo.pop()
-        if isinstance(child, (ast.Yield, ast.YieldFrom)):
-            return True
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            todo += ast.iter_child_nodes(child)
-    return False

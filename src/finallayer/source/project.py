@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from finallayer.source.files import SourceFile, Unreadable, read
@@ -12,13 +13,19 @@ FOREIGN = frozenset(
     "torch tensorflow keras jax flax optax haiku equinox numpy scipy transformers pytorch_lightning lightning "
     "torchvision sklearn pandas matplotlib tf_keras keras_core tflearn tf_slim".split()
 )
+#: A module of fewer characters is parsed whatever it holds.
+SMALL = 8_000
+#: What a longer module has to mention for a model, layer or loss to come from it.
+_MATTERS = re.compile(
+    r"softmax|sigmoid|entropy|logits|[Ll]oss|\.nn\b|\bnn\.|layers|\blog\b|\bexp\b|Module\b|Model\b|keras|criterion|config"
+)
 #: How many folders upwards an absolute import is looked for.
 _MOST_FOLDERS = 6
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 
 
 class Module:
-    """One module of the project, and the names that running it defines."""
+    """One module of the project in one analysis, and the names that running it defines."""
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
@@ -29,28 +36,29 @@ class Module:
 
 
 class Project:
-    """Every file seen so far; modules are parsed when first asked for and shared between analyses."""
+    """Every file seen so far, parsed when first asked for. No state of an analysis: none depends on another."""
 
     def __init__(self) -> None:
-        self._modules: dict[str, Module | None] = {}
+        self._files: dict[str, SourceFile | None] = {}
         self._folders: dict[Path, frozenset[str]] = {}
         self._places: dict[Path, tuple[Path, ...]] = {}
         self._dependencies: dict[str, set[str]] = {}
 
-    def module(self, path: Path) -> Module | None:
-        """The module at a path; None where it can't be read or parsed."""
+    def file(self, path: Path) -> SourceFile | None:
+        """The file at a path, parsed; None where it can't be, or holds nothing that a loss could meet."""
         key = str(path)
-        if key not in self._modules:
+        if key not in self._files:
             try:
-                self._modules[key] = Module(read(path))
+                file = read(path)
+                worth_parsing = len(file.text) < SMALL or _MATTERS.search(file.text)
+                self._files[key] = file if worth_parsing and file.tree else None
             except Unreadable:
-                self._modules[key] = None
-        return self._modules[key]
+                self._files[key] = None
+        return self._files[key]
 
-    def adopt(self, module: Module) -> Module:
-        """Take a module in as the file that is being analysed; one that imports it back gets this one."""
-        self._modules[module.path] = module
-        return module
+    def adopt(self, file: SourceFile) -> None:
+        """Take in a file as it is at hand, whatever the disk holds."""
+        self._files[file.path] = file
 
     def find(self, importer: str, dotted: str, level: int = 0) -> Path | None:
         """The file that ``import dotted`` in the importer means, or None where it isn't the project's."""

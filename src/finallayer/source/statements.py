@@ -6,22 +6,21 @@ import ast
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from finallayer.expr import Node
 from finallayer.source.assignment import assign, scope_of
 from finallayer.source.attributes import get_attribute
 from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
+from finallayer.source.handlers import STATEMENTS, Statement
 from finallayer.source.symbols import TRANSFORMS, construct_of
-from finallayer.source.values import Bound, Built, Class, External, Frame, Function, Partial, Site, Value, opaque
+from finallayer.source.values import Bound, Built, Class, External, Frame, Function, Lazy, Partial, Site, Value, opaque
 
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
-Handler = Callable[["Interpreter", Any, Frame], bool]
-H = TypeVar("H", bound=Handler)
-STATEMENTS: dict[type[ast.stmt], Handler] = {}
+H = TypeVar("H", bound=Statement)
 
 
 def runs(*types: type[ast.stmt]) -> Callable[[H], H]:
@@ -94,15 +93,24 @@ def _for(run: Interpreter, node: ast.For, frame: Frame) -> bool:
                 break
     else:
         assign(run, node.target, element(iterable), frame)
-        run.block(node.body, frame)
+        _repeat(run, node.body, frame)
     return run.block(node.orelse, frame) if node.orelse else True
 
 
 @runs(ast.While)
 def _while(run: Interpreter, node: ast.While, frame: Frame) -> bool:
     run.evaluate(node.test, frame)
-    run.block(node.body, frame)
+    _repeat(run, node.body, frame)
     return True
+
+
+def _repeat(run: Interpreter, body: list[ast.stmt], frame: Frame) -> None:
+    """A body that runs nobody knows how often, run once; what grows in it has no certain length any more."""
+    run.loops += 1
+    try:
+        run.block(body, frame)
+    finally:
+        run.loops -= 1
 
 
 @runs(ast.With, ast.AsyncWith)
@@ -229,47 +237,48 @@ def _fields(node: ast.ClassDef) -> tuple[str, ...]:
 @runs(ast.Import)
 def _import(run: Interpreter, node: ast.Import, frame: Frame) -> bool:
     for alias in node.names:
-        dotted = alias.name if alias.asname else alias.name.partition(".")[0]
-        value = import_module(run, dotted, frame)
-        if not alias.asname and "." in alias.name:
-            import_module(run, alias.name, frame)
-        run.write(frame.vars, alias.asname or dotted, value)
+        top = alias.name.partition(".")[0]
+        if alias.asname:
+            run.write(frame.vars, alias.asname, imported(run, alias.name, frame))
+        else:
+            run.write(frame.vars, top, imported(run, top, frame))
     return True
+
+
+def imported(run: Interpreter, dotted: str, frame: Frame) -> Value:
+    """The module by that name: the project's own, run when it is first used, or an external one."""
+    path = run.project.find(frame.module.path, dotted)
+    return External(dotted) if path is None else Lazy(path, None)
 
 
 @runs(ast.ImportFrom)
 def _import_from(run: Interpreter, node: ast.ImportFrom, frame: Frame) -> bool:
-    source = import_module(run, node.module or "", frame, node.level)
+    module = node.module or ""
+    path = run.project.find(frame.module.path, module, node.level)
     for alias in node.names:
         if alias.name == "*":
-            _import_all(run, source, frame)
+            _import_all(run, module if path is None else path, frame)
             continue
-        value = get_attribute(run, source, alias.name)
-        if isinstance(value, Node) or (isinstance(source, External) and not node.level):
-            inside = f"{node.module}.{alias.name}" if node.module else alias.name
-            module = import_module(run, inside, frame, node.level, only_own=True)
-            value = module if module is not None else value
-        run.write(frame.vars, alias.asname or alias.name, value)
+        run.write(frame.vars, alias.asname or alias.name, _name_from(run, node, path, alias.name, frame))
     return True
 
 
-def _import_all(run: Interpreter, source: Value, frame: Frame) -> None:
-    if isinstance(source, Frame):
-        for name, value in list(source.vars.items()):
-            if not name.startswith("_"):
-                run.write(frame.vars, name, value)
-    elif isinstance(source, External):
-        frame.module.frame.vars.setdefault("*", ())
-        run.write(frame.module.frame.vars, "*", (*frame.module.frame.vars["*"], source))
+def _name_from(run: Interpreter, node: ast.ImportFrom, path: Path | None, name: str, frame: Frame) -> Value:
+    inside = f"{node.module}.{name}" if node.module else name
+    inner = run.project.find(frame.module.path, inside, node.level)
+    if inner is not None and (path is None or path.name == "__init__.py"):
+        return Lazy(inner, None)
+    if path is not None:
+        return Lazy(path, name)
+    return opaque(f"module {inside}") if node.level else get_attribute(run, External(node.module or ""), name)
 
 
-def import_module(run: Interpreter, dotted: str, frame: Frame, level: int = 0, only_own: bool = False) -> Value:
-    """The module's names where it is the project's own (its body is run once), else an external name."""
-    path: Path | None = run.project.find(frame.module.path, dotted, level)
-    module = run.project.module(path) if path is not None else None
-    if path is not None and module is not None:
-        run.project.depend(frame.module.path, path)
-        return run.load(module)
-    if only_own:
-        return None
-    return opaque(f"module {dotted}") if level else External(dotted)
+def _import_all(run: Interpreter, source: Path | str, frame: Frame) -> None:
+    module = frame.module.frame.vars
+    if isinstance(source, str):
+        module.setdefault("*", ())
+        run.write(module, "*", (*module["*"], External(source)))
+        return
+    for name, value in list(run.module_names(source, frame).items()):
+        if not name.startswith("_"):
+            run.write(frame.vars, name, value)

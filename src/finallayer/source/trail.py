@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from finallayer.source.values import Value, union
+from finallayer.source.values import EXACT, ITEMS, LAYERS, Value, union
 
 _MISSING = object()
+
+#: The slots that hold the items of a list, or the layers of a model.
+SEQUENCES = frozenset({ITEMS, LAYERS})
 
 #: One branch's net effect: (id of the dict, key) -> (the dict, the key, the value it left there).
 Changes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value]]
@@ -60,5 +63,19 @@ class Trail:
         for place in {p: None for changes in live for p in changes}:
             slots, key = next((c[place][0], c[place][1]) for c in live if place in c)
             left = [c[place][2] if place in c else slots.get(key, _MISSING) for c in live]
-            self.write(slots, key, union([v for v in left if v is not _MISSING]))
+            known = [v for v in left if v is not _MISSING]
+            if key in SEQUENCES:
+                self._write_sequence(slots, key, known)
+            else:
+                self.write(slots, key, union(known))
         return bool(live)
+
+    def _write_sequence(self, slots: dict[Any, Value], key: str, known: list[tuple[Value, ...]]) -> None:
+        """Items that differ between branches: the longest, ending in what any of them ends in, and not exact."""
+        longest = max(known, key=len)
+        if any(len(k) != len(longest) for k in known):
+            self.write(slots, EXACT, False)
+            lasts = [k[-1] for k in known if k]
+            self.write(slots, key, (*longest[:-1], union(lasts)) if longest else ())
+        else:
+            self.write(slots, key, tuple(union(list(column)) for column in zip(*known, strict=True)))

@@ -8,6 +8,7 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from finallayer.catalog import Signature
@@ -25,7 +26,7 @@ CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 class Frame:
     """Names in scope: of a module, or of one call of a function."""
 
-    __slots__ = ("function", "globals", "module", "nonlocals", "parent", "returns", "vars")
+    __slots__ = ("function", "globals", "module", "nonlocals", "parent", "returns", "vars", "yields")
 
     def __init__(self, module: Module, parent: Frame | None = None, function: Function | None = None) -> None:
         self.module = module
@@ -35,6 +36,14 @@ class Frame:
         self.globals: frozenset[str] = frozenset()
         self.nonlocals: frozenset[str] = frozenset()
         self.returns: list[Value] = []
+        self.yields = False
+
+
+class Lazy(NamedTuple):
+    """An import of a project's module, or of a name in it, that nothing has used yet."""
+
+    path: Path
+    name: str | None
 
 
 class Site(NamedTuple):
@@ -62,7 +71,11 @@ FRAMEWORKS = {
     "equinox": "jax",
     "pytorch_lightning": "torch",
     "lightning": "torch",
+    **dict.fromkeys(
+        "fastai kornia timm torchmetrics monai ignite poutyne skorch functorch torchvision".split(), "torch"
+    ),
     "tflearn": "tensorflow",
+    "tensorflow_addons": "tensorflow",
     "tf_slim": "tensorflow",
     "tf_keras": "keras",
     "keras_core": "keras",
@@ -89,23 +102,26 @@ class Function:
 class Class:
     """A class of the project."""
 
-    __slots__ = ("bases", "name", "node", "slots")
+    __slots__ = ("_ancestry", "bases", "name", "node", "slots")
 
     def __init__(self, node: ast.ClassDef, bases: list[Value]) -> None:
         self.node = node
         self.name = node.name
         self.bases = bases
         self.slots: dict[str, Value] = {}
+        self._ancestry: tuple[Class | External, ...] | None = None
 
-    def ancestry(self) -> list[Class | External]:
+    def ancestry(self) -> tuple[Class | External, ...]:
         """This class and its ancestors, nearest first (depth first; good enough for single inheritance)."""
-        found: list[Class | External] = [self]
-        for base in self.bases:
-            if isinstance(base, Class):
-                found += [b for b in base.ancestry() if b not in found]
-            elif isinstance(base, External):
-                found.append(base)
-        return found
+        if self._ancestry is None:
+            found: list[Class | External] = [self]
+            for base in self.bases:
+                if isinstance(base, Class):
+                    found += [b for b in base.ancestry() if b not in found]
+                elif isinstance(base, External):
+                    found.append(base)
+            self._ancestry = tuple(found)
+        return self._ancestry
 
     def find(self, name: str, after: Class | None = None) -> Value | None:
         """The attribute by that name on the class or its project ancestors (``after``: past that class: super)."""
@@ -164,22 +180,28 @@ class Partial(NamedTuple):
     how: str = ""
 
 
+#: Slots of a list's items, of a model's layers, and of whether they are certain. No attribute can have such a name.
+ITEMS, LAYERS, EXACT = "<items>", "<layers>", "<exact>"
+#: The slot of the positional arguments that an object was made with.
+ARGUMENTS = "<arguments>"
+
+
 class List:
     """A list. ``exact`` is False where items may repeat or be missing (a comprehension over something unknown)."""
 
     __slots__ = ("slots",)
 
     def __init__(self, items: tuple[Value, ...], exact: bool = True) -> None:
-        self.slots: dict[str, Value] = {"items": items, "exact": exact}
+        self.slots: dict[str, Value] = {ITEMS: items, EXACT: exact}
 
     @property
     def items(self) -> tuple[Value, ...]:
-        items: tuple[Value, ...] = self.slots["items"]
+        items: tuple[Value, ...] = self.slots[ITEMS]
         return items
 
     @property
     def exact(self) -> bool:
-        return bool(self.slots["exact"])
+        return bool(self.slots[EXACT])
 
 
 class Dict:

@@ -1,0 +1,103 @@
+"""The results of earlier runs, one small file each in ``.finallayer_cache``.
+
+An entry holds as long as the file, every project file that was read for it, where their imports lead, and finallayer
+itself are what they were. Findings are kept before the settings have filtered them, so changing those costs nothing.
+Entries are written whole or not at all, and one that can't be understood counts as absent: any number of runs may share
+the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from finallayer import __version__
+from finallayer.check.glance import Files
+from finallayer.check.judge import Analysis
+from finallayer.check.record import pack, unpack
+from finallayer.rules.base import Rule
+
+FOLDER = ".finallayer_cache"
+
+
+class Cache:
+    """Analyses by file, below a project's folder. Where that can't be written, nothing is kept and nothing fails."""
+
+    def __init__(self, root: Path, files: Files, rules: Mapping[str, Rule]) -> None:
+        self.folder = root / FOLDER
+        self._files = files
+        self._rules = rules
+        self._stamp = _stamp()
+        self._ready = False
+
+    def get(self, path: str) -> Analysis | None:
+        """The analysis of a file as it is now, if an earlier run has made it."""
+        try:
+            entry = json.loads(self._entry(path).read_bytes())
+            if entry["stamp"] != self._stamp or entry["path"] != path:
+                return None
+            if any(self._files.glance(file).fingerprint != state for file, state in entry["files"].items()):
+                return None
+            return Analysis(
+                path,
+                tuple(unpack(f, self._rules) for f in entry["findings"]),
+                (),
+                tuple(map(str, entry["notes"])),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+
+    def put(self, analysis: Analysis) -> None:
+        """Keep an analysis."""
+        entry = {
+            "stamp": self._stamp,
+            "path": analysis.path,
+            "files": {f: self._files.glance(f).fingerprint for f in sorted(self._parts(analysis))},
+            "findings": [pack(f) for f in analysis.findings],
+            "notes": analysis.notes,
+        }
+        with contextlib.suppress(OSError):
+            self._prepare()
+            _write(self._entry(analysis.path), entry)
+
+    def _parts(self, analysis: Analysis) -> set[str]:
+        """What an analysis depends on: the files that were read and their imports, which may not have been readable."""
+        read = {analysis.path, *analysis.dependencies}
+        return read.union(*(self._files.glance(file).imports for file in read))
+
+    def _entry(self, path: str) -> Path:
+        key = blake2b(path.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        return self.folder / key[:2] / f"{key}.json"
+
+    def _prepare(self) -> None:
+        if self._ready:
+            return
+        self.folder.mkdir(exist_ok=True)
+        ignore = self.folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        self._ready = True
+
+
+def _write(file: Path, entry: dict[str, Any]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(entry, separators=(",", ":")))
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _stamp() -> str:
+    """What else an analysis depends on: finallayer's version, its files (for who works on it), and Python's grammar."""
+    package = Path(__file__).parent.parent
+    newest = max(f.stat().st_mtime_ns for f in package.rglob("*.py"))
+    return f"{__version__} {newest} python{sys.version_info[0]}.{sys.version_info[1]}"

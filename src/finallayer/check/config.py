@@ -1,0 +1,148 @@
+"""The settings of a check: ``[tool.finallayer]`` of the nearest pyproject.toml, under what the command line says.
+
+::
+
+    [tool.finallayer]
+    select = ["ALL"]               # rules: codes, the start of codes, or names
+    ignore = ["FL301"]
+    severity = "warning"           # the least severity reported
+    exclude = ["legacy/"]          # files, in the manner of .gitignore, from the folder of pyproject.toml
+    per-file-ignores = { "tests/*" = ["FL2"] }
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from finallayer.check.errors import CheckError
+from finallayer.check.selection import codes
+from finallayer.rules.base import Rule, Severity
+
+FILE = "pyproject.toml"
+TABLE = "tool.finallayer"
+SEVERITIES = {str(s): s for s in Severity}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one check, validated. ``root`` is the project's folder, which patterns start from."""
+
+    root: Path
+    selected: frozenset[str]
+    severity: Severity = Severity.ADVICE
+    exclude: tuple[str, ...] = ()
+    per_file_ignores: tuple[tuple[str, frozenset[str]], ...] = ()
+
+    def with_options(
+        self, select: Sequence[str], ignore: Sequence[str], severity: str | None, rules: Mapping[str, Rule]
+    ) -> Config:
+        """These settings with the command line's on top: ``--select`` replaces, ``--ignore`` takes away."""
+        selected = codes(select, rules, "--select") if select else self.selected
+        selected -= codes(ignore, rules, "--ignore")
+        return replace(self, selected=selected, severity=SEVERITIES[severity] if severity else self.severity)
+
+
+def find(paths: Sequence[Path], rules: Mapping[str, Rule]) -> Config:
+    """The settings for a check of these paths: of the nearest pyproject.toml at or above all of them that has any.
+
+    Raises :class:`CheckError` with one line where it can't be read or says what can't be meant.
+    """
+    start = _common_folder(paths)
+    nearest: Path | None = None
+    for folder in (start, *start.parents):
+        file = folder / FILE
+        try:
+            data = file.read_bytes()
+        except OSError:
+            continue
+        nearest = nearest or folder
+        if b"finallayer" in data and (table := _table(file, data)) is not None:
+            return from_table(table, folder, rules, str(file))
+    return Config(nearest or start, frozenset(rules))
+
+
+def from_table(table: Mapping[str, Any], root: Path, rules: Mapping[str, Rule], source: str) -> Config:
+    """Validate a ``[tool.finallayer]`` table. Raises :class:`CheckError` on an unknown key or a wrong type."""
+    read: dict[str, Any] = {}
+    for key, value in table.items():
+        reader = _READERS.get(key)
+        if reader is None:
+            raise CheckError(f"{source}: [{TABLE}] has no key {key!r}; {_meant(key)}")
+        read[key] = reader(value, rules, f"{source}: [{TABLE}] {key}")
+    return Config(
+        root=root,
+        selected=read.get("select", frozenset(rules)) - read.get("ignore", frozenset()),
+        severity=read.get("severity", Severity.ADVICE),
+        exclude=read.get("exclude", ()),
+        per_file_ignores=read.get("per-file-ignores", ()),
+    )
+
+
+def _meant(key: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(key, _READERS, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_READERS)}"
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    import os
+
+    folders = [p if p.is_dir() else p.parent for p in (Path(os.path.abspath(p)) for p in paths)]  # noqa: PTH100
+    try:
+        return Path(os.path.commonpath(folders)) if folders else Path.cwd()
+    except ValueError:  # on different drives
+        return folders[0]
+
+
+def _table(file: Path, data: bytes) -> Mapping[str, Any] | None:
+    import tomllib
+
+    try:
+        content = tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckError(f"{file}: not TOML: {error}".splitlines()[0]) from None
+    tool = content.get("tool")
+    table = tool.get("finallayer") if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise CheckError(f"{file}: [{TABLE}] must be a table, not {_shown(table)}")
+    return table
+
+
+def _strings(value: Any, rules: Mapping[str, Rule], where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise CheckError(f"{where} must be a list of strings, not {_shown(value)}")
+    return tuple(value)
+
+
+def _codes(value: Any, rules: Mapping[str, Rule], where: str) -> frozenset[str]:
+    return codes(_strings(value, rules, where), rules, where)
+
+
+def _severity(value: Any, rules: Mapping[str, Rule], where: str) -> Severity:
+    if not isinstance(value, str) or value not in SEVERITIES:
+        raise CheckError(f"{where} must be one of {', '.join(SEVERITIES)}, not {_shown(value)}")
+    return SEVERITIES[value]
+
+
+def _per_file(value: Any, rules: Mapping[str, Rule], where: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    if not isinstance(value, dict):
+        raise CheckError(f"{where} must be a table of file patterns to lists of rules, not {_shown(value)}")
+    return tuple((pattern, _codes(v, rules, f"{where}.{pattern!r}")) for pattern, v in value.items())
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+_READERS: dict[str, Callable[[Any, Mapping[str, Rule], str], Any]] = {
+    "select": _codes,
+    "ignore": _codes,
+    "severity": _severity,
+    "exclude": _strings,
+    "per-file-ignores": _per_file,
+}

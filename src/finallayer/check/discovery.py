@@ -1,0 +1,99 @@
+"""Which files a check reads: those named, and below a folder each Python file and notebook that git wouldn't ignore."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from finallayer.check.errors import CheckError
+from finallayer.check.ignore import Patterns
+
+SUFFIXES = (".py", ".ipynb")
+
+#: Folders of other people's code, of build products and of caches: never entered, though checked when named.
+EXCLUDED_FOLDERS = frozenset(
+    """
+    .bzr .direnv .eggs .finallayer_cache .git .hg .hypothesis .ipynb_checkpoints .mypy_cache .nox .pants.d .pyenv
+    .pytest_cache .pytype .ruff_cache .svn .tox .venv .vscode __pycache__ __pypackages__ _build buck-out build dist
+    node_modules site-packages venv
+    """.split()
+)
+
+
+def discover(paths: Sequence[Path], exclude: Patterns) -> list[Path]:
+    """The files to check, absolute, each once, in order. Raises :class:`CheckError` where a path does not exist.
+
+    A file that is named is checked whatever its suffix and whatever git ignores; only ``exclude``, the project's own
+    setting, keeps it out (a pre-commit hook names files).
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        whole = Path(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow links)
+        if whole.is_dir():
+            found |= dict.fromkeys(_walk(whole, exclude))
+        elif whole.exists():
+            if not exclude.covers(str(whole)):
+                found[whole] = None
+        else:
+            raise CheckError(f"{path}: no such file or folder")
+    return list(found)
+
+
+def _walk(root: Path, exclude: Patterns) -> Iterator[Path]:
+    """Every file below a folder that is to be checked, sorted, without following links to folders."""
+    return _files_of(str(root), [exclude, *_gitignores_above(root)])
+
+
+def _files_of(folder: str, specs: list[Patterns]) -> Iterator[Path]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+    except OSError:
+        return  # not ours to read
+    if any(e.name == ".gitignore" for e in entries) and _in_work_tree(folder):
+        specs = [*specs, *_gitignore(Path(folder))]
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            if not (_is_excluded(entry) or _ignored(entry.path, True, specs)):
+                yield from _files_of(entry.path, specs)
+        elif entry.name.endswith(SUFFIXES) and entry.is_file() and not _ignored(entry.path, False, specs):
+            yield Path(entry.path)
+
+
+def _is_excluded(entry: os.DirEntry[str]) -> bool:
+    return entry.name in EXCLUDED_FOLDERS or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))  # noqa: PTH110, PTH118
+
+
+def _ignored(path: str, is_folder: bool, specs: list[Patterns]) -> bool:
+    """The project's own setting ignores for good; among .gitignore files the innermost that speaks decides."""
+    if specs[0].verdict(path, is_folder):
+        return True
+    verdicts = (spec.verdict(path, is_folder) for spec in reversed(specs[1:]))
+    return next((v for v in verdicts if v is not None), False)
+
+
+def _gitignores_above(root: Path) -> list[Patterns]:
+    """What the work tree around ``root`` ignores, outermost first; nothing if it ignores ``root``, which was named."""
+    top = next((f for f in (root, *root.parents) if (f / ".git").exists()), None)
+    if top is None:
+        return []
+    between = [f for f in reversed(root.parents) if f.is_relative_to(top)]
+    specs = [*_patterns_of(top / ".git" / "info" / "exclude", top), *(s for f in between for s in _gitignore(f))]
+    way = [f for f in (*between, root) if f != top]
+    return [] if any(s.verdict(str(f), True) for f in way for s in specs) else specs
+
+
+def _in_work_tree(folder: str) -> bool:
+    return any((f / ".git").exists() for f in (Path(folder), *Path(folder).parents))
+
+
+def _gitignore(folder: Path) -> list[Patterns]:
+    return _patterns_of(folder / ".gitignore", folder)
+
+
+def _patterns_of(file: Path, root: Path) -> list[Patterns]:
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return [Patterns(str(root), lines)] if lines else []

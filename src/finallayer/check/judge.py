@@ -1,0 +1,98 @@
+"""From one file to its findings: what the front end sees in it, judged by every rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from finallayer.expr import Origin
+from finallayer.rules import rules_by_operation
+from finallayer.rules.base import Finding, Fix, Match, Related, Sighting
+from finallayer.rules.margin import safe_margins
+from finallayer.source.files import Unreadable, read
+
+if TYPE_CHECKING:
+    from finallayer.fix import Context
+    from finallayer.source import Project
+
+Place = tuple[str, Origin]
+
+
+class Analysis(NamedTuple):
+    """What the analysis of one file gave: findings (they may stand in files that it imports), in module lines."""
+
+    path: str
+    findings: tuple[Finding, ...] = ()
+    dependencies: tuple[str, ...] = ()  # the project files that were read for it
+    notes: tuple[str, ...] = ()  # what could not be read, one line each
+
+
+def analyse(path: str, project: Project, data: bytes | None = None, fixes: Context | None = None) -> Analysis:
+    """Analyse one file (``data``: its content, where it is not on disk). Never raises for what the file holds.
+
+    ``fixes``: what fixes are to be worked out from; without it findings come without.
+    """
+    from finallayer.source import sightings
+
+    try:
+        file = read(path, data)
+        seen = sightings(file, project)
+        judged = list(_judged(seen))
+        findings = _outermost([finding for finding, _, _ in judged])
+        if fixes is not None:
+            fixes.adopt(file)
+            findings = _with_fixes(findings, judged, fixes)
+    except Unreadable as why:
+        return Analysis(path, notes=(str(why),))
+    except (Exception, RecursionError) as error:  # ours to mend, but no reason to leave the other files unchecked
+        return Analysis(path, notes=(f"could not be analysed ({type(error).__name__}: {error}); please report this",))
+    return Analysis(path, findings, tuple(sorted(project.dependencies(path))), file.notes)
+
+
+class Judged(NamedTuple):
+    """A finding, and what it was found in."""
+
+    finding: Finding
+    sighting: Sighting
+    match: Match
+
+
+def _judged(seen: list[Sighting]) -> Iterator[Judged]:
+    judges = rules_by_operation()
+    for sighting in seen:
+        if sighting.node.origin is None:
+            continue
+        for rule in judges.get(sighting.node.op, ()):
+            for match in rule.judge(sighting):
+                margin = None if match.expression is None else safe_margins(match.expression)
+                expression = str(match.expression or sighting.node)
+                related = (*match.related, *_called_from(sighting))
+                finding = Finding(rule, sighting.node.origin, match.message, expression, margin, related)
+                yield Judged(finding, sighting, match)
+
+
+def _with_fixes(findings: Sequence[Finding], judged: Sequence[Judged], context: Context) -> tuple[Finding, ...]:
+    """The findings with a fix where there is one that every value met at the place agrees on."""
+    from finallayer.fix import propose
+
+    fixes: dict[Place, set[Fix | None]] = {}
+    for finding, sighting, match in judged:
+        fixes.setdefault(_place(finding), set()).add(propose(finding.rule.code, sighting, match, context))
+    agreed = {place: proposed.pop() for place, proposed in fixes.items() if len(proposed) == 1}
+    return tuple(replace(f, fix=agreed.get(_place(f))) for f in findings)
+
+
+def _place(finding: Finding) -> Place:
+    return finding.rule.code, finding.origin
+
+
+def _outermost(findings: list[Finding]) -> tuple[Finding, ...]:
+    """The findings without those at a place that another of the same rule already points to."""
+    pointed_at = {(f.rule.code, r.origin) for f in findings for r in f.related}
+    return tuple(f for f in findings if _place(f) not in pointed_at)
+
+
+def _called_from(sighting: Sighting) -> tuple[Related, ...]:
+    """The call that handed the function its wrong value, where the loss stands in a function of its own."""
+    return (Related(sighting.caller, "called from here"),) if sighting.caller is not None else ()

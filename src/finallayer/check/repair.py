@@ -1,0 +1,141 @@
+"""From findings with fixes to mended files: in passes, since one fix may uncover another, and in memory until the end.
+
+A file takes all of its fixes or none: where the result doesn't parse, or a new check finds as much in it as before, it
+stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from finallayer.check import run
+from finallayer.check.config import Config
+from finallayer.check.filters import Filter, Note, Sources
+from finallayer.check.judge import analyse
+from finallayer.fix import Context, Document
+from finallayer.fix.edits import ConflictError
+from finallayer.rules.base import Edit, Finding, Fix, Rule
+from finallayer.source import Project
+from finallayer.source.files import Unreadable, parse, read
+
+#: After so many rounds of fixes nothing new comes up in any program that we have met.
+MOST_PASSES = 10
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a repair comes to: the files and their new bytes, and what is left."""
+
+    changed: tuple[tuple[Document, bytes], ...]
+    fixed: int
+    remaining: tuple[Finding, ...]
+    notes: tuple[Note, ...]
+    files: int
+
+    @property
+    def unsafe(self) -> int:
+        """How many of the remaining findings have an unsafe fix."""
+        return sum(f.fix is not None and not f.fix.safe for f in self.remaining)
+
+
+def repair(
+    paths: Sequence[Path], config: Config, rules: Mapping[str, Rule], *, unsafe: bool = False, jobs: int | None = None
+) -> Repair:
+    """Work out what the fixes of all findings make of these files and folders; nothing is written.
+
+    ``unsafe``: whether to apply the fixes that change what some reader of a model's output sees, too.
+    Raises :class:`~finallayer.check.errors.CheckError` where a path does not exist.
+    """
+    first = run.check(paths, config, rules, use_cache=False, jobs=jobs)
+    workshop = _Workshop(config, rules, unsafe)
+    for path in first.concerned:
+        workshop.mend(path)
+    remaining = workshop.findings(first.concerned)
+    changed = tuple(workshop.changed())
+    return Repair(changed, workshop.fixed, remaining, first.notes, first.files)
+
+
+class _Workshop:
+    """The files as they are so far."""
+
+    def __init__(self, config: Config, rules: Mapping[str, Rule], unsafe: bool) -> None:
+        self._config = config
+        self._rules = rules
+        self._unsafe = unsafe
+        self._documents: dict[str, Document] = {}
+        self._now: dict[str, bytes] = {}
+        self.fixed = 0
+
+    def changed(self) -> Iterator[tuple[Document, bytes]]:
+        for path, document in self._documents.items():
+            if self._now[path] != document.data:
+                yield document, self._now[path]
+
+    def findings(self, paths: Iterable[str], with_fixes: bool = True) -> tuple[Finding, ...]:
+        """What a check of the files, as they are now, shows."""
+        project, context = Project(), Context() if with_fixes else None
+        for path, data in self._now.items():
+            file = read(path, data)
+            project.adopt(file)
+            if context:
+                context.adopt(file)
+        found = [f for p in paths for f in analyse(p, project, self._data(p), context).findings]
+        return tuple(Filter(self._config, self._rules, Sources(self._now)).shown(found))
+
+    def mend(self, path: str) -> None:
+        """Apply the fixes of what is found from one file, until none is left that helps."""
+        before = self.findings([path])
+        for _ in range(MOST_PASSES):
+            kept = dict(self._now)
+            if not self._apply([f.fix for f in before if f.fix is not None and (f.fix.safe or self._unsafe)]):
+                return
+            after = self.findings([path])
+            if len(after) >= len(before):
+                self._now = kept
+                return
+            self.fixed += len(before) - len(after)
+            before = after
+
+    def _apply(self, fixes: Sequence[Fix]) -> bool:
+        """Make the edits of as many fixes as go together; whether every file can still be read."""
+        chosen = list(_compatible(fixes))
+        by_file: dict[str, set[Edit]] = {}
+        for edit in (e for fix in chosen for e in fix.edits):
+            by_file.setdefault(edit.path, set()).add(edit)
+        try:
+            new = {path: Document(Path(path), self._data(path)).edited(edits) for path, edits in by_file.items()}
+            for path, data in new.items():
+                parse(read(path, data).text)
+        except (ConflictError, Unreadable, UnicodeError):
+            return False
+        self._now |= new
+        return bool(new)
+
+    def _data(self, path: str) -> bytes:
+        if path not in self._now:
+            self._documents[path] = Document.read(Path(path))
+            self._now[path] = self._documents[path].data
+        return self._now[path]
+
+
+def _compatible(fixes: Iterable[Fix]) -> Iterator[Fix]:
+    """The fixes whose edits touch nothing that an earlier one's touch, except to make the very same edit."""
+    made: set[Edit] = set()
+    for fix in fixes:
+        if not any(_collide(new, old) for new in fix.edits for old in made):
+            made.update(fix.edits)
+            yield fix
+
+
+def _collide(a: Edit, b: Edit) -> bool:
+    if a == b or (a.path, a.cell) != (b.path, b.cell):
+        return False
+    start_a, end_a, start_b, end_b = (
+        (a.line, a.column),
+        (a.end_line, a.end_column),
+        (b.line, b.column),
+        (b.end_line, b.end_column),
+    )
+    return (start_a < end_b and start_b < end_a) or start_a == start_b

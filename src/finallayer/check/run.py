@@ -1,0 +1,86 @@
+"""One check, from paths to what is shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from finallayer.check.config import Config
+from finallayer.check.discovery import discover
+from finallayer.check.filters import Filter, Note, Sources
+from finallayer.check.glance import Files
+from finallayer.check.ignore import Patterns
+from finallayer.check.judge import Analysis, analyse
+from finallayer.check.workers import analyse_all
+from finallayer.rules.base import Finding, Rule
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found: findings in order of their places, one line for each thing that could not be read.
+
+    ``concerned``: the files whose analysis found anything, be it in a file that they import.
+    """
+
+    findings: tuple[Finding, ...]
+    files: int
+    notes: tuple[Note, ...]
+    sources: Sources
+    concerned: tuple[str, ...] = ()
+
+
+def check(
+    paths: Sequence[Path],
+    config: Config,
+    rules: Mapping[str, Rule],
+    *,
+    stdin: tuple[str, bytes] | None = None,
+    use_cache: bool = True,
+    jobs: int | None = None,
+    fixes: bool = False,
+) -> Outcome:
+    """Check files and folders, and ``stdin``: (the path that it stands for, its content).
+
+    ``fixes``: whether findings are to come with their fixes, which costs time and is not kept in the cache.
+    Raises :class:`~finallayer.check.errors.CheckError` where a path does not exist. What a file holds never raises.
+    """
+    from finallayer.fix import Context
+    from finallayer.source import Project
+
+    files = [str(f) for f in discover(paths, Patterns(str(config.root), config.exclude))]
+    named = {os.path.abspath(p) for p in paths}  # noqa: PTH100
+    known = Files(Project())
+    relevant = [f for f in files if f in named or known.matters(f)]
+    if use_cache and not fixes:
+        analyses = _cached_or_new(relevant, known, config, rules, jobs)
+    else:
+        analyses = list(analyse_all(relevant, jobs, fixes))
+    at_hand = {}
+    if stdin is not None:
+        at_hand[stdin[0]] = stdin[1]
+        analyses.append(analyse(stdin[0], Project(), stdin[1], Context() if fixes else None))
+    order = {path: i for i, path in enumerate((*relevant, *at_hand))}
+    analyses.sort(key=lambda a: order[a.path])
+
+    sources = Sources(at_hand)
+    chosen = Filter(config, rules, sources)
+    findings = tuple(chosen.shown(f for a in analyses for f in a.findings))
+    notes = [Note(a.path, None, text) for a in analyses for text in a.notes] + list(chosen.notes())
+    concerned = tuple(a.path for a in analyses if a.findings)
+    return Outcome(findings, len(files) + len(at_hand), tuple(notes), sources, concerned)
+
+
+def _cached_or_new(
+    paths: Sequence[str], known: Files, config: Config, rules: Mapping[str, Rule], jobs: int | None
+) -> list[Analysis]:
+    from finallayer.check.cache import Cache
+
+    cache = Cache(config.root, known, rules)
+    analyses = [a for path in paths if (a := cache.get(path)) is not None]
+    done = {a.path for a in analyses}
+    for analysis in analyse_all([p for p in paths if p not in done], jobs):
+        cache.put(analysis)
+        analyses.append(analysis)
+    return analyses

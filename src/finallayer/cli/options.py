@@ -1,0 +1,21 @@
+"""Options that verbs share: lists of rules on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+
+class Several(click.ParamType[tuple[str, ...]]):
+    """Values separated by commas."""
+
+    name = "RULE,.."
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def flat(groups: Iterable[Iterable[str]]) -> list[str]:
+    """The values of an option that was given several times, in one list."""
+    return [item for group in groups for item in group]

@@ -1,0 +1,109 @@
+"""report.html: one file that needs no network, made from the results and the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from finallayer.compare import figures, wording
+from finallayer.compare.backends import BY_NAME
+from finallayer.compare.grid import Cell, order
+from finallayer.compare.heads import BASELINE, HEADS, Head
+from finallayer.compare.results import Results
+from finallayer.compare.statistics import Row, summarize
+from finallayer.compare.style import STROKES, as_inline_svg, variables
+from finallayer.compare.verdict import most_telling
+
+
+def make_page(results: Results) -> str:
+    """The whole page."""
+    rows = summarize(results.cells)
+    names = [head for head in STROKES if any(row.head == head for row in rows)]
+    telling = most_telling(rows)
+    environment = Environment(
+        loader=PackageLoader("finallayer.compare", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": wording.percent,
+        "points": wording.signed_points,
+        "number": wording.number,
+        "clock": wording.clock,
+        "setting": wording.setting_name,
+        "head": wording.head_name,
+    }
+    return environment.get_template("report.html.j2").render(
+        results=results.as_dict(),
+        rows=rows,
+        heads=names,
+        strokes=STROKES,
+        head_table=_heads_shown(rows),
+        light=variables(dark=False),
+        dark=variables(dark=True),
+        baseline=BASELINE,
+        telling=telling,
+        story=[] if telling is None else _draw(figures.story(results.cells, results.gradients, telling)),
+        cliffs=_draw(figures.cliff_panels(results.gradients)),
+        accuracy=_draw(figures.epoch_panels(results.cells, "val_accuracy", "validation accuracy")),
+        silenced=_draw(figures.epoch_panels(results.cells, "silenced", "silenced samples")),
+        grid=_grid(rows, names),
+        safe_margins=_safe_margins(results, names),
+        missing=_missing(results),
+        backends=BY_NAME,
+    )
+
+
+def _draw(panels: Sequence[figures.Panel]) -> list[dict[str, Any]]:
+    return [
+        {"svg": Markup(as_inline_svg(panel.alone(), panel.description, panel.key)), "title": panel.title}
+        for panel in panels
+    ]
+
+
+def _grid(rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The heat map as a table: a row a setting, a place a head (None where the framework has no such head)."""
+    by_place = {(row.setting, row.head): row for row in rows}
+    return [
+        {
+            "setting": setting,
+            "places": [
+                None if row is None else {"row": row, "heat": f"{figures.heat(row):.2f}"}
+                for row in (by_place.get((setting, name)) for name in names)
+            ],
+        }
+        for setting in dict.fromkeys(row.setting for row in rows)
+    ]
+
+
+def _safe_margins(results: Results, names: Sequence[str]) -> list[dict[str, Any]]:
+    """A row a backend and precision, a place a head: up to which margin its gradient is right."""
+    places: dict[tuple[str, str], dict[str, str]] = {}
+    for curve in sorted(results.gradients["curves"], key=figures.place):
+        program = places.setdefault((curve["backend"], curve["precision"]), {})
+        program[curve["head"]] = wording.edge(curve["safe_margin"])
+    return [
+        {"backend": backend, "precision": precision, "places": [by_head.get(name) for name in names]}
+        for (backend, precision), by_head in places.items()
+    ]
+
+
+def _missing(results: Results) -> list[dict[str, Any]]:
+    """What did not run, one line a reason and backend."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell, reason in sorted(results.missing.items(), key=lambda item: order(item[0])):
+        groups.setdefault((cell.backend, reason), []).append(cell)
+    return [
+        {"backend": BY_NAME[backend].title, "reason": reason, "cells": cells}
+        for (backend, reason), cells in groups.items()
+    ]
+
+
+def _heads_shown(rows: Sequence[Row]) -> list[Head]:
+    shown = {(BY_NAME[row.setting.backend].framework, row.head) for row in rows}
+    return [head for head in HEADS if (head.framework, head.name) in shown]

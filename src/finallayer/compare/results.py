@@ -1,0 +1,172 @@
+"""results.json: every measurement of a run, written whole after each cell, and read back to go on.
+
+Layout (schema version 1)::
+
+    schema_version, finallayer, created, updated
+    settings     data, epochs, batch_size, seeds, backends, precisions, inputs, heads
+    data         name, sizes, range, sha256
+    environment  python, platform, cpus, versions of the distributions of each backend
+    cells        one object a cell: backend, precision, inputs, head, seed, seconds, epochs: [measure.Epoch]
+    missing      one object a requested cell that did not run: the cell and the reason
+    not_installed  one object a backend: name, modules, install command
+    gradients    margins, reference, curves: [{backend, precision, head, gradient: [...]}]
+    summary      one object a setting and head: accuracies over seeds, paired difference against the logits head
+    verdict      {answer, sentences}
+    timing       seconds, estimates: [{elapsed, left}]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from finallayer import __version__
+from finallayer.compare.errors import BadInputError
+from finallayer.compare.grid import Cell
+
+SCHEMA_VERSION = 1
+FILE_NAME = "results.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for."""
+
+    data: str
+    epochs: int
+    batch_size: int
+    seeds: int
+    backends: list[str]
+    precisions: list[str]
+    inputs: list[str]
+    heads: list[str]
+
+
+@dataclass
+class Results:
+    """All that is known so far about a run; ``save`` may be called at any moment."""
+
+    settings: Settings
+    data: dict[str, Any]
+    environment: dict[str, Any]
+    created: str = field(default_factory=lambda: _now())
+    cells: dict[Cell, dict[str, Any]] = field(default_factory=dict)
+    missing: dict[Cell, str] = field(default_factory=dict)
+    not_installed: list[dict[str, Any]] = field(default_factory=list)
+    gradients: dict[str, Any] = field(default_factory=dict)
+    summary: list[dict[str, Any]] = field(default_factory=list)
+    verdict: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, Any] = field(default_factory=lambda: {"seconds": 0.0, "estimates": []})
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "finallayer": __version__,
+            "created": self.created,
+            "updated": _now(),
+            "settings": asdict(self.settings),
+            "data": self.data,
+            "environment": self.environment,
+            "cells": [cell.as_dict() | run for cell, run in self.cells.items()],
+            "missing": [cell.as_dict() | {"reason": reason} for cell, reason in self.missing.items()],
+            "not_installed": self.not_installed,
+            "gradients": self.gradients,
+            "summary": self.summary,
+            "verdict": self.verdict,
+            "timing": self.timing,
+        }
+
+    def save(self, folder: Path) -> None:
+        write_atomically(folder / FILE_NAME, json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
+
+
+def load(path: Path) -> Results:
+    """Read a results file to go on from; ``BadInputError`` says why it cannot be."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInputError(f"--resume: {path} not found; expected the results of an earlier run") from error
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"--resume: {path} cannot be read as results ({error})") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise BadInputError(
+            f"--resume: {path} has schema version {version}; expected {SCHEMA_VERSION} "
+            f"(written by another finallayer: start anew with another --out)"
+        )
+    try:
+        return Results(
+            settings=Settings(**content["settings"]),
+            data=content["data"],
+            environment=content["environment"],
+            created=content["created"],
+            cells={_cell(entry): {key: entry[key] for key in ("seconds", "epochs")} for entry in content["cells"]},
+            gradients=content["gradients"],
+            timing=content["timing"],
+        )
+    except (KeyError, TypeError) as error:
+        raise BadInputError(f"--resume: {path} lacks a part of its schema version {version} ({error})") from error
+
+
+def resume(path: Path, settings: Settings, data: dict[str, Any], environment: dict[str, Any]) -> Results:
+    """The earlier results under the new settings: what may not differ is what would make cells incomparable."""
+    results = load(path)
+    for name, before, now in (
+        ("--data", results.data["sha256"], data["sha256"]),
+        ("--epochs", results.settings.epochs, settings.epochs),
+        ("--batch-size", results.settings.batch_size, settings.batch_size),
+    ):
+        if before != now:
+            raise BadInputError(
+                f"{name}: {path} was measured with another value ({_short(before)}, now {_short(now)}); "
+                f"expected the same, or another --out"
+            )
+    results.settings, results.data = settings, data
+    results.environment = {**environment, "versions": results.environment["versions"] | environment["versions"]}
+    return results
+
+
+def environment(versions: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """What the results depend on beyond the settings; ``versions`` by backend."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "versions": versions,
+    }
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write beside the file and rename over it, so that a reader or a crash never meets half of it."""
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _cell(entry: dict[str, Any]) -> Cell:
+    return Cell(entry["backend"], entry["precision"], entry["inputs"], entry["head"], entry["seed"])
+
+
+def _short(value: Any) -> str:
+    return str(value)[:12]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

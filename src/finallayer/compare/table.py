@@ -1,0 +1,68 @@
+"""The final table in the terminal; it fits 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from finallayer.compare.heads import BASELINE
+from finallayer.compare.statistics import Difference, Row
+from finallayer.compare.wording import number, percent, setting_name, signed_points
+
+# title, width
+COLUMNS = (
+    ("validation accuracy", 10),
+    ("against logits, 95 %", 14),
+    ("silenced", 8),
+    ("not finite", 7),
+    ("largest margin", 10),
+)
+HEAD_WIDTH = 17
+
+
+def summary_table(rows: Sequence[Row]) -> Group:
+    """Every setting and head after the last epoch, means over seeds; a block a setting."""
+    blocks: list[Table | Text] = [_block((), header=True)]
+    for setting in dict.fromkeys(row.setting for row in rows):
+        blocks.append(Text(setting_name(setting), style="bold"))
+        blocks.append(_block([row for row in rows if row.setting == setting]))
+    return Group(*blocks)
+
+
+def _block(rows: Sequence[Row], header: bool = False) -> Table:
+    table = Table(box=box.SIMPLE_HEAD if header else None, pad_edge=False, show_edge=False, show_header=header)
+    table.add_column("", width=HEAD_WIDTH, no_wrap=True)
+    for title, width in COLUMNS:
+        table.add_column(title, width=width, justify="right", vertical="bottom")
+    for row in rows:
+        table.add_row(f"  {row.head}", *_figures(row), style="cyan" if row.head == BASELINE else "")
+    return table
+
+
+def _figures(row: Row) -> list[Text | str]:
+    return [
+        f"{percent(row.val_accuracy)} %",
+        _difference(row.gain),
+        _share(row.silenced),
+        _share(row.nonfinite),
+        number(row.largest_margin),
+    ]
+
+
+def _difference(gain: Difference | None) -> Text:
+    """This head's accuracy minus the logits head's, in points; red where it is lower for certain."""
+    if gain is None:
+        return Text("")
+    points = signed_points(-gain.mean)
+    if gain.half_width is None:
+        return Text(points)
+    style = ("bold red" if gain.mean > 0 else "bold green") if gain.significant else "dim"
+    return Text(f"{points} ± {100 * gain.half_width:4.1f}", style=style)
+
+
+def _share(share: float) -> Text:
+    return Text(f"{percent(share)} %", style="red" if share > 0 else "dim")

@@ -1,0 +1,19 @@
+"""Fixes: edits that move softmax from the model into the loss, each proven before it is offered."""
+
+from __future__ import annotations
+
+from finallayer.fix.documents import ChangedMeanwhileError, Document
+from finallayer.fix.proof import prove
+from finallayer.fix.registry import Context, fixers
+from finallayer.rules.base import Fix, Match, Sighting
+
+__all__ = ["ChangedMeanwhileError", "Context", "Document", "propose"]
+
+
+def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | None:
+    """The first proven fix for a finding of a rule; None where nothing can be proven."""
+    for fixer in fixers(code):
+        for proposal in fixer(sighting, match, context):
+            if prove(proposal.old, proposal.new, proposal.binary).holds:
+                return Fix(proposal.safe, proposal.edits, proposal.note)
+    return None

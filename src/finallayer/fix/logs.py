@@ -1,0 +1,94 @@
+"""Fixes of logs of a softmax or sigmoid: the log moves inside, to ``log_softmax`` or ``log_sigmoid`` of the logits.
+
+The probabilities stay where they are for whoever else reads them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from finallayer.expr import Node, logits, make, target
+from finallayer.fix.place import Place, logits_of_call, logits_of_formula
+from finallayer.fix.registry import Context, Proposal, mends
+from finallayer.fix.spelling import FRAMEWORKS, Speller, Written, negated
+from finallayer.rules.base import Edit, Match, Sighting
+from finallayer.rules.margin import loss_of
+from finallayer.rules.route import maker
+
+NLL = make("neg", make("gather", make("log_softmax", logits()), target()))
+
+
+@mends("FL201", "FL202", "FL203")
+def log_softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``log(softmax(z))``, also guarded, indexed or through a variable, becomes ``log_softmax(z)``."""
+    log = sighting.node
+    softmax = maker(log.args[0])
+    place = Place.of_log(context, log) if softmax.op == "softmax" else None
+    edits = with_log_softmax(place, softmax, sighting, context)
+    if edits:
+        yield Proposal(edits, loss_of(log), NLL)
+
+
+def with_log_softmax(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
+    """The edits that put log_softmax of the logits in the place of what is made of a softmax."""
+    if place is None or place.flips() or softmax.attrs.get("naive") or softmax.attrs.get("whole"):
+        return ()
+    z = logits_of_call(place.descent.made)
+    named = z and place.logits(context, z)
+    if not z or not named:
+        return ()
+    axis, framework = softmax.attrs.get("axis"), place.framework(sighting)
+    return place.edits(place.speller.log_softmax(place.descent.made, z, named.text, axis, framework, place.node), named)
+
+
+@mends("FL103")
+def log_softmax_for_nll(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``nll_loss(softmax(z), y)``, which is wrong maths, becomes ``nll_loss(log_softmax(z), y)``."""
+    loss = sighting.node
+    softmax = maker(loss.args[0])
+    if loss.op == "nll" and softmax.op == "softmax":
+        edits = with_log_softmax(Place.of_argument(context, loss), softmax, sighting, context)
+        if edits:
+            yield Proposal(edits, None, NLL)
+
+
+@mends("FL303")
+def logits_for_xent(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``cross_entropy(log_softmax(z), y)`` becomes ``cross_entropy(z, y)``."""
+    loss = sighting.node
+    place = Place.of_argument(context, loss) if loss.op == "xent_logits" else None
+    z = place and logits_of_call(place.descent.made)
+    named = place and z and place.logits(context, z)
+    if place and named and maker(loss.args[0]).op == "log_softmax" and not place.flips():
+        edits = place.edits(Written(named.text), named)
+        old, new = (make("xent_logits", x, target()) for x in (make("log_softmax", logits()), logits()))
+        if edits:
+            yield Proposal(edits, old, new)
+
+
+@mends("FL203", "FL202", "FL205")
+def log_sigmoid(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``log(sigmoid(z))`` becomes ``log_sigmoid(z)``, ``log(1 - sigmoid(z))`` ``log_sigmoid(-z)``."""
+    log = sighting.node
+    place = Place.of_log(context, log) if maker(log.args[0]).op == "sigmoid" else None
+    z = place and (logits_of_call(place.descent.made) or logits_of_formula(place.descent.made))
+    named = place and z and place.logits(context, z)
+    framework = place and place.framework(sighting)
+    if not place or not named or not framework:
+        return
+    flips = place.flips()
+    text = negated(named.text) if flips else named.text
+    edits = place.edits(_written_log_sigmoid(place.speller, framework, text, place.node), named)
+    # -log_sigmoid(-z) is the softplus of z
+    new = make("softplus", logits()) if flips else make("neg", make("log_sigmoid", logits()))
+    if edits:
+        yield Proposal(edits, loss_of(log), new, binary=True)
+
+
+def _written_log_sigmoid(speller: Speller, framework: str, z: str, at: ast.AST) -> Written | None:
+    dotted = FRAMEWORKS[framework].log_sigmoid
+    if dotted is not None:
+        return speller.call(dotted, z, at)
+    call = speller.call("numpy.logaddexp", f"0, {negated(z)}", at)
+    return call and Written(f"-{call.text}", call.edits)

@@ -1,0 +1,443 @@
+"""All that reads what a softmax or sigmoid made, in a program that was interpreted: who is indifferent, who isn't.
+
+A reader is found where an expression stands for the head's output and what is around it doesn't any more. ``argmax``
+reads the same from logits; what needs probabilities gets the softmax back right at that expression.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import NamedTuple
+
+from finallayer.expr import TRANSPARENT, Node, Origin
+from finallayer.fix.syntax import Syntax
+from finallayer.source.files import SourceFile
+from finallayer.source.uses import Uses
+from finallayer.source.values import (
+    Bound,
+    Built,
+    Class,
+    Dict,
+    External,
+    Function,
+    Instance,
+    List,
+    Partial,
+    Union,
+    Value,
+)
+
+LOSSES = frozenset("xent_logits xent_probs bce_logits bce_probs".split())
+#: Operations on an output that give the same from logits.
+_ORDER = frozenset({"argmax"})
+_ORDER_AND_VALUES = frozenset({"topk", "max"})
+#: What of a tensor, or of a call with it, doesn't depend on its numbers.
+_SHAPE = frozenset("shape size dim ndim dtype device backward requires_grad rank get_shape numel __class__".split())
+_HARMLESS_CALLS = frozenset("builtins.len builtins.isinstance builtins.type builtins.id builtins.super".split())
+#: Methods that take a tensor out of its framework: the softmax must come back before them.
+_TO_HOST = frozenset("numpy tolist item".split())
+_HOST_FUNCTIONS = frozenset("numpy.asarray numpy.array jax.device_get".split())
+#: What a program does with a model without asking for its output.
+_MODEL_METHODS = frozenset(
+    (
+        "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
+        "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
+        "predict predict_on_batch "
+        "trainable_variables trainable_weights variables weights losses metrics_names optimizer loss stop_training name "
+        "parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half float double "
+        "requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward __call__ call"
+    ).split()
+)
+#: Keeping a model for others, who will miss the softmax that it had.
+_SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
+
+
+class Role(Enum):
+    """What becomes of an expression that stands for the head's output."""
+
+    FLOWS = auto()  # what is around it stands for the same
+    INDIFFERENT = auto()  # the same is read from logits
+    LOSS = auto()
+    BOUNDARY = auto()  # the numbers go on, in another shape or place
+    NEEDS = auto()  # reads probabilities, or nobody knows what
+
+
+class Head(NamedTuple):
+    """The softmax or sigmoid: its operation, and the places under which the program's nodes know it."""
+
+    op: str
+    origins: frozenset[Origin]
+
+
+class Place(NamedTuple):
+    """An expression of a file, and what its value is to the head."""
+
+    path: str
+    node: ast.expr
+    derived: bool  # the head's numbers in another shape or place
+    whole: bool  # every value that the expression had is the head's output
+
+
+class Readers:
+    """What reads a head's output, as far as the analysis of one file shows."""
+
+    def __init__(self, head: Head, uses: Uses, syntaxes: dict[str, Syntax]) -> None:
+        self.head, self.uses, self.syntaxes = head, uses, syntaxes
+        self.wraps: list[Place] = []  # expressions that need the softmax back
+        self.predictions: list[Place] = []  # Keras: calls of predict whose probabilities somebody needs
+        self.refusals: list[str] = []  # what stands against any fix
+        self.unseen: list[str] = []  # readers that nobody can see from here
+        self._same_numbers = TRANSPARENT - {"concat", "join"} if head.op == "sigmoid" else _UNMOVED
+        self._collect()
+
+    # What a value is to the head
+
+    def steps(self, value: Value) -> list[Node] | None:
+        """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
+        found: list[Node] = []
+        node = value
+        while isinstance(node, Node):
+            if self.is_head(node):
+                return found
+            if node.op not in TRANSPARENT or not node.args:
+                return None
+            if len(node.args) > 1 and node.op in ("join", "concat") and any(self.steps(a) is None for a in node.args):
+                return None
+            found.append(node)
+            node = node.args[0]
+        return None
+
+    def is_head(self, node: Node) -> bool:
+        return node.op == self.head.op and node.origin in self.head.origins
+
+    def touches(self, value: Value, depth: int = 4) -> bool:
+        """Whether a value is or holds the head's output, perhaps among others."""
+        if isinstance(value, Node):
+            if self.is_head(value):
+                return True
+            return value.op in TRANSPARENT and any(self.touches(a, depth) for a in value.args)
+        return depth > 0 and any(self.touches(v, depth - 1) for v in _held(value))
+
+    def is_derived(self, path: str, steps: list[Node]) -> bool:
+        return any(s.op not in self._same_numbers or self._leaves_framework(path, s) for s in steps)
+
+    def _leaves_framework(self, path: str, step: Node) -> bool:
+        call = self.syntaxes[step.origin.path].expression(step.origin) if self._knows(step.origin) else None
+        if not isinstance(call, ast.Call):
+            return False
+        if isinstance(call.func, ast.Attribute) and call.func.attr in _TO_HOST | {"predict", "predict_on_batch"}:
+            return True
+        callees = self.uses.of(step.origin.path, call.func) if step.origin else []
+        return any(isinstance(c, External) and c.name in _HOST_FUNCTIONS for c in callees)
+
+    def _knows(self, origin: Origin | None) -> bool:
+        return origin is not None and origin.path in self.syntaxes
+
+    # Collecting
+
+    def _collect(self) -> None:
+        boundaries: list[Place] = []
+        derived_needs: list[list[Node]] = []
+        names: set[str] = set()
+        objects = self._objects()
+        for path, syntax in self.syntaxes.items():
+            for node in list(self.uses.values.get(path, ())):
+                values = self.uses.of(path, node)
+                if any(self.touches(v) for v in values):
+                    if isinstance(node, ast.Name):
+                        names.add(node.id)
+                    self._judge(path, syntax, node, values, boundaries, derived_needs)
+                if any(_is_one_of(v, objects) for v in values):
+                    if isinstance(node, ast.Name):
+                        names.add(node.id)
+                    self._judge_object(path, syntax, node, objects)
+            self._unseen_names(path, syntax, names)
+        if not self.uses.complete:
+            self.unseen.append("the program is too large to be followed to its end")
+        for place in boundaries:
+            self._restore_at(place, derived_needs)
+
+    def _judge(
+        self,
+        path: str,
+        syntax: Syntax,
+        node: ast.expr,
+        values: list[Value],
+        boundaries: list[Place],
+        derived_needs: list[list[Node]],
+    ) -> None:
+        chains = [self.steps(v) for v in values]
+        known = [c for c in chains if c is not None]
+        held = not known  # a container, or a value that is only perhaps the head's
+        derived = any(self.is_derived(path, c) for c in known)
+        place = Place(path, node, derived, len(known) == len(values))
+        predicted = isinstance(node, ast.Call) and _is_predict(node) and bool(known)
+        role = Role.BOUNDARY if predicted else self._role(path, syntax, node)
+        if predicted:
+            boundaries.append(place._replace(derived=False))
+            role = self._role(path, syntax, node)
+        match role:
+            case Role.BOUNDARY if not derived and not held:
+                boundaries.append(place)
+            case Role.NEEDS if held:
+                self.refusals.append(f"line {node.lineno} reads the output together with something else")
+            case Role.NEEDS if derived:
+                derived_needs.extend(known)
+            case Role.NEEDS:
+                self.wraps.append(place)
+            case Role.LOSS if (derived or held) and self.head.op == "softmax":
+                self.refusals.append(f"the loss in line {node.lineno} reads the softmax in another shape")
+
+    def _restore_at(self, place: Place, needs: list[list[Node]]) -> None:
+        syntax = self.syntaxes[place.path]
+        origin = syntax.file.origin(place.node)
+        if isinstance(place.node, ast.Call) and _is_predict(place.node):
+            if any(step.origin == origin for chain in needs for step in chain):
+                self.predictions.append(place)
+        elif any(not self._through_predict(chain) for chain in needs):
+            self.wraps.append(place)
+
+    def _through_predict(self, chain: list[Node]) -> bool:
+        for step in chain:
+            call = self.syntaxes[step.origin.path].expression(step.origin) if self._knows(step.origin) else None
+            if isinstance(call, ast.Call) and _is_predict(call):
+                return True
+        return False
+
+    # What is around an expression
+
+    def _role(self, path: str, syntax: Syntax, node: ast.expr) -> Role:
+        around = syntax.parent(node)
+        inner: ast.AST = node
+        while isinstance(around, (ast.keyword, ast.Starred)):
+            inner, around = around, syntax.parent(around)
+        match around:
+            case ast.Call() if inner is not around.func:
+                return self._as_argument(path, syntax, around)
+            case ast.Attribute():
+                return self._as_owner(path, syntax, around)
+            case ast.Return() | ast.Lambda():
+                scope = around if isinstance(around, ast.Lambda) else syntax.scope(around)
+                return Role.FLOWS if self.uses.is_called(scope) else Role.NEEDS
+            case ast.Assign(targets=targets):
+                return Role.FLOWS if all(self._keeps(path, t) for t in targets) else Role.NEEDS
+            case ast.AnnAssign() | ast.NamedExpr() | ast.Await():
+                return Role.FLOWS
+            case ast.Expr():
+                return Role.INDIFFERENT
+            case ast.For() | ast.comprehension():
+                return Role.BOUNDARY
+            case ast.Subscript() if inner is around.value:
+                return self._unless_it_stays(path, around, Role.BOUNDARY)
+            case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
+                return Role.FLOWS if any(self.touches(v) for v in self.uses.of(path, around)) else Role.NEEDS
+        return Role.NEEDS
+
+    def _unless_it_stays(self, path: str, around: ast.expr, otherwise: Role) -> Role:
+        """FLOWS where what is around stands for the output itself, or for a container's item that is."""
+        values = self.uses.of(path, around)
+        if values and all(not self.touches(v) for v in values):
+            return Role.FLOWS if otherwise is Role.BOUNDARY else Role.NEEDS  # another item of a container
+        chains = [self.steps(v) for v in values]
+        unmoved = all(c is not None and not self.is_derived(path, c) for c in chains)
+        return Role.FLOWS if unmoved else otherwise
+
+    def _keeps(self, path: str, target: ast.expr) -> bool:
+        """Whether the interpreter goes on knowing what was assigned there."""
+        match target:
+            case ast.Name() | ast.Attribute():
+                return True
+            case ast.Tuple(elts=elements) | ast.List(elts=elements):
+                return all(self._keeps(path, e) for e in elements)
+            case ast.Subscript(value=owner):
+                values = self.uses.of(path, owner)
+                return bool(values) and all(isinstance(v, Dict) for v in values)
+        return False
+
+    def _as_argument(self, path: str, syntax: Syntax, call: ast.Call) -> Role:
+        callees = [c for v in self.uses.of(path, call.func) for c in _alternatives(v)]
+        if any(_runs_project_code(c) for c in callees):
+            return Role.FLOWS
+        if any(isinstance(c, External) and c.name in _HARMLESS_CALLS for c in callees):
+            return Role.INDIFFERENT
+        if any(isinstance(c, Bound) and isinstance(c.owner, List) for c in callees):
+            return Role.BOUNDARY
+        return self._by_result(path, syntax, call)
+
+    def _as_owner(self, path: str, syntax: Syntax, attribute: ast.Attribute) -> Role:
+        if attribute.attr in _SHAPE:
+            return Role.INDIFFERENT
+        call = syntax.parent(attribute)
+        if isinstance(call, ast.Call) and call.func is attribute:
+            return self._by_result(path, syntax, call)
+        return self._unless_it_stays(path, attribute, Role.NEEDS)
+
+    def _by_result(self, path: str, syntax: Syntax, call: ast.Call) -> Role:
+        results = self.uses.of(path, call)
+        if any(isinstance(r, Built) and r.signature.op == "model" for r in results):
+            return Role.FLOWS
+        operations = {r.op for r in results if isinstance(r, Node)}
+        if any(self.touches(r) for r in results):
+            return self._unless_it_stays(path, call, Role.BOUNDARY)
+        if operations and operations <= LOSSES:
+            return Role.LOSS
+        if operations and operations <= _ORDER:
+            return Role.INDIFFERENT
+        if operations and operations <= _ORDER_AND_VALUES and _only_places_are_read(syntax, call):
+            return Role.INDIFFERENT
+        if operations == {"metric"} and all(isinstance(r, Node) and r.attrs.get("reads") == "any" for r in results):
+            return Role.INDIFFERENT
+        return Role.NEEDS
+
+    # The model that gives the output
+
+    def _objects(self) -> list[Value]:
+        found: list[Value] = []
+        for owner, value in self.uses.given:
+            if self.touches(value) and not _is_one_of(owner, found) and not _is_layer(owner):
+                found.append(owner)
+                if isinstance(owner, Instance):
+                    found.append(owner.cls)
+        return found
+
+    def _judge_object(self, path: str, syntax: Syntax, node: ast.expr, objects: list[Value]) -> None:
+        around = syntax.parent(node)
+        inner: ast.AST = node
+        while isinstance(around, (ast.keyword, ast.Starred)):
+            inner, around = around, syntax.parent(around)
+        match around:
+            case ast.Call() if inner is around.func:
+                return
+            case ast.Call():
+                self._object_given(path, syntax, around, objects)
+            case ast.Attribute(attr=name):
+                owners = self.uses.of(path, around)
+                foreign = not owners or any(isinstance(o, (Node, Bound)) and not _own(o) for o in owners)
+                if name in _SAVING:
+                    self._cannot_see(f"the model is kept by `{name}`", node)
+                elif foreign and name not in _MODEL_METHODS:
+                    self._cannot_see(f"`.{name}` of the model", node)
+            case ast.Return() | ast.Lambda():
+                scope = around if isinstance(around, ast.Lambda) else syntax.scope(around)
+                if not self.uses.is_called(scope):
+                    self._cannot_see("the model is returned to callers unknown here", node)
+            case ast.Assign() | ast.AnnAssign() | ast.NamedExpr() | ast.Expr() | ast.ClassDef():
+                return
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.arguments() | ast.arg():
+                return
+            case ast.Compare() | ast.If():
+                return
+            case ast.expr() if any(_is_one_of(v, objects) or _holds(v, objects) for v in self.uses.of(path, around)):
+                return
+            case _:
+                self._cannot_see("the model goes where it can't be followed", node)
+
+    def _object_given(self, path: str, syntax: Syntax, call: ast.Call, objects: list[Value]) -> None:
+        callees = [c for v in self.uses.of(path, call.func) for c in _alternatives(v)]
+        results = self.uses.of(path, call)
+        if any(_runs_project_code(c) for c in callees):
+            return
+        if any(isinstance(c, External) and c.name in _HARMLESS_CALLS | {"builtins.print"} for c in callees):
+            return
+        if any(_is_one_of(r, objects) or (isinstance(r, Partial) and _is_one_of(r.function, objects)) for r in results):
+            return
+        name = syntax.text(call.func)
+        kept = name.rpartition(".")[2] in _SAVING or name.endswith(("onnx.export", "torch.save"))
+        self._cannot_see(f"the model is kept by `{name}`" if kept else f"the model is handed to `{name}`", call)
+
+    def _cannot_see(self, what: str, node: ast.expr) -> None:
+        self.unseen.append(f"{what} (line {node.lineno})")
+
+    def _unseen_names(self, path: str, syntax: Syntax, names: set[str]) -> None:
+        """Code that the analysis never ran, and that speaks of the output or its model."""
+        for node in syntax.loads():
+            if node.id in names and not self.uses.evaluated(path, node) and not syntax.in_annotation(node):
+                self._cannot_see(f"`{node.id}` in code that nothing runs", node)
+
+
+_UNMOVED = frozenset({"cast", "identity", "stop_gradient", "join"})
+
+
+def _held(value: Value) -> Iterator[Value]:
+    if isinstance(value, List):
+        yield from value.items
+    elif isinstance(value, Dict):
+        yield from (v for k, v in value.slots.items() if isinstance(k, (str, int)))
+    elif isinstance(value, Union):
+        yield from value.values
+    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
+        yield from value
+
+
+def _alternatives(value: Value) -> tuple[Value, ...]:
+    return value.values if isinstance(value, Union) else (value,)
+
+
+def _runs_project_code(callee: Value) -> bool:
+    """Whether calling a value runs code that the interpreter followed."""
+    match callee:
+        case Function() | Class() | Instance():
+            return True
+        case Partial(function=function) | Bound(function=function):
+            return _runs_project_code(function)
+        case Built(signature=signature):
+            return signature.op in ("sequential", "model")
+    return False
+
+
+def _own(value: Value) -> bool:
+    return isinstance(value, Bound) and not isinstance(value.function, str)
+
+
+def _is_layer(owner: Value) -> bool:
+    """A softmax layer or a dense layer with an activation: the head itself, not a model that ends in it."""
+    return isinstance(owner, Built) and owner.signature.op not in ("sequential", "model", "zoo", "application")
+
+
+def _is_one_of(value: Value, objects: list[Value]) -> bool:
+    return any(v is o for v in _alternatives(value) for o in objects)
+
+
+def _holds(value: Value, objects: list[Value]) -> bool:
+    return any(_is_one_of(v, objects) for v in _held(value))
+
+
+def _is_predict(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in ("predict", "predict_on_batch")
+
+
+def _only_places_are_read(syntax: Syntax, call: ast.Call) -> bool:
+    """Whether of (values, places) only the places are read: ``[1]``, ``.indices``, or unpacked with an unused name."""
+    match syntax.parent(call):
+        case ast.Subscript(slice=ast.Constant(value=1)) | ast.Attribute(attr="indices"):
+            return True
+        case ast.Assign(targets=[ast.Tuple(elts=[ast.Name(id=name), _])]) as statement:
+            scope = syntax.scope(statement)
+            return not any(n.id == name and isinstance(n.ctx, ast.Load) for n in _names(scope))
+    return False
+
+
+def _names(scope: ast.AST) -> Iterator[ast.Name]:
+    return (n for n in ast.walk(scope) if isinstance(n, ast.Name))
+
+
+def importers(file: SourceFile) -> Iterator[str]:
+    """Files beside a file, and around it, that seem to import it: they may read what it makes."""
+    import re
+    from pathlib import Path
+
+    path = Path(file.path)
+    mention = re.compile(rf"^\s*(?:from|import)\b.*\b{re.escape(path.stem)}\b", re.MULTILINE)
+    folders = [path.parent, *(p for p in path.parent.glob("*") if p.is_dir() and not p.name.startswith("."))]
+    if (path.parent / "__init__.py").exists():
+        folders.append(path.parent.parent)
+    for folder in folders:
+        for other in sorted(folder.glob("*.py"))[:_MOST_FILES]:
+            if other != path and mention.search(other.read_text(errors="ignore")):
+                yield str(other)
+
+
+#: Files of a folder that are looked at for imports.
+_MOST_FILES = 300

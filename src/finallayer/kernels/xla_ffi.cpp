@@ -1,0 +1,91 @@
+// fl_xent as a custom call of XLA on the CPU: what `finallayer.losses.jax` runs.
+//
+//   logits f32[..., C], targets s32[...] or f32[..., C]  ->  loss f32[...]  (, gradient f32[..., C])
+//
+// The gradient is that of each row's loss; it may be in the logits' own buffer.
+#include "xla_ffi.h"
+
+#include <stdio.h>
+
+#include "finallayer_kernels.h"
+
+namespace {
+
+using namespace xla_ffi;
+
+Error* fail(const CallFrame* frame, int code, const char* message) {
+    ErrorArgs args = {sizeof(ErrorArgs), nullptr, message, code};
+    return frame->api->create_error(&args);
+}
+
+Error* answer_metadata(MetadataExtension* extension) {
+    extension->metadata->version.major = kMajorVersion;
+    extension->metadata->version.minor = kMinorVersion;
+    extension->metadata->traits = 0;
+    return nullptr;
+}
+
+bool is_shaped(const Buffer* buffer, int dtype, const int64_t* dims, int64_t rank) {
+    if (buffer->dtype != dtype || buffer->rank != rank) return false;
+    for (int64_t i = 0; i < rank; ++i)
+        if (buffer->dims[i] != dims[i]) return false;
+    return true;
+}
+
+Error* status_error(const CallFrame* frame, int32_t status, const fl_xent_args& xent) {
+    char message[160];
+    switch (status) {
+        case FL_OK:
+            return nullptr;
+        case FL_TARGET_OUT_OF_RANGE:
+            snprintf(message, sizeof message, "labels: expected classes in 0..%lld, got another in row %lld",
+                     static_cast<long long>(xent.classes - 1), static_cast<long long>(xent.bad_row));
+            return fail(frame, kOutOfRange, message);
+        case FL_NO_MEMORY:
+            return fail(frame, kResourceExhausted, "finallayer: out of memory");
+        default:
+            return fail(frame, kInvalidArgument, "finallayer: the kernel refused its arguments");
+    }
+}
+
+Error* execute(const CallFrame* frame) {
+    const Buffers &args = frame->args, &results = frame->results;
+    if (args.size != 2 || results.size < 1 || results.size > 2)
+        return fail(frame, kInvalidArgument, "finallayer: expected logits and targets, and one or two results");
+    const Buffer *logits = args.buffers[0], *targets = args.buffers[1], *loss = results.buffers[0];
+    const Buffer* gradient = results.size == 2 ? results.buffers[1] : nullptr;
+    const int64_t rank = logits->rank;
+    const int64_t* dims = logits->dims;
+    const bool is_hard = targets->dtype == kS32;
+    const bool fits = rank >= 1 && is_shaped(logits, kF32, dims, rank) && is_shaped(loss, kF32, dims, rank - 1) &&
+                      is_shaped(targets, is_hard ? kS32 : kF32, dims, is_hard ? rank - 1 : rank) &&
+                      (gradient == nullptr || is_shaped(gradient, kF32, dims, rank));
+    if (!fits) return fail(frame, kInvalidArgument, "finallayer: shapes or dtypes of a custom call do not fit");
+
+    fl_xent_args xent = {};
+    xent.rows = 1;
+    for (int64_t i = 0; i < rank - 1; ++i) xent.rows *= dims[i];
+    xent.classes = dims[rank - 1];
+    xent.logits = logits->data;
+    xent.logits_stride = xent.grad_stride = xent.classes;
+    xent.dtype = FL_FLOAT32;
+    xent.targets = targets->data;
+    xent.target_kind = is_hard ? FL_INDEX32 : FL_DISTRIBUTION;
+    xent.target_stride = is_hard ? 1 : xent.classes;
+    xent.ignore_index = INT64_MIN;  // no row is
+    xent.reduction = FL_NONE;
+    xent.upstream = 1.0;
+    xent.loss = static_cast<float*>(loss->data);
+    xent.grad = gradient == nullptr ? nullptr : gradient->data;
+    if (xent.rows == 0) return nullptr;
+    return status_error(frame, fl_xent(&xent), xent);
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) Error* fl_xla_xent(CallFrame* frame) {
+    Extension* extension = frame->extensions;
+    if (extension != nullptr && extension->type == kMetadataExtension)
+        return answer_metadata(reinterpret_cast<MetadataExtension*>(extension));
+    return frame->stage == kExecuteStage ? execute(frame) : nullptr;
+}

@@ -1,0 +1,45 @@
+"""Findings for people and programs: a file each for every output format.
+
+A format is a module of this package with a function ``render(report)`` that yields the output's lines, and one line in
+:data:`FORMATS`. In every output lines and columns count from 1 and an end column is the one behind the last character.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from finallayer.expr import Origin
+from finallayer.rules.base import Finding
+
+#: Format -> one line of help. The module of the same name renders it.
+FORMATS = {
+    "text": "for reading, with the source",
+    "json": "one array of objects",
+    "sarif": "SARIF 2.1.0, for code scanning",
+    "github": "annotations of a GitHub workflow",
+}
+#: The formats that carry each finding's edits.
+WITH_FIXES = frozenset({"json", "sarif"})
+
+
+def _no_source(origin: Origin) -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is to be shown: the findings, in notebooks by cell, and where their source lines are to be had."""
+
+    findings: Sequence[Finding]
+    files: int = 0  # how many were checked
+    lines: Callable[[Origin], Sequence[str]] = _no_source
+    colour: bool = False
+
+
+def render(output_format: str, report: Report) -> Iterator[str]:
+    """The report's lines in a format of :data:`FORMATS`."""
+    module = importlib.import_module(f"{__name__}.{output_format}")
+    lines: Iterator[str] = module.render(report)
+    return lines

@@ -1,0 +1,30 @@
+"""What a fix changes, as a unified diff; of a notebook, cell by cell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from difflib import unified_diff
+
+from finallayer.report.places import shown_path
+from finallayer.source.files import decode
+
+
+def differences(path: str, old: bytes, new: bytes) -> Iterator[str]:
+    """The lines of a unified diff from a file's old to its new bytes; line ends don't show."""
+    name = shown_path(path)
+    if path.endswith(".ipynb"):
+        cells = zip(json.loads(old)["cells"], json.loads(new)["cells"], strict=True)
+        for i, (before, after) in enumerate(cells):
+            yield from _unified(f"{name}:cell {i}", _source(before), _source(after))
+    else:
+        yield from _unified(name, decode(old), decode(new))
+
+
+def _unified(name: str, old: str, new: str) -> Iterator[str]:
+    yield from unified_diff(old.split("\n"), new.split("\n"), name, name, lineterm="")
+
+
+def _source(cell: dict[str, str | list[str]]) -> str:
+    source = cell.get("source", "")
+    return source if isinstance(source, str) else "".join(source)

@@ -1,0 +1,41 @@
+"""Findings as one JSON array: the format that other programs rely on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from finallayer.report import Report
+from finallayer.report.places import fields, replaced
+from finallayer.rules.base import Finding, Fix
+
+
+def render(report: Report) -> Iterator[str]:
+    """The array, an object a line. A safe margin of ``null`` is one without a limit."""
+    objects = [json.dumps(_finding(f), ensure_ascii=False, allow_nan=False) for f in report.findings]
+    yield "[" if objects else "[]"
+    for i, text in enumerate(objects, start=1):
+        yield f"  {text}{',' if i < len(objects) else ''}"
+    if objects:
+        yield "]"
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    margin = finding.safe_margin
+    return {
+        **fields(finding.origin),
+        "rule": finding.rule.code,
+        "name": finding.rule.name,
+        "severity": str(finding.rule.severity),
+        "message": finding.message,
+        "expression": finding.expression,
+        "safe_margin": margin and {dtype: m if math.isfinite(m) else None for dtype, m in margin.items()},
+        "fix": finding.fix and _fix(finding.fix),
+        "related": [{**fields(r.origin), "message": r.message} for r in finding.related],
+    }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    return {"safe": fix.safe, "note": fix.note, "edits": [{**fields(replaced(e)), "text": e.text} for e in fix.edits]}

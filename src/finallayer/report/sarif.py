@@ -1,0 +1,116 @@
+"""Findings as SARIF 2.1.0, the format of code scanning services.
+
+Specification: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+from finallayer import __version__
+from finallayer.expr import Origin
+from finallayer.report import Report
+from finallayer.report.explanation import explanation
+from finallayer.report.places import replaced, shown_uri
+from finallayer.rules.base import Finding, Fix, Rule, Severity
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+_LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "note"}
+
+
+def render(report: Report) -> Iterator[str]:
+    """One log of one run."""
+    from finallayer.rules import all_rules
+
+    rules = list(all_rules().values())
+    index = {rule.code: i for i, rule in enumerate(rules)}
+    driver = {"name": "finallayer", "version": __version__, "rules": [_rule(r) for r in rules]}
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": list(_results(report, index)),
+    }
+    yield from json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2).split("\n")
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    text = explanation(rule)
+    return {
+        "id": rule.code,
+        "name": rule.name,
+        "shortDescription": {"text": rule.summary},
+        "help": {"text": text, "markdown": text},
+        "defaultConfiguration": {"level": _LEVEL[rule.severity]},
+        "properties": {"tags": ["numerics", "classification"], "problem.severity": _problem_severity(rule)},
+    }
+
+
+def _problem_severity(rule: Rule) -> str:
+    """What GitHub's code scanning sorts by."""
+    return {"note": "recommendation"}.get(_LEVEL[rule.severity], _LEVEL[rule.severity])
+
+
+def _results(report: Report, index: dict[str, int]) -> Iterator[dict[str, Any]]:
+    alike: Counter[tuple[str, ...]] = Counter()
+    for finding in report.findings:
+        identity = _identity(finding, report)
+        alike[identity] += 1
+        result: dict[str, Any] = {
+            "ruleId": finding.rule.code,
+            "ruleIndex": index[finding.rule.code],
+            "level": _LEVEL[finding.rule.severity],
+            "message": {"text": finding.message},
+            "locations": [_location(finding.origin)],
+            "partialFingerprints": {"finallayer/v1": _digest((*identity, str(alike[identity])))},
+        }
+        if finding.related:
+            result["relatedLocations"] = [
+                {"id": i, **_location(r.origin), "message": {"text": r.message}} for i, r in enumerate(finding.related)
+            ]
+        if finding.fix and finding.fix.edits and all(e.cell is None for e in finding.fix.edits):
+            result["fixes"] = [_fix(finding.fix)]
+        yield result
+
+
+def _identity(finding: Finding, report: Report) -> tuple[str, ...]:
+    """What stays the same of a finding when lines are added above it: the rule, the file and the source."""
+    source = "".join("".join(line.split()) for line in report.lines(finding.origin))
+    return (finding.rule.code, shown_uri(finding.origin.path), source)
+
+
+def _digest(parts: tuple[str, ...]) -> str:
+    return blake2b("\0".join(parts).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
+
+def _location(origin: Origin) -> dict[str, Any]:
+    """A place; in a notebook, where a line of a cell is not a line of the file, a logical one."""
+    artifact = {"artifactLocation": {"uri": shown_uri(origin.path)}}
+    if origin.cell is not None:
+        name = f"cell {origin.cell}, line {origin.line}"
+        return {"physicalLocation": artifact, "logicalLocations": [{"name": name, "kind": "element"}]}
+    return {"physicalLocation": artifact | ({"region": _region(origin)} if origin.line else {})}
+
+
+def _region(place: Origin) -> dict[str, int]:
+    return {
+        "startLine": place.line,
+        "startColumn": place.column + 1,
+        "endLine": max(place.line, place.end_line),
+        "endColumn": place.end_column + 1,
+    }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    changes: dict[str, list[dict[str, Any]]] = {}
+    for edit in fix.edits:
+        replacement = {"deletedRegion": _region(replaced(edit)), "insertedContent": {"text": edit.text}}
+        changes.setdefault(shown_uri(edit.path), []).append(replacement)
+    return {
+        "description": {"text": fix.note or ("a safe fix" if fix.safe else "a fix to be reviewed")},
+        "artifactChanges": [{"artifactLocation": {"uri": u}, "replacements": r} for u, r in changes.items()],
+    }

@@ -1,0 +1,195 @@
+"""Between which numbers a value lies for certain, by interval arithmetic over its expression."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from math import inf, isnan, log
+from typing import Any, NamedTuple
+
+from finallayer.expr import TRANSPARENT, Node
+from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
+
+
+class Interval(NamedTuple):
+    """All numbers from ``low`` to ``high``."""
+
+    low: float
+    high: float
+
+
+#: The names of log-probabilities: log_probs, logp, log_alpha ...
+_NAMED_A_LOG = re.compile(
+    r"(?:^|[._])(?:log_?p(?!ar)|log_?q|log_?pi|log_(?:alpha|beta|likelihood|weights?|z|softmax))", re.I
+)
+#: Up to here exp stays finite in float32 (88.7), summed over a few thousand terms.
+LARGEST_EXPONENT = 80.0
+#: What lies deeper in an expression than this is taken for any number: shared parts are visited once for each use.
+DEEPEST = 10
+
+ANY = Interval(-inf, inf)
+UNIT = Interval(0, 1)
+SIGNED_UNIT = Interval(-1, 1)
+NEVER_NEGATIVE = Interval(0, inf)
+NEVER_POSITIVE = Interval(-inf, 0)
+
+
+def exp_is_safe(z: Node) -> bool:
+    """Whether ``exp(z)`` can't overflow: negated squares, cosines over a temperature, z minus its maximum ..."""
+    return interval(z).high <= LARGEST_EXPONENT
+
+
+def interval(z: Node, deep: int = 0) -> Interval:
+    """The numbers between which every element of ``z`` lies; all numbers where its operation isn't known."""
+    value = constant(z)
+    if value is not None:
+        return Interval(value, value)
+    if z.op == "opaque" and _NAMED_A_LOG.search(str(z.attrs.get("name"))):
+        return NEVER_POSITIVE  # a name proves nothing, but is reason enough to keep silent
+    known = _OF_KIND.get(z.kind) or _OF_OPERATION.get(z.op, ANY)
+    if isinstance(known, Interval):
+        return known
+    return known(z, [interval(a, deep + 1) for a in z.args]) if deep < DEEPEST and z.args else ANY
+
+
+_OF_KIND = dict.fromkeys(PROBABILITY_KINDS, UNIT) | dict.fromkeys(LOG_KINDS, NEVER_POSITIVE)
+
+_OF_ACTIVATION = {
+    "tanh": SIGNED_UNIT,
+    "hard_tanh": SIGNED_UNIT,
+    "hardtanh": SIGNED_UNIT,
+    "softsign": SIGNED_UNIT,
+    "erf": SIGNED_UNIT,
+    "sin": SIGNED_UNIT,
+    "cos": SIGNED_UNIT,
+    "sigmoid": UNIT,
+    "hard_sigmoid": UNIT,
+    "hardsigmoid": UNIT,
+    "relu": NEVER_NEGATIVE,
+    "relu6": Interval(0, 6),
+    "softplus": NEVER_NEGATIVE,
+}
+
+Arithmetic = Callable[[Node, list[Interval]], Interval]
+
+
+def _hull(z: Node, parts: list[Interval]) -> Interval:
+    return Interval(min(p.low for p in parts), max(p.high for p in parts))
+
+
+def _activation(z: Node, parts: list[Interval]) -> Interval:
+    return _OF_ACTIVATION.get(str(z.attrs.get("name")).rpartition(".")[2].lower(), ANY)
+
+
+def _join(z: Node, parts: list[Interval]) -> Interval:
+    """One of several values. Of ``z`` and ``-z`` it is ``|z|`` or ``-|z|``: its exp is written to be safe."""
+    for x, y in (z.args, z.args[::-1]) if len(z.args) == 2 else ():
+        if x.op == "neg" and x.args[0] == y:
+            return Interval(0, 0)
+    return _hull(z, parts)
+
+
+def _log(z: Node, parts: list[Interval]) -> Interval:
+    low, high = parts[0]
+    return Interval(log(low) if low > 0 else -inf, log(high) if 0 < high < inf else inf)
+
+
+def _neg(z: Node, parts: list[Interval]) -> Interval:
+    return Interval(-parts[0].high, -parts[0].low)
+
+
+def _add(z: Node, parts: list[Interval]) -> Interval:
+    return Interval(sum(p.low for p in parts), sum(p.high for p in parts))
+
+
+def _sub(z: Node, parts: list[Interval]) -> Interval:
+    if _is_maximum(z.args[1]):
+        return NEVER_POSITIVE
+    return _add(z, [parts[0], _neg(z, parts[1:])])
+
+
+def _mul(z: Node, parts: list[Interval]) -> Interval:
+    if z.args[0] == z.args[1]:
+        return NEVER_NEGATIVE
+    return _product(*parts)
+
+
+def _div(z: Node, parts: list[Interval]) -> Interval:
+    """By a divisor of one sign the quotient keeps, or flips, the sign of what is divided."""
+    x, y = parts
+    if y.low >= 0:
+        return _product(x, NEVER_NEGATIVE)
+    return _product(x, NEVER_POSITIVE) if y.high <= 0 else ANY
+
+
+def _scale(z: Node, parts: list[Interval]) -> Interval:
+    by = _number(z.attrs.get("by"))
+    return ANY if by is None else _product(parts[0], Interval(by, by))
+
+
+def _product(x: Interval, y: Interval) -> Interval:
+    ends = [a * b if a and b else 0.0 for a in x for b in y]  # 0 times infinity is 0: the bound is never reached
+    return Interval(min(ends), max(ends))
+
+
+def _sum(z: Node, parts: list[Interval]) -> Interval:
+    """A sum of how many terms, nobody knows: it keeps the sign of its terms."""
+    (x,) = parts
+    return NEVER_NEGATIVE if x.low >= 0 else NEVER_POSITIVE if x.high <= 0 else ANY
+
+
+def _clip(z: Node, parts: list[Interval]) -> Interval:
+    low, high = _number(z.attrs.get("low")), _number(z.attrs.get("high"))
+    (x, *_) = parts
+    return Interval(max(x.low, -inf if low is None else low), min(x.high, inf if high is None else high))
+
+
+def _one_minus(z: Node, parts: list[Interval]) -> Interval:
+    return _add(z, [Interval(1, 1), _neg(z, parts)])
+
+
+def _pow(z: Node, parts: list[Interval]) -> Interval:
+    """An even power is never negative."""
+    power = _number(z.attrs["value"]) if "value" in z.attrs else constant(z.args[-1])
+    return NEVER_NEGATIVE if power is not None and power % 2 == 0 else ANY
+
+
+def _same(z: Node, parts: list[Interval]) -> Interval:
+    return parts[0]
+
+
+def constant(z: Node) -> float | None:
+    """The number that a node stands for, if it is one."""
+    return _number(z.attrs.get("value")) if z.op == "const" else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isnan(value) else None
+
+
+def _is_maximum(x: Node) -> bool:
+    while x.op in TRANSPARENT and x.args:
+        x = x.args[0]
+    return x.op == "max"
+
+
+_OF_OPERATION: dict[str, Interval | Arithmetic] = {
+    **dict.fromkeys(("abs", "exp", "sqrt", "softplus"), NEVER_NEGATIVE),
+    **dict.fromkeys((*TRANSPARENT, "add_eps", "mean", "max", "min"), _same),
+    "concat": _hull,
+    "join": _join,
+    "log": _log,
+    "cosine": SIGNED_UNIT,
+    "shift": NEVER_POSITIVE,
+    "activation": _activation,
+    "neg": _neg,
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "div": _div,
+    "pow": _pow,
+    "scale": _scale,
+    "one_minus": _one_minus,
+    "clip": _clip,
+    "sum": _sum,
+}

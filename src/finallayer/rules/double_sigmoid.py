@@ -1,0 +1,183 @@
+"""Sigmoid outputs handed to a loss that applies sigmoid itself.
+
+## What it does
+Finds sigmoid outputs (or their logs) that reach a binary cross-entropy on logits, or another sigmoid.
+
+## Why is this bad
+Sigmoid is applied twice. The second one sees inputs in [0, 1] and gives only [0.5, 0.73]: for negative samples the
+loss can't fall below ln 2 = 0.69, for positive ones not below 0.31, and every gradient is damped by the first
+sigmoid's slope, at most 1/4. Read at a threshold of 0.5, a sigmoid of a sigmoid says yes to everything.
+
+In Keras, the TensorFlow backend in float32 finds the logits behind a sigmoid layer and uses those, with a warning; the
+JAX and torch backends and mixed precision train on sigmoid twice.
+
+## Example
+```python
+model = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())
+loss = nn.BCEWithLogitsLoss()(model(x), y)
+```
+
+## Use instead
+```python
+model = nn.Linear(8, 1)
+loss = nn.BCEWithLogitsLoss()(model(x), y)
+```
+
+## Fix safety
+Dropping the sigmoid changes what its other readers get: a threshold of 0.5 becomes 0, anything that reads
+probabilities needs its own sigmoid. A fix is safe only where every reader is known.
+
+## References
+- [torch.nn.BCEWithLogitsLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html)
+- [tf.nn.sigmoid_cross_entropy_with_logits](https://www.tensorflow.org/api_docs/python/tf/nn/sigmoid_cross_entropy_with_logits)
+- [optax.sigmoid_binary_cross_entropy](https://optax.readthedocs.io/en/latest/api/losses.html)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from finallayer.expr import Node
+from finallayer.kinds import Kind
+from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.wording import OUTPUTS, RESCUE, called, is_rescued, made_here
+
+RULE = Rule("FL104", "double-sigmoid", Severity.ERROR, "sigmoid outputs handed to a loss that applies sigmoid itself")
+
+
+@RULE.on("bce_logits", "sigmoid", "log_sigmoid")
+def judge(sighting: Sighting) -> Iterator[Match]:
+    match sighting.node:
+        case Node(op="bce_logits", args=(Node(kind=Kind.SIGMOID_PROBS | Kind.LOG_SIGMOID as kind) as x, *_)) as loss:
+            rescue = f" ({RESCUE})" if is_rescued(sighting) else ""
+            message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}{rescue}: pass the logits"
+            yield Match(message, related=made_here(x))
+        case Node(op="sigmoid" | "log_sigmoid" as op, args=(Node(kind=Kind.SIGMOID_PROBS) as x,)):
+            yield Match(f"{op} is applied to sigmoid outputs: apply it once, to the logits", related=made_here(x))
+
+
+BAD = [
+    """
+from torch import nn
+
+model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1), nn.Sigmoid())
+criterion = nn.BCEWithLogitsLoss()
+
+def step(x, y):
+    return criterion(model(x), y)  # FL104
+""",
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+net = nn.Linear(8, 1)
+
+def step(x, y):
+    logits = torch.sigmoid(net(x)).squeeze(1)
+    return F.binary_cross_entropy_with_logits(logits, y)  # FL104
+""",
+    """
+import keras
+
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1, activation="sigmoid")])
+model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))  # FL104
+""",
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 8])
+y = tf.placeholder(tf.float32, [None, 1])
+hidden = tf.layers.dense(x, 16, activation=tf.nn.relu)
+out = tf.layers.dense(hidden, 1, activation=tf.nn.sigmoid)
+loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=out))  # FL104
+""",
+    """
+import jax
+import optax
+from flax import linen as nn
+
+class Net(nn.Module):
+    head: str = "sigmoid"
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Dense(1)(x)
+        if self.head == "sigmoid":
+            x = nn.sigmoid(x)
+        return x
+
+def loss_fn(params, x, y):
+    return optax.sigmoid_binary_cross_entropy(Net().apply(params, x), y).mean()  # FL104
+
+grads = jax.grad(loss_fn)
+""",
+]
+
+GOOD = [
+    """
+from torch import nn
+
+model = nn.Linear(8, 1)
+criterion = nn.BCEWithLogitsLoss()
+
+def step(x, y):
+    return criterion(model(x), y)
+""",
+    # only a part of the head reaches the loss: the sigmoid is for the other readers
+    """
+import torch.nn.functional as F
+from torch import nn
+
+class Confidence(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.token = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())
+
+    def forward(self, x):
+        return self.token(x.detach())
+
+    def loss(self, x, correct):
+        return F.binary_cross_entropy_with_logits(self.token[0](x), correct)
+""",
+    # focal loss: the sigmoid only weighs
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+net = nn.Linear(8, 1)
+
+def focal(x, label, gamma=2.0):
+    logits = net(x)
+    probs = torch.sigmoid(logits)
+    weight = torch.abs(label - probs) ** gamma
+    return (weight * F.binary_cross_entropy_with_logits(logits, label, reduction="none")).mean()
+""",
+    # gates: a sigmoid of an affine map of a sigmoid
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+squeeze, excite, head = nn.Linear(8, 2), nn.Linear(2, 8), nn.Linear(8, 1)
+
+def step(x, y):
+    gate = torch.sigmoid(excite(torch.sigmoid(squeeze(x))))
+    return F.binary_cross_entropy_with_logits(head(x * gate), y)
+""",
+    """
+import jax
+import jax.numpy as jnp
+import optax
+
+def loss(params, x, y):
+    logits = x @ params["w"]
+    return optax.sigmoid_binary_cross_entropy(logits, y).mean()
+
+def accuracy(params, x, y):
+    return jnp.mean((x @ params["w"] > 0) == y)
+
+grads = jax.grad(loss)
+""",
+]

@@ -1,0 +1,275 @@
+"""The log of a softmax, taken in two steps.
+
+## What it does
+Finds a log of softmax outputs where a gradient is asked for: written by hand or by the framework, of `1 - softmax`,
+and of the target's entry alone.
+
+## Why is this bad
+The formula is right and the numbers are not. The gradient of the log is `1 / p`: it overflows once the target's logit
+trails the largest by 88.7 in float32, 11.1 in float16, and what comes back through the softmax is infinite or NaN. At
+104 (float32) `p` itself rounds to 0 and the loss is infinite. One such sample is enough to lose the run. `1 - softmax`
+rounds to 0 much earlier, from a lead of 16.6 in float32, 8.3 in float16. `log_softmax` computes `z - logsumexp(z)` in
+one step, with no limit on either side, in less time and memory.
+
+## Example
+```python
+loss = -tf.reduce_sum(y * tf.math.log(tf.nn.softmax(logits)), axis=1)
+```
+
+## Use instead
+```python
+loss = tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits)
+```
+or
+```python
+loss = -tf.reduce_sum(y * tf.nn.log_softmax(logits), axis=1)
+```
+
+## Fix safety
+Safe: `log_softmax` gives the same numbers wherever the two steps gave right ones. Losses stay comparable.
+
+## References
+- [torch.nn.functional.log_softmax: faster and numerically stable](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.log_softmax.html)
+- [Blanchard, Higham, Higham 2021: Accurately computing the log-sum-exp and softmax functions](https://doi.org/10.1093/imanum/draa038)
+- [Yan et al. 2021: Exposing numerical bugs in deep learning with gradient back-propagation](https://doi.org/10.1145/3468264.3468612)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from finallayer.expr import Node
+from finallayer.kinds import Kind
+from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.margin import cost, loss_of
+from finallayer.rules.route import guard, is_exempt
+from finallayer.rules.wording import made_here
+
+RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken in two steps")
+
+
+# `entropy` is set on a log that is multiplied by its own argument: in p*log(p) a p that nearly vanishes takes its log
+# with it, and what is meant is a policy's or a target's entropy, not a loss.
+@RULE.on("log")
+def judge(sighting: Sighting) -> Iterator[Match]:
+    match sighting:
+        case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if (
+            guard(x) is None and not is_exempt(x) and not log.attrs.get("entropy")
+        ):
+            loss = loss_of(log)
+            yield Match(f"log of a softmax: use log_softmax, or a loss on logits{cost(loss)}", loss, made_here(x))
+
+
+BAD = [
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 784])
+y_ = tf.placeholder(tf.float32, [None, 10])
+W = tf.Variable(tf.zeros([784, 10]))
+b = tf.Variable(tf.zeros([10]))
+y = tf.nn.softmax(tf.matmul(x, W) + b)
+cross_entropy = -tf.reduce_sum(y_ * tf.log(y))  # FL201
+train_step = tf.train.GradientDescentOptimizer(0.01).minimize(cross_entropy)
+""",
+    """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(20, 5)
+
+    def forward(self, x):
+        return torch.softmax(self.fc(x), dim=1)
+
+net = Net()
+
+def step(x, y):
+    probs = net(x)
+    return -torch.log(probs.gather(1, y.unsqueeze(1))).mean()  # FL201
+""",
+    """
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Linear(20, 5), nn.Softmax(dim=1))
+criterion = nn.NLLLoss()
+
+def step(x, y):
+    return criterion(net(x).log(), y)  # FL201
+""",
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(20, 5)
+
+def others(x, y):
+    probs = net(x).softmax(-1)
+    return -(y * torch.log(1 - probs)).sum(1).mean()  # FL201
+""",
+    """
+import jax
+import jax.numpy as jnp
+
+def softmax(z):
+    e = jnp.exp(z - jnp.max(z, axis=-1, keepdims=True))
+    return e / jnp.sum(e, axis=-1, keepdims=True)
+
+def loss(params, x, y):
+    probs = softmax(x @ params["w"] + params["b"])
+    return -jnp.mean(jnp.sum(y * jnp.log(probs), axis=1))  # FL201
+
+grads = jax.grad(loss)
+""",
+    """
+import tensorflow as tf
+from tensorflow import keras
+
+model = keras.Sequential([keras.layers.Dense(10, activation="softmax")])
+
+@tf.function
+def train_step(x, y):
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(tf.math.log(tf.gather(model(x), y, batch_dims=1)))  # FL201
+    return tape.gradient(loss, model.trainable_variables)
+""",
+    """
+import keras
+from keras import ops
+
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.head = keras.layers.Dense(4, activation="softmax")
+
+    def call(self, x):
+        return self.head(x)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return -ops.mean(ops.sum(y * ops.log(self(x)), axis=-1))  # FL201
+""",
+]
+
+GOOD = [
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 784])
+y = tf.placeholder(tf.float32, [None, 10])
+logits = tf.layers.dense(x, 10)
+loss = -tf.reduce_sum(y * tf.nn.log_softmax(logits), axis=1)
+""",
+    # focal loss written on log_softmax
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+net = nn.Linear(20, 5)
+
+def focal(x, y, gamma=2.0):
+    log_p = F.log_softmax(net(x), dim=1).gather(1, y.unsqueeze(1))
+    p = log_p.exp()
+    return -((1 - p) ** gamma * log_p).mean()
+""",
+    # policy gradients with log_prob
+    """
+import torch
+from torch import nn
+from torch.distributions import Categorical
+
+policy = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2), nn.Softmax(dim=-1))
+
+def act(state):
+    distribution = Categorical(policy(state))
+    action = distribution.sample()
+    return action, distribution.log_prob(action), distribution.entropy()
+
+def update(log_probs, returns):
+    return -torch.stack([l * r for l, r in zip(log_probs, returns)]).sum()
+""",
+    # an entropy
+    """
+import torch
+from torch import nn
+
+policy = nn.Linear(4, 2)
+
+def entropy(state):
+    p = torch.softmax(policy(state), dim=-1)
+    return -(p * torch.log(p + 1e-8)).sum(-1).mean()
+""",
+    # nothing is trained through it
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(20, 5)
+
+@torch.no_grad()
+def perplexity(x, y):
+    probs = torch.softmax(net(x), dim=1)
+    return torch.exp(-torch.log(probs.gather(1, y)).mean())
+""",
+    # a mixture's likelihood
+    """
+import torch
+from torch import nn
+
+mix, means = nn.Linear(8, 3), nn.Linear(8, 3)
+
+def nll(x, y):
+    pi = torch.softmax(mix(x), dim=-1)
+    density = torch.exp(-0.5 * (y - means(x)) ** 2)
+    return -torch.log((pi * density).sum(-1)).mean()
+""",
+    # an average of several softmaxes has no log_softmax
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(20, 5)
+
+def marginal_entropy(views):
+    mean = torch.softmax(net(views), dim=-1).mean(0)
+    return -torch.log(mean).sum()
+""",
+    # gumbel softmax
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(20, 5)
+
+def sample(x, tau=1.0):
+    noise = -torch.log(-torch.log(torch.rand(5)))
+    return torch.softmax((net(x) + noise) / tau, dim=-1)
+""",
+    # policy gradients: the index is an action, drawn from the distribution
+    """
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+model = keras.Sequential([keras.layers.Dense(2, activation="softmax")])
+
+def episode(state):
+    probs = model(state)
+    action = np.random.choice(2, p=np.squeeze(probs))
+    return tf.math.log(probs[0, action])
+""",
+    """
+import torch
+from torch import nn
+
+policy = nn.Sequential(nn.Linear(4, 2), nn.Softmax(dim=-1))
+
+def step(state, advantage):
+    probs = policy(state)
+    chosen = torch.multinomial(probs, 1)
+    return -(torch.log(probs.gather(1, chosen)) * advantage).mean()
+""",
+]

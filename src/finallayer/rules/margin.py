@@ -1,0 +1,111 @@
+"""What an unstable loss costs: the loss that a finding is about, its safe margin, and what happens beyond it."""
+
+from __future__ import annotations
+
+from functools import cache
+from math import inf, isfinite
+
+from finallayer.expr import TRANSPARENT, Node, logits, make, target
+from finallayer.kinds import Kind
+
+#: The formats whose safe margin a finding states, the one of its message first.
+FORMATS = ("float32", "bfloat16", "float16")
+
+_MAKERS = frozenset({"softmax", "log_softmax", "sigmoid", "log_sigmoid", "softplus", "logsumexp"})
+_BINARY = frozenset({"sigmoid", "log_sigmoid", "softplus"})
+_NUMERIC_ATTRS = ("naive", "eps", "low", "high", "by", "value")
+
+
+def loss_of(node: Node) -> Node:
+    """The loss on one row that a log, or a loss on probabilities, amounts to, over a leaf for the logits.
+
+    Only what changes numbers is kept, so that alike places of a program share one evaluation:
+    ``log(add_eps(index(softmax(dense(x)))))`` becomes ``neg(gather(log(add_eps(softmax(z)))))``.
+    """
+    bare = _bare(node)
+    if node.kind in (Kind.LOG_PROBS, Kind.LOG_SIGMOID):
+        return make("neg", make("gather", bare, target()) if node.kind is Kind.LOG_PROBS else bare)
+    if node.op == "softmax":
+        return make("neg", make("gather", make("log", bare), target()))
+    return bare
+
+
+def _bare(node: Node) -> Node:
+    attrs = {name: node.attrs[name] for name in _NUMERIC_ATTRS if name in node.attrs}
+    if node.op == "bernoulli":
+        return make("sigmoid", logits())
+    if node.op in _MAKERS:
+        return make(node.op, logits(), **attrs)
+    if not node.args:
+        return node
+    inner = _bare(node.args[0])
+    if node.op in TRANSPARENT:
+        return inner
+    return make(node.op, inner, target(), **attrs) if len(node.args) > 1 else make(node.op, inner, **attrs)
+
+
+@cache
+def safe_margins(loss: Node) -> dict[str, float] | None:
+    """The safe margin of a loss in every format of :data:`FORMATS`, in nats; None where it has none to state."""
+    from finallayer.numerics.evaluate import expression_safe_margin
+
+    if not all(_is_read(n) for n in loss.walk()):
+        return None
+    margins = {dtype: expression_safe_margin(loss, dtype) for dtype in FORMATS}
+    known = {dtype: margin for dtype, margin in margins.items() if margin is not None}
+    return known if len(known) == len(FORMATS) else None
+
+
+def _is_read(node: Node) -> bool:
+    """Whether the numbers that a guard depends on could be read from the program."""
+    bounds = {"clip": ("low", "high"), "add_eps": ("eps",), "scale": ("by",)}.get(node.op, ())
+    return not bounds or any(isinstance(node.attrs.get(name), (int, float)) for name in bounds)
+
+
+def cost(loss: Node, unless: str = "") -> str:
+    """The end of a message: what an unstable loss costs, and where it doesn't; empty where there is nothing to say."""
+    parts = [part for part in (_consequence(loss), unless) if part]
+    return "; " + ", ".join(parts) if parts else ""
+
+
+@cache
+def _consequence(loss: Node) -> str:
+    """What a loss's gradient does beyond its safe margin in float32; empty where nothing happens."""
+    margin = (safe_margins(loss) or {}).get(FORMATS[0], inf)
+    if not 0 < margin < inf:
+        return ""
+    at, far = _gradient(loss, margin * 1.01 + 0.1), _gradient(loss, 4 * margin)
+    if at == 0:
+        becomes = "exactly 0"
+    elif not isfinite(at):
+        becomes = "NaN or infinite"
+    else:
+        becomes = f"off by more than 1 %, and soon {'vanishing' if isfinite(far) else 'NaN'},"
+    return f"the gradient is {becomes} once {_event(loss)} {margin:.1f} ({FORMATS[0]})"
+
+
+def _event(loss: Node) -> str:
+    if any(n.attrs.get("naive") for n in loss.walk()):
+        return "a logit reaches"
+    return "the logit is wrong by" if _is_binary(loss) else "the target trails by"
+
+
+def _is_binary(loss: Node) -> bool:
+    return any(n.op in _BINARY for n in loss.walk())
+
+
+def _gradient(loss: Node, margin: float) -> float:
+    """The size of a loss's gradient where the target trails by the margin, of the worse label; inf if not finite."""
+    from finallayer.numerics.evaluate import evaluate
+
+    def gradient(row: list[float], label: int) -> list[float]:
+        return [abs(float(g)) for g in evaluate(loss, row, label, FORMATS[0]).grad]
+
+    if not _is_binary(loss):
+        sizes = [gradient([margin, 0.0, 0.0], 1)]
+    else:
+        pulls = {label: evaluate(loss, [0.0], label, FORMATS[0]).grad[0] < 0 for label in (0, 1)}
+        sizes = [gradient([-margin if label else margin], label) for label, up in pulls.items() if up == bool(label)]
+    if not all(isfinite(g) for row in sizes for g in row):
+        return inf
+    return min((max(row) for row in sizes), default=inf)

@@ -1,0 +1,206 @@
+"""A metric or a threshold that reads probabilities, handed logits, or the reverse.
+
+## What it does
+Finds outputs that a loss on logits trains and that are then read as probabilities: compared with 0.5, rounded, or
+handed to a metric with a threshold between 0 and 1. And sigmoid outputs compared with 0.
+
+## Why is this bad
+A logit of 0 is a probability of 0.5. Read at 0.5, logits between 0 and 0.5 count as "no" although the model says yes
+with up to 62 %: accuracy, precision and recall are those of another classifier. An AUC over thresholds in [0, 1] lumps
+all logits outside together. The other way round, every sigmoid output is above 0: the answer is always yes. Training
+is sound, so nothing shows, but every number that is reported, and every checkpoint chosen by it, is wrong.
+
+## Example
+```python
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), metrics=[keras.metrics.BinaryAccuracy()])
+```
+
+## Use instead
+```python
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile(
+    loss=keras.losses.BinaryCrossentropy(from_logits=True),
+    metrics=[keras.metrics.BinaryAccuracy(threshold=0)],
+)
+```
+
+## Fix safety
+Safe for a threshold: 0 on logits says the same as 0.5 on probabilities. A metric over many thresholds, such as Keras'
+`AUC`, takes `from_logits=True`.
+
+## References
+- [Keras accuracy metrics: threshold](https://keras.io/api/metrics/accuracy_metrics/)
+- [Keras AUC: from_logits](https://keras.io/api/metrics/classification_metrics/)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from finallayer.expr import Node
+from finallayer.kinds import Kind
+from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.wording import called, made_here
+
+RULE = Rule(
+    "FL108", "metric-kind", Severity.ERROR, "a metric or threshold for probabilities handed logits, or the reverse"
+)
+
+
+_ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
+
+
+# `loss` is the operation of the loss that is handed the same value: what a loss on logits trains is logits, whoever
+# made it. Without one an affine map's output may be anything: one that a squared error trains may well be read at 0.5.
+@RULE.on("metric", "threshold")
+def judge(sighting: Sighting) -> Iterator[Match]:
+    match sighting.node:
+        case Node(args=(Node(kind=Kind.LOGITS | Kind.UNKNOWN) as x, *_), attrs={"loss": loss}) as reader if (
+            loss in _ON_LOGITS and _is_for_probabilities(reader)
+        ):
+            message = f"{_reads(reader)} probabilities, but is handed logits: use a threshold of 0, or apply sigmoid"
+            yield Match(message, related=made_here(x))
+        case Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as reader if _is_for_logits(reader):
+            message = f"{_reads(reader)} logits, but is handed sigmoid outputs: use a threshold of 0.5"
+            yield Match(message, related=made_here(x))
+
+
+def _is_for_probabilities(reader: Node) -> bool:
+    """A threshold strictly between 0 and 1, or a metric that has no single one, such as an area under a curve."""
+    at = reader.attrs.get("value")
+    if isinstance(at, (int, float)):
+        return 0 < at < 1
+    return at is None and reader.attrs.get("reads") == "probs" and reader.attrs.get("from_logits") is not True
+
+
+def _is_for_logits(reader: Node) -> bool:
+    """A threshold of 0: every probability lies above it."""
+    at = reader.attrs.get("value")
+    return isinstance(at, (int, float)) and at == 0
+
+
+def _reads(reader: Node) -> str:
+    return f"{called(reader)} reads" if reader.op == "metric" else f"a threshold of {reader.attrs['value']:g} is for"
+
+
+BAD = [
+    """
+import keras
+
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+loss = keras.losses.BinaryCrossentropy(from_logits=True)
+model.compile(loss=loss, metrics=[keras.metrics.BinaryAccuracy()])  # FL108
+""",
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(8, 1)
+criterion = nn.BCEWithLogitsLoss()
+
+def step(x, y):
+    out = net(x)
+    loss = criterion(out, y)
+    predicted = (out > 0.5).float()  # FL108
+    return loss, (predicted == y).float().mean()
+""",
+    """
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())
+
+def predict(x):
+    return net(x) > 0  # FL108
+""",
+    """
+import tensorflow as tf
+
+model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(8,))])
+loss = tf.keras.losses.BinaryCrossentropy(from_logits=True)
+model.compile("adam", loss, metrics=[tf.keras.metrics.Precision()])  # FL108
+""",
+    """
+import jax
+import jax.numpy as jnp
+import optax
+
+def loss_fn(params, x, y):
+    logits = x @ params["w"]
+    accuracy = jnp.mean((logits > 0.5) == y)  # FL108
+    return optax.sigmoid_binary_cross_entropy(logits, y).mean(), accuracy
+
+grads = jax.value_and_grad(loss_fn, has_aux=True)
+""",
+]
+
+GOOD = [
+    """
+import keras
+
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+loss = keras.losses.BinaryCrossentropy(from_logits=True)
+model.compile(loss=loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
+""",
+    """
+import keras
+
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+loss = keras.losses.BinaryCrossentropy(from_logits=True)
+model.compile(loss=loss, metrics=[keras.metrics.AUC(from_logits=True)])
+""",
+    # another head of the same shape
+    """
+import torch
+from torch import nn
+
+body, present, amount = nn.Linear(8, 16), nn.Linear(16, 1), nn.Linear(16, 1)
+criterion = nn.BCEWithLogitsLoss()
+
+def step(x, y):
+    h = torch.relu(body(x))
+    return criterion(present(h), y), amount(h) > 0.5
+""",
+    # argmax reads logits and probabilities alike
+    """
+import keras
+
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])
+loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+model.compile(loss=loss, metrics=["accuracy", keras.metrics.SparseCategoricalAccuracy()])
+""",
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(8, 1)
+criterion = nn.BCEWithLogitsLoss()
+
+def step(x, y):
+    out = net(x)
+    loss = criterion(out, y)
+    predicted = torch.sigmoid(out) > 0.5
+    same = out > 0
+    return loss, predicted, same
+""",
+    # a regression read at 0.5
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(8, 1)
+
+def step(x, y):
+    out = net(x)
+    return nn.functional.mse_loss(out, y), (out > 0.5).float()
+""",
+    # a mask of what softmax left above zero
+    """
+import torch
+
+def mask(scores):
+    weights = torch.softmax(scores, dim=-1)
+    return weights * (weights > 0)
+""",
+]

@@ -1,0 +1,246 @@
+"""A head and a loss that belong to different problems.
+
+## What it does
+Finds softmax outputs that reach a binary cross-entropy, sigmoid outputs that reach a categorical one, and softmax
+outputs that reach a mean squared error against labels.
+
+## Why is this bad
+Softmax says that exactly one of the classes is true, sigmoid says so of each class on its own; each has its loss.
+
+- Softmax + binary cross-entropy asks one distribution to answer C yes-or-no questions. In Keras it is two programs: on
+  the TensorFlow backend in float32 the loss finds the logits behind the softmax and takes their *sigmoid*, so the
+  model is trained as C sigmoids and read as a softmax; on the other backends it is trained on the softmax. In older
+  Keras `metrics=["accuracy"]` turns into binary accuracy on top: 0.9 for ten classes and a model that knows nothing.
+- Sigmoid + categorical cross-entropy has no term that pushes the other classes down (`NLLLoss`, hand-written losses),
+  or divides the sigmoids by their sum (Keras): where they saturate together, no class can be told from another. On the
+  TensorFlow backend in float32 the loss takes the softmax of the logits behind them instead.
+- Softmax + mean squared error has the gradient `x * (d - sum(x * d))` with `d = x - p`: it vanishes where the model is
+  surely wrong just as where it is surely right, so the worst samples stop teaching.
+
+A softmax over two units with binary cross-entropy is right: both its terms are the target's log-likelihood.
+
+## Example
+```python
+model.add(Dense(10, activation="softmax"))
+model.compile(loss="binary_crossentropy", metrics=["accuracy"])
+```
+
+## Use instead
+One class of several: logits and a categorical cross-entropy.
+```python
+model.add(Dense(10))
+model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+```
+Any number of classes at once: logits and a binary cross-entropy.
+```python
+model.add(Dense(10))
+model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+```
+
+## Fix safety
+Never safe: only the author knows which of the two problems was meant.
+
+## References
+- [Keras probabilistic losses](https://keras.io/api/losses/probabilistic_losses/)
+- [torch.nn.BCEWithLogitsLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html)
+- [Golik, Doetsch, Ney 2013: Cross-entropy vs. squared error training](https://www.isca-archive.org/interspeech_2013/golik13_interspeech.html)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.kinds import Kind
+from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.route import maker, units
+from finallayer.rules.wording import OUTPUTS, called, is_keras, made_here
+
+RULE = Rule(
+    "FL106",
+    "mismatched-head",
+    Severity.ERROR,
+    "softmax into binary cross-entropy, sigmoid into categorical, softmax into squared error",
+)
+
+_WHOLE_ROW = TRANSPARENT - {"index", "gather"}
+
+
+@RULE.on("xent_logits", "xent_probs", "nll", "bce_logits", "bce_probs", "mse")
+def judge(sighting: Sighting) -> Iterator[Match]:
+    match sighting.node:
+        case Node(op="bce_probs", args=(Node(kind=Kind.PROBS) as x, *_)) as loss if _is_row_of_classes(x):
+            backends = " (the TensorFlow backend trains their logits as sigmoids)" if is_keras(sighting) else ""
+            message = (
+                f"{called(loss)} is a loss for independent classes, but is handed a softmax over {units(x)}: "
+                f"use a categorical cross-entropy{backends}"
+            )
+            yield Match(message, related=made_here(x))
+        case Node(op="bce_logits", args=(Node(kind=Kind.PROBS | Kind.LOG_PROBS as kind) as x, *_)) as loss:
+            message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}: pass the logits"
+            yield Match(message, related=made_here(x))
+        case (
+            Node(
+                op="xent_logits" | "xent_probs",
+                args=(Node(kind=Kind.SIGMOID_PROBS | Kind.LOG_SIGMOID as kind) as x, *_),
+            )
+            | Node(op="nll", args=(Node(kind=Kind.LOG_SIGMOID as kind) as x, *_))
+        ):
+            message = (
+                f"{called(sighting.node)} is a loss for one class of several, but is handed {OUTPUTS[kind]}: "
+                "pass logits, or use a binary cross-entropy for independent classes"
+            )
+            yield Match(message, related=made_here(x))
+        case Node(op="mse", args=(Node(kind=Kind.PROBS) as x, *target)) as loss if _is_against_labels(loss, target):
+            message = (
+                f"{called(loss)} on softmax outputs: its gradient vanishes where the model is surely wrong; "
+                "use a cross-entropy on the logits"
+            )
+            yield Match(message, related=made_here(x))
+
+
+def _is_row_of_classes(x: Node) -> bool:
+    """Whether all classes of a softmax are there, and for certain more than two: one class alone may be asked for."""
+    softmax = through(x, _WHOLE_ROW)
+    return softmax.op == "softmax" and (units(softmax) or 0) > 2
+
+
+def _is_against_labels(loss: Node, target: list[Node]) -> bool:
+    """Whether a squared error compares a classifier's softmax with labels."""
+    scores = maker(loss.args[0]).args
+    is_classifier = any(z.kind is Kind.LOGITS for z in scores)
+    return is_classifier and (loss.attrs.get("via") == "compile" or any(y.kind is Kind.TARGET for y in target))
+
+
+BAD = [
+    """
+import keras
+
+model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, activation="softmax")])
+model.compile(loss="binary_crossentropy")  # FL106
+""",
+    """
+from keras.models import Sequential
+from keras.layers import Dense
+
+model = Sequential()
+model.add(Dense(64, activation="relu", input_dim=20))
+model.add(Dense(5, activation="sigmoid"))
+model.compile(optimizer="adam", loss="categorical_crossentropy")  # FL106
+""",
+    """
+import keras
+
+inputs = keras.Input((20,))
+outputs = keras.layers.Dense(3, activation="softmax")(inputs)
+model = keras.Model(inputs, outputs)
+model.compile(loss="mse")  # FL106
+""",
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(20, 5)
+criterion = nn.BCELoss()
+
+def step(x, y):
+    return criterion(torch.softmax(net(x), dim=1), y)  # FL106
+""",
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+net = nn.Linear(20, 5)
+
+def step(x, y):
+    return F.cross_entropy(torch.sigmoid(net(x)), y)  # FL106
+""",
+    """
+import torch.nn.functional as F
+from torch import nn
+
+net = nn.Sequential(nn.Linear(20, 2), nn.Softmax(dim=1))
+
+def step(x, y):
+    return F.binary_cross_entropy_with_logits(net(x), y)  # FL106
+""",
+    """
+import torch.nn.functional as F
+from torch import nn
+
+net = nn.Sequential(nn.Linear(20, 5), nn.Softmax(dim=1))
+
+def step(x, y):
+    return F.mse_loss(net(x), F.one_hot(y, 5).float())  # FL106
+""",
+    """
+import jax
+import optax
+
+def loss(params, x, y):
+    probs = jax.nn.sigmoid(x @ params["w"])
+    return optax.softmax_cross_entropy(probs, y).mean()  # FL106
+
+grads = jax.grad(loss)
+""",
+]
+
+GOOD = [
+    # two units: a softmax is as good as a sigmoid
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(20, 2)
+criterion = nn.BCEWithLogitsLoss()
+
+def step(x, y):
+    return criterion(net(x), y)
+""",
+    # how many classes there are isn't known: two are right
+    """
+import torch
+from torch import nn
+
+def build(classes):
+    return nn.Sequential(nn.Linear(20, classes), nn.LogSoftmax(dim=1))
+
+def step(x, y, classes):
+    return nn.NLLLoss()(build(classes)(x), y)
+""",
+    # two softmaxes compared: a consistency loss, with no label in sight
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+student, teacher = nn.Linear(20, 5), nn.Linear(20, 5)
+
+def consistency(x):
+    with torch.no_grad():
+        soft = F.softmax(teacher(x), dim=1)
+    return F.mse_loss(F.softmax(student(x), dim=1), soft)
+""",
+    # sigmoid outputs that are a regression's
+    """
+import keras
+
+autoencoder = keras.Sequential([
+    keras.Input((784,)),
+    keras.layers.Dense(32, activation="relu"),
+    keras.layers.Dense(784, activation="sigmoid"),
+])
+autoencoder.compile(loss="mse")
+""",
+    # several classes at once
+    """
+import jax
+import optax
+
+def loss(params, x, y):
+    return optax.sigmoid_binary_cross_entropy(x @ params["w"], y).sum(-1).mean()
+
+grads = jax.grad(loss)
+""",
+]

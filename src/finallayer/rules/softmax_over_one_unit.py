@@ -1,0 +1,185 @@
+"""Softmax over an axis of size one: the constant 1.
+
+## What it does
+Finds a softmax, or a cross-entropy that applies it, along the axis of a layer with a single unit.
+
+## Why is this bad
+Softmax divides by the sum over its axis. Over one unit that is `exp(z) / exp(z)`: 1, whatever the logits, with a
+gradient of exactly 0. The model predicts the same for every sample, its loss never moves, and no weight below is
+trained. Cross-entropy over one class is 0 from the first step, which can look like success.
+
+## Example
+```python
+model.add(Dense(1, activation="softmax"))
+model.compile(loss="binary_crossentropy")
+```
+
+## Use instead
+One logit and a sigmoid inside the loss:
+```python
+model.add(Dense(1))
+model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+```
+or two units and a cross-entropy on logits.
+
+## Fix safety
+Sigmoid in place of softmax is what was meant wherever the labels are 0 and 1. It is not safe to apply unseen: with
+several classes the number of units is what is wrong.
+
+## References
+- [Stack Overflow 45337371: a model with one softmax unit that does not learn](https://stackoverflow.com/questions/45337371)
+- [Bridle 1990: Probabilistic interpretation of feedforward classification network outputs](https://doi.org/10.1007/978-3-642-76153-9_28)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from finallayer.expr import Node
+from finallayer.kinds import Kind
+from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.route import class_axis, softmax_of, units
+from finallayer.rules.wording import called, made_here
+
+RULE = Rule("FL105", "softmax-over-one-unit", Severity.ERROR, "softmax over an axis of size 1: constant 1")
+
+_REMEDY = "use one logit with a binary cross-entropy on logits, or a unit per class"
+
+
+@RULE.on("softmax", "log_softmax", "xent_logits", "xent_probs", "bce_probs")
+def judge(sighting: Sighting) -> Iterator[Match]:
+    match sighting.node:
+        case Node(op="xent_logits", args=(Node(kind=Kind.LOGITS) as z, *_)) as loss if units(z) == 1:
+            message = f"{called(loss)} over one unit is always 0: {_REMEDY}"
+            yield Match(message, related=made_here(z))
+        case Node(op="xent_probs" | "bce_probs", args=(x, *_)) as loss:
+            softmax = softmax_of(x)
+            if softmax is not None and units(softmax) == 1 and _is_over_units(softmax):
+                message = f"{called(loss)} is handed the softmax of one unit, which is always 1: {_REMEDY}"
+                yield Match(message, related=made_here(x))
+        case Node(op="softmax" | "log_softmax", args=(z,)) as softmax if units(z) == 1 and _is_over_units(softmax):
+            always = 1 if softmax.op == "softmax" else 0
+            yield Match(f"{softmax.op} over one unit is always {always}: {_REMEDY}", related=made_here(z))
+
+
+def _is_over_units(softmax: Node) -> bool:
+    """Whether the softmax runs along the layer's units for certain: attention over time has one unit, too."""
+    axis, of_units, rank = softmax.attrs.get("axis"), class_axis(softmax.args[0]), softmax.rank
+    if not isinstance(axis, int) or of_units is None:
+        return False
+    return axis == of_units or (rank is not None and axis % rank == of_units % rank)
+
+
+BAD = [
+    """
+from keras.models import Sequential
+from keras.layers import Dense
+
+model = Sequential()
+model.add(Dense(32, input_dim=8, activation="relu"))
+model.add(Dense(1, activation="softmax"))  # FL105
+model.compile(loss="mean_squared_error", optimizer="sgd")  # FL106
+""",
+    """
+import torch
+from torch import nn
+
+head = nn.Sequential(nn.Linear(16, 1), nn.Softmax(dim=-1))  # FL105
+
+def predict(x):
+    return head(x)
+""",
+    """
+from torch import nn
+
+model = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 1))
+criterion = nn.CrossEntropyLoss()
+
+def step(x, y):
+    return criterion(model(x), y)  # FL105
+""",
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 8])
+y = tf.placeholder(tf.float32, [None, 1])
+logits = tf.layers.dense(x, 1)
+loss = tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits)  # FL105
+""",
+    """
+import jax
+from flax import linen as nn
+
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.softmax(nn.Dense(1)(x))  # FL105
+
+def predict(params, x):
+    return Net().apply(params, x)
+""",
+]
+
+GOOD = [
+    """
+import keras
+
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+""",
+    # attention over time: one score for each step, softmax along the steps
+    """
+import torch
+from torch import nn
+
+class Pool(nn.Module):
+    def __init__(self, hidden):
+        super().__init__()
+        self.score = nn.Linear(hidden, 1)
+
+    def forward(self, h):
+        weights = torch.softmax(self.score(h), dim=1)
+        return (weights * h).sum(1)
+
+pooled = Pool(16)(torch.zeros(2, 5, 16))
+""",
+    """
+import torch
+from torch import nn
+
+score = nn.Linear(16, 1)
+
+def attend(h):
+    weights = torch.softmax(score(h).squeeze(-1), dim=-1)
+    return torch.einsum("bt,bth->bh", weights, h)
+""",
+    """
+from keras import layers
+
+def attend(h):
+    e = layers.Dense(1, activation="tanh")(h)
+    e = layers.Flatten()(e)
+    a = layers.Activation("softmax")(e)
+    return layers.Dot(axes=1)([a, h])
+""",
+    """
+import tensorflow as tf
+
+V = tf.keras.layers.Dense(1)
+
+def attend(score, values):
+    weights = tf.nn.softmax(V(score), axis=1)
+    return tf.reduce_sum(weights * values, axis=1)
+""",
+    # one unit for each candidate, cross-entropy among the candidates
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+score = nn.Linear(16, 1)
+
+def rank(candidates, y):
+    return F.cross_entropy(score(candidates).view(-1, 4), y)
+""",
+]

@@ -1,0 +1,30 @@
+"""The tables that say which function handles what: filled by the modules that hold the functions.
+
+Kept apart from both sides, since the interpreter looks up what calls it back.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from finallayer.catalog import Signature
+from finallayer.source.values import Built, External, Frame, Site, Value
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+#: What a statement does; whether control goes on behind it.
+Statement = Callable[["Interpreter", Any, Frame], bool]
+#: The value of an expression.
+Expression = Callable[["Interpreter", Any, Frame], Value]
+#: What a construct's own call gives.
+Construct = Callable[["Interpreter", External, Signature, dict[str, Value], Site], Value]
+#: What calling the object gives that a construct built.
+Called = Callable[["Interpreter", Built, list[Value], dict[str, Value], Site], Value]
+
+STATEMENTS: dict[type[ast.stmt], Statement] = {}
+EXPRESSIONS: dict[type[ast.expr], Expression] = {}
+CONSTRUCTS: dict[str, Construct] = {}
+CALLED: dict[str, Called] = {}

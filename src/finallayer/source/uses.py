@@ -1,0 +1,56 @@
+"""What an analysis remembers of every expression, for those who ask where a value goes: fixes, above all.
+
+A fix that changes what a model gives must know all that reads it. Recording costs memory, so an analysis does it only
+where it is asked to.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from typing import NamedTuple
+
+from finallayer.source.values import Value
+
+
+class Seen(NamedTuple):
+    """One value that an expression had, and the definition that was run alone to get there (None: the program ran)."""
+
+    value: Value
+    alone: ast.AST | None
+
+
+class Uses:
+    """Every value of every expression, what each object gave when it was called, and what nobody calls."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[ast.expr, list[Seen]]] = {}  # by file
+        self.given: list[tuple[Value, Value]] = []  # (a model, layer or function, what calling it gave)
+        self.alone: ast.AST | None = None
+        self.complete = True  # False where the analysis stopped before the program's end
+        self._entered: Counter[ast.AST] = Counter()
+        self._entered_alone: Counter[ast.AST] = Counter()
+
+    def saw(self, path: str, node: ast.expr, value: Value) -> None:
+        self.values.setdefault(path, {}).setdefault(node, []).append(Seen(value, self.alone))
+
+    def gave(self, owner: Value, value: Value) -> None:
+        self.given.append((owner, value))
+
+    def enters(self, definition: ast.AST, alone: bool = False) -> None:
+        """A function is run: by a call, or alone, for want of one."""
+        (self._entered_alone if alone else self._entered)[definition] += 1
+
+    def is_called(self, definition: ast.AST | None) -> bool:
+        """Whether any call in the program enters a definition."""
+        return definition is not None and self._entered[definition] > self._entered_alone[definition]
+
+    def of(self, path: str, node: ast.AST) -> list[Value]:
+        """The values that an expression had, without those that only a run on unknown arguments had."""
+        if not isinstance(node, ast.expr):
+            return []
+        seen = self.values.get(path, {}).get(node, [])
+        return [s.value for s in seen if not self.is_called(s.alone)]
+
+    def evaluated(self, path: str, node: ast.expr) -> bool:
+        return node in self.values.get(path, {})

@@ -1,0 +1,104 @@
+"""The scan of bytes that skips what can't matter: never a file in which something could be found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from finallayer import catalog
+from finallayer.check.glance import FRAMEWORKS, Files
+from finallayer.check.imports import imported
+from finallayer.rules import all_rules
+from finallayer.source import Project
+
+from .programs import DOUBLE, MODEL, TRAIN, lay
+
+
+def matters(path: Path) -> bool:
+    return Files(Project()).matters(str(path))
+
+
+def bad_examples() -> list[str]:
+    import sys
+
+    return [bad for rule in all_rules().values() for bad in sys.modules[rule.judge.__module__].BAD]
+
+
+@pytest.mark.parametrize("program", bad_examples())
+def test_every_rules_own_bad_examples_matter(tmp_path: Path, program: str) -> None:
+    lay(tmp_path, bad=program)
+    assert matters(tmp_path / "bad.py")
+
+
+def test_every_framework_of_the_catalogue_is_known() -> None:
+    names, _ = catalog._tables()
+    roots = {name.partition(".")[0].encode() for name in names}
+    helpers = b"builtins contextlib copy functools itertools typing".split()  # of Python itself; they compute nothing
+    assert not {r for r in roots if not any(f in r for f in FRAMEWORKS)} - set(helpers)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "",
+        "import os\nprint(os.sep)\n",
+        "import logging\nlogging.info('loss')\n",  # our words, and no framework
+        "import numpy as np\nx = np.zeros(3)\n",  # a framework, and none of our words
+        "import missing\nfrom . import absent\n",
+    ],
+)
+def test_what_holds_only_half_of_a_finding_is_skipped(tmp_path: Path, program: str) -> None:
+    lay(tmp_path, a=program)
+    assert not matters(tmp_path / "a.py")
+
+
+def test_a_file_that_only_joins_two_others_matters(tmp_path: Path) -> None:
+    lay(tmp_path, main="import engine\nfrom model import Net\nengine.run(Net())\n", model=MODEL)
+    lay(tmp_path, engine="def run(net):\n    pass\n", other="import engine\n")
+    assert matters(tmp_path / "main.py")
+    assert not matters(tmp_path / "other.py")
+
+
+def test_reach_goes_through_packages_and_round_in_circles(tmp_path: Path) -> None:
+    package = {"pkg/__init__": "from .a import *\n", "pkg/a": "from . import b\n", "pkg/b": "from .a import x\n"}
+    lay(tmp_path, main="import pkg\n", **package)
+    assert not matters(tmp_path / "main.py")
+    lay(tmp_path, **{"pkg/b": "from .a import x\n" + DOUBLE})
+    assert matters(tmp_path / "main.py")
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import a.b as c, d", {("a.b", 0), ("d", 0)}),
+        ("from a import b as c, d", {("a", 0), ("a.b", 0), ("a.d", 0)}),
+        ("from a import (\n    b,  # why\n    c as d,\n)", {("a", 0), ("a.b", 0), ("a.c", 0)}),
+        ("from a import *", {("a", 0)}),
+        ("from . import a", {("", 1), ("a", 1)}),
+        ("from ..a.b import c", {("a.b", 2), ("a.b.c", 2)}),
+        ("if x:\n\tfrom a import b; import c", {("a", 0), ("a.b", 0), ("c", 0)}),
+        ('   "from a import b\\n",', {("a", 0), ("a.b", 0)}),
+        ('"source": "import a\\nfrom b import c"', {("a", 0), ("b", 0), ("b.c", 0)}),
+        ('{"source":["import a\\n","from b import c"]}', {("a", 0), ("b", 0), ("b.c", 0)}),
+        ("x = important\nfromage = 1", set()),
+    ],
+)
+def test_imports_are_read_off_the_bytes(source: str, names: set[tuple[str, int]]) -> None:
+    assert names <= set(imported(source.encode()))
+    assert {n for n, _ in imported(source.encode())} <= {n for n, _ in names} | {"a.why"}
+
+
+def test_a_fingerprint_changes_with_the_content_and_with_where_imports_lead(tmp_path: Path) -> None:
+    lay(tmp_path, train=TRAIN)
+
+    def state() -> str:
+        return Files(Project()).glance(str(tmp_path / "train.py")).fingerprint
+
+    alone = state()
+    assert state() == alone
+    lay(tmp_path, model=MODEL)
+    found = state()
+    assert found != alone
+    lay(tmp_path, train=TRAIN + "\n")
+    assert state() not in (alone, found)

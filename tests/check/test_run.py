@@ -1,0 +1,300 @@
+"""One check from paths to findings: the cache, the processes and the filters change when, never what, is found."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finallayer.check import cache, judge, run, workers
+from finallayer.check.config import Config, find
+from finallayer.check.record import pack, unpack
+from finallayer.expr import Origin
+from finallayer.rules import all_rules
+from finallayer.rules.base import Edit, Finding, Fix, Related
+from finallayer.source import Project
+
+from .programs import CLEAN, DOUBLE, MODEL, TRAIN, lay
+
+RULES = all_rules()
+
+
+def check(*paths: Path, config: Config | None = None, use_cache: bool = False, jobs: int = 1) -> run.Outcome:
+    return run.check(paths, config or find(paths, RULES), RULES, use_cache=use_cache, jobs=jobs)
+
+
+def seen(outcome: run.Outcome) -> list[tuple[str, str, int]]:
+    return [(f.rule.code, Path(f.origin.path).name, f.origin.line) for f in outcome.findings]
+
+
+@pytest.fixture
+def analysed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are really analysed, in order."""
+    names: list[str] = []
+    real = judge.analyse
+
+    def noting(path: str, project: Project, **more: Any) -> judge.Analysis:
+        names.append(Path(path).name)
+        return real(path, project, **more)
+
+    monkeypatch.setattr(workers, "analyse", noting)
+    return names
+
+
+def test_a_model_and_its_loss_meet_across_files(tmp_path: Path) -> None:
+    lay(tmp_path, model=MODEL, train=TRAIN)
+    outcome = check(tmp_path)
+    assert seen(outcome) == [("FL101", "train.py", 9)]
+    ((origin, _),) = outcome.findings[0].related
+    assert (Path(origin.path).name, origin.line, origin.column) == ("model.py", 11, 15)
+
+
+def test_a_place_that_several_files_lead_to_is_reported_once(tmp_path: Path) -> None:
+    lay(tmp_path, train=TRAIN, model=MODEL, main="import torch, train\ntrain.step(1, 2)\n", double=DOUBLE)
+    assert seen(check(tmp_path)) == [("FL101", "double.py", 6), ("FL101", "train.py", 9)]
+
+
+def test_a_file_that_is_not_python_3_is_noted_and_the_rest_checked(tmp_path: Path) -> None:
+    lay(tmp_path, a=DOUBLE, b="import torch\nprint 'loss'\n")
+    outcome = check(tmp_path)
+    assert seen(outcome) == [("FL101", "a.py", 6)]
+    assert [(Path(n.path).name, n.text) for n in outcome.notes] == [("b.py", "Python 2, not Python 3 (line 2)")]
+
+
+def test_a_mistake_of_ours_in_one_file_leaves_the_others_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay(tmp_path, a=DOUBLE, b=DOUBLE)
+    import finallayer.source
+
+    real = finallayer.source.sightings
+
+    def failing(file: object, project: object) -> object:
+        if file.path.endswith("a.py"):
+            raise RecursionError("too deep")
+        return real(file, project)
+
+    monkeypatch.setattr(finallayer.source, "sightings", failing)
+    outcome = check(tmp_path)
+    assert seen(outcome) == [("FL101", "b.py", 6)]
+    assert [n.text for n in outcome.notes] == ["could not be analysed (RecursionError: too deep); please report this"]
+
+
+# Filters
+
+
+def settings(root: Path, text: str) -> Config:
+    (root / "pyproject.toml").write_text(f"[tool.finallayer]\n{text}")
+    return find([root], RULES)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("", ["a.py", "b.py"]),
+        ('ignore = ["FL101"]', []),
+        ('select = ["FL2"]', []),
+        ('exclude = ["sub"]', ["a.py"]),
+        ('per-file-ignores = { "sub/*" = ["FL1"] }', ["a.py"]),
+        ('per-file-ignores = { "sub" = ["FL1"], "a.py" = ["FL2"] }', ["a.py"]),
+        ('severity = "error"', ["a.py", "b.py"]),
+    ],
+)
+def test_settings_filter_what_is_shown(tmp_path: Path, text: str, left: list[str]) -> None:
+    lay(tmp_path, a=DOUBLE, **{"sub/b": DOUBLE})
+    assert [name for _, name, _ in seen(check(tmp_path, config=settings(tmp_path, text)))] == left
+
+
+def test_less_severe_findings_than_asked_for_are_not_shown(tmp_path: Path) -> None:
+    lay(tmp_path, a="import torch\n\n\ndef f(z, y):\n    return -torch.log(torch.softmax(net(z), 1))[y].mean()\n")
+    shown = {f.rule.severity.name for f in check(tmp_path).findings}
+    assert "ERROR" not in shown
+    assert not check(tmp_path, config=settings(tmp_path, 'severity = "error"')).findings
+
+
+def test_a_comment_keeps_a_finding_quiet_in_the_file_where_it_stands(tmp_path: Path) -> None:
+    quiet = TRAIN.replace("net(x), y)", "net(x), y)  # finallayer: ignore[FL101]")
+    lay(tmp_path, model=MODEL, train=quiet, main="import torch, train\ntrain.step(1, 2)\n")
+    assert not check(tmp_path).findings
+    lay(tmp_path, train=quiet.replace("FL101", "FL102"))
+    assert seen(check(tmp_path)) == [("FL101", "train.py", 9)]
+
+
+def test_in_a_notebook_places_are_in_cells(tmp_path: Path) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": "# loss"},
+        {"cell_type": "code", "source": "%matplotlib inline\nimport torch\nimport torch.nn.functional as F"},
+        {
+            "cell_type": "code",
+            "source": "def step(z, y):\n    p = torch.softmax(z, 1)\n    return F.cross_entropy(p, y)",
+        },
+        {"cell_type": "code", "source": "F.cross_entropy(torch.softmax(z, 1), y)  # finallayer: ignore"},
+    ]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
+    (finding,) = check(tmp_path).findings
+    assert (finding.origin.cell, finding.origin.line, finding.origin.column) == (2, 3, 11)
+    assert [(r.origin.cell, r.origin.line) for r in finding.related] == [(2, 2)]
+
+
+# The cache
+
+
+def test_a_second_run_analyses_nothing_and_finds_the_same(tmp_path: Path, analysed: list[str]) -> None:
+    lay(tmp_path, model=MODEL, train=TRAIN, broken="import torch\nprint 'loss'\n")
+    first = check(tmp_path, use_cache=True)
+    assert sorted(analysed) == ["broken.py", "model.py", "train.py"]
+    analysed.clear()
+    second = check(tmp_path, use_cache=True)
+    assert analysed == []
+    assert (second.findings, second.notes) == (first.findings, first.notes)
+    assert first.findings
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"clean": CLEAN + "\n"}, {"clean.py"}),
+        ({"model": MODEL.replace("softmax", "log_softmax")}, {"model.py", "train.py"}),
+        ({"new": "import torch\nloss = 1\n"}, {"new.py"}),
+        ({"model/__init__": MODEL}, {"train.py", "__init__.py"}),  # a package goes before a module of its name
+    ],
+    ids=["a file", "a file that another imports", "a new file", "a new file that an import now leads to"],
+)
+def test_what_has_changed_is_analysed_again(
+    tmp_path: Path, analysed: list[str], change: dict[str, str], again: set[str]
+) -> None:
+    lay(tmp_path, model=MODEL, train=TRAIN, clean=CLEAN)
+    check(tmp_path, use_cache=True)
+    analysed.clear()
+    lay(tmp_path, **change)
+    outcome = check(tmp_path, use_cache=True)
+    assert set(analysed) == again
+    assert outcome.findings == check(tmp_path).findings
+
+
+def test_an_import_that_was_broken_and_is_mended_is_read_again(tmp_path: Path) -> None:
+    lay(tmp_path, model="import torch\nprint 'loss'\n", train=TRAIN)
+    assert not check(tmp_path, use_cache=True).findings
+    lay(tmp_path, model=MODEL)
+    assert seen(check(tmp_path, use_cache=True)) == [("FL101", "train.py", 9)]
+
+
+def test_settings_don_t_empty_the_cache(tmp_path: Path, analysed: list[str]) -> None:
+    lay(tmp_path, a=DOUBLE)
+    assert not check(tmp_path, config=settings(tmp_path, 'ignore = ["FL1"]'), use_cache=True).findings
+    assert check(tmp_path, config=settings(tmp_path, ""), use_cache=True).findings
+    assert analysed == ["a.py"]
+
+
+def entries(root: Path) -> list[Path]:
+    return sorted((root / cache.FOLDER).glob("*/*.json"))
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[]", b"null", b'{"stamp": 1}', b"\xff\x00", b"[" * 100_000], ids=lambda d: repr(d[:12])
+)
+def test_a_damaged_entry_counts_as_absent(tmp_path: Path, damage: bytes) -> None:
+    lay(tmp_path, a=DOUBLE)
+    first = check(tmp_path, use_cache=True)
+    (entry,) = entries(tmp_path)
+    whole = entry.read_bytes()
+    entry.write_bytes(damage)
+    assert check(tmp_path, use_cache=True).findings == first.findings
+    assert entry.read_bytes() == whole
+
+
+@pytest.mark.parametrize("key", ["stamp", "path", "files", "findings", "notes"])
+@pytest.mark.parametrize("value", [None, 7, "x", {"x": "y"}, [[]], [{"rule": "FL101"}]])
+def test_an_entry_with_anything_in_place_of_a_field_never_fails(tmp_path: Path, key: str, value: object) -> None:
+    lay(tmp_path, a=DOUBLE)
+    first = check(tmp_path, use_cache=True)
+    (entry,) = entries(tmp_path)
+    entry.write_text(json.dumps(json.loads(entry.read_text()) | {key: value}))
+    assert check(tmp_path, use_cache=True).findings in (first.findings, ())
+
+
+def test_an_entry_of_another_version_counts_as_absent(
+    tmp_path: Path, analysed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay(tmp_path, a=DOUBLE)
+    check(tmp_path, use_cache=True)
+    monkeypatch.setattr(cache, "__version__", "0.0.0")
+    check(tmp_path, use_cache=True)
+    assert analysed == ["a.py", "a.py"]
+
+
+def test_where_nothing_can_be_kept_nothing_fails(tmp_path: Path) -> None:
+    lay(tmp_path, a=DOUBLE)
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / cache.FOLDER).write_text("a file where the folder would be")
+    assert seen(check(tmp_path, use_cache=True)) == [("FL101", "a.py", 6)]
+
+
+def test_git_ignores_the_cache_and_a_check_does_not_read_it(tmp_path: Path) -> None:
+    lay(tmp_path, a=DOUBLE)
+    check(tmp_path, use_cache=True)
+    assert (tmp_path / cache.FOLDER / ".gitignore").read_text() == "*\n"
+    assert not list((tmp_path / cache.FOLDER).rglob("*.tmp"))
+
+
+def test_a_finding_survives_being_packed() -> None:
+    rule = RULES["FL101"]
+    origin = Origin("/p/é.ipynb", 3, 4, 3, 9, 2)
+    edit = Edit("/p/a.py", 1, 2, 3, 4, "x\n", 5)
+    full = Finding(
+        rule,
+        origin,
+        "m",
+        "e(z)",
+        {"float32": 16.1, "float64": float("inf")},
+        (Related(origin, "r"),),
+        Fix(True, (edit,), "n"),
+    )
+    for finding in (full, Finding(rule, origin, "", "")):
+        assert unpack(json.loads(json.dumps(pack(finding))), RULES) == finding
+
+
+# Processes
+
+
+def many(root: Path, number: int) -> None:
+    for i in range(number):
+        lay(root, **{f"f{i:03}": DOUBLE if i % 3 else CLEAN})
+
+
+def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many(tmp_path, 30)
+    alone = check(tmp_path)
+    monkeypatch.setattr(workers, "BYTES_WORTH_A_PROCESS", 1)
+    apart = check(tmp_path, jobs=2)
+    assert apart.findings == alone.findings
+    assert len(alone.findings) == 20
+
+
+def _dying(path: str, project: Project, **more: Any) -> judge.Analysis:
+    if path.endswith("f001.py"):
+        os._exit(1)
+    return judge.analyse(path, project, **more)
+
+
+def test_a_process_that_dies_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many(tmp_path, 12)
+    monkeypatch.setattr(workers, "BYTES_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(workers, "analyse", _dying)
+    outcome = check(tmp_path, jobs=2)
+    assert [n.text for n in outcome.notes] == ["could not be analysed (the process died); please report this"]
+    assert len(outcome.findings) == 7
+
+
+def test_a_few_small_files_start_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many(tmp_path, 12)
+
+    def refuse(chunks: Sequence[Sequence[str]], jobs: int) -> object:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(workers, "_analyse_apart", refuse)
+    assert len(check(tmp_path, jobs=8).findings) == 8

@@ -1,0 +1,118 @@
+"""Real training in plain PyTorch, in this process: heads differ in nothing but the head; gradients are the framework's.
+
+What Keras does is tested through the command (test_command), where each backend has a process of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from finallayer.compare.cliff import MARGINS, head_curve, rows_at
+from finallayer.compare.dataset import Dataset, split
+from finallayer.compare.fairness import initial_weights
+from finallayer.compare.grid import Cell
+from finallayer.compare.measure import Epoch
+from finallayer.compare.sources import load
+from finallayer.compare.worker import make_trainer, one_line, train_cell
+from finallayer.numerics.blocks import xent_logits
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    digits = load("digits")
+    return split("digits", digits.x_train[:400], digits.y_train[:400], 10, 0.0, 255.0)
+
+
+@pytest.fixture(scope="module")
+def trainer(data: Dataset) -> Any:
+    import torch
+
+    torch.set_num_threads(1)  # a tiny network on a busy machine waits for its second thread
+    return make_trainer("torch", data)
+
+
+def train(trainer: Any, data: Dataset, head: str, inputs: str = "raw", seed: int = 0, epochs: int = 2) -> list[Epoch]:
+    return list(train_cell(trainer, Cell("torch", "float32", inputs, head, seed), data, epochs, batch_size=32))
+
+
+def timeless(epochs: list[Epoch]) -> list[dict[str, Any]]:
+    return [epoch.as_dict() | {"seconds": 0} for epoch in epochs]
+
+
+def test_a_cell_is_a_function_of_its_seed_whatever_ran_before(trainer: Any, data: Dataset) -> None:
+    first = train(trainer, data, "logits")
+    train(trainer, data, "clipped-log", seed=5)
+    assert timeless(train(trainer, data, "logits")) == timeless(first)
+    assert timeless(train(trainer, data, "logits", seed=1)) != timeless(first)
+
+
+def test_heads_that_are_the_same_mathematics_train_the_same(trainer: Any, data: Dataset) -> None:
+    """Scaled inputs keep margins small, where log(softmax(z)) is right: a difference would be unfair, not a head's."""
+    logits, by_hand = (train(trainer, data, head, inputs="scaled") for head in ("logits", "log-of-softmax"))
+    for a, b in zip(logits, by_hand, strict=True):
+        assert a.loss == pytest.approx(b.loss, rel=1e-5)
+        assert a.val_accuracy == b.val_accuracy
+
+
+def test_the_network_starts_from_the_shared_weights(trainer: Any, data: Dataset) -> None:
+    trainer.start(Cell("torch", "float32", "raw", "logits", 7))
+    x, _ = data.inputs("scaled")
+    kernel, bias, last, last_bias = initial_weights(7, 64, 10)
+    expected = np.maximum(x.reshape(len(x), -1) @ kernel + bias, 0) @ last + last_bias
+    np.testing.assert_allclose(trainer.logits(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_clipped_log_silences_samples_and_logits_do_not(trainer: Any, data: Dataset) -> None:
+    clipped, logits = (train(trainer, data, head, epochs=3)[-1] for head in ("clipped-log", "logits"))
+    assert clipped.silenced > 0.1 and logits.silenced == 0
+    assert clipped.largest_margin is not None and clipped.largest_margin > 16.2
+    assert logits.val_accuracy > clipped.val_accuracy + 0.1
+    assert logits.loss is not None and logits.true_loss is not None and clipped.true_loss is not None
+    assert clipped.true_loss > 5 * logits.true_loss
+
+
+def test_a_log_of_softmax_breaks_on_raw_inputs_and_is_counted(trainer: Any, data: Dataset) -> None:
+    last = train(trainer, data, "log-of-softmax")[-1]
+    assert last.nonfinite > 0 and last.loss is None
+
+
+@pytest.mark.parametrize(
+    ("head", "precision", "edge"),
+    [
+        ("logits", "float32", None),
+        ("logits", "mixed_bfloat16", None),
+        ("clipped-log", "float32", 16.118),  # -log(1e-7)
+        ("epsilon-log", "float32", 18.4),  # where 1e-10 is 1 % of the probability
+        ("double-softmax", "float32", 0.0),
+    ],
+)
+def test_the_safe_margin_of_each_head(trainer: Any, head: str, precision: str, edge: float | None) -> None:
+    curve = head_curve(trainer, precision, head)
+    assert curve["safe_margin"] == (None if edge is None else pytest.approx(edge, abs=0.05))
+    if edge is None:
+        truth = -xent_logits(*reversed(rows_at(MARGINS))).grad[:, 1]
+        np.testing.assert_allclose(curve["gradient"], truth, rtol=0.02 if "16" in precision else 1e-4)
+
+
+def test_the_gradient_is_that_of_the_framework(trainer: Any) -> None:
+    """Against a finite difference of the loss, not against another gradient."""
+    import torch
+
+    logits, labels = np.array([[1.0, -0.5, 2.0]]), np.array([0], dtype=np.int32)
+    gradient = trainer.gradient("float32", "epsilon-log", logits, labels)
+
+    def loss(z: np.ndarray) -> float:
+        x = torch.softmax(torch.tensor(z, dtype=torch.float64), -1)
+        return float(-torch.log(x + 1e-10)[0, 0])
+
+    steps = np.eye(3)[:, None] * 1e-6
+    numeric = [(loss(logits + step) - loss(logits - step)) / 2e-6 for step in steps]
+    np.testing.assert_allclose(gradient[0], numeric, rtol=1e-4)
+
+
+def test_an_error_is_told_in_one_line() -> None:
+    assert one_line(ValueError("first\nsecond")) == "ValueError: first"
+    assert one_line(KeyError()) == "KeyError: no message"

@@ -1,0 +1,131 @@
+"""The verdict says what the measurements say: each of these cases has one answer that is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synthetic import JAX_RAW, JAX_SCALED, TF_RAW, curve, rows_of, runs, silenced_and_rescued
+
+from finallayer.compare.grid import Cell
+from finallayer.compare.verdict import Verdict, give_verdict, most_telling
+
+
+def verdict(cells: dict[Cell, dict[str, Any]], curves: list[dict[str, Any]] | None = None) -> Verdict:
+    return give_verdict(rows_of(cells), curves or [])
+
+
+def both(softmax: list[float], logits: list[float], **measured: Any) -> dict[Cell, dict[str, Any]]:
+    return {**runs(JAX_RAW, "softmax", softmax, **measured), **runs(JAX_RAW, "logits", logits)}
+
+
+def test_the_articles_case() -> None:
+    said = verdict(*silenced_and_rescued())
+    text = " ".join(said.sentences)
+    assert said.answer == (
+        "No: keep softmax in the loss. In 1 of 3 settings softmax in the model cost accuracy, in none did it help."
+    )
+    assert "47.0 points" in text and "47.7 % with the softmax head against 94.7 % with logits" in text
+    assert "40.0 % of the training samples were misclassified and got a gradient of exactly 0" in text
+    assert "(16.1)" in text
+    assert "not one sample was silenced" in text
+    assert "Keras on TensorFlow in float32 computed the gradient of the softmax head right at every margin" in text
+    assert "Keras on JAX in float32 computed" not in text
+    assert "(the largest margin was 5.0)" in text
+
+
+def test_no_difference_is_called_no_difference() -> None:
+    said = verdict(both([0.94, 0.95, 0.96], [0.94, 0.95, 0.96]))
+    assert said.answer.startswith("No difference measured")
+    assert "the two heads ended equal" in said.sentences[0]
+
+
+def test_a_difference_too_small_to_matter_is_not_a_loss() -> None:
+    said = verdict(both([0.940, 0.950, 0.960], [0.944, 0.954, 0.964]))
+    assert said.answer.startswith("No difference measured")
+    assert "within 0.4 points" in said.sentences[0]
+
+
+def test_an_interval_that_holds_zero_is_not_a_loss() -> None:
+    said = verdict(both([0.2, 0.9, 0.8], [0.9, 0.9, 0.9]))
+    assert said.answer.startswith("Undecided: in 1 of 1 setting accuracy differs")
+    assert "more seeds would tell" in said.sentences[0]
+
+
+def test_softmax_that_helps_is_said_to_help() -> None:
+    said = verdict(both([0.94, 0.95, 0.96], [0.84, 0.85, 0.86]))
+    assert said.answer.startswith("Yes, as measured here")
+    assert "10.0 points higher" in said.sentences[0]
+
+
+def test_it_may_depend() -> None:
+    helps = {**runs(TF_RAW, "softmax", [0.9, 0.9, 0.9]), **runs(TF_RAW, "logits", [0.8, 0.8, 0.8])}
+    said = verdict({**both([0.5, 0.5, 0.5], [0.9, 0.9, 0.9]), **helps})
+    assert said.answer.startswith("It depends")
+
+
+def test_a_loss_without_silence_is_not_blamed_on_it() -> None:
+    said = verdict(both([0.5, 0.5, 0.5], [0.9, 0.9, 0.9]))
+    assert "silenced" not in " ".join(said.sentences)
+    broken = verdict(both([0.5, 0.5, 0.5], [0.9, 0.9, 0.9], nonfinite=0.25))
+    text = " ".join(broken.sentences)
+    assert "It comes from numbers that are not finite: 25.0 % of the training samples had a loss or a gradient" in text
+
+
+def test_two_causes_are_told_apart() -> None:
+    silent = {**runs(TF_RAW, "softmax", [0.5, 0.5], silenced=0.3), **runs(TF_RAW, "logits", [0.9, 0.9])}
+    text = " ".join(verdict({**both([0.4, 0.4], [0.9, 0.9], nonfinite=1.0), **silent}).sentences)
+    assert "In 1 of those 2 it comes from silenced samples" in text
+    assert "In 1 of those 2 it comes from numbers that are not finite: 100.0 %" in text
+
+
+def test_silence_under_the_logits_head_is_not_hidden() -> None:
+    cells = {
+        **runs(JAX_RAW, "softmax", [0.5, 0.5], silenced=0.3),
+        **runs(JAX_RAW, "logits", [0.9, 0.9], silenced=0.02),
+    }
+    assert "With logits it was 2.0 % at most." in " ".join(verdict(cells).sentences)
+
+
+def test_one_seed_says_that_it_is_one() -> None:
+    assert "one seed, so no interval" in verdict(both([0.5], [0.9])).sentences[0]
+
+
+def test_a_setting_of_one_seed_is_not_judged_beside_settings_of_more() -> None:
+    one = {**runs(TF_RAW, "softmax", [0.2]), **runs(TF_RAW, "logits", [0.9])}
+    said = verdict({**both([0.94, 0.95, 0.96], [0.94, 0.95, 0.96]), **one})
+    assert said.answer.startswith("No difference measured: in none of 1 setting ")
+
+
+def test_other_heads_are_judged_apart_and_stand_in_where_the_status_quo_is_not() -> None:
+    double = runs(JAX_RAW, "double-softmax", [0.6, 0.6, 0.6])
+    said = verdict({**both([0.9, 0.9, 0.9], [0.9, 0.9, 0.9]), **double})
+    assert said.answer.startswith("No difference")
+    assert "The double-softmax head cost accuracy in 1 of 1 setting, up to 30.0 points" in said.sentences[-1]
+    alone = verdict({**double, **runs(JAX_RAW, "logits", [0.9, 0.9, 0.9])})
+    assert "another head than logits cost accuracy" in alone.answer
+    assert "The double-softmax head cost accuracy in 1 of 1 setting" in alone.sentences[-1]
+
+
+def test_only_the_status_quo_is_said_to_be_rescued_by_keras() -> None:
+    cells = {**runs(JAX_RAW, "log-of-softmax", [0.9, 0.9]), **runs(JAX_RAW, "logits", [0.9, 0.9])}
+    assert "Keras finds" not in " ".join(verdict(cells, [curve(JAX_RAW, "log-of-softmax", None)]).sentences)
+
+
+def test_nothing_finished_is_nothing_to_compare() -> None:
+    assert verdict({}).answer == "Nothing to compare yet."
+    assert verdict(runs(JAX_RAW, "softmax", [0.5])).answer == "Nothing to compare yet."
+    assert most_telling([]) is None
+
+
+def test_the_story_is_told_of_the_largest_certain_loss_of_the_status_quo() -> None:
+    cells, _ = silenced_and_rescued()
+    worse = {**runs(JAX_SCALED, "softmax", [0.1, 0.9, 0.9]), **runs(JAX_RAW, "no-softmax", [0.1, 0.1, 0.1])}
+    row = most_telling(rows_of({**cells, **worse}))
+    assert row is not None and (row.setting, row.head) == (JAX_RAW, "softmax")
+
+
+def test_the_edge_is_named_only_where_it_was_measured() -> None:
+    cells = both([0.5, 0.5], [0.9, 0.9], silenced=0.3)
+    assert "lie past the margin" not in " ".join(verdict(cells).sentences)
+    measured = verdict(cells, [curve(JAX_RAW, "softmax", 12.3)])
+    assert "lie past the margin (12.3) up to which" in " ".join(measured.sentences)

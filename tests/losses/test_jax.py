@@ -1,0 +1,196 @@
+"""`finallayer.losses.jax`: what optax's losses can do, and what they cannot. Rows' exactness: test_conformance.py."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import finallayer.kernels
+from finallayer.kernels.build import find_compiler
+from finallayer.losses import jax as losses
+
+RNG = np.random.default_rng(0)
+LOGITS = jnp.asarray(RNG.normal(size=(4, 7)), jnp.float32)
+LABELS = jnp.asarray([3, 0, 6, 3])
+MASSES = jnp.asarray(RNG.dirichlet(np.ones(7), 4), jnp.float32)
+
+
+def integer(z, library=losses):
+    return library.softmax_cross_entropy_with_integer_labels(z, LABELS).mean()
+
+
+def soft(z, library=losses, q=MASSES):
+    return library.softmax_cross_entropy(z, q).mean()
+
+
+def binary(z, library=losses):
+    return library.sigmoid_binary_cross_entropy(z, MASSES).mean()
+
+
+DERIVATIVES = {
+    "grad": jax.grad,
+    "hessian": jax.hessian,
+    "reverse over reverse": lambda f: jax.jacrev(jax.jacrev(f)),
+    "forward over forward": lambda f: jax.jacfwd(jax.jacfwd(f)),
+}
+
+
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+@pytest.mark.parametrize("loss", [integer, soft, binary])
+def test_derivatives_are_optax_derivatives(loss, derivative) -> None:
+    ours, theirs = (jax.jit(DERIVATIVES[derivative](lambda z, m=m: loss(z, m)))(LOGITS) for m in (losses, optax))
+    np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-7)
+
+
+def test_third_derivatives_exist() -> None:
+    def along(f):
+        return lambda t: jax.grad(lambda s: f(LOGITS[0] + s * LOGITS[1]))(t)
+
+    def one(z, library):
+        return library.softmax_cross_entropy_with_integer_labels(z, LABELS[0])
+
+    ours, theirs = (jax.grad(jax.grad(along(lambda z, m=m: one(z, m))))(0.3) for m in (losses, optax))
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-4)
+
+
+def test_gradient_with_respect_to_the_labels() -> None:
+    ours, theirs = (jax.grad(lambda q, m=m: soft(LOGITS, m, q))(MASSES) for m in (losses, optax))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_vmap_is_a_batch_of_rows() -> None:
+    one_row = jax.value_and_grad(losses.softmax_cross_entropy_with_integer_labels)
+    loss, gradient = jax.jit(jax.vmap(one_row))(LOGITS, LABELS)
+    whole, pull_back = jax.vjp(lambda z: losses.softmax_cross_entropy_with_integer_labels(z, LABELS), LOGITS)
+    np.testing.assert_array_equal(loss, whole)
+    np.testing.assert_array_equal(gradient, pull_back(jnp.ones(4))[0])
+    over_labels = jax.vmap(losses.softmax_cross_entropy_with_integer_labels, (None, 0))(LOGITS[0], jnp.arange(7))
+    np.testing.assert_allclose(over_labels, -jax.nn.log_softmax(LOGITS[0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1, (1, 2), (2, 0)])
+def test_axis(axis) -> None:
+    z = jnp.asarray(RNG.normal(size=(2, 3, 4)), jnp.float32)
+    rows = np.delete(z.shape, axis)
+    labels = jnp.asarray(RNG.integers(0, 2, rows))
+    ours, theirs = (m.softmax_cross_entropy_with_integer_labels(z, labels, axis) for m in (losses, optax))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    q = jax.nn.softmax(z[::-1], axis)
+    np.testing.assert_allclose(
+        losses.softmax_cross_entropy(z, q, axis), optax.softmax_cross_entropy(z, q, axis), rtol=1e-5
+    )
+
+
+def test_all_axes_are_one_row() -> None:
+    q = jax.nn.softmax(LOGITS[::-1], (0, 1))
+    ours, theirs = (m.softmax_cross_entropy(LOGITS, q, None) for m in (losses, optax))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_where_masks_classes_and_rows() -> None:
+    classes = jnp.ones((4, 7), bool).at[:, 1].set(False).at[1, 2].set(False)
+    for where in (classes, jnp.asarray([True, False, True, True])):
+        ours, theirs = (
+            m.softmax_cross_entropy_with_integer_labels(LOGITS, LABELS, where=where) for m in (losses, optax)
+        )
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_a_row_that_does_not_count_may_hold_anything() -> None:
+    labels = jnp.asarray([3, -100, 6, 3])
+    z = LOGITS.at[1].set(jnp.nan)
+
+    def loss(z):
+        return losses.softmax_cross_entropy_with_integer_labels(z, labels, where=labels != -100).sum()
+
+    value, gradient = jax.value_and_grad(loss)(z)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all() and not gradient[1].any()
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_16_bit_logits_give_a_float32_loss_and_a_16_bit_gradient(dtype) -> None:
+    value, gradient = jax.value_and_grad(integer)(LOGITS.astype(dtype))
+    assert value.dtype == jnp.float32
+    assert gradient.dtype == dtype
+
+
+def test_labels_out_of_range_under_jit() -> None:
+    loss = jax.jit(losses.softmax_cross_entropy_with_integer_labels)
+    if finallayer.kernels.library() is None:
+        assert np.isnan(loss(LOGITS, LABELS.at[1].set(7))).tolist() == [False, True, False, False]
+    else:
+        with pytest.raises(Exception, match=r"expected classes in 0\.\.6, got another in row 1"):
+            loss(LOGITS, LABELS.at[1].set(7)).block_until_ready()
+
+
+BAD_ARGUMENTS = {
+    "integer logits": ((jnp.ones((2, 3), int), jnp.zeros(2, int)), TypeError, "floating-point"),
+    "float labels": ((jnp.ones((2, 3)), jnp.zeros(2)), TypeError, "expected integers"),
+    "shapes": ((jnp.ones((2, 3)), jnp.zeros(3, int)), ValueError, "shape"),
+    "axis": ((jnp.ones((2, 3)), jnp.zeros(2, int), 2), ValueError, "axis"),
+    "no classes": ((jnp.ones((2, 0)), jnp.zeros(2, int)), ValueError, "at least one class"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_bad_arguments(case) -> None:
+    arguments, error, message = BAD_ARGUMENTS[case]
+    with pytest.raises(error, match=message):
+        losses.softmax_cross_entropy_with_integer_labels(*arguments)
+
+
+ABI_CHECK = r"""
+#include "xla/ffi/api/c_api.h"
+#include "xla_ffi.h"
+#define SAME(ours, our_field, theirs, their_field) \
+  static_assert(offsetof(xla_ffi::ours, our_field) == offsetof(theirs, their_field), #ours)
+SAME(Extension, next, XLA_FFI_Extension_Base, next);
+SAME(Extension, type, XLA_FFI_Extension_Base, type);
+SAME(Version, minor, XLA_FFI_Api_Version, minor_version);
+SAME(Version, major, XLA_FFI_Api_Version, major_version);
+SAME(Metadata, version, XLA_FFI_Metadata, api_version);
+SAME(Metadata, traits, XLA_FFI_Metadata, traits);
+SAME(MetadataExtension, metadata, XLA_FFI_Metadata_Extension, metadata);
+SAME(Buffer, dtype, XLA_FFI_Buffer, dtype);
+SAME(Buffer, data, XLA_FFI_Buffer, data);
+SAME(Buffer, rank, XLA_FFI_Buffer, rank);
+SAME(Buffer, dims, XLA_FFI_Buffer, dims);
+SAME(Buffers, size, XLA_FFI_Args, size);
+SAME(Buffers, buffers, XLA_FFI_Args, args);
+SAME(Buffers, buffers, XLA_FFI_Rets, rets);
+SAME(ErrorArgs, message, XLA_FFI_Error_Create_Args, message);
+SAME(ErrorArgs, code, XLA_FFI_Error_Create_Args, errc);
+SAME(Api, create_error, XLA_FFI_Api, XLA_FFI_Error_Create);
+SAME(CallFrame, extensions, XLA_FFI_CallFrame, extension_start);
+SAME(CallFrame, api, XLA_FFI_CallFrame, api);
+SAME(CallFrame, stage, XLA_FFI_CallFrame, stage);
+SAME(CallFrame, args, XLA_FFI_CallFrame, args);
+SAME(CallFrame, results, XLA_FFI_CallFrame, rets);
+static_assert(sizeof(xla_ffi::ErrorArgs) >= XLA_FFI_Error_Create_Args_STRUCT_SIZE);
+static_assert(xla_ffi::kMajorVersion == XLA_FFI_API_MAJOR && xla_ffi::kMinorVersion <= XLA_FFI_API_MINOR);
+static_assert(xla_ffi::kMetadataExtension == XLA_FFI_Extension_Metadata);
+static_assert(xla_ffi::kExecuteStage == XLA_FFI_ExecutionStage_EXECUTE);
+static_assert(xla_ffi::kInvalidArgument == XLA_FFI_Error_Code_INVALID_ARGUMENT);
+static_assert(xla_ffi::kOutOfRange == XLA_FFI_Error_Code_OUT_OF_RANGE);
+static_assert(xla_ffi::kResourceExhausted == XLA_FFI_Error_Code_RESOURCE_EXHAUSTED);
+static_assert(xla_ffi::kS32 == XLA_FFI_DataType_S32 && xla_ffi::kF32 == XLA_FFI_DataType_F32);
+"""
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="compares C++ headers")
+def test_the_handlers_abi_is_the_one_that_jaxlib_declares(tmp_path) -> None:
+    source = tmp_path / "abi.cpp"
+    source.write_text(ABI_CHECK)
+    compiler = shutil.which(find_compiler())
+    includes = [f"-I{jax.ffi.include_dir()}", f"-I{Path(finallayer.kernels.__file__).parent}"]
+    command = [compiler, "-std=c++17", "-Wno-invalid-offsetof", "-fsyntax-only", *includes, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

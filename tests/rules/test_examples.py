@@ -1,0 +1,79 @@
+"""Every example program of every rule, through the source front end: what must be reported is, and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from types import ModuleType
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+import finallayer.rules
+from finallayer.rules import all_rules, rules_by_operation
+from finallayer.source import Project, sightings
+from finallayer.source.files import read
+
+MODULES = [
+    module
+    for info in pkgutil.iter_modules(finallayer.rules.__path__)
+    if hasattr(module := importlib.import_module(f"finallayer.rules.{info.name}"), "RULE")
+]
+
+
+def examples(which: str) -> list[ParameterSet]:
+    return [
+        pytest.param(program, id=f"{module.RULE.code}-{number}")
+        for module in MODULES
+        for number, program in enumerate(getattr(module, which))
+    ]
+
+
+def reported(program: str) -> set[tuple[int, str]]:
+    """Line and code of every finding in a program."""
+    seen = sightings(read("example.py", program.encode()), Project())
+    return {
+        (sighting.node.origin.line, rule.code)
+        for sighting in seen
+        for rule in rules_by_operation().get(sighting.node.op, ())
+        for _ in rule.judge(sighting)
+    }
+
+
+def marked(program: str) -> set[tuple[int, str]]:
+    """Line and code of every finding that the program's own comments announce."""
+    return {
+        (number, code)
+        for number, line in enumerate(program.splitlines(), 1)
+        for code in re.findall(r"FL\d{3}", line.partition("#")[2])
+    }
+
+
+@pytest.mark.parametrize("program", examples("BAD"))
+def test_a_bad_program_is_reported_where_it_says_so(program: str) -> None:
+    assert reported(program) == marked(program)
+
+
+@pytest.mark.parametrize("program", examples("GOOD"))
+def test_a_look_alike_is_not_reported(program: str) -> None:
+    assert marked(program) == set()
+    assert reported(program) == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.RULE.code)
+def test_a_rule_announces_its_own_code_in_its_bad_programs_and_has_several_of_each(module: ModuleType) -> None:
+    assert all(module.RULE.code in {code for _, code in marked(program)} for program in module.BAD)
+    assert len(module.BAD) >= 3 and len(module.GOOD) >= 2
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.RULE.code)
+def test_a_rule_is_documented_under_the_same_headings(module: ModuleType) -> None:
+    headings = re.findall(r"^## (.+)$", module.__doc__ or "", re.MULTILINE)
+    assert headings == ["What it does", "Why is this bad", "Example", "Use instead", "Fix safety", "References"]
+    assert (module.__doc__ or "").count("](https://") >= 2
+
+
+def test_the_table_is_complete() -> None:
+    expected = [f"FL{n}" for n in (*range(101, 109), *range(201, 208), *range(301, 304))]
+    assert list(all_rules()) == expected

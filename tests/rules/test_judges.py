@@ -1,0 +1,427 @@
+"""Each rule's judgement on expressions built by hand: what it reports, what it leaves alone, and in which words."""
+
+from __future__ import annotations
+
+import pytest
+
+from finallayer.expr import Node, Origin, logits, make, target
+from finallayer.rules import all_rules, rules_by_operation
+from finallayer.rules.base import Match, Severity, Sighting
+
+Z = make("affine", make("opaque", name="x", rank=2), units=10)
+PROBS = make("softmax", Z, axis=-1)
+SIGMOID = make("sigmoid", Z)
+LOG_PROBS = make("log_softmax", Z, axis=-1)
+LOG_SIGMOID = make("log_sigmoid", Z)
+UNKNOWN = make("opaque", name="output")
+Y = make("opaque", name="y")
+
+
+def found(node: Node, framework: str = "torch", training: bool = True) -> set[str]:
+    """The codes of all rules that report a node."""
+    return set(matches(node, framework, training))
+
+
+def matches(node: Node, framework: str = "torch", training: bool = True) -> dict[str, Match]:
+    sighting = Sighting(node, framework, training)
+    return {rule.code: m for rule in rules_by_operation().get(node.op, ()) for m in rule.judge(sighting)}
+
+
+# What a loss may be handed
+
+
+@pytest.mark.parametrize(
+    ("loss", "takes"),
+    [
+        ("xent_logits", {"LOGITS": set(), "PROBS": {"FL101"}, "LOG_PROBS": {"FL303"}, "SIGMOID": {"FL106"}}),
+        ("xent_probs", {"LOGITS": {"FL102"}, "PROBS": {"FL301"}, "LOG_PROBS": {"FL102"}, "SIGMOID": {"FL106"}}),
+        ("nll", {"LOGITS": {"FL103"}, "PROBS": {"FL103"}, "LOG_PROBS": set(), "SIGMOID": {"FL103"}}),
+        ("kl", {"LOGITS": {"FL103"}, "PROBS": {"FL103"}, "LOG_PROBS": set(), "SIGMOID": {"FL103"}}),
+        ("kl_probs", {"LOGITS": {"FL102"}, "PROBS": set(), "LOG_PROBS": {"FL102"}, "SIGMOID": set()}),
+        ("bce_logits", {"LOGITS": set(), "PROBS": {"FL106"}, "LOG_PROBS": {"FL106"}, "SIGMOID": {"FL104"}}),
+        ("bce_probs", {"LOGITS": {"FL102"}, "PROBS": {"FL106"}, "LOG_PROBS": {"FL102"}, "SIGMOID": {"FL302"}}),
+        ("mse", {"LOGITS": set(), "PROBS": set(), "LOG_PROBS": set(), "SIGMOID": set()}),
+    ],
+)
+def test_each_loss_takes_one_kind(loss: str, takes: dict[str, set[str]]) -> None:
+    predictions = {"LOGITS": Z, "PROBS": PROBS, "LOG_PROBS": LOG_PROBS, "SIGMOID": SIGMOID}
+    assert {name: found(make(loss, predictions[name], Y)) for name in takes} == takes
+
+
+@pytest.mark.parametrize("loss", "xent_logits xent_probs nll kl kl_probs bce_logits bce_probs mse".split())
+def test_what_is_unknown_is_never_reported(loss: str) -> None:
+    assert found(make(loss, UNKNOWN, Y)) == set()
+    assert found(make(loss, make("join", Z, PROBS), Y)) == set()
+
+
+@pytest.mark.parametrize("op", "reshape index gather cast identity stop_gradient concat join".split())
+def test_moving_the_numbers_does_not_hide_the_softmax(op: str) -> None:
+    assert "FL101" in found(make("xent_logits", make(op, PROBS), Y))
+
+
+@pytest.mark.parametrize("op", ["scale", "mul", "add", "mean", "sum"])
+def test_arithmetic_on_probabilities_makes_them_something_else(op: str) -> None:
+    args = (PROBS, PROBS) if op in ("mul", "add") else (PROBS,)
+    assert found(make("xent_logits", make(op, *args), Y)) == set()
+
+
+def test_softmax_on_the_target_is_no_finding() -> None:
+    assert found(make("xent_logits", Z, PROBS)) == set()
+    assert found(make("kl", LOG_PROBS, PROBS)) == set()
+
+
+def test_an_affine_map_of_probabilities_gives_logits_again() -> None:
+    assert found(make("xent_logits", make("affine", PROBS, units=3), Y)) == set()
+
+
+def test_a_log_sigmoid_is_for_no_loss_over_classes_and_for_no_loss_on_logits() -> None:
+    assert found(make("nll", LOG_SIGMOID, Y)) == {"FL106"}
+    assert found(make("xent_logits", LOG_SIGMOID, Y)) == {"FL106"}
+    assert found(make("bce_logits", LOG_SIGMOID, Y)) == {"FL104"}
+
+
+def test_wrong_maths_is_reported_without_a_gradient() -> None:
+    assert found(make("xent_logits", PROBS, Y), training=False) == {"FL101"}
+    assert found(make("nll", PROBS, Y), training=False) == {"FL103"}
+
+
+LOGS = {
+    "FL201": make("log", PROBS),
+    "FL202": make("log", make("clip", SIGMOID, low=1e-7)),
+    "FL203": make("log", make("add_eps", PROBS, eps=1e-7)),
+    "FL205": make("log", SIGMOID),
+}
+UNSTABLE = LOGS | {
+    "FL204": make("softmax", UNKNOWN, naive=True),
+    "FL206": make("softplus", UNKNOWN, naive=True),
+    "FL207": make("logsumexp", UNKNOWN, naive=True),
+    "FL301": make("xent_probs", PROBS, Y),
+    "FL302": make("bce_probs", SIGMOID, Y),
+}
+
+
+@pytest.mark.parametrize("code", UNSTABLE)
+def test_unstable_numerics_is_reported_only_where_a_gradient_is_asked_for(code: str) -> None:
+    assert found(UNSTABLE[code]) == {code}
+    assert found(UNSTABLE[code], training=False) == set()
+
+
+@pytest.mark.parametrize("code", LOGS)
+def test_an_entropy_and_a_detached_probability_train_nothing(code: str) -> None:
+    (p,) = LOGS[code].args
+    assert found(make("log", p, entropy=True)) == set()
+    assert found(make("log", make("stop_gradient", p))) == set()
+
+
+# FL101, FL104: twice the same
+
+
+def test_softmax_of_softmax_is_double_along_one_axis_only() -> None:
+    assert found(make("softmax", PROBS, axis=-1)) == {"FL101"}
+    assert found(make("log_softmax", PROBS, axis=-1)) == {"FL101"}
+    assert found(make("softmax", make("softmax", UNKNOWN, axis=1), axis=2)) == set()
+    assert found(make("softmax", LOG_PROBS, axis=-1)) == set()
+
+
+def test_sigmoid_of_sigmoid() -> None:
+    assert found(make("sigmoid", SIGMOID)) == {"FL104"}
+    assert found(make("sigmoid", make("affine", SIGMOID, units=1))) == set()
+
+
+# FL102: scores that may be probabilities
+
+
+def test_scores_brought_to_the_unit_interval_may_be_meant_as_probabilities() -> None:
+    assert found(make("bce_probs", make("clip", Z, low=0.0, high=1.0), Y)) == set()
+    assert found(make("bce_probs", make("activation", Z, name="keras.activations.hard_sigmoid"), Y)) == set()
+    assert found(make("bce_probs", make("clip", Z, low=-1.0, high=1.0), Y)) == {"FL102"}
+    assert found(make("bce_probs", make("activation", Z, name="torch.tanh"), Y)) == {"FL102"}
+
+
+def test_a_hand_written_cross_entropy_of_logits() -> None:
+    cross_entropy = make("sum", make("mul", Y, make("log", Z)))
+    assert found(make("neg", cross_entropy)) == {"FL102"}
+    assert found(make("neg", Z)) == set()
+    assert found(make("neg", make("sum", make("mul", Y, make("log", UNKNOWN))))) == set()
+    assert found(make("neg", make("sum", make("mul", Y, Z)))) == set()
+
+
+# FL105: one unit
+
+
+def unit_scores(rank: int | None = None) -> Node:
+    return make("affine", make("opaque", name="h", rank=rank), units=1)
+
+
+def test_softmax_along_the_units_of_a_layer_with_one() -> None:
+    assert found(make("softmax", unit_scores(), axis=-1)) == {"FL105"}
+    assert found(make("softmax", unit_scores(rank=2), axis=1)) == {"FL105"}
+    assert found(make("log_softmax", make("scale", unit_scores(), by=0.5), axis=-1)) == {"FL105"}
+    assert found(make("xent_logits", unit_scores(), Y)) == {"FL105"}
+
+
+@pytest.mark.parametrize("rank", [None, 3])
+def test_attention_over_steps_has_one_unit_too(rank: int | None) -> None:
+    assert found(make("softmax", unit_scores(rank), axis=1)) == set()
+
+
+@pytest.mark.parametrize("op", ["reshape", "index", "concat"])
+def test_after_a_move_nobody_knows_where_the_units_lie(op: str) -> None:
+    assert found(make("softmax", make(op, unit_scores()), axis=-1)) == set()
+
+
+def test_a_bias_added_by_hand_hides_no_units() -> None:
+    bias = make("parameter")
+    assert found(make("softmax", make("add", unit_scores(), bias), axis=-1)) == {"FL105"}
+
+
+# FL106: heads of another problem
+
+
+@pytest.mark.parametrize(("units", "expected"), [(2, set()), (3, {"FL106"}), (None, set())])
+def test_softmax_into_binary_cross_entropy_is_right_for_two_units(units: int | None, expected: set[str]) -> None:
+    probs = make("softmax", make("affine", UNKNOWN, units=units), axis=-1)
+    assert found(make("bce_probs", probs, Y)) == expected
+
+
+def test_one_class_of_a_softmax_is_a_probability_of_its_own() -> None:
+    assert found(make("bce_probs", make("index", PROBS), Y)) == set()
+
+
+def test_softmax_into_a_squared_error_against_labels_only() -> None:
+    assert found(make("mse", PROBS, make("one_hot", Y))) == {"FL106"}
+    assert found(make("mse", PROBS, target())) == {"FL106"}
+    assert found(make("mse", PROBS, Y, via="compile")) == {"FL106"}
+    assert found(make("mse", PROBS, PROBS)) == set()
+    assert found(make("mse", SIGMOID, target())) == set()
+    assert found(make("mse", make("softmax", UNKNOWN, axis=-1), target())) == set()  # no classifier's
+
+
+# FL107: axes
+
+
+def along(axis: int | None, rank: int | None, op: str = "log_softmax", **attrs: object) -> Node:
+    return make(op, make("affine", make("opaque", name="x", rank=rank), units=5), axis=axis, **attrs)
+
+
+def test_a_loss_of_a_softmax_along_the_batch() -> None:
+    assert found(make("nll", along(0, 2), Y)) == {"FL107"}
+    assert found(make("nll", along(-2, 2), Y)) == {"FL107"}
+    assert "FL107" in found(make("xent_probs", along(0, None, "softmax"), Y, via="compile"))
+    assert "FL107" in found(make("log", along(None, 2, "softmax", whole=True)))
+    assert found(make("xent_logits", Z, Y, axis=0)) == {"FL107"}
+
+
+def test_an_axis_is_wrong_only_where_there_is_a_batch_for_certain() -> None:
+    assert found(make("nll", along(0, None), Y)) == set()
+    assert found(make("nll", along(0, 1), Y)) == set()
+    assert found(make("nll", along(1, 2), Y)) == set()
+    assert found(make("nll", make("reshape", along(0, 2)), Y)) == set()
+    assert found(make("softmax", make("affine", UNKNOWN, units=5), axis=0)) == set()
+
+
+def test_examples_in_columns_have_their_classes_along_axis_0() -> None:
+    weights, x = make("parameter"), make("opaque", name="x", rank=2)
+    columns = make("softmax", make("matmul", weights, x, rank=2), axis=0)
+    rows = make("softmax", make("matmul", x, weights, rank=2), axis=0)
+    assert "FL107" not in found(make("log", columns))
+    assert "FL107" in found(make("log", rows))
+
+
+# FL108: readers
+
+
+def test_logits_that_are_read_as_probabilities() -> None:
+    assert found(make("threshold", Z, value=0.5, loss="bce_logits")) == {"FL108"}
+    assert found(make("threshold", UNKNOWN, value=0.5, loss="bce_logits")) == {"FL108"}
+    assert found(make("metric", Z, Y, reads="probs", loss="bce_logits")) == {"FL108"}
+    assert found(make("metric", Z, Y, reads="probs", value=0.5, loss="bce_logits")) == {"FL108"}
+
+
+def test_logits_that_are_read_as_logits() -> None:
+    assert found(make("threshold", Z, value=0, loss="bce_logits")) == set()
+    assert found(make("metric", Z, Y, reads="probs", value=0.0, loss="bce_logits")) == set()
+    assert found(make("metric", Z, Y, reads="probs", from_logits=True, loss="bce_logits")) == set()
+    assert found(make("metric", Z, Y, reads="labels", loss="xent_logits")) == set()
+
+
+def test_an_affine_map_that_no_loss_on_logits_trains_may_be_read_at_a_half() -> None:
+    assert found(make("threshold", Z, value=0.5)) == set()
+    assert found(make("metric", Z, Y, reads="probs", loss="mse")) == set()
+
+
+def test_sigmoid_outputs_that_are_read_as_logits() -> None:
+    assert found(make("threshold", SIGMOID, value=0)) == {"FL108"}
+    assert found(make("metric", SIGMOID, Y, reads="probs", value=0.0)) == {"FL108"}
+    assert found(make("threshold", SIGMOID, value=0.5)) == set()
+    assert found(make("threshold", PROBS, value=0)) == set()  # a mask
+
+
+# FL201, FL202, FL203, FL205: the log of a probability
+
+
+@pytest.mark.parametrize("made", [PROBS, make("exp", LOG_PROBS), make("softmax", UNKNOWN, naive=True)], ids=str)
+def test_the_log_of_whatever_made_a_softmax(made: Node) -> None:
+    assert found(make("log", made)) == {"FL201"}
+    assert found(make("log", make("gather", made))) == {"FL201"}
+    assert found(make("log", make("one_minus", made))) == {"FL201"}
+
+
+def test_the_log_of_a_sigmoid() -> None:
+    assert found(make("log", SIGMOID)) == {"FL205"}
+    assert found(make("log", make("one_minus", make("index", SIGMOID)))) == {"FL205"}
+    assert found(make("log", make("bernoulli", UNKNOWN))) == {"FL205"}
+
+
+@pytest.mark.parametrize("p", [PROBS, SIGMOID], ids=["softmax", "sigmoid"])
+def test_a_guard_decides_which_rule_it_is(p: Node) -> None:
+    plain = {"FL201"} if p is PROBS else {"FL205"}
+    assert found(make("log", make("clip", p, low=1e-7, high=1 - 1e-7))) == {"FL202"}
+    assert found(make("log", make("one_minus", make("clip", p, high=0.999)))) == {"FL202"}
+    assert found(make("log", make("add_eps", p, eps=1e-8))) == {"FL203"}
+    assert found(make("log", make("add_eps", make("one_minus", p), eps=1e-8))) == {"FL203"}
+    assert found(make("log", make("clip", make("add_eps", p, eps=1e-8), low=1e-6))) == {"FL202"}
+    assert found(make("log", make("add_eps", make("clip", p, low=1e-6), eps=1e-8))) == {"FL202"}
+    assert found(make("log", make("clip", p, low=0, high=1))) == plain
+    assert found(make("log", make("clip", p, low="?"))) == {"FL202"}
+
+
+def test_a_log_that_is_no_loss() -> None:
+    assert found(make("log", PROBS, entropy=True)) == set()
+    assert found(make("log", make("add_eps", PROBS, eps=1e-8), entropy=True)) == set()
+    assert found(make("log", make("stop_gradient", PROBS))) == set()
+    assert found(make("log", make("sum", make("mul", PROBS, UNKNOWN)))) == set()  # a mixture
+    assert found(make("log", make("mean", PROBS))) == set()
+    assert found(make("log", make("add_eps", UNKNOWN, eps=1e-8))) == set()
+    assert found(LOG_PROBS) == set()
+
+
+# FL204, FL206, FL207: exponentials
+
+
+@pytest.mark.parametrize(("op", "code"), [("softmax", "FL204"), ("softplus", "FL206"), ("logsumexp", "FL207")])
+def test_an_exponential_that_may_overflow(op: str, code: str) -> None:
+    assert found(make(op, Z, naive=True)) == {code}
+    assert found(make(op, UNKNOWN, naive=True)) == {code}
+    assert found(make(op, make("scale", make("cosine", UNKNOWN, UNKNOWN), by=100.0), naive=True)) == {code}
+    assert found(make(op, Z)) == set()
+
+
+@pytest.mark.parametrize("op", ["softmax", "softplus", "logsumexp"])
+@pytest.mark.parametrize(
+    "bounded",
+    [
+        make("activation", Z, name="torch.tanh"),
+        make("neg", make("abs", UNKNOWN)),
+        make("scale", make("pow", UNKNOWN, make("const", value=2)), by=-0.5),
+        make("neg", make("sum", make("mul", UNKNOWN, UNKNOWN))),
+        make("neg", make("div", make("pow", UNKNOWN, value=2), make("exp", UNKNOWN))),
+        make("sub", UNKNOWN, make("reshape", make("max", UNKNOWN))),
+        make("shift", UNKNOWN),
+        make("clip", UNKNOWN, low=-30, high=30.0),
+        make("scale", make("cosine", UNKNOWN, UNKNOWN), by=1 / 0.07),
+        make("add", make("log_softmax", UNKNOWN, axis=-1), make("neg", make("pow", UNKNOWN, value=2))),
+        make("one_minus", make("mul", SIGMOID, SIGMOID)),
+        make("neg", make("join", UNKNOWN, make("neg", UNKNOWN))),
+        make("mul", SIGMOID, make("neg", make("abs", UNKNOWN))),
+        make("mul", make("neg", make("abs", UNKNOWN)), make("log", make("const", value=2.0))),
+        make("join", make("const", value=1.0), make("activation", Z, name="tanh")),
+        SIGMOID,
+    ],
+    ids=str,
+)
+def test_an_exponential_of_something_bounded_is_safe(op: str, bounded: Node) -> None:
+    assert found(make(op, bounded, naive=True)) & {"FL204", "FL206", "FL207"} == set()
+
+
+@pytest.mark.parametrize(
+    "unbounded",
+    [
+        make("pow", UNKNOWN, value=2),
+        make("neg", make("pow", UNKNOWN, value=3)),
+        make("neg", make("pow", UNKNOWN, UNKNOWN)),
+        make("activation", Z, name="relu"),
+        make("abs", UNKNOWN),
+        make("clip", UNKNOWN, low=0.0),
+        make("clip", UNKNOWN, high="?"),
+        make("sub", UNKNOWN, make("mean", UNKNOWN)),
+        make("add", make("activation", Z, name="tanh"), UNKNOWN),
+        make("neg", make("neg", make("pow", UNKNOWN, value=2))),
+    ],
+    ids=str,
+)
+def test_an_exponential_of_something_unbounded_is_not(unbounded: Node) -> None:
+    assert found(make("softplus", unbounded, naive=True)) == {"FL206"}
+
+
+def test_an_expression_of_any_depth_is_judged_in_no_time() -> None:
+    deep = UNKNOWN
+    for _ in range(5000):
+        deep = make("add", deep, deep)
+    assert found(make("softplus", deep, naive=True)) == {"FL206"}
+
+
+# What is said
+
+
+def test_a_message_names_the_loss_and_says_what_to_do() -> None:
+    message = matches(make("xent_logits", PROBS, Y, name="torch.nn.CrossEntropyLoss"))["FL101"].message
+    assert message == "`CrossEntropyLoss` applies softmax itself, but is handed softmax outputs: pass the logits"
+
+
+def test_keras_is_told_where_it_is_rescued_and_where_not() -> None:
+    def message(prediction: Node, op: str = "xent_probs") -> str:
+        (match,) = matches(make(op, prediction, Y, eps=1e-7, name="categorical_crossentropy"), "keras").values()
+        return match.message
+
+    assert "except on Keras' TensorFlow backend in float32" in message(PROBS)
+    assert "except on Keras' TensorFlow backend in float32" in message(PROBS, "xent_logits")
+    assert "TensorFlow" not in message(make("reshape", PROBS))
+    assert "TensorFlow" not in message(make("reshape", PROBS), "xent_logits")
+
+
+def test_the_cost_is_computed_and_stated() -> None:
+    clipped = matches(make("log", make("clip", PROBS, low=1e-7)))["FL202"]
+    assert clipped.message.endswith("; the gradient is exactly 0 once the target trails by 16.1 (float32)")
+    one_minus = matches(make("log", make("one_minus", SIGMOID)))["FL205"]
+    assert one_minus.message.endswith("; the gradient is NaN or infinite once the logit is wrong by 16.6 (float32)")
+    eps = matches(make("log", make("add_eps", PROBS, eps=1e-7)))["FL203"].message
+    assert "off by more than 1 %, and soon vanishing, once the target trails by 11.5 (float32)" in eps
+    naive = matches(make("logsumexp", Z, naive=True))["FL207"].message
+    assert naive.endswith("once a logit reaches 88.7 (float32)")
+    keras = matches(make("xent_probs", PROBS, Y, eps=1e-7), "keras")["FL301"].message
+    assert "the gradient is exactly 0 once the target trails by 16.1 (float32), except on Keras" in keras
+
+
+@pytest.mark.parametrize(("p", "name"), [(PROBS, "softmax"), (SIGMOID, "sigmoid")])
+def test_a_guarded_log_says_of_what(p: Node, name: str) -> None:
+    assert f"clipped {name}:" in matches(make("log", make("clip", p, low=1e-7)))["FL202"].message
+    assert f"of a {name} plus" in matches(make("log", make("add_eps", p, eps=1e-7)))["FL203"].message
+
+
+def test_a_guard_that_could_not_be_read_states_no_cost() -> None:
+    message = matches(make("log", make("add_eps", PROBS, eps="?")))["FL203"].message
+    assert "gradient" not in message
+
+
+def test_the_related_place_is_where_the_softmax_was_applied() -> None:
+    place = Origin("model.py", 7, 4, 7, 20)
+    probs = make("softmax", Z, axis=-1, origin=place)
+    (related,) = matches(make("xent_logits", make("reshape", probs), Y))["FL101"].related
+    assert related.origin == place and related.message == "softmax applied here"
+
+
+# The table
+
+
+def test_severity_follows_the_code() -> None:
+    severities = {"1": Severity.ERROR, "2": Severity.WARNING, "3": Severity.ADVICE}
+    assert all(rule.severity is severities[code[2]] for code, rule in all_rules().items())
+
+
+def test_the_leaf_of_every_expression_is_the_logits() -> None:
+    for node in (make("log", PROBS), make("xent_probs", PROBS, Y), make("softplus", Z, naive=True)):
+        (match,) = matches(node).values()
+        assert match.expression is not None
+        assert {n.op for n in match.expression.walk() if not n.args} <= {"logits", "target"}
+        assert logits() in set(match.expression.walk())

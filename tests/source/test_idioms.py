@@ -1,0 +1,312 @@
+"""What the source front end understands: for each idiom, the kind of what the loss (or log) is handed in the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from finallayer.kinds import Kind
+from finallayer.source import Project, sightings
+from finallayer.source.files import SourceFile
+
+TORCH = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n"
+KERAS = "import keras\nfrom keras import layers\n"
+JAX = "import jax\nimport jax.numpy as jnp\nimport optax\nfrom flax import linen as lin\n"
+
+#: name -> (program, operation that reads, kind of what it reads)
+IDIOMS: dict[str, tuple[str, str, Kind]] = {
+    "layers in __init__, applied in forward": (
+        TORCH
+        + """
+class Net(nn.Module):
+    def __init__(self, classes=10):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, classes))
+        self.head = nn.Softmax(dim=1)
+    def forward(self, x):
+        return self.head(self.body(x))
+net, loss = Net(), nn.CrossEntropyLoss()
+for x, y in loader:
+    loss(net(x), y)
+""",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "inherited forward, super().__init__ with an argument": (
+        TORCH
+        + """
+class Base(nn.Module):
+    def __init__(self, act):
+        super().__init__()
+        self.fc, self.act = nn.Linear(3, 3), act
+    def forward(self, x):
+        return self.act(self.fc(x))
+class Net(Base):
+    def __init__(self):
+        super().__init__(nn.Sigmoid())
+F.binary_cross_entropy_with_logits(Net()(x), y)
+""",
+        "bce_logits",
+        Kind.SIGMOID_PROBS,
+    ),
+    "softmax only when not training": (
+        TORCH
+        + """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+    def forward(self, x):
+        x = self.fc(x)
+        if not self.training:
+            x = F.softmax(x, 1)
+        return x
+F.cross_entropy(Net()(x), y)
+""",
+        "xent_logits",
+        Kind.LOGITS,
+    ),
+    "either of two heads, depending on what nobody knows": (
+        TORCH
+        + """
+def head(x, flag):
+    return F.softmax(nn.Linear(3, 3)(x), 1) if flag else nn.Linear(3, 3)(x)
+F.cross_entropy(head(x, flag), y)
+""",
+        "xent_logits",
+        Kind.UNKNOWN,
+    ),
+    "a flag that the caller decides": (
+        TORCH
+        + """
+def head(x, flag):
+    return F.softmax(nn.Linear(3, 3)(x), 1) if flag else nn.Linear(3, 3)(x)
+F.cross_entropy(head(x, flag=True), y)
+""",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "layers collected in a loop": (
+        TORCH
+        + """
+def build(sizes=(8, 8)):
+    found = [nn.Flatten()]
+    for size in sizes:
+        found += [nn.Linear(size, size), nn.ReLU()]
+    found.append(nn.Softmax(dim=1))
+    return nn.Sequential(*found)
+nn.CrossEntropyLoss()(build().to(device)(x), y)
+""",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "layers by name in an OrderedDict": (
+        TORCH
+        + """
+from collections import OrderedDict
+net = nn.Sequential(OrderedDict([("fc", nn.Linear(3, 3)), ("out", nn.LogSoftmax(1))]))
+F.nll_loss(net(x), y)
+""",
+        "nll",
+        Kind.LOG_PROBS,
+    ),
+    "model and loss as arguments": (
+        TORCH
+        + """
+def train(model, criterion, loader):
+    for x, y in loader:
+        criterion(model(x), y).backward()
+train(nn.DataParallel(nn.Sequential(nn.Linear(3, 3), nn.Softmax(1))).cuda(), nn.NLLLoss(), loader)
+""",
+        "nll",
+        Kind.PROBS,
+    ),
+    "exp of log_softmax": (TORCH + "F.cross_entropy(torch.exp(F.log_softmax(x, 1)), y)\n", "xent_logits", Kind.PROBS),
+    "logits returned beside probabilities": (
+        TORCH
+        + """
+def forward(x):
+    logits = nn.Linear(3, 3)(x)
+    return logits, F.softmax(logits, 1)
+logits, probs = forward(x)
+F.cross_entropy(logits, y)
+""",
+        "xent_logits",
+        Kind.LOGITS,
+    ),
+    "the head of a zoo model replaced": (
+        TORCH
+        + """
+from torchvision import models
+model = models.resnet18(pretrained=True)
+model.fc = nn.Sequential(nn.Linear(512, 10), nn.Softmax(dim=1))
+nn.CrossEntropyLoss()(model(x), y)
+""",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "the target is softmax, the prediction isn't": (
+        TORCH + "F.cross_entropy(nn.Linear(3, 3)(x), F.softmax(teacher(x), 1))\n",
+        "xent_logits",
+        Kind.LOGITS,
+    ),
+    "a clip whose result is discarded": (
+        TORCH + "p = F.softmax(x, 1)\ntorch.clamp(p, 1e-7)\ntorch.log(p)\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "Keras, Sequential with add": (
+        KERAS
+        + """
+model = keras.Sequential()
+model.add(layers.Dense(10))
+model.add(layers.Activation("softmax"))
+model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+""",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "Keras, functional, string loss": (
+        KERAS
+        + """
+inputs = keras.Input((8,))
+model = keras.Model(inputs, layers.Dense(3)(inputs))
+model.compile("adam", "categorical_crossentropy")
+""",
+        "xent_probs",
+        Kind.LOGITS,
+    ),
+    "Keras, subclass and custom loop": (
+        KERAS
+        + """
+import tensorflow as tf
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.out = layers.Dense(3, activation=tf.nn.softmax)
+    def call(self, x):
+        return self.out(x)
+net, loss_fn = Net(), keras.losses.CategoricalCrossentropy(from_logits=True)
+@tf.function
+def step(x, y):
+    with tf.GradientTape() as tape:
+        loss = loss_fn(y, net(x, training=True))
+""",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "TensorFlow 1, weights in a dictionary": (
+        """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+w = {"out": tf.Variable(tf.random_normal([4, 3]))}
+def net(x, w):
+    return tf.nn.softmax(tf.matmul(x, w["out"]))
+cost = -tf.reduce_sum(y * tf.log(net(x, w)))
+""",
+        "log",
+        Kind.PROBS,
+    ),
+    "flax through a train state and value_and_grad": (
+        JAX
+        + """
+from flax.training import train_state
+class Net(lin.Module):
+    head: str = "softmax"
+    @lin.compact
+    def __call__(self, x):
+        x = lin.Dense(3)(x)
+        return lin.softmax(x) if self.head == "softmax" else x
+net = Net()
+state = train_state.TrainState.create(apply_fn=net.apply, params=net.init(key, x), tx=tx)
+@jax.jit
+def step(state, x, y):
+    def loss_fn(params):
+        return optax.softmax_cross_entropy(state.apply_fn({"params": params}, x), y).mean()
+    return jax.value_and_grad(loss_fn)(state.params)
+step(state, x, y)
+""",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "NumPy by hand": (
+        "import numpy as np\ndef f(z):\n    e = np.exp(z)\n    return np.log(e / e.sum(axis=1, keepdims=True))\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "a snippet without its imports": (
+        'model = Sequential()\nmodel.add(Dense(3, activation="softmax"))\nmodel.compile("sgd", "mse")\n',
+        "mse",
+        Kind.PROBS,
+    ),
+}
+
+
+def seen(program: str, path: str = "program.py") -> list[tuple[str, Kind]]:
+    return [(s.node.op, s.node.args[0].kind) for s in sightings(SourceFile(path, program), Project()) if s.node.args]
+
+
+@pytest.mark.parametrize("name", IDIOMS)
+def test_the_kind_that_a_loss_is_handed(name: str) -> None:
+    program, reader, kind = IDIOMS[name]
+    assert [k for op, k in seen(program) if op == reader] == [kind]
+
+
+def test_a_model_and_its_loss_meet_across_files(tmp_path: Path) -> None:
+    package = tmp_path / "models"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .net import Net\nREGISTRY = {'net': Net}\n")
+    (package / "net.py").write_text(
+        TORCH + "class Net(nn.Module):\n    def forward(self, x):\n        return F.softmax(x, dim=1)\n"
+    )
+    train = tmp_path / "train.py"
+    train.write_text(TORCH + "from models import REGISTRY\nnn.CrossEntropyLoss()(REGISTRY['net']()(x), y)\n")
+    project = Project()
+    found = sightings(SourceFile(str(train), train.read_text()), project)
+    loss = next(s for s in found if s.node.op == "xent_logits")
+    assert loss.node.args[0].kind is Kind.PROBS
+    assert loss.node.args[0].origin is not None and loss.node.args[0].origin.path.endswith("net.py")
+    assert any(p.endswith("net.py") for p in project.dependencies(str(train)))
+
+
+def test_nothing_of_the_users_code_runs(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    (tmp_path / "helper.py").write_text(f"open({str(mark)!r}, 'w')\nloss = 1\n")
+    seen(f"from helper import loss\nopen({str(mark)!r}, 'w')\nprint(loss)\n", str(tmp_path / "main.py"))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def f(x):\n    return f(f(x))\nf(1)\n",
+        "class A:\n    def __init__(self):\n        self.a = A()\nA().a.a\n",
+        "x = [1]\nfor i in range(10 ** 9):\n    x = x + x\n",
+        "def f(n):\n" + "".join(f"    if n:\n        g{i} = f(n - {i})\n" for i in range(30)) + "f(3)\n",
+        "import program\nfrom program import x\nx = program.x\n",
+        "f = lambda *a, **k: f(*a, **k)\nf(*f, **f)\n",
+        "z = 1\n" + "z = z + exp(z) * z\n" * 200,
+    ],
+)
+def test_what_could_run_for_ever_ends(program: str) -> None:
+    seen(program)
+
+
+def test_branches_join_and_undo() -> None:
+    program = (
+        TORCH
+        + """
+head = nn.Linear(3, 3)
+layers = []
+if a:
+    layers.append(nn.Linear(3, 3))
+    out = F.softmax(x, 1)
+else:
+    layers.append(nn.Linear(4, 4))
+    out = F.softmax(y, 1)
+F.cross_entropy(out, t)
+F.nll_loss(nn.Sequential(*layers)(x), t)
+"""
+    )
+    assert seen(program)[-2:] == [("xent_logits", Kind.PROBS), ("nll", Kind.LOGITS)]
