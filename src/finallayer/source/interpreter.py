@@ -22,13 +22,12 @@ from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Class, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
-MOST_STEPS = 150_000
+MOST_STEPS = 120_000
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
-
-
-#: Modules of the project that one file's analysis may run.
+#: Modules of the project that one file's analysis may parse and run, and their bytes altogether.
 MOST_MODULES = 40
+MOST_IMPORTED = 800_000
 
 
 class OutOfBudget(Exception):
@@ -55,6 +54,7 @@ class Interpreter:
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
         self.modules = 0
+        self.imported = 0
         self.entry: Module | None = None
 
     def origin(self, site: Site) -> Origin:
@@ -146,27 +146,27 @@ class Interpreter:
 
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
-        if not isinstance(value, Lazy):
-            return value
-        names = self.module_names(value.path, frame)
-        if value.name is None:
-            module = self.project.module(value.path)
-            return module.frame if module is not None else opaque(f"module {value.path}")
-        if value.name not in names:
-            return opaque(f"{value.path}:{value.name}")
-        return self.resolve(names[value.name], frame)
+        passed: set[Lazy] = set()
+        while isinstance(value, Lazy):
+            module = self.module(value.path, frame)
+            if value.name is None:
+                return module if module is not None else opaque(f"module {value.path}")
+            if module is None or value.name not in module.vars or value in passed:  # two may import it from each other
+                return opaque(f"{value.path}:{value.name}")
+            passed.add(value)
+            value = module.vars[value.name]
+        return value
 
-    def module_names(self, path: Path, frame: Frame) -> dict[str, Value]:
-        """The names of a project's module, which is run now if it wasn't yet; none where it can't be read."""
-        module = self.project.module(path)
-        if module is None:
-            return {}
+    def module(self, path: Path, frame: Frame) -> Frame | None:
+        """The names of a project's module, which is run now if it wasn't yet; None where it can't or may not be."""
         self.project.depend(frame.module.path, path)
-        if not module.entered:
+        if not self.project.is_at_hand(path):
             self.modules += 1
-            if self.modules > MOST_MODULES:
-                return {}
-        return self.load(module).vars
+            self.imported += self.project.size(path)
+            if self.modules > MOST_MODULES or self.imported > MOST_IMPORTED:
+                return None
+        module = self.project.module(path)
+        return self.load(module) if module is not None else None
 
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""
