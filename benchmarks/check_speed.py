@@ -56,6 +56,8 @@ def main() -> None:
         files, lines = _copied(options.folder, corpus)
         print(f"{files} Python files, {lines:,} lines, {JOBS} processes, Python {sys.version.split()[0]}")
         contenders = list(_contenders(options, Path(folder)))
+        for contender in contenders[:2]:  # compiles what was just installed, and fills the cache
+            _timed(contender.command, corpus)
         seconds: dict[str, list[float]] = {c.name: [] for c in contenders}
         for _ in range(options.rounds):
             for contender in contenders:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,9 @@ def analysed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = judge.analyse
 
-    def noting(path: str, project: Project, data: bytes | None = None) -> judge.Analysis:
+    def noting(path: str, project: Project, **more: Any) -> judge.Analysis:
         names.append(Path(path).name)
-        return real(path, project, data)
+        return real(path, project, **more)
 
     monkeypatch.setattr(workers, "analyse", noting)
     return names
@@ -274,10 +275,10 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pyte
     assert len(alone.findings) == 20
 
 
-def _dying(path: str, project: Project, data: bytes | None = None) -> judge.Analysis:
+def _dying(path: str, project: Project, **more: Any) -> judge.Analysis:
     if path.endswith("f001.py"):
         os._exit(1)
-    return judge.analyse(path, project, data)
+    return judge.analyse(path, project, **more)
 
 
 def test_a_process_that_dies_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

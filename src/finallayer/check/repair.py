@@ -19,7 +19,6 @@ from finallayer.fix.edits import ConflictError
 from finallayer.rules.base import Edit, Finding, Fix, Rule
 from finallayer.source import Project
 from finallayer.source.files import Unreadable, parse, read
-from finallayer.source.project import Module
 
 #: After so many rounds of fixes nothing new comes up in any program that we have met.
 MOST_PASSES = 10
@@ -79,7 +78,7 @@ class _Workshop:
         project, context = Project(), Context() if with_fixes else None
         for path, data in self._now.items():
             file = read(path, data)
-            project.adopt(Module(file))
+            project.adopt(file)
             if context:
                 context.adopt(file)
         found = [f for p in paths for f in analyse(p, project, self._data(p), context).findings]

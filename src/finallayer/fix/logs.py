@@ -8,12 +8,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from finallayer.expr import Node, make
+from finallayer.expr import Node, logits, make, target
+from finallayer.fix.place import Place, logits_of_call, logits_of_formula
 from finallayer.fix.registry import Context, Proposal, mends
-from finallayer.fix.syntax import Syntax
+from finallayer.fix.spelling import FRAMEWORKS, Speller, Written, negated
 from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
-from finallayer.rules.route import guard, maker, route
+from finallayer.rules.route import maker
+
+NLL = make("neg", make("gather", make("log_softmax", logits()), target()))
 
 
 @mends("FL201", "FL202", "FL203")
@@ -21,60 +24,71 @@ def log_softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[
     """``log(softmax(z))``, also guarded, indexed or through a variable, becomes ``log_softmax(z)``."""
     log = sighting.node
     softmax = maker(log.args[0])
-    if softmax.op != "softmax" or softmax.attrs.get("naive") or log.origin is None or softmax.origin is None:
-        return
-    if any(step.op == "one_minus" for step in route(log.args[0])):
-        return
-    syntax = context.syntax(log.origin.path)
-    if syntax is None or softmax.origin.path != log.origin.path:
-        return
-    place, call = syntax.expression(log.origin), syntax.expression(softmax.origin)
-    if not isinstance(place, ast.Call) or not isinstance(call, ast.Call):
-        return
-    edits = _edits(syntax, place, call, log)
+    place = Place.of_log(context, log) if softmax.op == "softmax" else None
+    edits = with_log_softmax(place, softmax, sighting, context)
     if edits:
-        new = make("log_softmax", *softmax.args, axis=softmax.attrs.get("axis"))
-        yield Proposal(edits, loss_of(log), loss_of(new))
+        yield Proposal(edits, loss_of(log), NLL)
 
 
-def _edits(syntax: Syntax, log: ast.Call, softmax: ast.Call, node: Node) -> tuple[Edit, ...]:
-    spelled = respelled(syntax, softmax)
-    argument = _argument(log)
-    if spelled is None or argument is None:
+def with_log_softmax(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
+    """The edits that put log_softmax of the logits in the place of what is made of a softmax."""
+    if place is None or place.flips() or softmax.attrs.get("naive") or softmax.attrs.get("whole"):
         return ()
-    if softmax in ast.walk(argument):
-        text = _without_guards(syntax, argument, softmax, f"{spelled}", node)
-        return (syntax.replace(log, text),) if text else ()
-    return ()
+    z = logits_of_call(place.descent.made)
+    named = z and place.logits(context, z)
+    if not z or not named:
+        return ()
+    axis, framework = softmax.attrs.get("axis"), place.framework(sighting)
+    return place.edits(place.speller.log_softmax(place.descent.made, z, named.text, axis, framework, place.node), named)
 
 
-def _argument(call: ast.Call) -> ast.expr | None:
-    """What a log is taken of: its argument, or the tensor whose method it is."""
-    if call.args:
-        return call.args[0]
-    return call.func.value if isinstance(call.func, ast.Attribute) else None
+@mends("FL103")
+def log_softmax_for_nll(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``nll_loss(softmax(z), y)``, which is wrong maths, becomes ``nll_loss(log_softmax(z), y)``."""
+    loss = sighting.node
+    softmax = maker(loss.args[0])
+    if loss.op == "nll" and softmax.op == "softmax":
+        edits = with_log_softmax(Place.of_argument(context, loss), softmax, sighting, context)
+        if edits:
+            yield Proposal(edits, None, NLL)
 
 
-def respelled(syntax: Syntax, softmax: ast.Call) -> str | None:
-    """The softmax call as the call of log_softmax that stands beside it: ``F.softmax(z, 1)`` to ``F.log_softmax(z, 1)``."""
-    func = softmax.func
-    if not isinstance(func, ast.Attribute) or func.attr != "softmax":
-        return None
-    whole, name = syntax.text(softmax), syntax.text(func)
-    return name.removesuffix("softmax") + "log_softmax" + whole[len(name) :]
+@mends("FL303")
+def logits_for_xent(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``cross_entropy(log_softmax(z), y)`` becomes ``cross_entropy(z, y)``."""
+    loss = sighting.node
+    place = Place.of_argument(context, loss) if loss.op == "xent_logits" else None
+    z = place and logits_of_call(place.descent.made)
+    named = place and z and place.logits(context, z)
+    if place and named and maker(loss.args[0]).op == "log_softmax" and not place.flips():
+        edits = place.edits(Written(named.text), named)
+        old, new = (make("xent_logits", x, target()) for x in (make("log_softmax", logits()), logits()))
+        if edits:
+            yield Proposal(edits, old, new)
 
 
-def _without_guards(syntax: Syntax, argument: ast.expr, carrier: ast.expr, new: str, log: Node) -> str | None:
-    """The log's argument with the softmax respelled; None where a guard stands between that can't be taken away."""
-    if guard(log.args[0]) is None:
-        whole, part = syntax.text(argument), syntax.text(carrier)
-        return whole.replace(part, new, 1) if whole.count(part) == 1 else None
-    inner = argument
-    while inner is not carrier:
-        candidates = [c for c in ast.iter_child_nodes(inner) if carrier in ast.walk(c)]
-        if len(candidates) != 1 or not isinstance(candidates[0], ast.expr):
-            return None
-        inner = candidates[0]
-        if isinstance(inner, (ast.Subscript, ast.Attribute)):
-            return None
-    return new
+@mends("FL203", "FL202", "FL205")
+def log_sigmoid(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``log(sigmoid(z))`` becomes ``log_sigmoid(z)``, ``log(1 - sigmoid(z))`` ``log_sigmoid(-z)``."""
+    log = sighting.node
+    place = Place.of_log(context, log) if maker(log.args[0]).op == "sigmoid" else None
+    z = place and (logits_of_call(place.descent.made) or logits_of_formula(place.descent.made))
+    named = place and z and place.logits(context, z)
+    framework = place and place.framework(sighting)
+    if not place or not named or not framework:
+        return
+    flips = place.flips()
+    text = negated(named.text) if flips else named.text
+    edits = place.edits(_written_log_sigmoid(place.speller, framework, text, place.node), named)
+    # -log_sigmoid(-z) is the softplus of z
+    new = make("softplus", logits()) if flips else make("neg", make("log_sigmoid", logits()))
+    if edits:
+        yield Proposal(edits, loss_of(log), new, binary=True)
+
+
+def _written_log_sigmoid(speller: Speller, framework: str, z: str, at: ast.AST) -> Written | None:
+    dotted = FRAMEWORKS[framework].log_sigmoid
+    if dotted is not None:
+        return speller.call(dotted, z, at)
+    call = speller.call("numpy.logaddexp", f"0, {negated(z)}", at)
+    return call and Written(f"-{call.text}", call.edits)

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from math import isfinite
-from typing import NamedTuple
+from math import exp, isfinite
+from typing import Any, NamedTuple
 
-from finallayer.expr import Node
+from finallayer.canonical import LARGEST_EPS
+from finallayer.expr import Node, make
 
 #: Rows on which every loss that is right at all is right: a few classes, logits of ordinary size.
 _MODERATE_ROWS, _MODERATE = 24, 3.0
 #: Margins at which losses saturate, each tried in both directions.
 MARGINS = (1.0, 8.0, 15.0, 17.0, 30.0, 90.0, 110.0, 700.0, 1e3, 1e4)
 #: How closely the gradient must meet the truth: 4 units in the last place, in float64, of the row's largest number.
-#: (The logits themselves are rounded to half of one: every log_softmax, which subtracts a logsumexp, is off by as much.)
+#: (The logits themselves are rounded to half of one: a log_softmax, which subtracts a logsumexp, is off by as much.)
 _TOLERANCE = 4 * 2.0**-52
 
 
@@ -30,12 +31,17 @@ class Proof(NamedTuple):
     why: str = ""
 
 
-def prove(old: Node, new: Node, binary: bool = False) -> Proof:
-    """Whether ``new`` may take the place of ``old``; both are losses on one row over the leaves z and y."""
+def prove(old: Node | None, new: Node, binary: bool = False) -> Proof:
+    """Whether ``new`` may take the place of ``old``; both are losses on one row over the leaves z and y.
+
+    Without an ``old`` loss, because that one was wrong maths, only that the new one is right.
+    """
     from finallayer.numerics.program import UnevaluableError
 
+    if old is not None and largest_guard(old) > LARGEST_EPS:
+        return Proof(False, "a guard as large as this is part of what the loss means")
     try:
-        disagreement = next(_disagreements(old, new, binary), None)
+        disagreement = next(_disagreements(old, new, binary), None) if old is not None else None
         if disagreement:
             return Proof(False, disagreement)
         wrong = next(_wrong_gradients(new, binary), None)
@@ -45,20 +51,37 @@ def prove(old: Node, new: Node, binary: bool = False) -> Proof:
 
 
 def _disagreements(old: Node, new: Node, binary: bool) -> Iterator[str]:
+    """Where the new loss is another than the old one's formula, or than the old one, guards and all."""
     from finallayer.numerics.evaluate import evaluate
 
-    slack = 1e-9 + 20 * largest_guard(old)
+    formula, guarded = without_guards(old), largest_guard(old)
     for row, label in _moderate_rows(binary):
-        before, after = evaluate(old, row, label, "float64"), evaluate(new, row, label, "float64")
-        pairs = [(before.loss, after.loss), *zip(before.grad, after.grad, strict=True)]
-        if any(abs(b - a) > slack * (1 + abs(a)) for b, a in pairs):
-            yield f"the losses differ at logits {row}, label {label}: {before.loss} and {after.loss}"
+        after = evaluate(new, row, label, "float64")
+        for loss, slack in ((formula, 1e-9), (old, 1e-9 + 4 * guarded / _least_probability(row, binary))):
+            before = evaluate(loss, row, label, "float64")
+            pairs = [(before.loss, after.loss), *zip(before.grad, after.grad, strict=True)]
+            if any(not abs(b - a) <= slack * (1 + abs(a)) for b, a in pairs):
+                yield f"the losses differ at logits {row}, label {label}: {before.loss} and {after.loss}"
+
+
+def without_guards(loss: Node) -> Node:
+    """A loss without its clips and epsilons: the formula that was meant."""
+    inner = [without_guards(a) for a in loss.args]
+    return inner[0] if loss.op in ("clip", "add_eps") else make(loss.op, *inner, **_without_eps(loss.attrs))
+
+
+def _without_eps(attrs: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attrs.items() if name != "eps"}
+
+
+def _least_probability(row: list[float], binary: bool) -> float:
+    scores = [*row, 0.0] if binary else row
+    return exp(min(scores)) / sum(map(exp, scores))
 
 
 def largest_guard(loss: Node) -> float:
-    """The largest epsilon or clip in a loss: as far as that, the old loss is off where nothing is saturated."""
-    stated = [n.attrs.get(name) for n in loss.walk() for name in ("eps", "low", "high") if n.op in ("add_eps", "clip")]
-    stated += [n.attrs.get("eps") for n in loss.walk()]
+    """The largest epsilon or clip in a loss: by as much its probabilities are off where nothing is saturated."""
+    stated = [n.attrs.get(name) for n in loss.walk() for name in ("eps", "low", "high")]
     sizes = [min(abs(v), abs(1 - v)) for v in stated if isinstance(v, (int, float))]
     return max(sizes, default=0.0)
 

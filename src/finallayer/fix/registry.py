@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,14 +14,17 @@ from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.source.files import SourceFile, Unreadable, read
 
 #: The families of fixes, tried in this order.
-FAMILIES = ("logs",)
+FAMILIES = ("logs", "naive")
 
 
 class Proposal(NamedTuple):
-    """Edits that would mend a finding, and the loss before and after that the proof compares."""
+    """Edits that would mend a finding, and the loss before and after that the proof compares.
+
+    ``old`` is None where the maths was wrong, so that there is nothing to agree with. ``binary``: one logit, not a row.
+    """
 
     edits: tuple[Edit, ...]
-    old: Node
+    old: Node | None
     new: Node
     safe: bool = True
     note: str = ""
@@ -32,6 +36,7 @@ class Context:
     """What fixers ask about the program around a finding."""
 
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
+    _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
 
     def syntax(self, path: str) -> Syntax | None:
         """The syntax of one file; None where it can't be read."""
@@ -45,6 +50,19 @@ class Context:
     def adopt(self, file: SourceFile) -> None:
         """Take in a file that is not on disk."""
         self._syntax[file.path] = Syntax(file)
+
+    def logits_name(self, syntax: Syntax, probabilities: ast.expr) -> str:
+        """The name of the logits that go with a variable of probabilities: the same one whenever it is asked for.
+
+        ``logits`` goes to the first variable that asks; the next is told apart by its own name.
+        """
+        path = syntax.text(probabilities)
+        key = (syntax.file.path, syntax.scope(probabilities), path)
+        if key not in self._names:
+            taken = {name for (file, _, _), name in self._names.items() if file == syntax.file.path}
+            wanted = "logits" if "logits" not in taken else f"{path.rpartition('.')[2]}_logits"
+            self._names[key] = syntax.fresh_name(wanted, taken)
+        return self._names[key]
 
 
 Fixer = Callable[[Sighting, Match, Context], Iterator[Proposal]]

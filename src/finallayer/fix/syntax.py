@@ -25,22 +25,18 @@ class Syntax:
         return {child: node for node in ast.walk(self.file.tree) for child in ast.iter_child_nodes(node)}
 
     @cached_property
-    def _by_place(self) -> dict[tuple[int, int, int | None, int | None], list[ast.expr]]:
-        found: dict[tuple[int, int, int | None, int | None], list[ast.expr]] = {}
+    def _by_place(self) -> dict[tuple[int, ...], ast.expr]:
+        found: dict[tuple[int, ...], ast.expr] = {}
         for node in ast.walk(self.file.tree):
             if isinstance(node, ast.expr):
-                place = (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
-                found.setdefault(place, []).append(node)
+                found.setdefault(self.file.origin(node)[1:5], node)
         return found
 
     def expression(self, origin: Origin | None) -> ast.expr | None:
         """The expression whose range is exactly the origin's."""
         if origin is None or origin.path != self.file.path:
             return None
-        for candidates in self._by_place.values():
-            if self.file.origin(candidates[0])[1:5] == origin[1:5]:
-                return candidates[0]
-        return None
+        return self._by_place.get(origin[1:5])
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         return self._parents.get(node)
@@ -64,10 +60,14 @@ class Syntax:
 
     def text(self, node: ast.AST) -> str:
         """The user's own spelling of a node."""
-        origin = self.file.origin(node)  # type: ignore[arg-type]  # expressions and statements have a place
-        lines = self.file.lines[origin.line - 1 : origin.end_line]
-        lines[-1] = lines[-1][: origin.end_column]
-        lines[0] = lines[0][origin.column :]
+        at = self.file.origin(node)  # type: ignore[arg-type]  # expressions and statements have a place
+        return self.between((at.line, at.column), (at.end_line, at.end_column))
+
+    def between(self, start: tuple[int, int], end: tuple[int, int]) -> str:
+        """The text between two places, each a line and a column."""
+        lines = self.file.lines[start[0] - 1 : end[0]]
+        lines[-1] = lines[-1][: end[1]]
+        lines[0] = lines[0][start[1] :]
         return "\n".join(lines)
 
     def replace(self, node: ast.AST, text: str) -> Edit:
@@ -75,10 +75,18 @@ class Syntax:
         return self._edit(self.file.origin(node), text)  # type: ignore[arg-type]
 
     def insert_before(self, statement: ast.stmt, text: str) -> Edit:
-        """The edit that puts a statement on a line of its own before another, at its indentation."""
+        """The edit that puts a simple statement before another: on a line of its own, or on the same where it must."""
         at = self.file.origin(statement)
         indent = self.file.lines[at.line - 1][: at.column]
-        return self._edit(at._replace(end_line=at.line, end_column=at.column), f"{text}\n{indent}")
+        separator = "; " if indent.strip() else f"\n{indent}"
+        return self._edit(at._replace(end_line=at.line, end_column=at.column), f"{text}{separator}")
+
+    def insert_after(self, statement: ast.stmt, text: str) -> Edit:
+        """The edit that puts a statement on a line of its own after another, at its indentation."""
+        at = self.file.origin(statement)
+        indent = self.file.lines[at.line - 1][: at.column]
+        end = len(self.file.lines[at.end_line - 1])  # behind a comment
+        return self._edit(at._replace(line=at.end_line, column=end, end_column=end), f"\n{indent}{text}")
 
     def loads(self) -> Iterator[ast.Name]:
         """Every name that is read."""
@@ -103,19 +111,18 @@ class Syntax:
         at = self.file.in_cell(origin)
         return Edit(at.path, at.line, at.column, at.end_line, at.end_column, text, at.cell)
 
-    def stands_alone(self, statement: ast.stmt) -> bool:
-        """Whether a statement begins its line, so that another can be put before it."""
-        at = self.file.origin(statement)
-        return not self.file.lines[at.line - 1][: at.column].strip()
-
     def names_used(self, scope: ast.AST) -> set[str]:
-        """Every name that occurs in a scope, its inner functions included."""
-        names = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name)}
-        names |= {a.arg for n in ast.walk(scope) if isinstance(n, ast.arguments) for a in (*n.args, *n.kwonlyargs)}
-        return names | {n.name for n in ast.walk(scope) if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+        """Every name and attribute that occurs in a scope, its inner functions included."""
+        nodes = list(ast.walk(scope))
+        names = {n.id for n in nodes if isinstance(n, ast.Name)} | {
+            n.attr for n in nodes if isinstance(n, ast.Attribute)
+        }
+        names |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+        names |= {(a.asname or a.name).partition(".")[0] for a in nodes if isinstance(a, ast.alias)}
+        return names | {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
 
-    def fresh_name(self, wanted: str, scope: ast.AST) -> str:
-        """The wanted name, or one like it that the scope doesn't use."""
-        used = self.names_used(scope) | self.names_used(self.file.tree)
+    def fresh_name(self, wanted: str, taken: set[str]) -> str:
+        """The wanted name, or one like it, that neither the file uses nor is taken."""
+        used = taken | self.names_used(self.file.tree)
         candidates = (wanted, *(f"{wanted}_{i}" for i in range(2, 100)))
         return next(name for name in candidates if name not in used)

@@ -571,7 +571,7 @@ typedef I Lanes;  // 0 or -1
 FL_FN Lanes either_nan(F a, F b) { return (a != a) | (b != b); }
 FL_FN bool any(Lanes mask) { return fold(mask) != 0; }
 // p * 2^(low bits of t) where d >= cut, else 0.
-FL_FN F scaled(F p, F t, F d, float cut) { return (F)(((I)p + ((I)t << 23)) & (d >= cut)); }
+FL_FN F scaled(F p, F t, F d, float cut) { return (F)(((U)p + ((U)t << 23)) & (U)(d >= cut)); }
 // The first n lanes from p; the others are masked classes.
 template <class T> FL_FN F widen_first(const T* p, int n) {
     T lanes[W];
@@ -1019,7 +1019,7 @@ FL_FN F exp_of_minus(F magnitude) {
     const F t = d * 1.44269504088896341f + kMagic;
     const F n = t - kMagic;
     const F r = (d - n * 0.693359375f) - n * -2.12194440e-4f;
-    const F scaled = (F)((I)exp_reduced(r) + (((I)t + kBias) << 23)) * 0x1p-64f;
+    const F scaled = (F)((U)exp_reduced(r) + (((U)t + kBias) << 23)) * 0x1p-64f;
     return where(magnitude < 110.0f, scaled, F{});
 }
 

@@ -36,8 +36,7 @@ def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> l
     ``uses``: filled, where it is given, with what every expression stood for.
     """
     run = Interpreter(project, frozenset(rules_by_operation()), uses)
-    module = project.adopt(Module(file))
-    run.entry = module
+    module = run.entry = run.modules[file.path] = Module(file)
     try:
         run.load(module)
         _run_uncalled(run, module)

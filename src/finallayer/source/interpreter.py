@@ -53,8 +53,8 @@ class Interpreter:
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
-        self.modules = 0
-        self.imported = 0
+        self.modules: dict[str, Module | None] = {}
+        self.imported = 0  # bytes of the modules read for this analysis
         self.entry: Module | None = None
 
     def origin(self, site: Site) -> Origin:
@@ -148,25 +148,35 @@ class Interpreter:
         """The value behind an import that is used now."""
         passed: set[Lazy] = set()
         while isinstance(value, Lazy):
-            module = self.module(value.path, frame)
+            names = self.names(value.path, frame)
             if value.name is None:
-                return module if module is not None else opaque(f"module {value.path}")
-            if module is None or value.name not in module.vars or value in passed:  # two may import it from each other
+                return names if names is not None else opaque(f"module {value.path}")
+            if names is None or value.name not in names.vars or value in passed:  # two may import it from each other
                 return opaque(f"{value.path}:{value.name}")
             passed.add(value)
-            value = module.vars[value.name]
+            value = names.vars[value.name]
         return value
 
-    def module(self, path: Path, frame: Frame) -> Frame | None:
-        """The names of a project's module, which is run now if it wasn't yet; None where it can't or may not be."""
+    def names(self, path: Path, frame: Frame) -> Frame | None:
+        """The names of a project's module, which is run now if it wasn't yet."""
         self.project.depend(frame.module.path, path)
-        if not self.project.is_at_hand(path):
-            self.modules += 1
-            self.imported += self.project.size(path)
-            if self.modules > MOST_MODULES or self.imported > MOST_IMPORTED:
-                return None
-        module = self.project.module(path)
+        module = self.module(path)
         return self.load(module) if module is not None else None
+
+    def module(self, path: Path) -> Module | None:
+        """This analysis's own copy of a project's module, so that what it does there touches no other.
+
+        None where it can't be read, or where as much has been read as one file may cost.
+        """
+        key = str(path)
+        if key not in self.modules:
+            self.imported += self.project.size(path)
+            file = self.project.file(path) if self._may_read_more() else None
+            self.modules[key] = Module(file) if file is not None else None
+        return self.modules[key]
+
+    def _may_read_more(self) -> bool:
+        return len(self.modules) < MOST_MODULES and self.imported <= MOST_IMPORTED
 
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""

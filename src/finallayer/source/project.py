@@ -26,7 +26,7 @@ _ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 
 
 class Module:
-    """One module of the project, and the names that running it defines."""
+    """One module of the project in one analysis, and the names that running it defines."""
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
@@ -37,30 +37,26 @@ class Module:
 
 
 class Project:
-    """Every file seen so far; modules are parsed when first asked for and shared between analyses."""
+    """Every file seen so far, parsed when first asked for. No state of an analysis: none depends on another."""
 
     def __init__(self) -> None:
-        self._modules: dict[str, Module | None] = {}
+        self._files: dict[str, SourceFile | None] = {}
         self._folders: dict[Path, frozenset[str]] = {}
         self._places: dict[Path, tuple[Path, ...]] = {}
         self._found: dict[tuple[str, str, int], Path | None] = {}
         self._dependencies: dict[str, set[str]] = {}
 
-    def module(self, path: Path) -> Module | None:
-        """The module at a path; None where it can't be read, or holds nothing that a loss could meet."""
+    def file(self, path: Path) -> SourceFile | None:
+        """The file at a path, parsed; None where it can't be, or holds nothing that a loss could meet."""
         key = str(path)
-        if key not in self._modules:
+        if key not in self._files:
             try:
                 file = read(path)
                 worth_parsing = len(file.text) < SMALL or _MATTERS.search(file.text)
-                self._modules[key] = Module(file) if worth_parsing else None
+                self._files[key] = file if worth_parsing and file.tree else None
             except Unreadable:
-                self._modules[key] = None
-        return self._modules[key]
-
-    def is_at_hand(self, path: Path) -> bool:
-        """Whether the module at a path was asked for before."""
-        return str(path) in self._modules
+                self._files[key] = None
+        return self._files[key]
 
     def size(self, path: Path) -> int:
         """The bytes of a file."""
@@ -69,10 +65,9 @@ class Project:
         except OSError:
             return 0
 
-    def adopt(self, module: Module) -> Module:
-        """Take a module in as the file that is being analysed; one that imports it back gets this one."""
-        self._modules[module.path] = module
-        return module
+    def adopt(self, file: SourceFile) -> None:
+        """Take in a file as it is at hand, whatever the disk holds."""
+        self._files[file.path] = file
 
     def find(self, importer: str, dotted: str, level: int = 0) -> Path | None:
         """The file that ``import dotted`` in the importer means, or None where it isn't the project's."""

@@ -1,0 +1,106 @@
+"""The way from an expression in the source down to the softmax or sigmoid call behind it: names, guards, indices."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from finallayer.expr import TRANSPARENT, Node
+from finallayer.fix.bindings import Path, binds_itself, only_binding, path_of, reaching
+from finallayer.fix.syntax import Syntax
+from finallayer.rules.route import maker
+
+_SPLIT = frozenset({"join", "concat"})
+#: As many steps are followed.
+_MOST_STEPS = 12
+
+
+class Step(NamedTuple):
+    """One step: an expression, what it is made of, and how.
+
+    ``kind``: the operation (``clip``, ``index``, ``one_minus``), or ``name``, where ``statement`` gave it its value.
+    """
+
+    kind: str
+    outer: ast.expr
+    inner: ast.expr
+    statement: ast.Assign | None = None
+
+
+class Descent(NamedTuple):
+    """The steps, and the call that made the probabilities."""
+
+    steps: tuple[Step, ...]
+    made: ast.expr
+
+    @property
+    def definition(self) -> ast.Assign | None:
+        """The statement in which the probabilities get their first name, where they have one."""
+        return next((s.statement for s in reversed(self.steps) if s.statement is not None), None)
+
+
+def descend(syntax: Syntax, start: ast.expr, value: Node) -> Descent | None:
+    """From an expression, whose value is known, to the call that made it; None where the source leaves it open."""
+    return _Search(syntax, maker(value)).descend(start, value, _MOST_STEPS)
+
+
+class _Search(NamedTuple):
+    syntax: Syntax
+    goal: Node
+
+    def descend(self, here: ast.expr, value: Node, budget: int) -> Descent | None:
+        origin = self.syntax.file.origin(here)
+        if not budget or value.op in _SPLIT or self.goal.origin is None:
+            return None
+        path = path_of(here) if isinstance(here, (ast.Name, ast.Attribute)) else None
+        if path is not None:
+            return self._through_name(here, path, value, budget)
+        if origin[1:5] == self.goal.origin[1:5]:
+            return Descent((), here)
+        if isinstance(here, ast.Subscript):
+            below = value.args[0] if value.op in TRANSPARENT and value.args else value
+            return self._through("index", here, here.value, below, budget)
+        if value is self.goal or not value.args:
+            return None
+        if value.origin is None or origin[1:5] != value.origin[1:5]:
+            return self.descend(here, value.args[0], budget - 1) if value.op in TRANSPARENT else None
+        ways = [self._through(value.op, here, child, value.args[0], budget) for child in _children(here)]
+        found = [way for way in ways if way is not None]
+        return found[0] if len(found) == 1 else None
+
+    def _through(self, kind: str, outer: ast.expr, inner: ast.expr, value: Node, budget: int) -> Descent | None:
+        below = self.descend(inner, value, budget - 1)
+        return below and Descent((Step(kind, outer, inner), *below.steps), below.made)
+
+    def _through_name(self, here: ast.expr, path: Path, value: Node, budget: int) -> Descent | None:
+        statement = definition(self.syntax, here, path)
+        if statement is None:
+            return None
+        below = self.descend(statement.value, value, budget - 1)
+        return below and Descent((Step("name", here, statement.value, statement), *below.steps), below.made)
+
+
+def definition(syntax: Syntax, use: ast.expr, path: Path) -> ast.Assign | None:
+    """The one assignment ``path = ...`` that a use reads."""
+    statement = reaching(syntax, use, path)
+    if statement is not None and "." in path and not binds_itself(statement, path):
+        statement = only_binding(syntax, path)
+    match statement:
+        case ast.Assign(targets=[target]):
+            written = path_of(target)
+            return statement if written and written.rpartition(".")[2] == path.rpartition(".")[2] else None
+    return None
+
+
+def _children(node: ast.expr) -> Iterator[ast.expr]:
+    match node:
+        case ast.Call(func=func, args=args, keywords=keywords):
+            if isinstance(func, ast.Attribute):
+                yield func.value
+            yield from args
+            yield from (k.value for k in keywords)
+        case ast.BinOp(left=left, right=right):
+            yield from (left, right)
+        case ast.UnaryOp(operand=operand):
+            yield operand

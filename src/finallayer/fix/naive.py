@@ -1,0 +1,234 @@
+"""Fixes of formulas written out with exp: softmax, softplus and logsumexp become the framework's own functions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from finallayer.expr import Node, Origin, logits, make, target
+from finallayer.fix.bindings import path_of, unchanged
+from finallayer.fix.descent import definition
+from finallayer.fix.registry import Context, Proposal, mends
+from finallayer.fix.spelling import FRAMEWORKS, Speller, Written
+from finallayer.fix.syntax import Syntax
+from finallayer.rules.base import Match, Sighting
+from finallayer.rules.margin import loss_of
+
+_DIVISIONS = frozenset({"div", "divide", "truediv", "true_divide"})
+_SUMS = frozenset({"sum", "reduce_sum"})
+_CLIPS = frozenset({"clip_by_value", "clip", "clamp"})
+_AXES = frozenset({"axis", "dim", "axes", "reduction_indices"})
+_KEEPS = frozenset({"keepdims", "keepdim", "keep_dims"})
+#: Calls that spread a sum over the classes again.
+_SPREADS = frozenset(
+    {"tile", "expand_dims", "unsqueeze", "reshape", "view", "repeat", "broadcast_to", "expand", "stack"}
+)
+#: A clip of scores with bounds from here on is there for exp, which the framework's function doesn't need.
+_SMALLEST_GUARD = 20.0
+
+
+@mends("FL206")
+def softplus(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``log(1 + exp(z))`` becomes ``softplus(z)``."""
+    found = _Formula.at(context, sighting.node.origin)
+    power = found and found.only_exp()
+    framework = found and found.framework(sighting)
+    if not found or not power or not framework or not found.is_bare_but([power]):
+        return
+    z = found.syntax.text(_scores(found, power))
+    dotted = FRAMEWORKS[framework].softplus
+    call = (
+        found.speller.call(dotted, z, found.node)
+        if dotted
+        else found.speller.call("numpy.logaddexp", f"0, {z}", found.node)
+    )
+    yield from found.proposal(call, loss_of(sighting.node), make("softplus", logits()), binary=True)
+
+
+@mends("FL207")
+def logsumexp(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``log(sum(exp(z), axis))`` becomes ``logsumexp(z, axis)``."""
+    found = _Formula.at(context, sighting.node.origin)
+    power = found and found.only_exp()
+    framework = found and found.framework(sighting)
+    total = found and found.only_sum()
+    if not found or not power or not framework or not total or _is_inside(total.call, power):
+        return
+    if not found.is_bare_but([power, *total.arguments()]) or (total.axis is None and framework == "torch"):
+        return
+    functions = FRAMEWORKS[framework]
+    given = [found.syntax.text(_scores(found, power))]
+    given += [f"{functions.axis}={found.syntax.text(total.axis)}"] if total.axis else []
+    given += [f"{functions.keepdims}={found.syntax.text(total.keeps)}"] if total.keeps else []
+    call = found.speller.call(functions.logsumexp, ", ".join(given), found.node)
+    yield from found.proposal(call, loss_of(sighting.node), make("logsumexp", logits()))
+
+
+@mends("FL204")
+def softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``exp(z) / sum(exp(z), axis)`` becomes ``softmax(z, axis)``."""
+    found = _Formula.at(context, sighting.node.origin)
+    sides = found and _division(found.node)
+    framework = found and found.framework(sighting)
+    if not found or not sides or not framework:
+        return
+    power, total = found.exp_behind(sides[0]), found.sum_behind(sides[1])
+    if (
+        power is None
+        or total is None
+        or total.axis is None
+        or not (total.spread or _text_of(total.axis) in ("0", "-2"))
+    ):
+        return
+    z = _scores(found, power)
+    is_here = _is_inside(found.node, power)
+    if not is_here and not (path_of(z) and unchanged(found.syntax, z, power, found.node)):
+        return
+    functions = FRAMEWORKS[framework]
+    call = found.speller.call(
+        functions.softmax, f"{found.syntax.text(z)}, {functions.axis}={found.syntax.text(total.axis)}", found.node
+    )
+    # a softmax is no loss: any that reads all of it will do for the proof
+    old = make("mse", make("softmax", logits(), naive=True), target())
+    yield from found.proposal(call, old, make("mse", make("softmax", logits()), target()))
+
+
+class _Sum(NamedTuple):
+    """A sum over an axis: how the user wrote the axis, and whether it can be divided by as it is."""
+
+    call: ast.Call
+    axis: ast.expr | None
+    keeps: ast.expr | None
+    spread: bool = False
+
+    def arguments(self) -> list[ast.expr]:
+        return [a for a in (self.axis, self.keeps) if a is not None]
+
+
+class _Formula:
+    """An expression of the source that amounts to one operation."""
+
+    def __init__(self, syntax: Syntax, node: ast.expr) -> None:
+        self.syntax = syntax
+        self.node = node
+        self.speller = Speller(syntax)
+
+    @classmethod
+    def at(cls, context: Context, origin: Origin | None) -> _Formula | None:
+        syntax = context.syntax(origin.path) if origin is not None else None
+        node = syntax.expression(origin) if syntax is not None else None
+        return cls(syntax, node) if syntax is not None and node is not None else None
+
+    def framework(self, sighting: Sighting) -> str | None:
+        named = self.speller.framework(self.node)
+        return named or (sighting.framework if sighting.framework in FRAMEWORKS else None)
+
+    def only_exp(self) -> ast.Call | None:
+        calls = [n for n in ast.walk(self.node) if _is_call_of(n, frozenset({"exp"}))]
+        return calls[0] if len(calls) == 1 and isinstance(calls[0], ast.Call) else None
+
+    def only_sum(self) -> _Sum | None:
+        sums = [s for n in ast.walk(self.node) if (s := self._sum(n)) is not None]
+        return sums[0] if len(sums) == 1 else None
+
+    def is_bare_but(self, parts: list[ast.expr]) -> bool:
+        """Whether the formula reads nothing besides these parts: all the rest is numbers and the framework's."""
+        inside = {n for part in parts for n in ast.walk(part)}
+        rest = (n for n in ast.walk(self.node) if n not in inside and isinstance(n, ast.Name))
+        return all(n.id in self.speller.imports.names for n in rest)
+
+    def exp_behind(self, node: ast.expr) -> ast.Call | None:
+        """The exp call that an expression is, maybe by name."""
+        node = self._resolved(node)
+        return node if isinstance(node, ast.Call) and _is_call_of(node, frozenset({"exp"})) else None
+
+    def sum_behind(self, node: ast.expr, spread: bool = False, budget: int = 6) -> _Sum | None:
+        """The sum that an expression is, maybe by name, indexed with None, or spread over the classes again."""
+        node = self._resolved(node)
+        if not budget:
+            return None
+        found = self._sum(node)
+        if found is not None:
+            kept = isinstance(found.keeps, ast.Constant) and found.keeps.value is True
+            return found._replace(spread=spread or kept)
+        if isinstance(node, ast.Subscript):
+            return self.sum_behind(node.value, True, budget - 1)
+        if _is_call_of(node, _SPREADS) and isinstance(node, ast.Call):
+            inner = _argument(node)
+            return self.sum_behind(inner, True, budget - 1) if inner is not None else None
+        return None
+
+    def proposal(self, call: Written | None, old: Node, new: Node, binary: bool = False) -> Iterator[Proposal]:
+        if call is not None:
+            yield Proposal((*call.edits, self.syntax.replace(self.node, call.text)), old, new, binary=binary)
+
+    def _resolved(self, node: ast.expr) -> ast.expr:
+        path = path_of(node)
+        statement = definition(self.syntax, node, path) if path else None
+        return statement.value if statement is not None else node
+
+    def _sum(self, node: ast.AST) -> _Sum | None:
+        if not isinstance(node, ast.Call) or not _is_call_of(node, _SUMS):
+            return None
+        rest = node.args if self._is_method(node) else node.args[1:]
+        keywords = {k.arg: k.value for k in node.keywords}
+        if len(rest) > 2 or None in keywords or set(keywords) - _AXES - _KEEPS - {"input", "a", "x", "input_tensor"}:
+            return None
+        axis = next((keywords[n] for n in keywords if n in _AXES), rest[0] if rest else None)
+        keeps = next((keywords[n] for n in keywords if n in _KEEPS), rest[1] if len(rest) > 1 else None)
+        return _Sum(node, axis, keeps)
+
+    def _is_method(self, call: ast.Call) -> bool:
+        return isinstance(call.func, ast.Attribute) and self.speller.imports.dotted(call.func) is None
+
+
+def _scores(found: _Formula, power: ast.Call) -> ast.expr:
+    """What an exp is taken of, without a clip that only keeps it from overflowing."""
+    z = _argument(power)
+    if _is_call_of(z, _CLIPS) and isinstance(z, ast.Call):
+        bounds = [_number(a) for a in (*z.args, *(k.value for k in z.keywords))]
+        if all(abs(b) >= _SMALLEST_GUARD for b in bounds if b is not None) and any(b is not None for b in bounds):
+            return _argument(z) or z
+    assert z is not None
+    return z
+
+
+def _argument(call: ast.Call) -> ast.expr | None:
+    """A function's first argument; a method's object."""
+    func = call.func
+    if isinstance(func, ast.Attribute) and (not call.args or _number(call.args[0]) is not None):
+        return func.value
+    return call.args[0] if call.args else None
+
+
+def _division(node: ast.expr) -> tuple[ast.expr, ast.expr] | None:
+    match node:
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            return left, right
+        case ast.Call(args=[left, right]) if _is_call_of(node, _DIVISIONS):
+            return left, right
+    return None
+
+
+def _is_call_of(node: ast.AST | None, names: frozenset[str]) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(attr=name)) | ast.Call(func=ast.Name(id=name)):
+            return name in names
+    return False
+
+
+def _is_inside(outer: ast.AST, node: ast.AST) -> bool:
+    return any(n is node for n in ast.walk(outer))
+
+
+def _text_of(node: ast.expr) -> str:
+    return ast.unparse(node)
+
+
+def _number(node: ast.expr) -> float | None:
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        return None
+    return float(value) if isinstance(value, (int, float)) else None

@@ -1,0 +1,143 @@
+"""The place that a fix rewrites, and the logits behind it as that place can read them."""
+
+from __future__ import annotations
+
+import ast
+
+from finallayer.expr import TRANSPARENT, Node
+from finallayer.fix.descent import Descent, Step, descend
+from finallayer.fix.naming import Named, name_logits
+from finallayer.fix.registry import Context
+from finallayer.fix.spelling import FRAMEWORKS, Speller, Written
+from finallayer.fix.syntax import Syntax
+from finallayer.rules.base import Edit, Sighting
+
+_GUARDS = frozenset({"clip", "add_eps", "identity"})
+_NAMES_OF_LOGITS = frozenset({"logits", "input", "x", "features"})
+
+
+class Place:
+    """An expression of the source that a fix replaces, and the way from it down to the call that made its values."""
+
+    def __init__(self, syntax: Syntax, node: ast.expr, descent: Descent) -> None:
+        self.syntax = syntax
+        self.node = node
+        self.descent = descent
+        self.speller = Speller(syntax)
+
+    @classmethod
+    def of_log(cls, context: Context, log: Node) -> Place | None:
+        """A call of log, and what it is taken of."""
+        syntax, call = _call_at(context, log)
+        argument = call and argument_of(call)
+        if syntax is None or call is None or argument is None:
+            return None
+        descent = descend(syntax, argument, log.args[0])
+        return cls(syntax, call, descent) if descent is not None else None
+
+    @classmethod
+    def of_argument(cls, context: Context, loss: Node) -> Place | None:
+        """The argument of a loss that holds its prediction."""
+        syntax, call = _call_at(context, loss)
+        if syntax is None or call is None:
+            return None
+        given = [*call.args, *(k.value for k in call.keywords)]
+        found = [cls(syntax, a, d) for a in given if (d := descend(syntax, a, loss.args[0])) is not None]
+        return found[0] if len(found) == 1 else None
+
+    def framework(self, sighting: Sighting) -> str | None:
+        named = self.speller.framework(self.node, self.descent.made)
+        return named or (sighting.framework if sighting.framework in FRAMEWORKS else None)
+
+    def flips(self) -> bool:
+        """Whether the log is of one minus the probability."""
+        return sum(step.kind == "one_minus" for step in self.descent.steps) % 2 == 1
+
+    def logits(self, context: Context, z: ast.expr) -> Named | None:
+        """The logits as the log's place can read them."""
+        definition = self.descent.definition
+        if definition is None:
+            return Named(self.syntax.text(z))
+        read = next(s.outer for s in self.descent.steps if s.statement is definition)
+        return name_logits(context, self.syntax, definition, z, read, self.node)
+
+    def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
+        """The edits that put a new expression in the place's stead; none where that can't be done."""
+        text = written and self._with_shape(written.text)
+        if not written or not text:
+            return ()
+        return (*named.edits, *written.edits, self.syntax.replace(self.node, self._as_operand(text)))
+
+    def _with_shape(self, text: str) -> str | None:
+        """The new call with the indexing and reshaping that stood between it and the log; guards are dropped."""
+        passed_name = False
+        outer: list[Step] = []
+        for step in self.descent.steps:
+            if step.kind == "name":
+                passed_name = True
+            elif step.kind in TRANSPARENT - _GUARDS:
+                if passed_name:
+                    return None  # what it is indexed with may have changed since
+                outer.append(step)
+            elif step.kind not in _GUARDS and step.kind != "one_minus":
+                return None
+        for step in reversed(outer):
+            text = self._around(step, text)
+        return text
+
+    def _around(self, step: Step, text: str) -> str:
+        """A step's own text with its inner expression replaced."""
+        whole, inner = self.syntax.file.origin(step.outer), self.syntax.file.origin(step.inner)
+        before = self.syntax.between((whole.line, whole.column), (inner.line, inner.column))
+        after = self.syntax.between((inner.end_line, inner.end_column), (whole.end_line, whole.end_column))
+        return f"{before}{text}{after}"
+
+    def _as_operand(self, text: str) -> str:
+        """The new text where the log stood: in brackets where a minus sign would bind otherwise."""
+        parent = self.syntax.parent(self.node)
+        tight = isinstance(parent, (ast.Attribute, ast.Subscript)) or (
+            isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow)
+        )
+        return f"({text})" if text.startswith("-") and tight else text
+
+
+def _call_at(context: Context, node: Node) -> tuple[Syntax | None, ast.Call | None]:
+    syntax = context.syntax(node.origin.path) if node.origin is not None else None
+    call = syntax.expression(node.origin) if syntax is not None else None
+    return syntax, call if isinstance(call, ast.Call) else None
+
+
+def argument_of(call: ast.Call) -> ast.expr | None:
+    """What a log is taken of: its only argument, or the tensor whose method it is."""
+    given = [*call.args, *(k.value for k in call.keywords if k.arg != "name")]
+    if len(given) == 1 and not isinstance(given[0], ast.Starred):
+        return given[0]
+    return call.func.value if isinstance(call.func, ast.Attribute) and not given else None
+
+
+def logits_of_call(made: ast.expr) -> ast.expr | None:
+    """The logits in a call of softmax or sigmoid: the first argument, or the tensor whose method it is."""
+    if not isinstance(made, ast.Call):
+        return None
+    if isinstance(made.func, ast.Attribute) and made.func.attr in ("softmax", "sigmoid") and _is_method(made):
+        return made.func.value
+    if made.args:
+        return None if isinstance(made.args[0], ast.Starred) else made.args[0]
+    return next((k.value for k in made.keywords if k.arg in _NAMES_OF_LOGITS), None)
+
+
+def _is_method(made: ast.Call) -> bool:
+    """Whether the call is a tensor's method: it is handed an axis at most."""
+    values = [a for a in made.args if not isinstance(a, (ast.Constant, ast.UnaryOp))]
+    return not values and not any(k.arg in _NAMES_OF_LOGITS for k in made.keywords)
+
+
+def logits_of_formula(made: ast.expr) -> ast.expr | None:
+    """The ``z`` of ``1 / (1 + exp(-z))``."""
+    match made:
+        case ast.BinOp(op=ast.Div(), right=ast.BinOp(op=ast.Add(), left=left, right=right)):
+            for side in (left, right):
+                power = argument_of(side) if isinstance(side, ast.Call) else None
+                if isinstance(power, ast.UnaryOp) and isinstance(power.op, ast.USub):
+                    return power.operand
+    return None

@@ -1,0 +1,194 @@
+"""The stable functions of every framework, and how a call of one is written in a file."""
+
+from __future__ import annotations
+
+import ast
+from typing import NamedTuple
+
+from finallayer.fix.bindings import unchanged
+from finallayer.fix.imports import Imports, Spelled
+from finallayer.fix.syntax import Syntax
+from finallayer.rules.base import Edit
+
+
+class Functions(NamedTuple):
+    """A framework's stable functions by their dotted names, and what it calls the argument for the classes' axis."""
+
+    softmax: str
+    log_softmax: str
+    log_sigmoid: str | None
+    softplus: str | None
+    logsumexp: str
+    axis: str
+    keepdims: str
+
+
+FRAMEWORKS = {
+    "torch": Functions(
+        "torch.softmax",
+        "torch.nn.functional.log_softmax",
+        "torch.nn.functional.logsigmoid",
+        "torch.nn.functional.softplus",
+        "torch.logsumexp",
+        "dim",
+        "keepdim",
+    ),
+    "tensorflow": Functions(
+        "tensorflow.nn.softmax",
+        "tensorflow.nn.log_softmax",
+        "tensorflow.math.log_sigmoid",
+        "tensorflow.nn.softplus",
+        "tensorflow.reduce_logsumexp",
+        "axis",
+        "keepdims",
+    ),
+    "jax": Functions(
+        "jax.nn.softmax",
+        "jax.nn.log_softmax",
+        "jax.nn.log_sigmoid",
+        "jax.nn.softplus",
+        "jax.nn.logsumexp",
+        "axis",
+        "keepdims",
+    ),
+    "keras": Functions(
+        "keras.ops.softmax",
+        "keras.ops.log_softmax",
+        "keras.ops.log_sigmoid",
+        "keras.ops.softplus",
+        "keras.ops.logsumexp",
+        "axis",
+        "keepdims",
+    ),
+    # NumPy has no log_sigmoid and no softplus of its own: both are a logaddexp
+    "numpy": Functions(
+        "scipy.special.softmax",
+        "scipy.special.log_softmax",
+        None,
+        None,
+        "scipy.special.logsumexp",
+        "axis",
+        "keepdims",
+    ),
+}
+#: Modules that have a log_softmax beside their softmax, with the same arguments.
+WITH_LOG_SOFTMAX = frozenset(
+    "torch torch.nn.functional torch.special tensorflow.nn tensorflow.compat.v1.nn jax.nn flax.linen keras.ops "
+    "scipy.special".split()
+)
+#: The root of a dotted name -> the framework whose functions go with it.
+ROOTS = {
+    "torch": "torch",
+    "tensorflow": "tensorflow",
+    "jax": "jax",
+    "flax": "jax",
+    "keras": "keras",
+    "numpy": "numpy",
+    "scipy": "numpy",
+}
+#: Where a TF 1 program's ``tf.log`` stands, TF 2 may be far: its own name for the same function.
+_TF1 = {"tensorflow.math.log_sigmoid": "tensorflow.log_sigmoid"}
+
+
+class Written(NamedTuple):
+    """A call as text, and the edits that it needs elsewhere."""
+
+    text: str
+    edits: tuple[Edit, ...] = ()
+
+
+class Speller:
+    """Writes calls in the style of one file."""
+
+    def __init__(self, syntax: Syntax) -> None:
+        self.syntax = syntax
+        self.imports = Imports(syntax)
+
+    def framework(self, *nodes: ast.expr) -> str | None:
+        """The framework whose function one of these expressions calls; a tensor's method is PyTorch's or JAX's."""
+        for node in nodes:
+            for n in ast.walk(node):
+                if isinstance(n, ast.Call):
+                    dotted = self.imports.dotted(n.func)
+                    root = dotted.partition(".")[0] if dotted else ""
+                    if root in ROOTS and not (dotted or "").startswith("tensorflow.keras"):
+                        return ROOTS[root]
+        imported = {ROOTS.get(name.partition(".")[0]) for name in self.imports.names.values()} - {None, "numpy"}
+        return imported.pop() if len(imported) == 1 else None
+
+    def call(self, dotted: str, arguments: str, at: ast.AST) -> Written | None:
+        """``function(arguments)``, spelled as the file would."""
+        spelled = self._spell(dotted, at)
+        return spelled and Written(f"{spelled.text}({arguments})", spelled.edits)
+
+    def _spell(self, dotted: str, at: ast.AST) -> Spelled | None:
+        if dotted in _TF1 and self.is_tf1():
+            dotted = _TF1[dotted]
+        return self.imports.spell(dotted, at)
+
+    def is_tf1(self) -> bool:
+        """Whether the file speaks TF 1: it calls ``tf.log``, which TF 2 doesn't have."""
+        return any(
+            isinstance(n, ast.Attribute) and n.attr == "log" and self.imports.dotted(n) == "tensorflow.log"
+            for n in ast.walk(self.syntax.file.tree)
+        )
+
+    def log_softmax(
+        self, made: ast.expr, logits: ast.expr, text: str, axis: object, framework: str | None, use: ast.AST
+    ) -> Written | None:
+        """The log_softmax that goes with a call of softmax, of logits that are written ``text``."""
+        if not isinstance(made, ast.Call):
+            return None
+        rest = self._other_arguments(made, logits, use)
+        dotted = self.imports.dotted(made.func)
+        if isinstance(made.func, ast.Attribute) and made.func.attr == "softmax" and made.func.value is logits:
+            return None if rest is None else Written(f"{_atom(text)}.log_softmax({', '.join(rest)})")
+        if dotted is not None and dotted.endswith(".softmax"):
+            module = dotted.removesuffix(".softmax")
+            if module in WITH_LOG_SOFTMAX:
+                return None if rest is None else self.call(f"{module}.log_softmax", ", ".join([text, *rest]), use)
+        if framework is None or not isinstance(axis, int):
+            return None
+        functions = FRAMEWORKS[framework]
+        given = [text, f"{functions.axis}={axis}"]
+        if framework == "tensorflow" and axis == -1:
+            given.pop()
+        return self.call(functions.log_softmax, ", ".join(given), use)
+
+    def _other_arguments(self, call: ast.Call, logits: ast.expr, use: ast.AST) -> list[str] | None:
+        """The arguments besides the logits and a name, as text; None where one isn't the same at the use."""
+        kept = [(a, self.syntax.text(a)) for a in call.args if a is not logits]
+        kept += [
+            (k.value, f"{k.arg}={self.syntax.text(k.value)}")
+            for k in call.keywords
+            if k.arg != "name" and k.value is not logits
+        ]
+        if call.keywords and any(k.arg is None for k in call.keywords):
+            return None
+        for node, _ in kept:
+            if not _is_constant(node) and not unchanged(self.syntax, node, call, use) and not _inside(use, call):
+                return None
+        return [text for _, text in kept]
+
+
+def _inside(outer: ast.AST, node: ast.AST) -> bool:
+    return any(n is node for n in ast.walk(outer))
+
+
+def _is_constant(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant))
+
+
+def _atom(text: str) -> str:
+    """An expression as the object of a method call."""
+    node = ast.parse(text.strip(), mode="eval").body
+    return text if isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) else f"({text})"
+
+
+def negated(text: str) -> str:
+    """Minus an expression."""
+    node = ast.parse(f"({text})", mode="eval").body
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = text.strip()[1:].strip()
+        return inner
+    return f"-{text}" if isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) else f"-({text})"
