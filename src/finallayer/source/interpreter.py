@@ -130,8 +130,9 @@ class Interpreter:
         self.no_grad += without_gradient
         try:
             if isinstance(node, ast.Lambda):
-                return self.evaluate(node.body, frame)
-            self.block(node.body, frame)
+                frame.returns.append(self.evaluate(node.body, frame))
+            else:
+                self.block(node.body, frame)
         finally:
             self.stack.pop()
             self.sites.pop()
