@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 #: An attribute whose value isn't known.
 UNKNOWN_VALUE = "?"
-#: Operations whose nodes say which loss or metric of which framework they are.
+#: Operations on a list of tensors.
 SEVERAL = frozenset({"concat", "join"})
+#: Operations whose nodes say which loss or metric of which framework they are.
 NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation".split())
 
 
@@ -172,7 +173,7 @@ def _base_constructs(cls: Class) -> list[str]:
 
 
 #: Methods that calling an object runs, in the order in which frameworks look for them.
-_CALLED = ("__call__", "forward", "call", "training_step")
+_CALLED = ("__call__", "forward", "call")
 
 
 def call_instance(
@@ -193,7 +194,7 @@ def call_instance(
 def _call_instance(
     run: Interpreter, instance: Instance, args: list[Value], kwargs: dict[str, Value], site: Site, complete: bool
 ) -> Value:
-    for name in _CALLED[:3]:
+    for name in _CALLED:
         method = instance.slots.get(name) or instance.cls.find(name)
         if method is not None:
             own = [] if name in instance.slots else [instance]
@@ -368,6 +369,3 @@ def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:
         elif value is not None:
             found.append(to_node(value))
     return found
-
-
-__all__ = ["apply_layers", "attributes", "call", "call_built", "call_instance", "instantiate", "operate"]

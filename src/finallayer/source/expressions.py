@@ -317,7 +317,7 @@ def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
     if isinstance(node.slice, ast.Slice):
         lower, upper = (None if b is None else run.evaluate(b, frame) for b in (node.slice.lower, node.slice.upper))
         return get_slice(owner, lower, upper, stepped=node.slice.step is not None)
-    if isinstance(owner, (Class, External)) and not isinstance(owner, Node):
+    if isinstance(owner, (Class, External)):
         return owner  # a generic type
     return get_item(owner, run.evaluate(node.slice, frame), _index_rank(owner, node.slice))
 

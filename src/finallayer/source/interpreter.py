@@ -19,7 +19,7 @@ from finallayer.source.project import Module, Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built, Class, Frame, Function, Instance, Lazy, Site, Value, opaque, union
+from finallayer.source.values import Built, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
 MOST_STEPS = 120_000
@@ -47,7 +47,6 @@ class Interpreter:
         self.sites: list[Site | None] = []  # where each of them was called; None where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
         self.visited: set[ast.AST] = set()  # definitions that a call has entered
-        self.classes: list[Class] = []
         self.instances: list[Instance] = []
         self.no_grad = 0
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
@@ -131,8 +130,9 @@ class Interpreter:
         self.no_grad += without_gradient
         try:
             if isinstance(node, ast.Lambda):
-                return self.evaluate(node.body, frame)
-            self.block(node.body, frame)
+                frame.returns.append(self.evaluate(node.body, frame))
+            else:
+                self.block(node.body, frame)
         finally:
             self.stack.pop()
             self.sites.pop()

@@ -178,12 +178,7 @@ def _return(run: Interpreter, node: ast.Return, frame: Frame) -> bool:
     return False
 
 
-@runs(ast.Raise)
-def _raise(run: Interpreter, node: ast.Raise, frame: Frame) -> bool:
-    return False
-
-
-@runs(ast.Break, ast.Continue)
+@runs(ast.Raise, ast.Break, ast.Continue)
 def _leave(run: Interpreter, node: ast.stmt, frame: Frame) -> bool:
     return False
 
@@ -197,11 +192,6 @@ def _global(run: Interpreter, node: ast.Global, frame: Frame) -> bool:
 @runs(ast.Nonlocal)
 def _nonlocal(run: Interpreter, node: ast.Nonlocal, frame: Frame) -> bool:
     frame.nonlocals |= frozenset(node.names)
-    return True
-
-
-@runs(ast.Delete)
-def _delete(run: Interpreter, node: ast.Delete, frame: Frame) -> bool:
     return True
 
 
@@ -237,7 +227,6 @@ def _class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> bool:
         if isinstance(function, Function) and function.owner is None:
             function.owner = cls
     cls.slots.setdefault("__fields__", _fields(node))
-    run.classes.append(cls)
     run.write(scope_of(node.name, frame), node.name, cls)
     return True
 

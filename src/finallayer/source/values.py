@@ -276,9 +276,5 @@ def same(a: Value, b: Value) -> bool:
     return False
 
 
-def alternatives(value: Value) -> tuple[Value, ...]:
-    return value.values if isinstance(value, Union) else (value,)
-
-
 def is_constant(value: Value) -> bool:
     return isinstance(value, CONSTANTS)
