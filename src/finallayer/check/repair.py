@@ -52,7 +52,7 @@ def repair(
     workshop = _Workshop(config, rules, unsafe)
     for path in first.concerned:
         workshop.mend(path)
-    remaining = workshop.findings(first.concerned)
+    remaining = workshop.remaining(first.concerned)
     changed = tuple(workshop.changed())
     return Repair(changed, workshop.fixed, remaining, first.notes, first.files)
 
@@ -66,6 +66,7 @@ class _Workshop:
         self._unsafe = unsafe
         self._documents: dict[str, Document] = {}
         self._now: dict[str, bytes] = {}
+        self._last: dict[str, tuple[Finding, ...]] = {}
         self.fixed = 0
 
     def changed(self) -> Iterator[tuple[Document, bytes]]:
@@ -84,9 +85,16 @@ class _Workshop:
         found = [f for p in paths for f in analyse(p, project, self._data(p), context).findings]
         return tuple(Filter(self._config, self._rules, Sources(self._now)).shown(found))
 
+    def remaining(self, paths: Sequence[str]) -> tuple[Finding, ...]:
+        """What is left: as it was last seen, where each file changed for its own sake only."""
+        if set(self._now) - set(paths):
+            return self.findings(paths)
+        once = {(f.rule.code, f.origin): f for path in paths for f in self._last[path]}
+        return tuple(once.values())
+
     def mend(self, path: str) -> None:
         """Apply the fixes of what is found from one file, until none is left that helps."""
-        before = self.findings([path])
+        before = self._last[path] = self.findings([path])
         for _ in range(MOST_PASSES):
             kept = dict(self._now)
             if not self._apply([f.fix for f in before if f.fix is not None and (f.fix.safe or self._unsafe)]):
@@ -96,7 +104,7 @@ class _Workshop:
                 self._now = kept
                 return
             self.fixed += len(before) - len(after)
-            before = after
+            before = self._last[path] = after
 
     def _apply(self, fixes: Sequence[Fix]) -> bool:
         """Make the edits of as many fixes as go together; whether every file can still be read."""

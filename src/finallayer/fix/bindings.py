@@ -172,6 +172,6 @@ def unchanged(syntax: Syntax, expression: ast.expr, there: ast.AST, here: ast.AS
     return first is not None and first is second
 
 
-def readers(syntax: Syntax, scope: ast.AST, name: str) -> list[ast.Name]:
+def readers(scope: ast.AST, name: str) -> list[ast.Name]:
     """Everywhere that a name is read in a scope, inner functions included."""
     return [n for n in ast.walk(scope) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]

@@ -29,10 +29,14 @@ class Step(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """The steps, and the call that made the probabilities."""
+    """The steps, and the call that made the probabilities.
+
+    ``given``: where that is a call of the project's own softmax, the argument that is its logits.
+    """
 
     steps: tuple[Step, ...]
     made: ast.expr
+    given: ast.expr | None = None
 
     @property
     def definition(self) -> ast.Assign | None:
@@ -61,7 +65,9 @@ class _Search(NamedTuple):
         if isinstance(here, ast.Subscript):
             below = value.args[0] if value.op in TRANSPARENT and value.args else value
             return self._through("index", here, here.value, below, budget)
-        if value is self.goal or not value.args:
+        if value is self.goal:
+            return self._of_a_function(here)
+        if not value.args:
             return None
         if value.origin is None or origin[1:5] != value.origin[1:5]:
             return self.descend(here, value.args[0], budget - 1) if value.op in TRANSPARENT else None
@@ -69,16 +75,29 @@ class _Search(NamedTuple):
         found = [way for way in ways if way is not None]
         return found[0] if len(found) == 1 else None
 
+    def _of_a_function(self, here: ast.expr) -> Descent | None:
+        """A call of a function that gives the softmax of one of its arguments."""
+        given = [a for a in _children(here) if self._is_logits(a, _MOST_STEPS)] if isinstance(here, ast.Call) else []
+        return Descent((), here, given[0]) if len(given) == 1 else None
+
+    def _is_logits(self, node: ast.expr, budget: int) -> bool:
+        origin = self.goal.args[0].origin
+        path = path_of(node)
+        if path is not None and budget:
+            statement = definition(self.syntax, node, path)
+            return statement is not None and self._is_logits(statement.value, budget - 1)
+        return origin is not None and origin[:5] == self.syntax.file.origin(node)[:5]
+
     def _through(self, kind: str, outer: ast.expr, inner: ast.expr, value: Node, budget: int) -> Descent | None:
         below = self.descend(inner, value, budget - 1)
-        return below and Descent((Step(kind, outer, inner), *below.steps), below.made)
+        return below and Descent((Step(kind, outer, inner), *below.steps), *below[1:])
 
     def _through_name(self, here: ast.expr, path: Path, value: Node, budget: int) -> Descent | None:
         statement = definition(self.syntax, here, path)
         if statement is None:
             return None
         below = self.descend(statement.value, value, budget - 1)
-        return below and Descent((Step("name", here, statement.value, statement), *below.steps), below.made)
+        return below and Descent((Step("name", here, statement.value, statement), *below.steps), *below[1:])
 
 
 def definition(syntax: Syntax, use: ast.expr, path: Path) -> ast.Assign | None:

@@ -93,18 +93,17 @@ class Imports:
         text = f"{module}.{name}" if line == f"import {module}" else f"{local}.{name}"
         if line == "import jax":
             text = f"{module}.{name}"
-        return Spelled(text, (self._insertion(line),))
+        insertion = self._insertion(line)
+        return Spelled(text, (insertion,)) if insertion is not None else None
 
-    def _insertion(self, line: str) -> Edit:
-        """After the last import that is like it, or else of the first block of imports, or before all statements."""
+    def _insertion(self, line: str) -> Edit | None:
+        """After the last import at the top level that is like it, or else the last of all; None where there is none."""
         root = line.split()[1].partition(".")[0]
         body = self._syntax.file.tree.body
         alike = [s for s in self.statements if s in body and _root(s) == root]
         leading = [s for s in self.statements if s in body]
-        anchor = (alike or leading)[-1:] or None
-        if anchor:
-            return self._syntax.insert_after(anchor[0], line)
-        return self._syntax.insert_before(body[0], line)
+        anchors = alike or leading
+        return self._syntax.insert_after(anchors[-1], line) if anchors else None
 
     def _local_names(self, at: ast.AST) -> set[str]:
         scope = self._syntax.scope(at)

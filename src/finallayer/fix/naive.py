@@ -12,7 +12,8 @@ from finallayer.fix.descent import definition
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.spelling import FRAMEWORKS, Speller, Written
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Match, Sighting
+from finallayer.fix.unread import removals
+from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 
 _DIVISIONS = frozenset({"div", "divide", "truediv", "true_divide"})
@@ -53,7 +54,7 @@ def logsumexp(sighting: Sighting, match: Match, context: Context) -> Iterator[Pr
     power = found and found.only_exp()
     framework = found and found.framework(sighting)
     total = found and found.only_sum()
-    if not found or not power or not framework or not total or _is_inside(total.call, power):
+    if not found or not power or not framework or not total or not _is_inside(total.call, power):
         return
     if not found.is_bare_but([power, *total.arguments()]) or (total.axis is None and framework == "torch"):
         return
@@ -91,7 +92,9 @@ def softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Prop
     )
     # a softmax is no loss: any that reads all of it will do for the proof
     old = make("mse", make("softmax", logits(), naive=True), target())
-    yield from found.proposal(call, old, make("mse", make("softmax", logits()), target()))
+    new = make("mse", make("softmax", logits()), target())
+    unread = removals(found.syntax, found.node, call.text) if call is not None else ()
+    yield from found.proposal(call, old, new, more=unread)
 
 
 class _Sum(NamedTuple):
@@ -159,9 +162,12 @@ class _Formula:
             return self.sum_behind(inner, True, budget - 1) if inner is not None else None
         return None
 
-    def proposal(self, call: Written | None, old: Node, new: Node, binary: bool = False) -> Iterator[Proposal]:
+    def proposal(
+        self, call: Written | None, old: Node, new: Node, binary: bool = False, more: tuple[Edit, ...] = ()
+    ) -> Iterator[Proposal]:
         if call is not None:
-            yield Proposal((*call.edits, self.syntax.replace(self.node, call.text)), old, new, binary=binary)
+            edits = (*call.edits, *more, self.syntax.replace(self.node, call.text))
+            yield Proposal(edits, old, new, binary=binary)
 
     def _resolved(self, node: ast.expr) -> ast.expr:
         path = path_of(node)

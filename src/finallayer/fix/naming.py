@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
-from finallayer.fix.bindings import path_of, readers, unchanged
+from finallayer.fix.bindings import path_of, reaching, readers, unchanged
+from finallayer.fix.descent import Descent
 from finallayer.fix.registry import Context
 from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Edit
@@ -19,15 +20,18 @@ class Named(NamedTuple):
 
 
 def name_logits(
-    context: Context, syntax: Syntax, definition: ast.Assign, logits: ast.expr, read: ast.expr, use: ast.expr
+    context: Context, syntax: Syntax, descent: Descent, definition: ast.Assign, logits: ast.expr, use: ast.expr
 ) -> Named | None:
-    """The logits as ``use`` can read them.
+    """The logits as ``use``, from which the descent started, can read them.
 
-    ``definition`` is the statement that makes probabilities of ``logits``, ``read`` the name by which ``use`` had them.
+    ``definition`` is the statement on the way down that makes probabilities of ``logits``.
     """
     if unchanged(syntax, logits, definition, use):
         return Named(syntax.text(logits))
     target = definition.targets[0]
+    read = next(s.outer for s in descent.steps if s.statement is definition)
+    if not _is_paired(syntax, descent, target, use):
+        return None
     name = context.logits_name(syntax, target)
     value = _standing_alone(syntax.text(logits))
     if isinstance(target, ast.Attribute) and isinstance(read, ast.Attribute):
@@ -39,7 +43,13 @@ def name_logits(
     if _is_unread(syntax, target, use) and _is_whole(definition, logits):
         return Named(text, (syntax.replace(definition, f"{written} = {value}"),))
     naming = syntax.insert_before(definition, f"{written} = {value}")
-    return Named(text, (naming, syntax.replace(logits, written)))
+    return Named(text, (naming, syntax.replace_bracketed(logits, written)))
+
+
+def _is_paired(syntax: Syntax, descent: Descent, target: ast.expr, use: ast.expr) -> bool:
+    """Whether no other statement gives the probabilities' name a value before the use: one that renames its logits."""
+    path = path_of(target)
+    return path is not None and reaching(syntax, use, path) in {s.statement for s in descent.steps}
 
 
 def _standing_alone(text: str) -> str:
@@ -66,4 +76,4 @@ def _is_unread(syntax: Syntax, target: ast.expr, use: ast.expr) -> bool:
     if path_of(target) is None or not isinstance(target, ast.Name) or isinstance(scope, ast.Module):
         return False
     inside = set(ast.walk(use))
-    return all(reader in inside for reader in readers(syntax, scope, target.id))
+    return all(reader in inside for reader in readers(scope, target.id))

@@ -10,6 +10,7 @@ from finallayer.fix.naming import Named, name_logits
 from finallayer.fix.registry import Context
 from finallayer.fix.spelling import FRAMEWORKS, Speller, Written
 from finallayer.fix.syntax import Syntax
+from finallayer.fix.unread import removals
 from finallayer.rules.base import Edit, Sighting
 
 _GUARDS = frozenset({"clip", "add_eps", "identity"})
@@ -58,15 +59,15 @@ class Place:
         definition = self.descent.definition
         if definition is None:
             return Named(self.syntax.text(z))
-        read = next(s.outer for s in self.descent.steps if s.statement is definition)
-        return name_logits(context, self.syntax, definition, z, read, self.node)
+        return name_logits(context, self.syntax, self.descent, definition, z, self.node)
 
     def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
         """The edits that put a new expression in the place's stead; none where that can't be done."""
         text = written and self._with_shape(written.text)
         if not written or not text:
             return ()
-        return (*named.edits, *written.edits, self.syntax.replace(self.node, self._as_operand(text)))
+        unread = removals(self.syntax, self.node, text) if not named.edits else ()
+        return (*named.edits, *written.edits, *unread, self.syntax.replace(self.node, self._as_operand(text)))
 
     def _with_shape(self, text: str) -> str | None:
         """The new call with the indexing and reshaping that stood between it and the log; guards are dropped."""
@@ -115,8 +116,11 @@ def argument_of(call: ast.Call) -> ast.expr | None:
     return call.func.value if isinstance(call.func, ast.Attribute) and not given else None
 
 
-def logits_of_call(made: ast.expr) -> ast.expr | None:
+def logits_of_call(descent: Descent) -> ast.expr | None:
     """The logits in a call of softmax or sigmoid: the first argument, or the tensor whose method it is."""
+    made = descent.made
+    if descent.given is not None:
+        return descent.given
     if not isinstance(made, ast.Call):
         return None
     if isinstance(made.func, ast.Attribute) and made.func.attr in ("softmax", "sigmoid") and _is_method(made):

@@ -1,8 +1,8 @@
 """The proof that a fix carries: the old and the new loss expression evaluated side by side.
 
 A new loss replaces an old one when they agree, in float64, on rows where the old one is not saturated, and when the
-new one's gradient is the truth, ``softmax(z) - p`` or ``sigmoid(z) - y``, on adversarial rows with margins to 1e4 in
-both directions, where the old one's is not.
+new one's gradient is the truth, that of the same formula in exact arithmetic (``softmax(z) - p`` of a cross-entropy),
+on adversarial rows with margins to 1e4 in both directions, where the old one's is not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from math import exp, isfinite
 from typing import Any, NamedTuple
 
 from finallayer.canonical import LARGEST_EPS
-from finallayer.expr import Node, make
+from finallayer.expr import Node, logits, make, target
+from finallayer.kinds import Kind
 
 #: Rows on which every loss that is right at all is right: a few classes, logits of ordinary size.
 _MODERATE_ROWS, _MODERATE = 24, 3.0
@@ -31,20 +32,26 @@ class Proof(NamedTuple):
     why: str = ""
 
 
-def prove(old: Node | None, new: Node, binary: bool = False) -> Proof:
+def prove(old: Node | None, new: Node, binary: bool = False, mends_maths: bool = False) -> Proof:
     """Whether ``new`` may take the place of ``old``; both are losses on one row over the leaves z and y.
 
-    Without an ``old`` loss, because that one was wrong maths, only that the new one is right.
+    Without an ``old`` loss, because that one was wrong maths, ``new`` has to be the cross-entropy that was meant.
+    ``mends_maths``: the old loss is said to be wrong (softmax applied twice), which then has to show.
     """
     from finallayer.numerics.program import UnevaluableError
 
-    if old is not None and largest_guard(old) > LARGEST_EPS:
+    meant = make("bce_logits" if binary else "xent_logits", logits(), target())
+    old = meant if old is None else old
+    if largest_guard(old) > LARGEST_EPS:
         return Proof(False, "a guard as large as this is part of what the loss means")
+    if any(n.kind is Kind.LOGITS and n.op != "logits" for loss in (old, new) for n in loss.walk()):
+        return Proof(False, "the logits are changed on their way, so that it isn't them that the gradient is of")
     try:
-        disagreement = next(_disagreements(old, new, binary), None) if old is not None else None
-        if disagreement:
-            return Proof(False, disagreement)
-        wrong = next(_wrong_gradients(new, binary), None)
+        if mends_maths:
+            if next(_disagreements(old, meant, binary), None) is None:
+                return Proof(False, "the old loss isn't wrong")
+            old = meant
+        wrong = next(_disagreements(old, new, binary), None) or next(_wrong_gradients(new, binary), None)
         return Proof(wrong is None, wrong or "")
     except (UnevaluableError, RecursionError) as error:
         return Proof(False, f"can't be evaluated: {error}")
@@ -89,8 +96,9 @@ def largest_guard(loss: Node) -> float:
 def _wrong_gradients(new: Node, binary: bool) -> Iterator[str]:
     from finallayer.numerics.evaluate import evaluate
 
+    formula = without_guards(new)
     for row, label in _adversarial_rows(binary):
-        got, truth = evaluate(new, row, label, "float64").grad, evaluate(new, row, label, "exact").grad
+        got, truth = evaluate(new, row, label, "float64").grad, evaluate(formula, row, label, "exact").grad
         for g, t in zip(got, truth, strict=True):
             if not isfinite(g) or abs(g - float(t)) > _TOLERANCE * max(1.0, *map(abs, row)):
                 yield f"the new gradient is off at logits {row}, label {label}: {g}, truth {float(t)}"

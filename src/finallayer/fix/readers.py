@@ -45,9 +45,10 @@ _MODEL_METHODS = frozenset(
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
         "predict predict_on_batch "
-        "trainable_variables trainable_weights variables weights losses metrics_names optimizer loss stop_training name "
-        "parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half float double "
-        "requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward __call__ call"
+        "trainable_variables trainable_weights variables weights losses metrics_names optimizer loss stop_training "
+        "name parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half float "
+        "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
+        "__call__ call"
     ).split()
 )
 #: Keeping a model for others, who will miss the softmax that it had.
@@ -62,6 +63,7 @@ class Role(Enum):
     LOSS = auto()
     BOUNDARY = auto()  # the numbers go on, in another shape or place
     NEEDS = auto()  # reads probabilities, or nobody knows what
+    CHANGES = auto()  # writes into the output: no softmax put around it would be written into
 
 
 class Head(NamedTuple):
@@ -87,6 +89,7 @@ class Readers:
         self.head, self.uses, self.syntaxes = head, uses, syntaxes
         self.wraps: list[Place] = []  # expressions that need the softmax back
         self.predictions: list[Place] = []  # Keras: calls of predict whose probabilities somebody needs
+        self.compiled: list[Place] = []  # Keras: where the model meets its loss and its metrics
         self.refusals: list[str] = []  # what stands against any fix
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._same_numbers = TRANSPARENT - {"concat", "join"} if head.op == "sigmoid" else _UNMOVED
@@ -120,20 +123,22 @@ class Readers:
             return value.op in TRANSPARENT and any(self.touches(a, depth) for a in value.args)
         return depth > 0 and any(self.touches(v, depth - 1) for v in _held(value))
 
-    def is_derived(self, path: str, steps: list[Node]) -> bool:
-        return any(s.op not in self._same_numbers or self._leaves_framework(path, s) for s in steps)
+    def is_derived(self, steps: list[Node]) -> bool:
+        return any(s.op not in self._same_numbers or self._leaves_framework(s) for s in steps)
 
-    def _leaves_framework(self, path: str, step: Node) -> bool:
-        call = self.syntaxes[step.origin.path].expression(step.origin) if self._knows(step.origin) else None
-        if not isinstance(call, ast.Call):
+    def _leaves_framework(self, step: Node) -> bool:
+        call = self._call_at(step.origin)
+        if call is None or step.origin is None:
             return False
         if isinstance(call.func, ast.Attribute) and call.func.attr in _TO_HOST | {"predict", "predict_on_batch"}:
             return True
-        callees = self.uses.of(step.origin.path, call.func) if step.origin else []
+        callees = self.uses.of(step.origin.path, call.func)
         return any(isinstance(c, External) and c.name in _HOST_FUNCTIONS for c in callees)
 
-    def _knows(self, origin: Origin | None) -> bool:
-        return origin is not None and origin.path in self.syntaxes
+    def _call_at(self, origin: Origin | None) -> ast.Call | None:
+        syntax = self.syntaxes.get(origin.path) if origin is not None else None
+        call = syntax.expression(origin) if syntax is not None else None
+        return call if isinstance(call, ast.Call) else None
 
     # Collecting
 
@@ -171,16 +176,17 @@ class Readers:
         chains = [self.steps(v) for v in values]
         known = [c for c in chains if c is not None]
         held = not known  # a container, or a value that is only perhaps the head's
-        derived = any(self.is_derived(path, c) for c in known)
+        derived = any(self.is_derived(c) for c in known)
         place = Place(path, node, derived, len(known) == len(values))
-        predicted = isinstance(node, ast.Call) and _is_predict(node) and bool(known)
-        role = Role.BOUNDARY if predicted else self._role(path, syntax, node)
-        if predicted:
+        if isinstance(node, ast.Call) and _is_predict(node) and known:
             boundaries.append(place._replace(derived=False))
-            role = self._role(path, syntax, node)
-        match role:
+        match self._role(path, syntax, node):
+            case Role.CHANGES:
+                self.refusals.append(f"line {node.lineno} changes the output in place")
             case Role.BOUNDARY if not derived and not held:
                 boundaries.append(place)
+            case Role.NEEDS if held and (inside := self._derived_inside(values)):
+                derived_needs.extend(inside)
             case Role.NEEDS if held:
                 self.refusals.append(f"line {node.lineno} reads the output together with something else")
             case Role.NEEDS if derived:
@@ -189,6 +195,13 @@ class Readers:
                 self.wraps.append(place)
             case Role.LOSS if (derived or held) and self.head.op == "softmax":
                 self.refusals.append(f"the loss in line {node.lineno} reads the softmax in another shape")
+
+    def _derived_inside(self, values: list[Value]) -> list[list[Node]]:
+        """The ways to the head of what containers hold, where all of it went through a boundary."""
+        items = [i for v in values for i in _flat(v) if self.touches(i)]
+        chains = [self.steps(i) for i in items]
+        known = [c for c in chains if c is not None and self.is_derived(c)]
+        return known if len(known) == len(items) else []
 
     def _restore_at(self, place: Place, needs: list[list[Node]]) -> None:
         syntax = self.syntaxes[place.path]
@@ -200,11 +213,8 @@ class Readers:
             self.wraps.append(place)
 
     def _through_predict(self, chain: list[Node]) -> bool:
-        for step in chain:
-            call = self.syntaxes[step.origin.path].expression(step.origin) if self._knows(step.origin) else None
-            if isinstance(call, ast.Call) and _is_predict(call):
-                return True
-        return False
+        calls = [self._call_at(step.origin) for step in chain]
+        return any(call is not None and _is_predict(call) for call in calls)
 
     # What is around an expression
 
@@ -229,6 +239,10 @@ class Readers:
                 return Role.INDIFFERENT
             case ast.For() | ast.comprehension():
                 return Role.BOUNDARY
+            case ast.AugAssign(target=changed) if changed is inner:
+                return Role.CHANGES
+            case ast.Subscript(ctx=ast.Store() | ast.Del()) if inner is around.value:
+                return Role.CHANGES
             case ast.Subscript() if inner is around.value:
                 return self._unless_it_stays(path, around, Role.BOUNDARY)
             case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
@@ -241,7 +255,7 @@ class Readers:
         if values and all(not self.touches(v) for v in values):
             return Role.FLOWS if otherwise is Role.BOUNDARY else Role.NEEDS  # another item of a container
         chains = [self.steps(v) for v in values]
-        unmoved = all(c is not None and not self.is_derived(path, c) for c in chains)
+        unmoved = all(c is not None and not self.is_derived(c) for c in chains)
         return Role.FLOWS if unmoved else otherwise
 
     def _keeps(self, path: str, target: ast.expr) -> bool:
@@ -264,6 +278,8 @@ class Readers:
             return Role.INDIFFERENT
         if any(isinstance(c, Bound) and isinstance(c.owner, List) for c in callees):
             return Role.BOUNDARY
+        if callees and all(_updates_accuracy(c) for c in callees):
+            return Role.INDIFFERENT
         return self._by_result(path, syntax, call)
 
     def _as_owner(self, path: str, syntax: Syntax, attribute: ast.Attribute) -> Role:
@@ -271,6 +287,8 @@ class Readers:
             return Role.INDIFFERENT
         call = syntax.parent(attribute)
         if isinstance(call, ast.Call) and call.func is attribute:
+            if attribute.attr.endswith("_") and attribute.attr not in ("detach_", "requires_grad_"):
+                return Role.CHANGES
             return self._by_result(path, syntax, call)
         return self._unless_it_stays(path, attribute, Role.NEEDS)
 
@@ -278,18 +296,28 @@ class Readers:
         results = self.uses.of(path, call)
         if any(isinstance(r, Built) and r.signature.op == "model" for r in results):
             return Role.FLOWS
+        if not results:
+            return Role.NEEDS
         operations = {r.op for r in results if isinstance(r, Node)}
         if any(self.touches(r) for r in results):
             return self._unless_it_stays(path, call, Role.BOUNDARY)
         if operations and operations <= LOSSES:
-            return Role.LOSS
+            return self._at_loss([r for r in results if isinstance(r, Node)])
         if operations and operations <= _ORDER:
             return Role.INDIFFERENT
         if operations and operations <= _ORDER_AND_VALUES and _only_places_are_read(syntax, call):
             return Role.INDIFFERENT
-        if operations == {"metric"} and all(isinstance(r, Node) and r.attrs.get("reads") == "any" for r in results):
+        if operations == {"metric"} and all(
+            isinstance(r, Node) and is_accuracy(str(r.attrs.get("name"))) for r in results
+        ):
             return Role.INDIFFERENT
         return Role.NEEDS
+
+    def _at_loss(self, losses: list[Node]) -> Role:
+        """Whether the losses of a call read the output as their prediction; as a target it must stay probabilities."""
+        predicted = any(self.touches(loss.args[0]) for loss in losses)
+        aimed_at = any(self.touches(a) for loss in losses for a in loss.args[1:])
+        return Role.CHANGES if predicted and aimed_at else Role.NEEDS if aimed_at else Role.LOSS
 
     # The model that gives the output
 
@@ -312,8 +340,13 @@ class Readers:
                 return
             case ast.Call():
                 self._object_given(path, syntax, around, objects)
+            case ast.Attribute(ctx=ast.Store()):
+                return
             case ast.Attribute(attr=name):
                 owners = self.uses.of(path, around)
+                called = syntax.parent(around)
+                if name == "compile" and isinstance(called, ast.Call) and called.func is around:
+                    self.compiled.append(Place(path, called, False, True))
                 foreign = not owners or any(isinstance(o, (Node, Bound)) and not _own(o) for o in owners)
                 if name in _SAVING:
                     self._cannot_see(f"the model is kept by `{name}`", node)
@@ -371,6 +404,15 @@ def _held(value: Value) -> Iterator[Value]:
         yield from value
 
 
+def _flat(value: Value) -> Iterator[Value]:
+    """What a container holds, at any depth; a value that is none is itself."""
+    if isinstance(value, (List, Dict, Union)) or (isinstance(value, tuple) and not hasattr(value, "_fields")):
+        for item in _held(value):
+            yield from _flat(item)
+    else:
+        yield value
+
+
 def _alternatives(value: Value) -> tuple[Value, ...]:
     return value.values if isinstance(value, Union) else (value,)
 
@@ -384,6 +426,19 @@ def _runs_project_code(callee: Value) -> bool:
             return _runs_project_code(function)
         case Built(signature=signature):
             return signature.op in ("sequential", "model")
+    return False
+
+
+def is_accuracy(metric: str) -> bool:
+    """Whether a metric only asks which class has the greatest output."""
+    return metric.rpartition(".")[2].replace("_", "").lower().endswith("categoricalaccuracy")
+
+
+def _updates_accuracy(callee: Value) -> bool:
+    """``metric.update_state`` of a metric that only asks which output is the greatest."""
+    match callee:
+        case Bound(function="update_state", owner=Built(signature=signature)):
+            return signature.op == "metric" and is_accuracy(callee.owner.symbol.name)
     return False
 
 

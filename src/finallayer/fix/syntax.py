@@ -74,6 +74,13 @@ class Syntax:
         """The edit that puts new text in a node's place."""
         return self._edit(self.file.origin(node), text)  # type: ignore[arg-type]
 
+    def replace_bracketed(self, node: ast.expr, name: str) -> Edit:
+        """The edit that puts a name in a node's place, and in that of brackets which only held it together."""
+        at = self.file.origin(node)
+        before, after = self.file.lines[at.line - 1][: at.column], self.file.lines[at.end_line - 1][at.end_column :]
+        held = before.endswith("(") and after.startswith(")") and isinstance(self.parent(node), ast.UnaryOp)
+        return self._edit(at._replace(column=at.column - held, end_column=at.end_column + held), name)
+
     def insert_before(self, statement: ast.stmt, text: str) -> Edit:
         """The edit that puts a simple statement before another: on a line of its own, or on the same where it must."""
         at = self.file.origin(statement)
@@ -103,9 +110,21 @@ class Syntax:
             inner = around
         return False
 
-    def cut(self, start: tuple[int, int], end: tuple[int, int]) -> Edit:
-        """The edit that takes away what lies between two places (line, column)."""
-        return self._edit(Origin(self.file.path, *start, *end), "")
+    def put(self, start: tuple[int, int], end: tuple[int, int], text: str = "") -> Edit:
+        """The edit that puts new text between two places (line, column), or takes away what is there."""
+        return self._edit(Origin(self.file.path, *start, *end), text)
+
+    def is_alone(self, statement: ast.stmt) -> bool:
+        """Whether the lines of a statement hold nothing else, no comment either."""
+        at = self.file.origin(statement)
+        first, last = self.file.lines[at.line - 1], self.file.lines[at.end_line - 1]
+        inside = "\n".join(self.file.lines[at.line - 1 : at.end_line])
+        return not first[: at.column].strip() and not last[at.end_column :].strip() and "#" not in inside
+
+    def remove(self, statement: ast.stmt) -> Edit:
+        """The edit that takes a statement's lines away."""
+        at = self.file.origin(statement)
+        return self._edit(at._replace(column=0, end_line=at.end_line + 1, end_column=0), "")
 
     def _edit(self, origin: Origin, text: str) -> Edit:
         at = self.file.in_cell(origin)

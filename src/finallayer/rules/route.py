@@ -40,12 +40,9 @@ def _picks_an_action(step: Node) -> bool:
     distribution itself, or goes by that name. (A name proves nothing, but is reason enough to keep silent.)"""
     if step.op not in ("index", "gather"):
         return False
-    names = [step.attrs.get("at"), *(index.attrs.get("name", index.op) for index in _indices(step))]
-    return any(name == "sample" or "action" in str(name).lower() for name in names)
-
-
-def _indices(step: Node) -> list[Node]:
-    return [through(index, TRANSPARENT) for index in step.args[1:]]
+    names = [step.attrs.get("at"), *(index.attrs.get("name") for index in step.args[1:])]
+    drawn = "sample" in (step.attrs.get("at"), *(through(index, TRANSPARENT).op for index in step.args[1:]))
+    return drawn or any("action" in str(name).lower() for name in names)
 
 
 def guard(x: Node) -> Node | None:

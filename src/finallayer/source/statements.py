@@ -268,6 +268,7 @@ def _import_all(run: Interpreter, source: Path | str, frame: Frame) -> None:
         module.setdefault("*", ())
         run.write(module, "*", (*module["*"], External(source)))
         return
-    for name, value in list(run.module_names(source, frame).items()):
+    names = run.names(source, frame)
+    for name, value in list(names.vars.items()) if names is not None else ():
         if not name.startswith("_"):
             run.write(frame.vars, name, value)

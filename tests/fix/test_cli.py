@@ -1,0 +1,122 @@
+"""``finallayer fix`` on the command line: what it says, what it writes, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from finallayer.cli import main
+
+UNSTABLE = """\
+import torch
+import torch.nn.functional as F
+
+
+def loss(net, x, y):
+    return -(y * torch.log(F.softmax(net(x), dim=1))).sum()
+"""
+STABLE = UNSTABLE.replace("torch.log(F.softmax(net(x), dim=1))", "F.log_softmax(net(x), dim=1)")
+UNFIXABLE = UNSTABLE.replace("F.softmax", "1 - F.softmax")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*args: str) -> Result:
+    result = CliRunner().invoke(main, args)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    return result
+
+
+def test_files_are_fixed_and_counted(here: Path) -> None:
+    for name in ("a.py", "b.py"):
+        (here / name).write_text(UNSTABLE)
+    result = call("fix", ".")
+    assert (result.exit_code, result.stdout) == (0, "Fixed 2 findings in 2 files.\n")
+    assert (here / "a.py").read_text() == (here / "b.py").read_text() == STABLE
+    again = call("fix", ".")
+    assert (again.exit_code, again.stdout) == (0, "Nothing to fix in 2 files.\n")
+
+
+def test_what_has_no_fix_is_counted_and_left(here: Path) -> None:
+    (here / "a.py").write_text(UNFIXABLE)
+    result = call("fix", "a.py")
+    assert result.exit_code == 1
+    assert result.stdout == "Fixed 0 findings in 0 files; 1 without a fix (see `finallayer check`).\n"
+    assert (here / "a.py").read_text() == UNFIXABLE
+
+
+def test_a_diff_changes_nothing(here: Path) -> None:
+    (here / "a.py").write_text(UNSTABLE)
+    result = call("fix", "--diff", "a.py")
+    assert result.exit_code == 1
+    assert "--- a.py\n+++ a.py\n" in result.stdout
+    assert "-    return -(y * torch.log(F.softmax(net(x), dim=1))).sum()\n" in result.stdout
+    assert "+    return -(y * F.log_softmax(net(x), dim=1)).sum()\n" in result.stdout
+    assert result.stderr == "finallayer: Would fix 1 finding in 1 file.\n"
+    assert (here / "a.py").read_text() == UNSTABLE
+
+
+def test_a_diff_of_nothing_exits_with_0(here: Path) -> None:
+    (here / "a.py").write_text(STABLE)
+    assert call("fix", "--diff", "a.py").exit_code == 0
+
+
+@pytest.mark.parametrize("args", [["--ignore", "FL201"], ["--select", "FL101"], ["--severity", "error"]])
+def test_only_what_is_asked_for_is_fixed(here: Path, args: list[str]) -> None:
+    (here / "a.py").write_text(UNSTABLE)
+    assert call("fix", *args, "a.py").exit_code == 0
+    assert (here / "a.py").read_text() == UNSTABLE
+
+
+def test_a_suppressed_finding_is_not_fixed(here: Path) -> None:
+    program = UNSTABLE.replace(".sum()", ".sum()  # finallayer: ignore[FL201]")
+    (here / "a.py").write_text(program)
+    assert call("fix", "a.py").exit_code == 0
+    assert (here / "a.py").read_text() == program
+
+
+@pytest.mark.parametrize("args", [["absent.py"], ["--select", "FL999", "a.py"], []])
+def test_what_cannot_be_run_says_so_in_one_line(here: Path, args: list[str]) -> None:
+    (here / "a.py").write_text(UNSTABLE)
+    result = call("fix", *args)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_cannot_be_written_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "a.py").write_text(UNSTABLE)
+
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    result = call("fix", "a.py")
+    assert result.exit_code == 2
+    assert result.stderr == "finallayer: a.py: not fixed: Permission denied\n"
+    assert (here / "a.py").read_text() == UNSTABLE
+
+
+def test_check_gives_the_same_edits_as_json(here: Path) -> None:
+    (here / "a.py").write_text(UNSTABLE)
+    (finding,) = json.loads(call("check", "--output-format", "json", "a.py").stdout)
+    (edit,) = finding["fix"]["edits"]
+    line = UNSTABLE.splitlines()[edit["line"] - 1]
+    new = line[: edit["column"] - 1] + edit["text"] + line[edit["end_column"] - 1 :]
+    assert finding["fix"]["safe"] is True
+    assert new == STABLE.splitlines()[edit["line"] - 1]
+
+
+def test_a_broken_file_is_noted_and_the_rest_fixed(here: Path) -> None:
+    (here / "a.py").write_text("def (:\n")
+    (here / "b.py").write_text(UNSTABLE)
+    result = call("fix", "a.py", "b.py")
+    assert (result.exit_code, result.stdout) == (0, "Fixed 1 finding in 1 file.\n")
+    assert "a.py: not Python 3" in result.stderr
