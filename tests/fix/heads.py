@@ -97,6 +97,10 @@ SAFE: dict[str, Pair] = {
         "student = nn.Linear(4, 3)\n\ndef distil(x):\n    return F.cross_entropy(student(x), net(x))\n",
         "student = nn.Linear(4, 3)\n\ndef distil(x):\n    return F.cross_entropy(student(x), net(x).softmax(dim=1))\n",
     ),
+    "torch: relu, clamp and where are the same of probabilities, not of logits": reader(
+        "def show(x):\n    out = net(x)\n    print(F.relu(out), out.clamp(0, 1))\n",
+        "def show(x):\n    out = net(x)\n    print(F.relu(out.softmax(dim=1)), out.softmax(dim=1).clamp(0, 1))\n",
+    ),
     # PyTorch: sigmoid
     "torch: BCELoss": pair(
         TORCH,

@@ -61,6 +61,8 @@ def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterato
     if removal is None:
         return
     readers = Readers(removal.head, program.uses, context.syntaxes(program.uses))
+    if readers.steps(loss.args[0]) is None:
+        return
     edits = _all_edits(program, removal, readers, context.seen(program.path), dialect, made)
     if edits is None or readers.refusals or not parses_after(program, edits):
         return

@@ -39,6 +39,17 @@ _HARMLESS_CALLS = frozenset("builtins.len builtins.isinstance builtins.type buil
 #: Methods that take a tensor out of its framework: the softmax must come back before them.
 _TO_HOST = frozenset("numpy tolist item".split())
 _HOST_FUNCTIONS = frozenset("numpy.asarray numpy.array jax.device_get".split())
+#: Functions and methods after which the numbers are the same, elsewhere or in another shape. (The interpreter takes
+#: ``relu`` and ``where`` of probabilities for the same, too; of logits they aren't.)
+_KEEPING = frozenset(
+    (
+        "detach cpu cuda to float double half bfloat16 type type_as contiguous clone numpy item tolist squeeze "
+        "unsqueeze "
+        "view view_as reshape flatten ravel permute transpose t swapaxes cat concat concatenate stack hstack vstack "
+        "asarray array device_get stop_gradient cast convert_to_tensor convert_to_numpy expand_dims gather "
+        "index_select take take_along_dim take_along_axis requires_grad_ predict predict_on_batch block_until_ready"
+    ).split()
+)
 #: What a program does with a model without asking for its output.
 _MODEL_METHODS = frozenset(
     (
@@ -106,7 +117,7 @@ class Readers:
         while isinstance(node, Node):
             if self.is_head(node):
                 return found
-            if node.op not in TRANSPARENT or not node.args:
+            if node.op not in TRANSPARENT or not node.args or self._is_other(node):
                 return None
             if len(node.args) > 1 and node.op in ("join", "concat") and any(self.steps(a) is None for a in node.args):
                 return None
@@ -122,8 +133,13 @@ class Readers:
         if isinstance(value, Node):
             if self.is_head(value):
                 return True
-            return value.op in TRANSPARENT and any(self.touches(a, depth) for a in value.args)
+            return value.op in TRANSPARENT and not self._is_other(value) and any(map(self.touches, value.args))
         return depth > 0 and any(self.touches(v, depth - 1) for v in _held(value))
+
+    def _is_other(self, node: Node) -> bool:
+        """Whether a call made this node that keeps numbers only if they are probabilities: so does all after it."""
+        call = self._call_at(node.origin) if node.op == "identity" else None
+        return call is not None and _last_name(call.func) not in _KEEPING
 
     def is_derived(self, steps: list[Node]) -> bool:
         return any(s.op not in self._same_numbers or self._leaves_framework(s) for s in steps)
@@ -333,6 +349,10 @@ class Readers:
             return Role.NEEDS
         operations = {r.op for r in results if isinstance(r, Node)}
         if any(self.touches(r) for r in results):
+            if any(isinstance(r, Node) and self.steps(r) is None for r in results):
+                return Role.NEEDS
+            if _last_name(call.func) not in _KEEPING:
+                return Role.CHANGES
             return self._unless_it_stays(path, call, Role.BOUNDARY)
         if operations and operations <= LOSSES:
             return self._at_loss([r for r in results if isinstance(r, Node)])
@@ -424,6 +444,10 @@ class Readers:
 
 
 _UNMOVED = frozenset({"cast", "identity", "stop_gradient", "join"})
+
+
+def _last_name(func: ast.expr) -> str:
+    return func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
 
 
 #: What may become of an assigned output, the gravest last.
