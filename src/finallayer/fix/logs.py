@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.expr import Node, logits, make, target
-from finallayer.fix.place import Place, logits_of_call, logits_of_formula
+from finallayer.fix.place import Place
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.spelling import FRAMEWORKS, Speller, Written, negated
 from finallayer.rules.base import Edit, Match, Sighting
@@ -34,9 +34,9 @@ def with_log_softmax(place: Place | None, softmax: Node, sighting: Sighting, con
     """The edits that put log_softmax of the logits in the place of what is made of a softmax."""
     if place is None or place.flips() or softmax.attrs.get("whole"):
         return ()
-    if softmax.attrs.get("naive") and place.descent.given is None:
+    if softmax.attrs.get("naive") and not place.descent.own:
         return ()  # to be mended where it is written out
-    z = logits_of_call(place.descent)
+    z = place.logits_argument()
     named = z and place.logits(context, z)
     if not z or not named:
         return ()
@@ -60,7 +60,7 @@ def logits_for_xent(sighting: Sighting, match: Match, context: Context) -> Itera
     """``cross_entropy(log_softmax(z), y)`` becomes ``cross_entropy(z, y)``."""
     loss = sighting.node
     place = Place.of_argument(context, loss) if loss.op == "xent_logits" else None
-    z = place and logits_of_call(place.descent)
+    z = place and place.logits_argument()
     named = place and z and place.logits(context, z)
     if place and named and maker(loss.args[0]).op == "log_softmax" and not place.flips():
         edits = place.edits(Written(named.text), named)
@@ -74,7 +74,7 @@ def log_sigmoid(sighting: Sighting, match: Match, context: Context) -> Iterator[
     """``log(sigmoid(z))`` becomes ``log_sigmoid(z)``, ``log(1 - sigmoid(z))`` ``log_sigmoid(-z)``."""
     log = sighting.node
     place = Place.of_log(context, log) if maker(log.args[0]).op == "sigmoid" else None
-    z = place and (logits_of_call(place.descent) or logits_of_formula(place.descent.made))
+    z = place and place.logits_argument()
     named = place and z and place.logits(context, z)
     framework = place and place.framework(sighting)
     if not place or not named or not framework:
