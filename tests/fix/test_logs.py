@@ -148,7 +148,8 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
     ),
     "a sigmoid of minus something": (
         TORCH,
-        "def loss(x):\n    p = torch.log(torch.sigmoid(-net(x)))\n    return p - torch.log(1 - torch.sigmoid(-net(x)))\n",
+        "def loss(x):\n    p = torch.log(torch.sigmoid(-net(x)))\n"
+        "    return p - torch.log(1 - torch.sigmoid(-net(x)))\n",
         "def loss(x):\n    p = F.logsigmoid(-net(x))\n    return p - F.logsigmoid(net(x))\n",
     ),
     "a sigmoid by hand": (
