@@ -256,6 +256,14 @@ LEFT_ALONE: dict[str, str] = {
     "another statement would rename the logits": TORCH
     + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    q = torch.clamp(p, min=1e-7)\n"
     "    p = F.softmax(net(y), dim=1)\n    return torch.log(q), p\n",
+    "a logarithm to another base": TORCH
+    + "def loss(x, y):\n    z = net(x)\n    return torch.log2(F.softmax(z, dim=1)), torch.log2(1 + z.exp())\n",
+    "a log in place": TORCH + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    p.log_()\n    return p\n",
+    "an epsilon that keeps masked classes from NaN": TORCH
+    + "def loss(x, y, m):\n    z = net(x).masked_fill(m, float('-inf'))\n"
+    "    return -(y * torch.log(F.softmax(z, dim=1) + 1e-8)).sum()\n",
+    "Keras 2 has no keras.ops": "import keras\nimport keras.backend as K\n\nhead = keras.layers.Dense(5)\n\n"
+    "def loss(x, y):\n    return -K.sum(y * K.log(K.softmax(head(x))))\n",
     "a layer does more than the sigmoid": TF1
     + "y = tf.layers.dense(x, 1, tf.nn.sigmoid)\nloss = -tf.reduce_sum(tf.log(y))\n",
     "a Keras layer does more than the softmax": "import tensorflow as tf\n\n"

@@ -8,13 +8,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from finallayer.expr import Node, logits, make, target
+from finallayer.expr import TRANSPARENT, Node, logits, make, target, through
 from finallayer.fix.place import Place
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.spelling import FRAMEWORKS, Speller, Written, negated
 from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
-from finallayer.rules.route import maker
+from finallayer.rules.route import guard, maker
 
 NLL = make("neg", make("gather", make("log_softmax", logits()), target()))
 
@@ -24,10 +24,17 @@ def log_softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[
     """``log(softmax(z))``, also guarded, indexed or through a variable, becomes ``log_softmax(z)``."""
     log = sighting.node
     softmax = maker(log.args[0])
-    place = Place.of_log(context, log) if softmax.op == "softmax" else None
+    if softmax.op != "softmax" or (guard(log.args[0]) is not None and _may_be_masked(softmax)):
+        return
+    place = Place.of_log(context, log)
     edits = with_log_softmax(place, softmax, sighting, context)
     if edits:
         yield Proposal(edits, loss_of(log), NLL)
+
+
+def _may_be_masked(softmax: Node) -> bool:
+    """Whether some logits may be infinite: then ``0 * log(p + eps)`` is 0, but ``0 * log_softmax(z)`` NaN."""
+    return through(softmax.args[0], TRANSPARENT - {"join"} | {"scale", "shift", "add"}).op in ("mask", "join", "clip")
 
 
 def with_log_softmax(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:

@@ -8,7 +8,7 @@ from finallayer.expr import TRANSPARENT, Node
 from finallayer.fix.descent import Descent, Step, descend
 from finallayer.fix.naming import Named, name_logits
 from finallayer.fix.registry import Context
-from finallayer.fix.spelling import FRAMEWORKS, ROOTS, Speller, Written
+from finallayer.fix.spelling import ROOTS, Speller, Written
 from finallayer.fix.syntax import Syntax
 from finallayer.fix.unread import removals
 from finallayer.rules.base import Edit, Sighting
@@ -33,7 +33,7 @@ class Place:
         """A call of log, and what it is taken of."""
         syntax, call = _call_at(context, log)
         argument = call and argument_of(call)
-        if syntax is None or call is None or argument is None:
+        if syntax is None or call is None or argument is None or not is_natural_log(call):
             return None
         descent = descend(syntax, argument, log.args[0])
         return cls(syntax, call, descent) if descent is not None else None
@@ -49,8 +49,7 @@ class Place:
         return found[0] if len(found) == 1 else None
 
     def framework(self, sighting: Sighting) -> str | None:
-        named = self.speller.framework(self.node, self.descent.made)
-        return named or (sighting.framework if sighting.framework in FRAMEWORKS else None)
+        return self.speller.framework(sighting.framework, self.node, self.descent.made)
 
     def flips(self) -> bool:
         """Whether the log is of one minus the probability."""
@@ -122,6 +121,12 @@ def _call_at(context: Context, node: Node) -> tuple[Syntax | None, ast.Call | No
     syntax = context.syntax(node.origin.path) if node.origin is not None else None
     call = syntax.expression(node.origin) if syntax is not None else None
     return syntax, call if isinstance(call, ast.Call) else None
+
+
+def is_natural_log(call: ast.Call) -> bool:
+    """Whether a call is of ``log`` itself: not of ``log2``, nor of one that works in place."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return name == "log"
 
 
 def argument_of(call: ast.Call) -> ast.expr | None:
