@@ -1,6 +1,6 @@
 """Speed of `finallayer.losses.torch.cross_entropy` beside torch eager, torch.compile, optax and a copy.
 
-    python benchmarks/losses_torch_speed.py [--threads 1] [--rounds 9] [--elements 25] [--quick] [--cpu-time]
+    python benchmarks/losses_torch_speed.py [--threads 1] [--rounds 9] [--elements 25] [--classes V ...] [--cpu-time]
 
 All contenders run once a round, in turn, so that whatever else the machine does hits all of them; the table gives
 medians, and medians of the ratios within a round. "end to end" is autograd's forward and backward pass to the gradient
@@ -28,8 +28,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--elements", type=int, default=25, help="log2 of the logits of a batch")
+    parser.add_argument("--classes", type=int, nargs="+", default=VOCABULARIES)
     parser.add_argument("--cpu-time", action="store_true", help="processor time; only with one thread")
-    parser.add_argument("--quick", action="store_true", help="one vocabulary, without torch.compile and optax")
+    parser.add_argument("--quick", action="store_true", help="without torch.compile and optax")
     return parser.parse_args()
 
 
@@ -119,7 +120,7 @@ def large(arguments: argparse.Namespace, clock: Callable[[], float]) -> None:
         + " ms | of copy: ours, in place | times faster than torch, in place, compile, optax"
     )
     for dtype in (torch.float32, torch.bfloat16):
-        for classes in VOCABULARIES[2:3] if arguments.quick else VOCABULARIES:
+        for classes in arguments.classes:
             rows = max(2, 2**arguments.elements // classes)
             contenders = torch_contenders(rows, classes, dtype, not arguments.quick)
             if not arguments.quick:

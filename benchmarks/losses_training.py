@@ -2,7 +2,7 @@
 
     python benchmarks/losses_training.py [--steps 30]
 
-1. The article's network (784-sized images there, scikit-learn's digits here): a multilayer perceptron with a logits head.
+1. The article's network on scikit-learn's digits: a multilayer perceptron with a logits head.
 2. A small GPT with a vocabulary of 50,257 on English text that every Python carries (the language reference in
    ``pydoc_data``), tokenized on the spot into words and ranked by frequency.
 

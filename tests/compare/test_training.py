@@ -5,6 +5,9 @@ What Keras does is tested through the command (test_command), where each backend
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -116,3 +119,49 @@ def test_the_gradient_is_that_of_the_framework(trainer: Any) -> None:
 def test_an_error_is_told_in_one_line() -> None:
     assert one_line(ValueError("first\nsecond")) == "ValueError: first"
     assert one_line(KeyError()) == "KeyError: no message"
+
+
+KERAS_CELLS_AGAIN = """
+from dataclasses import replace
+from finallayer.compare.dataset import split
+from finallayer.compare.grid import Cell
+from finallayer.compare.sources import load
+from finallayer.compare.worker import make_trainer, train_cell
+
+def keras_masks(trainer):
+    import keras
+    (dropout,) = (layer for layer in trainer._program.model.layers if isinstance(layer, keras.layers.Dropout))
+    return keras.ops.convert_to_numpy(dropout.seed_generator.state).tolist()
+
+digits = load("digits")
+data = split("digits", digits.x_train[:200], digits.y_train[:200], 10, 0.0, 255.0)
+trainer = make_trainer("keras-torch", data)
+for precision in ("float32", "mixed_float16"):
+    cell = Cell("keras-torch", precision, "raw", "logits", 0)
+    def run(cell):
+        return [replace(epoch, seconds=0) for epoch in train_cell(trainer, cell, data, epochs=2, batch_size=32)]
+    first = run(cell)
+    other = run(replace(cell, seed=1))
+    assert run(cell) == first, precision
+    assert other != first, precision
+    twin = run(replace(cell, head="softmax", inputs="scaled"))
+    logits = run(replace(cell, inputs="scaled"))
+    trainer.start(replace(cell, seed=3))
+    assert keras_masks(trainer) == [3, 0]
+    assert abs(twin[0].loss - logits[0].loss) < 1e-3, (twin[0].loss, logits[0].loss)
+"""
+
+
+def test_a_keras_program_trained_again_starts_from_nothing_but_its_seed() -> None:
+    """Programs are compiled once: weights, Adam's moments, the loss scale and the masks must all be set back."""
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", KERAS_CELLS_AGAIN],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -106,6 +106,16 @@ def test_other_heads_are_judged_apart_and_stand_in_where_the_status_quo_is_not()
     assert "The double-softmax head cost accuracy in 1 of 1 setting" in alone.sentences[-1]
 
 
+def test_the_worst_of_another_head_is_one_that_is_certain() -> None:
+    cells = {
+        **both([0.9, 0.9, 0.9], [0.9, 0.9, 0.9]),
+        **runs(JAX_RAW, "double-softmax", [0.7, 0.7, 0.7]),
+        **runs(TF_RAW, "double-softmax", [0.1, 0.9, 0.1]),
+        **runs(TF_RAW, "logits", [0.9, 0.9, 0.9]),
+    }
+    assert "in 1 of 2 settings, up to 20.0 points (Keras on JAX" in verdict(cells).sentences[-1]
+
+
 def test_only_the_status_quo_is_said_to_be_rescued_by_keras() -> None:
     cells = {**runs(JAX_RAW, "log-of-softmax", [0.9, 0.9]), **runs(JAX_RAW, "logits", [0.9, 0.9])}
     assert "Keras finds" not in " ".join(verdict(cells, [curve(JAX_RAW, "log-of-softmax", None)]).sentences)

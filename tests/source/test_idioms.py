@@ -286,6 +286,8 @@ def test_nothing_of_the_users_code_runs(tmp_path: Path) -> None:
         "def f(n):\n" + "".join(f"    if n:\n        g{i} = f(n - {i})\n" for i in range(30)) + "f(3)\n",
         "import program\nfrom program import x\nx = program.x\n",
         "f = lambda *a, **k: f(*a, **k)\nf(*f, **f)\n",
+        "d = {}\nif a:\n    d[k] = 1\n    d[k] = 2\nelse:\n    d[k] = 3\nfor x in d.values():\n    d[x]\nd[y]\n",
+        "if a:\n    from torch import *\n    from jax import *\nelse:\n    from keras import *\nDense(Linear(x))\n",
         "z = 1\n" + "z = z + exp(z) * z\n" * 200,
     ],
 )
@@ -310,3 +312,31 @@ F.nll_loss(nn.Sequential(*layers)(x), t)
 """
     )
     assert seen(program)[-2:] == [("xent_logits", Kind.PROBS), ("nll", Kind.LOGITS)]
+
+
+def test_a_module_of_a_package_does_not_hide_the_standard_librarys(tmp_path: Path) -> None:
+    for name, text in {"__init__": "", "logging": "from logging import DEBUG\n", "heads": HEADS}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    program = "from logging import DEBUG\nfrom .heads import Net, F\nprint(DEBUG)\nF.cross_entropy(Net()(x), y)\n"
+    assert ("xent_logits", Kind.PROBS) in seen(program, str(tmp_path / "train.py"))
+
+
+def test_modules_that_import_a_name_from_each_other(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("from b import x\n")
+    (tmp_path / "b.py").write_text("from a import x\n")
+    (tmp_path / "heads.py").write_text(HEADS)
+    program = "from a import x\nfrom heads import Net, F\nprint(x)\nF.cross_entropy(Net()(x), y)\n"
+    assert ("xent_logits", Kind.PROBS) in seen(program, str(tmp_path / "train.py"))
+
+
+HEADS = (
+    TORCH
+    + """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+    def forward(self, x):
+        return F.softmax(self.fc(x), 1)
+"""
+)

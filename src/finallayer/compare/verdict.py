@@ -189,9 +189,9 @@ def _mistakes(others: Sequence[Row]) -> list[str]:
     sentences = []
     for head in dict.fromkeys(row.head for row in others):
         rows = [row for row in others if row.head == head]
-        worst = max(rows, key=lambda row: _gain(row).mean)
         lost = [row for row in rows if _costs(row)]
         if lost:
+            worst = max(lost, key=lambda row: _gain(row).mean)
             sentences.append(
                 f"The {head} head cost accuracy in {_of(lost, rows)}, up to {percent(_gain(worst).mean)} points "
                 f"({describe(worst.setting)})."

@@ -14,6 +14,6 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
     """The first proven fix for a finding of a rule; None where nothing can be proven."""
     for fixer in fixers(code):
         for proposal in fixer(sighting, match, context):
-            if prove(proposal.old, proposal.new, proposal.binary).holds:
+            if prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths).holds:
                 return Fix(proposal.safe, proposal.edits, proposal.note)
     return None

@@ -32,20 +32,25 @@ class Proof(NamedTuple):
     why: str = ""
 
 
-def prove(old: Node | None, new: Node, binary: bool = False) -> Proof:
+def prove(old: Node | None, new: Node, binary: bool = False, mends_maths: bool = False) -> Proof:
     """Whether ``new`` may take the place of ``old``; both are losses on one row over the leaves z and y.
 
     Without an ``old`` loss, because that one was wrong maths, ``new`` has to be the cross-entropy that was meant.
+    ``mends_maths``: the old loss is said to be wrong (softmax applied twice), which then has to show.
     """
     from finallayer.numerics.program import UnevaluableError
 
-    if old is None:
-        old = make("bce_logits" if binary else "xent_logits", logits(), target())
+    meant = make("bce_logits" if binary else "xent_logits", logits(), target())
+    old = meant if old is None else old
     if largest_guard(old) > LARGEST_EPS:
         return Proof(False, "a guard as large as this is part of what the loss means")
     if any(n.kind is Kind.LOGITS and n.op != "logits" for loss in (old, new) for n in loss.walk()):
         return Proof(False, "the logits are changed on their way, so that it isn't them that the gradient is of")
     try:
+        if mends_maths:
+            if next(_disagreements(old, meant, binary), None) is None:
+                return Proof(False, "the old loss isn't wrong")
+            old = meant
         wrong = next(_disagreements(old, new, binary), None) or next(_wrong_gradients(new, binary), None)
         return Proof(wrong is None, wrong or "")
     except (UnevaluableError, RecursionError) as error:

@@ -45,9 +45,10 @@ _MODEL_METHODS = frozenset(
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
         "predict predict_on_batch "
-        "trainable_variables trainable_weights variables weights losses metrics_names optimizer loss stop_training name "
-        "parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half float double "
-        "requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward __call__ call"
+        "trainable_variables trainable_weights variables weights losses metrics_names optimizer loss stop_training "
+        "name parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half float "
+        "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
+        "__call__ call"
     ).split()
 )
 #: Keeping a model for others, who will miss the softmax that it had.
@@ -61,7 +62,9 @@ class Role(Enum):
     INDIFFERENT = auto()  # the same is read from logits
     LOSS = auto()
     BOUNDARY = auto()  # the numbers go on, in another shape or place
+    STORED = auto()  # kept where functions that nobody calls here may read it
     NEEDS = auto()  # reads probabilities, or nobody knows what
+    CHANGES = auto()  # writes into the output: no softmax put around it would be written into
 
 
 class Head(NamedTuple):
@@ -87,8 +90,10 @@ class Readers:
         self.head, self.uses, self.syntaxes = head, uses, syntaxes
         self.wraps: list[Place] = []  # expressions that need the softmax back
         self.predictions: list[Place] = []  # Keras: calls of predict whose probabilities somebody needs
+        self.compiled: list[Place] = []  # Keras: where the model meets its loss and its metrics
         self.refusals: list[str] = []  # what stands against any fix
         self.unseen: list[str] = []  # readers that nobody can see from here
+        self._appended = self._displayed = self._taken_out = self._moved_together = False  # what lists do with it
         self._same_numbers = TRANSPARENT - {"concat", "join"} if head.op == "sigmoid" else _UNMOVED
         self._collect()
 
@@ -120,20 +125,22 @@ class Readers:
             return value.op in TRANSPARENT and any(self.touches(a, depth) for a in value.args)
         return depth > 0 and any(self.touches(v, depth - 1) for v in _held(value))
 
-    def is_derived(self, path: str, steps: list[Node]) -> bool:
-        return any(s.op not in self._same_numbers or self._leaves_framework(path, s) for s in steps)
+    def is_derived(self, steps: list[Node]) -> bool:
+        return any(s.op not in self._same_numbers or self._leaves_framework(s) for s in steps)
 
-    def _leaves_framework(self, path: str, step: Node) -> bool:
-        call = self.syntaxes[step.origin.path].expression(step.origin) if self._knows(step.origin) else None
-        if not isinstance(call, ast.Call):
+    def _leaves_framework(self, step: Node) -> bool:
+        call = self._call_at(step.origin)
+        if call is None or step.origin is None:
             return False
         if isinstance(call.func, ast.Attribute) and call.func.attr in _TO_HOST | {"predict", "predict_on_batch"}:
             return True
-        callees = self.uses.of(step.origin.path, call.func) if step.origin else []
+        callees = self.uses.of(step.origin.path, call.func)
         return any(isinstance(c, External) and c.name in _HOST_FUNCTIONS for c in callees)
 
-    def _knows(self, origin: Origin | None) -> bool:
-        return origin is not None and origin.path in self.syntaxes
+    def _call_at(self, origin: Origin | None) -> ast.Call | None:
+        syntax = self.syntaxes.get(origin.path) if origin is not None else None
+        call = syntax.expression(origin) if syntax is not None else None
+        return call if isinstance(call, ast.Call) else None
 
     # Collecting
 
@@ -158,6 +165,15 @@ class Readers:
             self.unseen.append("the program is too large to be followed to its end")
         for place in boundaries:
             self._restore_at(place, derived_needs)
+        if any(not self._through_predict(chain) for chain in derived_needs):
+            self._refuse_lists()
+
+    def _refuse_lists(self) -> None:
+        """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""
+        if self._appended and self._taken_out:
+            self.refusals.append("items of a list are read one by one and together")
+        if self._moved_together and (self._displayed or not self._appended):
+            self.refusals.append("outputs are put together that aren't appended to a list one by one")
 
     def _judge(
         self,
@@ -171,16 +187,23 @@ class Readers:
         chains = [self.steps(v) for v in values]
         known = [c for c in chains if c is not None]
         held = not known  # a container, or a value that is only perhaps the head's
-        derived = any(self.is_derived(path, c) for c in known)
+        derived = any(self.is_derived(c) for c in known)
         place = Place(path, node, derived, len(known) == len(values))
-        predicted = isinstance(node, ast.Call) and _is_predict(node) and bool(known)
-        role = Role.BOUNDARY if predicted else self._role(path, syntax, node)
-        if predicted:
+        if isinstance(node, ast.Call) and _is_predict(node) and known:
             boundaries.append(place._replace(derived=False))
-            role = self._role(path, syntax, node)
+        role = self._role(path, syntax, node)
+        self._note_lists(path, syntax, node, role, held, derived)
         match role:
+            case Role.STORED if derived:
+                derived_needs.extend(known)
+            case Role.STORED:
+                self._cannot_see("the output is kept for later", node)
+            case Role.CHANGES:
+                self.refusals.append(f"line {node.lineno} changes the output in place")
             case Role.BOUNDARY if not derived and not held:
                 boundaries.append(place)
+            case Role.NEEDS if held and (inside := self._derived_inside(values)):
+                derived_needs.extend(inside)
             case Role.NEEDS if held:
                 self.refusals.append(f"line {node.lineno} reads the output together with something else")
             case Role.NEEDS if derived:
@@ -189,6 +212,25 @@ class Readers:
                 self.wraps.append(place)
             case Role.LOSS if (derived or held) and self.head.op == "softmax":
                 self.refusals.append(f"the loss in line {node.lineno} reads the softmax in another shape")
+
+    def _note_lists(self, path: str, syntax: Syntax, node: ast.expr, role: Role, held: bool, derived: bool) -> None:
+        """Remember what lists have to do with the output as it is."""
+        around = syntax.parent(node)
+        if held:
+            self._taken_out |= isinstance(around, (ast.For, ast.comprehension))
+            self._moved_together |= role is Role.BOUNDARY and not isinstance(around, (ast.For, ast.comprehension))
+        elif not derived:
+            owners = self.uses.of(path, node.value) if isinstance(node, ast.Subscript) else []
+            self._taken_out |= any(isinstance(o, List) for o in owners)
+            self._appended |= role is Role.BOUNDARY and isinstance(around, ast.Call)
+            self._displayed |= isinstance(around, (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Dict))
+
+    def _derived_inside(self, values: list[Value]) -> list[list[Node]]:
+        """The ways to the head of what containers hold, where all of it went through a boundary."""
+        items = [i for v in values for i in _flat(v) if self.touches(i)]
+        chains = [self.steps(i) for i in items]
+        known = [c for c in chains if c is not None and self.is_derived(c)]
+        return known if len(known) == len(items) else []
 
     def _restore_at(self, place: Place, needs: list[list[Node]]) -> None:
         syntax = self.syntaxes[place.path]
@@ -200,11 +242,8 @@ class Readers:
             self.wraps.append(place)
 
     def _through_predict(self, chain: list[Node]) -> bool:
-        for step in chain:
-            call = self.syntaxes[step.origin.path].expression(step.origin) if self._knows(step.origin) else None
-            if isinstance(call, ast.Call) and _is_predict(call):
-                return True
-        return False
+        calls = [self._call_at(step.origin) for step in chain]
+        return any(call is not None and _is_predict(call) for call in calls)
 
     # What is around an expression
 
@@ -222,13 +261,17 @@ class Readers:
                 scope = around if isinstance(around, ast.Lambda) else syntax.scope(around)
                 return Role.FLOWS if self.uses.is_called(scope) else Role.NEEDS
             case ast.Assign(targets=targets):
-                return Role.FLOWS if all(self._keeps(path, t) for t in targets) else Role.NEEDS
+                return max((self._assigned(path, syntax, t) for t in targets), key=_ASSIGNED.index)
             case ast.AnnAssign() | ast.NamedExpr() | ast.Await():
                 return Role.FLOWS
             case ast.Expr():
                 return Role.INDIFFERENT
             case ast.For() | ast.comprehension():
                 return Role.BOUNDARY
+            case ast.AugAssign(target=changed) if changed is inner:
+                return Role.CHANGES
+            case ast.Subscript(ctx=ast.Store() | ast.Del()) if inner is around.value:
+                return Role.CHANGES
             case ast.Subscript() if inner is around.value:
                 return self._unless_it_stays(path, around, Role.BOUNDARY)
             case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
@@ -241,20 +284,24 @@ class Readers:
         if values and all(not self.touches(v) for v in values):
             return Role.FLOWS if otherwise is Role.BOUNDARY else Role.NEEDS  # another item of a container
         chains = [self.steps(v) for v in values]
-        unmoved = all(c is not None and not self.is_derived(path, c) for c in chains)
+        unmoved = all(c is not None and not self.is_derived(c) for c in chains)
         return Role.FLOWS if unmoved else otherwise
 
-    def _keeps(self, path: str, target: ast.expr) -> bool:
-        """Whether the interpreter goes on knowing what was assigned there."""
+    def _assigned(self, path: str, syntax: Syntax, target: ast.expr) -> Role:
+        """What an assignment does with the output: the interpreter knows a function's own names, and the module's."""
+        inside = not isinstance(syntax.scope(target), ast.Module)
         match target:
-            case ast.Name() | ast.Attribute():
-                return True
+            case ast.Name(id=name):
+                return Role.STORED if inside and not _is_local(syntax, target, name) else Role.FLOWS
+            case ast.Attribute():
+                return Role.STORED
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
-                return all(self._keeps(path, e) for e in elements)
-            case ast.Subscript(value=owner):
-                values = self.uses.of(path, owner)
-                return bool(values) and all(isinstance(v, Dict) for v in values)
-        return False
+                return max((self._assigned(path, syntax, e) for e in elements), key=_ASSIGNED.index)
+            case ast.Subscript(value=ast.Name(id=name) as owner):
+                known = all(isinstance(v, Dict) for v in self.uses.of(path, owner))
+                local = not inside or _is_local(syntax, target, name)
+                return Role.NEEDS if not known else Role.FLOWS if local else Role.STORED
+        return Role.STORED
 
     def _as_argument(self, path: str, syntax: Syntax, call: ast.Call) -> Role:
         callees = [c for v in self.uses.of(path, call.func) for c in _alternatives(v)]
@@ -263,7 +310,9 @@ class Readers:
         if any(isinstance(c, External) and c.name in _HARMLESS_CALLS for c in callees):
             return Role.INDIFFERENT
         if any(isinstance(c, Bound) and isinstance(c.owner, List) for c in callees):
-            return Role.BOUNDARY
+            return Role.BOUNDARY if _is_own_list(syntax, call) else Role.STORED
+        if callees and all(_updates_accuracy(c) for c in callees):
+            return Role.INDIFFERENT
         return self._by_result(path, syntax, call)
 
     def _as_owner(self, path: str, syntax: Syntax, attribute: ast.Attribute) -> Role:
@@ -271,6 +320,8 @@ class Readers:
             return Role.INDIFFERENT
         call = syntax.parent(attribute)
         if isinstance(call, ast.Call) and call.func is attribute:
+            if attribute.attr.endswith("_") and attribute.attr not in ("detach_", "requires_grad_"):
+                return Role.CHANGES
             return self._by_result(path, syntax, call)
         return self._unless_it_stays(path, attribute, Role.NEEDS)
 
@@ -278,18 +329,28 @@ class Readers:
         results = self.uses.of(path, call)
         if any(isinstance(r, Built) and r.signature.op == "model" for r in results):
             return Role.FLOWS
+        if not results:
+            return Role.NEEDS
         operations = {r.op for r in results if isinstance(r, Node)}
         if any(self.touches(r) for r in results):
             return self._unless_it_stays(path, call, Role.BOUNDARY)
         if operations and operations <= LOSSES:
-            return Role.LOSS
+            return self._at_loss([r for r in results if isinstance(r, Node)])
         if operations and operations <= _ORDER:
             return Role.INDIFFERENT
         if operations and operations <= _ORDER_AND_VALUES and _only_places_are_read(syntax, call):
             return Role.INDIFFERENT
-        if operations == {"metric"} and all(isinstance(r, Node) and r.attrs.get("reads") == "any" for r in results):
+        if operations == {"metric"} and all(
+            isinstance(r, Node) and is_accuracy(str(r.attrs.get("name"))) for r in results
+        ):
             return Role.INDIFFERENT
         return Role.NEEDS
+
+    def _at_loss(self, losses: list[Node]) -> Role:
+        """Whether the losses of a call read the output as their prediction; as a target it must stay probabilities."""
+        predicted = any(self.touches(loss.args[0]) for loss in losses)
+        aimed_at = any(self.touches(a) for loss in losses for a in loss.args[1:])
+        return Role.CHANGES if predicted and aimed_at else Role.NEEDS if aimed_at else Role.LOSS
 
     # The model that gives the output
 
@@ -312,8 +373,13 @@ class Readers:
                 return
             case ast.Call():
                 self._object_given(path, syntax, around, objects)
+            case ast.Attribute(ctx=ast.Store()):
+                return
             case ast.Attribute(attr=name):
                 owners = self.uses.of(path, around)
+                called = syntax.parent(around)
+                if name == "compile" and isinstance(called, ast.Call) and called.func is around:
+                    self.compiled.append(Place(path, called, False, True))
                 foreign = not owners or any(isinstance(o, (Node, Bound)) and not _own(o) for o in owners)
                 if name in _SAVING:
                     self._cannot_see(f"the model is kept by `{name}`", node)
@@ -360,6 +426,27 @@ class Readers:
 _UNMOVED = frozenset({"cast", "identity", "stop_gradient", "join"})
 
 
+#: What may become of an assigned output, the gravest last.
+_ASSIGNED = (Role.FLOWS, Role.NEEDS, Role.STORED)
+
+
+def _is_local(syntax: Syntax, place: ast.AST, name: str) -> bool:
+    """Whether a name belongs to the function around a place: it is bound there, and not declared global."""
+    scope = syntax.scope(place)
+    declared = {n for s in ast.walk(scope) if isinstance(s, (ast.Global, ast.Nonlocal)) for n in s.names}
+    return name not in declared and any(n.id == name and isinstance(n.ctx, ast.Store) for n in _names(scope))
+
+
+def _is_own_list(syntax: Syntax, call: ast.Call) -> bool:
+    """Whether a list that is appended to is the function's own, or all is at the top level of the module."""
+    if isinstance(syntax.scope(call), ast.Module):
+        return True
+    func = call.func
+    return (
+        isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and _is_local(syntax, call, func.value.id)
+    )
+
+
 def _held(value: Value) -> Iterator[Value]:
     if isinstance(value, List):
         yield from value.items
@@ -369,6 +456,15 @@ def _held(value: Value) -> Iterator[Value]:
         yield from value.values
     elif isinstance(value, tuple) and not hasattr(value, "_fields"):
         yield from value
+
+
+def _flat(value: Value) -> Iterator[Value]:
+    """What a container holds, at any depth; a value that is none is itself."""
+    if isinstance(value, (List, Dict, Union)) or (isinstance(value, tuple) and not hasattr(value, "_fields")):
+        for item in _held(value):
+            yield from _flat(item)
+    else:
+        yield value
 
 
 def _alternatives(value: Value) -> tuple[Value, ...]:
@@ -384,6 +480,19 @@ def _runs_project_code(callee: Value) -> bool:
             return _runs_project_code(function)
         case Built(signature=signature):
             return signature.op in ("sequential", "model")
+    return False
+
+
+def is_accuracy(metric: str) -> bool:
+    """Whether a metric only asks which class has the greatest output."""
+    return metric.rpartition(".")[2].replace("_", "").lower().endswith("categoricalaccuracy")
+
+
+def _updates_accuracy(callee: Value) -> bool:
+    """``metric.update_state`` of a metric that only asks which output is the greatest."""
+    match callee:
+        case Bound(function="update_state", owner=Built(signature=signature)):
+            return signature.op == "metric" and is_accuracy(callee.owner.symbol.name)
     return False
 
 

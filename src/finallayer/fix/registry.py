@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from finallayer.expr import Node
+from finallayer.fix.removal import Program
 from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Edit, Match, Sighting
+from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable, read
 
 #: The families of fixes, tried in this order.
-FAMILIES = ("logs", "naive")
+FAMILIES = ("logs", "naive", "heads_keras", "heads_torch", "heads_jax")
 
 
 class Proposal(NamedTuple):
@@ -29,12 +31,15 @@ class Proposal(NamedTuple):
     safe: bool = True
     note: str = ""
     binary: bool = False
+    mends_maths: bool = False  # the old loss is wrong, not only unstable: the new one differs from it everywhere
 
 
 @dataclass
 class Context:
     """What fixers ask about the program around a finding."""
 
+    _file: SourceFile | None = None
+    _observed: tuple[Uses, list[Sighting]] | None = None
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
 
@@ -48,8 +53,30 @@ class Context:
         return self._syntax[path]
 
     def adopt(self, file: SourceFile) -> None:
-        """Take in a file that is not on disk."""
+        """Take in the file whose findings are to be fixed, on disk or not."""
         self._syntax[file.path] = Syntax(file)
+        self._file, self._observed = file, None
+
+    def _observe(self) -> tuple[Uses, list[Sighting]]:
+        """The file analysed once more, with everything remembered: only fixes of heads need that."""
+        if self._observed is None:
+            uses = Uses()
+            self._observed = (uses, sightings(self._file, Project(), uses) if self._file else [])
+        return self._observed
+
+    def program(self, path: str) -> Program | None:
+        """The file whose findings are fixed, and what its expressions stood for; None for any other."""
+        syntax = self.syntax(path)
+        return Program(syntax, self._observe()[0]) if syntax and self._file and self._file.path == path else None
+
+    def seen(self, path: str) -> list[Sighting]:
+        """Every judged operation of the program, where that starts in the file at a path."""
+        return self._observe()[1] if self._file and self._file.path == path else []
+
+    def syntaxes(self, uses: Uses) -> dict[str, Syntax]:
+        """The syntax of every file that the program runs through."""
+        found = {path: self.syntax(path) for path in uses.values}
+        return {path: syntax for path, syntax in found.items() if syntax is not None}
 
     def logits_name(self, syntax: Syntax, probabilities: ast.expr) -> str:
         """The name of the logits that go with a variable of probabilities: the same one whenever it is asked for.

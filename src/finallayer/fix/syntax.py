@@ -95,18 +95,6 @@ class Syntax:
         end = len(self.file.lines[at.end_line - 1])  # behind a comment
         return self._edit(at._replace(line=at.end_line, column=end, end_column=end), f"\n{indent}{text}")
 
-    def is_alone(self, statement: ast.stmt) -> bool:
-        """Whether the lines of a statement hold nothing else, no comment either."""
-        at = self.file.origin(statement)
-        first, last = self.file.lines[at.line - 1], self.file.lines[at.end_line - 1]
-        inside = "\n".join(self.file.lines[at.line - 1 : at.end_line])
-        return not first[: at.column].strip() and not last[at.end_column :].strip() and "#" not in inside
-
-    def remove(self, statement: ast.stmt) -> Edit:
-        """The edit that takes a statement's lines away."""
-        at = self.file.origin(statement)
-        return self._edit(at._replace(column=0, end_line=at.end_line + 1, end_column=0), "")
-
     def loads(self) -> Iterator[ast.Name]:
         """Every name that is read."""
         return (n for n in ast.walk(self.file.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
@@ -122,9 +110,21 @@ class Syntax:
             inner = around
         return False
 
-    def cut(self, start: tuple[int, int], end: tuple[int, int]) -> Edit:
-        """The edit that takes away what lies between two places (line, column)."""
-        return self._edit(Origin(self.file.path, *start, *end), "")
+    def put(self, start: tuple[int, int], end: tuple[int, int], text: str = "") -> Edit:
+        """The edit that puts new text between two places (line, column), or takes away what is there."""
+        return self._edit(Origin(self.file.path, *start, *end), text)
+
+    def is_alone(self, statement: ast.stmt) -> bool:
+        """Whether the lines of a statement hold nothing else, no comment either."""
+        at = self.file.origin(statement)
+        first, last = self.file.lines[at.line - 1], self.file.lines[at.end_line - 1]
+        inside = "\n".join(self.file.lines[at.line - 1 : at.end_line])
+        return not first[: at.column].strip() and not last[at.end_column :].strip() and "#" not in inside
+
+    def remove(self, statement: ast.stmt) -> Edit:
+        """The edit that takes a statement's lines away."""
+        at = self.file.origin(statement)
+        return self._edit(at._replace(column=0, end_line=at.end_line + 1, end_column=0), "")
 
     def _edit(self, origin: Origin, text: str) -> Edit:
         at = self.file.in_cell(origin)

@@ -31,8 +31,12 @@ def maker(x: Node) -> Node:
 
 
 def is_exempt(x: Node) -> bool:
-    """Whether no classifier is trained through this value: the gradient stops on the way, or an action is picked."""
-    return any(step.op == "stop_gradient" or _picks_an_action(step) for step in route(x))
+    """Whether no classifier is trained through this value: it is a table of constants, the gradient stops on the way,
+    or an action is picked."""
+    leaves = (node.op for node in x.walk() if not node.args)
+    return all(op in ("const", "numbers") for op in leaves) or any(
+        step.op == "stop_gradient" or _picks_an_action(step) for step in route(x)
+    )
 
 
 def _picks_an_action(step: Node) -> bool:
@@ -40,12 +44,9 @@ def _picks_an_action(step: Node) -> bool:
     distribution itself, or goes by that name. (A name proves nothing, but is reason enough to keep silent.)"""
     if step.op not in ("index", "gather"):
         return False
-    names = [step.attrs.get("at"), *(index.attrs.get("name", index.op) for index in _indices(step))]
-    return any(name == "sample" or "action" in str(name).lower() for name in names)
-
-
-def _indices(step: Node) -> list[Node]:
-    return [through(index, TRANSPARENT) for index in step.args[1:]]
+    names = [step.attrs.get("at"), *(index.attrs.get("name") for index in step.args[1:])]
+    drawn = "sample" in (step.attrs.get("at"), *(through(index, TRANSPARENT).op for index in step.args[1:]))
+    return drawn or any("action" in str(name).lower() for name in names)
 
 
 def guard(x: Node) -> Node | None:

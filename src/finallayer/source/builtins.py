@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from finallayer.source.attributes import get_attribute, set_attribute
 from finallayer.source.containers import MOST_UNROLLED, element, sequence
 from finallayer.source.values import (
-    Bound,
     Built,
     Class,
     Dict,
@@ -16,7 +15,6 @@ from finallayer.source.values import (
     Function,
     Instance,
     List,
-    Partial,
     Site,
     Super,
     Value,
@@ -170,6 +168,3 @@ def _dict(run: Interpreter, args: list[Value], kwargs: dict[str, Value], site: S
             made.slots[pair[0]] = pair[1]
     made.slots.update(kwargs)
     return made
-
-
-__all__ = ["BUILTINS", "Bound", "Partial"]

@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 #: An attribute whose value isn't known.
 UNKNOWN_VALUE = "?"
-#: Operations whose nodes say which loss or metric of which framework they are.
+#: Operations on a list of tensors.
 SEVERAL = frozenset({"concat", "join"})
+#: Operations whose nodes say which loss or metric of which framework they are.
 NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation".split())
 
 
@@ -172,7 +173,7 @@ def _base_constructs(cls: Class) -> list[str]:
 
 
 #: Methods that calling an object runs, in the order in which frameworks look for them.
-_CALLED = ("__call__", "forward", "call", "training_step")
+_CALLED = ("__call__", "forward", "call")
 
 
 def call_instance(
@@ -193,7 +194,7 @@ def call_instance(
 def _call_instance(
     run: Interpreter, instance: Instance, args: list[Value], kwargs: dict[str, Value], site: Site, complete: bool
 ) -> Value:
-    for name in _CALLED[:3]:
+    for name in _CALLED:
         method = instance.slots.get(name) or instance.cls.find(name)
         if method is not None:
             own = [] if name in instance.slots else [instance]
@@ -229,7 +230,15 @@ def _call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[
     if signature.call is None:
         return run.opaque_at(site, *args)
     bound = {k: v for k, v in built.bound.items() if k != "**"} | bind_signature(signature.call, args, kwargs)
-    return operate(run, signature, bound, built.symbol, site)
+    return _labelled(operate(run, signature, bound, built.symbol, site), built)
+
+
+def _labelled(value: Value, built: Built) -> Value:
+    """A Keras layer's output bears the layer's name, by which ``compile`` finds the loss meant for it."""
+    name = built.bound.get("**", {}).get("name")
+    if isinstance(name, str) and isinstance(value, Node) and built.symbol.framework == "keras":
+        return Node(value.op, value.args, {**value.attrs, "layer": name}, value.origin)
+    return value
 
 
 def _external(
@@ -297,7 +306,7 @@ def operate(
         return union([operate(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
     if op in ("identity", "reshape", "cast") and x is not None and not isinstance(x, (Node, List, tuple)):
         return x
-    if op == "opaque" or (x is None and op not in ("parameter", "const", "target", "one_hot")):
+    if op == "opaque" or (x is None and op not in ("parameter", "const", "numbers", "target", "one_hot")):
         return run.opaque_at(site, *bound.values())
     attrs = attributes(signature, bound)
     if op in ("xent", "bce"):
@@ -368,6 +377,3 @@ def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:
         elif value is not None:
             found.append(to_node(value))
     return found
-
-
-__all__ = ["apply_layers", "attributes", "call", "call_built", "call_instance", "instantiate", "operate"]

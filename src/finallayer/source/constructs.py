@@ -13,15 +13,19 @@ from finallayer.expr import Node, make
 from finallayer.source.calls import apply_layers, call
 from finallayer.source.containers import sequence
 from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
+from finallayer.source.models import model_output, regression
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
     EXACT,
     LAYERS,
+    Bound,
     Built,
     Class,
     Dict,
     External,
+    Function,
+    Instance,
     List,
     Partial,
     Site,
@@ -43,6 +47,11 @@ def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
         return function
 
     return register
+
+
+@handles(CONSTRUCTS, "model", "module", "application", "no_grad")
+def _built(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+    return Built(symbol, signature, bound, site)
 
 
 # Models out of layers
@@ -88,24 +97,12 @@ def _layer_list(run: Interpreter, symbol: External, signature: Signature, bound:
     return List(items if items is not None else (), exact=items is not None)
 
 
-@handles(CONSTRUCTS, "model")
-def _model(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return Built(symbol, signature, bound, site)
-
-
 @handles(CALLED, "model")
 def _run_model(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     outputs = built.bound.get("outputs")
     if isinstance(outputs, List) and outputs.exact:
         return outputs.items[0] if len(outputs.items) == 1 else outputs
     return outputs if outputs is not None else run.opaque_at(site, *args)
-
-
-@handles(CONSTRUCTS, "application")
-def _application(
-    run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site
-) -> Value:
-    return Built(symbol, signature, bound, site)
 
 
 @handles(CALLED, "application")
@@ -131,11 +128,6 @@ def _run_zoo(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str
     return make("affine", features, origin=run.origin(built.site))
 
 
-@handles(CONSTRUCTS, "module")
-def _module(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return Built(symbol, signature, bound, site)
-
-
 @handles(CONSTRUCTS, "input")
 def _input(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     shape = sequence(bound.get("shape"))
@@ -159,8 +151,6 @@ def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dic
 
 @handles(CONSTRUCTS, "trainer")
 def _trainer(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    from finallayer.source.models import model_output
-
     model, loss = bound.get("f"), bound.get("loss")
     if isinstance(model, Class):
         model = call(run, model, [], {}, site)
@@ -173,15 +163,7 @@ def _trainer(run: Interpreter, symbol: External, signature: Signature, bound: di
 
 @handles(CONSTRUCTS, "fit_loss")
 def _fit_loss(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    from finallayer.source.models import regression
-
     return regression(run, bound.get("x"), bound.get("loss"), site)
-
-
-def _apply_of(pair: Value) -> Value:
-    """What a stax layer, itself a pair (init, apply), does to its input."""
-    is_pair = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Partial)
-    return pair[1].function if is_pair else pair
 
 
 # Functions of functions
@@ -216,11 +198,6 @@ def _partial(run: Interpreter, symbol: External, signature: Signature, bound: di
     return Partial(bound.get("f"), tuple(bound.get("operands", ())), tuple(given.items()))
 
 
-@handles(CONSTRUCTS, "no_grad")
-def _no_grad(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return Built(symbol, signature, bound, site)
-
-
 @handles(CONSTRUCTS, "cond")
 def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     operands = list(bound.get("operands", ()))
@@ -230,8 +207,7 @@ def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[
 
 
 def callable_value(value: Value) -> bool:
-    from finallayer.source.values import Bound, Function, Instance
-
+    """Whether calling a value may be followed; anything else is data."""
     return isinstance(value, (Function, Bound, Built, Partial, External, Class, Instance))
 
 

@@ -19,6 +19,7 @@ from finallayer.source.handlers import EXPRESSIONS, Expression
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
+    STARRED,
     Class,
     Dict,
     External,
@@ -70,7 +71,7 @@ def _name(run: Interpreter, node: ast.Name, frame: Frame) -> Value:
 
 def _from_star_import(module: Frame, name: str) -> Value:
     """A name that no scope has: perhaps of a framework's ``from ... import *``."""
-    for starred in module.vars.get("*", ()):
+    for starred in module.vars.get(STARRED, ()):
         handed_on = STAR_IMPORTS.get(starred.name, {})
         if name in handed_on:
             return External(handed_on[name])
@@ -316,7 +317,7 @@ def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
     if isinstance(node.slice, ast.Slice):
         lower, upper = (None if b is None else run.evaluate(b, frame) for b in (node.slice.lower, node.slice.upper))
         return get_slice(owner, lower, upper, stepped=node.slice.step is not None)
-    if isinstance(owner, (Class, External)) and not isinstance(owner, Node):
+    if isinstance(owner, (Class, External)):
         return owner  # a generic type
     return get_item(owner, run.evaluate(node.slice, frame), _index_rank(owner, node.slice))
 

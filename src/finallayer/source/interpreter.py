@@ -19,16 +19,15 @@ from finallayer.source.project import Module, Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built, Class, Frame, Function, Instance, Lazy, Site, Value, opaque, union
+from finallayer.source.values import Built, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
-MOST_STEPS = 150_000
+MOST_STEPS = 120_000
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
-
-
-#: Modules of the project that one file's analysis may run.
+#: Modules of the project that one file's analysis may parse and run, and their bytes altogether.
 MOST_MODULES = 40
+MOST_IMPORTED = 800_000
 
 
 class OutOfBudget(Exception):
@@ -48,13 +47,13 @@ class Interpreter:
         self.sites: list[Site | None] = []  # where each of them was called; None where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
         self.visited: set[ast.AST] = set()  # definitions that a call has entered
-        self.classes: list[Class] = []
         self.instances: list[Instance] = []
         self.no_grad = 0
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
-        self.modules: dict[str, Module] = {}
+        self.modules: dict[str, Module | None] = {}
+        self.imported = 0  # bytes of the modules read for this analysis
         self.entry: Module | None = None
 
     def origin(self, site: Site) -> Origin:
@@ -131,8 +130,9 @@ class Interpreter:
         self.no_grad += without_gradient
         try:
             if isinstance(node, ast.Lambda):
-                return self.evaluate(node.body, frame)
-            self.block(node.body, frame)
+                frame.returns.append(self.evaluate(node.body, frame))
+            else:
+                self.block(node.body, frame)
         finally:
             self.stack.pop()
             self.sites.pop()
@@ -146,33 +146,37 @@ class Interpreter:
 
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
-        if not isinstance(value, Lazy):
-            return value
-        names = self.module_names(value.path, frame)
-        if value.name is None:
-            module = self.module(value.path)
-            return module.frame if module is not None else opaque(f"module {value.path}")
-        if value.name not in names:
-            return opaque(f"{value.path}:{value.name}")
-        return self.resolve(names[value.name], frame)
+        passed: set[Lazy] = set()
+        while isinstance(value, Lazy):
+            names = self.names(value.path, frame)
+            if value.name is None:
+                return names if names is not None else opaque(f"module {value.path}")
+            if names is None or value.name not in names.vars or value in passed:  # two may import it from each other
+                return opaque(f"{value.path}:{value.name}")
+            passed.add(value)
+            value = names.vars[value.name]
+        return value
 
-    def module_names(self, path: Path, frame: Frame) -> dict[str, Value]:
-        """The names of a project's module, which is run now if it wasn't yet; none where it can't be read."""
+    def names(self, path: Path, frame: Frame) -> Frame | None:
+        """The names of a project's module, which is run now if it wasn't yet."""
         self.project.depend(frame.module.path, path)
         module = self.module(path)
-        if module is None or (not module.entered and len(self.modules) > MOST_MODULES):
-            return {}
-        return self.load(module).vars
+        return self.load(module) if module is not None else None
 
     def module(self, path: Path) -> Module | None:
-        """This analysis's own copy of a project's module, so that what it does there touches no other."""
+        """This analysis's own copy of a project's module, so that what it does there touches no other.
+
+        None where it can't be read, or where as much has been read as one file may cost.
+        """
         key = str(path)
         if key not in self.modules:
-            file = self.project.file(path)
-            if file is None:
-                return None
-            self.modules[key] = Module(file)
+            self.imported += self.project.size(path)
+            file = self.project.file(path) if self._may_read_more() else None
+            self.modules[key] = Module(file) if file is not None else None
         return self.modules[key]
+
+    def _may_read_more(self) -> bool:
+        return len(self.modules) < MOST_MODULES and self.imported <= MOST_IMPORTED
 
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""

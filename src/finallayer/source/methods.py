@@ -235,8 +235,3 @@ def _add_layer(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[s
 @_method(OF_MODELS, "param", "variable", "add_weight", "add_variable", "create_parameter", "get_parameter")
 def _parameter(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     return make("parameter", name=str(run.opaque_at(site)), origin=run.origin(site))
-
-
-@_method(OF_MODELS, "sub_module", "get_submodule", "get_layer", "set_item")
-def _inner(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    return run.opaque_at(site, owner, *args)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from finallayer.source.files import SourceFile, Unreadable, read
@@ -42,6 +43,7 @@ class Project:
         self._files: dict[str, SourceFile | None] = {}
         self._folders: dict[Path, frozenset[str]] = {}
         self._places: dict[Path, tuple[Path, ...]] = {}
+        self._found: dict[tuple[str, str, int], Path | None] = {}
         self._dependencies: dict[str, set[str]] = {}
 
     def file(self, path: Path) -> SourceFile | None:
@@ -56,12 +58,25 @@ class Project:
                 self._files[key] = None
         return self._files[key]
 
+    def size(self, path: Path) -> int:
+        """The bytes of a file."""
+        try:
+            return path.stat().st_size
+        except OSError:
+            return 0
+
     def adopt(self, file: SourceFile) -> None:
         """Take in a file as it is at hand, whatever the disk holds."""
         self._files[file.path] = file
 
     def find(self, importer: str, dotted: str, level: int = 0) -> Path | None:
         """The file that ``import dotted`` in the importer means, or None where it isn't the project's."""
+        asked = (importer, dotted, level)
+        if asked not in self._found:
+            self._found[asked] = self._find(importer, dotted, level)
+        return self._found[asked]
+
+    def _find(self, importer: str, dotted: str, level: int) -> Path | None:
         parts = dotted.split(".") if dotted else []
         folder = Path(importer).parent
         if level:
@@ -70,8 +85,10 @@ class Project:
             return self._file(folder, parts)
         if not parts or parts[0] in FOREIGN:
             return None
+        if parts[0] in sys.stdlib_module_names and "__init__.py" in self._listing(folder):
+            return None  # a module of a package doesn't hide the standard library's: utils/logging.py imports logging
         found = (self._file(place, parts) for place in self._search_path(folder))
-        return next((f for f in found if f is not None), None)
+        return next((f for f in found if f is not None and str(f) != importer), None)
 
     def depend(self, importer: str, path: Path) -> None:
         self._dependencies.setdefault(importer, set()).add(str(path))

@@ -15,7 +15,20 @@ from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
 from finallayer.source.handlers import STATEMENTS, Statement
 from finallayer.source.symbols import TRANSFORMS, construct_of
-from finallayer.source.values import Bound, Built, Class, External, Frame, Function, Lazy, Partial, Site, Value, opaque
+from finallayer.source.values import (
+    STARRED,
+    Bound,
+    Built,
+    Class,
+    External,
+    Frame,
+    Function,
+    Lazy,
+    Partial,
+    Site,
+    Value,
+    opaque,
+)
 
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
@@ -165,12 +178,7 @@ def _return(run: Interpreter, node: ast.Return, frame: Frame) -> bool:
     return False
 
 
-@runs(ast.Raise)
-def _raise(run: Interpreter, node: ast.Raise, frame: Frame) -> bool:
-    return False
-
-
-@runs(ast.Break, ast.Continue)
+@runs(ast.Raise, ast.Break, ast.Continue)
 def _leave(run: Interpreter, node: ast.stmt, frame: Frame) -> bool:
     return False
 
@@ -184,11 +192,6 @@ def _global(run: Interpreter, node: ast.Global, frame: Frame) -> bool:
 @runs(ast.Nonlocal)
 def _nonlocal(run: Interpreter, node: ast.Nonlocal, frame: Frame) -> bool:
     frame.nonlocals |= frozenset(node.names)
-    return True
-
-
-@runs(ast.Delete)
-def _delete(run: Interpreter, node: ast.Delete, frame: Frame) -> bool:
     return True
 
 
@@ -224,7 +227,6 @@ def _class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> bool:
         if isinstance(function, Function) and function.owner is None:
             function.owner = cls
     cls.slots.setdefault("__fields__", _fields(node))
-    run.classes.append(cls)
     run.write(scope_of(node.name, frame), node.name, cls)
     return True
 
@@ -276,9 +278,9 @@ def _name_from(run: Interpreter, node: ast.ImportFrom, path: Path | None, name: 
 def _import_all(run: Interpreter, source: Path | str, frame: Frame) -> None:
     module = frame.module.frame.vars
     if isinstance(source, str):
-        module.setdefault("*", ())
-        run.write(module, "*", (*module["*"], External(source)))
+        run.write(module, STARRED, (*module.get(STARRED, ()), External(source)))
         return
-    for name, value in list(run.module_names(source, frame).items()):
+    names = run.names(source, frame)
+    for name, value in list(names.vars.items()) if names is not None else ():
         if not name.startswith("_"):
             run.write(frame.vars, name, value)

@@ -10,7 +10,7 @@ import ast
 from collections import Counter
 from typing import NamedTuple
 
-from finallayer.source.values import Value
+from finallayer.source.values import Dict, List, Value
 
 
 class Seen(NamedTuple):
@@ -32,10 +32,10 @@ class Uses:
         self._entered_alone: Counter[ast.AST] = Counter()
 
     def saw(self, path: str, node: ast.expr, value: Value) -> None:
-        self.values.setdefault(path, {}).setdefault(node, []).append(Seen(value, self.alone))
+        self.values.setdefault(path, {}).setdefault(node, []).append(Seen(as_it_is(value), self.alone))
 
     def gave(self, owner: Value, value: Value) -> None:
-        self.given.append((owner, value))
+        self.given.append((owner, as_it_is(value)))
 
     def enters(self, definition: ast.AST, alone: bool = False) -> None:
         """A function is run: by a call, or alone, for want of one."""
@@ -54,3 +54,14 @@ class Uses:
 
     def evaluated(self, path: str, node: ast.expr) -> bool:
         return node in self.values.get(path, {})
+
+
+def as_it_is(value: Value) -> Value:
+    """A value as it is now: lists and dictionaries go on changing, and take back what a branch did to them."""
+    if isinstance(value, List):
+        return List(tuple(map(as_it_is, value.items)), value.exact)
+    if isinstance(value, Dict):
+        return Dict(value.slots)
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return tuple(map(as_it_is, value))
+    return value

@@ -182,6 +182,8 @@ class Partial(NamedTuple):
 
 #: Slots of a list's items, of a model's layers, and of whether they are certain. No attribute can have such a name.
 ITEMS, LAYERS, EXACT = "<items>", "<layers>", "<exact>"
+#: The variable of a module that holds the modules of which it imports every name.
+STARRED = "<starred>"
 #: The slot of the positional arguments that an object was made with.
 ARGUMENTS = "<arguments>"
 
@@ -272,10 +274,6 @@ def same(a: Value, b: Value) -> bool:
     if isinstance(a, Bound):
         return same(a.function, b.function) and a.owner is b.owner
     return False
-
-
-def alternatives(value: Value) -> tuple[Value, ...]:
-    return value.values if isinstance(value, Union) else (value,)
 
 
 def is_constant(value: Value) -> bool:

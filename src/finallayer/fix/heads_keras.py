@@ -1,0 +1,276 @@
+"""Fixes of heads in Keras, and of TensorFlow's losses on Keras models: ``from_logits=True``."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+from finallayer.expr import Node, logits, make, target
+from finallayer.fix.heads import ON_LOGITS, Dialect, Edits, drop_head, is_legible, parses_after
+from finallayer.fix.readers import Head, Place, Readers, is_accuracy
+from finallayer.fix.registry import Context, Proposal, mends
+from finallayer.fix.removal import Program, Removal, imported_names
+from finallayer.fix.syntax import Syntax
+from finallayer.kinds import Kind
+from finallayer.rules.base import Edit, Match, Sighting
+from finallayer.source.values import Built, External
+
+#: A loss's function (and the string that names it) -> its class.
+_CLASSES = {
+    "categorical_crossentropy": "CategoricalCrossentropy",
+    "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
+    "binary_crossentropy": "BinaryCrossentropy",
+}
+#: Modules from which a file may know Keras.
+_KERAS = ("keras", "tensorflow.keras", "tf_keras", "keras_core")
+_BINARY_ACCURACY = frozenset({"accuracy", "acc", "binary_accuracy"})
+
+
+class Spelled(NamedTuple):
+    """A name of Keras' as the file writes it, and the import that it needs."""
+
+    text: str
+    edits: Edits = ()
+
+
+def spell(syntax: Syntax, name: str) -> Spelled | None:
+    """``losses.SparseCategoricalCrossentropy`` as the file's imports reach it; with an import where none does."""
+    names = imported_names(syntax)
+    last = name.rpartition(".")[2]
+    for root in _KERAS:
+        dotted = f"{root}.{name}"
+        for local, known in names.items():
+            if known == dotted or (dotted.startswith(f"{known}.") and not _is_shadowed(syntax, local)):
+                return Spelled(local + dotted[len(known) :])
+    used = next((r for r in _KERAS for n in names.values() if n == r or n.startswith(f"{r}.")), None)
+    if used is None or last in syntax.names_used(syntax.file.tree):
+        return None
+    inserted = _import_line(syntax, f"from {f'{used}.{name}'.rpartition('.')[0]} import {last}", used)
+    return Spelled(last, (inserted,)) if inserted else None
+
+
+def _is_shadowed(syntax: Syntax, name: str) -> bool:
+    return any(
+        isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(syntax.file.tree)
+    )
+
+
+def _import_line(syntax: Syntax, line: str, root: str) -> Edit | None:
+    """After the last import at the top level that is of Keras, too."""
+    alike = [s for s in syntax.file.tree.body if isinstance(s, ast.ImportFrom) and (s.module or "").startswith(root)]
+    if not alike:
+        return None
+    end = syntax.file.origin(alike[-1]).end_line
+    column = len(syntax.file.lines[end - 1])
+    return syntax.put((end, column), (end, column), f"\n{line}")
+
+
+def with_argument(syntax: Syntax, call: ast.Call, name: str, value: str) -> Edits | None:
+    """The edits that give a call a keyword argument, or change the one that it has."""
+    if any(k.arg is None for k in call.keywords) or any(isinstance(a, ast.Starred) for a in call.args):
+        return None
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            return (syntax.replace(keyword.value, value),)
+    given: list[ast.AST] = [*call.args, *call.keywords]
+    file = syntax.file
+    if given:
+        last = max((file.origin(g) for g in given), key=lambda o: (o.end_line, o.end_column))  # type: ignore[arg-type]
+        place = (last.end_line, last.end_column)
+        return (syntax.put(place, place, f", {name}={value}"),)
+    at = file.origin(call)
+    place = (at.end_line, at.end_column - 1)
+    return (syntax.put(place, place, f"{name}={value}"),)
+
+
+class Keras(Dialect):
+    frameworks: ClassVar[frozenset[str]] = frozenset({"keras", "tensorflow"})
+
+    def on_logits(self, program: Program, loss: Node) -> Edits | None:
+        place = program.syntax.expression(loss.origin)
+        if place is None:
+            return None
+        named = loss_values(program, place)
+        if isinstance(named, ast.Call):
+            if self._states_it_by_position(program, named):
+                return None
+            return with_argument(program.syntax, named, "from_logits", "True")
+        if named is None:
+            return None
+        spelled = spell(program.syntax, f"losses.{named}")
+        if spelled is None:
+            return None
+        return (program.syntax.replace(place, f"{spelled.text}(from_logits=True)"), *spelled.edits)
+
+    def _states_it_by_position(self, program: Program, call: ast.Call) -> bool:
+        """Whether from_logits, a class' first parameter and a function's third, may be among the positional ones."""
+        is_class = any(
+            isinstance(v, External) and v.name[v.name.rfind(".") + 1].isupper() for v in _symbols(program, call)
+        )
+        return len(call.args) > (0 if is_class else 2)
+
+    def restored(self, program: Program, place: Place, removal: Removal, made: Node) -> Edits | None:
+        """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
+        if made.attrs.get("axis", -1) not in (-1, None):
+            return None
+        names = imported_names(program.syntax)
+        tensorflow = next((local for local, name in names.items() if name == "tensorflow"), None)
+        spelled = Spelled(f"{tensorflow}.nn.{made.op}") if tensorflow else spell(program.syntax, f"ops.{made.op}")
+        if spelled is None:
+            return None
+        text = f"{spelled.text}({program.syntax.text(place.node)})"
+        return (program.syntax.replace(place.node, text), *spelled.edits)
+
+    def predicting(self, program: Program, calls: list[Place], removal: Removal, made: Node) -> Edits | None:
+        """``probability_model = keras.Sequential([model, keras.layers.Softmax()])``, and its ``predict``."""
+        if made.attrs.get("axis", -1) not in (-1, None) or not all(c.path == program.path for c in calls):
+            return None
+        ways = [spell(program.syntax, name) for name in ("Sequential", "models.Sequential")]
+        sequential = min((w for w in ways if w is not None), key=lambda w: len(w.edits), default=None)
+        layer = spell(program.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation")
+        if sequential is None or layer is None:
+            return None
+        head = f"{layer.text}()" if made.op == "softmax" else f'{layer.text}("sigmoid")'
+        edits: list[Edit] = [*sequential.edits, *layer.edits]
+        for model, group in _by_model(program, calls).items():
+            if model in ("self", "cls") or not all(is_legible(program, c) for c in group):
+                return None
+            whole = f"{sequential.text}([{model}, {head}])"
+            anchor = _anchor(program.syntax, group)
+            name = program.syntax.fresh_name(_probability_name(model), set())
+            if anchor is not None:
+                edits.append(program.syntax.insert_before(anchor, f"{name} = {whole}"))
+            for call in group:
+                assert isinstance(call.func, ast.Attribute)
+                edits.append(program.syntax.replace(call.func.value, name if anchor is not None else whole))
+        return tuple(edits)
+
+    def compiled(self, program: Program, call: ast.Call, removal: Removal, one_unit: bool) -> Edits | None:
+        """Accuracy stays, but for one unit, where the threshold moves from 0.5 to 0; no other metric reads logits."""
+        edits: list[Edit] = []
+        for given in _metrics(call):
+            items = given.elts if isinstance(given, (ast.List, ast.Tuple)) else None
+            if items is None:
+                return None
+            for item in items:
+                if one_unit or not all(_is_indifferent(v) for v in program.values(item)):
+                    moved = self._binary_accuracy(program, item) if one_unit else None
+                    if moved is None:
+                        return None
+                    edits += moved
+        return tuple(edits)
+
+    def _binary_accuracy(self, program: Program, item: ast.expr) -> Edits | None:
+        syntax = program.syntax
+        if isinstance(item, ast.Constant) and item.value in _BINARY_ACCURACY:
+            spelled = spell(syntax, "metrics.BinaryAccuracy")
+            if spelled is None:
+                return None
+            quote = syntax.text(item)
+            return (syntax.replace(item, f"{spelled.text}(name={quote}, threshold=0)"), *spelled.edits)
+        built = program.layer(item)
+        if isinstance(item, ast.Call) and built is not None and built.symbol.name.endswith("BinaryAccuracy"):
+            if len(item.args) > 2 or any(k.arg == "threshold" for k in item.keywords):
+                return None
+            return with_argument(syntax, item, "threshold", "0")
+        return None
+
+
+def _metrics(call: ast.Call) -> list[ast.expr]:
+    """What a call of ``compile`` is given to measure."""
+    given = [k.value for k in call.keywords if k.arg in ("metrics", "weighted_metrics")]
+    given += call.args[2:3]
+    return [g for g in given if not (isinstance(g, ast.Constant) and g.value is None)]
+
+
+def _is_indifferent(metric: object) -> bool:
+    """Whether a metric reads the same from logits as from a softmax (or from several sigmoids)."""
+    if isinstance(metric, str):
+        return metric in ("accuracy", "acc") or is_accuracy(metric)
+    name = metric.symbol.name if isinstance(metric, Built) else metric.name if isinstance(metric, External) else ""
+    return is_accuracy(name)
+
+
+def loss_values(program: Program, place: ast.expr) -> ast.Call | str | None:
+    """The call that makes or is a loss, or the class that stands for the string or function at a place."""
+    values = program.values(place)
+    named = {v if isinstance(v, str) else v.name for v in values if isinstance(v, (str, External))}
+    if len(named) == 1 and all(isinstance(v, (str, External)) for v in values):
+        last = named.pop().rpartition(".")[2]
+        return _CLASSES.get(last, last if last in _CLASSES.values() else None)
+    built = program.layer(place)
+    if built is not None:
+        return program.maker(built)
+    if not isinstance(place, ast.Call):
+        return None
+    built = program.layer(place.func)
+    if built is not None:
+        return program.maker(built)
+    return place if any("crossentropy" in s.name for s in _symbols(program, place)) else None
+
+
+def _symbols(program: Program, call: ast.Call) -> list[External]:
+    return [v for v in program.values(call.func) if isinstance(v, External)]
+
+
+def _by_model(program: Program, calls: list[Place]) -> dict[str, list[ast.Call]]:
+    """Calls of ``predict`` by the model that they are of, as it is spelled, in the order of the text."""
+    found: dict[str, list[ast.Call]] = {}
+    for place in sorted(calls, key=lambda c: (c.node.lineno, c.node.col_offset)):
+        if isinstance(place.node, ast.Call) and isinstance(place.node.func, ast.Attribute):
+            found.setdefault(program.syntax.text(place.node.func.value), []).append(place.node)
+    return found
+
+
+def _probability_name(model: str) -> str:
+    last = model.rpartition(".")[2]
+    return "probability_model" if last == "model" or not last.isidentifier() else f"probability_{last}"
+
+
+def _anchor(syntax: Syntax, calls: list[ast.Call]) -> ast.stmt | None:
+    """The statement before which the model of probabilities is made: the first use, where all are in its block."""
+    statements = [syntax.statement(c) for c in calls]
+    block = syntax.parent(statements[0])
+    same = all(syntax.parent(s) is block for s in statements)
+    plain = isinstance(block, (ast.Module, ast.FunctionDef))
+    return statements[0] if same and plain else None
+
+
+@mends("FL101", "FL104", "FL301", "FL302")
+def keras_head(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """The softmax layer or activation goes, and the loss gets ``from_logits=True``."""
+    if sighting.framework in Keras.frameworks:
+        yield from drop_head(sighting, context, Keras())
+
+
+@mends("FL102")
+def keras_loss_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """A loss that is handed logits is told so."""
+    loss = sighting.node
+    if sighting.framework not in Keras.frameworks or loss.op not in ON_LOGITS or loss.origin is None:
+        return
+    program = context.program(loss.origin.path)
+    x = loss.args[0]
+    if program is None or x.kind is not Kind.LOGITS:
+        return
+    edits = Keras().on_logits(program, loss)
+    if not edits or not parses_after(program, edits):
+        return
+    new = make(ON_LOGITS[loss.op], logits(), target())
+    old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
+    unseen = _others_than_loss(x, program, context)
+    note = f"what reads the logits as probabilities needs a {_HEADS[loss.op]}: {unseen}" if unseen else ""
+    yield Proposal(edits, old, new, not unseen, note, loss.op == "bce_probs", mends_maths=True)
+
+
+_HEADS = {"xent_probs": "softmax", "bce_probs": "sigmoid"}
+
+
+def _others_than_loss(x: Node, program: Program, context: Context) -> str:
+    """Readers of the logits that may take them for probabilities."""
+    if x.origin is None:
+        return "the layer's place isn't known"
+    readers = Readers(Head(x.op, frozenset({x.origin})), program.uses, context.syntaxes(program.uses))
+    lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
+    return "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])

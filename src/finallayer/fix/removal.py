@@ -1,0 +1,238 @@
+"""Taking a softmax or sigmoid out of a program: a call, a layer among others, or a layer's activation."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from finallayer.expr import Node, Origin
+from finallayer.fix.readers import Head
+from finallayer.fix.syntax import Syntax
+from finallayer.rules.base import Edit
+from finallayer.source.uses import Uses
+from finallayer.source.values import Built
+
+_HEAD_LAYERS = frozenset({"softmax", "sigmoid", "applier"})
+_ADDING = frozenset({"add", "append"})
+
+
+class Removal(NamedTuple):
+    """How a head is taken out, and the places under which the program's nodes know it."""
+
+    edits: tuple[Edit, ...]
+    head: Head
+    call: ast.Call | None = None  # the call of the softmax, where it is one: shows how the user spells it
+
+
+class Program(NamedTuple):
+    """One analysed file: its syntax, and what its expressions stood for."""
+
+    syntax: Syntax
+    uses: Uses
+
+    @property
+    def path(self) -> str:
+        return self.syntax.file.path
+
+    def values(self, node: ast.AST) -> list[object]:
+        return self.uses.of(self.path, node)
+
+    def layer(self, node: ast.AST) -> Built | None:
+        """The layer, loss or model that an expression stands for, where it is always the same."""
+        values = self.values(node)
+        built = values[0] if values else None
+        same_site = isinstance(built, Built) and all(isinstance(v, Built) and v.site == built.site for v in values)
+        return built if same_site and isinstance(built, Built) else None
+
+    def maker(self, layer: Built) -> ast.Call | None:
+        """The call that constructs a layer or loss, where it stands in this file."""
+        node = layer.site.node
+        return node if isinstance(node, ast.Call) and layer.site.frame.module.path == self.path else None
+
+
+def remove(made: Node, program: Program) -> Removal | None:
+    """How to take out what made these probabilities; None where its place isn't understood."""
+    syntax = program.syntax
+    place = syntax.expression(made.origin)
+    if not isinstance(place, ast.Call) or made.origin is None:
+        return None
+    head = Head(made.op, frozenset({made.origin}))
+    called, itself = program.layer(place.func), program.layer(place)
+    if called is not None and called.signature.op in _HEAD_LAYERS:
+        edits = _replaced_by_argument(syntax, place, is_layer=True)
+        unused = _unused_layer(syntax, place.func)
+        return Removal((*edits, *unused), head, None) if edits else None
+    if itself is not None and itself.signature.op in _HEAD_LAYERS:
+        edits = _taken_from_its_list(program, place)
+        return Removal(edits, head, None) if edits else None
+    layer = called or itself
+    constructor = program.maker(layer) if layer is not None else None
+    if layer is not None and layer.signature.call is not None:
+        return None if constructor is None else _without_activation(program, layer, constructor, made)
+    edits = _replaced_by_argument(syntax, place)
+    return Removal(edits, head, place) if edits else None
+
+
+def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False) -> tuple[Edit, ...]:
+    """``softmax(z, dim=1)`` or ``z.softmax(1)`` becomes ``z``."""
+    x = argument_of(call, syntax, is_layer)
+    if x is None:
+        return ()
+    text = syntax.text(x)
+    parent = syntax.parent(call)
+    tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
+    whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
+    if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))):
+        text = f"({text})"
+    return (syntax.replace(call, text),)
+
+
+#: Where an operand's own operators would be read differently without brackets.
+_BINDING = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Attribute, ast.Subscript, ast.Await, ast.Starred)
+
+
+#: What functions call the tensor that they are applied to.
+_TENSOR_PARAMETERS = frozenset({"input", "x", "logits", "inputs"})
+
+
+def argument_of(call: ast.Call, syntax: Syntax, is_layer: bool = False) -> ast.expr | None:
+    """The tensor that a softmax, a function, method or layer, is applied to."""
+    func = call.func
+    if not is_layer and isinstance(func, ast.Attribute) and _is_method(syntax, func):
+        return func.value
+    if call.args and not isinstance(call.args[0], ast.Starred):
+        return call.args[0]
+    named = [k.value for k in call.keywords if k.arg in _TENSOR_PARAMETERS]
+    return named[0] if len(named) == 1 and not call.args else None
+
+
+def _is_method(syntax: Syntax, func: ast.Attribute) -> bool:
+    """``z.softmax(1)`` and not ``F.softmax(z, 1)``: what stands before the dot isn't an imported module."""
+    root: ast.expr = func.value
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    return not (isinstance(root, ast.Name) and root.id in imported_names(syntax))
+
+
+def imported_names(syntax: Syntax) -> dict[str, str]:
+    """Local name -> the dotted name that a file imports as that."""
+    found: dict[str, str] = {}
+    for node in ast.walk(syntax.file.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                root = alias.name.partition(".")[0]
+                found[alias.asname or root] = alias.name if alias.asname else root
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    return found
+
+
+def _unused_layer(syntax: Syntax, func: ast.expr) -> tuple[Edit, ...]:
+    """``self.softmax = nn.Softmax(dim=1)`` goes where its only use does."""
+    same: list[ast.Attribute | ast.Name] = [
+        n
+        for n in ast.walk(syntax.file.tree)
+        if (isinstance(n, ast.Attribute) and isinstance(func, ast.Attribute) and n.attr == func.attr)
+        or (isinstance(n, ast.Name) and isinstance(func, ast.Name) and n.id == func.id)
+    ]
+    stores = [n for n in same if isinstance(n.ctx, ast.Store)]
+    if len(stores) != 1 or len(same) != 2:
+        return ()
+    statement = syntax.parent(stores[0])
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Call):
+        return ()
+    edit = whole_line(syntax, statement)
+    return (edit,) if edit else ()
+
+
+def whole_line(syntax: Syntax, statement: ast.stmt) -> Edit | None:
+    """The edit that takes away a statement's lines, where nothing else stands on them and its block keeps another."""
+    parent = syntax.parent(statement)
+    block = next((b for b in (getattr(parent, n, None) for n in ("body", "orelse")) if b and statement in b), None)
+    at = syntax.file.origin(statement)
+    lines = syntax.file.lines
+    alone = not lines[at.line - 1][: at.column].strip() and not lines[at.end_line - 1][at.end_column :].strip()
+    if not alone or block is None or len(block) < 2 or at.end_line >= len(lines):
+        return None
+    return syntax.put((at.line, 0), (at.end_line + 1, 0))
+
+
+def _taken_from_its_list(program: Program, layer: ast.Call) -> tuple[Edit, ...]:
+    """A softmax layer goes from the list, or the arguments, of the model that it ends; or with its ``add``."""
+    syntax = program.syntax
+    parent = syntax.parent(layer)
+    if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in _ADDING:
+        statement = syntax.parent(parent)
+        edit = whole_line(syntax, statement) if isinstance(statement, ast.Expr) else None
+        return (edit,) if edit else ()
+    model = syntax.parent(parent) if isinstance(parent, ast.List) else parent
+    items: Sequence[ast.AST] = parent.elts if isinstance(parent, ast.List) else getattr(parent, "args", ())
+    model = syntax.parent(model) if isinstance(model, ast.keyword) else model
+    built = program.layer(model) if isinstance(model, ast.Call) else None
+    if built is None or built.signature.op != "sequential":
+        return ()
+    if len(items) < 2 or items[-1] is not layer:
+        return ()
+    edit = drop_item(syntax, list(items), len(items) - 1)
+    return (edit,) if edit else ()
+
+
+def drop_item(syntax: Syntax, items: list[ast.AST], index: int) -> Edit | None:
+    """The edit that takes one of several arguments or elements away, with its comma; comments of others stay."""
+    places = [syntax.file.origin(i) for i in items]  # type: ignore[arg-type]  # keywords have a place, too
+    at, lines = places[index], syntax.file.lines
+    after = lines[at.end_line - 1][at.end_column :].strip().removeprefix(",").strip()
+    if not lines[at.line - 1][: at.column].strip() and not after:
+        return syntax.put((at.line, 0), (at.end_line + 1, 0))
+    if index:
+        before = places[index - 1]
+        if "#" in _between(lines, before, at):
+            return None
+        return syntax.put((before.end_line, before.end_column), (at.end_line, at.end_column))
+    if len(items) > 1:
+        behind = places[1]
+        return None if "#" in _between(lines, at, behind) else syntax.put((at.line, at.column), behind[1:3])
+    return syntax.put((at.line, at.column), (at.end_line, at.end_column))
+
+
+def _between(lines: list[str], first: Origin, second: Origin) -> str:
+    if first.end_line == second.line:
+        return lines[first.end_line - 1][first.end_column : second.column]
+    middle = lines[first.end_line : second.line - 1]
+    return "\n".join([lines[first.end_line - 1][first.end_column :], *middle, lines[second.line - 1][: second.column]])
+
+
+def _without_activation(program: Program, layer: Built, constructor: ast.Call, made: Node) -> Removal | None:
+    """``Dense(10, activation="softmax")`` becomes ``Dense(10)``."""
+    syntax = program.syntax
+    items: list[ast.AST] = [*constructor.args, *constructor.keywords]
+    keyword = [k for k in constructor.keywords if k.arg == "activation"]
+    position = _activation_position(layer)
+    if keyword:
+        index = items.index(keyword[0])
+    elif position is not None and position == len(constructor.args) - 1:
+        index = position
+    else:
+        return None
+    edit = drop_item(syntax, items, index)
+    if edit is None:
+        return None
+    return Removal((edit,), Head(made.op, frozenset(_applied(program, layer, constructor, made))))
+
+
+def _activation_position(layer: Built) -> int | None:
+    names = [p.canonical for p in layer.signature.params if not p.keyword_only]
+    return names.index("activation") if "activation" in names else None
+
+
+def _applied(program: Program, layer: Built, constructor: ast.Call, made: Node) -> set[Origin]:
+    """Every place at which a layer is applied, by which its nodes are known."""
+    file = program.syntax.file
+    found = {file.origin(constructor)}
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Call) and any(
+            isinstance(v, Built) and v.site == layer.site for v in program.values(node.func)
+        ):
+            found.add(file.origin(node))
+    return found | ({made.origin} if made.origin else set())

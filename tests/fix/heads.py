@@ -1,0 +1,261 @@
+"""Programs with a softmax or sigmoid before their loss, and what they are after the fix: the specification, as data."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Pair(NamedTuple):
+    """A program before and after its safe fixes."""
+
+    before: str
+    after: str
+
+
+def pair(head: str, before: str, after: str) -> Pair:
+    return Pair(head + before, head + after)
+
+
+TORCH = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
+PROBABILITIES = TORCH + "net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\ncriterion = nn.CrossEntropyLoss()\n\n"
+LOGITS = TORCH + "net = nn.Sequential(nn.Linear(4, 3))\ncriterion = nn.CrossEntropyLoss()\n\n"
+STEP = "def step(x, y):\n    return criterion(net(x), y)\n\n"
+KERAS = "import keras\nimport numpy as np\n\n"
+JAX = "import jax\nimport optax\nfrom flax import linen as nn\n\n"
+
+
+def reader(before: str, after: str) -> Pair:
+    """A reader of the output beside the training step."""
+    return Pair(PROBABILITIES + STEP + before, LOGITS + STEP + after)
+
+
+SAFE: dict[str, Pair] = {
+    # PyTorch: where the softmax stands
+    "torch: the last of a Sequential": Pair(PROBABILITIES + STEP, LOGITS + STEP),
+    "torch: a line of its own": pair(
+        TORCH,
+        "net = nn.Sequential(\n    nn.Linear(4, 3),  # scores\n    nn.Softmax(dim=1),\n)\n\n"
+        "def step(x, y):\n    return F.cross_entropy(net(x), y)\n",
+        "net = nn.Sequential(\n    nn.Linear(4, 3),  # scores\n)\n\n"
+        "def step(x, y):\n    return F.cross_entropy(net(x), y)\n",
+    ),
+    "torch: an attribute left unused goes": pair(
+        TORCH,
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 3)\n"
+        "        self.softmax = nn.Softmax(dim=1)\n\n    def forward(self, x):\n        return self.softmax(self.fc(x))\n\n"
+        "net = Net()\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n",
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 3)\n"
+        "\n    def forward(self, x):\n        return self.fc(x)\n\n"
+        "net = Net()\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n",
+    ),
+    "torch: an attribute that attention uses stays": pair(
+        TORCH,
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.q = nn.Linear(4, 4)\n"
+        "        self.fc = nn.Linear(4, 3)\n        self.softmax = nn.Softmax(dim=-1)\n\n    def forward(self, x):\n"
+        "        a = self.softmax(self.q(x) @ x.transpose(1, 2)) @ x\n        return self.softmax(self.fc(a.mean(1)))\n\n"
+        "net = Net()\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n",
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.q = nn.Linear(4, 4)\n"
+        "        self.fc = nn.Linear(4, 3)\n        self.softmax = nn.Softmax(dim=-1)\n\n    def forward(self, x):\n"
+        "        a = self.softmax(self.q(x) @ x.transpose(1, 2)) @ x\n        return self.fc(a.mean(1))\n\n"
+        "net = Net()\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n",
+    ),
+    "torch: brackets where an operator binds tighter": pair(
+        TORCH,
+        "net, more = nn.Linear(4, 3), nn.Linear(4, 3)\n\ndef step(x, y):\n"
+        "    p = F.softmax(net(x) + more(x), dim=1).float()\n    return F.cross_entropy(p, y)\n",
+        "net, more = nn.Linear(4, 3), nn.Linear(4, 3)\n\ndef step(x, y):\n"
+        "    p = (net(x) + more(x)).float()\n    return F.cross_entropy(p, y)\n",
+    ),
+    # PyTorch: who reads
+    "torch: argmax and shapes are the same": reader(
+        "def hits(x, y):\n    out = net(x)\n    print(out.shape, len(out))\n"
+        "    _, guess = torch.max(out, 1)\n    return (out.argmax(1) == y).sum() + guess.sum()\n",
+        "def hits(x, y):\n    out = net(x)\n    print(out.shape, len(out))\n"
+        "    _, guess = torch.max(out, 1)\n    return (out.argmax(1) == y).sum() + guess.sum()\n",
+    ),
+    "torch: returned to unknown callers": reader(
+        "def predict(x):\n    with torch.no_grad():\n        return net(x)\n",
+        "def predict(x):\n    with torch.no_grad():\n        return net(x).softmax(dim=1)\n",
+    ),
+    "torch: the softmax comes before an array, an item, a loop": reader(
+        "def show(x):\n    out = net(x)\n    print(out.detach().cpu().numpy(), out[0, 1].item())\n"
+        "    for row in out:\n        print(row)\n",
+        "def show(x):\n    out = net(x)\n    print(out.detach().cpu().softmax(dim=1).numpy(), out.softmax(dim=1)[0, 1].item())\n"
+        "    for row in out.softmax(dim=1):\n        print(row)\n",
+    ),
+    "torch: gathered in a list": reader(
+        "def evaluate(loader, score):\n    outs = []\n    for x in loader:\n        outs.append(net(x).numpy())\n"
+        "    return score(outs)\n",
+        "def evaluate(loader, score):\n    outs = []\n    for x in loader:\n        outs.append(net(x).softmax(dim=1).numpy())\n"
+        "    return score(outs)\n",
+    ),
+    "torch: values and places of the greatest": reader(
+        "def top(x):\n    confidence, guess = net(x).max(1)\n    print(confidence, guess)\n",
+        "def top(x):\n    confidence, guess = net(x).softmax(dim=1).max(1)\n    print(confidence, guess)\n",
+    ),
+    "torch: the target of another loss": reader(
+        "student = nn.Linear(4, 3)\n\ndef distil(x):\n    return F.cross_entropy(student(x), net(x))\n",
+        "student = nn.Linear(4, 3)\n\ndef distil(x):\n    return F.cross_entropy(student(x), net(x).softmax(dim=1))\n",
+    ),
+    # PyTorch: sigmoid
+    "torch: BCELoss": pair(
+        TORCH,
+        "net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())\ncriterion = nn.BCELoss(reduction='sum')\n\n"
+        "def step(x, y):\n    out = net(x).squeeze(1)\n    hits = (out > 0.5) == y\n    return criterion(out, y), hits\n",
+        "net = nn.Sequential(nn.Linear(4, 1))\ncriterion = nn.BCEWithLogitsLoss(reduction='sum')\n\n"
+        "def step(x, y):\n    out = net(x).squeeze(1)\n    hits = (out.sigmoid() > 0.5) == y\n    return criterion(out, y), hits\n",
+    ),
+    "torch: binary_cross_entropy": pair(
+        TORCH,
+        "net = nn.Linear(4, 1)\n\ndef step(x, y):\n    return F.binary_cross_entropy(torch.sigmoid(net(x)), y)\n",
+        "net = nn.Linear(4, 1)\n\ndef step(x, y):\n    return F.binary_cross_entropy_with_logits(net(x), y)\n",
+    ),
+    "torch: a sigmoid before a loss with logits": pair(
+        TORCH,
+        "net = nn.Linear(4, 1)\n\ndef step(x, y):\n    return F.binary_cross_entropy_with_logits(net(x).sigmoid(), y)\n",
+        "net = nn.Linear(4, 1)\n\ndef step(x, y):\n    return F.binary_cross_entropy_with_logits(net(x), y)\n",
+    ),
+    # Keras
+    "keras: activation, string loss, predict": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+        "model.compile(optimizer='adam', loss='sparse_categorical_crossentropy', metrics=['accuracy'])\n"
+        "p = model.predict(x)\nprint(p)\n",
+        "model = keras.Sequential([keras.layers.Dense(10)])\n"
+        "model.compile(optimizer='adam', loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=['accuracy'])\n"
+        "probability_model = keras.Sequential([model, keras.layers.Softmax()])\n"
+        "p = probability_model.predict(x)\nprint(p)\n",
+    ),
+    "keras: argmax of predictions stays": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+        "model.compile(loss=keras.losses.CategoricalCrossentropy())\nprint(np.argmax(model.predict(x), axis=1))\n",
+        "model = keras.Sequential([keras.layers.Dense(10)])\n"
+        "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\nprint(np.argmax(model.predict(x), axis=1))\n",
+    ),
+    "keras: names imported one by one": pair(
+        "from tensorflow.keras.layers import Activation, Dense\nfrom tensorflow.keras.models import Sequential\n\n",
+        "model = Sequential()\nmodel.add(Dense(10))\nmodel.add(Activation('softmax'))\n"
+        "model.compile('adam', 'categorical_crossentropy')\n",
+        "model = Sequential()\nmodel.add(Dense(10))\nmodel.compile('adam', CategoricalCrossentropy(from_logits=True))\n",
+    )._replace(
+        after="from tensorflow.keras.layers import Activation, Dense\nfrom tensorflow.keras.models import Sequential\n"
+        "from tensorflow.keras.losses import CategoricalCrossentropy\n\n"
+        "model = Sequential()\nmodel.add(Dense(10))\nmodel.compile('adam', CategoricalCrossentropy(from_logits=True))\n"
+    ),
+    "keras: the functional form": pair(
+        KERAS,
+        "inputs = keras.Input((8,))\noutputs = keras.layers.Dense(10, activation='softmax')(inputs)\n"
+        "model = keras.Model(inputs, outputs)\nmodel.compile(loss=keras.losses.categorical_crossentropy)\n",
+        "inputs = keras.Input((8,))\noutputs = keras.layers.Dense(10)(inputs)\n"
+        "model = keras.Model(inputs, outputs)\nmodel.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+    ),
+    "keras: a loop of one's own": pair(
+        "import tensorflow as tf\n\n",
+        "model = tf.keras.Sequential([tf.keras.layers.Dense(10), tf.keras.layers.Softmax()])\n"
+        "loss_fn = tf.keras.losses.CategoricalCrossentropy(label_smoothing=0.1)\n"
+        "hits = tf.keras.metrics.CategoricalAccuracy()\n\ndef step(x, y):\n    with tf.GradientTape() as tape:\n"
+        "        p = model(x, training=True)\n        loss = loss_fn(y, p)\n    hits.update_state(y, p)\n"
+        "    print(tf.reduce_max(p))\n    return tape.gradient(loss, model.trainable_variables)\n",
+        "model = tf.keras.Sequential([tf.keras.layers.Dense(10)])\n"
+        "loss_fn = tf.keras.losses.CategoricalCrossentropy(label_smoothing=0.1, from_logits=True)\n"
+        "hits = tf.keras.metrics.CategoricalAccuracy()\n\ndef step(x, y):\n    with tf.GradientTape() as tape:\n"
+        "        p = model(x, training=True)\n        loss = loss_fn(y, p)\n    hits.update_state(y, p)\n"
+        "    print(tf.reduce_max(tf.nn.softmax(p)))\n    return tape.gradient(loss, model.trainable_variables)\n",
+    ),
+    "keras: a softmax before from_logits=True": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+        "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        "model = keras.Sequential([keras.layers.Dense(10)])\n"
+        "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+    ),
+    "keras: one unit, and its accuracy": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(1, activation='sigmoid')])\n"
+        "model.compile(loss='binary_crossentropy', metrics=['accuracy'])\nyes = model.predict(x) > 0.5\n",
+        "model = keras.Sequential([keras.layers.Dense(1)])\n"
+        "model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), "
+        "metrics=[keras.metrics.BinaryAccuracy(name='accuracy', threshold=0)])\n"
+        'probability_model = keras.Sequential([model, keras.layers.Activation("sigmoid")])\n'
+        "yes = probability_model.predict(x) > 0.5\n",
+    ),
+    "keras: logits before from_logits=False": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(10)])\n"
+        "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=False), metrics=['accuracy'])\n",
+        "model = keras.Sequential([keras.layers.Dense(10)])\n"
+        "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), metrics=['accuracy'])\n",
+    ),
+    # JAX
+    "jax: flax and optax": pair(
+        JAX,
+        "class Net(nn.Module):\n    @nn.compact\n    def __call__(self, x):\n        return nn.softmax(nn.Dense(10)(x))\n\n"
+        "net = Net()\n\n@jax.jit\ndef step(params, x, y):\n    def loss_fn(params):\n        p = net.apply(params, x)\n"
+        "        return optax.softmax_cross_entropy(p, y).mean()\n\n    return jax.grad(loss_fn)(params)\n\n"
+        "def predict(params, x):\n    return net.apply(params, x)\n",
+        "class Net(nn.Module):\n    @nn.compact\n    def __call__(self, x):\n        return nn.Dense(10)(x)\n\n"
+        "net = Net()\n\n@jax.jit\ndef step(params, x, y):\n    def loss_fn(params):\n        p = net.apply(params, x)\n"
+        "        return optax.softmax_cross_entropy(p, y).mean()\n\n    return jax.grad(loss_fn)(params)\n\n"
+        "def predict(params, x):\n    return nn.softmax(net.apply(params, x))\n",
+    ),
+}
+
+#: why nobody can see every reader -> the program, and what the fix says of it
+UNSAFE: dict[str, tuple[str, str]] = {
+    "a model that is saved": (PROBABILITIES + STEP + "torch.save(net, 'net.pt')\n", "kept by `torch.save`"),
+    "a model that is exported": (
+        KERAS
+        + "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+        + "model.compile(loss='categorical_crossentropy')\nmodel.save('m.keras')\n",
+        "kept by `save`",
+    ),
+    "a model handed to somebody": (PROBABILITIES + STEP + "serve(net)\n", "handed to `serve`"),
+    "a model returned to unknown callers": (
+        TORCH
+        + "def train(x, y):\n    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n"
+        + "    F.cross_entropy(net(x), y).backward()\n    return net\n",
+        "returned to callers unknown here",
+    ),
+    "an output kept in an attribute": (
+        PROBABILITIES + "class Log:\n    def step(self, x, y):\n        self.last = net(x)\n"
+        "        return criterion(self.last, y)\n",
+        "kept for later",
+    ),
+    "an output kept in a global name": (
+        PROBABILITIES + "def step(x, y):\n    global last\n    last = net(x)\n    return criterion(last, y)\n",
+        "kept for later",
+    ),
+    "code that nothing runs": (PROBABILITIES + STEP + "later = lambda x: print(net(x))\n", "in code that nothing runs"),
+}
+
+#: why there is no certain fix -> the program
+LEFT_ALONE: dict[str, str] = {
+    "the output is written into": PROBABILITIES
+    + "def step(x, y):\n    out = net(x)\n    out[0] = 0\n    return criterion(out, y)\n",
+    "a method changes it in place": PROBABILITIES
+    + "def step(x, y):\n    out = net(x)\n    out.clamp_(0.1, 0.9)\n    return criterion(net(x), y), out\n",
+    "outputs put together that were not appended": PROBABILITIES
+    + STEP
+    + "def evaluate(xs):\n    return torch.cat([net(x) for x in xs])\n",
+    "appended, read one by one and together": PROBABILITIES
+    + STEP
+    + "def evaluate(xs):\n    outs = []\n    for x in xs:\n        outs.append(net(x))\n    print(outs[0])\n"
+    "    return torch.cat(outs)\n",
+    "one reader, two models": PROBABILITIES
+    + STEP
+    + "other = nn.Linear(4, 3)\n\ndef show(out):\n    print(out)\n\ndef main(x):\n    show(net(x))\n    show(other(x))\n",
+    "the loss reads it in another shape": PROBABILITIES
+    + "def step(x, y):\n    return criterion(net(x).reshape(-1, 6), y)\n",
+    "read together with something else": TORCH
+    + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 3)\n\n"
+    "    def forward(self, x):\n        return {'p': self.fc(x).softmax(-1), 'x': x}\n\nnet = Net()\n\n"
+    "def step(x, y):\n    out = net(x)\n    print(out)\n    return F.cross_entropy(out['p'], y)\n",
+    "a metric that needs probabilities": KERAS
+    + "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+    "model.compile(loss='categorical_crossentropy', metrics=['AUC'])\n",
+    "a dictionary of losses": KERAS
+    + "i = keras.Input((8,))\np = keras.layers.Dense(10, activation='softmax', name='p')(i)\n"
+    "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
+    "model.compile(loss={'p': 'categorical_crossentropy', 'q': 'mse'})\n",
+}
