@@ -251,7 +251,7 @@ LEFT_ALONE: dict[str, str] = {
     "the log of one minus a softmax has no stable form": TORCH
     + "def loss(x, y):\n    return -(y * torch.log(1 - F.softmax(net(x), dim=1))).sum()\n",
     "a name that a function writes from afar": TORCH
-    + "def other(x):\n    global p\n    p = x\n\np = F.softmax(net(torch.ones(1, 20)), dim=1)\nother(p)\n"
+    + "def other(x):\n    global p\n    p = x\n\np = F.softmax(net(torch.load('x')), dim=1)\nother(p)\n"
     "l = torch.log(p)\n",
     "another statement would rename the logits": TORCH
     + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    q = torch.clamp(p, min=1e-7)\n"
