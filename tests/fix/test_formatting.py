@@ -72,8 +72,8 @@ LAID_OUT = {
         "@torch.compile\ndef loss(x, y):\n    return F.log_softmax(net(x), 1)  # ok\n",
     ),
     "a lambda": (
-        "loss = lambda x, y: -torch.log(F.softmax(net(x), dim=1)).mean()\nl = loss(torch.ones(1, 3), 0)\n",
-        "loss = lambda x, y: -F.log_softmax(net(x), dim=1).mean()\nl = loss(torch.ones(1, 3), 0)\n",
+        "loss = lambda x, y: -torch.log(F.softmax(net(x), dim=1)).mean()\nl = loss(torch.load('x'), 0)\n",
+        "loss = lambda x, y: -F.log_softmax(net(x), dim=1).mean()\nl = loss(torch.load('x'), 0)\n",
     ),
     "odd spaces": (
         "def loss( x,y ) :\n    return torch . log( F . softmax( net(x) ,dim = 1 ) )\n",
@@ -136,11 +136,11 @@ def test_a_notebook_keeps_every_byte_but_the_edited_source(
         return [t.splitlines(keepends=True) if as_lines else t for t in texts]
 
     use = "%matplotlib inline\nl = torch.log(p)  # é"
-    before = notebook(*cells(HEAD, "p = F.softmax(net(torch.ones(1, 3)), dim=1)\nprint(p)", use), **style) + "\n"
+    before = notebook(*cells(HEAD, "p = F.softmax(net(torch.load('x')), dim=1)\nprint(p)", use), **style) + "\n"
     after = notebook(
         *cells(
             HEAD,
-            "logits = net(torch.ones(1, 3))\np = F.softmax(logits, dim=1)\nprint(p)",
+            "logits = net(torch.load('x'))\np = F.softmax(logits, dim=1)\nprint(p)",
             use.replace("torch.log(p)", "F.log_softmax(logits, dim=1)"),
         ),
         **style,

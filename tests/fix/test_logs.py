@@ -146,6 +146,12 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "def loss(x, y):\n    logits = net(x)\n    p = torch.sigmoid(logits)\n"
         "    return -(y * F.logsigmoid(logits) + (1 - y) * F.logsigmoid(-logits)).mean(), p\n",
     ),
+    "a sigmoid of minus something": (
+        TORCH,
+        "def loss(x):\n    p = torch.log(torch.sigmoid(-net(x)))\n"
+        "    return p - torch.log(1 - torch.sigmoid(-net(x)))\n",
+        "def loss(x):\n    p = F.logsigmoid(-net(x))\n    return p - F.logsigmoid(net(x))\n",
+    ),
     "a sigmoid by hand": (
         "import jax\nimport jax.numpy as jnp\n\n",
         "def loss(w, x):\n    p = 1 / (1 + jnp.exp(-(x @ w)))\n    return -jnp.mean(jnp.log(p)), p\n\n"
@@ -245,11 +251,24 @@ LEFT_ALONE: dict[str, str] = {
     "the log of one minus a softmax has no stable form": TORCH
     + "def loss(x, y):\n    return -(y * torch.log(1 - F.softmax(net(x), dim=1))).sum()\n",
     "a name that a function writes from afar": TORCH
-    + "def other(x):\n    global p\n    p = x\n\np = F.softmax(net(torch.ones(1, 20)), dim=1)\nother(p)\n"
+    + "def other(x):\n    global p\n    p = x\n\np = F.softmax(net(torch.load('x')), dim=1)\nother(p)\n"
     "l = torch.log(p)\n",
     "another statement would rename the logits": TORCH
     + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    q = torch.clamp(p, min=1e-7)\n"
     "    p = F.softmax(net(y), dim=1)\n    return torch.log(q), p\n",
+    "a logarithm to another base": TORCH
+    + "def loss(x, y):\n    z = net(x)\n    return torch.log2(F.softmax(z, dim=1)), torch.log2(1 + z.exp())\n",
+    "a log in place": TORCH + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    p.log_()\n    return p\n",
+    "an epsilon that keeps masked classes from NaN": TORCH
+    + "def loss(x, y, m):\n    z = net(x).masked_fill(m, float('-inf'))\n"
+    "    return -(y * torch.log(F.softmax(z, dim=1) + 1e-8)).sum()\n",
+    "Keras 2 has no keras.ops": "import keras\nimport keras.backend as K\n\nhead = keras.layers.Dense(5)\n\n"
+    "def loss(x, y):\n    return -K.sum(y * K.log(K.softmax(head(x))))\n",
+    "a layer does more than the sigmoid": TF1
+    + "y = tf.layers.dense(x, 1, tf.nn.sigmoid)\nloss = -tf.reduce_sum(tf.log(y))\n",
+    "a Keras layer does more than the softmax": "import tensorflow as tf\n\n"
+    "head = tf.keras.layers.Dense(5, activation='softmax')\n\n"
+    "def loss(x, y):\n    h = tf.nn.relu(x)\n    return -tf.reduce_sum(y * tf.math.log(head(h)))\n",
     "an axis that isn't the same any more": TORCH
     + "def loss(x, y, d):\n    p = F.softmax(net(x), dim=d)\n    d = 0\n    return torch.log(p), d\n",
 }

@@ -86,7 +86,7 @@ def run(framework: str, program: str, scale: float) -> tuple[float, np.ndarray]:
         w = torch.tensor(W * scale, dtype=torch.float32, requires_grad=True)
         loss = names["loss"](w, *(torch.tensor(a, dtype=torch.float32) for a in (X, Y)))
         loss.backward()
-        return float(loss), w.grad.numpy()
+        return float(loss.detach()), w.grad.numpy()
     import jax
     import jax.numpy as jnp
 

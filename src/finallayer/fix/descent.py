@@ -31,12 +31,14 @@ class Step(NamedTuple):
 class Descent(NamedTuple):
     """The steps, and the call that made the probabilities.
 
-    ``given``: where that is a call of the project's own softmax, the argument that is its logits.
+    ``given``: the argument of that call which certainly is its logits. ``own``: whether it calls a function of the
+    project's own, which gives the softmax of that argument.
     """
 
     steps: tuple[Step, ...]
     made: ast.expr
     given: ast.expr | None = None
+    own: bool = False
 
     @property
     def definition(self) -> ast.Assign | None:
@@ -61,12 +63,13 @@ class _Search(NamedTuple):
         if path is not None:
             return self._through_name(here, path, value, budget)
         if origin[1:5] == self.goal.origin[1:5]:
-            return Descent((), here)
+            return Descent((), here, self._given(here))
         if isinstance(here, ast.Subscript):
             below = value.args[0] if value.op in TRANSPARENT and value.args else value
             return self._through("index", here, here.value, below, budget)
         if value is self.goal:
-            return self._of_a_function(here)
+            given = self._given(here)
+            return Descent((), here, given, own=True) if given is not None else None
         if not value.args:
             return None
         if value.origin is None or origin[1:5] != value.origin[1:5]:
@@ -75,13 +78,13 @@ class _Search(NamedTuple):
         found = [way for way in ways if way is not None]
         return found[0] if len(found) == 1 else None
 
-    def _of_a_function(self, here: ast.expr) -> Descent | None:
-        """A call of a function that gives the softmax of one of its arguments."""
+    def _given(self, here: ast.expr) -> ast.expr | None:
+        """The one argument of a call whose value is the very one that the softmax is of."""
         given = [a for a in _children(here) if self._is_logits(a, _MOST_STEPS)] if isinstance(here, ast.Call) else []
-        return Descent((), here, given[0]) if len(given) == 1 else None
+        return given[0] if len(given) == 1 else None
 
     def _is_logits(self, node: ast.expr, budget: int) -> bool:
-        origin = self.goal.args[0].origin
+        origin = self.goal.args[0].origin if self.goal.args else None
         path = path_of(node)
         if path is not None and budget:
             statement = definition(self.syntax, node, path)

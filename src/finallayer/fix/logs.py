@@ -8,13 +8,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from finallayer.expr import Node, logits, make, target
-from finallayer.fix.place import Place, logits_of_call, logits_of_formula
+from finallayer.expr import TRANSPARENT, Node, logits, make, target, through
+from finallayer.fix.place import Place
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.spelling import FRAMEWORKS, Speller, Written, negated
 from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
-from finallayer.rules.route import maker
+from finallayer.rules.route import guard, maker
 
 NLL = make("neg", make("gather", make("log_softmax", logits()), target()))
 
@@ -24,19 +24,26 @@ def log_softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[
     """``log(softmax(z))``, also guarded, indexed or through a variable, becomes ``log_softmax(z)``."""
     log = sighting.node
     softmax = maker(log.args[0])
-    place = Place.of_log(context, log) if softmax.op == "softmax" else None
+    if softmax.op != "softmax" or (guard(log.args[0]) is not None and _may_be_masked(softmax)):
+        return
+    place = Place.of_log(context, log)
     edits = with_log_softmax(place, softmax, sighting, context)
     if edits:
         yield Proposal(edits, loss_of(log), NLL)
+
+
+def _may_be_masked(softmax: Node) -> bool:
+    """Whether some logits may be infinite: then ``0 * log(p + eps)`` is 0, but ``0 * log_softmax(z)`` NaN."""
+    return through(softmax.args[0], TRANSPARENT - {"join"} | {"scale", "shift", "add"}).op in ("mask", "join", "clip")
 
 
 def with_log_softmax(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
     """The edits that put log_softmax of the logits in the place of what is made of a softmax."""
     if place is None or place.flips() or softmax.attrs.get("whole"):
         return ()
-    if softmax.attrs.get("naive") and place.descent.given is None:
+    if softmax.attrs.get("naive") and not place.descent.own:
         return ()  # to be mended where it is written out
-    z = logits_of_call(place.descent)
+    z = place.logits_argument()
     named = z and place.logits(context, z)
     if not z or not named:
         return ()
@@ -60,7 +67,7 @@ def logits_for_xent(sighting: Sighting, match: Match, context: Context) -> Itera
     """``cross_entropy(log_softmax(z), y)`` becomes ``cross_entropy(z, y)``."""
     loss = sighting.node
     place = Place.of_argument(context, loss) if loss.op == "xent_logits" else None
-    z = place and logits_of_call(place.descent)
+    z = place and place.logits_argument()
     named = place and z and place.logits(context, z)
     if place and named and maker(loss.args[0]).op == "log_softmax" and not place.flips():
         edits = place.edits(Written(named.text), named)
@@ -74,7 +81,7 @@ def log_sigmoid(sighting: Sighting, match: Match, context: Context) -> Iterator[
     """``log(sigmoid(z))`` becomes ``log_sigmoid(z)``, ``log(1 - sigmoid(z))`` ``log_sigmoid(-z)``."""
     log = sighting.node
     place = Place.of_log(context, log) if maker(log.args[0]).op == "sigmoid" else None
-    z = place and (logits_of_call(place.descent) or logits_of_formula(place.descent.made))
+    z = place and place.logits_argument()
     named = place and z and place.logits(context, z)
     framework = place and place.framework(sighting)
     if not place or not named or not framework:

@@ -35,7 +35,7 @@ def softplus(sighting: Sighting, match: Match, context: Context) -> Iterator[Pro
     found = _Formula.at(context, sighting.node.origin)
     power = found and found.only_exp()
     framework = found and found.framework(sighting)
-    if not found or not power or not framework or not found.is_bare_but([power]):
+    if not found or not power or not framework or not found.is_log() or not found.is_bare_but([power]):
         return
     z = found.syntax.text(_scores(found, power))
     dotted = FRAMEWORKS[framework].softplus
@@ -54,7 +54,7 @@ def logsumexp(sighting: Sighting, match: Match, context: Context) -> Iterator[Pr
     power = found and found.only_exp()
     framework = found and found.framework(sighting)
     total = found and found.only_sum()
-    if not found or not power or not framework or not total or not _is_inside(total.call, power):
+    if not found or not power or not framework or not total or not found.is_log() or not _is_inside(total.call, power):
         return
     if not found.is_bare_but([power, *total.arguments()]) or (total.axis is None and framework == "torch"):
         return
@@ -124,8 +124,10 @@ class _Formula:
         return cls(syntax, node) if syntax is not None and node is not None else None
 
     def framework(self, sighting: Sighting) -> str | None:
-        named = self.speller.framework(self.node)
-        return named or (sighting.framework if sighting.framework in FRAMEWORKS else None)
+        return self.speller.framework(sighting.framework, self.node)
+
+    def is_log(self) -> bool:
+        return _is_call_of(self.node, frozenset({"log", "log1p"}))
 
     def only_exp(self) -> ast.Call | None:
         calls = [n for n in ast.walk(self.node) if _is_call_of(n, frozenset({"exp"}))]

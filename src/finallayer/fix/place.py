@@ -8,12 +8,14 @@ from finallayer.expr import TRANSPARENT, Node
 from finallayer.fix.descent import Descent, Step, descend
 from finallayer.fix.naming import Named, name_logits
 from finallayer.fix.registry import Context
-from finallayer.fix.spelling import FRAMEWORKS, Speller, Written
+from finallayer.fix.spelling import ROOTS, Speller, Written
 from finallayer.fix.syntax import Syntax
 from finallayer.fix.unread import removals
 from finallayer.rules.base import Edit, Sighting
 
 _GUARDS = frozenset({"clip", "add_eps", "identity"})
+#: The functions whose first argument is the logits.
+_MAKERS = frozenset({"softmax", "log_softmax", "sigmoid", "expit"})
 _NAMES_OF_LOGITS = frozenset({"logits", "input", "x", "features"})
 
 
@@ -31,7 +33,7 @@ class Place:
         """A call of log, and what it is taken of."""
         syntax, call = _call_at(context, log)
         argument = call and argument_of(call)
-        if syntax is None or call is None or argument is None:
+        if syntax is None or call is None or argument is None or not is_natural_log(call):
             return None
         descent = descend(syntax, argument, log.args[0])
         return cls(syntax, call, descent) if descent is not None else None
@@ -47,12 +49,25 @@ class Place:
         return found[0] if len(found) == 1 else None
 
     def framework(self, sighting: Sighting) -> str | None:
-        named = self.speller.framework(self.node, self.descent.made)
-        return named or (sighting.framework if sighting.framework in FRAMEWORKS else None)
+        return self.speller.framework(sighting.framework, self.node, self.descent.made)
 
     def flips(self) -> bool:
         """Whether the log is of one minus the probability."""
         return sum(step.kind == "one_minus" for step in self.descent.steps) % 2 == 1
+
+    def logits_argument(self) -> ast.expr | None:
+        """The logits in what makes the probabilities: a framework's function, a tensor's method, a layer, a formula."""
+        made = self.descent.made
+        if not isinstance(made, ast.Call):
+            return _logits_of_formula(made)
+        dotted = self.speller.imports.dotted(made.func)
+        if dotted is None and isinstance(made.func, ast.Attribute) and made.func.attr in _MAKERS and _is_method(made):
+            return made.func.value
+        if dotted is None or dotted.rpartition(".")[2] not in _MAKERS or dotted.partition(".")[0] not in ROOTS:
+            return self.descent.given  # a layer may do more than the softmax: Dense(10, activation="softmax")
+        if made.args:
+            return None if isinstance(made.args[0], ast.Starred) else made.args[0]
+        return next((k.value for k in made.keywords if k.arg in _NAMES_OF_LOGITS), None)
 
     def logits(self, context: Context, z: ast.expr) -> Named | None:
         """The logits as the log's place can read them."""
@@ -108,6 +123,12 @@ def _call_at(context: Context, node: Node) -> tuple[Syntax | None, ast.Call | No
     return syntax, call if isinstance(call, ast.Call) else None
 
 
+def is_natural_log(call: ast.Call) -> bool:
+    """Whether a call is of ``log`` itself: not of ``log2``, nor of one that works in place."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return name == "log"
+
+
 def argument_of(call: ast.Call) -> ast.expr | None:
     """What a log is taken of: its only argument, or the tensor whose method it is."""
     given = [*call.args, *(k.value for k in call.keywords if k.arg != "name")]
@@ -116,27 +137,13 @@ def argument_of(call: ast.Call) -> ast.expr | None:
     return call.func.value if isinstance(call.func, ast.Attribute) and not given else None
 
 
-def logits_of_call(descent: Descent) -> ast.expr | None:
-    """The logits in a call of softmax or sigmoid: the first argument, or the tensor whose method it is."""
-    made = descent.made
-    if descent.given is not None:
-        return descent.given
-    if not isinstance(made, ast.Call):
-        return None
-    if isinstance(made.func, ast.Attribute) and made.func.attr in ("softmax", "sigmoid") and _is_method(made):
-        return made.func.value
-    if made.args:
-        return None if isinstance(made.args[0], ast.Starred) else made.args[0]
-    return next((k.value for k in made.keywords if k.arg in _NAMES_OF_LOGITS), None)
-
-
 def _is_method(made: ast.Call) -> bool:
-    """Whether the call is a tensor's method: it is handed an axis at most."""
-    values = [a for a in made.args if not isinstance(a, (ast.Constant, ast.UnaryOp))]
-    return not values and not any(k.arg in _NAMES_OF_LOGITS for k in made.keywords)
+    """Whether a call may be a tensor's method: it is handed an axis at most."""
+    given = [*made.args, *(k.value for k in made.keywords)]
+    return all(isinstance(a.operand if isinstance(a, ast.UnaryOp) else a, ast.Constant) for a in given)
 
 
-def logits_of_formula(made: ast.expr) -> ast.expr | None:
+def _logits_of_formula(made: ast.expr) -> ast.expr | None:
     """The ``z`` of ``1 / (1 + exp(-z))``."""
     match made:
         case ast.BinOp(op=ast.Div(), right=ast.BinOp(op=ast.Add(), left=left, right=right)):

@@ -104,17 +104,25 @@ class Speller:
         self.syntax = syntax
         self.imports = Imports(syntax)
 
-    def framework(self, *nodes: ast.expr) -> str | None:
-        """The framework whose function one of these expressions calls; a tensor's method is PyTorch's or JAX's."""
+    def framework(self, met: str, *nodes: ast.expr) -> str | None:
+        """The framework whose function one of these expressions calls; else the only one that the file imports.
+
+        ``met``: the framework that the analysis met there, if it met one.
+        """
         for node in nodes:
             for n in ast.walk(node):
-                if isinstance(n, ast.Call):
-                    dotted = self.imports.dotted(n.func)
-                    root = dotted.partition(".")[0] if dotted else ""
-                    if root in ROOTS and not (dotted or "").startswith("tensorflow.keras"):
-                        return ROOTS[root]
+                dotted = (self.imports.dotted(n.func) if isinstance(n, ast.Call) else None) or ""
+                root = dotted.partition(".")[0]
+                if root in ROOTS and not dotted.startswith(("tensorflow.keras", "keras.backend")):
+                    return self._current(ROOTS[root])
         imported = {ROOTS.get(name.partition(".")[0]) for name in self.imports.names.values()} - {None, "numpy"}
-        return imported.pop() if len(imported) == 1 else None
+        return self._current(imported.pop() if len(imported) == 1 else met if met in FRAMEWORKS else None)
+
+    def _current(self, framework: str | None) -> str | None:
+        """The framework itself; not Keras in a file that doesn't speak of ``keras.ops``, which Keras 2 lacks."""
+        if framework == "keras" and "ops" not in self.syntax.names_used(self.syntax.file.tree):
+            return None
+        return framework
 
     def call(self, dotted: str, arguments: str, at: ast.AST) -> Written | None:
         """``function(arguments)``, spelled as the file would."""
