@@ -230,7 +230,15 @@ def _call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[
     if signature.call is None:
         return run.opaque_at(site, *args)
     bound = {k: v for k, v in built.bound.items() if k != "**"} | bind_signature(signature.call, args, kwargs)
-    return operate(run, signature, bound, built.symbol, site)
+    return _labelled(operate(run, signature, bound, built.symbol, site), built)
+
+
+def _labelled(value: Value, built: Built) -> Value:
+    """A Keras layer's output bears the layer's name, by which ``compile`` finds the loss meant for it."""
+    name = built.bound.get("**", {}).get("name")
+    if isinstance(name, str) and isinstance(value, Node) and built.symbol.framework == "keras":
+        return Node(value.op, value.args, {**value.attrs, "layer": name}, value.origin)
+    return value
 
 
 def _external(

@@ -98,8 +98,7 @@ def _for_output(given: Value, index: int, name: str | None, outputs: int, spread
     if isinstance(given, Dict):
         if name in given.slots:
             return given.slots[name]
-        values = list(given.slots.values())
-        return values[index] if len(values) == outputs else None
+        return next(iter(given.slots.values())) if name is None and len(given.slots) == outputs == 1 else None
     items = sequence(given) if isinstance(given, (List, tuple)) else None
     if items is not None and (spread or outputs > 1) and len(items) == outputs:
         return items[index]

@@ -1,0 +1,335 @@
+"""Python's own semantics, as the front end follows them: for each program, the kinds that its losses are handed.
+
+Each case holds one piece of the interpreter: without it, the loss would be handed something else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from finallayer.kinds import Kind
+from finallayer.source import Project, sightings
+from finallayer.source.files import SourceFile
+
+TORCH = """import torch
+from torch import nn
+import torch.nn.functional as F
+fc = nn.Linear(3, 3)
+z = fc(x)
+p = F.softmax(z, 1)
+"""
+KERAS = "import keras\nfrom keras import layers\ninputs = keras.Input((8,))\n"
+JAX = "import jax\nimport optax\nimport jax.numpy as jnp\nz = jnp.dot(x, w)\np = jax.nn.softmax(z)\n"
+
+LOSSES = frozenset({"xent_logits", "xent_probs", "nll", "bce_logits"})
+
+#: name -> (what was imported and made before, the program, the kinds that its losses are handed)
+CASES: dict[str, tuple[str, str, list[Kind]]] = {
+    # branches
+    "branches that disagree": (
+        TORCH,
+        "if a:\n    out = p\nelse:\n    out = z\nF.cross_entropy(out, y)\n",
+        [Kind.UNKNOWN],
+    ),
+    "the second branch starts from what was before the first": (
+        TORCH,
+        "out = z\nif a:\n    out = p\nelse:\n    F.cross_entropy(out, y)\n",
+        [Kind.LOGITS],
+    ),
+    "a branch that returns leaves nothing behind": (
+        TORCH,
+        "def f(out):\n    if a:\n        out = F.softmax(out, 1)\n        return None\n    return F.cross_entropy(out, y)\nf(z)\n",
+        [Kind.LOGITS],
+    ),
+    "code behind a return isn't run": (
+        TORCH,
+        "def f(out):\n    return out\n    F.cross_entropy(out, y)\nf(z)\n",
+        [],
+    ),
+    "layers that only one branch adds": (
+        TORCH,
+        "found = [fc]\nif a:\n    found.append(nn.Softmax(1))\nF.cross_entropy(nn.Sequential(*found)(x), y)\n",
+        [Kind.UNKNOWN],
+    ),
+    "an exception's handler changes nothing where all went well": (
+        TORCH,
+        "out = z\ntry:\n    load()\nexcept OSError:\n    out = p\nF.cross_entropy(out, y)\n",
+        [Kind.LOGITS],
+    ),
+    "a match that may match nothing": (
+        TORCH,
+        "out = z\nmatch mode:\n    case 'a':\n        out = p\nF.cross_entropy(out, y)\n",
+        [Kind.UNKNOWN],
+    ),
+    "the or of values": (TORCH, "F.cross_entropy(given or p, y)\n", [Kind.UNKNOWN]),
+    # statements that change a value
+    "a method that works in place": (TORCH, "p.log_()\nF.nll_loss(p, y)\n", [Kind.LOG_PROBS]),
+    "an augmented assignment": (TORCH, "p *= p\nF.cross_entropy(p, y)\n", [Kind.UNKNOWN]),
+    "global": (
+        TORCH,
+        "out = z\ndef f():\n    global out\n    out = p\nf()\nF.cross_entropy(out, y)\n",
+        [Kind.PROBS],
+    ),
+    "nonlocal": (
+        TORCH,
+        "def outer():\n    out = z\n    def inner():\n        nonlocal out\n        out = p\n"
+        "    inner()\n    F.cross_entropy(out, y)\nouter()\n",
+        [Kind.PROBS],
+    ),
+    "a starred target": (TORCH, "first, *rest = z, p, p\nF.cross_entropy(rest[-1], y)\n", [Kind.PROBS]),
+    # arguments
+    "a keyword argument": (TORCH, "def f(a, b):\n    F.cross_entropy(b, y)\nf(b=p, a=z)\n", [Kind.PROBS]),
+    "a default": (TORCH, "def f(out=p):\n    F.cross_entropy(out, y)\nf()\n", [Kind.PROBS]),
+    "a default that a call with unknown arguments may override": (
+        TORCH,
+        "def f(out=p):\n    F.cross_entropy(out, y)\nf(**options)\n",
+        [Kind.UNKNOWN],
+    ),
+    "a keyword-only argument and its default": (
+        TORCH,
+        "def f(*, out, other=p):\n    F.cross_entropy(out, y)\n    F.cross_entropy(other, y)\nf(out=z)\n",
+        [Kind.LOGITS, Kind.PROBS],
+    ),
+    "the rest of the arguments": (
+        TORCH,
+        "def f(a, *rest, **named):\n    F.cross_entropy(rest[0], y)\n    F.nll_loss(named['b'], y)\nf(z, p, b=p)\n",
+        [Kind.PROBS, Kind.PROBS],
+    ),
+    "arguments spread from a tuple and a dictionary": (
+        TORCH,
+        "def f(a, b, c):\n    F.cross_entropy(b, y)\n    F.nll_loss(c, y)\nf(*(z, p), **{'c': p})\n",
+        [Kind.PROBS, Kind.PROBS],
+    ),
+    "a partial's own arguments come first": (
+        TORCH,
+        "import functools\nloss = functools.partial(F.cross_entropy, p)\nloss(y)\n",
+        [Kind.PROBS],
+    ),
+    "None as a default may be anything when nobody calls": (
+        TORCH,
+        "def f(labels=None):\n    if labels is not None:\n        F.cross_entropy(p, labels)\n",
+        [Kind.PROBS],
+    ),
+    "a function that nobody calls": (TORCH, "def f(x):\n    F.cross_entropy(p, y)\n", [Kind.PROBS]),
+    # loops and sequences
+    "a loop over layers": (
+        TORCH,
+        "out = x\nfor layer in [fc, nn.Softmax(1)]:\n    out = layer(out)\nF.cross_entropy(out, y)\n",
+        [Kind.PROBS],
+    ),
+    "a list that grows nobody knows how often": (
+        TORCH,
+        "found = []\nwhile a:\n    found.append(nn.Softmax(1))\n    found.append(fc)\nF.cross_entropy(found[0](x), y)\n",
+        [Kind.UNKNOWN],
+    ),
+    "an index from the end": (TORCH, "outs = (z, p, z)\nF.cross_entropy(outs[-2], y)\n", [Kind.PROBS]),
+    "an item stored at an unknown place": (
+        TORCH,
+        "outs = [z, z]\nouts[k] = p\nF.cross_entropy(outs[0], y)\n",
+        [Kind.UNKNOWN],
+    ),
+    "insert": (TORCH, "outs = [z]\nouts.insert(0, p)\nF.cross_entropy(outs[0], y)\n", [Kind.PROBS]),
+    "a comprehension's condition": (
+        TORCH,
+        "kept = [out for name, out in (('a', z), ('b', p)) if name == 'b']\nF.cross_entropy(kept[0], y)\n",
+        [Kind.PROBS],
+    ),
+    "a dictionary of functions": (
+        TORCH,
+        "heads = {'raw': lambda t: t, 'soft': lambda t: F.softmax(t, 1)}\nF.cross_entropy(heads['soft'](z), y)\n",
+        [Kind.PROBS],
+    ),
+    "a generator gives what it yields, one by one": (
+        TORCH,
+        "def f():\n    yield p\n    return z\nF.cross_entropy(f(), y)\n",
+        [Kind.UNKNOWN],
+    ),
+    "a function that calls itself": (
+        TORCH,
+        "def f(out):\n    return f(out) if a else F.softmax(out, 1)\nF.cross_entropy(f(p), y)\n",
+        [Kind.UNKNOWN],
+    ),
+    # classes
+    "super, past an overridden method": (
+        TORCH,
+        "class A:\n    def out(self):\n        return p\nclass B(A):\n    def out(self):\n        return super().out()\n"
+        "F.cross_entropy(B().out(), y)\n",
+        [Kind.PROBS],
+    ),
+    "a property": (
+        TORCH,
+        "class A:\n    @property\n    def out(self):\n        return p\nF.cross_entropy(A().out, y)\n",
+        [Kind.PROBS],
+    ),
+    "static and class methods": (
+        TORCH,
+        "class A:\n    @staticmethod\n    def one(out):\n        return out\n    @classmethod\n    def two(cls, out):\n"
+        "        return out\nF.cross_entropy(A().one(p), y)\nF.cross_entropy(A.two(p), y)\n",
+        [Kind.PROBS, Kind.PROBS],
+    ),
+    "a dataclass's fields": (
+        TORCH,
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n    first: object\n    out: object\n"
+        "F.cross_entropy(A(z, p).out, y)\n",
+        [Kind.PROBS],
+    ),
+    "a hook that runs after construction": (
+        TORCH,
+        "class A:\n    def __post_init__(self):\n        self.out = p\nF.cross_entropy(A().out, y)\n",
+        [Kind.PROBS],
+    ),
+    "a subclass of Sequential": (
+        TORCH,
+        "class Net(nn.Sequential):\n    pass\nF.cross_entropy(Net(fc, nn.Softmax(1))(x), y)\n",
+        [Kind.PROBS],
+    ),
+    # losses and models
+    "one of two losses of different kinds is nobody's mistake": (
+        TORCH,
+        "loss = nn.CrossEntropyLoss() if a else nn.NLLLoss()\nloss(p, y)\n",
+        [],
+    ),
+    "a foreign function that hands the model on": (
+        TORCH,
+        "import accelerate\nnet, opt = accelerate.Accelerator.prepare(nn.Sequential(fc, nn.Softmax(1)), opt)\n"
+        "F.cross_entropy(net(x), y)\n",
+        [Kind.PROBS],
+    ),
+    "the last layer of a zoo's classifier": (
+        TORCH,
+        "from torchvision import models\nnet = models.vgg16()\n"
+        "net.classifier[6] = nn.Sequential(fc, nn.Softmax(1))\nF.cross_entropy(net(x), y)\n",
+        [Kind.PROBS],
+    ),
+    "an activation chosen by a flag": (
+        KERAS,
+        "out = layers.Dense(3, activation='softmax' if a else layers.Softmax())(inputs)\n"
+        "keras.Model(inputs, out).compile('adam', 'categorical_crossentropy')\n",
+        [Kind.PROBS],
+    ),
+    "from_logits that nobody knows": (
+        KERAS,
+        "keras.losses.CategoricalCrossentropy(from_logits=flag)(y, layers.Dense(3)(inputs))\n",
+        [],
+    ),
+    "losses by the names of the layers, in any order": (
+        KERAS,
+        "a, b = layers.Dense(3, 'softmax', name='a')(inputs), layers.Dense(3, name='b')(inputs)\n"
+        "keras.Model(inputs, [a, b]).compile('adam', {'b': 'mse', 'a': 'categorical_crossentropy'})\n",
+        [Kind.PROBS],
+    ),
+    "losses of outputs whose names nobody knows": (
+        KERAS,
+        "a, b = layers.Dense(3, 'softmax')(inputs), layers.Dense(3)(inputs)\n"
+        "keras.Model(inputs, [a, b]).compile('adam', {'b': 'categorical_crossentropy', 'a': 'mse'})\n",
+        [],
+    ),
+    "losses in the order of the outputs": (
+        KERAS,
+        "a, b = layers.Dense(3)(inputs), layers.Dense(3, 'softmax')(inputs)\n"
+        "keras.Model(inputs, [a, b]).compile('adam', ['mse', 'categorical_crossentropy'])\n",
+        [Kind.PROBS],
+    ),
+    "a loss method that Keras itself calls": (
+        KERAS,
+        "class Net(keras.Model):\n    def call(self, x):\n        return layers.Dense(3)(x)\n"
+        "    def compute_loss(self, x, y, y_pred, sample_weight):\n"
+        "        return keras.losses.categorical_crossentropy(y, y_pred)\n",
+        [Kind.LOGITS],
+    ),
+    "logits before labels, as before TensorFlow 1.0": (
+        "import tensorflow as tf\n",
+        "p = tf.nn.softmax(tf.layers.dense(x, 3))\ntf.nn.softmax_cross_entropy_with_logits(p, y)\n",
+        [Kind.PROBS],
+    ),
+    # functions of functions
+    "value_and_grad with more results": (
+        JAX,
+        "def f(w):\n    return 0.0, p\n(loss, out), grads = jax.value_and_grad(f, has_aux=True)(w)\n"
+        "optax.softmax_cross_entropy(out, y)\n",
+        [Kind.PROBS],
+    ),
+    "grad with more results": (
+        JAX,
+        "def f(w):\n    return 0.0, p\ngrads, out = jax.grad(f, has_aux=True)(w)\noptax.softmax_cross_entropy(out, y)\n",
+        [Kind.PROBS],
+    ),
+    "grad gives a gradient": (
+        JAX,
+        "optax.softmax_cross_entropy(jax.grad(lambda w: p)(w), y)\n",
+        [Kind.UNKNOWN],
+    ),
+    "flax with state that changes": (
+        JAX,
+        "from flax import linen as nn\nclass Net(nn.Module):\n    def __call__(self, x):\n        return nn.softmax(x)\n"
+        "out, state = Net().apply(v, z, mutable=['batch_stats'])\noptax.softmax_cross_entropy(out, y)\n",
+        [Kind.PROBS],
+    ),
+    "haiku with and without a random key": (
+        JAX,
+        "import haiku as hk\nnet = hk.transform(jax.nn.softmax)\n"
+        "optax.softmax_cross_entropy(net.apply(v, key, z), y)\n"
+        "optax.softmax_cross_entropy(hk.without_apply_rng(net).apply(v, z), y)\n",
+        [Kind.PROBS, Kind.PROBS],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_kinds_that_the_losses_are_handed(name: str) -> None:
+    before, program, kinds = CASES[name]
+    found = sightings(SourceFile("program.py", before + program), Project())
+    assert [s.node.args[0].kind for s in found if s.node.op in LOSSES] == kinds
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "with torch.no_grad():\n    F.cross_entropy(p, y)\n",
+        "@torch.no_grad()\ndef f():\n    F.cross_entropy(p, y)\nf()\n",
+        "@torch.no_grad\ndef f():\n    F.cross_entropy(p, y)\nf()\n",
+    ],
+)
+def test_what_runs_without_a_gradient_says_so(program: str) -> None:
+    found = sightings(SourceFile("program.py", TORCH + program + "F.nll_loss(p, y)\n"), Project())
+    assert [s.training for s in found if s.node.op in LOSSES] == [False, True]
+
+
+def test_the_log_of_an_entropy_says_so() -> None:
+    found = sightings(SourceFile("program.py", TORCH + "-(p * torch.log(p)).sum()\ntorch.log(p)\n"), Project())
+    assert [bool(s.node.attrs.get("entropy")) for s in found if s.node.op == "log"] == [True, False]
+
+
+def test_a_metric_knows_of_the_loss_on_the_same_output() -> None:
+    program = KERAS + (
+        "out = layers.Dense(1)(inputs)\nmodel = keras.Model(inputs, out)\n"
+        "model.compile('adam', keras.losses.BinaryCrossentropy(from_logits=True), ['accuracy'])\n"
+    )
+    found = sightings(SourceFile("program.py", program), Project())
+    assert [s.node.attrs.get("loss") for s in found if s.node.op == "metric"] == ["bce_logits"]
+
+
+def test_a_finding_in_a_function_knows_who_called() -> None:
+    program = TORCH + "def loss(out):\n    return F.cross_entropy(out, y)\nloss(p)\n"
+    found = sightings(SourceFile("program.py", program), Project())
+    assert [s.caller and s.caller.line for s in found if s.node.op in LOSSES] == [9]
+
+
+def test_names_reach_a_program_by_every_kind_of_import(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "inner" / "__init__.py").write_text("")
+    (package / "heads.py").write_text(TORCH + "def soft(t):\n    return F.softmax(t, 1)\n")
+    losses = [
+        "from ..heads import soft as head\nF.cross_entropy(head(z), y)\n",
+        "from ..heads import *\nF.cross_entropy(soft(z), y)\n",
+        "from .. import heads\nF.cross_entropy(heads.soft(z), y)\n",
+        "import package\nF.cross_entropy(package.heads.soft(z), y)\n",
+        "import package.heads as h\nF.cross_entropy(h.soft(z), y)\n",
+    ]
+    for program in losses:
+        found = sightings(SourceFile(str(package / "inner" / "train.py"), TORCH + program), Project())
+        assert [s.node.args[0].kind for s in found if s.node.op in LOSSES] == [Kind.PROBS], program
