@@ -40,7 +40,8 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     ),
     "a branch that returns leaves nothing behind": (
         TORCH,
-        "def f(out):\n    if a:\n        out = F.softmax(out, 1)\n        return None\n    return F.cross_entropy(out, y)\nf(z)\n",
+        "def f(out):\n    if a:\n        out = F.softmax(out, 1)\n        return None\n"
+        "    return F.cross_entropy(out, y)\nf(z)\n",
         [Kind.LOGITS],
     ),
     "code behind a return isn't run": (
@@ -51,6 +52,11 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     "layers that only one branch adds": (
         TORCH,
         "found = [fc]\nif a:\n    found.append(nn.Softmax(1))\nF.cross_entropy(nn.Sequential(*found)(x), y)\n",
+        [Kind.UNKNOWN],
+    ),
+    "an item that only one branch puts first": (
+        TORCH,
+        "outs = [z]\nif a:\n    outs.insert(0, p)\nF.cross_entropy(outs[0], y)\n",
         [Kind.UNKNOWN],
     ),
     "an exception's handler changes nothing where all went well": (
@@ -121,7 +127,7 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     ),
     "a list that grows nobody knows how often": (
         TORCH,
-        "found = []\nwhile a:\n    found.append(nn.Softmax(1))\n    found.append(fc)\nF.cross_entropy(found[0](x), y)\n",
+        "found = []\nwhile a:\n    found.append(nn.Softmax(1))\n    found.append(fc)\nF.nll_loss(found[0](x), y)\n",
         [Kind.UNKNOWN],
     ),
     "an index from the end": (TORCH, "outs = (z, p, z)\nF.cross_entropy(outs[-2], y)\n", [Kind.PROBS]),
@@ -154,7 +160,8 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     # classes
     "super, past an overridden method": (
         TORCH,
-        "class A:\n    def out(self):\n        return p\nclass B(A):\n    def out(self):\n        return super().out()\n"
+        "class A:\n    def out(self):\n        return p\n"
+        "class B(A):\n    def out(self):\n        return super().out()\n"
         "F.cross_entropy(B().out(), y)\n",
         [Kind.PROBS],
     ),
@@ -253,7 +260,8 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     ),
     "grad with more results": (
         JAX,
-        "def f(w):\n    return 0.0, p\ngrads, out = jax.grad(f, has_aux=True)(w)\noptax.softmax_cross_entropy(out, y)\n",
+        "def f(w):\n    return 0.0, p\ngrads, out = jax.grad(f, has_aux=True)(w)\n"
+        "optax.softmax_cross_entropy(out, y)\n",
         [Kind.PROBS],
     ),
     "grad gives a gradient": (
@@ -263,7 +271,8 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     ),
     "flax with state that changes": (
         JAX,
-        "from flax import linen as nn\nclass Net(nn.Module):\n    def __call__(self, x):\n        return nn.softmax(x)\n"
+        "from flax import linen as nn\nclass Net(nn.Module):\n"
+        "    def __call__(self, x):\n        return nn.softmax(x)\n"
         "out, state = Net().apply(v, z, mutable=['batch_stats'])\noptax.softmax_cross_entropy(out, y)\n",
         [Kind.PROBS],
     ),
@@ -333,3 +342,10 @@ def test_names_reach_a_program_by_every_kind_of_import(tmp_path: Path) -> None:
     for program in losses:
         found = sightings(SourceFile(str(package / "inner" / "train.py"), TORCH + program), Project())
         assert [s.node.args[0].kind for s in found if s.node.op in LOSSES] == [Kind.PROBS], program
+
+
+@pytest.mark.parametrize("limits", ["np.finfo(np.float32)", "torch.finfo(torch.float32)", "jnp.finfo('float32')"])
+def test_the_limits_of_a_floating_type_are_numbers(limits: str) -> None:
+    program = TORCH + f"import numpy as np\nimport jax.numpy as jnp\ntorch.log(p + {limits}.eps)\n"
+    found = sightings(SourceFile("program.py", program), Project())
+    assert [s.node.args[0].attrs.get("eps") for s in found if s.node.op == "log"] == [2.0**-23]

@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from finallayer import catalog
-from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, parse
-from finallayer.expr import Node
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, parse, standard
+from finallayer.catalog.names import canonical
+from finallayer.expr import Node, make
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source import handlers
 from finallayer.source.builtins import BUILTINS
@@ -279,9 +280,17 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
         state = Built(symbol, Signature("state", (), None, {}), {}, site)
         state.slots.update(kwargs)
         return state
+    if canonical(symbol.name) in standard.FINFO and args:
+        return make("opaque", name=str(run.opaque_at(site)), finfo=_floating_type(args[0]))
     if last in SELF_EXPLAINING and args and not symbol.name.startswith("builtins."):
         return operate(run, parse(SELF_EXPLAINING[last]), {"x": args[0]} | kwargs, symbol, site)
     return run.opaque_at(site, *args, *kwargs.values())
+
+
+def _floating_type(dtype: Value) -> str | None:
+    """The name of a floating type given as ``np.float32``, ``"float32"`` or ``float``; None where it depends."""
+    name = dtype.name.rpartition(".")[2] if isinstance(dtype, External) else dtype
+    return name if isinstance(name, str) else None
 
 
 #: Functions that aren't at hand and give back the models that they are handed: accelerator.prepare, to_device ...
