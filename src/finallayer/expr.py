@@ -167,7 +167,7 @@ def product(node: Node) -> Kind:
     return Kind.LOGITS if Kind.PARAMETER in kinds else Kind.UNKNOWN
 
 
-LEAVES = frozenset({"logits", "target", "parameter", "const", "opaque"})
+LEAVES = frozenset({"logits", "target", "parameter", "const", "numbers", "opaque"})
 
 OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     # leaves
@@ -177,6 +177,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "parameter": Kind.PARAMETER,
     "bernoulli": Kind.SIGMOID_PROBS,  # what a formula uses as the probability of one of two outcomes
     "const": Kind.UNKNOWN,  # attrs: value
+    "numbers": Kind.UNKNOWN,  # constants, whichever: arange, linspace
     "opaque": Kind.UNKNOWN,
     # layers
     "affine": Kind.LOGITS,  # attrs: units

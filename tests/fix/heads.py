@@ -217,6 +217,15 @@ UNSAFE: dict[str, tuple[str, str]] = {
         + "    F.cross_entropy(net(x), y).backward()\n    return net\n",
         "returned to callers unknown here",
     ),
+    "an output kept in an attribute": (
+        PROBABILITIES + "class Log:\n    def step(self, x, y):\n        self.last = net(x)\n"
+        "        return criterion(self.last, y)\n",
+        "kept for later",
+    ),
+    "an output kept in a global name": (
+        PROBABILITIES + "def step(x, y):\n    global last\n    last = net(x)\n    return criterion(last, y)\n",
+        "kept for later",
+    ),
     "code that nothing runs": (PROBABILITIES + STEP + "later = lambda x: print(net(x))\n", "in code that nothing runs"),
 }
 
@@ -226,6 +235,13 @@ LEFT_ALONE: dict[str, str] = {
     + "def step(x, y):\n    out = net(x)\n    out[0] = 0\n    return criterion(out, y)\n",
     "a method changes it in place": PROBABILITIES
     + "def step(x, y):\n    out = net(x)\n    out.clamp_(0.1, 0.9)\n    return criterion(net(x), y), out\n",
+    "outputs put together that were not appended": PROBABILITIES
+    + STEP
+    + "def evaluate(xs):\n    return torch.cat([net(x) for x in xs])\n",
+    "appended, read one by one and together": PROBABILITIES
+    + STEP
+    + "def evaluate(xs):\n    outs = []\n    for x in xs:\n        outs.append(net(x))\n    print(outs[0])\n"
+    "    return torch.cat(outs)\n",
     "one reader, two models": PROBABILITIES
     + STEP
     + "other = nn.Linear(4, 3)\n\ndef show(out):\n    print(out)\n\ndef main(x):\n    show(net(x))\n    show(other(x))\n",

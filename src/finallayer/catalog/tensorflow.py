@@ -107,6 +107,7 @@ _BOTH: dict[str, str] = {
     "tensorflow.cast": "cast(x, dtype)",
     "tensorflow.saturate_cast": "cast(value: x, dtype)",
     **each("tensorflow", "ones ones_like", "const() | value=1"),
+    **each("tensorflow", "range linspace", "numbers()"),
     "tensorflow.identity": "identity(input: x)",
     "tensorflow.convert_to_tensor": "identity(value: x)",
     "tensorflow.constant": "identity(value: x)",

@@ -116,6 +116,7 @@ _TORCH: dict[str, str] = {
     "torch.from_numpy": "identity(ndarray: x)",
     **each("torch", "Tensor FloatTensor DoubleTensor LongTensor cuda.FloatTensor cuda.LongTensor", "identity(data: x)"),
     **each("torch", "ones ones_like", "const() | value=1"),
+    **each("torch", "arange linspace logspace range", "numbers()"),
     "torch.autograd.Variable": "identity(data: x)",
     # nn.functional: the final layer's own
     "torch.nn.functional.softmax": "softmax(input: x, dim: axis, _stacklevel, dtype)",

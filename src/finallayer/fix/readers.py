@@ -62,6 +62,7 @@ class Role(Enum):
     INDIFFERENT = auto()  # the same is read from logits
     LOSS = auto()
     BOUNDARY = auto()  # the numbers go on, in another shape or place
+    STORED = auto()  # kept where functions that nobody calls here may read it
     NEEDS = auto()  # reads probabilities, or nobody knows what
     CHANGES = auto()  # writes into the output: no softmax put around it would be written into
 
@@ -92,6 +93,7 @@ class Readers:
         self.compiled: list[Place] = []  # Keras: where the model meets its loss and its metrics
         self.refusals: list[str] = []  # what stands against any fix
         self.unseen: list[str] = []  # readers that nobody can see from here
+        self._appended = self._displayed = self._taken_out = self._moved_together = False  # what lists do with it
         self._same_numbers = TRANSPARENT - {"concat", "join"} if head.op == "sigmoid" else _UNMOVED
         self._collect()
 
@@ -163,6 +165,15 @@ class Readers:
             self.unseen.append("the program is too large to be followed to its end")
         for place in boundaries:
             self._restore_at(place, derived_needs)
+        if any(not self._through_predict(chain) for chain in derived_needs):
+            self._refuse_lists()
+
+    def _refuse_lists(self) -> None:
+        """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""
+        if self._appended and self._taken_out:
+            self.refusals.append("items of a list are read one by one and together")
+        if self._moved_together and (self._displayed or not self._appended):
+            self.refusals.append("outputs are put together that aren't appended to a list one by one")
 
     def _judge(
         self,
@@ -180,7 +191,13 @@ class Readers:
         place = Place(path, node, derived, len(known) == len(values))
         if isinstance(node, ast.Call) and _is_predict(node) and known:
             boundaries.append(place._replace(derived=False))
-        match self._role(path, syntax, node):
+        role = self._role(path, syntax, node)
+        self._note_lists(path, syntax, node, role, held, derived)
+        match role:
+            case Role.STORED if derived:
+                derived_needs.extend(known)
+            case Role.STORED:
+                self._cannot_see("the output is kept for later", node)
             case Role.CHANGES:
                 self.refusals.append(f"line {node.lineno} changes the output in place")
             case Role.BOUNDARY if not derived and not held:
@@ -195,6 +212,18 @@ class Readers:
                 self.wraps.append(place)
             case Role.LOSS if (derived or held) and self.head.op == "softmax":
                 self.refusals.append(f"the loss in line {node.lineno} reads the softmax in another shape")
+
+    def _note_lists(self, path: str, syntax: Syntax, node: ast.expr, role: Role, held: bool, derived: bool) -> None:
+        """Remember what lists have to do with the output as it is."""
+        around = syntax.parent(node)
+        if held:
+            self._taken_out |= isinstance(around, (ast.For, ast.comprehension))
+            self._moved_together |= role is Role.BOUNDARY and not isinstance(around, (ast.For, ast.comprehension))
+        elif not derived:
+            owners = self.uses.of(path, node.value) if isinstance(node, ast.Subscript) else []
+            self._taken_out |= any(isinstance(o, List) for o in owners)
+            self._appended |= role is Role.BOUNDARY and isinstance(around, ast.Call)
+            self._displayed |= isinstance(around, (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Dict))
 
     def _derived_inside(self, values: list[Value]) -> list[list[Node]]:
         """The ways to the head of what containers hold, where all of it went through a boundary."""
@@ -232,7 +261,7 @@ class Readers:
                 scope = around if isinstance(around, ast.Lambda) else syntax.scope(around)
                 return Role.FLOWS if self.uses.is_called(scope) else Role.NEEDS
             case ast.Assign(targets=targets):
-                return Role.FLOWS if all(self._keeps(path, t) for t in targets) else Role.NEEDS
+                return max((self._assigned(path, syntax, t) for t in targets), key=_ASSIGNED.index)
             case ast.AnnAssign() | ast.NamedExpr() | ast.Await():
                 return Role.FLOWS
             case ast.Expr():
@@ -258,17 +287,21 @@ class Readers:
         unmoved = all(c is not None and not self.is_derived(c) for c in chains)
         return Role.FLOWS if unmoved else otherwise
 
-    def _keeps(self, path: str, target: ast.expr) -> bool:
-        """Whether the interpreter goes on knowing what was assigned there."""
+    def _assigned(self, path: str, syntax: Syntax, target: ast.expr) -> Role:
+        """What an assignment does with the output: the interpreter knows a function's own names, and the module's."""
+        inside = not isinstance(syntax.scope(target), ast.Module)
         match target:
-            case ast.Name() | ast.Attribute():
-                return True
+            case ast.Name(id=name):
+                return Role.STORED if inside and not _is_local(syntax, target, name) else Role.FLOWS
+            case ast.Attribute():
+                return Role.STORED
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
-                return all(self._keeps(path, e) for e in elements)
-            case ast.Subscript(value=owner):
-                values = self.uses.of(path, owner)
-                return bool(values) and all(isinstance(v, Dict) for v in values)
-        return False
+                return max((self._assigned(path, syntax, e) for e in elements), key=_ASSIGNED.index)
+            case ast.Subscript(value=ast.Name(id=name) as owner):
+                known = all(isinstance(v, Dict) for v in self.uses.of(path, owner))
+                local = not inside or _is_local(syntax, target, name)
+                return Role.NEEDS if not known else Role.FLOWS if local else Role.STORED
+        return Role.STORED
 
     def _as_argument(self, path: str, syntax: Syntax, call: ast.Call) -> Role:
         callees = [c for v in self.uses.of(path, call.func) for c in _alternatives(v)]
@@ -277,7 +310,7 @@ class Readers:
         if any(isinstance(c, External) and c.name in _HARMLESS_CALLS for c in callees):
             return Role.INDIFFERENT
         if any(isinstance(c, Bound) and isinstance(c.owner, List) for c in callees):
-            return Role.BOUNDARY
+            return Role.BOUNDARY if _is_own_list(syntax, call) else Role.STORED
         if callees and all(_updates_accuracy(c) for c in callees):
             return Role.INDIFFERENT
         return self._by_result(path, syntax, call)
@@ -391,6 +424,27 @@ class Readers:
 
 
 _UNMOVED = frozenset({"cast", "identity", "stop_gradient", "join"})
+
+
+#: What may become of an assigned output, the gravest last.
+_ASSIGNED = (Role.FLOWS, Role.NEEDS, Role.STORED)
+
+
+def _is_local(syntax: Syntax, place: ast.AST, name: str) -> bool:
+    """Whether a name belongs to the function around a place: it is bound there, and not declared global."""
+    scope = syntax.scope(place)
+    declared = {n for s in ast.walk(scope) if isinstance(s, (ast.Global, ast.Nonlocal)) for n in s.names}
+    return name not in declared and any(n.id == name and isinstance(n.ctx, ast.Store) for n in _names(scope))
+
+
+def _is_own_list(syntax: Syntax, call: ast.Call) -> bool:
+    """Whether a list that is appended to is the function's own, or all is at the top level of the module."""
+    if isinstance(syntax.scope(call), ast.Module):
+        return True
+    func = call.func
+    return (
+        isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and _is_local(syntax, call, func.value.id)
+    )
 
 
 def _held(value: Value) -> Iterator[Value]:

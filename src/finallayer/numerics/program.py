@@ -33,7 +33,7 @@ ACROSS_CLASSES = frozenset({"sum", "max"})
 #: What normalises scores: given something normalised already, the maths is wrong.
 NORMALISING = frozenset({"softmax", "sigmoid", "xent_logits", "bce_logits"})
 #: Leaves whose numbers nobody knows: weights, masks. As a factor or a term they do not move the margin.
-UNKNOWN_LEAVES = frozenset({"opaque", "parameter"})
+UNKNOWN_LEAVES = frozenset({"numbers", "opaque", "parameter"})
 #: The numbers that an operation takes as attributes: it needs one of them.
 NUMBERS = {"const": ("value",), "add_eps": ("eps",), "scale": ("by",), "clip": ("low", "high")}
 #: How many arguments an operation reads, where that is not one.

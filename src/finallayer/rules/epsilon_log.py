@@ -133,4 +133,18 @@ import torch
 def log_magnitude(spectrum):
     return torch.log(spectrum.abs() + 1e-6)
 """,
+    # the entropy of a mask
+    """
+import torch
+from torch import nn
+
+class Explainer(nn.Module):
+    def __init__(self, edges):
+        super().__init__()
+        self.mask = nn.Parameter(torch.randn(edges))
+
+    def regularise(self, loss):
+        m = self.mask.sigmoid()
+        return loss + (-m * torch.log(m + 1e-15) - (1 - m) * torch.log(1 - m + 1e-15)).mean()
+""",
 ]

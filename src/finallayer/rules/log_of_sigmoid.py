@@ -157,4 +157,12 @@ def loss(params, x, y):
 
 grads = jax.grad(loss)
 """,
+    # a table of constants
+    """
+import torch
+
+class SkipGram:
+    def __init__(self):
+        self.log_sigmoid = torch.log(torch.sigmoid(torch.arange(-6.01, 6.01, 0.01)))
+""",
 ]

@@ -31,8 +31,12 @@ def maker(x: Node) -> Node:
 
 
 def is_exempt(x: Node) -> bool:
-    """Whether no classifier is trained through this value: the gradient stops on the way, or an action is picked."""
-    return any(step.op == "stop_gradient" or _picks_an_action(step) for step in route(x))
+    """Whether no classifier is trained through this value: it is a table of constants, the gradient stops on the way,
+    or an action is picked."""
+    leaves = (node.op for node in x.walk() if not node.args)
+    return all(op in ("const", "numbers") for op in leaves) or any(
+        step.op == "stop_gradient" or _picks_an_action(step) for step in route(x)
+    )
 
 
 def _picks_an_action(step: Node) -> bool:

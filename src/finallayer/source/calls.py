@@ -315,7 +315,7 @@ def operate(
         return union([operate(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
     if op in ("identity", "reshape", "cast") and x is not None and not isinstance(x, (Node, List, tuple)):
         return x
-    if op == "opaque" or (x is None and op not in ("parameter", "const", "target", "one_hot")):
+    if op == "opaque" or (x is None and op not in ("parameter", "const", "numbers", "target", "one_hot")):
         return run.opaque_at(site, *bound.values())
     attrs = attributes(signature, bound)
     if op in ("xent", "bce"):

@@ -19,6 +19,7 @@ from finallayer.source.handlers import EXPRESSIONS, Expression
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
+    STARRED,
     Class,
     Dict,
     External,
@@ -70,7 +71,7 @@ def _name(run: Interpreter, node: ast.Name, frame: Frame) -> Value:
 
 def _from_star_import(module: Frame, name: str) -> Value:
     """A name that no scope has: perhaps of a framework's ``from ... import *``."""
-    for starred in module.vars.get("*", ()):
+    for starred in module.vars.get(STARRED, ()):
         handed_on = STAR_IMPORTS.get(starred.name, {})
         if name in handed_on:
             return External(handed_on[name])

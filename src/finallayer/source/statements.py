@@ -15,7 +15,20 @@ from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
 from finallayer.source.handlers import STATEMENTS, Statement
 from finallayer.source.symbols import TRANSFORMS, construct_of
-from finallayer.source.values import Bound, Built, Class, External, Frame, Function, Lazy, Partial, Site, Value, opaque
+from finallayer.source.values import (
+    STARRED,
+    Bound,
+    Built,
+    Class,
+    External,
+    Frame,
+    Function,
+    Lazy,
+    Partial,
+    Site,
+    Value,
+    opaque,
+)
 
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
@@ -265,8 +278,7 @@ def _name_from(run: Interpreter, node: ast.ImportFrom, path: Path | None, name: 
 def _import_all(run: Interpreter, source: Path | str, frame: Frame) -> None:
     module = frame.module.frame.vars
     if isinstance(source, str):
-        module.setdefault("*", ())
-        run.write(module, "*", (*module["*"], External(source)))
+        run.write(module, STARRED, (*module.get(STARRED, ()), External(source)))
         return
     names = run.names(source, frame)
     for name, value in list(names.vars.items()) if names is not None else ():

@@ -29,13 +29,14 @@ def tensor_operation(
     return run.saw(made, framework)
 
 
+_FACTORS = frozenset({"neg", "scale"})
 _GUARDS = TRANSPARENT | {"clip", "add_eps"}
 
 
 def _note_entropy(run: Interpreter, args: list[Node]) -> None:
     """``p * log(p + eps)`` is an entropy: its gradient is right where p vanishes, so the log is told apart."""
+    args = [through(a, _FACTORS) for a in args]
     for p, log in (args, args[::-1]):
-        log = through(log, frozenset({"neg", "scale"}))
         if log.op == "log" and through(log.args[0], _GUARDS) == through(p, _GUARDS):
             for i, sighting in enumerate(run.sightings):
                 if sighting.node is log:

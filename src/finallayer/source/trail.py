@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from finallayer.source.values import EXACT, ITEMS, LAYERS, Value, union
+from finallayer.source.values import EXACT, ITEMS, LAYERS, REST, STARRED, Value, same, union
 
 _MISSING = object()
 
@@ -15,6 +15,19 @@ SEQUENCES = frozenset({ITEMS, LAYERS})
 
 #: One branch's net effect: (id of the dict, key) -> (the dict, the key, the value it left there).
 Changes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value]]
+
+
+def _every(known: list[tuple[Value, ...]]) -> tuple[Value, ...]:
+    """What any of the ways has collected, each once."""
+    found: list[Value] = []
+    for value in (v for values in known for v in values):
+        if not any(same(value, other) for other in found):
+            found.append(value)
+    return tuple(found)
+
+
+#: How a slot that isn't a single value joins; every other is a union.
+_JOINS: dict[Any, Callable[[list[Any]], Value]] = {REST: _every, STARRED: _every, EXACT: all}
 
 
 class Trail:
@@ -67,7 +80,7 @@ class Trail:
             if key in SEQUENCES:
                 self._write_sequence(slots, key, known)
             else:
-                self.write(slots, key, union(known))
+                self.write(slots, key, _JOINS.get(key, union)(known))
         return bool(live)
 
     def _write_sequence(self, slots: dict[Any, Value], key: str, known: list[tuple[Value, ...]]) -> None:

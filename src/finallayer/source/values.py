@@ -182,6 +182,8 @@ class Partial(NamedTuple):
 
 #: Slots of a list's items, of a model's layers, and of whether they are certain. No attribute can have such a name.
 ITEMS, LAYERS, EXACT = "<items>", "<layers>", "<exact>"
+#: The variable of a module that holds the modules of which it imports every name.
+STARRED = "<starred>"
 #: The slot of the positional arguments that an object was made with.
 ARGUMENTS = "<arguments>"
 
