@@ -84,7 +84,11 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "    inner()\n    F.cross_entropy(out, y)\nouter()\n",
         [Kind.PROBS],
     ),
-    "a starred target": (TORCH, "first, *rest = z, p, p\nF.cross_entropy(rest[-1], y)\n", [Kind.PROBS]),
+    "a starred target": (
+        TORCH,
+        "*rest, last = z, z, p\nF.cross_entropy(last, y)\nF.nll_loss(rest[1], y)\n",
+        [Kind.PROBS, Kind.LOGITS],
+    ),
     # arguments
     "a keyword argument": (TORCH, "def f(a, b):\n    F.cross_entropy(b, y)\nf(b=p, a=z)\n", [Kind.PROBS]),
     "a default": (TORCH, "def f(out=p):\n    F.cross_entropy(out, y)\nf()\n", [Kind.PROBS]),
