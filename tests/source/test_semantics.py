@@ -353,3 +353,10 @@ def test_the_limits_of_a_floating_type_are_numbers(limits: str) -> None:
     program = TORCH + f"import numpy as np\nimport jax.numpy as jnp\ntorch.log(p + {limits}.eps)\n"
     found = sightings(SourceFile("program.py", program), Project())
     assert [s.node.args[0].attrs.get("eps") for s in found if s.node.op == "log"] == [2.0**-23]
+
+
+@pytest.mark.parametrize(("index", "rank"), [(":, None", 3), ("0", 1), (":, -1", 1), ("..., 0", None), ("1:", 2)])
+def test_an_index_adds_and_takes_axes(index: str, rank: int | None) -> None:
+    program = KERAS + f"import tensorflow as tf\ntf.nn.log_softmax(layers.Dense(3)(inputs)[{index}], axis=0)\n"
+    [found] = [s for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log_softmax"]
+    assert found.node.args[0].rank == rank
