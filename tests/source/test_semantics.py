@@ -277,14 +277,15 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         JAX,
         "from flax import linen as nn\nclass Net(nn.Module):\n"
         "    def __call__(self, x):\n        return nn.softmax(x)\n"
-        "out, state = Net().apply(v, z, mutable=['batch_stats'])\noptax.softmax_cross_entropy(out, y)\n",
-        [Kind.PROBS],
+        "out, state = Net().apply(v, z, mutable=['batch_stats'])\noptax.softmax_cross_entropy(out, y)\n"
+        "optax.softmax_cross_entropy(state, y)\n",
+        [Kind.PROBS, Kind.UNKNOWN],
     ),
     "haiku with and without a random key": (
         JAX,
-        "import haiku as hk\nnet = hk.transform(jax.nn.softmax)\n"
-        "optax.softmax_cross_entropy(net.apply(v, key, z), y)\n"
-        "optax.softmax_cross_entropy(hk.without_apply_rng(net).apply(v, z), y)\n",
+        "import haiku as hk\nnet = hk.transform(lambda t: t)\n"
+        "optax.softmax_cross_entropy(net.apply(v, key, p), y)\n"
+        "optax.softmax_cross_entropy(hk.without_apply_rng(net).apply(v, p), y)\n",
         [Kind.PROBS, Kind.PROBS],
     ),
 }
