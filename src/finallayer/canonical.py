@@ -23,11 +23,14 @@ _GUARDED = _SHAPE | {"add_eps", "clip"}
 
 def build(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node:
     """The canonical node for an operation on these arguments."""
+    if op in _OF_TWO and len(args) != 2:  # the call lacks an argument: nobody knows what it was to be
+        return Node("opaque", (), {"name": op}, origin)
     builder = _BUILDERS.get(op)
     node = builder(args, attrs, origin) if builder and args else None
     return node if node is not None else Node(op, args, attrs, origin)
 
 
+_OF_TWO = frozenset({"add", "sub", "mul", "div", "pow", "maximum", "minimum", "where"})
 Builder = Callable[[tuple[Node, ...], dict[str, Any], Origin | None], Node | None]
 _BUILDERS: dict[str, Builder] = {}
 

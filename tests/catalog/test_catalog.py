@@ -13,7 +13,7 @@ TABLES = (standard, numpy, jax, tensorflow, keras, torch)
 LINES = [
     pytest.param(name, line, id=f"{module.__name__.rpartition('.')[2]}:{name}")
     for module in TABLES
-    for table in (module.NAMES, module.METHODS, getattr(module, "MODULE_METHODS", {}))
+    for table in (module.NAMES, module.METHODS)
     for name, line in table.items()
 ]
 KNOWN = catalog.TENSORS | catalog.PARTS | catalog.ATTRIBUTES

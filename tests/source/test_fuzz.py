@@ -20,8 +20,6 @@ MUTANTS, MOST_MUTATIONS = 400, 4
 TOKEN = re.compile(r"\w+|\s+|.", re.DOTALL)
 NAMES = [f"{rules.__name__}.{module.name}" for module in pkgutil.iter_modules(rules.__path__)]
 MODULES = [importlib.import_module(name) for name in NAMES]
-    importlib.import_module(f"{rules.__name__}.{module.name}") for module in pkgutil.iter_modules(rules.__path__)
-]
 PROGRAMS = [p for module in MODULES if hasattr(module, "RULE") for p in (*module.BAD, *module.GOOD)]
 
 Tokens = list[str]

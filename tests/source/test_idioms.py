@@ -286,6 +286,7 @@ def test_nothing_of_the_users_code_runs(tmp_path: Path) -> None:
         "def f(n):\n" + "".join(f"    if n:\n        g{i} = f(n - {i})\n" for i in range(30)) + "f(3)\n",
         "import program\nfrom program import x\nx = program.x\n",
         "f = lambda *a, **k: f(*a, **k)\nf(*f, **f)\n",
+        "import tensorflow as tf\nz = tf.exp(x)\ntf.div(z)\ntf.subtract(y=z)\ntf.add()\nz.mul()\n",
         "d = {}\nif a:\n    d[k] = 1\n    d[k] = 2\nelse:\n    d[k] = 3\nfor x in d.values():\n    d[x]\nd[y]\n",
         "if a:\n    from torch import *\n    from jax import *\nelse:\n    from keras import *\nDense(Linear(x))\n",
         "z = 1\n" + "z = z + exp(z) * z\n" * 200,

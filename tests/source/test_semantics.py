@@ -40,7 +40,8 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     ),
     "a branch that returns leaves nothing behind": (
         TORCH,
-        "def f(out):\n    if a:\n        out = F.softmax(out, 1)\n        return None\n    return F.cross_entropy(out, y)\nf(z)\n",
+        "def f(out):\n    if a:\n        out = F.softmax(out, 1)\n        return None\n"
+        "    return F.cross_entropy(out, y)\nf(z)\n",
         [Kind.LOGITS],
     ),
     "code behind a return isn't run": (
@@ -51,6 +52,11 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     "layers that only one branch adds": (
         TORCH,
         "found = [fc]\nif a:\n    found.append(nn.Softmax(1))\nF.cross_entropy(nn.Sequential(*found)(x), y)\n",
+        [Kind.UNKNOWN],
+    ),
+    "an item that only one branch puts first": (
+        TORCH,
+        "outs = [z]\nif a:\n    outs.insert(0, p)\nF.cross_entropy(outs[0], y)\n",
         [Kind.UNKNOWN],
     ),
     "an exception's handler changes nothing where all went well": (
@@ -78,7 +84,11 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "    inner()\n    F.cross_entropy(out, y)\nouter()\n",
         [Kind.PROBS],
     ),
-    "a starred target": (TORCH, "first, *rest = z, p, p\nF.cross_entropy(rest[-1], y)\n", [Kind.PROBS]),
+    "a starred target": (
+        TORCH,
+        "*rest, last = z, z, p\nF.cross_entropy(last, y)\nF.nll_loss(rest[1], y)\n",
+        [Kind.PROBS, Kind.LOGITS],
+    ),
     # arguments
     "a keyword argument": (TORCH, "def f(a, b):\n    F.cross_entropy(b, y)\nf(b=p, a=z)\n", [Kind.PROBS]),
     "a default": (TORCH, "def f(out=p):\n    F.cross_entropy(out, y)\nf()\n", [Kind.PROBS]),
@@ -121,7 +131,7 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     ),
     "a list that grows nobody knows how often": (
         TORCH,
-        "found = []\nwhile a:\n    found.append(nn.Softmax(1))\n    found.append(fc)\nF.cross_entropy(found[0](x), y)\n",
+        "found = []\nwhile a:\n    found.append(nn.Softmax(1))\n    found.append(fc)\nF.nll_loss(found[0](x), y)\n",
         [Kind.UNKNOWN],
     ),
     "an index from the end": (TORCH, "outs = (z, p, z)\nF.cross_entropy(outs[-2], y)\n", [Kind.PROBS]),
@@ -154,7 +164,8 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     # classes
     "super, past an overridden method": (
         TORCH,
-        "class A:\n    def out(self):\n        return p\nclass B(A):\n    def out(self):\n        return super().out()\n"
+        "class A:\n    def out(self):\n        return p\n"
+        "class B(A):\n    def out(self):\n        return super().out()\n"
         "F.cross_entropy(B().out(), y)\n",
         [Kind.PROBS],
     ),
@@ -253,7 +264,8 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     ),
     "grad with more results": (
         JAX,
-        "def f(w):\n    return 0.0, p\ngrads, out = jax.grad(f, has_aux=True)(w)\noptax.softmax_cross_entropy(out, y)\n",
+        "def f(w):\n    return 0.0, p\ngrads, out = jax.grad(f, has_aux=True)(w)\n"
+        "optax.softmax_cross_entropy(out, y)\n",
         [Kind.PROBS],
     ),
     "grad gives a gradient": (
@@ -263,15 +275,17 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     ),
     "flax with state that changes": (
         JAX,
-        "from flax import linen as nn\nclass Net(nn.Module):\n    def __call__(self, x):\n        return nn.softmax(x)\n"
-        "out, state = Net().apply(v, z, mutable=['batch_stats'])\noptax.softmax_cross_entropy(out, y)\n",
-        [Kind.PROBS],
+        "from flax import linen as nn\nclass Net(nn.Module):\n"
+        "    def __call__(self, x):\n        return nn.softmax(x)\n"
+        "out, state = Net().apply(v, z, mutable=['batch_stats'])\noptax.softmax_cross_entropy(out, y)\n"
+        "optax.softmax_cross_entropy(state, y)\n",
+        [Kind.PROBS, Kind.UNKNOWN],
     ),
     "haiku with and without a random key": (
         JAX,
-        "import haiku as hk\nnet = hk.transform(jax.nn.softmax)\n"
-        "optax.softmax_cross_entropy(net.apply(v, key, z), y)\n"
-        "optax.softmax_cross_entropy(hk.without_apply_rng(net).apply(v, z), y)\n",
+        "import haiku as hk\nnet = hk.transform(lambda t: t)\n"
+        "optax.softmax_cross_entropy(net.apply(v, key, p), y)\n"
+        "optax.softmax_cross_entropy(hk.without_apply_rng(net).apply(v, p), y)\n",
         [Kind.PROBS, Kind.PROBS],
     ),
 }
@@ -333,3 +347,17 @@ def test_names_reach_a_program_by_every_kind_of_import(tmp_path: Path) -> None:
     for program in losses:
         found = sightings(SourceFile(str(package / "inner" / "train.py"), TORCH + program), Project())
         assert [s.node.args[0].kind for s in found if s.node.op in LOSSES] == [Kind.PROBS], program
+
+
+@pytest.mark.parametrize("limits", ["np.finfo(np.float32)", "torch.finfo(torch.float32)", "jnp.finfo('float32')"])
+def test_the_limits_of_a_floating_type_are_numbers(limits: str) -> None:
+    program = TORCH + f"import numpy as np\nimport jax.numpy as jnp\ntorch.log(p + {limits}.eps)\n"
+    found = sightings(SourceFile("program.py", program), Project())
+    assert [s.node.args[0].attrs.get("eps") for s in found if s.node.op == "log"] == [2.0**-23]
+
+
+@pytest.mark.parametrize(("index", "rank"), [(":, None", 3), ("0", 1), (":, -1", 1), ("..., 0", None), ("1:", 2)])
+def test_an_index_adds_and_takes_axes(index: str, rank: int | None) -> None:
+    program = KERAS + f"import tensorflow as tf\ntf.nn.log_softmax(layers.Dense(3)(inputs)[{index}], axis=0)\n"
+    [found] = [s for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log_softmax"]
+    assert found.node.args[0].rank == rank

@@ -189,9 +189,3 @@ NAMES: dict[str, str] = {
 
 #: arrays' methods stand with NumPy's and torch's
 METHODS: dict[str, str] = {}
-
-#: method of a user's module -> signature
-MODULE_METHODS: dict[str, str] = {
-    "param": "parameter(name)",
-    "variable": "opaque(col, name)",
-}

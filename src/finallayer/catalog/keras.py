@@ -450,8 +450,3 @@ METRICS_BY_UNITS: dict[str, tuple[str, str]] = {
         ("accuracy", "acc", "Accuracy"), ("keras.metrics.binary_accuracy", "keras.metrics.categorical_accuracy")
     ),
 }
-
-#: method of a user's layer or model -> signature
-MODULE_METHODS: dict[str, str] = {
-    **each("", "add_weight add_variable", "parameter(name)"),
-}

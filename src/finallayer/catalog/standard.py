@@ -46,7 +46,7 @@ CONSTANTS: dict[str, float] = {
 }
 
 #: functions whose result has the attributes of FLOAT_LIMITS
-FINFO = frozenset({"numpy.finfo", "torch.finfo", "tensorflow.experimental.numpy.finfo"})
+FINFO = frozenset({"numpy.finfo", "torch.finfo"})
 
 #: floating type -> what finfo says of it
 FLOAT_LIMITS: dict[str, dict[str, float]] = {
@@ -73,3 +73,4 @@ FLOAT_LIMITS: dict[str, dict[str, float]] = {
         "min": -(2 - 2.0**-52) * 2.0**1023,
     },
 }
+FLOAT_LIMITS |= {"half": FLOAT_LIMITS["float16"], "float": FLOAT_LIMITS["float64"], "double": FLOAT_LIMITS["float64"]}

@@ -36,11 +36,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node
-from finallayer.kinds import PROBABILITY_KINDS, Kind
+from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_exempt
+from finallayer.rules.route import guarded_probability
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL202", "clipped-log", Severity.WARNING, "log(clip(p)): no gradient at all past the clip")
@@ -48,16 +47,12 @@ RULE = Rule("FL202", "clipped-log", Severity.WARNING, "log(clip(p)): no gradient
 
 @RULE.on("log")
 def judge(sighting: Sighting) -> Iterator[Match]:
-    match sighting:
-        case Sighting(node=Node(args=(Node(kind=kind) as x, *_)) as log, training=True) if (
-            kind in PROBABILITY_KINDS and not is_exempt(x) and not log.attrs.get("entropy")
-        ):
-            guarded = guard(x)
-            if guarded is not None and guarded.op == "clip":
-                made = "softmax" if kind is Kind.PROBS else "sigmoid"
-                loss = loss_of(log)
-                message = f"log of a clipped {made}: use a loss on logits, which needs no clip{cost(loss)}"
-                yield Match(message, loss, made_here(x))
+    p = guarded_probability(sighting, "clip")
+    if p is not None:
+        made = "softmax" if p.kind is Kind.PROBS else "sigmoid"
+        loss = loss_of(sighting.node)
+        message = f"log of a clipped {made}: use a loss on logits, which needs no clip{cost(loss)}"
+        yield Match(message, loss, made_here(p))
 
 
 BAD = [

@@ -35,11 +35,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node
-from finallayer.kinds import PROBABILITY_KINDS, Kind
+from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_exempt
+from finallayer.rules.route import guarded_probability
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL203", "epsilon-log", Severity.WARNING, "log(p + eps): the gradient dies out below eps")
@@ -47,16 +46,12 @@ RULE = Rule("FL203", "epsilon-log", Severity.WARNING, "log(p + eps): the gradien
 
 @RULE.on("log")
 def judge(sighting: Sighting) -> Iterator[Match]:
-    match sighting:
-        case Sighting(node=Node(args=(Node(kind=kind) as x, *_)) as log, training=True) if (
-            kind in PROBABILITY_KINDS and not is_exempt(x) and not log.attrs.get("entropy")
-        ):
-            guarded = guard(x)
-            if guarded is not None and guarded.op == "add_eps":
-                made = "softmax" if kind is Kind.PROBS else "sigmoid"
-                loss = loss_of(log)
-                message = f"log of a {made} plus epsilon: use a loss on logits, which needs no epsilon{cost(loss)}"
-                yield Match(message, loss, made_here(x))
+    p = guarded_probability(sighting, "add_eps")
+    if p is not None:
+        made = "softmax" if p.kind is Kind.PROBS else "sigmoid"
+        loss = loss_of(sighting.node)
+        message = f"log of a {made} plus epsilon: use a loss on logits, which needs no epsilon{cost(loss)}"
+        yield Match(message, loss, made_here(p))
 
 
 BAD = [

@@ -59,7 +59,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(args=(Node(kind=Kind.LOGITS | Kind.UNKNOWN) as x, *_), attrs={"loss": loss}) as reader if (
             loss in _ON_LOGITS and _is_for_probabilities(reader)
         ):
-            message = f"{_reads(reader)} probabilities, but is handed logits: use a threshold of 0, or apply sigmoid"
+            remedy = "from_logits=True" if "from_logits" in reader.attrs else "a threshold of 0, or apply sigmoid"
+            message = f"{_reads(reader)} probabilities, but is handed logits: use {remedy}"
             yield Match(message, related=made_here(x))
         case Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as reader if _is_for_logits(reader):
             message = f"{_reads(reader)} logits, but is handed sigmoid outputs: use a threshold of 0.5"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import TRANSPARENT, Node, through
-from finallayer.kinds import Kind
+from finallayer.kinds import PROBABILITY_KINDS, Kind
+from finallayer.rules.base import Sighting
 
 #: What may stand between a softmax or sigmoid and the log or loss that reads its probabilities.
 _ROUTE = TRANSPARENT | {"one_minus", "clip", "add_eps", "bernoulli"}
@@ -53,6 +54,17 @@ def guard(x: Node) -> Node | None:
     """The clip or epsilon that keeps a probability from 0 on its way to a log; the clip where there are both."""
     guards = [step for step in route(x) if step.op == "add_eps" or (step.op == "clip" and _bites(step))]
     return min(guards, key=lambda step: step.op != "clip", default=None)
+
+
+def guarded_probability(sighting: Sighting, by: str) -> Node | None:
+    """What a log is taken of, where it is a trained probability that this operation keeps from 0 (clip or add_eps)."""
+    match sighting:
+        case Sighting(node=Node(args=(Node() as x, *_)) as log, training=True) if (
+            x.kind in PROBABILITY_KINDS and not is_exempt(x) and not log.attrs.get("entropy")
+        ):
+            guarded = guard(x)
+            return x if guarded is not None and guarded.op == by else None
+    return None
 
 
 def _bites(clip: Node) -> bool:

@@ -7,8 +7,10 @@ import ast
 from finallayer.expr import Node, through
 from finallayer.rules import rules_by_operation
 from finallayer.rules.base import Sighting
-from finallayer.source import constructs as constructs  # registers its handlers, as do the next two
+from finallayer.source import builtins as builtins  # registers its handlers, as do the next four
+from finallayer.source import constructs as constructs
 from finallayer.source import expressions as expressions
+from finallayer.source import methods as methods
 from finallayer.source import statements as statements
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile

@@ -70,7 +70,7 @@ def _of_node(owner: Node, name: str) -> Value:
         return Bound(name, owner)
     if name in _SAME_NUMBERS and owner.op != "opaque":
         return make(_SAME_NUMBERS[name], owner, origin=owner.origin)
-    limits = standard.FLOAT_LIMITS.get(str(owner.attrs.get("finfo")))
+    limits = standard.FLOAT_LIMITS.get(owner.attrs.get("finfo", ""))
     if limits is not None and name in limits:
         return limits[name]
     return opaque(f"{owner.attrs.get('name', owner.op)}.{name}", owner)

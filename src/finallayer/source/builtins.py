@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from finallayer.source.attributes import get_attribute, set_attribute
+from finallayer.source.calls import call
 from finallayer.source.containers import MOST_UNROLLED, element, sequence
+from finallayer.source.handlers import BUILTINS, Builtin
 from finallayer.source.values import (
     Built,
     Class,
@@ -24,10 +26,6 @@ from finallayer.source.values import (
 
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
-
-#: A builtin's result, or NotImplemented where the catalogue should say.
-Builtin = Callable[["Interpreter", list[Value], dict[str, Value], Site], Value]
-BUILTINS: dict[str, Builtin] = {}
 
 
 def _builtin(name: str) -> Callable[[Builtin], Builtin]:
@@ -150,8 +148,6 @@ def _reversed(run: Interpreter, args: list[Value], kwargs: dict[str, Value], sit
 
 @_builtin("map")
 def _map(run: Interpreter, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    from finallayer.source.calls import call
-
     columns = [sequence(a) for a in args[1:]]
     if not columns or any(c is None or len(c) > MOST_UNROLLED for c in columns):
         return opaque("map", *args)

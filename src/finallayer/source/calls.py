@@ -6,13 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from finallayer import catalog
-from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, parse
-from finallayer.expr import Node
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, keras, parse, standard
+from finallayer.catalog.names import canonical
+from finallayer.expr import Node, make
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source import handlers
-from finallayer.source.builtins import BUILTINS
 from finallayer.source.containers import sequence
-from finallayer.source.methods import call_method
 from finallayer.source.parameters import bind_signature, fits
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.tensors import tensor_operation, to_node
@@ -22,6 +21,7 @@ from finallayer.source.values import (
     Bound,
     Built,
     Class,
+    Dict,
     External,
     Function,
     Instance,
@@ -63,7 +63,7 @@ def call(
         case Bound(function=str() as name, owner=Node() as tensor):
             return _tensor_method(run, name, tensor, args, kwargs, site)
         case Bound(function=str() as name, owner=owner):
-            return call_method(run, owner, name, args, kwargs, site)
+            return _method(run, owner, name, args, kwargs, site)
         case Bound(function=function):
             return call(run, function, args, kwargs, site, complete)
         case Class():
@@ -116,6 +116,34 @@ def _tensor_method(
         return run.opaque_at(site, tensor, *args)
     bound = bind_signature(signature.params, [tensor, *args], kwargs)
     return operate(run, signature, bound, None, site)
+
+
+def _method(
+    run: Interpreter, owner: Value, name: str, args: list[Value], kwargs: dict[str, Value], site: Site
+) -> Value:
+    """What ``owner.name(*args, **kwargs)`` gives."""
+    if isinstance(owner, str):
+        return _of_text(owner, name, args)
+    table = handlers.OF_MODELS
+    if isinstance(owner, (List, Dict)):
+        table = handlers.OF_LISTS if isinstance(owner, List) else handlers.OF_DICTS
+    method = table.get(name)
+    if method is None:
+        return run.opaque_at(site, owner, *args)
+    return method(run, owner, args, kwargs, site)
+
+
+def _of_text(owner: str, name: str, args: list[Value]) -> Value:
+    if name in ("lower", "upper", "strip", "title", "capitalize") and not args:
+        return getattr(owner, name)()
+    if name == "format" and all(isinstance(a, (str, int)) for a in args):
+        try:
+            return owner.format(*args)
+        except (IndexError, KeyError, ValueError):
+            pass
+    if name in ("startswith", "endswith") and len(args) == 1 and isinstance(args[0], str):
+        return getattr(owner, name)(args[0])
+    return opaque(f"text.{name}", owner, *args)
 
 
 def _partial(
@@ -249,7 +277,7 @@ def _external(
     site: Site,
     complete: bool,
 ) -> Value:
-    builtin = BUILTINS.get(symbol.name.removeprefix("builtins."))
+    builtin = handlers.BUILTINS.get(symbol.name.removeprefix("builtins."))
     if builtin is not None:
         value = builtin(run, args, kwargs, site)
         if value is not NotImplemented:
@@ -279,9 +307,17 @@ def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict
         state = Built(symbol, Signature("state", (), None, {}), {}, site)
         state.slots.update(kwargs)
         return state
+    if canonical(symbol.name) in standard.FINFO and args:
+        return make("opaque", name=str(run.opaque_at(site)), finfo=_floating_type(args[0]))
     if last in SELF_EXPLAINING and args and not symbol.name.startswith("builtins."):
         return operate(run, parse(SELF_EXPLAINING[last]), {"x": args[0]} | kwargs, symbol, site)
     return run.opaque_at(site, *args, *kwargs.values())
+
+
+def _floating_type(dtype: Value) -> str | None:
+    """The name of a floating type given as ``np.float32``, ``"float32"`` or ``float``; None where it depends."""
+    name = dtype.name.rpartition(".")[2] if isinstance(dtype, External) else dtype
+    return name if isinstance(name, str) else None
 
 
 #: Functions that aren't at hand and give back the models that they are handed: accelerator.prepare, to_device ...
@@ -316,12 +352,25 @@ def operate(
     if op in NAMED and symbol is not None:
         attrs["name"] = symbol.name
     made = tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
-    activation = bound.get("activation")
-    if activation is None:
-        return made
-    from finallayer.source.constructs import activate
+    return activate(run, bound.get("activation"), made, site)
 
-    return activate(run, activation, made, site)
+
+def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value:
+    """An activation applied: a function, a layer, a framework's own, or one named by a string."""
+    match activation:
+        case None | "linear":
+            return x
+        case str():
+            name = keras.ACTIVATIONS.get(activation.lower())
+            return call(run, External(name), [x], {}, site) if name is not None else run.opaque_at(site, x)
+        case Union():
+            return union([activate(run, a, x, site) for a in activation.values])
+    return call(run, activation, [x], {}, site) if callable_value(activation) else run.opaque_at(site, x, activation)
+
+
+def callable_value(value: Value) -> bool:
+    """Whether calling a value may be followed; anything else is data."""
+    return isinstance(value, (Function, Bound, Built, Partial, External, Class, Instance))
 
 
 _PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from finallayer.catalog import Signature, keras
 from finallayer.expr import Node, make
-from finallayer.source.calls import apply_layers, call
+from finallayer.source.calls import activate, apply_layers, call, callable_value
 from finallayer.source.containers import sequence
 from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
 from finallayer.source.models import model_output, regression
@@ -19,17 +19,13 @@ from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
     EXACT,
     LAYERS,
-    Bound,
     Built,
     Class,
     Dict,
     External,
-    Function,
-    Instance,
     List,
     Partial,
     Site,
-    Union,
     Value,
     opaque,
     union,
@@ -206,11 +202,6 @@ def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[
     return union([w if not callable_value(w) else call(run, w, operands, {}, site) for w in tensors])
 
 
-def callable_value(value: Value) -> bool:
-    """Whether calling a value may be followed; anything else is data."""
-    return isinstance(value, (Function, Bound, Built, Partial, External, Class, Instance))
-
-
 # Tensors
 
 
@@ -274,16 +265,3 @@ def _applier(run: Interpreter, symbol: External, signature: Signature, bound: di
 def _run_applier(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     x = args[0] if args else kwargs.get("inputs")
     return activate(run, built.bound.get("activation"), x, site)
-
-
-def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value:
-    """An activation applied: a function, a layer, a framework's own, or one named by a string."""
-    match activation:
-        case None | "linear":
-            return x
-        case str():
-            name = keras.ACTIVATIONS.get(activation.lower())
-            return call(run, External(name), [x], {}, site) if name is not None else run.opaque_at(site, x)
-        case Union():
-            return union([activate(run, a, x, site) for a in activation.values])
-    return call(run, activation, [x], {}, site) if callable_value(activation) else run.opaque_at(site, x, activation)

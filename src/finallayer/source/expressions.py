@@ -12,10 +12,9 @@ from finallayer.catalog.names import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
-from finallayer.source.builtins import BUILTINS
 from finallayer.source.calls import call
 from finallayer.source.containers import MOST_UNROLLED, element, get_item, get_slice, sequence, truth
-from finallayer.source.handlers import EXPRESSIONS, Expression
+from finallayer.source.handlers import BUILTINS, EXPRESSIONS, Expression
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (

@@ -23,8 +23,17 @@ Expression = Callable[["Interpreter", Any, Frame], Value]
 Construct = Callable[["Interpreter", External, Signature, dict[str, Value], Site], Value]
 #: What calling the object gives that a construct built.
 Called = Callable[["Interpreter", Built, list[Value], dict[str, Value], Site], Value]
+#: What a builtin gives, or NotImplemented where the catalogue should say.
+Builtin = Callable[["Interpreter", list[Value], dict[str, Value], Site], Value]
+#: What a method of an object that isn't a tensor gives.
+Method = Callable[["Interpreter", Any, list[Value], dict[str, Value], Site], Value]
 
 STATEMENTS: dict[type[ast.stmt], Statement] = {}
 EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 CONSTRUCTS: dict[str, Construct] = {}
 CALLED: dict[str, Called] = {}
+BUILTINS: dict[str, Builtin] = {}
+OF_LISTS: dict[str, Method] = {}
+OF_DICTS: dict[str, Method] = {}
+#: Methods of a model, layer or project object that the project doesn't define itself.
+OF_MODELS: dict[str, Method] = {}

@@ -22,12 +22,12 @@ from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
-MOST_STEPS = 120_000
+MOST_STEPS = 100_000
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
 #: Modules of the project that one file's analysis may parse and run, and their bytes altogether.
 MOST_MODULES = 40
-MOST_IMPORTED = 800_000
+MOST_IMPORTED = 600_000
 
 
 class OutOfBudget(Exception):

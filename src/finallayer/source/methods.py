@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from finallayer.expr import Node, make
+from finallayer.source.calls import call, call_built
 from finallayer.source.containers import get_item, sequence
+from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, Method
+from finallayer.source.models import compile_model, model_output
 from finallayer.source.symbols import is_module
 from finallayer.source.values import (
     EXACT,
@@ -29,43 +32,11 @@ from finallayer.source.values import (
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
-Method = Callable[["Interpreter", Any, list[Value], dict[str, Value], Site], Value]
-#: Methods of a model, layer or project object that the project doesn't define itself.
-OF_MODELS: dict[str, Method] = {}
-OF_LISTS: dict[str, Method] = {}
-OF_DICTS: dict[str, Method] = {}
-
 #: Methods that give the object itself back.
 _FLUENT = (
     "to cuda cpu eval train double half float bfloat16 type requires_grad_ share_memory_ module unwrap to_empty "
     "to_static compile_model merge bind"
 )
-
-
-def call_method(
-    run: Interpreter, owner: Value, name: str, args: list[Value], kwargs: dict[str, Value], site: Site
-) -> Value:
-    """What ``owner.name(*args, **kwargs)`` gives."""
-    if isinstance(owner, str):
-        return _of_text(owner, name, args)
-    table = OF_LISTS if isinstance(owner, List) else OF_DICTS if isinstance(owner, Dict) else OF_MODELS
-    method = table.get(name)
-    if method is None:
-        return run.opaque_at(site, owner, *args)
-    return method(run, owner, args, kwargs, site)
-
-
-def _of_text(owner: str, name: str, args: list[Value]) -> Value:
-    if name in ("lower", "upper", "strip", "title", "capitalize") and not args:
-        return getattr(owner, name)()
-    if name == "format" and all(isinstance(a, (str, int)) for a in args):
-        try:
-            return owner.format(*args)
-        except (IndexError, KeyError, ValueError):
-            pass
-    if name in ("startswith", "endswith") and len(args) == 1 and isinstance(args[0], str):
-        return getattr(owner, name)(args[0])
-    return opaque(f"text.{name}", owner, *args)
 
 
 def _method(table: dict[str, Method], *names: str) -> Callable[[Method], Method]:
@@ -158,23 +129,17 @@ def _itself(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str,
 
 @_method(OF_MODELS, "forward", "__call__", "call")
 def _called(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    from finallayer.source.calls import call
-
     return run.opaque_at(site, *args) if isinstance(owner, Class) else call(run, owner, args, kwargs, site)
 
 
 @_method(OF_MODELS, "update_state")
 def _updated(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    from finallayer.source.calls import call_built
-
     return call_built(run, owner, args, kwargs, site) if isinstance(owner, Built) else run.opaque_at(site, *args)
 
 
 @_method(OF_MODELS, "apply")
 def _applied(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     """flax and haiku: ``apply(variables, x)`` calls the model; torch: ``apply(initialise)`` gives it back."""
-    from finallayer.source.calls import call
-
     if isinstance(owner, Partial) and owner.how.startswith("pure"):
         return call(run, owner.function, args[1 if owner.how == "pure_without_rng" else 2 :], kwargs, site)
     if isinstance(owner, Partial):
@@ -190,8 +155,6 @@ _NOT_THE_MODELS = frozenset({"rngs", "mutable", "method", "variables", "capture_
 
 
 def _flax_apply(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    from finallayer.source.calls import call
-
     given = {k: v for k, v in kwargs.items() if k not in _NOT_THE_MODELS}
     rest = args[0 if "variables" in kwargs else 1 :]
     method = kwargs.get("method")
@@ -203,16 +166,12 @@ def _flax_apply(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[
 
 @_method(OF_MODELS, "compile")
 def _compile(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    from finallayer.source.models import compile_model
-
     return compile_model(run, owner, args, kwargs, site)
 
 
 @_method(OF_MODELS, "predict", "predict_on_batch")
 def _predict(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
     """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
-    from finallayer.source.models import model_output
-
     if run.uses is None or not is_module(owner):
         return run.opaque_at(site, owner, *args)
     output = model_output(run, owner, site)

@@ -21,7 +21,7 @@ def tensor_operation(
     framework: str = "",
 ) -> Node:
     """The canonical node for an operation, written down."""
-    if op == "mul":
+    if op == "mul" and len(args) == 2:
         _note_entropy(run, args)
     made = build(op, tuple(args), attrs, run.origin(site))
     for log in bernoulli_logs(made):
