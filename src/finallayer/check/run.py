@@ -13,7 +13,7 @@ from finallayer.check.filters import Filter, Note, Sources
 from finallayer.check.glance import Files
 from finallayer.check.ignore import Patterns
 from finallayer.check.judge import Analysis, analyse
-from finallayer.check.workers import analyse_all
+from finallayer.check.workers import analyse_all, new_context
 from finallayer.rules.base import Finding, Rule
 
 
@@ -46,7 +46,6 @@ def check(
     ``fixes``: whether findings are to come with their fixes, which costs time and is not kept in the cache.
     Raises :class:`~finallayer.check.errors.CheckError` where a path does not exist. What a file holds never raises.
     """
-    from finallayer.fix import Context
     from finallayer.source import Project
 
     files = [str(f) for f in discover(paths, Patterns(str(config.root), config.exclude))]
@@ -60,7 +59,7 @@ def check(
     at_hand = {}
     if stdin is not None:
         at_hand[stdin[0]] = stdin[1]
-        analyses.append(analyse(stdin[0], Project(), stdin[1], Context() if fixes else None))
+        analyses.append(analyse(stdin[0], Project(), stdin[1], new_context() if fixes else None))
     order = {path: i for i, path in enumerate((*relevant, *at_hand))}
     analyses.sort(key=lambda a: order[a.path])
 

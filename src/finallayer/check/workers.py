@@ -54,7 +54,7 @@ def _worthwhile(paths: Sequence[str]) -> int:
 def _analyse_chunk(paths: Sequence[str], fixes: bool) -> list[Analysis]:
     from finallayer.source import Project
 
-    project, context = Project(), _context() if fixes else None
+    project, context = Project(), new_context() if fixes else None
     with _without_collection():
         return [analyse(path, project, fixes=context) for path in paths]
 
@@ -71,7 +71,8 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _context() -> Context:
+def new_context() -> Context:
+    """What fixers share while files are analysed; fixes are imported only where they are asked for."""
     from finallayer.fix import Context
 
     return Context()
