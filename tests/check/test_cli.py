@@ -244,7 +244,18 @@ def test_the_hook_runs_the_command() -> None:
 # Starting
 
 
-HEAVY = {"numpy", "mpmath", "rich", "torch", "keras", "tensorflow", "jax", "multiprocessing", "concurrent.futures", "finallayer.fix"}
+HEAVY = {
+    "numpy",
+    "mpmath",
+    "rich",
+    "torch",
+    "keras",
+    "tensorflow",
+    "jax",
+    "multiprocessing",
+    "concurrent.futures",
+    "finallayer.fix",
+}
 
 
 @pytest.mark.parametrize("program", [CLEAN, DOUBLE], ids=["clean", "with a finding"])
