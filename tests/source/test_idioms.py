@@ -290,6 +290,8 @@ def test_nothing_of_the_users_code_runs(tmp_path: Path) -> None:
         "d = {}\nif a:\n    d[k] = 1\n    d[k] = 2\nelse:\n    d[k] = 3\nfor x in d.values():\n    d[x]\nd[y]\n",
         "if a:\n    from torch import *\n    from jax import *\nelse:\n    from keras import *\nDense(Linear(x))\n",
         "z = 1\n" + "z = z + exp(z) * z\n" * 200,
+        "def f(loss=None, /, *, mean=None):\n    return loss\n",
+        "class A:\n    __fields__ = {}\n    items = layers = exact = 1\n    def f(self):\n        return self\n",
     ],
 )
 def test_what_could_run_for_ever_ends(program: str) -> None:

@@ -108,7 +108,7 @@ def _output_of(run: Interpreter, owner: Instance, site: Site) -> object:
 def _open_arguments(function: Function) -> dict[str, object]:
     """A value that nobody knows for each parameter whose default is None: a caller may well give it (labels=None)."""
     spec = function.node.args
-    names = [a.arg for a in spec.args]
+    names = [a.arg for a in (*spec.posonlyargs, *spec.args)]
     with_default = zip(names[len(names) - len(function.defaults) :], function.defaults, strict=True)
     keyword_only = zip((a.arg for a in spec.kwonlyargs), function.kw_defaults, strict=True)
     return {n: opaque(f"{n}@{function.name}") for n, value in (*with_default, *keyword_only) if value is None}

@@ -17,6 +17,7 @@ from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
     ARGUMENTS,
+    FIELDS,
     LAYERS,
     Bound,
     Built,
@@ -180,7 +181,7 @@ def instantiate(
     instance = Instance(cls)
     run.instances.append(instance)
     run.write(instance.slots, ARGUMENTS, tuple(args))
-    fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get("__fields__", ())]
+    fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get(FIELDS, ())]
     init = cls.find("__init__")
     if isinstance(init, Function):
         run.call_function(init, [instance, *args], kwargs, site, complete)

@@ -16,6 +16,7 @@ from finallayer.source.expressions import binary
 from finallayer.source.handlers import STATEMENTS, Statement
 from finallayer.source.symbols import TRANSFORMS, construct_of
 from finallayer.source.values import (
+    FIELDS,
     STARRED,
     Bound,
     Built,
@@ -226,7 +227,7 @@ def _class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> bool:
         function = value.function if isinstance(value, (Partial, Bound)) else value
         if isinstance(function, Function) and function.owner is None:
             function.owner = cls
-    cls.slots.setdefault("__fields__", _fields(node))
+    cls.slots.setdefault(FIELDS, _fields(node))
     run.write(scope_of(node.name, frame), node.name, cls)
     return True
 
