@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from finallayer.expr import Node, Origin
-from finallayer.fix.readers import Head
+from finallayer.fix.output import Head
 from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Edit
 from finallayer.source.uses import Uses
