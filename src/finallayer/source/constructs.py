@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from finallayer.catalog import Signature, keras
 from finallayer.expr import Node, make
-from finallayer.source.calls import activate, apply_layers, call, callable_value
+from finallayer.source.calls import activate, apply_layers, callable_value, invoke
 from finallayer.source.containers import sequence
 from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
 from finallayer.source.models import model_output, regression
@@ -20,6 +20,7 @@ from finallayer.source.values import (
     EXACT,
     LAYERS,
     Built,
+    Call,
     Class,
     Dict,
     External,
@@ -76,12 +77,12 @@ def _layers(given: Value) -> tuple[tuple[Value, ...], bool]:
 
 
 @handles(CALLED, "sequential")
-def _run_sequential(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    if not args:
-        return run.opaque_at(site)
-    x = args[0] if built.slots[EXACT] else opaque("layers", *args)
+def _run_sequential(run: Interpreter, built: Built, call: Call) -> Value:
+    if not call.args:
+        return run.opaque_at(call.site)
+    x = call.args[0] if built.slots[EXACT] else opaque("layers", *call.args)
     layers = built.slots[LAYERS]
-    return apply_layers(run, layers if built.slots[EXACT] else layers[-1:], x, site)
+    return apply_layers(run, layers if built.slots[EXACT] else layers[-1:], x, call.site)
 
 
 @handles(CONSTRUCTS, "layers")
@@ -94,17 +95,17 @@ def _layer_list(run: Interpreter, symbol: External, signature: Signature, bound:
 
 
 @handles(CALLED, "model")
-def _run_model(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _run_model(run: Interpreter, built: Built, call: Call) -> Value:
     outputs = built.bound.get("outputs")
     if isinstance(outputs, List) and outputs.exact:
         return outputs.items[0] if len(outputs.items) == 1 else outputs
-    return outputs if outputs is not None else run.opaque_at(site, *args)
+    return outputs if outputs is not None else run.opaque_at(call.site, *call.args)
 
 
 @handles(CALLED, "application")
-def _run_application(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _run_application(run: Interpreter, built: Built, call: Call) -> Value:
     head = built.bound.get("include_top", True)
-    features = run.opaque_at(built.site, *args)
+    features = run.opaque_at(built.site, *call.args)
     if head is not True:
         return features
     scores = make("affine", features, origin=run.origin(built.site), units=built.bound.get("units"), rank=2)
@@ -116,11 +117,11 @@ _HEADS = ("fc", "classifier", "head", "heads", "last_linear", "_fc")
 
 
 @handles(CALLED, "zoo")
-def _run_zoo(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    features = run.opaque_at(site, *args)
+def _run_zoo(run: Interpreter, built: Built, call: Call) -> Value:
+    features = run.opaque_at(call.site, *call.args)
     head = next((built.slots[name] for name in _HEADS if name in built.slots), None)
     if head is not None:
-        return call(run, head, [features], {}, site) if callable_value(head) else features
+        return invoke(run, head, Call([features], {}, call.site)) if callable_value(head) else features
     return make("affine", features, origin=run.origin(built.site))
 
 
@@ -149,11 +150,11 @@ def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dic
 def _trainer(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
     model, loss = bound.get("f"), bound.get("loss")
     if isinstance(model, Class):
-        model = call(run, model, [], {}, site)
+        model = invoke(run, model, Call([], {}, site))
     if isinstance(loss, External) and getattr(signature_of(loss.name), "call", None) is not None:
-        loss = call(run, loss, [], {}, site)  # the class of a loss: the trainer makes one
+        loss = invoke(run, loss, Call([], {}, site))  # the class of a loss: the trainer makes one
     if model is not None and callable_value(loss):
-        call(run, loss, [model_output(run, model, site), opaque("y_true")], {}, site)
+        invoke(run, loss, Call([model_output(run, model, site), opaque("y_true")], {}, site))
     return Built(symbol, signature, bound, site)
 
 
@@ -185,7 +186,7 @@ def _transform(run: Interpreter, symbol: External, signature: Signature, bound: 
 
 @handles(CONSTRUCTS, "call")
 def _call(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return call(run, bound.get("f"), list(bound.get("operands", ())), {}, site)
+    return invoke(run, bound.get("f"), Call(list(bound.get("operands", ())), {}, site))
 
 
 @handles(CONSTRUCTS, "partial")
@@ -199,7 +200,7 @@ def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[
     operands = list(bound.get("operands", ()))
     ways = [bound[k] for k in ("x", "y") if k in bound]
     tensors = [to_node(w) if isinstance(w, (int, float)) else w for w in ways]
-    return union([w if not callable_value(w) else call(run, w, operands, {}, site) for w in tensors])
+    return union([w if not callable_value(w) else invoke(run, w, Call(operands, {}, site)) for w in tensors])
 
 
 # Tensors
@@ -243,7 +244,7 @@ def _logaddexp(run: Interpreter, symbol: External, signature: Signature, bound: 
 
 @handles(CONSTRUCTS, "vjp")
 def _vjp(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return (call(run, bound.get("f"), list(bound.get("operands", ())), {}, site), opaque("pullback"))
+    return (invoke(run, bound.get("f"), Call(list(bound.get("operands", ())), {}, site)), opaque("pullback"))
 
 
 @handles(CONSTRUCTS, "einsum")
@@ -262,6 +263,6 @@ def _applier(run: Interpreter, symbol: External, signature: Signature, bound: di
 
 
 @handles(CALLED, "applier")
-def _run_applier(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    x = args[0] if args else kwargs.get("inputs")
-    return activate(run, built.bound.get("activation"), x, site)
+def _run_applier(run: Interpreter, built: Built, call: Call) -> Value:
+    x = call.args[0] if call.args else call.kwargs.get("inputs")
+    return activate(run, built.bound.get("activation"), x, call.site)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from finallayer.catalog import Signature
-from finallayer.source.values import Built, External, Frame, Site, Value
+from finallayer.source.values import Built, Call, External, Frame, Site, Value
 
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
@@ -22,11 +22,11 @@ Expression = Callable[["Interpreter", Any, Frame], Value]
 #: What a construct's own call gives.
 Construct = Callable[["Interpreter", External, Signature, dict[str, Value], Site], Value]
 #: What calling the object gives that a construct built.
-Called = Callable[["Interpreter", Built, list[Value], dict[str, Value], Site], Value]
+Called = Callable[["Interpreter", Built, Call], Value]
 #: What a builtin gives, or NotImplemented where the catalogue should say.
-Builtin = Callable[["Interpreter", list[Value], dict[str, Value], Site], Value]
+Builtin = Callable[["Interpreter", Call], Value]
 #: What a method of an object that isn't a tensor gives.
-Method = Callable[["Interpreter", Any, list[Value], dict[str, Value], Site], Value]
+Method = Callable[["Interpreter", Any, Call], Value]
 
 STATEMENTS: dict[type[ast.stmt], Statement] = {}
 EXPRESSIONS: dict[type[ast.expr], Expression] = {}
