@@ -239,7 +239,7 @@ def _external(run: Interpreter, symbol: External, call: Call) -> Value:
     bound["**"] = call.kwargs
     construct = handlers.CONSTRUCTS.get(signature.op)
     if construct is not None:
-        return construct(run, symbol, signature, bound, call.site)
+        return construct(run, Built(symbol, signature, bound, call.site))
     if signature.call is not None:
         return Built(symbol, signature, bound, call.site)
     del bound["**"]
@@ -283,7 +283,7 @@ def operate(
 ) -> Value:
     """What a catalogued name gives: a construct's doing, or the operation with its activation applied."""
     if signature.op in CONSTRUCTS and signature.op in handlers.CONSTRUCTS:
-        return handlers.CONSTRUCTS[signature.op](run, symbol or External(signature.op), signature, bound, site)
+        return handlers.CONSTRUCTS[signature.op](run, Built(symbol or External(signature.op), signature, bound, site))
     made = operation(run, signature, bound, symbol, site)
     return activate(run, bound.get("activation"), made, site)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 #: Methods that give the object itself back.
 _FLUENT = (
     "to cuda cpu eval train double half float bfloat16 type requires_grad_ share_memory_ module unwrap to_empty "
-    "to_static compile_model merge bind"
+    "to_static bind"
 )
 
 
