@@ -19,7 +19,7 @@ from finallayer.source.models import model_output
 from finallayer.source.project import Module, Project
 from finallayer.source.symbols import is_module
 from finallayer.source.uses import Uses
-from finallayer.source.values import ARGUMENTS, Class, Function, Instance, Site, opaque
+from finallayer.source.values import ARGUMENTS, Call, Class, Function, Instance, Site, opaque
 
 __all__ = ["Project", "Uses", "sightings"]
 
@@ -90,7 +90,7 @@ def _alone(run: Interpreter, function: Function, args: list[object], node: ast.A
     if run.uses is not None:
         run.uses.alone = node
         run.uses.enters(node, alone=True)
-    run.call_function(function, args, given)
+    run.call_function(function, Call(args, given, Site(node, function.frame)))
     run.trail.undo(mark)
     if run.uses is not None:
         run.uses.alone = None
@@ -99,7 +99,7 @@ def _alone(run: Interpreter, function: Function, args: list[object], node: ast.A
 def _output_of(run: Interpreter, owner: Instance, site: Site) -> object:
     """What the model of a Keras model, or of a trainer that was given one, gives."""
     for given in owner.slots.get(ARGUMENTS, ()):
-        model = instantiate(run, given, [], {}, site) if isinstance(given, Class) else given
+        model = instantiate(run, given, Call([], {}, site)) if isinstance(given, Class) else given
         if is_module(model):
             return model_output(run, model, site)
     return model_output(run, owner, site) if is_module(owner) else opaque("output", owner)
@@ -120,5 +120,5 @@ def _objects(run: Interpreter, cls: Class, node: ast.AST) -> list[Instance]:
     if made:
         return made
     frame = run.functions[node].frame
-    instance = instantiate(run, cls, [], {}, Site(node, frame))
+    instance = instantiate(run, cls, Call([], {}, Site(node, frame)))
     return [instance] if isinstance(instance, Instance) else []

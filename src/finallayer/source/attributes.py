@@ -12,6 +12,7 @@ from finallayer.source.symbols import is_module_class
 from finallayer.source.values import (
     Bound,
     Built,
+    Call,
     Class,
     Dict,
     External,
@@ -21,6 +22,7 @@ from finallayer.source.values import (
     Lazy,
     List,
     Partial,
+    Site,
     Super,
     Union,
     Value,
@@ -98,7 +100,7 @@ def _of_instance(run: Interpreter, owner: Instance, name: str) -> Value:
     if isinstance(found, (Function, Partial)):
         function = found.function if isinstance(found, Partial) else found
         if isinstance(function, Function) and _is_property(function):
-            return run.call_function(function, [owner], {})
+            return run.call_function(function, Call([owner], {}, Site(function.node, function.frame)))
         return found if _is_decorated(function, "builtins.staticmethod") else Bound(found, owner)
     if found is not None:
         return found

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from finallayer import catalog
-from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, Signature, keras, parse, standard
+from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node, make
-from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source import handlers
-from finallayer.source.containers import sequence
+from finallayer.source.operations import operation
 from finallayer.source.parameters import bind_signature, fits
 from finallayer.source.symbols import construct_of, is_module, signature_of
-from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
     ARGUMENTS,
     FIELDS,
     LAYERS,
     Bound,
     Built,
+    Call,
     Class,
     Dict,
     External,
@@ -31,7 +30,6 @@ from finallayer.source.values import (
     Site,
     Union,
     Value,
-    is_constant,
     opaque,
     union,
 )
@@ -39,99 +37,78 @@ from finallayer.source.values import (
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
-#: An attribute whose value isn't known.
-UNKNOWN_VALUE = "?"
-#: Operations on a list of tensors.
-SEVERAL = frozenset({"concat", "join"})
-#: Operations whose nodes say which loss or metric of which framework they are.
-NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation".split())
 
-
-def call(
-    run: Interpreter,
-    callee: Value,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    site: Site,
-    complete: bool = True,
-) -> Value:
-    """What ``callee(*args, **kwargs)`` gives."""
+def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
+    """What calling ``callee`` gives."""
     match callee:
         case Function():
-            return run.call_function(callee, args, kwargs, site, complete)
+            return run.call_function(callee, call)
         case Bound(function=Function() | Partial() | Class() as function, owner=owner):
-            return call(run, function, [owner, *args], kwargs, site, complete)
+            return invoke(run, function, call.of(owner))
         case Bound(function=str() as name, owner=Node() as tensor):
-            return _tensor_method(run, name, tensor, args, kwargs, site)
+            return _tensor_method(run, name, tensor, call)
         case Bound(function=str() as name, owner=owner):
-            return _method(run, owner, name, args, kwargs, site)
+            return _method(run, owner, name, call)
         case Bound(function=function):
-            return call(run, function, args, kwargs, site, complete)
+            return invoke(run, function, call)
         case Class():
-            return instantiate(run, callee, args, kwargs, site, complete)
+            return instantiate(run, callee, call)
         case Instance():
-            return call_instance(run, callee, args, kwargs, site, complete)
+            return call_instance(run, callee, call)
         case Built():
-            return call_built(run, callee, args, kwargs, site)
+            return call_built(run, callee, call)
         case External():
-            return _external(run, callee, args, kwargs, site, complete)
+            return _external(run, callee, call)
         case Partial():
-            return _partial(run, callee, args, kwargs, site, complete)
+            return _partial(run, callee, call)
         case Union():
-            return _one_of(run, callee, args, kwargs, site, complete)
-    if isinstance(callee, Node) and any(is_module(a) for a in args) and HANDS_ON.search(callee.attrs.get("name", "")):
-        return args[0] if len(args) == 1 else tuple(args)
-    return _wrapped(run, args, site) or run.opaque_at(site, *args)
+            return _one_of(run, callee, call)
+    if (
+        isinstance(callee, Node)
+        and any(is_module(a) for a in call.args)
+        and HANDS_ON.search(callee.attrs.get("name", ""))
+    ):
+        return call.args[0] if len(call.args) == 1 else tuple(call.args)
+    return _wrapped(run, call) or run.opaque_at(call.site, *call.args)
 
 
-def _wrapped(run: Interpreter, args: list[Value], site: Site) -> Value | None:
+def _wrapped(run: Interpreter, call: Call) -> Value | None:
     """A foreign layer that is handed a tensor and a model applies the model: (x, model), as wrappers of layers do."""
-    if len(args) == 2 and isinstance(args[0], Node) and is_module(args[1]):
-        return call(run, args[1], [args[0]], {}, site)
+    if len(call.args) == 2 and isinstance(call.args[0], Node) and is_module(call.args[1]):
+        return invoke(run, call.args[1], Call(call.args[:1], {}, call.site))
     return None
 
 
-def _one_of(
-    run: Interpreter,
-    callee: Union,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    site: Site,
-    complete: bool,
-) -> Value:
+def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
     """A callee that may be one of several. Losses of different kinds are looked at, but nothing is reported."""
     operations = {v.signature.op if isinstance(v, Built) else id(v) for v in callee.values}
     silent = len(operations) > 1 and any(isinstance(v, (Built, External)) for v in callee.values)
     run.silent += silent
     try:
-        return union([call(run, v, args, kwargs, site, complete) for v in callee.values])
+        return union([invoke(run, v, call) for v in callee.values])
     finally:
         run.silent -= silent
 
 
-def _tensor_method(
-    run: Interpreter, name: str, tensor: Node, args: list[Value], kwargs: dict[str, Value], site: Site
-) -> Value:
+def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Value:
     signature = catalog.method(name)
-    if signature is None or not fits(signature.params, [tensor, *args], kwargs):
-        return run.opaque_at(site, tensor, *args)
-    bound = bind_signature(signature.params, [tensor, *args], kwargs)
-    return operate(run, signature, bound, None, site)
+    if signature is None or not fits(signature.params, [tensor, *call.args], call.kwargs):
+        return run.opaque_at(call.site, tensor, *call.args)
+    bound = bind_signature(signature.params, [tensor, *call.args], call.kwargs)
+    return operate(run, signature, bound, None, call.site)
 
 
-def _method(
-    run: Interpreter, owner: Value, name: str, args: list[Value], kwargs: dict[str, Value], site: Site
-) -> Value:
-    """What ``owner.name(*args, **kwargs)`` gives."""
+def _method(run: Interpreter, owner: Value, name: str, call: Call) -> Value:
+    """What ``owner.name(...)`` gives."""
     if isinstance(owner, str):
-        return _of_text(owner, name, args)
+        return _of_text(owner, name, call.args)
     table = handlers.OF_MODELS
     if isinstance(owner, (List, Dict)):
         table = handlers.OF_LISTS if isinstance(owner, List) else handlers.OF_DICTS
     method = table.get(name)
     if method is None:
-        return run.opaque_at(site, owner, *args)
-    return method(run, owner, args, kwargs, site)
+        return run.opaque_at(call.site, owner, *call.args)
+    return method(run, owner, call)
 
 
 def _of_text(owner: str, name: str, args: list[Value]) -> Value:
@@ -147,20 +124,15 @@ def _of_text(owner: str, name: str, args: list[Value]) -> Value:
     return opaque(f"text.{name}", owner, *args)
 
 
-def _partial(
-    run: Interpreter,
-    callee: Partial,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    site: Site,
-    complete: bool,
-) -> Value:
+def _partial(run: Interpreter, callee: Partial, call: Call) -> Value:
     if callee.how in ("apply", "apply_without_rng"):  # a pure function of haiku's or stax': the parameters come first
-        args = args[2 if callee.how == "apply" else 1 :]
-        kwargs = {k: v for k, v in kwargs.items() if k not in ("rng", "rngs", "params", "inputs")}
-    given = {**dict(callee.kwargs), **kwargs}
+        call = call._replace(
+            args=call.args[2 if callee.how == "apply" else 1 :],
+            kwargs={k: v for k, v in call.kwargs.items() if k not in ("rng", "rngs", "params", "inputs")},
+        )
+    given = {**dict(callee.kwargs), **call.kwargs}
     how, has_aux = callee.how, given.pop("has_aux", False) if callee.how in ("grad", "value_and_grad") else False
-    value = call(run, callee.function, [*callee.args, *args], given, site, complete)
+    value = invoke(run, callee.function, Call([*callee.args, *call.args], given, call.site, call.complete))
     if how == "value_and_grad":
         return (value, opaque("gradient"))
     if how == "grad":
@@ -169,31 +141,24 @@ def _partial(
     return value
 
 
-def instantiate(
-    run: Interpreter,
-    cls: Class,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    site: Site,
-    complete: bool = True,
-) -> Value:
+def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     """An object of one of the project's classes."""
     instance = Instance(cls)
     run.instances.append(instance)
-    run.write(instance.slots, ARGUMENTS, tuple(args))
+    run.write(instance.slots, ARGUMENTS, tuple(call.args))
     fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get(FIELDS, ())]
     init = cls.find("__init__")
     if isinstance(init, Function):
-        run.call_function(init, [instance, *args], kwargs, site, complete)
+        run.call_function(init, call.of(instance))
     else:
-        for name, value in [*zip(fields, args, strict=False), *kwargs.items()]:
+        for name, value in [*zip(fields, call.args, strict=False), *call.kwargs.items()]:
             run.write(instance.slots, name, value)
         if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
-            run.write(instance.slots, LAYERS, tuple(args))
+            run.write(instance.slots, LAYERS, tuple(call.args))
     for hook in ("__post_init__", "setup"):
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
-            run.call_function(function, [instance], {}, site)
+            run.call_function(function, Call([instance], {}, call.site))
     return instance
 
 
@@ -205,33 +170,24 @@ def _base_constructs(cls: Class) -> list[str]:
 _CALLED = ("__call__", "forward", "call")
 
 
-def call_instance(
-    run: Interpreter,
-    instance: Instance,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    site: Site,
-    complete: bool = True,
-) -> Value:
+def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
     """Calling an object: its ``__call__``, or the method that the framework's base class calls."""
-    value = _call_instance(run, instance, args, kwargs, site, complete)
+    value = _call_instance(run, instance, call)
     if run.uses is not None:
         run.uses.gave(instance, value)
     return value
 
 
-def _call_instance(
-    run: Interpreter, instance: Instance, args: list[Value], kwargs: dict[str, Value], site: Site, complete: bool
-) -> Value:
+def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
     for name in _CALLED:
         method = instance.slots.get(name) or instance.cls.find(name)
         if method is not None:
             own = [] if name in instance.slots else [instance]
-            return call(run, method, [*own, *args], kwargs, site, complete)
+            return invoke(run, method, call.of(*own))
     layers = instance.slots.get(LAYERS)
-    if layers and args:
-        return apply_layers(run, layers, args[0], site)
-    return run.opaque_at(site, instance, *args)
+    if layers and call.args:
+        return apply_layers(run, layers, call.args[0], call.site)
+    return run.opaque_at(call.site, instance, *call.args)
 
 
 def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Site) -> Value:
@@ -239,27 +195,27 @@ def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Si
     for layer in layers:
         if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
             continue
-        x = call(run, layer, [x], {}, getattr(layer, "site", None) or site) if layer is not None else x
+        x = invoke(run, layer, Call([x], {}, getattr(layer, "site", None) or site)) if layer is not None else x
     return x
 
 
-def call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def call_built(run: Interpreter, built: Built, call: Call) -> Value:
     """Calling a catalogued layer, loss or model."""
-    value = _call_built(run, built, args, kwargs, site)
+    value = _call_built(run, built, call)
     if run.uses is not None:
         run.uses.gave(built, value)
     return value
 
 
-def _call_built(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _call_built(run: Interpreter, built: Built, call: Call) -> Value:
     signature = built.signature
     called = handlers.CALLED.get(signature.op)
     if called is not None:
-        return called(run, built, args, kwargs, site)
+        return called(run, built, call)
     if signature.call is None:
-        return run.opaque_at(site, *args)
-    bound = {k: v for k, v in built.bound.items() if k != "**"} | bind_signature(signature.call, args, kwargs)
-    return _labelled(operate(run, signature, bound, built.symbol, site), built)
+        return run.opaque_at(call.site, *call.args)
+    bound = {k: v for k, v in built.bound.items() if k != "**"} | bind_signature(signature.call, call.args, call.kwargs)
+    return _labelled(operate(run, signature, bound, built.symbol, call.site), built)
 
 
 def _labelled(value: Value, built: Built) -> Value:
@@ -270,49 +226,42 @@ def _labelled(value: Value, built: Built) -> Value:
     return value
 
 
-def _external(
-    run: Interpreter,
-    symbol: External,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    site: Site,
-    complete: bool,
-) -> Value:
+def _external(run: Interpreter, symbol: External, call: Call) -> Value:
     builtin = handlers.BUILTINS.get(symbol.name.removeprefix("builtins."))
     if builtin is not None:
-        value = builtin(run, args, kwargs, site)
+        value = builtin(run, call)
         if value is not NotImplemented:
             return value
     signature = signature_of(symbol.name)
     if signature is None:
-        return _unknown(run, symbol, args, kwargs, site)
-    bound = bind_signature(signature.params, args, kwargs)
-    bound["**"] = kwargs
+        return _unknown(run, symbol, call)
+    bound = bind_signature(signature.params, call.args, call.kwargs)
+    bound["**"] = call.kwargs
     construct = handlers.CONSTRUCTS.get(signature.op)
     if construct is not None:
-        return construct(run, symbol, signature, bound, site)
+        return construct(run, Built(symbol, signature, bound, call.site))
     if signature.call is not None:
-        return Built(symbol, signature, bound, site)
+        return Built(symbol, signature, bound, call.site)
     del bound["**"]
-    return operate(run, signature, bound, symbol, site)
+    return operate(run, signature, bound, symbol, call.site)
 
 
-def _unknown(run: Interpreter, symbol: External, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
     """A foreign call that the catalogue doesn't know. What wraps a model gives the model back."""
     last = symbol.name.rpartition(".")[2]
-    if any(is_module(a) for a in args) and HANDS_ON.search(symbol.name):
-        return args[0] if len(args) == 1 else tuple(args)
+    if any(is_module(a) for a in call.args) and HANDS_ON.search(symbol.name):
+        return call.args[0] if len(call.args) == 1 else tuple(call.args)
     if symbol.name.startswith(MODEL_ZOOS):
-        return Built(symbol, Signature("zoo", (), (), {}), {}, site)
+        return Built(symbol, Signature("zoo", (), (), {}), {}, call.site)
     if symbol.name.endswith("TrainState.create"):
-        state = Built(symbol, Signature("state", (), None, {}), {}, site)
-        state.slots.update(kwargs)
+        state = Built(symbol, Signature("state", (), None, {}), {}, call.site)
+        state.slots.update(call.kwargs)
         return state
-    if canonical(symbol.name) in standard.FINFO and args:
-        return make("opaque", name=str(run.opaque_at(site)), finfo=_floating_type(args[0]))
-    if last in SELF_EXPLAINING and args and not symbol.name.startswith("builtins."):
-        return operate(run, parse(SELF_EXPLAINING[last]), {"x": args[0]} | kwargs, symbol, site)
-    return run.opaque_at(site, *args, *kwargs.values())
+    if canonical(symbol.name) in standard.FINFO and call.args:
+        return make("opaque", name=str(run.opaque_at(call.site)), finfo=_floating_type(call.args[0]))
+    if last in SELF_EXPLAINING and call.args and not symbol.name.startswith("builtins."):
+        return operate(run, parse(SELF_EXPLAINING[last]), {"x": call.args[0]} | call.kwargs, symbol, call.site)
+    return run.opaque_at(call.site, *call.args, *call.kwargs.values())
 
 
 def _floating_type(dtype: Value) -> str | None:
@@ -332,27 +281,10 @@ SELF_EXPLAINING = {"softmax": "softmax(x, axis)", "log_softmax": "log_softmax(x,
 def operate(
     run: Interpreter, signature: Signature, bound: dict[str, Value], symbol: External | None, site: Site
 ) -> Value:
-    """The node that a catalogued operation gives, with its activation applied."""
-    op = signature.op
-    if op in CONSTRUCTS and op in handlers.CONSTRUCTS:
-        return handlers.CONSTRUCTS[op](run, symbol or External(op), signature, bound, site)
-    if signature.attrs.get("either_order"):
-        bound = _logits_first(bound)
-    x = bound.get("x")
-    if isinstance(x, Union) and not all(isinstance(v, Node) for v in x.values):
-        return union([operate(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
-    if op in ("identity", "reshape", "cast") and x is not None and not isinstance(x, (Node, List, tuple)):
-        return x
-    if op == "opaque" or (x is None and op not in ("parameter", "const", "numbers", "target", "one_hot")):
-        return run.opaque_at(site, *bound.values())
-    attrs = attributes(signature, bound)
-    if op in ("xent", "bce"):
-        if attrs.get("from_logits", False) not in (True, False):
-            return run.opaque_at(site, *bound.values())
-        op = _by_from_logits(op, attrs)
-    if op in NAMED and symbol is not None:
-        attrs["name"] = symbol.name
-    made = tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
+    """What a catalogued name gives: a construct's doing, or the operation with its activation applied."""
+    if signature.op in CONSTRUCTS and signature.op in handlers.CONSTRUCTS:
+        return handlers.CONSTRUCTS[signature.op](run, Built(symbol or External(signature.op), signature, bound, site))
+    made = operation(run, signature, bound, symbol, site)
     return activate(run, bound.get("activation"), made, site)
 
 
@@ -363,67 +295,16 @@ def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value
             return x
         case str():
             name = keras.ACTIVATIONS.get(activation.lower())
-            return call(run, External(name), [x], {}, site) if name is not None else run.opaque_at(site, x)
+            return invoke(run, External(name), Call([x], {}, site)) if name is not None else run.opaque_at(site, x)
         case Union():
             return union([activate(run, a, x, site) for a in activation.values])
-    return call(run, activation, [x], {}, site) if callable_value(activation) else run.opaque_at(site, x, activation)
+    return (
+        invoke(run, activation, Call([x], {}, site))
+        if callable_value(activation)
+        else run.opaque_at(site, x, activation)
+    )
 
 
 def callable_value(value: Value) -> bool:
     """Whether calling a value may be followed; anything else is data."""
     return isinstance(value, (Function, Bound, Built, Partial, External, Class, Instance))
-
-
-_PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
-
-
-def _logits_first(bound: dict[str, Value]) -> dict[str, Value]:
-    """Before TensorFlow 1.0 the logits came first: where only the target looks like a prediction, swap them."""
-    x, target = bound.get("x"), bound.get("target")
-    if isinstance(x, Node) and isinstance(target, Node) and target.kind in _PREDICTIONS and x.kind not in _PREDICTIONS:
-        return {**bound, "x": target, "target": x}
-    return bound
-
-
-def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
-    """The loss on logits, or the one on probabilities with the framework's clip."""
-    if not attrs.get("from_logits", False):
-        return f"{op}_probs"
-    attrs.pop("eps", None)
-    return f"{op}_logits"
-
-
-def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
-    """The attributes that a call gives its operation."""
-    attrs: dict[str, Any] = dict(signature.attrs)
-    for name in ATTRIBUTES & bound.keys():
-        value = bound[name]
-        plain = value.items if isinstance(value, List) and value.exact else value
-        known = is_constant(plain) or (isinstance(plain, tuple) and all(is_constant(v) for v in plain))
-        attrs[name] = plain if known else UNKNOWN_VALUE
-    for name in ("shape", "dtype", "either_order"):
-        attrs.pop(name, None)
-    axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
-    if axes is not None:
-        attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))
-    return attrs
-
-
-def _axes(shape: Value) -> int | None:
-    """How many axes a new shape has: (-1, 784), [-1, 784], or ((-1, 784),) where it was given in one argument."""
-    lengths = sequence(shape)
-    if lengths is None or len(lengths) != 1:
-        return None if lengths is None else len(lengths)
-    return 1 if isinstance(lengths[0], int) else _axes(lengths[0])
-
-
-def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:
-    found: list[Node] = []
-    for name in ("x", "y", "target"):
-        value = bound.get(name)
-        if name == "x" and op in SEVERAL and isinstance(value, (List, tuple)) and not hasattr(value, "_fields"):
-            items = value.items if isinstance(value, List) else value
-            found += [to_node(v) for v in items]
-        elif value is not None:
-            found.append(to_node(value))
-    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from finallayer.catalog import Signature, keras
 from finallayer.expr import Node, make
-from finallayer.source.calls import activate, apply_layers, call, callable_value
+from finallayer.source.calls import activate, apply_layers, callable_value, invoke
 from finallayer.source.containers import sequence
 from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
 from finallayer.source.models import model_output, regression
@@ -20,12 +20,12 @@ from finallayer.source.values import (
     EXACT,
     LAYERS,
     Built,
+    Call,
     Class,
     Dict,
     External,
     List,
     Partial,
-    Site,
     Value,
     opaque,
     union,
@@ -46,19 +46,18 @@ def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
 
 
 @handles(CONSTRUCTS, "model", "module", "application", "no_grad")
-def _built(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return Built(symbol, signature, bound, site)
+def _built(run: Interpreter, made: Built) -> Value:
+    return made
 
 
 # Models out of layers
 
 
 @handles(CONSTRUCTS, "sequential")
-def _sequential(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    layers, exact = _layers(bound.get("layers"))
-    built = Built(symbol, signature, bound, site)
-    built.slots |= {LAYERS: layers, EXACT: exact}
-    return built
+def _sequential(run: Interpreter, made: Built) -> Value:
+    layers, exact = _layers(made.bound.get("layers"))
+    made.slots |= {LAYERS: layers, EXACT: exact}
+    return made
 
 
 def _layers(given: Value) -> tuple[tuple[Value, ...], bool]:
@@ -76,17 +75,17 @@ def _layers(given: Value) -> tuple[tuple[Value, ...], bool]:
 
 
 @handles(CALLED, "sequential")
-def _run_sequential(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    if not args:
-        return run.opaque_at(site)
-    x = args[0] if built.slots[EXACT] else opaque("layers", *args)
+def _run_sequential(run: Interpreter, built: Built, call: Call) -> Value:
+    if not call.args:
+        return run.opaque_at(call.site)
+    x = call.args[0] if built.slots[EXACT] else opaque("layers", *call.args)
     layers = built.slots[LAYERS]
-    return apply_layers(run, layers if built.slots[EXACT] else layers[-1:], x, site)
+    return apply_layers(run, layers if built.slots[EXACT] else layers[-1:], x, call.site)
 
 
 @handles(CONSTRUCTS, "layers")
-def _layer_list(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    given = bound.get("layers")
+def _layer_list(run: Interpreter, made: Built) -> Value:
+    given = made.bound.get("layers")
     if isinstance(given, (List, Dict)):
         return given
     items = sequence(given) if given is not None else ()
@@ -94,17 +93,17 @@ def _layer_list(run: Interpreter, symbol: External, signature: Signature, bound:
 
 
 @handles(CALLED, "model")
-def _run_model(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _run_model(run: Interpreter, built: Built, call: Call) -> Value:
     outputs = built.bound.get("outputs")
     if isinstance(outputs, List) and outputs.exact:
         return outputs.items[0] if len(outputs.items) == 1 else outputs
-    return outputs if outputs is not None else run.opaque_at(site, *args)
+    return outputs if outputs is not None else run.opaque_at(call.site, *call.args)
 
 
 @handles(CALLED, "application")
-def _run_application(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _run_application(run: Interpreter, built: Built, call: Call) -> Value:
     head = built.bound.get("include_top", True)
-    features = run.opaque_at(built.site, *args)
+    features = run.opaque_at(built.site, *call.args)
     if head is not True:
         return features
     scores = make("affine", features, origin=run.origin(built.site), units=built.bound.get("units"), rank=2)
@@ -116,152 +115,152 @@ _HEADS = ("fc", "classifier", "head", "heads", "last_linear", "_fc")
 
 
 @handles(CALLED, "zoo")
-def _run_zoo(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    features = run.opaque_at(site, *args)
+def _run_zoo(run: Interpreter, built: Built, call: Call) -> Value:
+    features = run.opaque_at(call.site, *call.args)
     head = next((built.slots[name] for name in _HEADS if name in built.slots), None)
     if head is not None:
-        return call(run, head, [features], {}, site) if callable_value(head) else features
+        return invoke(run, head, Call([features], {}, call.site)) if callable_value(head) else features
     return make("affine", features, origin=run.origin(built.site))
 
 
 @handles(CONSTRUCTS, "input")
-def _input(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    shape = sequence(bound.get("shape"))
-    name = str(run.opaque_at(site))
+def _input(run: Interpreter, made: Built) -> Value:
+    shape = sequence(made.bound.get("shape"))
+    name = str(run.opaque_at(made.site))
     if shape is None:
         return opaque(name)
-    return make("opaque", name=name, rank=len(shape) + int(signature.attrs.get("batch_axes", 0)))
+    return make("opaque", name=name, rank=len(shape) + int(made.signature.attrs.get("batch_axes", 0)))
 
 
 @handles(CONSTRUCTS, "serial")
-def _serial(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+def _serial(run: Interpreter, made: Built) -> Value:
     """A stax model is a pair (init, apply); so are its layers, or constants that stand for such a pair."""
-    pairs, exact = _layers(bound.get("layers"))
+    pairs, exact = _layers(made.bound.get("layers"))
     layers = tuple(
         p[1].function if isinstance(p, tuple) and len(p) == 2 and isinstance(p[1], Partial) else p for p in pairs
     )
-    built = Built(symbol, Signature("sequential", (), (), {}), {}, site)
+    built = Built(made.symbol, Signature("sequential", (), (), {}), {}, made.site)
     built.slots |= {LAYERS: layers, EXACT: exact}
     return (opaque("init"), Partial(built, how="apply_without_rng"))
 
 
 @handles(CONSTRUCTS, "trainer")
-def _trainer(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    model, loss = bound.get("f"), bound.get("loss")
+def _trainer(run: Interpreter, made: Built) -> Value:
+    model, loss = made.bound.get("f"), made.bound.get("loss")
     if isinstance(model, Class):
-        model = call(run, model, [], {}, site)
+        model = invoke(run, model, Call([], {}, made.site))
     if isinstance(loss, External) and getattr(signature_of(loss.name), "call", None) is not None:
-        loss = call(run, loss, [], {}, site)  # the class of a loss: the trainer makes one
+        loss = invoke(run, loss, Call([], {}, made.site))  # the class of a loss: the trainer makes one
     if model is not None and callable_value(loss):
-        call(run, loss, [model_output(run, model, site), opaque("y_true")], {}, site)
-    return Built(symbol, signature, bound, site)
+        invoke(run, loss, Call([model_output(run, model, made.site), opaque("y_true")], {}, made.site))
+    return made
 
 
 @handles(CONSTRUCTS, "fit_loss")
-def _fit_loss(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return regression(run, bound.get("x"), bound.get("loss"), site)
+def _fit_loss(run: Interpreter, made: Built) -> Value:
+    return regression(run, made.bound.get("x"), made.bound.get("loss"), made.site)
 
 
 # Functions of functions
 
 
 @handles(CONSTRUCTS, "same")
-def _same(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return bound.get("x", symbol)
+def _same(run: Interpreter, made: Built) -> Value:
+    return made.bound.get("x", made.symbol)
 
 
 @handles(CONSTRUCTS, "transform", "vmap", "value_and_grad", "grad", "pure")
-def _transform(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    aux = (("has_aux", bound["has_aux"]),) if "has_aux" in bound else ()
-    if "f" not in bound:
-        return Partial(symbol, (), aux)
-    how = signature.op
+def _transform(run: Interpreter, made: Built) -> Value:
+    aux = (("has_aux", made.bound["has_aux"]),) if "has_aux" in made.bound else ()
+    if "f" not in made.bound:
+        return Partial(made.symbol, (), aux)
+    how = made.signature.op
     if how == "pure":
-        how = "pure" if signature.attrs.get("rng", True) else "pure_without_rng"
-        if isinstance(bound["f"], Partial) and bound["f"].how.startswith("pure"):
-            return Partial(bound["f"].function, how=how)
-    return Partial(bound["f"], (), aux, how)
+        how = "pure" if made.signature.attrs.get("rng", True) else "pure_without_rng"
+        if isinstance(made.bound["f"], Partial) and made.bound["f"].how.startswith("pure"):
+            return Partial(made.bound["f"].function, how=how)
+    return Partial(made.bound["f"], (), aux, how)
 
 
 @handles(CONSTRUCTS, "call")
-def _call(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return call(run, bound.get("f"), list(bound.get("operands", ())), {}, site)
+def _call(run: Interpreter, made: Built) -> Value:
+    return invoke(run, made.bound.get("f"), Call(list(made.bound.get("operands", ())), {}, made.site))
 
 
 @handles(CONSTRUCTS, "partial")
-def _partial(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    given = {k: v for k, v in bound.get("**", {}).items() if k != "func"}
-    return Partial(bound.get("f"), tuple(bound.get("operands", ())), tuple(given.items()))
+def _partial(run: Interpreter, made: Built) -> Value:
+    given = {k: v for k, v in made.bound.get("**", {}).items() if k != "func"}
+    return Partial(made.bound.get("f"), tuple(made.bound.get("operands", ())), tuple(given.items()))
 
 
 @handles(CONSTRUCTS, "cond")
-def _cond(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    operands = list(bound.get("operands", ()))
-    ways = [bound[k] for k in ("x", "y") if k in bound]
+def _cond(run: Interpreter, made: Built) -> Value:
+    operands = list(made.bound.get("operands", ()))
+    ways = [made.bound[k] for k in ("x", "y") if k in made.bound]
     tensors = [to_node(w) if isinstance(w, (int, float)) else w for w in ways]
-    return union([w if not callable_value(w) else call(run, w, operands, {}, site) for w in tensors])
+    return union([w if not callable_value(w) else invoke(run, w, Call(operands, {}, made.site)) for w in tensors])
 
 
 # Tensors
 
 
 @handles(CONSTRUCTS, "choose")
-def _choose(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    if "x" not in bound or "y" not in bound:
-        return run.opaque_at(site, *bound.values())
-    x, y, condition = to_node(bound["x"]), to_node(bound["y"]), bound.get("condition")
+def _choose(run: Interpreter, made: Built) -> Value:
+    if "x" not in made.bound or "y" not in made.bound:
+        return run.opaque_at(made.site, *made.bound.values())
+    x, y, condition = to_node(made.bound["x"]), to_node(made.bound["y"]), made.bound.get("condition")
     if isinstance(condition, Node) and condition.op == "threshold" and condition.attrs["value"] == 0:
         z, is_minus = condition.args[0], make("neg", condition.args[0])
         if (x, y) in ((z, is_minus), (is_minus, z)):  # |z| or -|z|, as the condition has it
-            size = tensor_operation(run, "abs", [z], {}, site)
-            return size if (x == z) == condition.attrs["above"] else tensor_operation(run, "neg", [size], {}, site)
-    return tensor_operation(run, "where", [x, y], {}, site)
+            size = tensor_operation(run, "abs", [z], {}, made.site)
+            return size if (x == z) == condition.attrs["above"] else tensor_operation(run, "neg", [size], {}, made.site)
+    return tensor_operation(run, "where", [x, y], {}, made.site)
 
 
 @handles(CONSTRUCTS, "maximum", "minimum")
-def _bound(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    if "x" not in bound or "y" not in bound:
-        return run.opaque_at(site, *bound.values())
-    return tensor_operation(run, signature.op, [to_node(bound["x"]), to_node(bound["y"])], {}, site)
+def _bound(run: Interpreter, made: Built) -> Value:
+    if "x" not in made.bound or "y" not in made.bound:
+        return run.opaque_at(made.site, *made.bound.values())
+    return tensor_operation(run, made.signature.op, [to_node(made.bound["x"]), to_node(made.bound["y"])], {}, made.site)
 
 
 @handles(CONSTRUCTS, "xlogy")
-def _xlogy(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    if "x" not in bound or "y" not in bound:
-        return run.opaque_at(site, *bound.values())
-    log = tensor_operation(run, "log", [to_node(bound["y"])], {}, site, symbol.framework)
-    return tensor_operation(run, "mul", [to_node(bound["x"]), log], {}, site, symbol.framework)
+def _xlogy(run: Interpreter, made: Built) -> Value:
+    if "x" not in made.bound or "y" not in made.bound:
+        return run.opaque_at(made.site, *made.bound.values())
+    log = tensor_operation(run, "log", [to_node(made.bound["y"])], {}, made.site, made.symbol.framework)
+    return tensor_operation(run, "mul", [to_node(made.bound["x"]), log], {}, made.site, made.symbol.framework)
 
 
 @handles(CONSTRUCTS, "logaddexp")
-def _logaddexp(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
+def _logaddexp(run: Interpreter, made: Built) -> Value:
     for zero, z in (("x", "y"), ("y", "x")):
-        if bound.get(zero) == 0 and z in bound:
-            return tensor_operation(run, "softplus", [to_node(bound[z])], {}, site, symbol.framework)
-    return run.opaque_at(site, *bound.values())
+        if made.bound.get(zero) == 0 and z in made.bound:
+            return tensor_operation(run, "softplus", [to_node(made.bound[z])], {}, made.site, made.symbol.framework)
+    return run.opaque_at(made.site, *made.bound.values())
 
 
 @handles(CONSTRUCTS, "vjp")
-def _vjp(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return (call(run, bound.get("f"), list(bound.get("operands", ())), {}, site), opaque("pullback"))
+def _vjp(run: Interpreter, made: Built) -> Value:
+    return (_call(run, made), opaque("pullback"))
 
 
 @handles(CONSTRUCTS, "einsum")
-def _einsum(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    return tensor_operation(run, "matmul", [to_node(v) for v in bound.get("operands", ())], {}, site)
+def _einsum(run: Interpreter, made: Built) -> Value:
+    return tensor_operation(run, "matmul", [to_node(v) for v in made.bound.get("operands", ())], {}, made.site)
 
 
 @handles(CONSTRUCTS, "applier")
-def _applier(run: Interpreter, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> Value:
-    if "x" in bound:
-        return activate(run, bound.get("activation"), bound["x"], site)
-    if signature.call is not None:
-        return Built(symbol, signature, bound, site)
-    name = bound.get("activation")
+def _applier(run: Interpreter, made: Built) -> Value:
+    if "x" in made.bound:
+        return activate(run, made.bound.get("activation"), made.bound["x"], made.site)
+    if made.signature.call is not None:
+        return made
+    name = made.bound.get("activation")
     return External(keras.ACTIVATIONS[name]) if isinstance(name, str) and name in keras.ACTIVATIONS else name
 
 
 @handles(CALLED, "applier")
-def _run_applier(run: Interpreter, built: Built, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    x = args[0] if args else kwargs.get("inputs")
-    return activate(run, built.bound.get("activation"), x, site)
+def _run_applier(run: Interpreter, built: Built, call: Call) -> Value:
+    x = call.args[0] if call.args else call.kwargs.get("inputs")
+    return activate(run, built.bound.get("activation"), x, call.site)

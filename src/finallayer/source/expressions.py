@@ -12,13 +12,14 @@ from finallayer.catalog.names import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
-from finallayer.source.calls import call
+from finallayer.source.calls import invoke
 from finallayer.source.containers import MOST_UNROLLED, element, get_item, get_slice, sequence, truth
 from finallayer.source.handlers import BUILTINS, EXPRESSIONS, Expression
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
     STARRED,
+    Call,
     Class,
     Dict,
     External,
@@ -106,7 +107,7 @@ def _call(run: Interpreter, node: ast.Call, frame: Frame) -> Value:
             kwargs.update({k: v for k, v in value.slots.items() if isinstance(k, str)})
         else:
             complete = False
-    return call(run, callee, args, kwargs, Site(node, frame), complete)
+    return invoke(run, callee, Call(args, kwargs, Site(node, frame), complete))
 
 
 @values(ast.Tuple)

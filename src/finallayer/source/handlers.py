@@ -9,8 +9,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from finallayer.catalog import Signature
-from finallayer.source.values import Built, External, Frame, Site, Value
+from finallayer.source.values import Built, Call, Frame, Value
 
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
 Statement = Callable[["Interpreter", Any, Frame], bool]
 #: The value of an expression.
 Expression = Callable[["Interpreter", Any, Frame], Value]
-#: What a construct's own call gives.
-Construct = Callable[["Interpreter", External, Signature, dict[str, Value], Site], Value]
+#: What a construct's own call gives, handed the object that such a call would build.
+Construct = Callable[["Interpreter", Built], Value]
 #: What calling the object gives that a construct built.
-Called = Callable[["Interpreter", Built, list[Value], dict[str, Value], Site], Value]
+Called = Callable[["Interpreter", Built, Call], Value]
 #: What a builtin gives, or NotImplemented where the catalogue should say.
-Builtin = Callable[["Interpreter", list[Value], dict[str, Value], Site], Value]
+Builtin = Callable[["Interpreter", Call], Value]
 #: What a method of an object that isn't a tensor gives.
-Method = Callable[["Interpreter", Any, list[Value], dict[str, Value], Site], Value]
+Method = Callable[["Interpreter", Any, Call], Value]
 
 STATEMENTS: dict[type[ast.stmt], Statement] = {}
 EXPRESSIONS: dict[type[ast.expr], Expression] = {}

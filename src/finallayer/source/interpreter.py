@@ -19,7 +19,7 @@ from finallayer.source.project import Module, Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built, Frame, Function, Instance, Lazy, Site, Value, opaque, union
+from finallayer.source.values import Built, Call, Frame, Function, Instance, Lazy, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
 MOST_STEPS = 100_000
@@ -44,7 +44,7 @@ class Interpreter:
         self.trail = Trail()
         self.sightings: list[Sighting] = []
         self.stack: list[Function] = []
-        self.sites: list[Site | None] = []  # where each of them was called; None where nobody calls it
+        self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
         self.visited: set[ast.AST] = set()  # definitions that a call has entered
         self.instances: list[Instance] = []
@@ -63,9 +63,13 @@ class Interpreter:
     def saw(self, node: Node, framework: str = "") -> Node:
         """Write down an operation that a rule may want to judge."""
         if node.op in self.judged and not self.silent and node.origin is not None:
-            caller = self.origin(self.sites[-1]) if self.sites and self.sites[-1] is not None else None
-            self.sightings.append(Sighting(node, framework, not self.no_grad, caller))
+            self.sightings.append(Sighting(node, framework, not self.no_grad, self._caller()))
         return node
+
+    def _caller(self) -> Origin | None:
+        """Where the running function was called; None at a module's top, or where nobody calls it."""
+        called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node
+        return self.origin(self.sites[-1]) if called else None
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
@@ -106,15 +110,8 @@ class Interpreter:
         self.functions[node] = function
         return function
 
-    def call_function(
-        self,
-        function: Function,
-        args: list[Value],
-        kwargs: dict[str, Value],
-        site: Site | None = None,
-        complete: bool = True,
-    ) -> Value:
-        """Run one of the project's functions on these arguments, in a frame of its own."""
+    def call_function(self, function: Function, call: Call) -> Value:
+        """Run one of the project's functions on a call's arguments, in a frame of its own."""
         node = function.node
         entered = sum(f.node is node for f in self.stack)
         if entered >= 2 or len(self.stack) >= MOST_DEPTH:
@@ -123,9 +120,9 @@ class Interpreter:
         if self.uses is not None:
             self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function)
-        bind_parameters(self, function, frame, args, kwargs, complete)
+        bind_parameters(self, function, frame, call)
         self.stack.append(function)
-        self.sites.append(site)
+        self.sites.append(call.site)
         without_gradient = any(_stops_gradient(d) for d in function.decorators)
         self.no_grad += without_gradient
         try:
@@ -139,7 +136,7 @@ class Interpreter:
             self.no_grad -= without_gradient
         value = union(frame.returns) if frame.returns else None
         if frame.yields:  # a generator: what it yields isn't followed
-            value = opaque(f"generator {function.name}") if site is None else self.opaque_at(site)
+            value = self.opaque_at(call.site)
         if self.uses is not None:
             self.uses.gave(function, value)
         return value

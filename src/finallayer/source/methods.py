@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from finallayer.expr import Node, make
-from finallayer.source.calls import call, call_built
+from finallayer.source.calls import call_built, invoke
 from finallayer.source.containers import get_item, sequence
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, Method
 from finallayer.source.models import compile_model, model_output
@@ -18,12 +18,12 @@ from finallayer.source.values import (
     REST,
     Bound,
     Built,
+    Call,
     Class,
     Dict,
     Instance,
     List,
     Partial,
-    Site,
     Value,
     opaque,
     union,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 #: Methods that give the object itself back.
 _FLUENT = (
     "to cuda cpu eval train double half float bfloat16 type requires_grad_ share_memory_ module unwrap to_empty "
-    "to_static compile_model merge bind"
+    "to_static bind"
 )
 
 
@@ -51,16 +51,16 @@ def _method(table: dict[str, Method], *names: str) -> Callable[[Method], Method]
 
 
 @_method(OF_LISTS, "append")
-def _append(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    run.write(owner.slots, ITEMS, (*owner.items, *args))
+def _append(run: Interpreter, owner: List, call: Call) -> Value:
+    run.write(owner.slots, ITEMS, (*owner.items, *call.args))
     if run.loops:
         run.write(owner.slots, EXACT, False)
     return None
 
 
 @_method(OF_LISTS, "extend")
-def _extend(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    more = sequence(args[0]) if args else ()
+def _extend(run: Interpreter, owner: List, call: Call) -> Value:
+    more = sequence(call.args[0]) if call.args else ()
     if more is None:
         run.write(owner.slots, EXACT, False)
     run.write(owner.slots, ITEMS, (*owner.items, *(more or ())))
@@ -68,16 +68,16 @@ def _extend(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, 
 
 
 @_method(OF_LISTS, "insert")
-def _insert(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    if len(args) == 2 and type(args[0]) is int:
-        at = args[0]
-        run.write(owner.slots, ITEMS, (*owner.items[:at], args[1], *owner.items[at:]))
+def _insert(run: Interpreter, owner: List, call: Call) -> Value:
+    if len(call.args) == 2 and type(call.args[0]) is int:
+        at = call.args[0]
+        run.write(owner.slots, ITEMS, (*owner.items[:at], call.args[1], *owner.items[at:]))
     return None
 
 
 @_method(OF_LISTS, "pop")
-def _pop(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    at = args[0] if args and type(args[0]) is int else -1
+def _pop(run: Interpreter, owner: List, call: Call) -> Value:
+    at = call.args[0] if call.args and type(call.args[0]) is int else -1
     if not owner.exact or not owner.items or not -len(owner.items) <= at < len(owner.items):
         return get_item(owner, at)
     items = list(owner.items)
@@ -87,34 +87,34 @@ def _pop(run: Interpreter, owner: List, args: list[Value], kwargs: dict[str, Val
 
 
 @_method(OF_DICTS, "get", "pop", "setdefault")
-def _get(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    key = args[0] if args else None
+def _get(run: Interpreter, owner: Dict, call: Call) -> Value:
+    key = call.args[0] if call.args else None
     found = get_item(owner, key)
     missing = isinstance(key, str) and key not in owner.slots and REST not in owner.slots
-    return (args[1] if len(args) > 1 else found) if missing else found
+    return (call.args[1] if len(call.args) > 1 else found) if missing else found
 
 
 @_method(OF_DICTS, "items")
-def _items(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _items(run: Interpreter, owner: Dict, call: Call) -> Value:
     pairs = tuple((k, v) for k, v in owner.slots.items() if k is not REST)
     return pairs if REST not in owner.slots else List((*pairs, (opaque("key"), union(list(owner.slots[REST])))), False)
 
 
 @_method(OF_DICTS, "values")
-def _values(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _values(run: Interpreter, owner: Dict, call: Call) -> Value:
     known = tuple(v for k, v in owner.slots.items() if k is not REST)
     return known if REST not in owner.slots else List((*known, *owner.slots[REST]), False)
 
 
 @_method(OF_DICTS, "keys")
-def _keys(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _keys(run: Interpreter, owner: Dict, call: Call) -> Value:
     return tuple(k for k in owner.slots if k is not REST)
 
 
 @_method(OF_DICTS, "update")
-def _update(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    given = dict(args[0].slots) if args and isinstance(args[0], Dict) else {}
-    for key, value in {**given, **kwargs}.items():
+def _update(run: Interpreter, owner: Dict, call: Call) -> Value:
+    given = dict(call.args[0].slots) if call.args and isinstance(call.args[0], Dict) else {}
+    for key, value in {**given, **call.kwargs}.items():
         run.write(owner.slots, key, value)
     return None
 
@@ -123,74 +123,75 @@ def _update(run: Interpreter, owner: Dict, args: list[Value], kwargs: dict[str, 
 
 
 @_method(OF_MODELS, *_FLUENT.split())
-def _itself(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _itself(run: Interpreter, owner: Value, call: Call) -> Value:
     return owner
 
 
 @_method(OF_MODELS, "forward", "__call__", "call")
-def _called(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    return run.opaque_at(site, *args) if isinstance(owner, Class) else call(run, owner, args, kwargs, site)
+def _called(run: Interpreter, owner: Value, call: Call) -> Value:
+    return run.opaque_at(call.site, *call.args) if isinstance(owner, Class) else invoke(run, owner, call)
 
 
 @_method(OF_MODELS, "update_state")
-def _updated(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    return call_built(run, owner, args, kwargs, site) if isinstance(owner, Built) else run.opaque_at(site, *args)
+def _updated(run: Interpreter, owner: Value, call: Call) -> Value:
+    return call_built(run, owner, call) if isinstance(owner, Built) else run.opaque_at(call.site, *call.args)
 
 
 @_method(OF_MODELS, "apply")
-def _applied(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _applied(run: Interpreter, owner: Value, call: Call) -> Value:
     """flax and haiku: ``apply(variables, x)`` calls the model; torch: ``apply(initialise)`` gives it back."""
     if isinstance(owner, Partial) and owner.how.startswith("pure"):
-        return call(run, owner.function, args[1 if owner.how == "pure_without_rng" else 2 :], kwargs, site)
+        return invoke(run, owner.function, call._replace(args=call.args[1 if owner.how == "pure_without_rng" else 2 :]))
     if isinstance(owner, Partial):
-        return run.opaque_at(site, *args)
+        return run.opaque_at(call.site, *call.args)
     bases = owner.cls.external_bases() if isinstance(owner, Instance) else []
     built = owner.symbol.name if isinstance(owner, Built) else ""
     if not any(b.name.startswith(("flax", "linen")) for b in bases) and not built.startswith("flax"):
         return owner
-    return _flax_apply(run, owner, args, kwargs, site)
+    return _flax_apply(run, owner, call)
 
 
 _NOT_THE_MODELS = frozenset({"rngs", "mutable", "method", "variables", "capture_intermediates"})
 
 
-def _flax_apply(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    given = {k: v for k, v in kwargs.items() if k not in _NOT_THE_MODELS}
-    rest = args[0 if "variables" in kwargs else 1 :]
-    method = kwargs.get("method")
+def _flax_apply(run: Interpreter, owner: Value, call: Call) -> Value:
+    given = {k: v for k, v in call.kwargs.items() if k not in _NOT_THE_MODELS}
+    rest = call.args[0 if "variables" in call.kwargs else 1 :]
+    method = call.kwargs.get("method")
     if isinstance(method, Bound):
         method = method.function
-    value = call(run, method, [owner, *rest], given, site) if method else call(run, owner, rest, given, site)
-    return (value, opaque("variables")) if kwargs.get("mutable") not in (None, False) else value
+    inner = Call(rest, given, call.site)
+    value = invoke(run, method, inner.of(owner)) if method else invoke(run, owner, inner)
+    return (value, opaque("variables")) if call.kwargs.get("mutable") not in (None, False) else value
 
 
 @_method(OF_MODELS, "compile")
-def _compile(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    return compile_model(run, owner, args, kwargs, site)
+def _compile(run: Interpreter, owner: Value, call: Call) -> Value:
+    return compile_model(run, owner, call)
 
 
 @_method(OF_MODELS, "predict", "predict_on_batch")
-def _predict(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def _predict(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
     if run.uses is None or not is_module(owner):
-        return run.opaque_at(site, owner, *args)
-    output = model_output(run, owner, site)
-    return make("stop_gradient", output, origin=run.origin(site)) if isinstance(output, Node) else output
+        return run.opaque_at(call.site, owner, *call.args)
+    output = model_output(run, owner, call.site)
+    return make("stop_gradient", output, origin=run.origin(call.site)) if isinstance(output, Node) else output
 
 
 @_method(OF_MODELS, "add_module", "register_module", "append", "add", "extend", "insert")
-def _add_layer(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    layer = args[-1] if args else kwargs.get("layer", kwargs.get("module"))
+def _add_layer(run: Interpreter, owner: Value, call: Call) -> Value:
+    layer = call.args[-1] if call.args else call.kwargs.get("layer", call.kwargs.get("module"))
     if isinstance(owner, Built) and LAYERS in owner.slots:
         run.write(owner.slots, LAYERS, (*owner.slots[LAYERS], layer))
     elif isinstance(owner, Instance):
-        if len(args) == 2 and isinstance(args[0], str):
-            run.write(owner.slots, args[0], layer)
+        if len(call.args) == 2 and isinstance(call.args[0], str):
+            run.write(owner.slots, call.args[0], layer)
         else:
             run.write(owner.slots, LAYERS, (*owner.slots.get(LAYERS, ()), layer))
     return owner
 
 
 @_method(OF_MODELS, "param", "variable", "add_weight", "add_variable", "create_parameter", "get_parameter")
-def _parameter(run: Interpreter, owner: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
-    return make("parameter", name=str(run.opaque_at(site)), origin=run.origin(site))
+def _parameter(run: Interpreter, owner: Value, call: Call) -> Value:
+    return make("parameter", name=str(run.opaque_at(call.site)), origin=run.origin(call.site))

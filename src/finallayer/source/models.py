@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from finallayer.catalog import keras, tensorflow
 from finallayer.expr import Node, make
-from finallayer.source.calls import call, call_built, call_instance, operate
+from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
     LAYERS,
     Built,
+    Call,
     Dict,
     External,
     Instance,
@@ -28,20 +29,20 @@ if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
 
-def compile_model(run: Interpreter, model: Value, args: list[Value], kwargs: dict[str, Value], site: Site) -> Value:
+def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     """``model.compile(optimizer, loss, metrics)``: each output meets its loss and its metrics."""
-    loss = kwargs.get("loss", args[1] if len(args) > 1 else None)
-    metrics = kwargs.get("metrics", args[2] if len(args) > 2 else None)
+    loss = call.kwargs.get("loss", call.args[1] if len(call.args) > 1 else None)
+    metrics = call.kwargs.get("metrics", call.args[2] if len(call.args) > 2 else None)
     if loss is None and metrics is None:
         return None
-    outputs = outputs_of(run, model, site)
-    at = Site(_argument(site.node, "loss", 1), site.frame)
+    outputs = outputs_of(run, model, call.site)
+    at = Site(_argument(call.site.node, "loss", 1), call.site.frame)
     for i, (name, output) in enumerate(outputs):
         one = _for_output(loss, i, name, len(outputs))
         if one is not None:
             apply_loss(run, one, output, at)
         for metric in _metrics(_for_output(metrics, i, name, len(outputs), spread=False)):
-            _apply_metric(run, metric, output, Site(_argument(site.node, "metrics", 2), site.frame))
+            _apply_metric(run, metric, output, Site(_argument(call.site.node, "metrics", 2), call.site.frame))
     return None
 
 
@@ -59,9 +60,9 @@ def model_output(run: Interpreter, model: Value, site: Site) -> Value:
     """What a model gives for an input."""
     x = make("opaque", name="input", rank=_input_rank(model))
     if isinstance(model, Instance):
-        return call_instance(run, model, [x], {}, site)
+        return call_instance(run, model, Call([x], {}, site))
     if isinstance(model, Built):
-        return call_built(run, model, [x], {}, site)
+        return call_built(run, model, Call([x], {}, site))
     return opaque("output", model)
 
 
@@ -116,12 +117,12 @@ def apply_loss(run: Interpreter, loss: Value, output: Value, site: Site) -> Valu
     if isinstance(loss, External):
         signature = signature_of(loss.name)
         if signature is not None and signature.call is not None:  # the class itself: Keras makes one
-            loss = call(run, loss, [], {}, site)
-    return call(run, loss, [target, output], {}, site)
+            loss = invoke(run, loss, Call([], {}, site))
+    return invoke(run, loss, Call([target, output], {}, site))
 
 
 def _by_name(run: Interpreter, name: str, output: Value, target: Value, site: Site) -> Value:
-    return call(run, External(name), [target, output], {}, site)
+    return invoke(run, External(name), Call([target, output], {}, site))
 
 
 def _metrics(given: Value) -> tuple[Value, ...]:

@@ -5,51 +5,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from finallayer.catalog import Param
-from finallayer.source.values import Dict, Frame, Function, Value, opaque
+from finallayer.source.values import Call, Dict, Frame, Function, Value, opaque
 
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
 
-def bind_parameters(
-    run: Interpreter,
-    function: Function,
-    frame: Frame,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    complete: bool,
-) -> None:
+def bind_parameters(run: Interpreter, function: Function, frame: Frame, call: Call) -> None:
     """Write a call's arguments into the function's new frame; what the call leaves open takes its default."""
     spec = function.node.args
     names = [a.arg for a in (*spec.posonlyargs, *spec.args)]
-    left = dict(kwargs)
-    values: dict[str, Value] = dict(zip(names, args, strict=False))
+    left = dict(call.kwargs)
+    values: dict[str, Value] = dict(zip(names, call.args, strict=False))
     first_default = len(names) - len(function.defaults)
     for i, name in enumerate(names):
         if name in values:
             continue
-        default = function.defaults[i - first_default] if i >= first_default else None
-        values[name] = _given(function, left, name, i >= first_default, default, complete)
+        default = function.defaults[i - first_default] if i >= first_default else NO_DEFAULT
+        values[name] = _given(function, left, name, default if call.complete else NO_DEFAULT)
     for arg, default in zip(spec.kwonlyargs, function.kw_defaults, strict=False):
-        values[arg.arg] = _given(function, left, arg.arg, default is not NO_DEFAULT, default, complete)
+        values[arg.arg] = _given(function, left, arg.arg, default if call.complete else NO_DEFAULT)
     if spec.vararg:
-        values[spec.vararg.arg] = tuple(args[len(names) :]) if complete else opaque(f"*{spec.vararg.arg}")
+        values[spec.vararg.arg] = tuple(call.args[len(names) :]) if call.complete else opaque(f"*{spec.vararg.arg}")
     if spec.kwarg:
-        values[spec.kwarg.arg] = Dict(left) if complete else opaque(f"**{spec.kwarg.arg}")
+        values[spec.kwarg.arg] = Dict(left) if call.complete else opaque(f"**{spec.kwarg.arg}")
     for name, value in values.items():
         run.write(frame.vars, name, value)
 
 
-#: Marks a keyword-only parameter that has no default.
+#: Marks a parameter that has no default, or whose default a call may replace.
 NO_DEFAULT = object()
 
 
-def _given(
-    function: Function, kwargs: dict[str, Value], name: str, has_default: bool, default: Value, complete: bool
-) -> Value:
+def _given(function: Function, kwargs: dict[str, Value], name: str, default: Value) -> Value:
     if name in kwargs:
         return kwargs.pop(name)
-    if has_default and complete:
+    if default is not NO_DEFAULT:
         return default
     return opaque(f"{name}@{function.name}:{getattr(function.node, 'lineno', 0)}")
 

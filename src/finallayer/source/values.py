@@ -223,6 +223,19 @@ class Dict:
 REST = object()
 
 
+class Call(NamedTuple):
+    """What a call hands over, and where it stands."""
+
+    args: list[Value]
+    kwargs: dict[str, Value]
+    site: Site
+    complete: bool = True  # False where ``*args`` or ``**kwargs`` hold what isn't known
+
+    def of(self, *first: Value) -> Call:
+        """The same call with arguments before its own: a method's owner."""
+        return self._replace(args=[*first, *self.args])
+
+
 class Union(NamedTuple):
     """One of several values, depending on what nobody knows before the program runs."""
 

@@ -1,0 +1,101 @@
+"""Catalogued operations: the node that an operation gives, with the attributes that its call states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from finallayer.catalog import ATTRIBUTES, Signature
+from finallayer.expr import Node
+from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
+from finallayer.source.containers import sequence
+from finallayer.source.tensors import tensor_operation, to_node
+from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
+
+if TYPE_CHECKING:
+    from finallayer.source.interpreter import Interpreter
+
+#: An attribute whose value isn't known.
+UNKNOWN_VALUE = "?"
+#: Operations on a list of tensors.
+SEVERAL = frozenset({"concat", "join"})
+#: Operations whose nodes say which loss or metric of which framework they are.
+NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation".split())
+
+
+def operation(
+    run: Interpreter, signature: Signature, bound: dict[str, Value], symbol: External | None, site: Site
+) -> Value:
+    """The node that a catalogued operation gives."""
+    op = signature.op
+    if signature.attrs.get("either_order"):
+        bound = _logits_first(bound)
+    x = bound.get("x")
+    if isinstance(x, Union) and not all(isinstance(v, Node) for v in x.values):
+        return union([operation(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
+    if op in ("identity", "reshape", "cast") and x is not None and not isinstance(x, (Node, List, tuple)):
+        return x
+    if op == "opaque" or (x is None and op not in ("parameter", "const", "numbers", "target", "one_hot")):
+        return run.opaque_at(site, *bound.values())
+    attrs = attributes(signature, bound)
+    if op in ("xent", "bce"):
+        if attrs.get("from_logits", False) not in (True, False):
+            return run.opaque_at(site, *bound.values())
+        op = _by_from_logits(op, attrs)
+    if op in NAMED and symbol is not None:
+        attrs["name"] = symbol.name
+    return tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
+
+
+_PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
+
+
+def _logits_first(bound: dict[str, Value]) -> dict[str, Value]:
+    """Before TensorFlow 1.0 the logits came first: where only the target looks like a prediction, swap them."""
+    x, target = bound.get("x"), bound.get("target")
+    if isinstance(x, Node) and isinstance(target, Node) and target.kind in _PREDICTIONS and x.kind not in _PREDICTIONS:
+        return {**bound, "x": target, "target": x}
+    return bound
+
+
+def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
+    """The loss on logits, or the one on probabilities with the framework's clip."""
+    if not attrs.get("from_logits", False):
+        return f"{op}_probs"
+    attrs.pop("eps", None)
+    return f"{op}_logits"
+
+
+def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
+    """The attributes that a call gives its operation."""
+    attrs: dict[str, Any] = dict(signature.attrs)
+    for name in ATTRIBUTES & bound.keys():
+        value = bound[name]
+        plain = value.items if isinstance(value, List) and value.exact else value
+        known = is_constant(plain) or (isinstance(plain, tuple) and all(is_constant(v) for v in plain))
+        attrs[name] = plain if known else UNKNOWN_VALUE
+    for name in ("shape", "dtype", "either_order"):
+        attrs.pop(name, None)
+    axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
+    if axes is not None:
+        attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))
+    return attrs
+
+
+def _axes(shape: Value) -> int | None:
+    """How many axes a new shape has: (-1, 784), [-1, 784], or ((-1, 784),) where it was given in one argument."""
+    lengths = sequence(shape)
+    if lengths is None or len(lengths) != 1:
+        return None if lengths is None else len(lengths)
+    return 1 if isinstance(lengths[0], int) else _axes(lengths[0])
+
+
+def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:
+    found: list[Node] = []
+    for name in ("x", "y", "target"):
+        value = bound.get(name)
+        if name == "x" and op in SEVERAL and isinstance(value, (List, tuple)) and not hasattr(value, "_fields"):
+            items = value.items if isinstance(value, List) else value
+            found += [to_node(v) for v in items]
+        elif value is not None:
+            found.append(to_node(value))
+    return found
