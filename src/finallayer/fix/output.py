@@ -13,7 +13,7 @@ from finallayer.source.values import Dict, External, List, Union, Value
 
 #: Methods that take a tensor out of its framework: the softmax must come back before them.
 _TO_HOST = frozenset("numpy tolist item".split())
-_HOST_FUNCTIONS = frozenset("numpy.asarray numpy.array jax.device_get".split())
+_HOST_FUNCTIONS = frozenset("numpy.asarray numpy.array jax.device_get keras.ops.convert_to_numpy".split())
 #: Functions and methods after which the numbers are the same, elsewhere or in another shape. (The interpreter takes
 #: ``relu`` and ``where`` of probabilities for the same, too; of logits they aren't.)
 KEEPING = frozenset(

@@ -8,7 +8,7 @@ from finallayer.expr import Node
 from finallayer.fix.output import Output, held
 from finallayer.fix.roles import HARMLESS_CALLS, alternatives, runs_project_code
 from finallayer.fix.syntax import Syntax
-from finallayer.source.values import Bound, Built, External, Instance, Partial, Value
+from finallayer.source.values import Bound, Built, External, Function, Instance, Partial, Value
 
 #: What a program does with a model without asking for its output.
 _MODEL_METHODS = frozenset(
@@ -16,10 +16,10 @@ _MODEL_METHODS = frozenset(
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
         "predict predict_on_batch "
-        "trainable_variables trainable_weights variables weights losses metrics_names optimizer loss stop_training "
+        "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
         "name parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half float "
         "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
-        "__call__ call"
+        "__call__ call stateless_call trainable_variables non_trainable_variables"
     ).split()
 )
 #: Keeping a model for others, who will miss the softmax that it had.
@@ -34,6 +34,7 @@ class Owners:
         self.compiled: list[tuple[str, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
+        self._note_returns()
 
     def include(self, value: Value) -> bool:
         """Whether a value is, or may be, one of the objects."""
@@ -50,6 +51,15 @@ class Owners:
                 if isinstance(owner, Instance):
                     found.append(owner.cls)
         return found
+
+    def _note_returns(self) -> None:
+        """Note what else a function that gives the output may return, in code that the analysis never ran."""
+        for owner in self._objects:
+            if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
+                path = owner.frame.module.path
+                for node in ast.walk(owner.node):
+                    if isinstance(node, ast.Return) and node.value and not self._uses.evaluated(path, node.value):
+                        self._cannot_see(f"`{owner.name}` returns another in code that nothing runs", node)
 
     def judge(self, path: str, syntax: Syntax, node: ast.expr) -> None:
         """Note what an expression that stands for one of the objects shows."""
@@ -102,7 +112,7 @@ class Owners:
         kept = name.rpartition(".")[2] in _SAVING or name.endswith(("onnx.export", "torch.save"))
         self._cannot_see(f"the model is kept by `{name}`" if kept else f"the model is handed to `{name}`", call)
 
-    def _cannot_see(self, what: str, node: ast.expr) -> None:
+    def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} (line {node.lineno})")
 
 

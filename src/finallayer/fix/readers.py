@@ -13,7 +13,7 @@ from finallayer.expr import Node
 from finallayer.fix.importers import importers
 from finallayer.fix.output import Head, Output, flat, is_predict
 from finallayer.fix.owners import Owners
-from finallayer.fix.roles import LOSSES, Role, Roles, is_accuracy
+from finallayer.fix.roles import LOSSES, Role, Roles, is_accuracy, kept_as
 from finallayer.fix.syntax import Syntax
 from finallayer.source.uses import Uses
 from finallayer.source.values import List, Value
@@ -31,10 +31,15 @@ class Place(NamedTuple):
 
 
 class Readers:
-    """What reads a head's output, as far as the analysis of one file shows."""
+    """What reads a head's output, as far as the analysis of one file shows.
 
-    def __init__(self, head: Head, uses: Uses, syntaxes: dict[str, Syntax]) -> None:
-        self.uses, self.syntaxes = uses, syntaxes
+    ``handled``: expressions that the fix rewrites anyway, whatever they read.
+    """
+
+    def __init__(
+        self, head: Head, uses: Uses, syntaxes: dict[str, Syntax], handled: frozenset[ast.expr] = frozenset()
+    ) -> None:
+        self.uses, self.syntaxes, self._handled = uses, syntaxes, handled
         self.wraps: list[Place] = []  # expressions that need the softmax back
         self.predictions: list[Place] = []  # Keras: calls of predict whose probabilities somebody needs
         self.refusals: list[str] = []  # what stands against any fix
@@ -55,6 +60,7 @@ class Readers:
         boundaries: list[Place] = []
         derived_needs: list[list[Node]] = []
         names: set[str] = set()
+        attributes: set[str] = set()
         for path, syntax in self.syntaxes.items():
             for node in list(self.uses.values.get(path, ())):
                 values = self.uses.of(path, node)
@@ -62,12 +68,14 @@ class Readers:
                 owns = any(map(self._owners.include, values))
                 if (reads or owns) and isinstance(node, ast.Name):
                     names.add(node.id)
-                if reads:
+                if reads and node not in self._handled:
+                    attributes |= kept_as(syntax, node)
                     self._judge(path, syntax, node, values, boundaries, derived_needs)
                 if owns:
                     self._owners.judge(path, syntax, node)
         for path, syntax in self.syntaxes.items():
             self._unseen_names(path, syntax, names)
+            self._unseen_attributes(path, syntax, attributes)
         self.unseen += self._owners.unseen
         if not self.uses.complete:
             self.unseen.append("the program is too large to be followed to its end")
@@ -104,7 +112,7 @@ class Readers:
         match role:
             case Role.STORED if derived:
                 derived_needs.extend(known)
-            case Role.STORED:
+            case Role.STORED if not kept_as(syntax, node):
                 self._cannot_see("the output is kept for later", node)
             case Role.CHANGES:
                 self.refusals.append(f"line {node.lineno} changes the output in place")
@@ -149,11 +157,29 @@ class Readers:
         elif any(not self._output.through_predict(chain) for chain in needs):
             self.wraps.append(place)
 
-    def _cannot_see(self, what: str, node: ast.expr) -> None:
+    def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} (line {node.lineno})")
 
     def _unseen_names(self, path: str, syntax: Syntax, names: set[str]) -> None:
-        """Code that the analysis never ran, and that speaks of the output or its model."""
+        """Code that the analysis never ran, and that speaks of the output or its model, or would give another."""
         for node in syntax.loads():
             if node.id in names and not self.uses.evaluated(path, node) and not syntax.in_annotation(node):
                 self._cannot_see(f"`{node.id}` in code that nothing runs", node)
+        for statement in ast.walk(syntax.file.tree):
+            if isinstance(statement, ast.Assign) and not self.uses.evaluated(path, statement.value):
+                bound = {n.id for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+                if names & bound:
+                    self._cannot_see(f"`{min(names & bound)}` is another in code that nothing runs", statement)
+
+    def _unseen_attributes(self, path: str, syntax: Syntax, attributes: set[str]) -> None:
+        """Readers of an attribute that keeps the output, to whom the analysis couldn't say that it does."""
+        for node in ast.walk(syntax.file.tree):
+            if isinstance(node, ast.Attribute) and node.attr in attributes:
+                known = self.uses.of(path, node) if isinstance(node.ctx, ast.Load) else self._kept(path, syntax, node)
+                if not any(map(self._output.touches, known)):
+                    self._cannot_see(f"`{syntax.text(node)}` may be the output", node)
+
+    def _kept(self, path: str, syntax: Syntax, target: ast.Attribute) -> list[Value]:
+        """What an assignment keeps as an attribute."""
+        statement = syntax.parent(target)
+        return self.uses.of(path, statement.value) if isinstance(statement, ast.Assign) else []

@@ -29,6 +29,10 @@ _ORDER = frozenset({"argmax"})
 _ORDER_AND_VALUES = frozenset({"topk", "max"})
 #: What of a tensor, or of a call with it, doesn't depend on its numbers.
 _SHAPE = frozenset("shape size dim ndim dtype device backward requires_grad rank get_shape numel __class__".split())
+#: Functions that are handed a tensor for its shape, or to put a name on it.
+_NUMBERLESS = frozenset(
+    "ones_like zeros_like empty_like full_like rand_like randn_like shape size rank op_scope name_scope".split()
+)
 HARMLESS_CALLS = frozenset("builtins.len builtins.isinstance builtins.type builtins.id builtins.super".split())
 
 
@@ -115,7 +119,7 @@ class Roles:
         callees = [c for v in self._uses.of(path, call.func) for c in alternatives(v)]
         if any(runs_project_code(c) for c in callees):
             return Role.FLOWS
-        if any(isinstance(c, External) and c.name in HARMLESS_CALLS for c in callees):
+        if any(isinstance(c, External) and (c.name in HARMLESS_CALLS or _reads_no_numbers(c)) for c in callees):
             return Role.INDIFFERENT
         if any(isinstance(c, Bound) and isinstance(c.owner, List) for c in callees):
             return Role.BOUNDARY if _is_own_list(syntax, call) else Role.STORED
@@ -170,6 +174,19 @@ def _is_local(syntax: Syntax, place: ast.AST, name: str) -> bool:
     scope = syntax.scope(place)
     declared = {n for s in ast.walk(scope) if isinstance(s, (ast.Global, ast.Nonlocal)) for n in s.names}
     return name not in declared and any(n.id == name and isinstance(n.ctx, ast.Store) for n in _names(scope))
+
+
+def _reads_no_numbers(callee: External) -> bool:
+    """Whether a framework's function gives the same whatever the numbers are: ``tf.ones_like(p)``."""
+    return callee.name.rpartition(".")[2] in _NUMBERLESS
+
+
+def kept_as(syntax: Syntax, node: ast.expr) -> set[str]:
+    """The attributes that an assignment keeps an expression as, where it keeps it as nothing else."""
+    statement = syntax.parent(node)
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    kept = [t.attr for t in targets if isinstance(t, ast.Attribute)]
+    return set(kept) if len(kept) == len(targets) else set()
 
 
 def _is_own_list(syntax: Syntax, call: ast.Call) -> bool:
