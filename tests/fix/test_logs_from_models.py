@@ -78,6 +78,12 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "        return -F.log_softmax(self.p, dim=1).mean(), torch.softmax(self.p, dim=1).sum(1)\n\n"
         "loss, shown = Trainer().step(torch.randn(5, 3))\n",
     ),
+    "a list of arguments": (
+        TORCH + "fc = nn.Linear(3, 4)\n\ndef nll(p):\n    return -torch.log(p).mean()\n\n"
+        "given = [fc(torch.randn(5, 3)).softmax(1)]\nloss = nll(*given)\n",
+        TORCH + "fc = nn.Linear(3, 4)\n\ndef nll(p):\n    return -F.log_softmax(p, dim=1).mean()\n\n"
+        "given = [fc(torch.randn(5, 3))]\nloss = nll(*given)\n",
+    ),
     "an epsilon that nobody needs any more": (
         TORCH + "net = nn.Sequential(nn.Linear(3, 4), nn.Sigmoid())\n\ndef bce(p, y):\n    eps = 1e-12\n"
         "    return -(y * torch.log(p + eps) + (1 - y) * torch.log(1 - p + eps)).mean()\n\n"
