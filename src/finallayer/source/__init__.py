@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from contextlib import nullcontext
 
 from finallayer.expr import Node, through
 from finallayer.rules import rules_by_operation
@@ -19,7 +20,7 @@ from finallayer.source.models import model_output
 from finallayer.source.project import Module, Project
 from finallayer.source.symbols import is_module
 from finallayer.source.uses import Uses
-from finallayer.source.values import ARGUMENTS, Call, Class, Function, Instance, Site, opaque
+from finallayer.source.values import ARGUMENTS, Call, Class, Function, Instance, Site, opaque, telling_places_apart
 
 __all__ = ["Project", "Uses", "sightings"]
 
@@ -40,8 +41,9 @@ def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> l
     run = Interpreter(project, frozenset(rules_by_operation()), uses)
     module = run.entry = run.modules[file.path] = Module(file)
     try:
-        run.load(module)
-        _run_uncalled(run, module)
+        with nullcontext() if uses is None else telling_places_apart():
+            run.load(module)
+            _run_uncalled(run, module)
     except (OutOfBudget, RecursionError):
         if uses is not None:  # what was seen until then stands
             uses.complete = False
