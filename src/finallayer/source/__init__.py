@@ -85,7 +85,7 @@ def _run_uncalled(run: Interpreter, module: Module) -> None:
 
 
 def _alone(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
-    mark = run.trail.mark()
+    mark, objects = run.trail.mark(), len(run.instances)
     given = _open_arguments(function)
     if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
         given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
@@ -94,6 +94,7 @@ def _alone(run: Interpreter, function: Function, args: list[object], node: ast.A
         run.uses.enters(node, alone=True)
     run.call_function(function, Call(args, given, Site(node, function.frame)))
     run.trail.undo(mark)
+    del run.instances[objects:]  # what was made there has lost its attributes
     if run.uses is not None:
         run.uses.alone = None
 
@@ -117,10 +118,11 @@ def _open_arguments(function: Function) -> dict[str, object]:
 
 
 def _objects(run: Interpreter, cls: Class, node: ast.AST) -> list[Instance]:
-    """Objects of a class or a subclass that the program has made; else one made now."""
+    """Objects of a class or a subclass that the program has made; else one of each subclass made now, or of itself."""
     made = [i for i in run.instances if cls in i.cls.ancestry()][:_MOST_OBJECTS]
     if made:
         return made
     frame = run.functions[node].frame
-    instance = instantiate(run, cls, Call([], {}, Site(node, frame)))
-    return [instance] if isinstance(instance, Instance) else []
+    heirs = {f.owner: None for f in run.functions.values() if f.owner not in (None, cls) and cls in f.owner.ancestry()}
+    objects = [instantiate(run, c, Call([], {}, Site(node, frame))) for c in [*heirs][:_MOST_OBJECTS] or [cls]]
+    return [o for o in objects if isinstance(o, Instance)]

@@ -30,7 +30,7 @@ CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 class Frame:
     """Names in scope: of a module, or of one call of a function."""
 
-    __slots__ = ("function", "globals", "module", "nonlocals", "parent", "returns", "vars", "yields")
+    __slots__ = ("continues", "function", "globals", "module", "nonlocals", "parent", "returns", "vars", "yields")
 
     def __init__(self, module: Module, parent: Frame | None = None, function: Function | None = None) -> None:
         self.module = module
@@ -41,6 +41,7 @@ class Frame:
         self.nonlocals: frozenset[str] = frozenset()
         self.returns: list[Value] = []
         self.yields = False
+        self.continues = False  # whether a ``continue`` of the loop that runs now has been met
 
 
 class Lazy(NamedTuple):
