@@ -15,7 +15,7 @@ from .workbench import RULES, fixed, repaired
 
 TORCH = (
     "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
-    "net = nn.Linear(3, 4)\nx = torch.randn(5, 3)\n\n"
+    "torch.manual_seed(0)\nnet = nn.Linear(3, 4)\nx = torch.randn(5, 3)\n\n"
 )
 NLL = "def nll({}):\n    return -{}.sum(1).mean()\n\n"
 
@@ -143,7 +143,7 @@ UNSAFE = {
         "loss = nll(net(x).softmax(1))\nif False:\n    print(nll(x))\n",
         "code that nothing runs",
     ),
-    "who gets the function": ("loss = nll(net(x).softmax(1))\nothers = [nll]\n", "`nll` is handed on (line 12)"),
+    "who gets the function": ("loss = nll(net(x).softmax(1))\nothers = [nll]\n", "`nll` is handed on (line 13)"),
     "who has it by another name": (
         "loss = nll(net(x).softmax(1))\nother = nll\nother(net(x).softmax(1))\n",
         "handed on",

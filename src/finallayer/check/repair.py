@@ -14,8 +14,9 @@ from finallayer.check import run
 from finallayer.check.config import Config
 from finallayer.check.filters import Filter, Note, Sources
 from finallayer.check.judge import analyse
-from finallayer.fix import Context, Document
+from finallayer.fix import Context, Document, unused_imports
 from finallayer.fix.edits import ConflictError
+from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Edit, Finding, Fix, Rule
 from finallayer.source import Project
 from finallayer.source.files import Unreadable, parse, read
@@ -114,13 +115,20 @@ class _Workshop:
         for edit in (e for fix in chosen for e in fix.edits):
             by_file.setdefault(edit.path, set()).add(edit)
         try:
-            new = {path: Document(Path(path), self._data(path)).edited(edits) for path, edits in by_file.items()}
+            new = {path: self._edited(path, edits) for path, edits in by_file.items()}
             for path, data in new.items():
                 parse(read(path, data).text)
         except (ConflictError, Unreadable, UnicodeError):
             return False
         self._now |= new
         return bool(new)
+
+    def _edited(self, path: str, edits: Iterable[Edit]) -> bytes:
+        """A file's bytes after edits, without the imports that those made unused."""
+        before = self._data(path)
+        after = Document(Path(path), before).edited(edits)
+        idle = list(unused_imports(Syntax(read(path, before)), Syntax(read(path, after))))
+        return Document(Path(path), after).edited(idle) if idle else after
 
     def _data(self, path: str) -> bytes:
         if path not in self._now:

@@ -84,7 +84,8 @@ def _several_a_row(p: Node) -> bool:
 
 
 def _picks(step: Node) -> bool:
-    return step.op == "gather" or (step.op == "index" and step.attrs.get("at") is not None)
+    # a slice (of several axes: "slice", too) keeps every entry that it doesn't cut off
+    return step.op == "gather" or (step.op == "index" and step.attrs.get("at") not in (None, "slice"))
 
 
 #: What tells which samples count: a weight with one of these in it is no return.
