@@ -21,19 +21,29 @@ from finallayer.rules.base import Edit, Finding, Fix, Rule
 from finallayer.source import Project
 from finallayer.source.files import Unreadable, parse, read
 
+#: A file, and its new bytes.
+Change = tuple[Document, bytes]
 #: After so many rounds of fixes nothing new comes up in any program that we have met.
 MOST_PASSES = 10
 
 
 @dataclass(frozen=True)
 class Repair:
-    """What a repair comes to: the files and their new bytes, and what is left."""
+    """What a repair comes to: the files and their new bytes, and what is left.
 
-    changed: tuple[tuple[Document, bytes], ...]
+    ``together``: the same files, those that a fix changes together side by side.
+    """
+
+    together: tuple[tuple[Change, ...], ...]
     fixed: int
     remaining: tuple[Finding, ...]
     notes: tuple[Note, ...]
     files: int
+
+    @property
+    def changed(self) -> tuple[Change, ...]:
+        """The files that change."""
+        return tuple(change for changes in self.together for change in changes)
 
     @property
     def unsafe(self) -> int:
@@ -54,8 +64,8 @@ def repair(
     for path in first.concerned:
         workshop.mend(path)
     remaining = workshop.remaining(first.concerned)
-    changed = tuple(workshop.changed())
-    return Repair(changed, workshop.fixed, remaining, first.notes, first.files)
+    together = tuple(workshop.together())
+    return Repair(together, workshop.fixed, remaining, first.notes, first.files)
 
 
 class _Workshop:
@@ -67,13 +77,18 @@ class _Workshop:
         self._unsafe = unsafe
         self._documents: dict[str, Document] = {}
         self._now: dict[str, bytes] = {}
+        self._linked: list[frozenset[str]] = []  # the files of each fix that changed several
         self._last: dict[str, tuple[Finding, ...]] = {}
         self.fixed = 0
 
-    def changed(self) -> Iterator[tuple[Document, bytes]]:
-        for path, document in self._documents.items():
-            if self._now[path] != document.data:
-                yield document, self._now[path]
+    def together(self) -> Iterator[tuple[Change, ...]]:
+        """The changed files, those side by side that a fix has changed together, if by way of others."""
+        left = {path: doc for path, doc in self._documents.items() if self._now[path] != doc.data}
+        while left:
+            group = {next(iter(left))}
+            while more := {p for linked in self._linked if linked & group for p in linked} - group:
+                group |= more
+            yield tuple((left.pop(path), self._now[path]) for path in list(left) if path in group)
 
     def findings(self, paths: Iterable[str], with_fixes: bool = True) -> tuple[Finding, ...]:
         """What a check of the files, as they are now, shows."""
@@ -89,7 +104,7 @@ class _Workshop:
 
     def remaining(self, paths: Sequence[str]) -> tuple[Finding, ...]:
         """What is left: as it was last seen, where each file changed for its own sake only."""
-        if set(self._now) - set(paths):
+        if self._linked or set(self._now) - set(paths):
             return self.findings(paths)
         once = {(f.rule.code, f.origin): f for path in paths for f in self._last[path]}
         return tuple(once.values())
@@ -121,6 +136,7 @@ class _Workshop:
         except (ConflictError, Unreadable, UnicodeError):
             return False
         self._now |= new
+        self._linked += [paths for fix in chosen if len(paths := frozenset(e.path for e in fix.edits)) > 1]
         return bool(new)
 
     def _edited(self, path: str, edits: Iterable[Edit]) -> bytes:

@@ -103,7 +103,8 @@ def _is_written_out(feed: ast.expr, program: Program) -> bool:
     """Whether a dictionary of feeds stands in the text, there or at its name."""
     if isinstance(feed, ast.Dict):
         return None not in feed.keys
-    return path_of(feed) is not None and all(isinstance(v, ast.Dict) for v in _bound_to(feed, program))
+    bound = list(_bound_to(feed, program))
+    return bool(bound) and all(isinstance(value, ast.Dict) for value in bound)
 
 
 class _Rows:
