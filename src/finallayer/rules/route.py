@@ -112,7 +112,9 @@ def _unmoved(x: Node) -> Iterator[Node]:
 def _layer(x: Node) -> Node | None:
     """The affine map at the end of a value's way, under a bias that was added by hand."""
     *_, z = _unmoved(x)
-    if z.op in ("add", "sub"):
+    while z.op in ("add", "sub"):
         terms = [term for term in z.args if term.kind is Kind.LOGITS]
-        return _layer(terms[0]) if terms else None
+        if not terms:
+            return None
+        *_, z = _unmoved(terms[0])
     return z if z.op in ("affine", "matmul") else None

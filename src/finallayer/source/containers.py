@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from finallayer.expr import Node
+from finallayer.source.limits import any_of
 from finallayer.source.values import (
     EXACT,
     ITEMS,
@@ -67,7 +69,7 @@ def element(iterable: Value) -> Value:
     """What a loop over a value may get."""
     items = iterable.items if isinstance(iterable, List) else sequence(iterable)
     if items:
-        return union(list(items))
+        return any_of(items, iterable)
     if isinstance(iterable, Node) and iterable.op != "opaque":
         return Node("index", (iterable,), {"rank": iterable.rank - 1} if iterable.rank else {}, iterable.origin)
     return opaque("each", iterable)
@@ -103,9 +105,9 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     if items is not None and type(index) is int and -len(items) <= index < len(items):
         return items[index]
     if isinstance(owner, List) and owner.items:
-        return owner.items[-1] if index == -1 else union(list(owner.items))
+        return owner.items[-1] if index == -1 else any_of(owner.items, owner)
     if items:
-        return union(list(items))
+        return any_of(items, owner)
     return opaque("item", owner, index)
 
 
@@ -118,11 +120,11 @@ def _name_of_index(index: Value) -> str | None:
 def _dict_item(owner: Dict, index: Value) -> Value:
     if is_constant(index) and index in owner.slots:
         return owner.slots[index]
-    rest = list(owner.slots.get(REST, ()))
+    rest = owner.slots.get(REST, ())
     if is_constant(index):
-        return union(rest) if rest else opaque(f"[{index}]", owner)
-    every = [v for k, v in owner.slots.items() if k is not REST] + rest
-    return union(every) if every else opaque("item", owner, index)
+        return any_of(rest, owner) if rest else opaque(f"[{index}]", owner)
+    known = (v for k, v in owner.slots.items() if k is not REST)
+    return any_of(chain(known, rest), owner) if owner.slots else opaque("item", owner, index)
 
 
 def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from finallayer.canonical import bernoulli_logs, build
 from finallayer.expr import TRANSPARENT, Node, make, through
+from finallayer.source.limits import small
 from finallayer.source.values import List, Site, Union, Value, opaque
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def to_node(value: Value) -> Node:
     """A value as a tensor."""
     if isinstance(value, Node):
         return value
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float)) and small(value):
         return make("const", value=value)
     if isinstance(value, Union) and all(isinstance(v, (Node, bool, int, float)) for v in value.values):
         return make("join", *(to_node(v) for v in value.values))

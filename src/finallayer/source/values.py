@@ -8,8 +8,9 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
+from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from finallayer.catalog import Signature
 from finallayer.expr import Node, make
@@ -252,19 +253,16 @@ def opaque(name: str, *parts: Value) -> Node:
 
 
 def _identity(value: Value) -> int:
-    try:
-        return hash(value)
-    except TypeError:
-        return id(value)
+    return hash(value) if type(value) is Node else hash(_key(value))
 
 
 def union(values: list[Value]) -> Value:
     """One value for several: themselves where they agree, one joined node for nodes, else a Union."""
-    flat: list[Value] = []
+    distinct: dict[Hashable, Value] = {}
     for value in values:
         for v in value.values if isinstance(value, Union) else (value,):
-            if not any(same(v, w) for w in flat):
-                flat.append(v)
+            distinct.setdefault(_key(v), v)
+    flat = list(distinct.values())
     if len(flat) == 1:
         return flat[0]
     if flat and all(isinstance(v, Node) for v in flat):
@@ -278,17 +276,28 @@ def union(values: list[Value]) -> Value:
 
 def same(a: Value, b: Value) -> bool:
     """Whether two values are certainly the same."""
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, (Node, External, *CONSTANTS)):
-        return bool(a == b)
-    if isinstance(a, tuple) and not hasattr(a, "_fields"):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, Bound):
-        return same(a.function, b.function) and a.owner is b.owner
-    return False
+    return a is b or _key(a) == _key(b)
+
+
+_BY_VALUE = frozenset({External, *CONSTANTS})
+
+
+def _key(value: Value) -> Hashable:
+    """What two values have in common that are certainly the same, and no two others."""
+    kind = type(value)
+    if kind is Node:
+        return cast(Node, value)
+    if kind in _BY_VALUE:
+        return kind, value
+    if kind is tuple:
+        return tuple(map(_key, value))
+    if kind is Union:
+        return Union, tuple(map(_key, value.values))
+    if kind is Bound:
+        return Bound, _key(value.function), _key(value.owner)
+    if kind is Partial and not value.args and not value.kwargs:
+        return Partial, value.how, _key(value.function)
+    return object, id(value)
 
 
 def is_constant(value: Value) -> bool:
