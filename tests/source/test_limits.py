@@ -50,7 +50,7 @@ PROGRAMS = {
     "a choice of choices": "t = (p, z)\n" + "t = t if a else (t, t)\n" * 60,
     # many
     "a large dictionary, item by item": f"d = {dict.fromkeys(range(8000))}\n" + "q = d[u]\n" * 200,
-    "a large dictionary of pairs": f"d = {({i: (i, i) for i in range(3000)})}\n" + "q = d[u]\n" * 200,
+    "a large dictionary of pairs": f"d = { ({i: (i, i) for i in range(3000)}) }\n" + "q = d[u]\n" * 200,
     "a large table": f"d = {[(i, i) for i in range(4000)]}\n" + "q = d[u]\n" * 200,
     "a deep model, often": "m = nn.Sequential(" + "fc, " * 3000 + ")\n" + "m(x)\n" * 20,
     # texts and numbers
