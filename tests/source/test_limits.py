@@ -70,7 +70,8 @@ NESTED = {
 
 def analysed(program: str, fixes: bool) -> Analysis:
     start = time.process_time()
-    analysis = analyse("program.py", Project(), program.encode(), new_context() if fixes else None)
+    project = Project()
+    analysis = analyse("program.py", project, program.encode(), new_context(project) if fixes else None)
     assert time.process_time() - start < TOO_MANY
     assert not analysis.notes
     return analysis
