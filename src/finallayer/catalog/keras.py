@@ -394,8 +394,11 @@ OLD: dict[str, str] = {
 
 NAMES: dict[str, str] = {**_KERAS, **OLD}
 
-#: tensors' methods stand with the framework that makes them
-METHODS: dict[str, str] = {}
+#: tensors' methods stand with the framework that makes them; these are of models that aren't at hand
+METHODS: dict[str, str] = {
+    "predict": "stop_gradient(self: x, inputs, batch_size, verbose, steps)",
+    "predict_on_batch": "stop_gradient(self: x, inputs)",
+}
 
 #: string -> the loss that Keras looks up by it
 LOSSES: dict[str, str] = {

@@ -103,6 +103,17 @@ def loss(real, fake, eps=1e-8):
 ]
 
 GOOD = [
+    # off-policy gradients: ratios of the policy weigh its log, without a gradient
+    """
+import tensorflow as tf
+
+state = tf.placeholder(tf.float32, [None, 4])
+old = tf.placeholder(tf.float32, [None, 2])
+advantage = tf.placeholder(tf.float32, [None, 2])
+policy = tf.layers.dense(state, 2, activation=tf.nn.softmax)
+gain = tf.log(policy + 1e-6) * tf.stop_gradient(policy / old * advantage)
+loss = -tf.reduce_mean(tf.reduce_sum(gain, axis=1))
+""",
     """
 import tensorflow as tf
 

@@ -144,6 +144,15 @@ def generator_loss(fake):
 ]
 
 GOOD = [
+    # what is drawn from is no loss
+    """
+import tensorflow as tf
+
+observed = tf.placeholder(tf.float32, [None, 4])
+left = tf.layers.dense(observed, 1, activation=tf.nn.sigmoid)
+both = tf.concat([left, 1 - left], axis=1)
+action = tf.multinomial(tf.log(both), num_samples=1)
+""",
     """
 import torch.nn.functional as F
 from torch import nn

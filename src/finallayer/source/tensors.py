@@ -25,6 +25,8 @@ def tensor_operation(
     if op == "mul" and len(args) == 2:
         _note_entropy(run, args)
         _note_policy(run, args)
+    if op == "sample" and args:
+        _note_sampling(run, args[0])
     made = build(op, tuple(args), attrs, run.origin(site))
     for log in bernoulli_logs(made):
         run.saw(log, framework)
@@ -53,13 +55,20 @@ def _note_policy(run: Interpreter, args: list[Node]) -> None:
     """``log(p[action]) * advantage`` is a policy gradient: the log of one entry, weighed by what no network of this
     expression gave. A constant weight is a class's, a mask's or a focal loss's own (which holds p) a sample's."""
     for value, weight in (args, args[::-1]):
-        log = _picked_log(value)
-        if log is not None and _is_return(weight, of=through(log.args[0], _GUARDS)):
+        log, picked = _log_behind(value)
+        if log is not None and _is_return(weight, of=through(log.args[0], _GUARDS), picked=picked):
             _mark(run, log, "policy")
 
 
-def _picked_log(value: Node) -> Node | None:
-    """The log behind a value that holds it for one entry of each row alone; None where it holds them all."""
+def _note_sampling(run: Interpreter, scores: Node) -> None:
+    """``categorical(log(p))`` draws as p says, whatever becomes of the smallest entries: the log is no loss."""
+    log, _ = _log_behind(scores)
+    if log is not None:
+        _mark(run, log, "sampled")
+
+
+def _log_behind(value: Node) -> tuple[Node | None, bool]:
+    """The log behind a value, and whether the value holds it for one entry of each row alone."""
     picked = False
     while value.op in _SUMMED and value.args:
         picked = picked or _picks(value)
@@ -69,12 +78,12 @@ def _picked_log(value: Node) -> Node | None:
                 if mask.op == "one_hot":
                     picked, value = True, log
     if value.op != "log":
-        return None
+        return None, False
     p = value.args[0]
     while p.op in _GUARDS and p.args:
         picked = picked or _picks(p)
         p = p.args[0]
-    return value if picked and not _several_a_row(p) else None
+    return value, picked and not _several_a_row(p)
 
 
 def _several_a_row(p: Node) -> bool:
@@ -91,11 +100,14 @@ def _picks(step: Node) -> bool:
 _MASKS = frozenset({"compare", "threshold", "mask", "one_hot"})
 
 
-def _is_return(weight: Node, of: Node) -> bool:
-    """Whether a weight is data that nobody knows: no constant, no mask, and not made of the probability itself."""
+def _is_return(weight: Node, of: Node, picked: bool) -> bool:
+    """Whether a weight makes a log of probabilities (or of one picked entry of them) a policy gradient: it is data
+    that nobody knows, no constant and no mask, and not made of the probability itself unless the gradient stops."""
     parts = list(weight.walk())
+    if through(weight, _FACTORS).op == "stop_gradient":
+        return picked or of in parts
     known = all(part.op in ("const", "numbers") for part in parts if not part.args)
-    return weight.kind is Kind.UNKNOWN and not known and not any(p.op in _MASKS or p == of for p in parts)
+    return picked and weight.kind is Kind.UNKNOWN and not known and not any(p.op in _MASKS or p == of for p in parts)
 
 
 def _mark(run: Interpreter, log: Node, what: str) -> None:
