@@ -61,10 +61,11 @@ def _note_policy(run: Interpreter, args: list[Node]) -> None:
 
 
 def _note_sampling(run: Interpreter, scores: Node) -> None:
-    """``categorical(log(p))`` draws as p says, whatever becomes of the smallest entries: the log is no loss."""
+    """``categorical(log(p))`` draws as p says, whatever becomes of the smallest entries; nothing is trained by it."""
     log, _ = _log_behind(scores)
-    if log is not None:
-        _mark(run, log, "sampled")
+    drawn = through(scores, _GUARDS) if log is None else log
+    if drawn.op in ("log", "softmax"):
+        _mark(run, drawn, "sampled")
 
 
 def _log_behind(value: Node) -> tuple[Node | None, bool]:
