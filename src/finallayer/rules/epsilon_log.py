@@ -55,6 +55,16 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 
 BAD = [
+    # a divergence from a teacher: its own log is harmless, the student's isn't
+    """
+import tensorflow as tf
+
+def distil(student, teacher):
+    p, q = tf.nn.softmax(tf.stop_gradient(teacher)), tf.nn.softmax(student)
+    own = tf.math.log(p + 1e-8)
+    other = tf.math.log(q + 1e-8)  # FL203
+    return tf.reduce_sum(p * (own - other), axis=-1)
+""",
     """
 import tensorflow as tf
 

@@ -35,8 +35,9 @@ def maker(x: Node) -> Node:
 
 def is_no_loss(log: Node) -> bool:
     """Whether a log is known not to be a classifier's loss: it is multiplied by its own argument (an entropy: where p
-    nearly vanishes, p*log(p) does too), weighed by a return (a policy gradient), or drawn from."""
-    return any(log.attrs.get(what) for what in ("entropy", "policy", "sampled"))
+    nearly vanishes, p*log(p) does too), weighed by a return (a policy gradient), drawn from, or summed into the log
+    of a running product."""
+    return any(log.attrs.get(what) for what in ("entropy", "policy", "sampled", "product"))
 
 
 def is_exempt(x: Node) -> bool:

@@ -27,6 +27,8 @@ def tensor_operation(
         _note_policy(run, args)
     if op == "sample" and args:
         _note_sampling(run, args[0])
+    if op == "cumsum" and args and args[0].op == "log":  # of which exp makes a running product
+        _mark(run, args[0], "product")
     made = build(op, tuple(args), attrs, run.origin(site))
     for log in bernoulli_logs(made):
         run.saw(log, framework)
@@ -38,11 +40,14 @@ _GUARDS = TRANSPARENT | {"clip", "add_eps"}
 
 
 def _note_entropy(run: Interpreter, args: list[Node]) -> None:
-    """``p * log(p + eps)`` is an entropy: its gradient is right where p vanishes, so the log is told apart."""
+    """``p * log(p + eps)`` is an entropy: its gradient is right where p vanishes, so the log is told apart; also in
+    the divergence ``p * (log(p) - log(q))``."""
     args = [through(a, _FACTORS) for a in args]
-    for p, log in (args, args[::-1]):
-        if log.op == "log" and through(log.args[0], _GUARDS) == through(p, _GUARDS):
-            _mark(run, log, "entropy")
+    for p, value in (args, args[::-1]):
+        for log in value.args if value.op in ("add", "sub") else (value,):
+            log = through(log, _FACTORS)
+            if log.op == "log" and through(log.args[0], _GUARDS) == through(p, _GUARDS):
+                _mark(run, log, "entropy")
 
 
 #: Of so many axes, a softmax gives one distribution a row.
@@ -62,6 +67,7 @@ def _note_policy(run: Interpreter, args: list[Node]) -> None:
 
 def _note_sampling(run: Interpreter, scores: Node) -> None:
     """``categorical(log(p))`` draws as p says, whatever becomes of the smallest entries; nothing is trained by it."""
+    scores = through(scores, _SUMMED | {"div"})  # at some temperature
     log, _ = _log_behind(scores)
     drawn = through(scores, _GUARDS) if log is None else log
     if drawn.op in ("log", "softmax"):
