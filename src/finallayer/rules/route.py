@@ -10,6 +10,8 @@ from finallayer.rules.base import Sighting
 
 #: What may stand between a softmax or sigmoid and the log or loss that reads its probabilities.
 _ROUTE = TRANSPARENT | {"one_minus", "clip", "add_eps", "bernoulli"}
+#: What may stand between scores that carry no gradient and the softmax or sigmoid that reads them.
+_SCORES = (TRANSPARENT - {"stop_gradient"}) | {"scale", "shift"}
 #: Operations that keep every axis where it was, and as long as it was.
 _SAME_AXES = frozenset(
     (
@@ -33,16 +35,21 @@ def maker(x: Node) -> Node:
 
 def is_no_loss(log: Node) -> bool:
     """Whether a log is known not to be a classifier's loss: it is multiplied by its own argument (an entropy: where p
-    nearly vanishes, p*log(p) does too), or it is one action's and weighed by a return (a policy gradient)."""
-    return bool(log.attrs.get("entropy") or log.attrs.get("policy"))
+    nearly vanishes, p*log(p) does too), weighed by a return (a policy gradient), drawn from, or summed into the log
+    of a running product."""
+    return any(log.attrs.get(what) for what in ("entropy", "policy", "sampled", "product"))
 
 
 def is_exempt(x: Node) -> bool:
     """Whether no classifier is trained through this value: it is a table of constants, the gradient stops on the way,
     or an action is picked."""
     leaves = (node.op for node in x.walk() if not node.args)
-    return all(op in ("const", "numbers") for op in leaves) or any(
-        step.op == "stop_gradient" or _picks_an_action(step) for step in route(x)
+    made = maker(x)
+    scores = through(made.args[0], _SCORES) if made.args else made
+    return (
+        all(op in ("const", "numbers") for op in leaves)
+        or scores.op == "stop_gradient"
+        or any(step.op == "stop_gradient" or _picks_an_action(step) for step in route(x))
     )
 
 

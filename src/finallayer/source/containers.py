@@ -33,6 +33,8 @@ from finallayer.source.values import (
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
+#: The name of what stands for a slice among the indices of several axes.
+SLICE = "slice"
 #: A loop over a sequence that is known is run item by item up to this length.
 MOST_UNROLLED = 24
 
@@ -117,7 +119,8 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
 def _name_of_index(index: Value) -> str | None:
     """What an index goes by, also one of several: ``probs[0, action]``; a drawn one by the name of its operation."""
     parts = index if isinstance(index, tuple) else (index,)
-    return next((p.attrs.get("name", p.op) for p in parts[::-1] if isinstance(p, Node)), None)
+    names = [p.attrs.get("name", p.op) for p in parts[::-1] if isinstance(p, Node)]
+    return next((name for name in names if name != SLICE), None)
 
 
 def _dict_item(owner: Dict, index: Value) -> Value:

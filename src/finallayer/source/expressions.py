@@ -13,7 +13,7 @@ from finallayer.expr import Node
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import SELF_EXPLAINING, invoke
-from finallayer.source.containers import MOST_UNROLLED, element, get_item, get_slice, sequence, truth
+from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
 from finallayer.source.handlers import BUILTINS, EXPRESSIONS, Expression
 from finallayer.source.limits import list_of, may_format, small, tuple_of
 from finallayer.source.symbols import signature_of
@@ -340,7 +340,7 @@ def _slice(run: Interpreter, node: ast.Slice, frame: Frame) -> Value:
     for part in (node.lower, node.upper, node.step):
         if part is not None:
             run.evaluate(part, frame)
-    return opaque("slice")
+    return opaque(SLICE)
 
 
 def _index_rank(owner: Value, index: ast.expr) -> int | None:

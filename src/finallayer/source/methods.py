@@ -195,7 +195,7 @@ def _compile(run: Interpreter, owner: Value, call: Call) -> Value:
 def _predict(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
     if run.uses is None or not is_module(owner):
-        return run.opaque_at(call.site, owner, *call.args)
+        return make("stop_gradient", run.opaque_at(call.site, owner, *call.args), origin=run.origin(call.site))
     output = model_output(run, owner, call.site)
     return make("stop_gradient", output, origin=run.origin(call.site)) if isinstance(output, Node) else output
 
