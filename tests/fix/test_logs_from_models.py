@@ -109,6 +109,16 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         TF1 + "def judge(h):\n    return tf.matmul(h, tf.Variable(tf.zeros([784, 1])))\n\np = judge(x)\n"
         "tf.histogram_summary('p', tf.sigmoid(p))\nloss = -tf.reduce_mean(-tf.nn.softplus(-p) + -tf.nn.softplus(p))\n",
     ),
+    "two functions, by a flag that nobody knows": (
+        TF1 + "def small(h):\n    p = tf.nn.softmax(tf.layers.dense(h, 9))\n    return p\n\n"
+        "def large(h):\n    p = tf.nn.softmax(tf.layers.dense(h, 9))\n    return p\n\n"
+        "FLAGS = tf.app.flags.FLAGS\nif FLAGS.large:\n    q = large(x)\nelse:\n    q = small(x)\n"
+        "loss = -tf.reduce_sum(y * tf.log(q))\n",
+        TF1 + "def small(h):\n    p = tf.layers.dense(h, 9)\n    return p\n\n"
+        "def large(h):\n    p = tf.layers.dense(h, 9)\n    return p\n\n"
+        "FLAGS = tf.app.flags.FLAGS\nif FLAGS.large:\n    q = large(x)\nelse:\n    q = small(x)\n"
+        "loss = -tf.reduce_sum(y * tf.nn.log_softmax(q))\n",
+    ),
     "a Keras layer in a loop of one's own": (
         "import tensorflow as tf\n\nhead = tf.keras.layers.Dense(5, activation='softmax')\n\n"
         "def loss(x, y):\n    h = tf.nn.relu(x)\n    return -tf.reduce_sum(y * tf.math.log(head(h)))\n",

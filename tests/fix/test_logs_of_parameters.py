@@ -71,6 +71,20 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         TORCH + 'def nll(p):\n    """p: what the model gives."""\n    return -F.log_softmax(p, dim=1).mean()\n\n'
         "loss = nll(net(x))\n",
     ),
+    "one of two methods at a call, so that the softmax goes": (
+        TORCH + "class A:\n    def cost(self, p):\n        return -torch.log(p).mean()\n\n\n"
+        "class B:\n    def cost(self, p):\n        return p.max()\n\n\n"
+        "loss = sum(task.cost(net(x).softmax(1)) for task in (A(), B()))\n",
+        TORCH + "class A:\n    def cost(self, p):\n        return -F.log_softmax(p, dim=1).mean()\n\n\n"
+        "class B:\n    def cost(self, p):\n        return torch.softmax(p, dim=1).max()\n\n\n"
+        "loss = sum(task.cost(net(x)) for task in (A(), B()))\n",
+    ),
+    "a parameter that gets another value later, so that the softmax goes": (
+        TORCH + "def nll(p):\n    cost = -torch.log(p).mean()\n    p = p.detach()\n    return cost, p.max()\n\n"
+        "loss, shown = nll(net(x).softmax(1))\n",
+        TORCH + "def nll(p):\n    cost = -F.log_softmax(p, dim=1).mean()\n    p = p.detach()\n"
+        "    return cost, torch.softmax(p, dim=1).max()\n\nloss, shown = nll(net(x))\n",
+    ),
     "defined after what calls it": (
         TORCH
         + "def step(x):\n    return nll(F.softmax(net(x), dim=1))\n\n"
@@ -173,5 +187,17 @@ def test_the_callers_of_another_file_change_with_it(tmp_path: Path) -> None:
     changed = repair([tmp_path], Config(tmp_path, frozenset(RULES)), RULES, jobs=1).changed
     assert {d.path.name: new.decode() for d, new in changed} == {
         "losses.py": "import torch\n\n" + NLL.format("logits", "torch.nn.functional.log_softmax(logits, dim=1)"),
+        "train.py": train.format("net(x)"),
+    }
+
+
+def test_a_caller_that_knows_it_by_another_name_changes_too(tmp_path: Path) -> None:
+    (tmp_path / "losses.py").write_text("import torch\n\n" + NLL.format("p", "torch.log(p)"))
+    train = "from torch import nn\n\nfrom losses import nll as cost\n\nnet = nn.Linear(3, 4)\n\n\n"
+    train += "def step(x):\n    return cost({})\n"
+    (tmp_path / "train.py").write_text(train.format("net(x).softmax(1)"))
+    changed = repair([tmp_path], Config(tmp_path, frozenset(RULES)), RULES, jobs=1).changed
+    assert {d.path.name: new.decode() for d, new in changed} == {
+        "losses.py": "import torch\n\n" + NLL.format("p", "torch.nn.functional.log_softmax(p, dim=1)"),
         "train.py": train.format("net(x)"),
     }
