@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.expr import Node
-from finallayer.fix.bindings import binds, readers, unchanged
+from finallayer.fix.bindings import readers, unchanged
 from finallayer.fix.callers import PLAIN_DECORATORS, last_name, parameter_behind, references
 from finallayer.fix.descent import Descent, descend
 from finallayer.fix.importers import importers
@@ -58,14 +58,13 @@ class _Parameter(NamedTuple):
 
     @classmethod
     def read_at(cls, place: Place) -> _Parameter | None:
-        """The parameter that a log is taken of, where the function gives it no other value."""
+        """The parameter that a log is taken of."""
         read = place.descent.made
         function = place.syntax.scope(read)
         if not isinstance(read, ast.Name) or not isinstance(function, ast.FunctionDef):
             return None
-        rebound = any(binds(statement, read.id) for statement in function.body)
         plain = all(last_name(d) in PLAIN_DECORATORS for d in function.decorator_list)
-        return None if rebound or not plain else cls(place.syntax, function, read.id)
+        return cls(place.syntax, function, read.id) if plain else None
 
     @property
     def reads(self) -> list[ast.Name]:
