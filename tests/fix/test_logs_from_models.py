@@ -60,6 +60,12 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "    else:\n        p = fc(x)\n    return p\n\nx = torch.randn(5, 3)\n"
         "loss = -F.log_softmax(net(x), dim=1).mean()\n",
     ),
+    "a softmax that overwrites the logits": (
+        TORCH + "fc = nn.Linear(3, 4)\n\ndef net(x):\n    x = fc(x)\n    x = F.softmax(x, dim=1)\n    return x\n\n"
+        "loss = -torch.log(net(torch.randn(5, 3))).mean()\n",
+        TORCH + "fc = nn.Linear(3, 4)\n\ndef net(x):\n    x = fc(x)\n    return x\n\n"
+        "loss = -F.log_softmax(net(torch.randn(5, 3)), dim=1).mean()\n",
+    ),
     "the round before": (
         TORCH + "fc = nn.Linear(3, 4)\nx = torch.randn(5, 3)\np = F.softmax(fc(x), dim=1)\nloss = 0\n"
         "for i in range(3):\n    loss = loss - torch.log(p).sum()\n    p = F.softmax(fc(x + i), dim=1)\n",
@@ -213,6 +219,12 @@ UNSAFE: dict[str, tuple[str, str]] = {
         + "DEBUG = False\nfc = nn.Linear(3, 4)\n\ndef net(x):\n    if DEBUG:\n        return torch.ones(3, 4) / 4\n"
         "    return fc(x).softmax(1)\n\nx = torch.randn(5, 3)\n" + LOG,
         "`net` returns another in code that nothing runs",
+    ),
+    "a method in code that nothing runs": (
+        TORCH + "fc = nn.Linear(3, 4)\n\nclass Task:\n    def net(self, x):\n        return fc(x).softmax(1)\n\n"
+        "    def loss(self, x):\n        return -torch.log(self.net(x)).mean()\n\n"
+        "task = Task()\nloss = task.loss(torch.randn(5, 3))\nif False:\n    print(task.net(fc))\n",
+        "`task.net` in code that nothing runs",
     ),
     "an assignment that isn't made": (
         TORCH + "DEBUG = False\nfc = nn.Linear(3, 4)\n\ndef net(x):\n    return fc(x).softmax(1)\n\n"
