@@ -36,6 +36,7 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.bounds import exp_is_safe
+from finallayer.rules.route import is_detached
 
 RULE = Rule("FL204", "naive-softmax", Severity.WARNING, "exp(z) / sum(exp(z)) without subtracting the maximum")
 
@@ -43,7 +44,9 @@ RULE = Rule("FL204", "naive-softmax", Severity.WARNING, "exp(z) / sum(exp(z)) wi
 @RULE.on("softmax")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(z):
+        case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(
+            z
+        ) and not is_detached(z):
             yield Match(
                 "softmax without subtracting the maximum: use the framework's softmax; "
                 "it is NaN once a logit passes 88.7 (float32) or 11.1 (float16)"

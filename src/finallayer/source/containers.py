@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from finallayer.expr import Node
+from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.source.values import (
     EXACT,
     ITEMS,
@@ -112,7 +112,8 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
 def _name_of_index(index: Value) -> str | None:
     """What an index goes by, also one of several: ``probs[0, action]``; a drawn one by the name of its operation."""
     parts = index if isinstance(index, tuple) else (index,)
-    return next((p.attrs.get("name", p.op) for p in parts[::-1] if isinstance(p, Node)), None)
+    bare = (through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node))
+    return next((p.attrs.get("name", p.op) for p in bare), None)
 
 
 def _dict_item(owner: Dict, index: Value) -> Value:

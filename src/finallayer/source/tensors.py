@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from finallayer.canonical import bernoulli_logs, build
-from finallayer.expr import TRANSPARENT, Node, make, through
+from finallayer.expr import Node, make
+from finallayer.source.purposes import purposes
 from finallayer.source.values import List, Site, Union, Value, opaque
 
 if TYPE_CHECKING:
@@ -21,27 +22,20 @@ def tensor_operation(
     framework: str = "",
 ) -> Node:
     """The canonical node for an operation, written down."""
-    if op == "mul" and len(args) == 2:
-        _note_entropy(run, args)
+    for log, purpose in purposes(op, args, attrs, site.frame.module):
+        _note(run, log, purpose)
     made = build(op, tuple(args), attrs, run.origin(site))
     for log in bernoulli_logs(made):
         run.saw(log, framework)
     return run.saw(made, framework)
 
 
-_FACTORS = frozenset({"neg", "scale"})
-_GUARDS = TRANSPARENT | {"clip", "add_eps"}
-
-
-def _note_entropy(run: Interpreter, args: list[Node]) -> None:
-    """``p * log(p + eps)`` is an entropy: its gradient is right where p vanishes, so the log is told apart."""
-    args = [through(a, _FACTORS) for a in args]
-    for p, log in (args, args[::-1]):
-        if log.op == "log" and through(log.args[0], _GUARDS) == through(p, _GUARDS):
-            for i, sighting in enumerate(run.sightings):
-                if sighting.node is log:
-                    marked = Node(log.op, log.args, {**log.attrs, "entropy": True}, log.origin)
-                    run.sightings[i] = sighting._replace(node=marked)
+def _note(run: Interpreter, log: Node, purpose: str) -> None:
+    """Say of a log that was written down what it is for, as what is now done with it shows."""
+    for i, sighting in enumerate(run.sightings):
+        if sighting.node is log or (sighting.node.args == log.args and sighting.node.origin is log.origin):
+            marked = Node(log.op, log.args, {**sighting.node.attrs, purpose: True}, log.origin)
+            run.sightings[i] = sighting._replace(node=marked)
 
 
 def to_node(value: Value) -> Node:
