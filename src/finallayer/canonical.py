@@ -252,8 +252,8 @@ def _minimum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | Non
 
 
 def _bounded(args: tuple[Node, ...], side: str, origin: Origin | None) -> Node | None:
-    x, y = args if constant(args[0]) is None else args[::-1]
-    bound = constant(y)
+    x, y = args if constant(through(args[0], _SHAPE)) is None else args[::-1]
+    bound = constant(through(y, _SHAPE))
     if bound is not None or _looks_like_eps(y):
         return Node("clip", (x,), {side: bound}, origin)
     return None
@@ -286,7 +286,7 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
     Gives each log anew, of a leaf of kind SIGMOID_PROBS, where p's own kind isn't known; empty where the node isn't
     the formula, or is the entropy of p, which may be data.
     """
-    if node.op != "add":
+    if node.op not in ("add", "sub"):
         return ()
     sides = [_weighted_log(through(side, _SHAPE | {"neg"})) for side in node.args]
     for left, right in (sides, sides[::-1]):

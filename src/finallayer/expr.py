@@ -241,6 +241,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "argmax": unknown,
     "topk": unknown,  # also sort: gives (values, indices)
     "compare": unknown,  # > < == between tensors (in_top_k, eq): a threshold's general case
+    "distribution": unknown,  # over the classes, to be sampled from
     "sample": unknown,  # draws from a distribution over the classes
     "threshold": unknown,  # attrs: value
     "metric": unknown,  # attrs: name, reads

@@ -149,9 +149,9 @@ def _one_minus(z: Node, parts: list[Interval]) -> Interval:
 
 
 def _pow(z: Node, parts: list[Interval]) -> Interval:
-    """An even power is never negative."""
+    """An even power is never negative, nor is any power of what never is."""
     power = _number(z.attrs["value"]) if "value" in z.attrs else constant(z.args[-1])
-    return NEVER_NEGATIVE if power is not None and power % 2 == 0 else ANY
+    return NEVER_NEGATIVE if parts[0].low >= 0 or (power is not None and power % 2 == 0) else ANY
 
 
 def _same(z: Node, parts: list[Interval]) -> Interval:

@@ -42,7 +42,7 @@ from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_exempt, is_no_loss
+from finallayer.rules.route import guard, is_classifiers
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken in two steps")
@@ -51,9 +51,9 @@ RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken
 @RULE.on("log")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if (
-            guard(x) is None and not is_exempt(x) and not is_no_loss(log)
-        ):
+        case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if guard(
+            x
+        ) is None and is_classifiers(log):
             loss = loss_of(log)
             yield Match(f"log of a softmax: use log_softmax, or a loss on logits{cost(loss)}", loss, made_here(x))
 

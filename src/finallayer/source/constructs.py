@@ -224,6 +224,14 @@ def _bound(run: Interpreter, made: Built) -> Value:
     return tensor_operation(run, made.signature.op, [to_node(made.bound["x"]), to_node(made.bound["y"])], {}, made.site)
 
 
+@handles(CONSTRUCTS, "draw")
+def _draw(run: Interpreter, made: Built) -> Value:
+    x = made.bound.get("x")
+    if isinstance(x, Node) and x.op == "distribution":
+        return tensor_operation(run, "sample", [x], {}, made.site)
+    return run.opaque_at(made.site, *made.bound.values())
+
+
 @handles(CONSTRUCTS, "xlogy")
 def _xlogy(run: Interpreter, made: Built) -> Value:
     if "x" not in made.bound or "y" not in made.bound:

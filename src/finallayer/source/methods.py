@@ -111,6 +111,8 @@ def _taken(run: Interpreter, owner: Dict, call: Call) -> Value:
 def _get(run: Interpreter, owner: Dict, call: Call) -> Value:
     key = call.args[0] if call.args else None
     found = get_item(owner, key)
+    if is_constant(found) and not is_constant(key):  # the key may be missing: nothing is decided by this number
+        return opaque("item", owner, key)
     missing = isinstance(key, str) and key not in owner.slots and REST not in owner.slots
     return (call.args[1] if len(call.args) > 1 else found) if missing else found
 
