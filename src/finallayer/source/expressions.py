@@ -16,7 +16,7 @@ from finallayer.source.calls import SELF_EXPLAINING, invoke
 from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
 from finallayer.source.handlers import BUILTINS, EXPRESSIONS, Expression
 from finallayer.source.symbols import signature_of
-from finallayer.source.tensors import tensor_operation, to_node
+from finallayer.source.tensors import COMPARED, tensor_operation, to_node
 from finallayer.source.values import (
     STARRED,
     Call,
@@ -265,7 +265,7 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
     left = run.evaluate(node.left, frame)
     rights = [run.evaluate(c, frame) for c in node.comparators]
     if len(rights) != 1:
-        return opaque("compare", left, *rights)
+        return opaque(COMPARED, left, *rights)
     right, op = rights[0], node.ops[0]
     if isinstance(op, (ast.Gt, ast.GtE, ast.Lt, ast.LtE)) and isinstance(left, Node):
         value = right if isinstance(right, (int, float)) else constant(right) if isinstance(right, Node) else None
@@ -273,7 +273,7 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
             attrs = {"value": float(value), "above": isinstance(op, (ast.Gt, ast.GtE))}
             return tensor_operation(run, "threshold", [left], attrs, Site(node, frame))
     decided = _compared(op, left, right)
-    return opaque("compare", left, right) if decided is None else decided
+    return opaque(COMPARED, left, right) if decided is None else decided
 
 
 def _compared(op: ast.cmpop, left: Value, right: Value) -> bool | None:

@@ -52,6 +52,8 @@ def _note_entropy(run: Interpreter, args: list[Node]) -> None:
 
 #: Of so many axes, a softmax gives one distribution a row.
 MOST_AXES = 2
+#: The name of what a comparison gives where nobody knows the answer.
+COMPARED = "compare"
 #: What may stand between a log and the return that weighs it.
 _SUMMED = TRANSPARENT | _FACTORS | {"sum", "mean"}
 
@@ -103,8 +105,12 @@ def _picks(step: Node) -> bool:
     return step.op == "gather" or (step.op == "index" and step.attrs.get("at") is not None)
 
 
-#: What tells which samples count: a weight with one of these in it is no return.
 _MASKS = frozenset({"compare", "threshold", "mask", "one_hot"})
+
+
+def _tells(part: Node) -> bool:
+    """Whether this tells which samples count: a weight with such a part is no return."""
+    return part.op in _MASKS or (part.op == "opaque" and part.attrs.get("name") == COMPARED)
 
 
 def _is_return(weight: Node, of: Node, picked: bool) -> bool:
@@ -114,7 +120,7 @@ def _is_return(weight: Node, of: Node, picked: bool) -> bool:
     if through(weight, _FACTORS).op == "stop_gradient":
         return picked or of in parts
     known = all(part.op in ("const", "numbers") for part in parts if not part.args)
-    return picked and weight.kind is Kind.UNKNOWN and not known and not any(p.op in _MASKS or p == of for p in parts)
+    return picked and weight.kind is Kind.UNKNOWN and not known and not any(_tells(p) or p == of for p in parts)
 
 
 def _mark(run: Interpreter, log: Node, what: str) -> None:

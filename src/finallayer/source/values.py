@@ -45,6 +45,7 @@ class Lazy(NamedTuple):
 
     path: Path
     name: str | None
+    within: Path | None = None  # the module of that name, for a package that itself has no such name
 
 
 class Site(NamedTuple):
