@@ -59,6 +59,15 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 
 BAD = [
+    # the target's entry, picked by labels that are fed
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 8])
+y = tf.placeholder(tf.float32, [None, 5])
+p = tf.nn.softmax(tf.layers.dense(x, 5))
+loss = -tf.reduce_mean(tf.log(tf.reduce_sum(p * y, axis=1)))  # FL201
+""",
     # padding that doesn't count
     """
 import numpy as np

@@ -188,6 +188,8 @@ ITEMS, LAYERS, EXACT = "<items>", "<layers>", "<exact>"
 STARRED = "<starred>"
 #: The slot of the positional arguments that an object was made with.
 ARGUMENTS = "<arguments>"
+#: The slot that says that a Keras layer's ``build`` has run.
+BUILT = "<built>"
 #: The slot of a class's annotated names: the fields of a dataclass or flax module, in order.
 FIELDS = "<fields>"
 
