@@ -222,6 +222,9 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     if x.op == "add" and constant(x.args[1]) == 1 and x.args[0].op == "exp":
         return Node("softplus", x.args[0].args, {"naive": True}, origin)
     total = bare(args[0])
+    picked = _picked_by_data(total)
+    if picked is not None:
+        return Node("log", (_replaced(args[0], total, picked),), attrs, origin)
     if total.op == "sum" and total.args:
         power = through(total.args[0], _SHAPE)
         if power.op == "exp":
@@ -229,6 +232,22 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
             naive = {} if is_shifted(z) else {"naive": True}
             return Node("logsumexp", (z,), {"axis": total.attrs.get("axis")} | naive, origin)
     return None
+
+
+def _picked_by_data(total: Node) -> Node | None:
+    """The entry of each row that a one-hot row of labels picks, where the rows are fed: ``sum(y * p, axis)``."""
+    if total.op == "sum" and total.args[0].op == "mul" and "axis" in total.attrs:
+        for labels, p in (total.args[0].args, total.args[0].args[::-1]):
+            if through(labels, _SHAPE).attrs.get("fed") and p.kind in PROBABILITY_KINDS:
+                return Node("gather", (p,), {"by": "one_hot"}, total.origin)
+    return None
+
+
+def _replaced(node: Node, old: Node, new: Node) -> Node:
+    """The node with another one in place of one below it, along first arguments."""
+    if node is old:
+        return new
+    return Node(node.op, (_replaced(node.args[0], old, new), *node.args[1:]), node.attrs, node.origin)
 
 
 @_builds("log1p")

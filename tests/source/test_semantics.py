@@ -296,6 +296,28 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "optax.softmax_cross_entropy(hk.without_apply_rng(net).apply(v, p), y)\n",
         [Kind.PROBS, Kind.PROBS],
     ),
+    # Keras' own ways
+    "a model of a class without call, made of inputs and outputs": (
+        KERAS,
+        "class Net(keras.Model):\n    def train_step(self, data):\n        x, y = data\n"
+        "        p = self(x, training=True)\n"
+        "        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)(y, p)\n"
+        "net = Net(inputs, layers.Dense(4, activation='softmax')(inputs))\n",
+        [Kind.PROBS],
+    ),
+    "weights that build makes": (
+        KERAS,
+        "class Head(layers.Layer):\n    def build(self, input_shape):\n        self.w = self.add_weight(shape=(8, 4))\n"
+        "    def call(self, x):\n        return keras.ops.matmul(x, self.w)\n"
+        "keras.Sequential([Head()]).compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        [Kind.LOGITS],
+    ),
+    "a layer taken off again": (
+        KERAS,
+        "net = keras.Sequential([layers.Dense(4), layers.Softmax()])\nnet.pop()\n"
+        "net.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        [Kind.LOGITS],
+    ),
     # dictionaries and builtins
     "popping takes the item away": (
         TORCH,

@@ -59,6 +59,29 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 
 BAD = [
+    # the target's entry, picked by labels that are fed
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 8])
+y = tf.placeholder(tf.float32, [None, 5])
+p = tf.nn.softmax(tf.layers.dense(x, 5))
+loss = -tf.reduce_mean(tf.log(tf.reduce_sum(p * y, axis=1)))  # FL201
+""",
+    # padding that doesn't count
+    """
+import numpy as np
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+def loss(x, w, t, n):
+    y = softmax(np.dot(x, w))
+    ls = np.log(y[np.arange(n), t])  # FL201
+    ls *= (t != -1).reshape(n)
+    return -np.sum(ls) / n
+""",
     # a focal loss weighs by the probability itself, a masked one by what counts: neither is a policy
     """
 import tensorflow as tf
@@ -69,6 +92,7 @@ p = tf.gather(tf.nn.softmax(tf.layers.dense(x, 5)), y, axis=1, batch_dims=1)
 focal = -tf.reduce_mean(tf.pow(1 - p, 2.0) * tf.log(p))  # FL201
 masked = -tf.reduce_mean(tf.cast(tf.not_equal(y, 0), tf.float32) * tf.log(p))  # FL201
 balanced = -tf.reduce_mean(0.25 * tf.log(p))  # FL201
+padded = -tf.reduce_mean(tf.sequence_mask(lengths, dtype=tf.float32) * tf.log(p))  # FL201
 """,
     """
 import tensorflow as tf

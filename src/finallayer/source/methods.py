@@ -202,6 +202,16 @@ def _predict(run: Interpreter, owner: Value, call: Call) -> Value:
     return make("stop_gradient", output, origin=run.origin(call.site)) if isinstance(output, Node) else output
 
 
+@_method(OF_MODELS, "pop")
+def _drop_layer(run: Interpreter, owner: Value, call: Call) -> Value:
+    """Keras: takes the last layer off."""
+    layers = owner.slots.get(LAYERS) if isinstance(owner, (Built, Instance)) else None
+    if not layers or call.args:
+        return run.opaque_at(call.site, owner, *call.args)
+    run.write(owner.slots, LAYERS, layers[:-1])
+    return layers[-1]
+
+
 @_method(OF_MODELS, "add_module", "register_module", "append", "add", "extend", "insert")
 def _add_layer(run: Interpreter, owner: Value, call: Call) -> Value:
     layer = call.args[-1] if call.args else call.kwargs.get("layer", call.kwargs.get("module"))

@@ -20,8 +20,9 @@ DEEPEST = 6
 _GUARDS = TRANSPARENT | {"clip", "add_eps"}
 _SIGNS = frozenset({"neg", "scale"})
 _PICKERS = frozenset({"gather", "index"})
-#: What tells which samples count: a weight with one of these in it is no return.
 _MASKS = frozenset({"compare", "threshold", "mask", "one_hot"})
+#: The name of what a comparison gives where nobody knows the answer.
+COMPARED = "compare"
 #: What only moves a log, and leaves it to be trained through.
 _MOVES = (TRANSPARENT | _SIGNS) - {"stop_gradient"}
 
@@ -102,6 +103,11 @@ def _passes(x: Node, ops: frozenset[str]) -> bool:
     return False
 
 
+def _tells(part: Node) -> bool:
+    """Whether this tells which samples count: a weight with such a part is no return."""
+    return part.op in _MASKS or (part.op == "opaque" and part.attrs.get("name") == COMPARED)
+
+
 def _is_advantage(factor: Node) -> bool:
     """Whether a factor is detached on purpose, or holds the ratio of two policies. A focal loss's weight, too, may be
     detached, but is made of probabilities."""
@@ -119,7 +125,7 @@ def _is_return(factor: Node, by_action: bool, module: Module) -> bool:
     if factor.op == "const" or any(n.kind in PROBABILITY_KINDS or n.kind is Kind.TARGET for n in _made_of(factor)):
         return False
     parts = list(factor.walk())
-    unknown = factor.kind is Kind.UNKNOWN and not any(part.op in _MASKS for part in parts)
+    unknown = factor.kind is Kind.UNKNOWN and not any(map(_tells, parts))
     data = any(part.op not in ("const", "numbers") for part in parts if not part.args)
     return module.steps_environment or (unknown and data and (by_action or factor.rank == 1))
 
