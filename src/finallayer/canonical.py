@@ -23,7 +23,9 @@ _GUARDED = _SHAPE | {"add_eps", "clip"}
 
 def build(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node:
     """The canonical node for an operation on these arguments."""
-    if op in _OF_TWO and len(args) != 2:  # the call lacks an argument: nobody knows what it was to be
+    if (
+        op in _OF_TWO and len(args) != 2 and "value" not in attrs
+    ):  # the call lacks an argument: nobody knows what it was to be
         return Node("opaque", (), {"name": op}, origin)
     builder = _BUILDERS.get(op)
     node = builder(args, attrs, origin) if builder and args else None
@@ -96,7 +98,21 @@ def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
         return Node("add_eps", (x,), {"eps": eps}, origin) if eps else x
     if eps is None and _looks_like_eps(y) and x.kind in PROBABILITY_KINDS:
         return Node("add_eps", (x,), {"eps": None}, origin)
-    return Node("add", (x, y), attrs, origin)
+    p = _of_the_outcome(x, y)
+    return Node("add", (x, y), attrs, origin) if p is None else Node("gather", (p,), {"by": "outcome"}, origin)
+
+
+def _of_the_outcome(x: Node, y: Node) -> Node | None:
+    """The probability p in ``p*t + (1-p)*(1-t)``: the sum is the probability of what happened."""
+    if x.op != "mul" or y.op != "mul":
+        return None
+    for one, other in ((x, y), (y, x)):
+        for p, t in (one.args, one.args[::-1]):
+            for not_p, not_t in (other.args, other.args[::-1]):
+                complements = not_p.op == not_t.op == "one_minus" and (*not_p.args, *not_t.args) == (p, t)
+                if complements and p.kind in PROBABILITY_KINDS:
+                    return p
+    return None
 
 
 def _looks_like_eps(node: Node) -> bool:
@@ -135,7 +151,20 @@ def _mul(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     by = constant(y)
     if by is None:
         return None
-    return Node("neg", (x,), {}, origin) if by == -1 else x if by == 1 else Node("scale", (x,), {"by": by}, origin)
+    return Node("neg", (x,), {}, origin) if by == -1 else x if by == 1 else _scaled(x, by, origin)
+
+
+def _scaled(x: Node, by: float, origin: Origin | None) -> Node:
+    """A value times a number; ``(tanh(z / 2) + 1) / 2`` is a sigmoid."""
+    if by == 0.5 and x.op == "add" and constant(x.args[1]) == 1 and _is_tanh(x.args[0]):
+        (z,) = x.args[0].args
+        halved = z.op == "scale" and z.attrs.get("by") == 0.5
+        return Node("sigmoid", z.args if halved else (Node("scale", (z,), {"by": 2.0}, origin),), {}, origin)
+    return Node("scale", (x,), {"by": by}, origin)
+
+
+def _is_tanh(x: Node) -> bool:
+    return x.op == "activation" and str(x.attrs.get("name")).rpartition(".")[2].lower() == "tanh"
 
 
 @_builds("div")
@@ -143,7 +172,7 @@ def _div(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     x, y = args
     by = constant(y)
     if by is not None:
-        return Node("scale", (x,), {"by": 1 / by if by else math.inf}, origin)
+        return _scaled(x, 1 / by if by else math.inf, origin)
     top, bottom = through(x, _SHAPE), bare(y)
     if top.op == "exp":
         total = _is_sum_of(y, top)
@@ -246,6 +275,24 @@ def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None)
         if constant(other) is not None and constant(value) is None:
             return Node("clip", (value,), {"low": constant(other)}, origin)
     return make("join", x, y, origin=origin)
+
+
+def naive_normaliser(node: Node) -> Node | None:
+    """The logsumexp in ``log(exp(a) / sum(exp(b)))``, or more such terms: a contrastive loss by hand."""
+    x = bare(node.args[0]) if node.op == "log" else node
+    if x.op != "div" or bare(x.args[0]).op != "exp":
+        return None
+    for total in _addends(bare(x.args[1])):
+        power = through(total.args[0], _SHAPE) if total.op == "sum" else total
+        if total.op == "sum" and power.op == "exp" and not is_shifted(power.args[0]):
+            attrs = {"axis": total.attrs.get("axis"), "naive": True}
+            return Node("logsumexp", power.args, attrs, node.origin)
+    return None
+
+
+def _addends(x: Node) -> list[Node]:
+    """The terms of a sum written with a plus, as far as they are reached in a few steps."""
+    return [bare(t) for a in x.args for t in (a.args if a.op == "add" else (a,))] if x.op == "add" else [x]
 
 
 def bernoulli_logs(node: Node) -> tuple[Node, ...]:

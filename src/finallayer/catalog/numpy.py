@@ -78,6 +78,7 @@ NAMES: dict[str, str] = {
     "numpy.vectorize": "transform(pyfunc: f)",
     **each("numpy", "ones ones_like", "const() | value=1"),
     **each("numpy", "arange linspace logspace", "numbers()"),
+    "numpy.linalg.norm": "length(x, ord, axis, keepdims)",
     "numpy.reciprocal": "pow(x) | value=-1",
     "numpy.random.choice": "sample(a, size, replace, p: x)",
     # scikit-learn: what reads a classifier's output
