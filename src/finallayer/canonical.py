@@ -23,7 +23,9 @@ _GUARDED = _SHAPE | {"add_eps", "clip"}
 
 def build(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node:
     """The canonical node for an operation on these arguments."""
-    if op in _OF_TWO and len(args) != 2:  # the call lacks an argument: nobody knows what it was to be
+    if (
+        op in _OF_TWO and len(args) != 2 and "value" not in attrs
+    ):  # the call lacks an argument: nobody knows what it was to be
         return Node("opaque", (), {"name": op}, origin)
     builder = _BUILDERS.get(op)
     node = builder(args, attrs, origin) if builder and args else None
@@ -297,6 +299,24 @@ def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None)
         if constant(other) is not None and constant(value) is None:
             return Node("clip", (value,), {"low": constant(other)}, origin)
     return make("join", x, y, origin=origin)
+
+
+def naive_normaliser(node: Node) -> Node | None:
+    """The logsumexp in ``log(exp(a) / sum(exp(b)))``, or more such terms: a contrastive loss by hand."""
+    x = bare(node.args[0]) if node.op == "log" else node
+    if x.op != "div" or bare(x.args[0]).op != "exp":
+        return None
+    for total in _addends(bare(x.args[1])):
+        power = through(total.args[0], _SHAPE) if total.op == "sum" else total
+        if total.op == "sum" and power.op == "exp" and not is_shifted(power.args[0]):
+            attrs = {"axis": total.attrs.get("axis"), "naive": True}
+            return Node("logsumexp", power.args, attrs, node.origin)
+    return None
+
+
+def _addends(x: Node) -> list[Node]:
+    """The terms of a sum written with a plus, as far as they are reached in a few steps."""
+    return [bare(t) for a in x.args for t in (a.args if a.op == "add" else (a,))] if x.op == "add" else [x]
 
 
 def bernoulli_logs(node: Node) -> tuple[Node, ...]:

@@ -209,6 +209,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "div": unknown,
     "pow": unknown,
     "cosine": unknown,  # a cosine similarity: within [-1, 1], so its exp can't overflow
+    "length": unknown,  # of a vector: its Euclidean norm
     "sqrt": unknown,
     "abs": unknown,
     "mask": scores,  # masked_fill: the value of masked entries is not judged

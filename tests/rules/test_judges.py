@@ -14,6 +14,7 @@ SIGMOID = make("sigmoid", Z)
 LOG_PROBS = make("log_softmax", Z, axis=-1)
 LOG_SIGMOID = make("log_sigmoid", Z)
 UNKNOWN = make("opaque", name="output")
+UNIT = make("norm", UNKNOWN, name="torch.nn.functional.normalize")
 Y = make("opaque", name="y")
 
 
@@ -330,6 +331,7 @@ def test_an_exponential_that_may_overflow(op: str, code: str) -> None:
         make("activation", Z, name="torch.tanh"),
         make("neg", make("abs", UNKNOWN)),
         make("neg", make("pow", make("pow", UNKNOWN, value=2), value=-1)),
+        make("div", make("neg", make("pow", UNKNOWN, value=2)), UNKNOWN),  # by a variance
         make("scale", make("pow", UNKNOWN, make("const", value=2)), by=-0.5),
         make("neg", make("sum", make("mul", UNKNOWN, UNKNOWN))),
         make("neg", make("div", make("pow", UNKNOWN, value=2), make("exp", UNKNOWN))),
@@ -343,6 +345,8 @@ def test_an_exponential_that_may_overflow(op: str, code: str) -> None:
         make("mul", SIGMOID, make("neg", make("abs", UNKNOWN))),
         make("mul", make("neg", make("abs", UNKNOWN)), make("log", make("const", value=2.0))),
         make("join", make("const", value=1.0), make("activation", Z, name="tanh")),
+        make("matmul", make("concat", UNIT, make("div", Z, make("clip", make("length", Z), low=1e-8))), UNIT),
+        make("scale", make("sum", make("mul", UNIT, UNIT)), by=10.0),
         SIGMOID,
     ],
     ids=str,
@@ -362,6 +366,9 @@ def test_an_exponential_of_something_bounded_is_safe(op: str, bounded: Node) -> 
         make("clip", UNKNOWN, low=0.0),
         make("clip", UNKNOWN, high="?"),
         make("sub", UNKNOWN, make("mean", UNKNOWN)),
+        make("matmul", UNIT, UNKNOWN),
+        make("matmul", UNIT, make("div", Z, make("length", UNKNOWN))),
+        make("matmul", UNIT, make("norm", UNKNOWN, name="torch.nn.LayerNorm")),
         make("add", make("activation", Z, name="tanh"), UNKNOWN),
         make("neg", make("neg", make("pow", UNKNOWN, value=2))),
     ],

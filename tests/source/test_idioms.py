@@ -16,6 +16,30 @@ JAX = "import jax\nimport jax.numpy as jnp\nimport optax\nfrom flax import linen
 
 #: name -> (program, operation that reads, kind of what it reads)
 IDIOMS: dict[str, tuple[str, str, Kind]] = {
+    "a sigmoid by tanh": (
+        JAX + "p = 0.5 * (jnp.tanh(jnp.dot(x, w) / 2) + 1)\njnp.log(p)\n",
+        "log",
+        Kind.SIGMOID_PROBS,
+    ),
+    "the probability of what happened": (
+        TORCH + "p = torch.sigmoid(nn.Linear(3, 1)(x))\ntorch.log((1 - y) * (1 - p) + p * y)\n",
+        "log",
+        Kind.SIGMOID_PROBS,
+    ),
+    "names that stand for a stax layer": (
+        JAX
+        + "from jax.example_libraries import stax\n"
+        + "init, net = stax.serial(stax.Dense(8), stax.Relu, stax.Dense(3), stax.Softmax)\njnp.log(net(params, x))\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "a foreign to_device gives back the model alone": (
+        TORCH
+        + "from skorch.utils import to_device\nnet = to_device(nn.Sequential(nn.Linear(3, 3), nn.Softmax(1)), 'cpu')\n"
+        + "F.nll_loss(net(x), y)\n",
+        "nll",
+        Kind.PROBS,
+    ),
     "layers in __init__, applied in forward": (
         TORCH
         + """

@@ -411,6 +411,16 @@ def test_a_key_that_may_be_missing_decides_nothing() -> None:
     assert not isinstance(loss.args[0].attrs["units"], int)
 
 
+def test_a_square_takes_one_argument() -> None:
+    program = "g = torch.exp(-torch.square(x) / width)\ng / g.sum(-1, keepdim=True)\n"
+    (kernel,) = [
+        s.node
+        for s in sightings(SourceFile("program.py", TORCH + program), Project())
+        if s.node.op == "softmax" and s.node.attrs.get("naive")
+    ]
+    assert kernel.args[0].args[0].args[0].op == "pow"
+
+
 def test_of_two_tensors_the_larger_is_a_clip() -> None:
     program = "eps = torch.tensor(1e-6)\ntorch.log(torch.max(p, eps))\ntorch.log(torch.max(p, dim))\n"
     found = sightings(SourceFile("program.py", TORCH + program), Project())
@@ -421,6 +431,7 @@ def test_of_two_tensors_the_larger_is_a_clip() -> None:
 PURPOSES = {
     "-(p * torch.log(p)).sum()": {"no_loss"},
     "(p * (torch.log(p) - F.log_softmax(z, 1))).sum()": {"no_loss"},  # a divergence from a fixed p
+    "q = torch.log(p)\nif a:\n    q = q.to(x)\n(q * p).sum()": {"no_loss"},
     "torch.exp(torch.log(p[0, a]) - old)": {"no_loss"},  # a ratio of two policies
     "-(torch.log(p.gather(1, a)) * advantage.detach()).mean()": {"no_loss"},
     "-torch.log(p.gather(1, a)) * (p.detach() / old).clamp(max=1) * gain": {"no_loss"},

@@ -141,6 +141,19 @@ discriminator = keras.Sequential([keras.layers.Dense(1, activation="sigmoid")])
 def generator_loss(fake):
     return -ops.mean(ops.log(discriminator(fake)))  # FL205
 """,
+    """
+import jax
+import jax.numpy as jnp
+
+def sigmoid(x):
+    return 0.5 * (jnp.tanh(x / 2) + 1)
+
+def loss(w, x, y):
+    p = sigmoid(x @ w)
+    return -jnp.sum(jnp.log(p * y + (1 - p) * (1 - y)))  # FL205
+
+grads = jax.grad(loss)
+""",
 ]
 
 GOOD = [

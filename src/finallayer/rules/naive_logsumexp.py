@@ -80,9 +80,36 @@ def loss(params, x, y):
 
 grads = jax.grad(loss)
 """,
+    # a contrastive loss by hand
+    """
+import torch
+from torch import nn
+
+encode = nn.Linear(20, 5)
+
+def info_nce(x, y):
+    scores = encode(x) @ encode(y).t()
+    positive = torch.exp(torch.diag(scores))
+    return -torch.log(positive / torch.exp(scores).sum(dim=1)).mean()  # FL207
+""",
 ]
 
 GOOD = [
+    # similarities of unit vectors can't overflow
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+encode = nn.Linear(20, 5)
+
+def info_nce(x, y, temperature=0.5):
+    a, b = F.normalize(encode(x), dim=-1), encode(y)
+    b = b / b.norm(dim=-1, keepdim=True)
+    negatives = torch.exp(torch.mm(a, b.t()) / temperature).sum(dim=1)
+    positive = torch.exp((a * b).sum(-1) / temperature)
+    return -torch.log(positive / (positive + negatives)).mean()
+""",
     """
 import torch
 from torch import nn

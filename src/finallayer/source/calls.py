@@ -65,12 +65,8 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
             return _partial(run, callee, call)
         case Union():
             return _one_of(run, callee, call)
-    if (
-        isinstance(callee, Node)
-        and any(is_module(a) for a in call.args)
-        and HANDS_ON.search(callee.attrs.get("name", ""))
-    ):
-        return call.args[0] if len(call.args) == 1 else tuple(call.args)
+    if isinstance(callee, Node) and _hands_on(callee.attrs.get("name", ""), call.args):
+        return _handed_on(callee.attrs["name"], call.args)
     return _wrapped(run, call) or run.opaque_at(call.site, *call.args)
 
 
@@ -274,8 +270,8 @@ def _external(run: Interpreter, symbol: External, call: Call) -> Value:
 def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
     """A foreign call that the catalogue doesn't know. What wraps a model gives the model back."""
     last = symbol.name.rpartition(".")[2]
-    if any(is_module(a) for a in call.args) and HANDS_ON.search(symbol.name):
-        return call.args[0] if len(call.args) == 1 else tuple(call.args)
+    if _hands_on(symbol.name, call.args):
+        return _handed_on(symbol.name, call.args)
     if symbol.name.startswith(MODEL_ZOOS):
         return Built(symbol, Signature("zoo", (), (), {}), {}, call.site)
     if symbol.name.endswith("TrainState.create"):
@@ -295,8 +291,20 @@ def _floating_type(dtype: Value) -> str | None:
     return name if isinstance(name, str) else None
 
 
-#: Functions that aren't at hand and give back the models that they are handed: accelerator.prepare, to_device ...
-HANDS_ON = re.compile(r"(?:^|\.)(?:prepare\w*|setup\w*|wrap\w*|initialize|to_device|to_gpu|cuda|parallelize\w*)$")
+#: Functions that aren't at hand and give back what they are handed, models among it: a tuple of several, or the first.
+_HANDS_ON_ALL = re.compile(r"(?:^|\.)(?:prepare\w*|setup\w*|initialize)$")
+_HANDS_ON_FIRST = re.compile(r"(?:^|\.)(?:wrap\w*|to_device|to_gpu|cuda|parallelize\w*)$")
+
+
+def _hands_on(name: str, args: list[Value]) -> bool:
+    """Whether a foreign function's name says that it gives back the models that it is handed."""
+    return any(is_module(a) for a in args) and bool(_HANDS_ON_ALL.search(name) or _HANDS_ON_FIRST.search(name))
+
+
+def _handed_on(name: str, args: list[Value]) -> Value:
+    return args[0] if len(args) == 1 or _HANDS_ON_FIRST.search(name) else tuple(args)
+
+
 #: Where pretrained classifiers come from. They give logits, by a head that users replace.
 MODEL_ZOOS = ("torchvision.models.", "timm.create_model", "pretrainedmodels.", "efficientnet_pytorch.EfficientNet")
 #: Functions of modules that aren't at hand, by the one name that leaves no doubt.

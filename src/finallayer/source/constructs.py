@@ -26,6 +26,7 @@ from finallayer.source.values import (
     External,
     List,
     Partial,
+    Site,
     Value,
     opaque,
     union,
@@ -136,12 +137,17 @@ def _input(run: Interpreter, made: Built) -> Value:
 def _serial(run: Interpreter, made: Built) -> Value:
     """A stax model is a pair (init, apply); so are its layers, or constants that stand for such a pair."""
     pairs, exact = _layers(made.bound.get("layers"))
-    layers = tuple(
-        p[1].function if isinstance(p, tuple) and len(p) == 2 and isinstance(p[1], Partial) else p for p in pairs
-    )
     built = Built(made.symbol, Signature("sequential", (), (), {}), {}, made.site)
-    built.slots |= {LAYERS: layers, EXACT: exact}
+    built.slots |= {LAYERS: tuple(_applied(pair, made.site) for pair in pairs), EXACT: exact}
     return (opaque("init"), Partial(built, how="apply_without_rng"))
+
+
+def _applied(pair: Value, site: Site) -> Value:
+    """The layer of a pair (init, apply), or of a name that stands for one (Relu, Softmax)."""
+    if isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Partial):
+        return pair[1].function
+    signature = signature_of(pair.name) if isinstance(pair, External) else None
+    return pair if signature is None or signature.call is None else Built(pair, signature, {}, site)
 
 
 @handles(CONSTRUCTS, "trainer")

@@ -19,7 +19,7 @@ UNKNOWN_VALUE = "?"
 #: Operations on a list of tensors.
 SEVERAL = frozenset({"concat", "join"})
 #: Operations whose nodes say which loss or metric of which framework they are.
-NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation".split())
+NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation norm".split())
 
 
 def operation(

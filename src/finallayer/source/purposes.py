@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Products and sums nested deeper than this are one factor, or term: shared parts are visited once for each use.
 DEEPEST = 6
 _GUARDS = TRANSPARENT | {"clip", "add_eps"}
-_SIGNS = frozenset({"neg", "scale"})
+_SIGNS = frozenset("neg scale cast identity reshape join".split())
 _PICKERS = frozenset({"gather", "index"})
 _MASKS = frozenset({"compare", "threshold", "mask", "one_hot"})
 #: The name of what a comparison gives where nobody knows the answer.

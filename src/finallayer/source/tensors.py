@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from finallayer.canonical import bernoulli_logs, build
+from finallayer.canonical import bernoulli_logs, build, naive_normaliser
 from finallayer.expr import Node, make
 from finallayer.source.limits import small
 from finallayer.source.purposes import purposes
@@ -28,6 +28,9 @@ def tensor_operation(
     made = build(op, tuple(args), attrs, run.origin(site))
     for log in bernoulli_logs(made):
         run.saw(log, framework)
+    normaliser = naive_normaliser(made)
+    if normaliser is not None:
+        run.saw(normaliser, framework)
     return run.saw(made, framework)
 
 
