@@ -150,10 +150,13 @@ class Interpreter:
             names = self.names(value.path, frame)
             if value.name is None:
                 return names if names is not None else opaque(f"module {value.path}")
-            if names is None or value.name not in names.vars or value in passed:  # two may import it from each other
+            if names is not None and value.name in names.vars and value not in passed:
+                passed.add(value)
+                value = names.vars[value.name]
+            elif value.within is not None:
+                value = Lazy(value.within, None)
+            else:  # or two import it from each other
                 return opaque(f"{value.path}:{value.name}")
-            passed.add(value)
-            value = names.vars[value.name]
         return value
 
     def names(self, path: Path, frame: Frame) -> Frame | None:

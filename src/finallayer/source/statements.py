@@ -273,8 +273,10 @@ def _import_from(run: Interpreter, node: ast.ImportFrom, frame: Frame) -> bool:
 def _name_from(run: Interpreter, node: ast.ImportFrom, path: Path | None, name: str, frame: Frame) -> Value:
     inside = f"{node.module}.{name}" if node.module else name
     inner = run.project.find(frame.module.path, inside, node.level)
-    if inner is not None and (path is None or path.name == "__init__.py"):
+    if inner is not None and path is None:
         return Lazy(inner, None)
+    if inner is not None and path is not None and path.name == "__init__.py":
+        return Lazy(path, name, within=inner)
     if path is not None:
         return Lazy(path, name)
     if node.level:  # a module of the project's own that isn't at hand

@@ -49,6 +49,7 @@ class Lazy(NamedTuple):
 
     path: Path
     name: str | None
+    within: Path | None = None  # the module of that name, for a package that itself has no such name
 
 
 class Site(NamedTuple):
@@ -191,6 +192,8 @@ ITEMS, LAYERS, EXACT = "<items>", "<layers>", "<exact>"
 STARRED = "<starred>"
 #: The slot of the positional arguments that an object was made with.
 ARGUMENTS = "<arguments>"
+#: The slot that says that a Keras layer's ``build`` has run.
+BUILT = "<built>"
 #: The slot of a class's annotated names: the fields of a dataclass or flax module, in order.
 FIELDS = "<fields>"
 
