@@ -116,9 +116,9 @@ def _from_outside(syntax: Syntax, scope: Scope, path: Path) -> ast.AST | None:
     root = path.partition(".")[0]
     if any(binds(statement, path) for statement in _body(scope)):
         return None  # bound later in the function: by a round of a loop that we don't follow
-    if root in _parameters(scope):
+    if root in parameters(scope):
         return scope.args if root == path else only_binding(syntax, path)
-    if any(root in _parameters(f) or any(binds(s, path) for s in _body(f)) for f in _functions_around(syntax, scope)):
+    if any(root in parameters(f) or any(binds(s, path) for s in _body(f)) for f in _functions_around(syntax, scope)):
         return None
     return only_binding(syntax, path)
 
@@ -144,7 +144,8 @@ def _body(scope: Scope) -> list[ast.stmt]:
     return [] if isinstance(scope, ast.Lambda) else scope.body
 
 
-def _parameters(scope: Scope) -> set[str]:
+def parameters(scope: Scope) -> set[str]:
+    """The names of a function's parameters."""
     if isinstance(scope, ast.Module):
         return set()
     spec = scope.args

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from finallayer.expr import TRANSPARENT, Node, Origin
+from finallayer.fix.bindings import parameters
 from finallayer.fix.syntax import Syntax
 from finallayer.source.files import SourceFile
 from finallayer.source.uses import Uses
@@ -38,7 +39,7 @@ _SHAPE = frozenset("shape size dim ndim dtype device backward requires_grad rank
 _HARMLESS_CALLS = frozenset("builtins.len builtins.isinstance builtins.type builtins.id builtins.super".split())
 #: Methods that take a tensor out of its framework: the softmax must come back before them.
 _TO_HOST = frozenset("numpy tolist item".split())
-_HOST_FUNCTIONS = frozenset("numpy.asarray numpy.array jax.device_get".split())
+_HOST_FUNCTIONS = frozenset("numpy.asarray numpy.array jax.device_get keras.ops.convert_to_numpy".split())
 #: Functions and methods after which the numbers are the same, elsewhere or in another shape. (The interpreter takes
 #: ``relu`` and ``where`` of probabilities for the same, too; of logits they aren't.)
 _KEEPING = frozenset(
@@ -56,10 +57,10 @@ _MODEL_METHODS = frozenset(
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
         "predict predict_on_batch "
-        "trainable_variables trainable_weights variables weights losses metrics_names optimizer loss stop_training "
+        "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
         "name parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half float "
         "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
-        "__call__ call"
+        "__call__ call stateless_call trainable_variables non_trainable_variables"
     ).split()
 )
 #: Keeping a model for others, who will miss the softmax that it had.
@@ -441,6 +442,26 @@ class Readers:
         for node in syntax.loads():
             if node.id in names and not self.uses.evaluated(path, node) and not syntax.in_annotation(node):
                 self._cannot_see(f"`{node.id}` in code that nothing runs", node)
+            elif self._is_unknown_argument(path, syntax, node) and (node.id in names or _is_applied(syntax, node)):
+                self._cannot_see(f"`{node.id}`, an argument in a function that nothing calls,", node)
+
+    def _is_unknown_argument(self, path: str, syntax: Syntax, node: ast.Name) -> bool:
+        """Whether a name is a parameter that no call of the program gives a value."""
+        scope = syntax.scope(node)
+        if isinstance(scope, ast.Module) or node.id not in parameters(scope) or self.uses.is_called(scope):
+            return False
+        return not any(self.touches(v) or isinstance(v, (Built, Instance)) for v in self.uses.of(path, node))
+
+
+def _is_applied(syntax: Syntax, node: ast.Name) -> bool:
+    """Whether a name stands for a function or a model: ``net(x)``, ``net.apply(params, x)``, ``jax.vmap(net)``."""
+    match syntax.parent(node):
+        case ast.Call(func=func, args=args):
+            return func is node or (node in args and _last_name(func) == "vmap")
+        case ast.Attribute(attr="apply" | "predict" | "forward") as attribute:
+            called = syntax.parent(attribute)
+            return isinstance(called, ast.Call) and called.func is attribute
+    return False
 
 
 _UNMOVED = frozenset({"cast", "identity", "stop_gradient", "join"})

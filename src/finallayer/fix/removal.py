@@ -83,6 +83,11 @@ def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False
     parent = syntax.parent(call)
     tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
     whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
+    assigned = parent if isinstance(parent, ast.Assign) else None
+    if assigned is not None and [ast.unparse(t) for t in assigned.targets] == [text]:  # x = x
+        line = whole_line(syntax, assigned)
+        if line is not None:
+            return (line,)
     if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))):
         text = f"({text})"
     return (syntax.replace(call, text),)

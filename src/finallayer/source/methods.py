@@ -165,6 +165,17 @@ def _flax_apply(run: Interpreter, owner: Value, call: Call) -> Value:
     return (value, opaque("variables")) if call.kwargs.get("mutable") not in (None, False) else value
 
 
+@_method(OF_MODELS, "stateless_call")
+def _stateless(run: Interpreter, owner: Value, call: Call) -> Value:
+    """Keras on JAX: the output for given variables, and the variables that the call changed."""
+    state = ("trainable_variables", "non_trainable_variables", "return_losses")
+    given = {k: v for k, v in call.kwargs.items() if k not in state}
+    named = sum(name in call.kwargs for name in state[:2])
+    output = invoke(run, owner, Call(call.args[2 - named :], given, call.site))
+    losses = (opaque("losses"),) if call.kwargs.get("return_losses") else ()
+    return (output, opaque("variables"), *losses)
+
+
 @_method(OF_MODELS, "compile")
 def _compile(run: Interpreter, owner: Value, call: Call) -> Value:
     return compile_model(run, owner, call)
