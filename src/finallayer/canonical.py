@@ -94,9 +94,35 @@ def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     eps = constant(y)
     if eps is not None and abs(eps) <= LARGEST_EPS:
         return Node("add_eps", (x,), {"eps": eps}, origin) if eps else x
+    if eps == 0.5 and x.op == "scale" and x.attrs.get("by") == 0.5 and _is_tanh(x.args[0]):
+        return _sigmoid_by_tanh(x.args[0], origin)
+    p = _outcome(x, y)
+    if p is not None:
+        return Node("gather", (p,), {"by": "outcome"}, origin)
     if eps is None and _looks_like_eps(y) and x.kind in PROBABILITY_KINDS:
         return Node("add_eps", (x,), {"eps": None}, origin)
     return Node("add", (x, y), attrs, origin)
+
+
+def _outcome(x: Node, y: Node) -> Node | None:
+    """The p of ``y*p + (1-y)*(1-p)``: the probability of what happened, as indexing by the class would give."""
+    if x.op == y.op == "mul":
+        for p, t in (x.args, x.args[::-1]):
+            if p.kind is Kind.SIGMOID_PROBS and set(y.args) == {make("one_minus", p), make("one_minus", t)}:
+                return p
+    return None
+
+
+def _is_tanh(node: Node) -> bool:
+    return node.op == "activation" and str(node.attrs.get("name", "")).rpartition(".")[2] == "tanh"
+
+
+def _sigmoid_by_tanh(tanh: Node, origin: Origin | None) -> Node:
+    """``(1 + tanh(z/2)) / 2``, which is the sigmoid of z."""
+    z = tanh.args[0]
+    if z.op == "scale" and z.attrs.get("by") == 0.5:
+        return Node("sigmoid", z.args, {}, origin)
+    return Node("sigmoid", (make("scale", z, by=2.0),), {}, origin)
 
 
 def _looks_like_eps(node: Node) -> bool:
@@ -135,6 +161,12 @@ def _mul(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     by = constant(y)
     if by is None:
         return None
+    return _scaled(x, by, origin)
+
+
+def _scaled(x: Node, by: float, origin: Origin | None) -> Node:
+    if by == 0.5 and x.op == "add" and constant(x.args[1]) == 1 and _is_tanh(x.args[0]):
+        return _sigmoid_by_tanh(x.args[0], origin)
     return Node("neg", (x,), {}, origin) if by == -1 else x if by == 1 else Node("scale", (x,), {"by": by}, origin)
 
 
@@ -143,7 +175,7 @@ def _div(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     x, y = args
     by = constant(y)
     if by is not None:
-        return Node("scale", (x,), {"by": 1 / by if by else math.inf}, origin)
+        return _scaled(x, 1 / by if by else math.inf, origin)
     top, bottom = through(x, _SHAPE), bare(y)
     if top.op == "exp":
         total = _is_sum_of(y, top)

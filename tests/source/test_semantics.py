@@ -28,6 +28,13 @@ LOSSES = frozenset({"xent_logits", "xent_probs", "nll", "bce_logits"})
 #: name -> (what was imported and made before, the program, the kinds that its losses are handed)
 CASES: dict[str, tuple[str, str, list[Kind]]] = {
     # branches
+    "a loop goes on behind a return on a condition and a continue": (
+        TORCH,
+        "def f(outs):\n    for out in outs:\n        if a:\n            return 0\n"
+        "        if b:\n            F.nll_loss(z, y)\n"
+        "        F.cross_entropy(out, y)\n        continue\nf((z, p))\n",
+        [Kind.LOGITS, Kind.LOGITS, Kind.LOGITS, Kind.PROBS],
+    ),
     "branches that disagree": (
         TORCH,
         "if a:\n    out = p\nelse:\n    out = z\nF.cross_entropy(out, y)\n",
@@ -287,6 +294,66 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "optax.softmax_cross_entropy(net.apply(v, key, p), y)\n"
         "optax.softmax_cross_entropy(hk.without_apply_rng(net).apply(v, p), y)\n",
         [Kind.PROBS, Kind.PROBS],
+    ),
+    # dictionaries and builtins
+    "popping takes the item away": (
+        TORCH,
+        "outs = {'a': z, 'b': p}\nouts.pop('b')\nfor out in outs.values():\n    F.cross_entropy(out, y)\n",
+        [Kind.LOGITS],
+    ),
+    "popping on one branch only": (
+        TORCH,
+        "outs = {'a': z}\nif a:\n    outs.pop('a')\nF.cross_entropy(outs['a'], y)\n",
+        [Kind.LOGITS],
+    ),
+    "popping on every branch": (
+        TORCH,
+        "outs = {'a': p}\nif a:\n    outs.pop('a')\nelse:\n    outs.pop('a')\nF.cross_entropy(outs.get('a', z), y)\n",
+        [Kind.LOGITS],
+    ),
+    "setdefault stores": (
+        TORCH,
+        "outs = {}\nouts.setdefault('a', p)\nouts.setdefault('a', z)\nF.cross_entropy(outs['a'], y)\n",
+        [Kind.PROBS],
+    ),
+    "a map over sequences, one of which nobody knows": (
+        TORCH,
+        "for out in map(lambda row, head: head(row), rows, [fc]):\n    F.cross_entropy(out, y)\n",
+        [Kind.LOGITS],
+    ),
+    "a random choice among layers": (
+        TORCH,
+        "import random\nF.cross_entropy(random.choice([nn.Softmax(1), nn.Softmax(-1)])(z), y)\n",
+        [Kind.PROBS],
+    ),
+    # what isn't at hand
+    "a softmax of a module that isn't at hand": (
+        TORCH,
+        "from .heads import softmax\nF.cross_entropy(softmax(z), y)\n",
+        [Kind.PROBS],
+    ),
+    "a softmax among all names of a module that isn't at hand": (
+        TORCH,
+        "from heads import *\nF.cross_entropy(softmax(z), y)\n",
+        [Kind.PROBS],
+    ),
+    "a name that nobody imports": (TORCH, "F.cross_entropy(softmax(z), y)\n", [Kind.UNKNOWN]),
+    # classes that nobody instantiates
+    "a method that only an heir completes": (
+        TORCH,
+        "class Base:\n    def step(self, x, y):\n        self.prepare()\n        return self.loss(self.head(x), y)\n"
+        "    def prepare(self):\n        raise NotImplementedError\n"
+        "class Heir(Base):\n    def prepare(self):\n        self.head, self.loss = nn.Softmax(1), F.cross_entropy\n",
+        [Kind.PROBS],
+    ),
+    "sonnet": (
+        "import tensorflow as tf\nimport sonnet as snt\n",
+        "class Net(snt.AbstractModule):\n    def __init__(self, sizes):\n        super().__init__()\n"
+        "        self.layers = [snt.Linear(output_size=s) for s in sizes]\n"
+        "    def _build(self, x):\n        for layer in self.layers[:-1]:\n            x = tf.nn.relu(layer(x))\n"
+        "        return tf.nn.softmax(self.layers[-1](x))\n"
+        "tf.nn.softmax_cross_entropy_with_logits(logits=Net([20, 10])(x), labels=y)\n",
+        [Kind.PROBS],
     ),
 }
 

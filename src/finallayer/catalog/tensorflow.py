@@ -230,6 +230,13 @@ OLD: dict[str, str] = {
     "tensorflow.contrib.nn.deprecated_flipped_sigmoid_cross_entropy_with_logits": (
         "bce_logits(logits: x, targets: target)"
     ),
+    # sonnet
+    "sonnet.Linear": "affine(output_size: units)(inputs: x)",
+    **each("sonnet", "Conv1D Conv2D Conv3D", "affine(output_channels: units, kernel_shape)(inputs: x)"),
+    "sonnet.nets.MLP": "affine(output_sizes)(inputs: x)",
+    "sonnet.Sequential": "sequential(layers)(inputs: x)",
+    **each("sonnet", "BatchFlatten Flatten", "reshape(preserve_dims)(inputs: x)"),
+    **each("sonnet", "AbstractModule Module", "module(name)"),
     # tflearn
     "tflearn.input_data": "input(shape)",
     "tflearn.fully_connected": "affine(incoming: x, n_units: units, activation='linear')",

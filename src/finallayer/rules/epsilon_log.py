@@ -55,6 +55,16 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 
 BAD = [
+    # TensorFlow's inner modules
+    """
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+x = tf.placeholder(tf.float32, [None, 784])
+y = tf.placeholder(tf.float32, [None, 1])
+pred = ops.convert_to_tensor(tf.nn.sigmoid(tf.layers.dense(x, 1)))
+loss = -tf.reduce_mean(y * tf.log(pred + 1e-12))  # FL203
+""",
     """
 import tensorflow as tf
 

@@ -38,7 +38,7 @@ from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_exempt
+from finallayer.rules.route import guard, is_exempt, is_no_loss
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL205", "log-of-sigmoid", Severity.WARNING, "log(sigmoid(z)) or log(1 - sigmoid(z)), taken in two steps")
@@ -48,7 +48,7 @@ RULE = Rule("FL205", "log-of-sigmoid", Severity.WARNING, "log(sigmoid(z)) or log
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as log, training=True) if (
-            guard(x) is None and not is_exempt(x) and not log.attrs.get("entropy")
+            guard(x) is None and not is_exempt(x) and not is_no_loss(log)
         ):
             loss = loss_of(log)
             message = f"log of a sigmoid: use log_sigmoid, or a binary cross-entropy on logits{cost(loss)}"
@@ -56,6 +56,29 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 
 BAD = [
+    # the probability of what happened, then its log
+    """
+import tensorflow as tf
+
+X = tf.placeholder(tf.float32, [None, 8])
+Y = tf.placeholder(tf.float32, [None, 1])
+p = tf.sigmoid(tf.layers.dense(X, 1))
+cost = tf.reduce_mean(-tf.log(p * Y + (1 - p) * (1 - Y)))  # FL205
+""",
+    # a sigmoid by way of the hyperbolic tangent
+    """
+import jax
+import jax.numpy as jnp
+
+def sigmoid(z):
+    return 0.5 * (jnp.tanh(z / 2) + 1)
+
+def loss(w, x, y):
+    p = sigmoid(x @ w)
+    return -jnp.sum(jnp.log(p * y + (1 - p) * (1 - y)))  # FL205
+
+grads = jax.grad(loss)
+""",
     """
 import torch
 from torch import nn

@@ -31,6 +31,12 @@ def maker(x: Node) -> Node:
     return through(x, _ROUTE)
 
 
+def is_no_loss(log: Node) -> bool:
+    """Whether a log is known not to be a classifier's loss: it is multiplied by its own argument (an entropy: where p
+    nearly vanishes, p*log(p) does too), or it is one action's and weighed by a return (a policy gradient)."""
+    return bool(log.attrs.get("entropy") or log.attrs.get("policy"))
+
+
 def is_exempt(x: Node) -> bool:
     """Whether no classifier is trained through this value: it is a table of constants, the gradient stops on the way,
     or an action is picked."""
@@ -60,7 +66,7 @@ def guarded_probability(sighting: Sighting, by: str) -> Node | None:
     """What a log is taken of, where it is a trained probability that this operation keeps from 0 (clip or add_eps)."""
     match sighting:
         case Sighting(node=Node(args=(Node() as x, *_)) as log, training=True) if (
-            x.kind in PROBABILITY_KINDS and not is_exempt(x) and not log.attrs.get("entropy")
+            x.kind in PROBABILITY_KINDS and not is_exempt(x) and not is_no_loss(log)
         ):
             guarded = guard(x)
             return x if guarded is not None and guarded.op == by else None
@@ -112,7 +118,8 @@ def _unmoved(x: Node) -> Iterator[Node]:
 def _layer(x: Node) -> Node | None:
     """The affine map at the end of a value's way, under a bias that was added by hand."""
     *_, z = _unmoved(x)
-    if z.op in ("add", "sub"):
-        terms = [term for term in z.args if term.kind is Kind.LOGITS]
-        return _layer(terms[0]) if terms else None
+    if z.op in ("add", "sub"):  # a term of another shape would broadcast
+        layers = [_layer(term) for term in z.args if term.kind is not Kind.PARAMETER]
+        alike = {layer and (layer.op, layer.attrs.get("units"), layer.attrs.get("axis")) for layer in layers}
+        return layers[0] if len(alike) == 1 else None
     return z if z.op in ("affine", "matmul") else None

@@ -10,7 +10,7 @@ from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node, make
 from finallayer.source import handlers
-from finallayer.source.operations import operation
+from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import bind_signature, fits
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.values import (
@@ -167,7 +167,7 @@ def _base_constructs(cls: Class) -> list[str]:
 
 
 #: Methods that calling an object runs, in the order in which frameworks look for them.
-_CALLED = ("__call__", "forward", "call")
+_CALLED = ("__call__", "forward", "call", "_build")
 
 
 def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
@@ -236,6 +236,8 @@ def _external(run: Interpreter, symbol: External, call: Call) -> Value:
     if signature is None:
         return _unknown(run, symbol, call)
     bound = bind_signature(signature.params, call.args, call.kwargs)
+    if signature.attrs.get("either_order") and len(call.args) > 1:
+        bound = logits_first(bound)
     bound["**"] = call.kwargs
     construct = handlers.CONSTRUCTS.get(signature.op)
     if construct is not None:

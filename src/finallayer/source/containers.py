@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from finallayer.expr import Node
+from finallayer.source.symbols import signature_of
 from finallayer.source.values import (
     EXACT,
     ITEMS,
@@ -38,8 +39,10 @@ def truth(value: Value) -> bool | None:
     """Whether a value is true; None where that depends."""
     if is_constant(value):
         return bool(value)
-    if isinstance(value, (Function, Class, Instance, Built, Bound, Partial, External, Frame)):
+    if isinstance(value, (Function, Class, Instance, Built, Bound, Partial, Frame)):
         return True
+    if isinstance(value, External):  # a function or module is true; who knows of a flag or another library's variable?
+        return True if "." not in value.name or signature_of(value.name) is not None else None
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
         return bool(value)
     if isinstance(value, List):

@@ -25,6 +25,7 @@ from finallayer.source.values import (
     List,
     Partial,
     Value,
+    is_constant,
     opaque,
     union,
 )
@@ -86,7 +87,23 @@ def _pop(run: Interpreter, owner: List, call: Call) -> Value:
     return last
 
 
-@_method(OF_DICTS, "get", "pop", "setdefault")
+@_method(OF_DICTS, "setdefault")
+def _setdefault(run: Interpreter, owner: Dict, call: Call) -> Value:
+    value = _get(run, owner, call)
+    if call.args and is_constant(call.args[0]) and call.args[0] not in owner.slots:
+        run.write(owner.slots, call.args[0], value)
+    return value
+
+
+@_method(OF_DICTS, "pop")
+def _taken(run: Interpreter, owner: Dict, call: Call) -> Value:
+    value = _get(run, owner, call)
+    if call.args and is_constant(call.args[0]) and call.args[0] in owner.slots:
+        run.trail.remove(owner.slots, call.args[0])
+    return value
+
+
+@_method(OF_DICTS, "get")
 def _get(run: Interpreter, owner: Dict, call: Call) -> Value:
     key = call.args[0] if call.args else None
     found = get_item(owner, key)

@@ -8,11 +8,15 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from finallayer.catalog import Signature
 from finallayer.expr import Node, make
+from finallayer.kinds import PROBABILITY_KINDS
 
 if TYPE_CHECKING:
     from finallayer.source.project import Module
@@ -26,7 +30,7 @@ CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 class Frame:
     """Names in scope: of a module, or of one call of a function."""
 
-    __slots__ = ("function", "globals", "module", "nonlocals", "parent", "returns", "vars", "yields")
+    __slots__ = ("continues", "function", "globals", "module", "nonlocals", "parent", "returns", "vars", "yields")
 
     def __init__(self, module: Module, parent: Frame | None = None, function: Function | None = None) -> None:
         self.module = module
@@ -37,6 +41,7 @@ class Frame:
         self.nonlocals: frozenset[str] = frozenset()
         self.returns: list[Value] = []
         self.yields = False
+        self.continues = False  # whether a ``continue`` of the loop that runs now has been met
 
 
 class Lazy(NamedTuple):
@@ -244,6 +249,8 @@ class Union(NamedTuple):
 
 #: More alternatives than this are not followed.
 MOST_ALTERNATIVES = 5
+#: Nor more than these where it matters at which places they were made.
+MOST_TOLD_APART = 32
 
 
 def opaque(name: str, *parts: Value) -> Node:
@@ -267,11 +274,12 @@ def union(values: list[Value]) -> Value:
                 flat.append(v)
     if len(flat) == 1:
         return flat[0]
+    most = MOST_TOLD_APART if _places_matter.get() else MOST_ALTERNATIVES
     if flat and all(isinstance(v, Node) for v in flat):
-        return make("join", *flat) if len(flat) <= MOST_ALTERNATIVES else opaque("join", *flat)
+        return make("join", *flat) if len(flat) <= most else opaque("join", *flat)
     if flat and all(isinstance(v, tuple) and len(v) == len(flat[0]) for v in flat):
         return tuple(union(list(column)) for column in zip(*flat, strict=True))
-    if len(flat) > MOST_ALTERNATIVES or not flat:
+    if len(flat) > most or not flat:
         return opaque("any", *flat)
     return Union(tuple(flat))
 
@@ -282,13 +290,36 @@ def same(a: Value, b: Value) -> bool:
         return True
     if type(a) is not type(b):
         return False
-    if isinstance(a, (Node, External, *CONSTANTS)):
+    if isinstance(a, Node):
+        return a == b and not (_places_matter.get() and _made_elsewhere(a, b))
+    if isinstance(a, (External, *CONSTANTS)):
         return bool(a == b)
     if isinstance(a, tuple) and not hasattr(a, "_fields"):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, Bound):
         return same(a.function, b.function) and a.owner is b.owner
     return False
+
+
+#: Whether probabilities that were made at different places are told apart, though they are the same expression.
+_places_matter: ContextVar[bool] = ContextVar("places_matter", default=False)
+
+
+@contextmanager
+def telling_places_apart() -> Iterator[None]:
+    """Keep alike probabilities of several places as several: who takes one softmax away must hear of its twins."""
+    token = _places_matter.set(True)
+    try:
+        yield
+    finally:
+        _places_matter.reset(token)
+
+
+def _made_elsewhere(a: Node, b: Node) -> bool:
+    """Whether two equal probabilities were made by different softmaxes, or came another way from one."""
+    if a is b or a.kind not in PROBABILITY_KINDS:
+        return False
+    return a.origin != b.origin or any(_made_elsewhere(x, y) for x, y in zip(a.args, b.args, strict=True))
 
 
 def is_constant(value: Value) -> bool:
