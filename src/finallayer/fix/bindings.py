@@ -152,6 +152,15 @@ def parameters(scope: Scope) -> set[str]:
     return {a.arg for a in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs, spec.vararg, spec.kwarg) if a is not None}
 
 
+def home(syntax: Syntax, name: ast.Name) -> Scope:
+    """The function that a name belongs to, its own or one around it; the module where none binds it."""
+    scopes = [n for n in syntax.around(name) if isinstance(n, _FUNCTIONS)]
+    for scope in scopes:
+        if name.id in parameters(scope) or any(binds(s, name.id) for s in _body(scope)):
+            return scope
+    return syntax.file.tree
+
+
 def _functions_around(syntax: Syntax, scope: Scope) -> Iterator[Scope]:
     for node in syntax.around(scope):
         if isinstance(node, _FUNCTIONS):

@@ -6,13 +6,12 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
-from finallayer.expr import Node, logits, make, target
-from finallayer.fix.heads import ON_LOGITS, Dialect, Edits, drop_head, is_legible, parses_after
-from finallayer.fix.readers import Head, Place, Readers, is_accuracy
+from finallayer.expr import Node
+from finallayer.fix.heads import Dialect, Edits, Output, drop_head, is_legible, take_logits
+from finallayer.fix.readers import Place, is_accuracy
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.removal import Program, Removal, imported_names
 from finallayer.fix.syntax import Syntax
-from finallayer.kinds import Kind
 from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.source.values import Built, External
 
@@ -24,7 +23,6 @@ _CLASSES = {
 }
 #: Modules from which a file may know Keras.
 _KERAS = ("keras", "tensorflow.keras", "tf_keras", "keras_core")
-_BINARY_ACCURACY = frozenset({"accuracy", "acc", "binary_accuracy"})
 
 
 class Spelled(NamedTuple):
@@ -124,7 +122,8 @@ class Keras(Dialect):
 
     def predicting(self, program: Program, calls: list[Place], removal: Removal, made: Node) -> Edits | None:
         """``probability_model = keras.Sequential([model, keras.layers.Softmax()])``, and its ``predict``."""
-        if made.attrs.get("axis", -1) not in (-1, None) or not all(c.path == program.path for c in calls):
+        several = any(not isinstance(v, Node) for call in calls for v in program.values(call.node))
+        if made.attrs.get("axis", -1) not in (-1, None) or several:
             return None
         ways = [spell(program.syntax, name) for name in ("Sequential", "models.Sequential")]
         sequential = min((w for w in ways if w is not None), key=lambda w: len(w.edits), default=None)
@@ -146,42 +145,108 @@ class Keras(Dialect):
                 edits.append(program.syntax.replace(call.func.value, name if anchor is not None else whole))
         return tuple(edits)
 
-    def compiled(self, program: Program, call: ast.Call, removal: Removal, one_unit: bool) -> Edits | None:
-        """Accuracy stays, but for one unit, where the threshold moves from 0.5 to 0; no other metric reads logits."""
+    def compiled(self, program: Program, call: ast.Call, head: str, output: Output) -> Edits | None:
+        """Accuracy stays, but for one unit; what Keras can read from logits is told to; anything else is in the way."""
         edits: list[Edit] = []
-        for given in _metrics(call):
-            items = given.elts if isinstance(given, (ast.List, ast.Tuple)) else None
-            if items is None:
+        for item in _metrics(call, output.layer):
+            moved = self._metric_on_logits(program, item, head, output.one_unit) if item is not None else None
+            if moved is None:
                 return None
-            for item in items:
-                if one_unit or not all(_is_indifferent(v) for v in program.values(item)):
-                    moved = self._binary_accuracy(program, item) if one_unit else None
-                    if moved is None:
-                        return None
-                    edits += moved
+            edits += moved
         return tuple(edits)
 
-    def _binary_accuracy(self, program: Program, item: ast.expr) -> Edits | None:
-        syntax = program.syntax
-        if isinstance(item, ast.Constant) and item.value in _BINARY_ACCURACY:
-            spelled = spell(syntax, "metrics.BinaryAccuracy")
-            if spelled is None:
-                return None
-            quote = syntax.text(item)
-            return (syntax.replace(item, f"{spelled.text}(name={quote}, threshold=0)"), *spelled.edits)
+    def _metric_on_logits(self, program: Program, item: ast.expr, head: str, one_unit: bool) -> Edits | None:
+        values = program.values(item)
+        if values and all(_is_indifferent(v) for v in values) and not (one_unit and all(_is_string(v) for v in values)):
+            return ()
+        names = {_metric_name(v, one_unit) for v in values}
+        name = names.pop() if len(names) == 1 else None
+        argument = _ON_LOGITS[head].get(name or "")
+        if name is None or argument is None:
+            return None
+        if isinstance(item, ast.Constant):
+            return self._in_place_of_string(program, item, name, argument)
         built = program.layer(item)
-        if isinstance(item, ast.Call) and built is not None and built.symbol.name.endswith("BinaryAccuracy"):
-            if len(item.args) > 2 or any(k.arg == "threshold" for k in item.keywords):
-                return None
-            return with_argument(syntax, item, "threshold", "0")
-        return None
+        maker = program.maker(built) if built is not None else None
+        stated = maker is None or any(k.arg == argument[0] for k in maker.keywords)
+        if maker is None or stated or len(maker.args) > _POSITIONAL.get(name, 0):
+            return None
+        return with_argument(program.syntax, maker, *argument)
+
+    def _in_place_of_string(
+        self, program: Program, item: ast.Constant, name: str, argument: tuple[str, str]
+    ) -> Edits | None:
+        """``"accuracy"`` becomes a metric that is called the same."""
+        spelled = spell(program.syntax, f"metrics.{name}")
+        if spelled is None:
+            return None
+        text = f"{spelled.text}(name={program.syntax.text(item)}, {'='.join(argument)})"
+        return (program.syntax.replace(item, text), *spelled.edits)
 
 
-def _metrics(call: ast.Call) -> list[ast.expr]:
-    """What a call of ``compile`` is given to measure."""
+#: A head -> the metrics that Keras can read from its logits, and the argument that says so. (AUC applies a sigmoid.)
+_ON_LOGITS: dict[str, dict[str, tuple[str, str]]] = {
+    "sigmoid": {
+        "BinaryAccuracy": ("threshold", "0"),
+        "AUC": ("from_logits", "True"),
+        "BinaryCrossentropy": ("from_logits", "True"),
+    },
+    "softmax": {
+        "CategoricalCrossentropy": ("from_logits", "True"),
+        "SparseCategoricalCrossentropy": ("from_logits", "True"),
+    },
+}
+#: How many of a metric's arguments may be given by position without reaching the one that is added.
+_POSITIONAL = {"BinaryAccuracy": 2, "AUC": 1, "BinaryCrossentropy": 2, "CategoricalCrossentropy": 2,
+               "SparseCategoricalCrossentropy": 2}  # fmt: skip
+#: String -> the metric that it names.
+_METRICS = {
+    "binary_accuracy": "BinaryAccuracy",
+    "auc": "AUC",
+    "AUC": "AUC",
+    "binary_crossentropy": "BinaryCrossentropy",
+    "categorical_crossentropy": "CategoricalCrossentropy",
+    "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
+}
+
+
+def _metric_name(metric: object, one_unit: bool) -> str | None:
+    """The class of a metric that a model is compiled with."""
+    if isinstance(metric, str):
+        return "BinaryAccuracy" if one_unit and metric in ("accuracy", "acc") else _METRICS.get(metric)
+    return metric.symbol.name.rpartition(".")[2] if isinstance(metric, Built) else None
+
+
+def _is_string(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
+    """What a call of ``compile`` is given to measure of a layer's output, one by one; None for what isn't spelled."""
     given = [k.value for k in call.keywords if k.arg in ("metrics", "weighted_metrics")]
     given += call.args[2:3]
-    return [g for g in given if not (isinstance(g, ast.Constant) and g.value is None)]
+    losses = [k.value for k in call.keywords if k.arg == "loss"] + call.args[1:2]
+    several = any(isinstance(loss, (ast.Dict, ast.List, ast.Tuple)) for loss in losses)
+    for one in given:
+        match one:
+            case ast.Constant(value=None):
+                continue
+            case ast.Dict(keys=keys, values=values) if all(isinstance(k, ast.Constant) for k in keys):
+                for key, value in zip(keys, values, strict=True):
+                    if isinstance(key, ast.Constant) and key.value == layer:
+                        yield from _spelled_one_by_one(value)
+            case _ if several:
+                yield None
+            case _:
+                yield from _spelled_one_by_one(one)
+
+
+def _spelled_one_by_one(given: ast.expr) -> Iterator[ast.expr | None]:
+    if isinstance(given, (ast.List, ast.Tuple)):
+        nested = any(isinstance(i, (ast.List, ast.Tuple, ast.Starred)) for i in given.elts)
+        yield from [None] if nested else given.elts
+    else:
+        yield given if isinstance(given, (ast.Constant, ast.Call)) else None
 
 
 def _is_indifferent(metric: object) -> bool:
@@ -246,31 +311,6 @@ def keras_head(sighting: Sighting, match: Match, context: Context) -> Iterator[P
 
 @mends("FL102")
 def keras_loss_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
-    """A loss that is handed logits is told so."""
-    loss = sighting.node
-    if sighting.framework not in Keras.frameworks or loss.op not in ON_LOGITS or loss.origin is None:
-        return
-    program = context.program(loss.origin.path)
-    x = loss.args[0]
-    if program is None or x.kind is not Kind.LOGITS:
-        return
-    edits = Keras().on_logits(program, loss)
-    if not edits or not parses_after(program, edits):
-        return
-    new = make(ON_LOGITS[loss.op], logits(), target())
-    old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
-    unseen = _others_than_loss(x, program, context)
-    note = f"what reads the logits as probabilities needs a {_HEADS[loss.op]}: {unseen}" if unseen else ""
-    yield Proposal(edits, old, new, not unseen, note, loss.op == "bce_probs", mends_maths=True)
-
-
-_HEADS = {"xent_probs": "softmax", "bce_probs": "sigmoid"}
-
-
-def _others_than_loss(x: Node, program: Program, context: Context) -> str:
-    """Readers of the logits that may take them for probabilities."""
-    if x.origin is None:
-        return "the layer's place isn't known"
-    readers = Readers(Head(x.op, frozenset({x.origin})), program.uses, context.syntaxes(program.uses))
-    lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
-    return "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
+    """A loss that is handed logits gets ``from_logits=True``."""
+    if sighting.framework in Keras.frameworks:
+        yield from take_logits(sighting, context, Keras())

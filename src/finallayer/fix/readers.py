@@ -10,9 +10,9 @@ import ast
 from typing import NamedTuple
 
 from finallayer.expr import Node
-from finallayer.fix.bindings import parameters
+from finallayer.fix.bindings import home, parameters
 from finallayer.fix.importers import importers
-from finallayer.fix.output import Head, Output, flat, is_predict, last_name
+from finallayer.fix.output import Head, Output, flat, is_predict
 from finallayer.fix.owners import Owners
 from finallayer.fix.roles import LOSSES, Role, Roles, is_accuracy, kept_as
 from finallayer.fix.syntax import Syntax
@@ -60,7 +60,8 @@ class Readers:
     def _collect(self) -> None:
         boundaries: list[Place] = []
         derived_needs: list[list[Node]] = []
-        names: set[str] = set()
+        names: set[tuple[ast.AST, str]] = set()  # of the output and its models, each with the scope that it belongs to
+        models: set[str] = set()
         attributes: set[str] = set()
         for path, syntax in self.syntaxes.items():
             for node in list(self.uses.values.get(path, ())):
@@ -68,14 +69,15 @@ class Readers:
                 reads = any(map(self._output.touches, values))
                 owns = any(map(self._owners.include, values))
                 if (reads or owns) and isinstance(node, ast.Name):
-                    names.add(node.id)
+                    names.add((home(syntax, node), node.id))
+                    models |= {node.id} if owns else set()
                 if reads and node not in self._handled:
                     attributes |= kept_as(syntax, node)
                     self._judge(path, syntax, node, values, boundaries, derived_needs)
                 if owns:
                     self._owners.judge(path, syntax, node)
         for path, syntax in self.syntaxes.items():
-            self._unseen_names(path, syntax, names)
+            self._unseen_names(path, syntax, names, models)
             self._unseen_attributes(path, syntax, attributes)
         self.unseen += self._owners.unseen
         if not self.uses.complete:
@@ -160,18 +162,20 @@ class Readers:
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} (line {node.lineno})")
 
-    def _unseen_names(self, path: str, syntax: Syntax, names: set[str]) -> None:
+    def _unseen_names(self, path: str, syntax: Syntax, names: set[tuple[ast.AST, str]], models: set[str]) -> None:
         """Code that the analysis never ran, and that speaks of the output or its model, or would give another."""
         for node in syntax.loads():
-            if node.id in names and not self.uses.evaluated(path, node) and not syntax.in_annotation(node):
+            unrun = not self.uses.evaluated(path, node) and not syntax.in_annotation(node)
+            if unrun and (home(syntax, node), node.id) in names:
                 self._cannot_see(f"`{node.id}` in code that nothing runs", node)
-            elif self._is_unknown_argument(path, syntax, node) and (node.id in names or _is_applied(syntax, node)):
+            elif node.id in models and self._is_unknown_argument(path, syntax, node):
                 self._cannot_see(f"`{node.id}`, an argument in a function that nothing calls,", node)
         for statement in ast.walk(syntax.file.tree):
             if isinstance(statement, ast.Assign) and not self.uses.evaluated(path, statement.value):
-                bound = {n.id for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
-                if names & bound:
-                    self._cannot_see(f"`{min(names & bound)}` is another in code that nothing runs", statement)
+                bound = [n for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+                another = [n.id for n in bound if (home(syntax, n), n.id) in names]
+                if another:
+                    self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
 
     def _is_unknown_argument(self, path: str, syntax: Syntax, node: ast.Name) -> bool:
         """Whether a name is a parameter that no call of the program gives a value."""
@@ -192,14 +196,3 @@ class Readers:
         """What an assignment keeps as an attribute."""
         statement = syntax.parent(target)
         return self.uses.of(path, statement.value) if isinstance(statement, ast.Assign) else []
-
-
-def _is_applied(syntax: Syntax, node: ast.Name) -> bool:
-    """Whether a name stands for a function or a model: ``net(x)``, ``net.apply(params, x)``, ``jax.vmap(net)``."""
-    match syntax.parent(node):
-        case ast.Call(func=func, args=args):
-            return func is node or (node in args and last_name(func) == "vmap")
-        case ast.Attribute(attr="apply" | "predict" | "forward") as attribute:
-            called = syntax.parent(attribute)
-            return isinstance(called, ast.Call) and called.func is attribute
-    return False

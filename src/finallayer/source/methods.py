@@ -24,6 +24,7 @@ from finallayer.source.values import (
     Instance,
     List,
     Partial,
+    Site,
     Value,
     is_constant,
     opaque,
@@ -203,8 +204,16 @@ def _predict(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
     if run.uses is None or not is_module(owner):
         return run.opaque_at(call.site, owner, *call.args)
-    output = model_output(run, owner, call.site)
-    return make("stop_gradient", output, origin=run.origin(call.site)) if isinstance(output, Node) else output
+    return _as_array(run, model_output(run, owner, call.site), call.site)
+
+
+def _as_array(run: Interpreter, output: Value, site: Site) -> Value:
+    if isinstance(output, Node):
+        return make("stop_gradient", output, origin=run.origin(site))
+    if isinstance(output, Dict):
+        return Dict({name: _as_array(run, one, site) for name, one in output.slots.items() if name is not REST})
+    items = sequence(output) if isinstance(output, (List, tuple)) else None
+    return output if items is None else List(tuple(_as_array(run, one, site) for one in items))
 
 
 @_method(OF_MODELS, "add_module", "register_module", "append", "add", "extend", "insert")

@@ -156,7 +156,8 @@ def _linen_setup(draw: random.Random, task: Task, head: Form) -> tuple[str, str]
 def _nnx(draw: random.Random, task: Task, head: Form) -> tuple[str, str]:
     return (
         "from flax import nnx\n\n\nclass Net(nnx.Module):\n    def __init__(self, rngs):\n"
-        f"        self.body = nnx.Linear(4, 8, rngs=rngs)\n        self.out = nnx.Linear(8, {task.units}, rngs=rngs)\n\n"
+        "        self.body = nnx.Linear(4, 8, rngs=rngs)\n"
+        f"        self.out = nnx.Linear(8, {task.units}, rngs=rngs)\n\n"
         f"    def __call__(self, x):\n        x = nnx.relu(self.body(x))\n        return {head('self.out(x)')}\n\n\n"
         "params = Net(nnx.Rngs(0))\n",
         "params(x)",
@@ -176,7 +177,8 @@ def _equinox(draw: random.Random, task: Task, head: Form) -> tuple[str, str]:
     return (
         "import equinox as eqx\n\n\nclass Net(eqx.Module):\n    body: eqx.nn.Linear\n    out: eqx.nn.Linear\n\n"
         "    def __init__(self, key):\n        one, two = jax.random.split(key)\n"
-        f"        self.body = eqx.nn.Linear(4, 8, key=one)\n        self.out = eqx.nn.Linear(8, {task.units}, key=two)\n\n"
+        "        self.body = eqx.nn.Linear(4, 8, key=one)\n"
+        f"        self.out = eqx.nn.Linear(8, {task.units}, key=two)\n\n"
         f"    def __call__(self, x):\n        x = jax.nn.relu(self.body(x))\n        return {head('self.out(x)')}\n\n\n"
         "params = Net(jax.random.key(0))\n",
         "jax.vmap(params)(x)",
@@ -188,7 +190,8 @@ def _plain(draw: random.Random, task: Task, head: Form) -> tuple[str, str]:
         f"\n\ndef forward(params, x):\n    x = jnp.tanh(x @ params['w1'] + params['b1'])\n"
         f"    x = x @ params['w2']\n    return {head('x')}\n\n\n"
         "one, two = jax.random.split(jax.random.key(0))\n"
-        f"params = {{'w1': jax.random.normal(one, (4, 8)), 'b1': jnp.zeros(8), 'w2': jax.random.normal(two, (8, {task.units}))}}\n",
+        "params = {'w1': jax.random.normal(one, (4, 8)), 'b1': jnp.zeros(8),\n"
+        f"          'w2': jax.random.normal(two, (8, {task.units}))}}\n",
         "forward(params, x)",
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import textwrap
+from collections.abc import Callable
 from typing import NamedTuple
 
 from . import Program
@@ -127,7 +128,8 @@ def _written(seed: float, backend: str, right: bool) -> str:
     labels = f"({task.labels}, x[:, :1])" if several else task.labels
     lines = [
         "import numpy as np", *([train.imports] if train.imports else []), "@imports@", f"classes = {task.units}", "",
-        model, setup, _HELPERS, "", "def run(x, y):", "    shown = []", textwrap.indent(readers, "    "),
+        model, setup, "" if mistake == "never" else _HELPERS, "",
+        "def run(x, y):", "    shown = []", textwrap.indent(readers, "    "),
         textwrap.indent(train.text.replace("@labels@", labels), "    "), "    return shown", "",
     ]  # fmt: skip
     return "\n".join(lines).replace("@imports@", k.imports)
@@ -137,12 +139,14 @@ def _readers(draw: random.Random, k: Names, task: Task, logits: bool, several: b
     """Some readers of the output; of a model that gives logits, those that logits are right for."""
     known = _SEVERAL_READERS if several else _SOFTMAX_READERS if task.head == "softmax" else _SIGMOID_READERS
     if logits:
-        known = ("shown.append(model.predict(x, verbose=0).shape)",)
+        known = ("shown.append(len(model.predict(x, verbose=0)))",)
     parts = "\n".join(draw.choice(known) for _ in range(draw.randint(0, 3))).split("@")
     return "".join(k(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 # Heads: the texts of the last layers
+
+Head = Callable[..., list[str]]
 
 
 def _no_head(k: Names, task: Task, name: str = "") -> list[str]:
@@ -187,7 +191,8 @@ def _sequential(draw: random.Random, k: Names, task: Task, head: Head) -> str:
 
 
 def _added(draw: random.Random, k: Names, task: Task, head: Head) -> str:
-    return f"model = {k('Sequential')}()\n" + "".join(f"model.add({one})\n" for one in _layers(k, task, head))
+    added = "".join(f"model.add({one})\n" for one in _layers(k, task, head))
+    return f"model = {k('Sequential')}()\n{added}"
 
 
 def _functional(draw: random.Random, k: Names, task: Task, head: Head) -> str:
@@ -335,7 +340,8 @@ _LOOPS = {
         "import torch",
     ),
     "jax": Step(
-        "trainable = [v.value for v in model.trainable_variables]\nfixed = [v.value for v in model.non_trainable_variables]\n\n"
+        "trainable = [v.value for v in model.trainable_variables]\n"
+        "fixed = [v.value for v in model.non_trainable_variables]\n\n"
         "def loss_of(trainable, fixed):\n    out, fixed = model.stateless_call(trainable, fixed, x, training=True)\n"
         "    return loss_fn(@labels@, out), fixed\n\n"
         "(loss, fixed), grads = jax.value_and_grad(loss_of, has_aux=True)(trainable, fixed)\n"
