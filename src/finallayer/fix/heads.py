@@ -31,9 +31,10 @@ Programs = dict[str, Program]
 
 
 class Output(NamedTuple):
-    """What a compiled model's metrics are of: the output's layer, by name, and whether that has one unit."""
+    """One output of a compiled model: its layer's name, the metrics that read it, and whether it has one unit."""
 
     layer: object
+    metrics: tuple[str, ...]
     one_unit: bool
 
 
@@ -165,9 +166,11 @@ def _at_metrics(
     metrics = [s.node for s in seen if s.node.op == "metric"]
     for place in readers.compiled:
         program = programs[place.path]
-        one_unit = any(_is_within(m, place, program) and _is_binary(m) for m in metrics)
+        within = [m for m in metrics if _is_within(m, place, program)]
+        reading = tuple(str(m.attrs.get("name")) for m in within if readers.steps(m.args[0]) is not None)
+        output = Output(layer, reading, any(map(_is_binary, within)))
         assert isinstance(place.node, ast.Call)
-        yield dialect.compiled(program, place.node, head, Output(layer, one_unit))
+        yield dialect.compiled(program, place.node, head, output)
 
 
 def _around(programs: Programs, place: Place, removal: Removal, dialect: Dialect, made: Node) -> Edits | None:

@@ -149,7 +149,13 @@ class Keras(Dialect):
         """Accuracy stays, but for one unit; what Keras can read from logits is told to; anything else is in the way."""
         edits: list[Edit] = []
         for item in _metrics(call, output.layer):
-            moved = self._metric_on_logits(program, item, head, output.one_unit) if item is not None else None
+            if item is None:
+                return None
+            moved: Edits | None
+            if isinstance(item, (ast.List, ast.Tuple)):
+                moved = () if all(map(is_accuracy, output.metrics)) and _is_known(program, item) else None
+            else:
+                moved = self._metric_on_logits(program, item, head, output.one_unit)
             if moved is None:
                 return None
             edits += moved
@@ -222,7 +228,10 @@ def _is_string(value: object) -> bool:
 
 
 def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
-    """What a call of ``compile`` is given to measure of a layer's output, one by one; None for what isn't spelled."""
+    """What a call of ``compile`` is given to measure of a layer's output, one by one; None for what isn't spelled.
+
+    A list stands for itself where it isn't told which of its metrics are of which output.
+    """
     given = [k.value for k in call.keywords if k.arg in ("metrics", "weighted_metrics")]
     given += call.args[2:3]
     losses = [k.value for k in call.keywords if k.arg == "loss"] + call.args[1:2]
@@ -236,9 +245,19 @@ def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
                     if isinstance(key, ast.Constant) and key.value == layer:
                         yield from _spelled_one_by_one(value)
             case _ if several:
-                yield None
+                yield one if isinstance(one, (ast.List, ast.Tuple)) else None
             case _:
                 yield from _spelled_one_by_one(one)
+
+
+def _is_known(program: Program, metrics: ast.expr) -> bool:
+    """Whether every metric of a list, or of lists in it, is one of Keras'."""
+    if isinstance(metrics, (ast.List, ast.Tuple)):
+        return all(_is_known(program, item) for item in metrics.elts)
+    values = program.values(metrics.func if isinstance(metrics, ast.Call) else metrics)
+    return bool(values) and all(
+        isinstance(v, str) or (isinstance(v, External) and v.name.startswith("keras.metrics.")) for v in values
+    )
 
 
 def _spelled_one_by_one(given: ast.expr) -> Iterator[ast.expr | None]:
