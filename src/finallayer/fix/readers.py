@@ -12,7 +12,8 @@ from typing import NamedTuple
 from finallayer.expr import Node
 from finallayer.fix.bindings import home, parameters
 from finallayer.fix.importers import importers
-from finallayer.fix.output import Head, Output, flat, is_predict
+from finallayer.fix.output import Head, Output, is_predict
+from finallayer.fix.output import held as contents
 from finallayer.fix.owners import Owners
 from finallayer.fix.roles import LOSSES, Role, Roles, is_accuracy, kept_as
 from finallayer.fix.syntax import Syntax
@@ -46,6 +47,7 @@ class Readers:
         self.refusals: list[str] = []  # what stands against any fix
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._appended = self._displayed = self._taken_out = self._moved_together = False  # what lists do with it
+        self._listed = False  # whether lists of it are read as a whole
         self._output = Output(head, uses, syntaxes)
         self._roles = Roles(self._output)
         self._owners = Owners(self._output)
@@ -91,7 +93,7 @@ class Readers:
         """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""
         if self._appended and self._taken_out:
             self.refusals.append("items of a list are read one by one and together")
-        if self._moved_together and (self._displayed or not self._appended):
+        if (self._moved_together or self._listed) and (self._displayed or not self._appended):
             self.refusals.append("outputs are put together that aren't appended to a list one by one")
 
     def _judge(
@@ -120,8 +122,9 @@ class Readers:
                 self.refusals.append(f"line {node.lineno} changes the output in place")
             case Role.BOUNDARY if not derived and not held:
                 boundaries.append(place)
-            case Role.NEEDS if held and (inside := self._derived_inside(values)):
+            case Role.NEEDS if held and (inside := self._inside(values)):
                 derived_needs.extend(inside)
+                self._listed |= not all(map(self._output.is_derived, inside))
             case Role.NEEDS if held:
                 self.refusals.append(f"line {node.lineno} reads the output together with something else")
             case Role.NEEDS if derived:
@@ -135,7 +138,7 @@ class Readers:
         """Remember what lists have to do with the output as it is."""
         around = syntax.parent(node)
         if held:
-            self._taken_out |= isinstance(around, (ast.For, ast.comprehension))
+            self._taken_out |= isinstance(around, (ast.For, ast.comprehension)) or _is_unpacked(around)
             self._moved_together |= role is Role.BOUNDARY and not isinstance(around, (ast.For, ast.comprehension))
         elif not derived:
             owners = self.uses.of(path, node.value) if isinstance(node, ast.Subscript) else []
@@ -143,12 +146,20 @@ class Readers:
             self._appended |= role is Role.BOUNDARY and isinstance(around, ast.Call)
             self._displayed |= isinstance(around, (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Dict))
 
-    def _derived_inside(self, values: list[Value]) -> list[list[Node]]:
-        """The ways to the head of what containers hold, where all of it went through a boundary."""
-        items = [i for v in values for i in flat(v) if self._output.touches(i)]
-        ways = [self._output.ways(i) for i in items]
-        known = all(way and all(map(self._output.is_derived, way)) for way in ways)
-        return [one for way in ways for one in way] if known else []
+    def _inside(self, values: list[Value]) -> list[list[Node]]:
+        """The ways to the head of what containers hold, where all of it goes through a boundary: none if not."""
+        found = [self._way_inside(v, False) for v in values]
+        return [way for ways in found for way in ways or ()] if None not in found else []
+
+    def _way_inside(self, value: Value, listed: bool) -> list[list[Node]] | None:
+        """Items of lists are restored where they are appended; others must have gone through a boundary before."""
+        if not self._output.touches(value):
+            return []
+        if isinstance(value, Node):
+            ways = self._output.ways(value)
+            return ways if ways and (listed or all(map(self._output.is_derived, ways))) else None
+        found = [self._way_inside(v, listed or isinstance(value, List)) for v in contents(value)]
+        return [way for ways in found for way in ways or ()] if None not in found else None
 
     def _restore_at(self, place: Place, needs: list[list[Node]]) -> None:
         syntax = self.syntaxes[place.path]
@@ -196,3 +207,8 @@ class Readers:
         """What an assignment keeps as an attribute."""
         statement = syntax.parent(target)
         return self.uses.of(path, statement.value) if isinstance(statement, ast.Assign) else []
+
+
+def _is_unpacked(statement: ast.AST | None) -> bool:
+    """``first, second = outputs``"""
+    return isinstance(statement, ast.Assign) and any(isinstance(t, (ast.Tuple, ast.List)) for t in statement.targets)
