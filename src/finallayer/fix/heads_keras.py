@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from finallayer.expr import Node
 from finallayer.fix.heads import Dialect, Edits, Output, drop_head, is_legible, take_logits
+from finallayer.fix.imports import Imports, Spelled
 from finallayer.fix.readers import Place, is_accuracy
 from finallayer.fix.registry import Context, Proposal, mends
-from finallayer.fix.removal import Program, Removal, imported_names
+from finallayer.fix.removal import Program, Removal
 from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.source.values import Built, External
@@ -25,43 +26,15 @@ _CLASSES = {
 _KERAS = ("keras", "tensorflow.keras", "tf_keras", "keras_core")
 
 
-class Spelled(NamedTuple):
-    """A name of Keras' as the file writes it, and the import that it needs."""
-
-    text: str
-    edits: Edits = ()
-
-
-def spell(syntax: Syntax, name: str) -> Spelled | None:
+def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:
     """``losses.SparseCategoricalCrossentropy`` as the file's imports reach it; with an import where none does."""
-    names = imported_names(syntax)
-    last = name.rpartition(".")[2]
+    imports = Imports(syntax)
     for root in _KERAS:
-        dotted = f"{root}.{name}"
-        for local, known in names.items():
-            if known == dotted or (dotted.startswith(f"{known}.") and not _is_shadowed(syntax, local)):
-                return Spelled(local + dotted[len(known) :])
-    used = next((r for r in _KERAS for n in names.values() if n == r or n.startswith(f"{r}.")), None)
-    if used is None or last in syntax.names_used(syntax.file.tree):
-        return None
-    inserted = _import_line(syntax, f"from {f'{used}.{name}'.rpartition('.')[0]} import {last}", used)
-    return Spelled(last, (inserted,)) if inserted else None
-
-
-def _is_shadowed(syntax: Syntax, name: str) -> bool:
-    return any(
-        isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(syntax.file.tree)
-    )
-
-
-def _import_line(syntax: Syntax, line: str, root: str) -> Edit | None:
-    """After the last import at the top level that is of Keras, too."""
-    alike = [s for s in syntax.file.tree.body if isinstance(s, ast.ImportFrom) and (s.module or "").startswith(root)]
-    if not alike:
-        return None
-    end = syntax.file.origin(alike[-1]).end_line
-    column = len(syntax.file.lines[end - 1])
-    return syntax.put((end, column), (end, column), f"\n{line}")
+        known = imports.known(f"{root}.{name}", at)
+        if known is not None:
+            return known
+    used = next((r for r in _KERAS for n in imports.names.values() if n == r or n.startswith(f"{r}.")), None)
+    return imports.imported_by_name(f"{used}.{name}") if used else None
 
 
 def with_argument(syntax: Syntax, call: ast.Call, name: str, value: str) -> Edits | None:
@@ -96,7 +69,7 @@ class Keras(Dialect):
             return with_argument(program.syntax, named, "from_logits", "True")
         if named is None:
             return None
-        spelled = spell(program.syntax, f"losses.{named}")
+        spelled = spell(program.syntax, f"losses.{named}", place)
         if spelled is None:
             return None
         return (program.syntax.replace(place, f"{spelled.text}(from_logits=True)"), *spelled.edits)
@@ -112,9 +85,8 @@ class Keras(Dialect):
         """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
         if made.attrs.get("axis", -1) not in (-1, None):
             return None
-        names = imported_names(program.syntax)
-        tensorflow = next((local for local, name in names.items() if name == "tensorflow"), None)
-        spelled = Spelled(f"{tensorflow}.nn.{made.op}") if tensorflow else spell(program.syntax, f"ops.{made.op}")
+        tensorflow = Imports(program.syntax).known(f"tensorflow.nn.{made.op}", place.node)
+        spelled = tensorflow or spell(program.syntax, f"ops.{made.op}", place.node)
         if spelled is None:
             return None
         text = f"{spelled.text}({program.syntax.text(place.node)})"
@@ -125,9 +97,10 @@ class Keras(Dialect):
         several = any(not isinstance(v, Node) for call in calls for v in program.values(call.node))
         if made.attrs.get("axis", -1) not in (-1, None) or several:
             return None
-        ways = [spell(program.syntax, name) for name in ("Sequential", "models.Sequential")]
+        at = calls[0].node
+        ways = [spell(program.syntax, name, at) for name in ("Sequential", "models.Sequential")]
         sequential = min((w for w in ways if w is not None), key=lambda w: len(w.edits), default=None)
-        layer = spell(program.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation")
+        layer = spell(program.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation", at)
         if sequential is None or layer is None:
             return None
         head = f"{layer.text}()" if made.op == "softmax" else f'{layer.text}("sigmoid")'
@@ -183,7 +156,7 @@ class Keras(Dialect):
         self, program: Program, item: ast.Constant, name: str, argument: tuple[str, str]
     ) -> Edits | None:
         """``"accuracy"`` becomes a metric that is called the same."""
-        spelled = spell(program.syntax, f"metrics.{name}")
+        spelled = spell(program.syntax, f"metrics.{name}", item)
         if spelled is None:
             return None
         text = f"{spelled.text}(name={program.syntax.text(item)}, {'='.join(argument)})"

@@ -256,7 +256,7 @@ def _taken_from_the_end(program: Program, layer: ast.expr) -> tuple[Edit, ...]:
 
 
 def drop_item(syntax: Syntax, items: list[ast.AST], index: int) -> Edit | None:
-    """The edit that takes one of several arguments or elements away, with its comma and its comment; comments of others stay."""
+    """The edit that takes one of several arguments or elements away, with its comma and its comment; others stay."""
     places = [syntax.file.origin(i) for i in items]  # type: ignore[arg-type]  # keywords have a place, too
     at, lines = places[index], syntax.file.lines
     after = lines[at.end_line - 1][at.end_column :].strip().removeprefix(",").strip()
