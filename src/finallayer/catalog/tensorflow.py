@@ -75,6 +75,7 @@ _BOTH: dict[str, str] = {
     "tensorflow.nn.bias_add": "add(value: x, bias: y)",
     # reductions
     "tensorflow.reduce_sum": f"sum{_REDUCE}",
+    "tensorflow.cumsum": "cumsum(x, axis)",
     "tensorflow.reduce_mean": f"mean{_REDUCE}",
     "tensorflow.reduce_max": f"max{_REDUCE}",
     "tensorflow.reduce_min": f"min{_REDUCE}",

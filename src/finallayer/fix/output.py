@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from finallayer.expr import TRANSPARENT, Node, Origin
@@ -25,6 +25,10 @@ KEEPING = frozenset(
         "index_select take take_along_dim take_along_axis requires_grad_ predict predict_on_batch block_until_ready"
     ).split()
 )
+#: Operations that put several values together.
+_OF_SEVERAL = frozenset({"concat", "join"})
+#: More ways from a value back to the head aren't told apart.
+_MOST_WAYS = 64
 _UNMOVED = frozenset({"cast", "identity", "stop_gradient", "join"})
 
 
@@ -45,27 +49,57 @@ class Output:
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
         found: list[Node] = []
-        node = value
+        node, of_several = value, False
         while isinstance(node, Node):
             if self.is_head(node):
                 return found
             if node.op not in TRANSPARENT or not node.args or self._is_other(node):
                 return None
-            if len(node.args) > 1 and node.op in ("join", "concat") and any(self.steps(a) is None for a in node.args):
-                return None
+            if len(node.args) > 1 and node.op in _OF_SEVERAL and not of_several:
+                of_several = True
+                if not self._all_of_head(node.args):
+                    return None
             found.append(node)
             node = node.args[0]
         return None
 
     def ways(self, value: Value) -> list[list[Node]]:
-        """The operations on every way from a value back to the head: what puts outputs together has one for each."""
-        steps = self.steps(value)
-        if steps is None:
+        """The operations on every way from a value back to the head: what puts outputs together has one for each.
+
+        There is none where it isn't the head's output alone, or where the ways are too many to be told apart.
+        """
+        if self.steps(value) is None or not isinstance(value, Node):
             return []
-        for i, node in enumerate(steps):
-            if node.op in ("join", "concat") and len(node.args) > 1:
-                return [[*steps[: i + 1], *way] for a in node.args for way in self.ways(a)]
-        return [steps]
+        return self._ways(value, {}) or []
+
+    def _ways(self, node: Node, known: dict[int, list[list[Node]] | None]) -> list[list[Node]] | None:
+        if self.is_head(node):
+            return [[]]
+        if id(node) not in known:
+            parts = node.args if node.op in _OF_SEVERAL else node.args[:1]
+            behind = [self._ways(part, known) for part in parts]
+            found = [[node, *way] for ways in behind for way in ways or ()]
+            known[id(node)] = found if None not in behind and len(found) <= _MOST_WAYS else None
+        return known[id(node)]
+
+    def _all_of_head(self, nodes: Iterable[Node]) -> bool:
+        """Whether values that are put together are the head's output, all of them."""
+        return all(
+            self.is_head(node) or (node.op in TRANSPARENT and bool(node.args) and not self._is_other(node))
+            for node in self._behind(nodes, lambda node: node.args if node.op in _OF_SEVERAL else node.args[:1])
+        )
+
+    def _behind(self, nodes: Iterable[Node], parts: Callable[[Node], Iterable[Node]]) -> Iterator[Node]:
+        """These values and what hands its numbers on to them, back to the head; each once."""
+        seen: set[int] = set()
+        waiting = list(nodes)
+        while waiting:
+            node = waiting.pop()
+            if id(node) not in seen:
+                seen.add(id(node))
+                yield node
+                if node.op in TRANSPARENT and not self.is_head(node) and not self._is_other(node):
+                    waiting += parts(node)
 
     def is_head(self, node: Node) -> bool:
         return node.op == self.head.op and node.origin in self.head.origins
@@ -73,9 +107,7 @@ class Output:
     def touches(self, value: Value, depth: int = 4) -> bool:
         """Whether a value is or holds the head's output, perhaps among others."""
         if isinstance(value, Node):
-            if self.is_head(value):
-                return True
-            return value.op in TRANSPARENT and not self._is_other(value) and any(map(self.touches, value.args))
+            return any(map(self.is_head, self._behind([value], lambda node: node.args)))
         return depth > 0 and any(self.touches(v, depth - 1) for v in held(value))
 
     def _is_other(self, node: Node) -> bool:

@@ -144,6 +144,28 @@ def generator_loss(fake):
 ]
 
 GOOD = [
+    # a running product, by way of logs
+    """
+import tensorflow as tf
+
+def safe_cumprod(x):
+    return tf.exp(tf.cumsum(tf.math.log(tf.clip_by_value(x, 1e-20, 1.0)), axis=1))
+
+def attend(scores):
+    return safe_cumprod(1 - tf.sigmoid(scores))
+""",
+    # what is drawn from is no loss
+    """
+import tensorflow as tf
+
+observed = tf.placeholder(tf.float32, [None, 4])
+left = tf.layers.dense(observed, 1, activation=tf.nn.sigmoid)
+both = tf.concat([left, 1 - left], axis=1)
+action = tf.multinomial(tf.log(both), num_samples=1)
+
+def cooler(temperature=1.0):
+    return tf.random.categorical(tf.math.log(left + 1e-7) / temperature, 1)
+""",
     """
 import torch.nn.functional as F
 from torch import nn

@@ -10,6 +10,8 @@ from finallayer.rules.base import Sighting
 
 #: What may stand between a softmax or sigmoid and the log or loss that reads its probabilities.
 _ROUTE = TRANSPARENT | {"one_minus", "clip", "add_eps", "bernoulli"}
+#: What may stand between scores that carry no gradient and the softmax or sigmoid that reads them.
+_SCORES = (TRANSPARENT - {"stop_gradient"}) | {"scale", "shift"}
 #: Operations that keep every axis where it was, and as long as it was.
 _SAME_AXES = frozenset(
     (
@@ -33,16 +35,21 @@ def maker(x: Node) -> Node:
 
 def is_no_loss(log: Node) -> bool:
     """Whether a log is known not to be a classifier's loss: it is multiplied by its own argument (an entropy: where p
-    nearly vanishes, p*log(p) does too), or it is one action's and weighed by a return (a policy gradient)."""
-    return bool(log.attrs.get("entropy") or log.attrs.get("policy"))
+    nearly vanishes, p*log(p) does too), weighed by a return (a policy gradient), drawn from, or summed into the log
+    of a running product."""
+    return any(log.attrs.get(what) for what in ("entropy", "policy", "sampled", "product"))
 
 
 def is_exempt(x: Node) -> bool:
     """Whether no classifier is trained through this value: it is a table of constants, the gradient stops on the way,
     or an action is picked."""
     leaves = (node.op for node in x.walk() if not node.args)
-    return all(op in ("const", "numbers") for op in leaves) or any(
-        step.op == "stop_gradient" or _picks_an_action(step) for step in route(x)
+    made = maker(x)
+    scores = through(made.args[0], _SCORES) if made.args else made
+    return (
+        all(op in ("const", "numbers") for op in leaves)
+        or scores.op == "stop_gradient"
+        or any(step.op == "stop_gradient" or _picks_an_action(step) for step in route(x))
     )
 
 
@@ -117,9 +124,17 @@ def _unmoved(x: Node) -> Iterator[Node]:
 
 def _layer(x: Node) -> Node | None:
     """The affine map at the end of a value's way, under a bias that was added by hand."""
-    *_, z = _unmoved(x)
-    if z.op in ("add", "sub"):  # a term of another shape would broadcast
-        layers = [_layer(term) for term in z.args if term.kind is not Kind.PARAMETER]
-        alike = {layer and (layer.op, layer.attrs.get("units"), layer.attrs.get("axis")) for layer in layers}
-        return layers[0] if len(alike) == 1 else None
-    return z if z.op in ("affine", "matmul") else None
+    layers: list[Node | None] = []
+    seen: set[int] = set()
+    waiting = [x]
+    while waiting:
+        *_, z = _unmoved(waiting.pop())
+        if id(z) in seen:
+            continue
+        seen.add(id(z))
+        if z.op in ("add", "sub"):  # a term of another shape would broadcast
+            waiting += [term for term in z.args[::-1] if term.kind is not Kind.PARAMETER]
+        else:
+            layers.append(z if z.op in ("affine", "matmul") else None)
+    alike = {layer and (layer.op, layer.attrs.get("units"), layer.attrs.get("axis")) for layer in layers}
+    return layers[0] if len(alike) == 1 else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from finallayer.canonical import bernoulli_logs, build
 from finallayer.expr import TRANSPARENT, Node, make, through
 from finallayer.kinds import Kind
+from finallayer.source.limits import small
 from finallayer.source.values import List, Site, Union, Value, opaque
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ def tensor_operation(
     if op == "mul" and len(args) == 2:
         _note_entropy(run, args)
         _note_policy(run, args)
+    if op == "sample" and args:
+        _note_sampling(run, args[0])
+    if op == "cumsum" and args and args[0].op == "log":  # of which exp makes a running product
+        _mark(run, args[0], "product")
     made = build(op, tuple(args), attrs, run.origin(site))
     for log in bernoulli_logs(made):
         run.saw(log, framework)
@@ -36,11 +41,14 @@ _GUARDS = TRANSPARENT | {"clip", "add_eps"}
 
 
 def _note_entropy(run: Interpreter, args: list[Node]) -> None:
-    """``p * log(p + eps)`` is an entropy: its gradient is right where p vanishes, so the log is told apart."""
+    """``p * log(p + eps)`` is an entropy: its gradient is right where p vanishes, so the log is told apart; also in
+    the divergence ``p * (log(p) - log(q))``."""
     args = [through(a, _FACTORS) for a in args]
-    for p, log in (args, args[::-1]):
-        if log.op == "log" and through(log.args[0], _GUARDS) == through(p, _GUARDS):
-            _mark(run, log, "entropy")
+    for p, value in (args, args[::-1]):
+        for log in value.args if value.op in ("add", "sub") else (value,):
+            log = through(log, _FACTORS)
+            if log.op == "log" and through(log.args[0], _GUARDS) == through(p, _GUARDS):
+                _mark(run, log, "entropy")
 
 
 #: Of so many axes, a softmax gives one distribution a row.
@@ -53,13 +61,22 @@ def _note_policy(run: Interpreter, args: list[Node]) -> None:
     """``log(p[action]) * advantage`` is a policy gradient: the log of one entry, weighed by what no network of this
     expression gave. A constant weight is a class's, a mask's or a focal loss's own (which holds p) a sample's."""
     for value, weight in (args, args[::-1]):
-        log = _picked_log(value)
-        if log is not None and _is_return(weight, of=through(log.args[0], _GUARDS)):
+        log, picked = _log_behind(value)
+        if log is not None and _is_return(weight, of=through(log.args[0], _GUARDS), picked=picked):
             _mark(run, log, "policy")
 
 
-def _picked_log(value: Node) -> Node | None:
-    """The log behind a value that holds it for one entry of each row alone; None where it holds them all."""
+def _note_sampling(run: Interpreter, scores: Node) -> None:
+    """``categorical(log(p))`` draws as p says, whatever becomes of the smallest entries; nothing is trained by it."""
+    scores = through(scores, _SUMMED | {"div"})  # at some temperature
+    log, _ = _log_behind(scores)
+    drawn = through(scores, _GUARDS) if log is None else log
+    if drawn.op in ("log", "softmax"):
+        _mark(run, drawn, "sampled")
+
+
+def _log_behind(value: Node) -> tuple[Node | None, bool]:
+    """The log behind a value, and whether the value holds it for one entry of each row alone."""
     picked = False
     while value.op in _SUMMED and value.args:
         picked = picked or _picks(value)
@@ -69,12 +86,12 @@ def _picked_log(value: Node) -> Node | None:
                 if mask.op == "one_hot":
                     picked, value = True, log
     if value.op != "log":
-        return None
+        return None, False
     p = value.args[0]
     while p.op in _GUARDS and p.args:
         picked = picked or _picks(p)
         p = p.args[0]
-    return value if picked and not _several_a_row(p) else None
+    return value, picked and not _several_a_row(p)
 
 
 def _several_a_row(p: Node) -> bool:
@@ -91,11 +108,14 @@ def _picks(step: Node) -> bool:
 _MASKS = frozenset({"compare", "threshold", "mask", "one_hot"})
 
 
-def _is_return(weight: Node, of: Node) -> bool:
-    """Whether a weight is data that nobody knows: no constant, no mask, and not made of the probability itself."""
+def _is_return(weight: Node, of: Node, picked: bool) -> bool:
+    """Whether a weight makes a log of probabilities (or of one picked entry of them) a policy gradient: it is data
+    that nobody knows, no constant and no mask, and not made of the probability itself unless the gradient stops."""
     parts = list(weight.walk())
+    if through(weight, _FACTORS).op == "stop_gradient":
+        return picked or of in parts
     known = all(part.op in ("const", "numbers") for part in parts if not part.args)
-    return weight.kind is Kind.UNKNOWN and not known and not any(p.op in _MASKS or p == of for p in parts)
+    return picked and weight.kind is Kind.UNKNOWN and not known and not any(p.op in _MASKS or p == of for p in parts)
 
 
 def _mark(run: Interpreter, log: Node, what: str) -> None:
@@ -110,7 +130,7 @@ def to_node(value: Value) -> Node:
     """A value as a tensor."""
     if isinstance(value, Node):
         return value
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float)) and small(value):
         return make("const", value=value)
     if isinstance(value, Union) and all(isinstance(v, (Node, bool, int, float)) for v in value.values):
         return make("join", *(to_node(v) for v in value.values))

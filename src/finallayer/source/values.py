@@ -8,14 +8,14 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from finallayer.catalog import Signature
-from finallayer.expr import Node, make
+from finallayer.expr import Node, Origin, make
 from finallayer.kinds import PROBABILITY_KINDS
 
 if TYPE_CHECKING:
@@ -259,22 +259,20 @@ def opaque(name: str, *parts: Value) -> Node:
 
 
 def _identity(value: Value) -> int:
-    try:
-        return hash(value)
-    except TypeError:
-        return id(value)
+    return hash(value) if type(value) is Node else hash(_key(value))
 
 
 def union(values: list[Value]) -> Value:
     """One value for several: themselves where they agree, one joined node for nodes, else a Union."""
-    flat: list[Value] = []
+    places = _places_matter.get()
+    distinct: dict[Hashable, Value] = {}
     for value in values:
         for v in value.values if isinstance(value, Union) else (value,):
-            if not any(same(v, w) for w in flat):
-                flat.append(v)
+            distinct.setdefault(_key(v, places), v)
+    flat = list(distinct.values())
     if len(flat) == 1:
         return flat[0]
-    most = MOST_TOLD_APART if _places_matter.get() else MOST_ALTERNATIVES
+    most = MOST_TOLD_APART if places else MOST_ALTERNATIVES
     if flat and all(isinstance(v, Node) for v in flat):
         return make("join", *flat) if len(flat) <= most else opaque("join", *flat)
     if flat and all(isinstance(v, tuple) and len(v) == len(flat[0]) for v in flat):
@@ -286,19 +284,32 @@ def union(values: list[Value]) -> Value:
 
 def same(a: Value, b: Value) -> bool:
     """Whether two values are certainly the same."""
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, Node):
-        return a == b and not (_places_matter.get() and _made_elsewhere(a, b))
-    if isinstance(a, (External, *CONSTANTS)):
-        return bool(a == b)
-    if isinstance(a, tuple) and not hasattr(a, "_fields"):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, Bound):
-        return same(a.function, b.function) and a.owner is b.owner
-    return False
+    places = _places_matter.get()
+    return a is b or _key(a, places) == _key(b, places)
+
+
+_BY_VALUE = frozenset({External, *CONSTANTS})
+
+
+def _key(value: Value, places: bool = False) -> Hashable:
+    """What two values have in common that are certainly the same, and no two others.
+
+    ``places``: whether probabilities that were made at different places, or came another way, are others.
+    """
+    kind = type(value)
+    if kind is Node:
+        return (value, _places(value)) if places and value.kind in PROBABILITY_KINDS else cast(Node, value)
+    if kind in _BY_VALUE:
+        return kind, value
+    if kind is tuple:
+        return tuple([_key(v, places) for v in value])
+    if kind is Union:
+        return Union, tuple([_key(v, places) for v in value.values])
+    if kind is Bound:
+        return Bound, _key(value.function, places), _key(value.owner, places)
+    if kind is Partial and not value.args and not value.kwargs:
+        return Partial, value.how, _key(value.function, places)
+    return object, id(value)
 
 
 #: Whether probabilities that were made at different places are told apart, though they are the same expression.
@@ -315,11 +326,18 @@ def telling_places_apart() -> Iterator[None]:
         _places_matter.reset(token)
 
 
-def _made_elsewhere(a: Node, b: Node) -> bool:
-    """Whether two equal probabilities were made by different softmaxes, or came another way from one."""
-    if a is b or a.kind not in PROBABILITY_KINDS:
-        return False
-    return a.origin != b.origin or any(_made_elsewhere(x, y) for x, y in zip(a.args, b.args, strict=True))
+def _places(node: Node) -> tuple[Origin | None, ...]:
+    """Where probabilities were made, and what handed them on."""
+    seen: set[int] = set()
+    found: list[Origin | None] = []
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            found.append(node.origin)
+            waiting += [a for a in node.args if a.kind in PROBABILITY_KINDS]
+    return tuple(found)
 
 
 def is_constant(value: Value) -> bool:
