@@ -38,6 +38,14 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         TORCH + "net = nn.Sequential(nn.Linear(3, 1))\nx = torch.randn(5, 3)\np = net(x)\n"
         "loss = -(F.logsigmoid(p) + F.logsigmoid(-p)).mean()\nshown = (torch.sigmoid(p) > 0.5).float()\n",
     ),
+    "numbers that are taken out of the framework": (
+        TORCH + "import numpy as np\n\nnet = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\nx = torch.randn(5, 3)\n"
+        "loss = -torch.log(net(x)).mean()\nshown = float(net(x)[0, 0])\nprint(shown)\n"
+        "row = np.squeeze(net(x).detach())\nprint(row)\n",
+        TORCH + "import numpy as np\n\nnet = nn.Sequential(nn.Linear(3, 1))\nx = torch.randn(5, 3)\n"
+        "loss = -F.logsigmoid(net(x)).mean()\nshown = float(torch.sigmoid(net(x)[0, 0]))\nprint(shown)\n"
+        "row = np.squeeze(torch.sigmoid(net(x).detach()))\nprint(row)\n",
+    ),
     "a layer with a name of its own": (
         TORCH + "head = nn.Sigmoid()\nnet = nn.Sequential(nn.Linear(3, 1), head)\nx = torch.randn(5, 3)\n"
         "loss = -torch.log(net(x)).mean()\n",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from finallayer.expr import Node
-from finallayer.fix.bindings import reaching
+from finallayer.fix.callers import parameter_behind
 from finallayer.fix.heads import is_legible
 from finallayer.fix.importers import importers
 from finallayer.fix.makers import Makers, behind, logs_at, makers_of
@@ -69,13 +69,8 @@ def _is_all_of_a_function(program: Program, removal: Removal) -> bool:
     """Whether a function does nothing besides the softmax of its own argument: without that it would do nothing."""
     call = removal.call
     z = argument_of(call, program.syntax) if call is not None else None
-    if (
-        call is None
-        or not isinstance(z, ast.Name)
-        or not isinstance(program.syntax.parent(call), ast.Return | ast.Lambda)
-    ):
-        return False
-    return isinstance(reaching(program.syntax, z, z.id), ast.arguments)
+    is_given_back = call is not None and isinstance(program.syntax.parent(call), (ast.Return, ast.Lambda))
+    return is_given_back and z is not None and parameter_behind(program.syntax, z) is not None
 
 
 class _Rewriting:

@@ -13,7 +13,9 @@ from finallayer.source.values import Dict, External, List, Union, Value
 
 #: Methods that take a tensor out of its framework: the softmax must come back before them.
 _TO_HOST = frozenset("numpy tolist item".split())
-_HOST_FUNCTIONS = frozenset("numpy.asarray numpy.array jax.device_get keras.ops.convert_to_numpy".split())
+_HOST_FUNCTIONS = frozenset(
+    "jax.device_get keras.ops.convert_to_numpy builtins.float".split()
+)  # besides all of NumPy's
 #: Functions and methods after which the numbers are the same, elsewhere or in another shape. (The interpreter takes
 #: ``relu`` and ``where`` of probabilities for the same, too; of logits they aren't.)
 KEEPING = frozenset(
@@ -125,7 +127,7 @@ class Output:
         if isinstance(call.func, ast.Attribute) and call.func.attr in _TO_HOST | {"predict", "predict_on_batch"}:
             return True
         callees = self.uses.of(step.origin.path, call.func)
-        return any(isinstance(c, External) and c.name in _HOST_FUNCTIONS for c in callees)
+        return any(isinstance(c, External) and (c.name in _HOST_FUNCTIONS or c.framework == "numpy") for c in callees)
 
     def call_at(self, origin: Origin | None) -> ast.Call | None:
         syntax = self.syntaxes.get(origin.path) if origin is not None else None
