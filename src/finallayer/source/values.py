@@ -30,9 +30,23 @@ CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 class Frame:
     """Names in scope: of a module, or of one call of a function."""
 
-    __slots__ = ("continues", "function", "globals", "module", "nonlocals", "parent", "returns", "vars", "yields")
+    __slots__ = (
+        "continues",
+        "function",
+        "globals",
+        "module",
+        "nonlocals",
+        "parent",
+        "returns",
+        "vars",
+        "way",
+        "yields",
+    )
 
-    def __init__(self, module: Module, parent: Frame | None = None, function: Function | None = None) -> None:
+    def __init__(
+        self, module: Module, parent: Frame | None = None, function: Function | None = None, way: int = 0
+    ) -> None:
+        self.way = way  # the way of a branch on which it came into being
         self.module = module
         self.parent = parent
         self.function = function
