@@ -57,7 +57,7 @@ PROGRAMS = {
     "a text of a gigabyte": "t = '%999999999d' % 5\nt = '%*d' % (5, 5)\nt = '{:999999999}'.format(5)",
     "a text that can't be formatted": "t = '{0.foo}'.format(5)\nt = '{0[a]}'.format('s')\nt = '{'.format(5)",
     "an integer of 4,000 digits": f"t = {'9' * 4000}\nq = t * z, z + t, z > t, -t * z, z / t\ns = f'{{t * t}}'",
-    "a key that either branch adds and takes out": "d = {}\nif a:\n  d[1] = 1\n  d.pop(1)\nelse:\n  d[1] = 2\n  d.pop(1)",
+    "a key that each branch takes out": "d = {}\nif a:\n  d[1] = 1\n  d.pop(1)\nelse:\n  d[1] = 2\n  d.pop(1)",
     "a key that is gone after the branch that goes on": "d = {}\nif a:\n  d[1] = 1\n  d.pop(1)\nelse:\n  raise E",
     "infinity": "t = ~1e999\nt = ~(1e999 - 1e999)\nq = torch.log(torch.clamp(p, 1e999)) + 1e999",
 }
