@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, TypeVar
 
-from finallayer.source.values import EXACT, ITEMS, LAYERS, REST, STARRED, Value, same, union
+from finallayer.source.values import EXACT, ITEMS, LAYERS, REST, STARRED, Value, distinct, union
 
 T = TypeVar("T")
 
@@ -21,11 +22,7 @@ Changes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value]]
 
 def _every(known: list[tuple[Value, ...]]) -> tuple[Value, ...]:
     """What any of the ways has collected, each once."""
-    found: list[Value] = []
-    for value in (v for values in known for v in values):
-        if not any(same(value, other) for other in found):
-            found.append(value)
-    return tuple(found)
+    return tuple(distinct(chain.from_iterable(known)))
 
 
 #: How a slot that isn't a single value joins; every other is a union.
