@@ -10,6 +10,7 @@ import ast
 from typing import NamedTuple
 
 from finallayer.expr import Node
+from finallayer.fix.callers import parameter_behind, unknown_callers
 from finallayer.fix.importers import importers
 from finallayer.fix.output import Head, Output, flat, is_predict
 from finallayer.fix.owners import Owners
@@ -61,6 +62,7 @@ class Readers:
         derived_needs: list[list[Node]] = []
         names: set[str] = set()
         attributes: set[str] = set()
+        handed: dict[ast.FunctionDef, None] = {}  # functions that get the output as an argument
         for path, syntax in self.syntaxes.items():
             for node in list(self.uses.values.get(path, ())):
                 values = self.uses.of(path, node)
@@ -68,6 +70,8 @@ class Readers:
                 owns = any(map(self._owners.include, values))
                 if (reads or owns) and isinstance(node, ast.Name):
                     names.add(node.id)
+                if reads and (function := parameter_behind(syntax, node)) is not None:
+                    handed[function] = None
                 if reads and node not in self._handled:
                     attributes |= kept_as(syntax, node)
                     self._judge(path, syntax, node, values, boundaries, derived_needs)
@@ -76,6 +80,7 @@ class Readers:
         for path, syntax in self.syntaxes.items():
             self._unseen_names(path, syntax, names)
             self._unseen_attributes(path, syntax, attributes)
+        self.unseen += [who for f in handed for who in unknown_callers(f, self.syntaxes, self.uses)]
         self.unseen += self._owners.unseen
         if not self.uses.complete:
             self.unseen.append("the program is too large to be followed to its end")
