@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from finallayer.expr import Node, logits, make, target
-from finallayer.fix.heads import ON_LOGITS, Dialect, Edits, drop_head, is_legible, parses_after
-from finallayer.fix.readers import Head, Place, Readers, is_accuracy
+from finallayer.expr import Node
+from finallayer.fix.heads import Dialect, Edits, Output, drop_head, is_legible, take_logits
+from finallayer.fix.imports import Imports, Spelled
+from finallayer.fix.readers import Place, is_accuracy
 from finallayer.fix.registry import Context, Proposal, mends
-from finallayer.fix.removal import Program, Removal, imported_names
+from finallayer.fix.removal import Program, Removal
 from finallayer.fix.syntax import Syntax
-from finallayer.kinds import Kind
 from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.source.values import Built, External
 
@@ -24,46 +24,17 @@ _CLASSES = {
 }
 #: Modules from which a file may know Keras.
 _KERAS = ("keras", "tensorflow.keras", "tf_keras", "keras_core")
-_BINARY_ACCURACY = frozenset({"accuracy", "acc", "binary_accuracy"})
 
 
-class Spelled(NamedTuple):
-    """A name of Keras' as the file writes it, and the import that it needs."""
-
-    text: str
-    edits: Edits = ()
-
-
-def spell(syntax: Syntax, name: str) -> Spelled | None:
+def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:
     """``losses.SparseCategoricalCrossentropy`` as the file's imports reach it; with an import where none does."""
-    names = imported_names(syntax)
-    last = name.rpartition(".")[2]
+    imports = Imports(syntax)
     for root in _KERAS:
-        dotted = f"{root}.{name}"
-        for local, known in names.items():
-            if known == dotted or (dotted.startswith(f"{known}.") and not _is_shadowed(syntax, local)):
-                return Spelled(local + dotted[len(known) :])
-    used = next((r for r in _KERAS for n in names.values() if n == r or n.startswith(f"{r}.")), None)
-    if used is None or last in syntax.names_used(syntax.file.tree):
-        return None
-    inserted = _import_line(syntax, f"from {f'{used}.{name}'.rpartition('.')[0]} import {last}", used)
-    return Spelled(last, (inserted,)) if inserted else None
-
-
-def _is_shadowed(syntax: Syntax, name: str) -> bool:
-    return any(
-        isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(syntax.file.tree)
-    )
-
-
-def _import_line(syntax: Syntax, line: str, root: str) -> Edit | None:
-    """After the last import at the top level that is of Keras, too."""
-    alike = [s for s in syntax.file.tree.body if isinstance(s, ast.ImportFrom) and (s.module or "").startswith(root)]
-    if not alike:
-        return None
-    end = syntax.file.origin(alike[-1]).end_line
-    column = len(syntax.file.lines[end - 1])
-    return syntax.put((end, column), (end, column), f"\n{line}")
+        known = imports.known(f"{root}.{name}", at)
+        if known is not None:
+            return known
+    used = next((r for r in _KERAS for n in imports.names.values() if n == r or n.startswith(f"{r}.")), None)
+    return imports.imported_by_name(f"{used}.{name}") if used else None
 
 
 def with_argument(syntax: Syntax, call: ast.Call, name: str, value: str) -> Edits | None:
@@ -98,7 +69,7 @@ class Keras(Dialect):
             return with_argument(program.syntax, named, "from_logits", "True")
         if named is None:
             return None
-        spelled = spell(program.syntax, f"losses.{named}")
+        spelled = spell(program.syntax, f"losses.{named}", place)
         if spelled is None:
             return None
         return (program.syntax.replace(place, f"{spelled.text}(from_logits=True)"), *spelled.edits)
@@ -114,9 +85,8 @@ class Keras(Dialect):
         """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
         if made.attrs.get("axis", -1) not in (-1, None):
             return None
-        names = imported_names(program.syntax)
-        tensorflow = next((local for local, name in names.items() if name == "tensorflow"), None)
-        spelled = Spelled(f"{tensorflow}.nn.{made.op}") if tensorflow else spell(program.syntax, f"ops.{made.op}")
+        tensorflow = Imports(program.syntax).known(f"tensorflow.nn.{made.op}", place.node)
+        spelled = tensorflow or spell(program.syntax, f"ops.{made.op}", place.node)
         if spelled is None:
             return None
         text = f"{spelled.text}({program.syntax.text(place.node)})"
@@ -124,11 +94,13 @@ class Keras(Dialect):
 
     def predicting(self, program: Program, calls: list[Place], removal: Removal, made: Node) -> Edits | None:
         """``probability_model = keras.Sequential([model, keras.layers.Softmax()])``, and its ``predict``."""
-        if made.attrs.get("axis", -1) not in (-1, None) or not all(c.path == program.path for c in calls):
+        several = any(not isinstance(v, Node) for call in calls for v in program.values(call.node))
+        if made.attrs.get("axis", -1) not in (-1, None) or several:
             return None
-        ways = [spell(program.syntax, name) for name in ("Sequential", "models.Sequential")]
+        at = calls[0].node
+        ways = [spell(program.syntax, name, at) for name in ("Sequential", "models.Sequential")]
         sequential = min((w for w in ways if w is not None), key=lambda w: len(w.edits), default=None)
-        layer = spell(program.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation")
+        layer = spell(program.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation", at)
         if sequential is None or layer is None:
             return None
         head = f"{layer.text}()" if made.op == "softmax" else f'{layer.text}("sigmoid")'
@@ -146,42 +118,127 @@ class Keras(Dialect):
                 edits.append(program.syntax.replace(call.func.value, name if anchor is not None else whole))
         return tuple(edits)
 
-    def compiled(self, program: Program, call: ast.Call, removal: Removal, one_unit: bool) -> Edits | None:
-        """Accuracy stays, but for one unit, where the threshold moves from 0.5 to 0; no other metric reads logits."""
+    def compiled(self, program: Program, call: ast.Call, head: str, output: Output) -> Edits | None:
+        """Accuracy stays, but for one unit; what Keras can read from logits is told to; anything else is in the way."""
         edits: list[Edit] = []
-        for given in _metrics(call):
-            items = given.elts if isinstance(given, (ast.List, ast.Tuple)) else None
-            if items is None:
+        for item in _metrics(call, output.layer):
+            if item is None:
                 return None
-            for item in items:
-                if one_unit or not all(_is_indifferent(v) for v in program.values(item)):
-                    moved = self._binary_accuracy(program, item) if one_unit else None
-                    if moved is None:
-                        return None
-                    edits += moved
+            moved: Edits | None
+            if isinstance(item, (ast.List, ast.Tuple)):
+                moved = () if all(map(is_accuracy, output.metrics)) and _is_known(program, item) else None
+            else:
+                moved = self._metric_on_logits(program, item, head, output.one_unit)
+            if moved is None:
+                return None
+            edits += moved
         return tuple(edits)
 
-    def _binary_accuracy(self, program: Program, item: ast.expr) -> Edits | None:
-        syntax = program.syntax
-        if isinstance(item, ast.Constant) and item.value in _BINARY_ACCURACY:
-            spelled = spell(syntax, "metrics.BinaryAccuracy")
-            if spelled is None:
-                return None
-            quote = syntax.text(item)
-            return (syntax.replace(item, f"{spelled.text}(name={quote}, threshold=0)"), *spelled.edits)
+    def _metric_on_logits(self, program: Program, item: ast.expr, head: str, one_unit: bool) -> Edits | None:
+        values = program.values(item)
+        if values and all(_is_indifferent(v) for v in values) and not (one_unit and all(_is_string(v) for v in values)):
+            return ()
+        names = {_metric_name(v, one_unit) for v in values}
+        name = names.pop() if len(names) == 1 else None
+        argument = _ON_LOGITS[head].get(name or "")
+        if name is None or argument is None:
+            return None
+        if isinstance(item, ast.Constant):
+            return self._in_place_of_string(program, item, name, argument)
         built = program.layer(item)
-        if isinstance(item, ast.Call) and built is not None and built.symbol.name.endswith("BinaryAccuracy"):
-            if len(item.args) > 2 or any(k.arg == "threshold" for k in item.keywords):
-                return None
-            return with_argument(syntax, item, "threshold", "0")
-        return None
+        maker = program.maker(built) if built is not None else None
+        stated = maker is None or any(k.arg == argument[0] for k in maker.keywords)
+        if maker is None or stated or len(maker.args) > _POSITIONAL.get(name, 0):
+            return None
+        return with_argument(program.syntax, maker, *argument)
+
+    def _in_place_of_string(
+        self, program: Program, item: ast.Constant, name: str, argument: tuple[str, str]
+    ) -> Edits | None:
+        """``"accuracy"`` becomes a metric that is called the same."""
+        spelled = spell(program.syntax, f"metrics.{name}", item)
+        if spelled is None:
+            return None
+        text = f"{spelled.text}(name={program.syntax.text(item)}, {'='.join(argument)})"
+        return (program.syntax.replace(item, text), *spelled.edits)
 
 
-def _metrics(call: ast.Call) -> list[ast.expr]:
-    """What a call of ``compile`` is given to measure."""
+#: A head -> the metrics that Keras can read from its logits, and the argument that says so. (AUC applies a sigmoid.)
+_ON_LOGITS: dict[str, dict[str, tuple[str, str]]] = {
+    "sigmoid": {
+        "BinaryAccuracy": ("threshold", "0"),
+        "AUC": ("from_logits", "True"),
+        "BinaryCrossentropy": ("from_logits", "True"),
+    },
+    "softmax": {
+        "CategoricalCrossentropy": ("from_logits", "True"),
+        "SparseCategoricalCrossentropy": ("from_logits", "True"),
+    },
+}
+#: How many of a metric's arguments may be given by position without reaching the one that is added.
+_POSITIONAL = {"BinaryAccuracy": 2, "AUC": 1, "BinaryCrossentropy": 2, "CategoricalCrossentropy": 2,
+               "SparseCategoricalCrossentropy": 2}  # fmt: skip
+#: String -> the metric that it names.
+_METRICS = {
+    "binary_accuracy": "BinaryAccuracy",
+    "auc": "AUC",
+    "AUC": "AUC",
+    "binary_crossentropy": "BinaryCrossentropy",
+    "categorical_crossentropy": "CategoricalCrossentropy",
+    "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
+}
+
+
+def _metric_name(metric: object, one_unit: bool) -> str | None:
+    """The class of a metric that a model is compiled with."""
+    if isinstance(metric, str):
+        return "BinaryAccuracy" if one_unit and metric in ("accuracy", "acc") else _METRICS.get(metric)
+    return metric.symbol.name.rpartition(".")[2] if isinstance(metric, Built) else None
+
+
+def _is_string(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
+    """What a call of ``compile`` is given to measure of a layer's output, one by one; None for what isn't spelled.
+
+    A list stands for itself where it isn't told which of its metrics are of which output.
+    """
     given = [k.value for k in call.keywords if k.arg in ("metrics", "weighted_metrics")]
     given += call.args[2:3]
-    return [g for g in given if not (isinstance(g, ast.Constant) and g.value is None)]
+    losses = [k.value for k in call.keywords if k.arg == "loss"] + call.args[1:2]
+    several = any(isinstance(loss, (ast.Dict, ast.List, ast.Tuple)) for loss in losses)
+    for one in given:
+        match one:
+            case ast.Constant(value=None):
+                continue
+            case ast.Dict(keys=keys, values=values) if all(isinstance(k, ast.Constant) for k in keys):
+                for key, value in zip(keys, values, strict=True):
+                    if isinstance(key, ast.Constant) and key.value == layer:
+                        yield from _spelled_one_by_one(value)
+            case _ if several:
+                yield one if isinstance(one, (ast.List, ast.Tuple)) else None
+            case _:
+                yield from _spelled_one_by_one(one)
+
+
+def _is_known(program: Program, metrics: ast.expr) -> bool:
+    """Whether every metric of a list, or of lists in it, is one of Keras'."""
+    if isinstance(metrics, (ast.List, ast.Tuple)):
+        return all(_is_known(program, item) for item in metrics.elts)
+    values = program.values(metrics.func if isinstance(metrics, ast.Call) else metrics)
+    return bool(values) and all(
+        isinstance(v, str) or (isinstance(v, External) and v.name.startswith("keras.metrics.")) for v in values
+    )
+
+
+def _spelled_one_by_one(given: ast.expr) -> Iterator[ast.expr | None]:
+    if isinstance(given, (ast.List, ast.Tuple)):
+        nested = any(isinstance(i, (ast.List, ast.Tuple, ast.Starred)) for i in given.elts)
+        yield from [None] if nested else given.elts
+    else:
+        yield given if isinstance(given, (ast.Constant, ast.Call)) else None
 
 
 def _is_indifferent(metric: object) -> bool:
@@ -246,31 +303,6 @@ def keras_head(sighting: Sighting, match: Match, context: Context) -> Iterator[P
 
 @mends("FL102")
 def keras_loss_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
-    """A loss that is handed logits is told so."""
-    loss = sighting.node
-    if sighting.framework not in Keras.frameworks or loss.op not in ON_LOGITS or loss.origin is None:
-        return
-    program = context.program(loss.origin.path)
-    x = loss.args[0]
-    if program is None or x.kind is not Kind.LOGITS:
-        return
-    edits = Keras().on_logits(program, loss)
-    if not edits or not parses_after(program, edits):
-        return
-    new = make(ON_LOGITS[loss.op], logits(), target())
-    old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
-    unseen = _others_than_loss(x, program, context)
-    note = f"what reads the logits as probabilities needs a {_HEADS[loss.op]}: {unseen}" if unseen else ""
-    yield Proposal(edits, old, new, not unseen, note, loss.op == "bce_probs", mends_maths=True)
-
-
-_HEADS = {"xent_probs": "softmax", "bce_probs": "sigmoid"}
-
-
-def _others_than_loss(x: Node, program: Program, context: Context) -> str:
-    """Readers of the logits that may take them for probabilities."""
-    if x.origin is None:
-        return "the layer's place isn't known"
-    readers = Readers(Head(x.op, frozenset({x.origin})), program.uses, context.syntaxes(program.uses))
-    lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
-    return "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
+    """A loss that is handed logits gets ``from_logits=True``."""
+    if sighting.framework in Keras.frameworks:
+        yield from take_logits(sighting, context, Keras())

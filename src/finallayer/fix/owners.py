@@ -17,7 +17,8 @@ _MODEL_METHODS = frozenset(
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
         "predict predict_on_batch "
         "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
-        "name parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half float "
+        "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
+        "float "
         "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
         "__call__ call stateless_call trainable_variables non_trainable_variables"
     ).split()
@@ -91,7 +92,9 @@ class Owners:
                 foreign = not owners or any(isinstance(o, (Node, Bound)) and not _own(o) for o in owners)
                 if name in _SAVING:
                     self._cannot_see(f"the model is kept by `{name}`", node)
-                elif foreign and name not in _MODEL_METHODS:
+                elif foreign and (
+                    name not in _MODEL_METHODS or (name == "layers" and isinstance(called, ast.Subscript))
+                ):
                     self._cannot_see(f"`.{name}` of the model", node)
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else syntax.scope(around)
