@@ -36,7 +36,7 @@ class Terms(NamedTuple):
 
 def serves(logits: Tensor) -> bool:
     """Whether the kernel can take these logits; otherwise `_framework` computes the same."""
-    return LIBRARY is not None and logits.device.type == "cpu" and logits.dtype in _DTYPES
+    return LIBRARY is not None and logits.is_cpu and logits.dtype in _DTYPES
 
 
 def _pointer(tensor: Tensor | None) -> int:
