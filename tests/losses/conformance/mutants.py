@@ -100,7 +100,7 @@ MUTANTS = {
         *SHARED,
         *SINGLE,
         Mutant("upstream dropped", KERAS_ROWS, "(args[-1] if upstream is None else upstream) * gradient", "gradient"),
-        Mutant("ignore mask dropped", KERAS, "loss = ops.where(counted, loss, ops.zeros_like(loss))", "pass"),
+        Mutant("ignore mask dropped", KERAS, "set_keras_mask(loss, mask=counted)", "pass"),
     ),
     "torch": (
         Mutant("zero gradient", TORCH_ROWS, "gradient.masked_fill(idle, 0.0)", "torch.zeros_like(gradient)"),
@@ -151,6 +151,10 @@ def is_noticed(framework: Framework) -> bool:
 
 def main(name: str) -> None:
     """Prints JSON: what was noticed, by mutant; ``none`` is the loss as it is."""
+    if name == "keras":
+        import tensorflow
+
+        tensorflow.config.run_functions_eagerly(True)  # compiling takes longer than all that is computed here
     noticed = {"none": is_noticed(FRAMEWORKS[name]())}
     for mutant in MUTANTS[name]:
         module = importlib.import_module(mutant.module)
