@@ -23,9 +23,8 @@ _GUARDED = _SHAPE | {"add_eps", "clip"}
 
 def build(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node:
     """The canonical node for an operation on these arguments."""
-    if (
-        op in _OF_TWO and len(args) != 2 and "value" not in attrs
-    ):  # the call lacks an argument: nobody knows what it was to be
+    # The call lacks an argument: nobody knows what it was to be.
+    if op in _OF_TWO and len(args) != 2 and "value" not in attrs:
         return Node("opaque", (), {"name": op}, origin)
     builder = _BUILDERS.get(op)
     node = builder(args, attrs, origin) if builder and args else None
@@ -96,23 +95,35 @@ def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     eps = constant(y)
     if eps is not None and abs(eps) <= LARGEST_EPS:
         return Node("add_eps", (x,), {"eps": eps}, origin) if eps else x
+    if eps == 0.5 and x.op == "scale" and x.attrs.get("by") == 0.5 and _is_tanh(x.args[0]):
+        return _sigmoid_by_tanh(x.args[0], origin)
+    p = _outcome(x, y) or _outcome(y, x)
+    if p is not None:
+        return Node("gather", (p,), {"by": "outcome"}, origin)
     if eps is None and _looks_like_eps(y) and x.kind in PROBABILITY_KINDS:
         return Node("add_eps", (x,), {"eps": None}, origin)
-    p = _of_the_outcome(x, y)
-    return Node("add", (x, y), attrs, origin) if p is None else Node("gather", (p,), {"by": "outcome"}, origin)
+    return Node("add", (x, y), attrs, origin)
 
 
-def _of_the_outcome(x: Node, y: Node) -> Node | None:
-    """The probability p in ``p*t + (1-p)*(1-t)``: the sum is the probability of what happened."""
-    if x.op != "mul" or y.op != "mul":
-        return None
-    for one, other in ((x, y), (y, x)):
-        for p, t in (one.args, one.args[::-1]):
-            for not_p, not_t in (other.args, other.args[::-1]):
-                complements = not_p.op == not_t.op == "one_minus" and (*not_p.args, *not_t.args) == (p, t)
-                if complements and p.kind in PROBABILITY_KINDS:
-                    return p
+def _outcome(x: Node, y: Node) -> Node | None:
+    """The p of ``y*p + (1-y)*(1-p)``: the probability of what happened, as indexing by the class would give."""
+    if x.op == y.op == "mul":
+        for p, t in (x.args, x.args[::-1]):
+            if p.kind is Kind.SIGMOID_PROBS and set(y.args) == {make("one_minus", p), make("one_minus", t)}:
+                return p
     return None
+
+
+def _is_tanh(node: Node) -> bool:
+    return node.op == "activation" and str(node.attrs.get("name", "")).rpartition(".")[2] == "tanh"
+
+
+def _sigmoid_by_tanh(tanh: Node, origin: Origin | None) -> Node:
+    """``(1 + tanh(z/2)) / 2``, which is the sigmoid of z."""
+    z = tanh.args[0]
+    if z.op == "scale" and z.attrs.get("by") == 0.5:
+        return Node("sigmoid", z.args, {}, origin)
+    return Node("sigmoid", (make("scale", z, by=2.0),), {}, origin)
 
 
 def _looks_like_eps(node: Node) -> bool:
@@ -151,20 +162,13 @@ def _mul(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     by = constant(y)
     if by is None:
         return None
-    return Node("neg", (x,), {}, origin) if by == -1 else x if by == 1 else _scaled(x, by, origin)
+    return _scaled(x, by, origin)
 
 
 def _scaled(x: Node, by: float, origin: Origin | None) -> Node:
-    """A value times a number; ``(tanh(z / 2) + 1) / 2`` is a sigmoid."""
     if by == 0.5 and x.op == "add" and constant(x.args[1]) == 1 and _is_tanh(x.args[0]):
-        (z,) = x.args[0].args
-        halved = z.op == "scale" and z.attrs.get("by") == 0.5
-        return Node("sigmoid", z.args if halved else (Node("scale", (z,), {"by": 2.0}, origin),), {}, origin)
-    return Node("scale", (x,), {"by": by}, origin)
-
-
-def _is_tanh(x: Node) -> bool:
-    return x.op == "activation" and str(x.attrs.get("name")).rpartition(".")[2].lower() == "tanh"
+        return _sigmoid_by_tanh(x.args[0], origin)
+    return Node("neg", (x,), {}, origin) if by == -1 else x if by == 1 else Node("scale", (x,), {"by": by}, origin)
 
 
 @_builds("div")

@@ -223,6 +223,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "concat": joined,
     "join": joined,
     "sum": unknown,
+    "cumsum": unknown,
     "mean": scores,
     "max": unknown,
     "min": unknown,

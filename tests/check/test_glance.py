@@ -31,6 +31,19 @@ def test_every_rules_own_bad_examples_matter(tmp_path: Path, program: str) -> No
     assert matters(tmp_path / "bad.py")
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "model = Sequential()\nmodel.add(Dense(1))\nmodel.add(Activation('softmax'))\nmodel.compile(loss='mse')\n",
+        "loss = F.cross_entropy(F.softmax(z, 1), y)\n",
+        "y = tf.nn.softmax(z)\nloss = -(y_ * tf.log(y))\n",
+    ],
+)
+def test_a_snippet_that_imports_nothing_matters(tmp_path: Path, program: str) -> None:
+    lay(tmp_path, snippet=program)
+    assert matters(tmp_path / "snippet.py")
+
+
 def test_every_framework_of_the_catalogue_is_known() -> None:
     names, _ = catalog._tables()
     roots = {name.partition(".")[0].encode() for name in names}

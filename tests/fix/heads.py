@@ -221,10 +221,10 @@ UNSAFE: dict[str, tuple[str, str]] = {
         + "    F.cross_entropy(net(x), y).backward()\n    return net\n",
         "returned to callers unknown here",
     ),
-    "an output kept in an attribute": (
+    "an output kept in an attribute that a method reads which nobody calls": (
         PROBABILITIES + "class Log:\n    def step(self, x, y):\n        self.last = net(x)\n"
-        "        return criterion(self.last, y)\n",
-        "kept for later",
+        "        return criterion(self.last, y)\n\n    def report(self):\n        return self.last.sum()\n",
+        "`self.last` may be the output",
     ),
     "an output kept in a global name": (
         PROBABILITIES + "def step(x, y):\n    global last\n    last = net(x)\n    return criterion(last, y)\n",

@@ -242,10 +242,6 @@ LEFT_ALONE: dict[str, str] = {
     + "def loss(x, y, a):\n    if a:\n        p = F.softmax(net(x), dim=1)\n    else:\n"
     "        p = F.softmax(net(y), dim=0)\n"
     "    return torch.log(p)\n",
-    "the probabilities come from the round before": TORCH
-    + "def loss(xs, y):\n    p = F.softmax(net(y), dim=1)\n    total = 0\n    for x in xs:\n"
-    "        total += torch.log(p).sum()\n"
-    "        p = F.softmax(net(x), dim=1)\n    return total\n",
     "a large clip is part of what the loss means": TORCH
     + "def loss(x, y):\n    return -(y * torch.log(torch.clamp(F.softmax(net(x), dim=1), 0.1, 0.9))).sum()\n",
     "the log of one minus a softmax has no stable form": TORCH
@@ -264,11 +260,6 @@ LEFT_ALONE: dict[str, str] = {
     "    return -(y * torch.log(F.softmax(z, dim=1) + 1e-8)).sum()\n",
     "Keras 2 has no keras.ops": "import keras\nimport keras.backend as K\n\nhead = keras.layers.Dense(5)\n\n"
     "def loss(x, y):\n    return -K.sum(y * K.log(K.softmax(head(x))))\n",
-    "a layer does more than the sigmoid": TF1
-    + "y = tf.layers.dense(x, 1, tf.nn.sigmoid)\nloss = -tf.reduce_sum(tf.log(y))\n",
-    "a Keras layer does more than the softmax": "import tensorflow as tf\n\n"
-    "head = tf.keras.layers.Dense(5, activation='softmax')\n\n"
-    "def loss(x, y):\n    h = tf.nn.relu(x)\n    return -tf.reduce_sum(y * tf.math.log(head(h)))\n",
     "an axis that isn't the same any more": TORCH
     + "def loss(x, y, d):\n    p = F.softmax(net(x), dim=d)\n    d = 0\n    return torch.log(p), d\n",
 }

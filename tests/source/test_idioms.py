@@ -341,6 +341,15 @@ F.nll_loss(nn.Sequential(*layers)(x), t)
     assert seen(program)[-2:] == [("xent_logits", Kind.PROBS), ("nll", Kind.LOGITS)]
 
 
+def test_a_squared_error_among_the_metrics_is_no_loss() -> None:
+    head = KERAS + "model = keras.Sequential([keras.Input((8,)), layers.Dense(4, activation='softmax')])\n"
+    measured = (
+        head + "model.compile(loss='categorical_crossentropy', metrics=['mse', keras.losses.mean_squared_error])\n"
+    )
+    assert "mse" not in dict(seen(measured))
+    assert ("mse", Kind.PROBS) in seen(head + "model.compile(loss='mse')\n")
+
+
 def test_a_module_of_a_package_does_not_hide_the_standard_librarys(tmp_path: Path) -> None:
     for name, text in {"__init__": "", "logging": "from logging import DEBUG\n", "heads": HEADS}.items():
         (tmp_path / f"{name}.py").write_text(text)

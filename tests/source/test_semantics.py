@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from finallayer.kinds import Kind
-from finallayer.rules.route import is_classifiers
+from finallayer.rules.route import is_exempt, is_no_loss
 from finallayer.source import Project, sightings
 from finallayer.source.files import SourceFile
 
@@ -29,6 +29,13 @@ LOSSES = frozenset({"xent_logits", "xent_probs", "nll", "bce_logits"})
 #: name -> (what was imported and made before, the program, the kinds that its losses are handed)
 CASES: dict[str, tuple[str, str, list[Kind]]] = {
     # branches
+    "a loop goes on behind a return on a condition and a continue": (
+        TORCH,
+        "def f(outs):\n    for out in outs:\n        if a:\n            return 0\n"
+        "        if b:\n            F.nll_loss(z, y)\n"
+        "        F.cross_entropy(out, y)\n        continue\nf((z, p))\n",
+        [Kind.LOGITS, Kind.LOGITS, Kind.LOGITS, Kind.PROBS],
+    ),
     "branches that disagree": (
         TORCH,
         "if a:\n    out = p\nelse:\n    out = z\nF.cross_entropy(out, y)\n",
@@ -289,6 +296,66 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "optax.softmax_cross_entropy(hk.without_apply_rng(net).apply(v, p), y)\n",
         [Kind.PROBS, Kind.PROBS],
     ),
+    # dictionaries and builtins
+    "popping takes the item away": (
+        TORCH,
+        "outs = {'a': z, 'b': p}\nouts.pop('b')\nfor out in outs.values():\n    F.cross_entropy(out, y)\n",
+        [Kind.LOGITS],
+    ),
+    "popping on one branch only": (
+        TORCH,
+        "outs = {'a': z}\nif a:\n    outs.pop('a')\nF.cross_entropy(outs['a'], y)\n",
+        [Kind.LOGITS],
+    ),
+    "popping on every branch": (
+        TORCH,
+        "outs = {'a': p}\nif a:\n    outs.pop('a')\nelse:\n    outs.pop('a')\nF.cross_entropy(outs.get('a', z), y)\n",
+        [Kind.LOGITS],
+    ),
+    "setdefault stores": (
+        TORCH,
+        "outs = {}\nouts.setdefault('a', p)\nouts.setdefault('a', z)\nF.cross_entropy(outs['a'], y)\n",
+        [Kind.PROBS],
+    ),
+    "a map over sequences, one of which nobody knows": (
+        TORCH,
+        "for out in map(lambda row, head: head(row), rows, [fc]):\n    F.cross_entropy(out, y)\n",
+        [Kind.LOGITS],
+    ),
+    "a random choice among layers": (
+        TORCH,
+        "import random\nF.cross_entropy(random.choice([nn.Softmax(1), nn.Softmax(-1)])(z), y)\n",
+        [Kind.PROBS],
+    ),
+    # what isn't at hand
+    "a softmax of a module that isn't at hand": (
+        TORCH,
+        "from .heads import softmax\nF.cross_entropy(softmax(z), y)\n",
+        [Kind.PROBS],
+    ),
+    "a softmax among all names of a module that isn't at hand": (
+        TORCH,
+        "from heads import *\nF.cross_entropy(softmax(z), y)\n",
+        [Kind.PROBS],
+    ),
+    "a name that nobody imports": (TORCH, "F.cross_entropy(softmax(z), y)\n", [Kind.UNKNOWN]),
+    # classes that nobody instantiates
+    "a method that only an heir completes": (
+        TORCH,
+        "class Base:\n    def step(self, x, y):\n        self.prepare()\n        return self.loss(self.head(x), y)\n"
+        "    def prepare(self):\n        raise NotImplementedError\n"
+        "class Heir(Base):\n    def prepare(self):\n        self.head, self.loss = nn.Softmax(1), F.cross_entropy\n",
+        [Kind.PROBS],
+    ),
+    "sonnet": (
+        "import tensorflow as tf\nimport sonnet as snt\n",
+        "class Net(snt.AbstractModule):\n    def __init__(self, sizes):\n        super().__init__()\n"
+        "        self.layers = [snt.Linear(output_size=s) for s in sizes]\n"
+        "    def _build(self, x):\n        for layer in self.layers[:-1]:\n            x = tf.nn.relu(layer(x))\n"
+        "        return tf.nn.softmax(self.layers[-1](x))\n"
+        "tf.nn.softmax_cross_entropy_with_logits(logits=Net([20, 10])(x), labels=y)\n",
+        [Kind.PROBS],
+    ),
 }
 
 
@@ -338,44 +405,29 @@ def test_of_two_tensors_the_larger_is_a_clip() -> None:
     assert [s.node.args[0].op for s in found if s.node.op == "log"] == ["clip", "max"]
 
 
-#: what is done with ``log(p...)`` -> the marks that its sighting bears
-PURPOSES = {
-    "-(p * torch.log(p)).sum()": {"no_loss"},
-    "(p * (torch.log(p) - F.log_softmax(z, 1))).sum()": {"no_loss"},  # a divergence from a fixed p
-    "q = torch.log(p)\nif a:\n    q = q.to(x)\n(q * p).sum()": {"no_loss"},
-    "torch.exp(torch.log(p[0, a]) - old)": {"no_loss"},  # a ratio of two policies
-    "-(torch.log(p.gather(1, a)) * advantage.detach()).mean()": {"no_loss"},
-    "-torch.log(p.gather(1, a)) * (p.detach() / old).clamp(max=1) * gain": {"no_loss"},
-    "-torch.log(p.gather(1, y)) * (1 - p.gather(1, y).detach()) ** 2": set(),  # a focal loss
-    "(-torch.log(p.gather(1, y))).mean().item() * count.item()": set(),  # a running average
-    "-torch.log(p.gather(1, y)) * mask": set(),
-    "-(y * torch.log(p)).sum(1)": {"over_classes"},
-    "torch.log(p)": set(),
+#: what is done with ``log(p...)`` -> whether it may be a classifier's loss
+USES = {
+    "-torch.log(p.gather(1, a)) * advantage.detach()": False,
+    "-torch.log(p.gather(1, a)) * (p.detach() / old).clamp(max=1) * gain": False,  # a truncated ratio of two policies
+    "-weight * p.detach() * torch.log(p) * gain": False,  # an expectation over the actions
+    "q = torch.log(p)\nif a:\n    q = q.to(x)\n(q * p).sum()": False,
+    "(-torch.log(p.gather(1, y))).mean().item() * count.item()": True,  # a running average
+    "(q * torch.log(p.gather(1, a))).sum(1)": True,  # a distribution over values, of the action that was taken
+    "torch.log(p[0, action])": False,
+    "(q * torch.log(p[0, action])).sum(1)": True,
 }
 
 
-def purposes_of_logs(program: str) -> list[set[str]]:
-    found = sightings(SourceFile("program.py", TORCH + program), Project())
-    return [set(s.node.attrs) & {"no_loss", "rewarded", "over_classes"} for s in found if s.node.op == "log"]
+@pytest.mark.parametrize(("use", "is_loss"), USES.items())
+def test_what_is_done_with_a_log_says_whether_it_is_a_loss(use: str, is_loss: bool) -> None:
+    found = sightings(SourceFile("program.py", TORCH + use + "\n"), Project())
+    assert [not is_no_loss(s.node) for s in found if s.node.op == "log"] == [is_loss]
 
 
-@pytest.mark.parametrize(("use", "marks"), PURPOSES.items())
-def test_what_is_done_with_a_log_says_what_it_is_for(use: str, marks: set[str]) -> None:
-    assert purposes_of_logs(use + "\n") == [marks]
-
-
-@pytest.mark.parametrize(
-    ("environment", "marks"),
-    [
-        ("s = env.reset()\ns, r, done, info = env.step(1)\n", {"rewarded"}),
-        ("opt.reset()\nopt.step(1)\n", set()),
-        ("s, r, done, info = env.step(1)\n", set()),
-    ],
-)
-def test_in_an_environment_a_picked_log_may_be_a_policys(environment: str, marks: set[str]) -> None:
-    assert purposes_of_logs(environment + "torch.log(p.gather(1, y)) * w\n") == [marks]
-    picked_by_one_hot = "(torch.log(p) * F.one_hot(y)).sum(1) * w\n"
-    assert purposes_of_logs(environment + picked_by_one_hot) == [marks]
+def test_a_ratio_of_two_policies_says_so() -> None:
+    program = TORCH + "torch.exp(torch.log(p[0, a]) - old)\ntorch.exp(torch.log(p))\n"
+    found = sightings(SourceFile("program.py", program), Project())
+    assert [bool(s.node.attrs.get("ratio")) for s in found if s.node.op == "log"] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -391,13 +443,13 @@ def test_in_an_environment_a_picked_log_may_be_a_policys(environment: str, marks
 def test_an_index_that_was_drawn_is_an_actions(draw: str) -> None:
     program = TORCH + f"import random\nimport numpy as np\na = {draw}\ntorch.log(p[0, a])\n"
     (log,) = [s.node for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log"]
-    assert not is_classifiers(log)
+    assert is_exempt(log.args[0])
 
 
 def test_a_label_that_a_data_set_drew_is_no_action() -> None:
     program = TORCH + "x, y = data.sample(8)\ntorch.log(p.gather(1, y))\n"
     (log,) = [s.node for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log"]
-    assert is_classifiers(log)
+    assert not is_exempt(log.args[0])
 
 
 def test_a_metric_knows_of_the_loss_on_the_same_output() -> None:

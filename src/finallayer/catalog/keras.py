@@ -356,7 +356,7 @@ _KERAS: dict[str, str] = {
     **each(
         "keras.metrics",
         "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy",
-        f"metric(name, dtype, from_logits=False){_PAIR} | reads='probs'",
+        f"metric(name, dtype, from_logits=False){_PAIR} | reads='logs'",
     ),
     "keras.metrics.KLDivergence": f"metric(){_PAIR} | reads='probs'",
     "keras.metrics.binary_accuracy": "metric(y_true: target, y_pred: x, threshold: value=0.5) | reads='probs'",
@@ -370,6 +370,13 @@ _KERAS: dict[str, str] = {
         "keras.metrics",
         "categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy sparse_top_k_categorical_accuracy",
         "metric(y_true: target, y_pred: x) | reads='any'",
+    ),
+    # metrics of numbers, whatever they mean
+    **each(
+        "keras.metrics",
+        "MeanSquaredError RootMeanSquaredError MeanAbsoluteError MeanAbsolutePercentageError "
+        "MeanSquaredLogarithmicError Hinge SquaredHinge CategoricalHinge",
+        f"metric(){_PAIR} | reads='any'",
     ),
     # metrics that compare labels
     "keras.metrics.Accuracy": f"metric(){_PAIR} | reads='labels'",
@@ -394,8 +401,11 @@ OLD: dict[str, str] = {
 
 NAMES: dict[str, str] = {**_KERAS, **OLD}
 
-#: tensors' methods stand with the framework that makes them
-METHODS: dict[str, str] = {}
+#: tensors' methods stand with the framework that makes them; these are of models that aren't at hand
+METHODS: dict[str, str] = {
+    "predict": "stop_gradient(self: x, inputs, batch_size, verbose, steps)",
+    "predict_on_batch": "stop_gradient(self: x, inputs)",
+}
 
 #: string -> the loss that Keras looks up by it
 LOSSES: dict[str, str] = {
@@ -436,6 +446,20 @@ METRICS: dict[str, str] = {
     **each("", "sparse_categorical_accuracy SparseCategoricalAccuracy", "keras.metrics.sparse_categorical_accuracy"),
     **each("", "top_k_categorical_accuracy TopKCategoricalAccuracy", "keras.metrics.top_k_categorical_accuracy"),
     "sparse_top_k_categorical_accuracy": "keras.metrics.sparse_top_k_categorical_accuracy",
+    **each("", "binary_crossentropy BinaryCrossentropy bce BCE", "keras.metrics.BinaryCrossentropy"),
+    **each("", "categorical_crossentropy CategoricalCrossentropy", "keras.metrics.CategoricalCrossentropy"),
+    **each(
+        "",
+        "sparse_categorical_crossentropy SparseCategoricalCrossentropy",
+        "keras.metrics.SparseCategoricalCrossentropy",
+    ),
+    **each("", "mean_squared_error MeanSquaredError mse MSE", "keras.metrics.MeanSquaredError"),
+    **each("", "mean_absolute_error MeanAbsoluteError mae MAE", "keras.metrics.MeanAbsoluteError"),
+    **each("", "mape MAPE", "keras.metrics.MeanAbsolutePercentageError"),
+    **each("", "msle MSLE", "keras.metrics.MeanSquaredLogarithmicError"),
+    **each("", "hinge Hinge", "keras.metrics.Hinge"),
+    **each("", "squared_hinge SquaredHinge", "keras.metrics.SquaredHinge"),
+    **each("", "categorical_hinge CategoricalHinge", "keras.metrics.CategoricalHinge"),
     "AUC": "keras.metrics.AUC",
     "auc": "keras.metrics.AUC",
     "Precision": "keras.metrics.Precision",

@@ -54,6 +54,7 @@ PREFIXES: dict[str, str] = {
     "tensorflow.python.layers.core": "tensorflow.layers",
     "tensorflow.python.layers.layers": "tensorflow.layers",
     "tensorflow.python.eager.def_function": "tensorflow",
+    "tensorflow.python.framework.ops": "tensorflow",
     **_moved("tensorflow", "tensorflow.nn", "softplus softsign log_softmax softmax top_k in_top_k l2_normalize"),
     "tensorflow.log_sigmoid": "tensorflow.math.log_sigmoid",
     "tensorflow.math.log_sigmoid": "tensorflow.math.log_sigmoid",

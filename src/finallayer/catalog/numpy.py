@@ -7,6 +7,8 @@ from finallayer.catalog.family import each
 _REDUCE = "(a: x, axis, *, keepdims)"
 
 NAMES: dict[str, str] = {
+    "numpy.random.choice": "sample(a, size, replace, p: x)",
+    "numpy.random.multinomial": "sample(n, pvals: x, size)",
     # the final layer's own
     "scipy.special.softmax": "softmax(x, axis)",
     "scipy.special.log_softmax": "log_softmax(x, axis)",
@@ -80,7 +82,6 @@ NAMES: dict[str, str] = {
     **each("numpy", "arange linspace logspace", "numbers()"),
     "numpy.linalg.norm": "length(x, ord, axis, keepdims)",
     "numpy.reciprocal": "pow(x) | value=-1",
-    "numpy.random.choice": "sample(a, size, replace, p: x)",
     # scikit-learn: what reads a classifier's output
     "sklearn.metrics.log_loss": "metric(y_true: target, y_proba: x, *, y_pred: x) | reads='probs'",
     "sklearn.metrics.brier_score_loss": "metric(y_true: target, y_proba: x) | reads='probs'",

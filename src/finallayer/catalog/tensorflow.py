@@ -75,6 +75,7 @@ _BOTH: dict[str, str] = {
     "tensorflow.nn.bias_add": "add(value: x, bias: y)",
     # reductions
     "tensorflow.reduce_sum": f"sum{_REDUCE}",
+    "tensorflow.cumsum": "cumsum(x, axis)",
     "tensorflow.reduce_mean": f"mean{_REDUCE}",
     "tensorflow.reduce_max": f"max{_REDUCE}",
     "tensorflow.reduce_min": f"min{_REDUCE}",
@@ -230,6 +231,13 @@ OLD: dict[str, str] = {
     "tensorflow.contrib.nn.deprecated_flipped_sigmoid_cross_entropy_with_logits": (
         "bce_logits(logits: x, targets: target)"
     ),
+    # sonnet
+    "sonnet.Linear": "affine(output_size: units)(inputs: x)",
+    **each("sonnet", "Conv1D Conv2D Conv3D", "affine(output_channels: units, kernel_shape)(inputs: x)"),
+    "sonnet.nets.MLP": "affine(output_sizes)(inputs: x)",
+    "sonnet.Sequential": "sequential(layers)(inputs: x)",
+    **each("sonnet", "BatchFlatten Flatten", "reshape(preserve_dims)(inputs: x)"),
+    **each("sonnet", "AbstractModule Module", "module(name)"),
     # tflearn
     "tflearn.input_data": "input(shape)",
     "tflearn.fully_connected": "affine(incoming: x, n_units: units, activation='linear')",

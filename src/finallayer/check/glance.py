@@ -6,16 +6,21 @@ when what it imports of the project does, since it may be the one that hands the
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
 from pathlib import Path
 
+from finallayer.catalog.names import UNIMPORTED
 from finallayer.check.imports import Finder, imported
 
 #: Without one of these no operation of the catalogue can be meant.
 FRAMEWORKS = (
-    *b"torch tensorflow keras tflearn tf_slim jax flax optax haiku equinox numpy scipy math cupy".split(),
+    *b"torch tensorflow keras tflearn tf_slim sonnet jax flax optax haiku equinox numpy scipy math cupy".split(),
     *b"lightning fastai timm kornia sklearn segmentation_models transformers monai ignite poutyne skorch".split(),
 )
+
+# A snippet that imports nothing, and means a framework by the names that everyone gives its modules and layers.
+_UNIMPORTED = re.compile(rb"\b(?:" + "|".join(UNIMPORTED).encode() + rb")[.(]")
 
 #: Without one of these no rule has anything to look at.
 WORDS = (
@@ -34,7 +39,7 @@ class Glance:
 
     def __init__(self, path: str, data: bytes, finder: Finder) -> None:
         self.path = path
-        self.framework = any(word in data for word in FRAMEWORKS)
+        self.framework = any(word in data for word in FRAMEWORKS) or _UNIMPORTED.search(data) is not None
         self.words = any(word in data for word in WORDS)
         self.content = blake2b(data, digest_size=16).hexdigest()
         self._names = frozenset(imported(data))

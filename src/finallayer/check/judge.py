@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from finallayer.expr import Origin
 from finallayer.rules import rules_by_operation
-from finallayer.rules.base import Finding, Fix, Match, Related, Sighting
+from finallayer.rules.base import Finding, Fix, Match, Related, Rule, Sighting
 from finallayer.rules.margin import safe_margins
 from finallayer.source.files import Unreadable, read
 
@@ -64,12 +65,16 @@ def _judged(seen: list[Sighting]) -> Iterator[Judged]:
         if sighting.node.origin is None:
             continue
         for rule in judges.get(sighting.node.op, ()):
-            for match in rule.judge(sighting):
-                margin = None if match.expression is None else safe_margins(match.expression)
-                expression = str(match.expression or sighting.node)
-                related = (*match.related, *_called_from(sighting))
-                finding = Finding(rule, sighting.node.origin, match.message, expression, margin, related)
-                yield Judged(finding, sighting, match)
+            with suppress(RecursionError):  # an expression of a thousand operations is nobody's final layer
+                yield from list(_matches(rule, sighting, sighting.node.origin))
+
+
+def _matches(rule: Rule, sighting: Sighting, origin: Origin) -> Iterator[Judged]:
+    for match in rule.judge(sighting):
+        margin = None if match.expression is None else safe_margins(match.expression)
+        expression = str(match.expression or sighting.node)
+        related = (*match.related, *_called_from(sighting))
+        yield Judged(Finding(rule, origin, match.message, expression, margin, related), sighting, match)
 
 
 def _with_fixes(findings: Sequence[Finding], judged: Sequence[Judged], context: Context) -> tuple[Finding, ...]:

@@ -76,7 +76,8 @@ class _Workshop:
 
     def findings(self, paths: Iterable[str], with_fixes: bool = True) -> tuple[Finding, ...]:
         """What a check of the files, as they are now, shows."""
-        project, context = Project(), Context() if with_fixes else None
+        project = Project()
+        context = Context(project) if with_fixes else None
         for path, data in self._now.items():
             file = read(path, data)
             project.adopt(file)

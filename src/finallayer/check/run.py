@@ -59,7 +59,8 @@ def check(
     at_hand = {}
     if stdin is not None:
         at_hand[stdin[0]] = stdin[1]
-        analyses.append(analyse(stdin[0], Project(), stdin[1], new_context() if fixes else None))
+        project = Project()
+        analyses.append(analyse(stdin[0], project, stdin[1], new_context(project) if fixes else None))
     order = {path: i for i, path in enumerate((*relevant, *at_hand))}
     analyses.sort(key=lambda a: order[a.path])
 

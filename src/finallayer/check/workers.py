@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
     from finallayer.fix import Context
+    from finallayer.source import Project
 
 #: A process pays from this much source on (about a quarter of a second of analysis).
 BYTES_WORTH_A_PROCESS = 400_000
@@ -54,7 +55,8 @@ def _worthwhile(paths: Sequence[str]) -> int:
 def _analyse_chunk(paths: Sequence[str], fixes: bool) -> list[Analysis]:
     from finallayer.source import Project
 
-    project, context = Project(), new_context() if fixes else None
+    project = Project()
+    context = new_context(project) if fixes else None
     with _without_collection():
         return [analyse(path, project, fixes=context) for path in paths]
 
@@ -71,11 +73,11 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def new_context() -> Context:
+def new_context(project: Project) -> Context:
     """What fixers share while files are analysed; fixes are imported only where they are asked for."""
     from finallayer.fix import Context
 
-    return Context()
+    return Context(project)
 
 
 def _analyse_apart(chunks: Sequence[Sequence[str]], jobs: int, fixes: bool) -> Iterator[Analysis]:

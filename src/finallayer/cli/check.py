@@ -22,10 +22,11 @@ STDIN = "-"
 
 
 def _formats(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    from finallayer.report import statistics
+    if ctx.params.get("show_statistics"):
+        from finallayer.report import statistics
 
-    if ctx.params.get("show_statistics") and value not in statistics.FORMATS:
-        raise click.UsageError(f"--statistics comes as {' or '.join(statistics.FORMATS)}, not {value}.")
+        if value not in statistics.FORMATS:
+            raise click.UsageError(f"--statistics comes as {' or '.join(statistics.FORMATS)}, not {value}.")
     return value
 
 

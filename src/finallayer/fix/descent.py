@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from finallayer.expr import TRANSPARENT, Node
@@ -46,16 +46,24 @@ class Descent(NamedTuple):
         return next((s.statement for s in reversed(self.steps) if s.statement is not None), None)
 
 
-def descend(syntax: Syntax, start: ast.expr, value: Node) -> Descent | None:
-    """From an expression, whose value is known, to the call that made it; None where the source leaves it open."""
-    return _Search(syntax, maker(value)).descend(start, value, _MOST_STEPS)
+def descend(
+    syntax: Syntax, start: ast.expr, value: Node, arrived: Callable[[ast.expr], bool] = lambda here: False
+) -> Descent | None:
+    """From an expression, whose value is known, to the call that made it; None where the source leaves it open.
+
+    ``arrived``: what else ends the way, such as an expression whose value comes from another function.
+    """
+    return _Search(syntax, maker(value), arrived).descend(start, value, _MOST_STEPS)
 
 
 class _Search(NamedTuple):
     syntax: Syntax
     goal: Node
+    arrived: Callable[[ast.expr], bool]
 
     def descend(self, here: ast.expr, value: Node, budget: int) -> Descent | None:
+        if self.arrived(here):
+            return Descent((), here)
         origin = self.syntax.file.origin(here)
         if not budget or value.op in _SPLIT or self.goal.origin is None:
             return None

@@ -5,18 +5,19 @@ The probabilities stay where they are for whoever else reads them.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
 from finallayer.expr import TRANSPARENT, Node, logits, make, target, through
 from finallayer.fix.place import Place
 from finallayer.fix.registry import Context, Proposal, mends
-from finallayer.fix.spelling import FRAMEWORKS, Speller, Written, negated
+from finallayer.fix.spelling import Written
 from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import guard, maker
 
 NLL = make("neg", make("gather", make("log_softmax", logits()), target()))
+#: Of log(sigmoid(z)) and, by True, of log(1 - sigmoid(z)): -log_sigmoid(-z) is the softplus of z.
+NLL_OF_SIGMOID = {False: make("neg", make("log_sigmoid", logits())), True: make("softplus", logits())}
 
 
 @mends("FL201", "FL202", "FL203")
@@ -24,7 +25,7 @@ def log_softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[
     """``log(softmax(z))``, also guarded, indexed or through a variable, becomes ``log_softmax(z)``."""
     log = sighting.node
     softmax = maker(log.args[0])
-    if softmax.op != "softmax" or (guard(log.args[0]) is not None and _may_be_masked(softmax)):
+    if softmax.op != "softmax" or (guard(log.args[0]) is not None and may_be_masked(softmax)):
         return
     place = Place.of_log(context, log)
     edits = with_log_softmax(place, softmax, sighting, context)
@@ -32,7 +33,7 @@ def log_softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[
         yield Proposal(edits, loss_of(log), NLL)
 
 
-def _may_be_masked(softmax: Node) -> bool:
+def may_be_masked(softmax: Node) -> bool:
     """Whether some logits may be infinite: then ``0 * log(p + eps)`` is 0, but ``0 * log_softmax(z)`` NaN."""
     return through(softmax.args[0], TRANSPARENT - {"join"} | {"scale", "shift", "add"}).op in ("mask", "join", "clip")
 
@@ -86,18 +87,6 @@ def log_sigmoid(sighting: Sighting, match: Match, context: Context) -> Iterator[
     framework = place and place.framework(sighting)
     if not place or not named or not framework:
         return
-    flips = place.flips()
-    text = negated(named.text) if flips else named.text
-    edits = place.edits(_written_log_sigmoid(place.speller, framework, text, place.node), named)
-    # -log_sigmoid(-z) is the softplus of z
-    new = make("softplus", logits()) if flips else make("neg", make("log_sigmoid", logits()))
+    edits = place.edits(place.speller.log_sigmoid(framework, named.text, place.flips(), place.node), named)
     if edits:
-        yield Proposal(edits, loss_of(log), new, binary=True)
-
-
-def _written_log_sigmoid(speller: Speller, framework: str, z: str, at: ast.AST) -> Written | None:
-    dotted = FRAMEWORKS[framework].log_sigmoid
-    if dotted is not None:
-        return speller.call(dotted, z, at)
-    call = speller.call("numpy.logaddexp", f"0, {negated(z)}", at)
-    return call and Written(f"-{call.text}", call.edits)
+        yield Proposal(edits, loss_of(log), NLL_OF_SIGMOID[place.flips()], binary=True)

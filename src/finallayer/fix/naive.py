@@ -93,7 +93,7 @@ def softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Prop
     # a softmax is no loss: any that reads all of it will do for the proof
     old = make("mse", make("softmax", logits(), naive=True), target())
     new = make("mse", make("softmax", logits()), target())
-    unread = removals(found.syntax, found.node, call.text) if call is not None else ()
+    unread = removals(found.syntax, [found.node], [call.text]) if call is not None else ()
     yield from found.proposal(call, old, new, more=unread)
 
 

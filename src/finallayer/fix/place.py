@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 
 from finallayer.expr import TRANSPARENT, Node
 from finallayer.fix.descent import Descent, Step, descend
@@ -29,13 +30,15 @@ class Place:
         self.speller = Speller(syntax)
 
     @classmethod
-    def of_log(cls, context: Context, log: Node) -> Place | None:
-        """A call of log, and what it is taken of."""
+    def of_log(
+        cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda here: False
+    ) -> Place | None:
+        """A call of log, and what it is taken of; ``arrived``: what else ends the way down from there."""
         syntax, call = _call_at(context, log)
         argument = call and argument_of(call)
         if syntax is None or call is None or argument is None or not is_natural_log(call):
             return None
-        descent = descend(syntax, argument, log.args[0])
+        descent = descend(syntax, argument, log.args[0], arrived)
         return cls(syntax, call, descent) if descent is not None else None
 
     @classmethod
@@ -76,13 +79,18 @@ class Place:
             return Named(self.syntax.text(z))
         return name_logits(context, self.syntax, self.descent, definition, z, self.node)
 
-    def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
+    def replaced(self, written: Written | None) -> tuple[Edit, ...]:
         """The edits that put a new expression in the place's stead; none where that can't be done."""
+        text = written and self._with_shape(written.text)
+        return (*written.edits, self.syntax.replace(self.node, self._as_operand(text))) if written and text else ()
+
+    def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
+        """Those edits, and those that name the logits or take out what nobody reads any more."""
         text = written and self._with_shape(written.text)
         if not written or not text:
             return ()
-        unread = removals(self.syntax, self.node, text) if not named.edits else ()
-        return (*named.edits, *written.edits, *unread, self.syntax.replace(self.node, self._as_operand(text)))
+        unread = removals(self.syntax, [self.node], [text]) if not named.edits else ()
+        return (*named.edits, *unread, *self.replaced(written))
 
     def _with_shape(self, text: str) -> str | None:
         """The new call with the indexing and reshaping that stood between it and the log; guards are dropped."""

@@ -6,6 +6,7 @@ import ast
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.expr import Node
@@ -16,7 +17,7 @@ from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable, read
 
 #: The families of fixes, tried in this order.
-FAMILIES = ("logs", "naive", "heads_keras", "heads_torch", "heads_jax")
+FAMILIES = ("logs", "logs_from_models", "naive", "heads_keras", "heads_torch", "heads_jax")
 
 
 class Proposal(NamedTuple):
@@ -38,22 +39,22 @@ class Proposal(NamedTuple):
 class Context:
     """What fixers ask about the program around a finding."""
 
+    project: Project = field(default_factory=Project)  # the files, as they are at hand
     _file: SourceFile | None = None
     _observed: tuple[Uses, list[Sighting]] | None = None
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
 
     def syntax(self, path: str) -> Syntax | None:
-        """The syntax of one file; None where it can't be read."""
+        """The syntax of one file, over the tree that analyses of it share; None where it can't be read."""
         if path not in self._syntax:
-            try:
-                self._syntax[path] = Syntax(read(path))
-            except Unreadable:
-                self._syntax[path] = None
+            file = self.project.file(Path(path)) or _read(path)
+            self._syntax[path] = Syntax(file) if file is not None else None
         return self._syntax[path]
 
     def adopt(self, file: SourceFile) -> None:
         """Take in the file whose findings are to be fixed, on disk or not."""
+        self.project.adopt(file)
         self._syntax[file.path] = Syntax(file)
         self._file, self._observed = file, None
 
@@ -61,13 +62,26 @@ class Context:
         """The file analysed once more, with everything remembered: only fixes of heads need that."""
         if self._observed is None:
             uses = Uses()
-            self._observed = (uses, sightings(self._file, Project(), uses) if self._file else [])
+            self._observed = (uses, sightings(self._file, self.project, uses) if self._file else [])
         return self._observed
 
     def program(self, path: str) -> Program | None:
         """The file whose findings are fixed, and what its expressions stood for; None for any other."""
         syntax = self.syntax(path)
         return Program(syntax, self._observe()[0]) if syntax and self._file and self._file.path == path else None
+
+    def programs(self) -> dict[str, Program]:
+        """Every file that the program which starts in the file at hand runs through, by path."""
+        uses = self._observe()[0]
+        return {path: Program(syntax, uses) for path, syntax in self.syntaxes(uses).items()}
+
+    def uses(self) -> Uses:
+        """What every expression of that program stood for."""
+        return self._observe()[0]
+
+    def sightings(self) -> list[Sighting]:
+        """Every judged operation of the program that starts in the file at hand, in whichever file."""
+        return self._observe()[1]
 
     def seen(self, path: str) -> list[Sighting]:
         """Every judged operation of the program, where that starts in the file at a path."""
@@ -90,6 +104,13 @@ class Context:
             wanted = "logits" if "logits" not in taken else f"{path.rpartition('.')[2]}_logits"
             self._names[key] = syntax.fresh_name(wanted, taken)
         return self._names[key]
+
+
+def _read(path: str) -> SourceFile | None:
+    try:
+        return read(path)
+    except Unreadable:
+        return None
 
 
 Fixer = Callable[[Sighting, Match, Context], Iterator[Proposal]]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from finallayer.expr import Node, Origin
-from finallayer.fix.readers import Head
+from finallayer.fix.output import Head
 from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Edit
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built
+from finallayer.source.values import Built, External
 
 _HEAD_LAYERS = frozenset({"softmax", "sigmoid", "applier"})
 _ADDING = frozenset({"add", "append"})
@@ -70,8 +70,42 @@ def remove(made: Node, program: Program) -> Removal | None:
     constructor = program.maker(layer) if layer is not None else None
     if layer is not None and layer.signature.call is not None:
         return None if constructor is None else _without_activation(program, layer, constructor, made)
+    if not _is_head_itself(program, place, made):
+        edit = _without_activation_argument(program, place, made)
+        return Removal((edit,), head, None) if edit else None
     edits = _replaced_by_argument(syntax, place)
     return Removal(edits, head, place) if edits else None
+
+
+#: What functions and methods are called that do what a head does, and nothing else.
+_NAMES = {"softmax": frozenset({"softmax"}), "sigmoid": frozenset({"sigmoid", "expit"})}
+_ACTIVATION_ARGUMENTS = frozenset({"activation", "activation_fn"})
+
+
+def _is_head_itself(program: Program, call: ast.Call, made: Node) -> bool:
+    """Whether a call is of a softmax or sigmoid, and not of a layer that ends in one."""
+    names = {v.name.rpartition(".")[2] for v in program.values(call.func) if isinstance(v, External)}
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return (names or {name}) <= _NAMES.get(made.op, frozenset())
+
+
+def _without_activation_argument(program: Program, call: ast.Call, made: Node) -> Edit | None:
+    """``tf.layers.dense(x, 10, activation=tf.nn.softmax)`` becomes ``tf.layers.dense(x, 10)``."""
+    items: list[ast.AST] = [*call.args, *call.keywords]
+    found = [k for k in call.keywords if k.arg in _ACTIVATION_ARGUMENTS]
+    last = call.args[-1] if call.args else None
+    if not found and last is not None and _names_head(program, last, made):
+        return drop_item(program.syntax, items, len(call.args) - 1) if len(items) == len(call.args) else None
+    if len(found) == 1 and _names_head(program, found[0].value, made):
+        return drop_item(program.syntax, items, items.index(found[0]))
+    return None
+
+
+def _names_head(program: Program, argument: ast.expr, made: Node) -> bool:
+    """Whether an argument always is the softmax function, or its name."""
+    values = program.values(argument)
+    names = {v.name.rpartition(".")[2] if isinstance(v, External) else v for v in values}
+    return len(names) == 1 and names <= _NAMES.get(made.op, frozenset())
 
 
 def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False) -> tuple[Edit, ...]:
@@ -166,6 +200,28 @@ def _taken_from_its_list(program: Program, layer: ast.Call) -> tuple[Edit, ...]:
         statement = syntax.parent(parent)
         edit = whole_line(syntax, statement) if isinstance(statement, ast.Expr) else None
         return (edit,) if edit else ()
+    if isinstance(parent, ast.Assign):
+        return _taken_by_name(program, parent)
+    return _taken_from_the_end(program, layer)
+
+
+def _taken_by_name(program: Program, definition: ast.Assign) -> tuple[Edit, ...]:
+    """``sigmoid = nn.Sigmoid()`` goes, and with it the name at the end of the one model that reads it."""
+    syntax = program.syntax
+    match definition.targets:
+        case [ast.Name(id=name)]:
+            same = [n for n in ast.walk(syntax.file.tree) if isinstance(n, ast.Name) and n.id == name]
+            line = whole_line(syntax, definition)
+            if len(same) == 2 and line is not None:
+                edits = _taken_from_the_end(program, next(n for n in same if isinstance(n.ctx, ast.Load)))
+                return (*edits, line) if edits else ()
+    return ()
+
+
+def _taken_from_the_end(program: Program, layer: ast.expr) -> tuple[Edit, ...]:
+    """The last layer goes from a model's list or arguments, with its comma."""
+    syntax = program.syntax
+    parent = syntax.parent(layer)
     model = syntax.parent(parent) if isinstance(parent, ast.List) else parent
     items: Sequence[ast.AST] = parent.elts if isinstance(parent, ast.List) else getattr(parent, "args", ())
     model = syntax.parent(model) if isinstance(model, ast.keyword) else model

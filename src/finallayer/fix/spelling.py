@@ -15,6 +15,7 @@ class Functions(NamedTuple):
     """A framework's stable functions by their dotted names, and what it calls the argument for the classes' axis."""
 
     softmax: str
+    sigmoid: str
     log_softmax: str
     log_sigmoid: str | None
     softplus: str | None
@@ -26,6 +27,7 @@ class Functions(NamedTuple):
 FRAMEWORKS = {
     "torch": Functions(
         "torch.softmax",
+        "torch.sigmoid",
         "torch.nn.functional.log_softmax",
         "torch.nn.functional.logsigmoid",
         "torch.nn.functional.softplus",
@@ -35,6 +37,7 @@ FRAMEWORKS = {
     ),
     "tensorflow": Functions(
         "tensorflow.nn.softmax",
+        "tensorflow.sigmoid",
         "tensorflow.nn.log_softmax",
         "tensorflow.math.log_sigmoid",
         "tensorflow.nn.softplus",
@@ -44,6 +47,7 @@ FRAMEWORKS = {
     ),
     "jax": Functions(
         "jax.nn.softmax",
+        "jax.nn.sigmoid",
         "jax.nn.log_softmax",
         "jax.nn.log_sigmoid",
         "jax.nn.softplus",
@@ -53,6 +57,7 @@ FRAMEWORKS = {
     ),
     "keras": Functions(
         "keras.ops.softmax",
+        "keras.ops.sigmoid",
         "keras.ops.log_softmax",
         "keras.ops.log_sigmoid",
         "keras.ops.softplus",
@@ -63,6 +68,7 @@ FRAMEWORKS = {
     # NumPy has no log_sigmoid and no softplus of its own: both are a logaddexp
     "numpy": Functions(
         "scipy.special.softmax",
+        "scipy.special.expit",
         "scipy.special.log_softmax",
         None,
         None,
@@ -88,6 +94,16 @@ ROOTS = {
 }
 #: Where a TF 1 program's ``tf.log`` stands, TF 2 may be far: its own name for the same function.
 _TF1 = {"tensorflow.math.log_sigmoid": "tensorflow.log_sigmoid"}
+
+#: What TensorFlow 1.0 took away or renamed.
+_GONE_IN_TF1 = frozenset(
+    f"tensorflow.{name}"
+    for name in (
+        "histogram_summary scalar_summary image_summary merge_summary merge_all_summaries train.SummaryWriter pack "
+        "unpack mul sub neg select batch_matmul op_scope python.framework.ops.op_scope "
+        "nn.batch_norm_with_global_normalization"
+    ).split()
+)
 
 
 class Written(NamedTuple):
@@ -141,6 +157,11 @@ class Speller:
             for n in ast.walk(self.syntax.file.tree)
         )
 
+    def is_before_tf1(self) -> bool:
+        """Whether the file speaks a TensorFlow older than 1.0, which has no log_sigmoid yet."""
+        names = {self.imports.dotted(n) for n in ast.walk(self.syntax.file.tree) if isinstance(n, ast.Attribute)}
+        return not names.isdisjoint(_GONE_IN_TF1)
+
     def log_softmax(
         self, made: ast.expr, logits: ast.expr, text: str, axis: object, framework: str | None, use: ast.AST
     ) -> Written | None:
@@ -157,11 +178,26 @@ class Speller:
                 return None if rest is None else self.call(f"{module}.log_softmax", ", ".join([text, *rest]), use)
         if framework is None or not isinstance(axis, int):
             return None
-        functions = FRAMEWORKS[framework]
-        given = [text, f"{functions.axis}={axis}"]
+        return self.along(FRAMEWORKS[framework].log_softmax, text, framework, axis, use)
+
+    def along(self, dotted: str, text: str, framework: str, axis: int, use: ast.AST) -> Written | None:
+        """``function(text, axis=...)`` the axis as the framework spells it; TensorFlow's default goes unsaid."""
+        given = [text, f"{FRAMEWORKS[framework].axis}={axis}"]
         if framework == "tensorflow" and axis == -1:
             given.pop()
-        return self.call(functions.log_softmax, ", ".join(given), use)
+        return self.call(dotted, ", ".join(given), use)
+
+    def log_sigmoid(self, framework: str, text: str, flips: bool, use: ast.AST) -> Written | None:
+        """``log_sigmoid(text)``, of minus that where it ``flips``: the log of one minus the sigmoid."""
+        argument = negated(text) if flips else text
+        if framework == "tensorflow" and self.is_before_tf1():
+            call = self.call("tensorflow.nn.softplus", negated(argument), use)
+            return call and Written(f"-{call.text}", call.edits)
+        dotted = FRAMEWORKS[framework].log_sigmoid
+        if dotted is not None:
+            return self.call(dotted, argument, use)
+        call = self.call("numpy.logaddexp", f"0, {negated(argument)}", use)
+        return call and Written(f"-{call.text}", call.edits)
 
     def _other_arguments(self, call: ast.Call, logits: ast.expr, use: ast.AST) -> list[str] | None:
         """The arguments besides the logits and a name, as text; None where one isn't the same at the use."""

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Sequence
 
 from finallayer.fix.bindings import binds, readers
 from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Edit
 
 
-def removals(syntax: Syntax, gone: ast.expr, new: str) -> tuple[Edit, ...]:
+def removals(syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str]) -> tuple[Edit, ...]:
     """Edits that take out the assignments that only ``gone`` read, and those that only they read, and so on.
 
-    ``new`` is the text in its place: what that reads stays. So does a module's name, which may be read from anywhere,
-    and what is assigned twice, or on a line with a comment or another statement.
+    ``gone``: expressions of one function. ``new``: the texts in their place; what those read stays. So does a module's
+    name, which may be read from anywhere, and what is assigned twice, or on a line with a comment or another statement.
     """
-    scope = syntax.scope(gone)
+    scope = syntax.scope(gone[0])
     if isinstance(scope, (ast.Module, ast.Lambda)):
         return ()
-    read = {n.id for n in ast.walk(ast.parse(new.strip())) if isinstance(n, ast.Name)}
-    going = set(ast.walk(gone))
+    read = {n.id for text in new for n in ast.walk(ast.parse(text.strip())) if isinstance(n, ast.Name)}
+    going = {n for expression in gone for n in ast.walk(expression)}
     statements: list[ast.Assign] = []
     while True:
         unread = [s for s in scope.body if isinstance(s, ast.Assign) and _is_unread(syntax, scope, s, going)]

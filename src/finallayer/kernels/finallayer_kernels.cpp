@@ -6,10 +6,11 @@
 //     softmax_j = e_j / (S' + e^q),   softmax_a - 1 = -S' / (S' + e^q).
 // The anchor never enters the sum, so nothing cancels: neither the loss nor the gradient of a confident row is 0.
 //
-// The arithmetic. A row is cut into blocks that fit the first-level cache. A block has its own reference R_b, close
-// to its largest logit, so a row is read from memory once: the maximum, the exponentials and their sum are taken
-// while the block is in cache. The exponentials stay in a row buffer (second-level cache) until the row's sum is known;
-// then the gradient is written, once, past the caches. Sums run in double above four float terms.
+// The arithmetic. A row is read from memory once. Its exponentials are taken relative to a reference R that is guessed
+// from the row's first logits; any R within 40 of the maximum does, since exponents are stored with room to spare. Where
+// the guess fails (or an offset is large), the row is cut into blocks that fit the first-level cache, each with the
+// reference that suits it. The exponentials stay in a row buffer (second-level cache) until the row's sum is known; then
+// the gradient is written, once, past the caches. Sums run in double above eight float terms.
 //
 // This file compiles the section below `FL_SECTION` once per instruction set, and picks one when it runs.
 #ifndef FL_SECTION
@@ -42,6 +43,9 @@ namespace {
 constexpr int kBlock = 1024;                         // elements: 4 KiB of float32, an eighth of a first-level cache
 constexpr int kPad = 32;                             // at least the widest vector
 constexpr int kBias = 64;                            // exponentials are stored times 2^64, so that none is subnormal
+constexpr float kUnshifted = 512;                    // logits up to here are reduced as they are
+constexpr float kRoom = 40;                          // by how much a row may exceed its guessed maximum
+constexpr int kAhead = 1024;                         // elements between what is read and what is fetched
 constexpr int kFloor = 188;                          // below 2^-188 of the block's largest, an exponential is 0
 constexpr int64_t kStreamBytes = int64_t{4} << 20;   // gradients smaller than this are left in cache for their reader
 constexpr int64_t kThreadElements = 1 << 15;         // a thread is not worth starting for less
@@ -53,7 +57,7 @@ struct float16 { uint16_t bits; };
 
 constexpr int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-// One block of a row after its exponentials are taken: e_j = stored_j * exp(log_scale) / 2^kBias.
+// One block of a row (or all of it) after its exponentials are taken: e_j = stored_j * exp(log_scale) / 2^kBias.
 struct Block {
     float shift;       // subtracted from the logits; 0 unless they are large
     int exponent;      // then e^(z - shift) = stored * 2^(exponent - kBias)
@@ -65,14 +69,14 @@ struct Block {
 struct Scratch {
     std::vector<float> storage;
     std::vector<Block> blocks;
-    float staged[kBlock + kPad];
     float mass[kBlock + kPad];
 
-    // Returns a 64-byte aligned buffer with kBlock + kPad elements for each block.
-    float* reserve(int64_t block_count) {
-        const size_t need = static_cast<size_t>(block_count) * (kBlock + kPad) + 16;
+    // Returns a 64-byte aligned buffer for the exponentials of a row.
+    float* reserve(int64_t classes) {
+        const size_t need = static_cast<size_t>(classes) + kPad + 16;
         if (storage.size() < need) storage.resize(need);
-        if (blocks.size() < static_cast<size_t>(block_count)) blocks.resize(block_count);
+        const size_t block_count = static_cast<size_t>(classes) / kBlock + 1;
+        if (blocks.size() < block_count) blocks.resize(block_count);
         auto address = reinterpret_cast<uintptr_t>(storage.data());
         return storage.data() + ((64 - address % 64) % 64) / sizeof(float);
     }
@@ -84,7 +88,7 @@ struct Call {
     double upstream;         // gradient of one row's loss, before row_upstream and row_weight
     double smoothing_mass;   // label_smoothing / classes
     double weight_sum;       // sum of class_weight
-    bool stream;             // gradient written past the caches
+    bool stream;             // gradient written past the caches, where the logits' own lines are not at hand
     double* row_loss;        // rows, or null
 };
 
@@ -120,7 +124,7 @@ inline void from_float(float f, float* out) { std::memcpy(out, &f, 4); }
 inline void from_float(float f, bfloat16* out) {
     uint32_t u;
     std::memcpy(&u, &f, 4);
-    const uint16_t h = f != f ? 0x7fc0 : static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1)) >> 16);
+    const uint16_t h = f != f ? 0x7fc0 : static_cast<uint16_t>((u + 0x8000u) >> 16);
     std::memcpy(out, &h, 2);
 }
 inline void from_float(float f, float16* out) {
@@ -306,7 +310,7 @@ int32_t xent(fl_xent_args& a) {
         for (int64_t j = 0; j < a.classes; ++j) call.weight_sum += a.class_weight[j];
     }
     const int64_t bytes = a.rows * a.classes * (a.dtype == FL_FLOAT32 ? 4 : 2);
-    call.stream = bytes >= kStreamBytes;
+    call.stream = bytes >= kStreamBytes && a.grad != a.logits;
     std::vector<double> row_loss(a.reduced ? a.rows : 0);
     call.row_loss = row_loss.data();
 
@@ -462,9 +466,9 @@ FL_FN F splat(float v) { return v - F{}; }
 FL_FN F where(I mask, F a, F b) { return (F)(((I)a & mask) | ((I)b & ~mask)); }
 FL_FN F widen(const float* p) { return load(p); }
 FL_FN void narrow(float* p, F v) { store(p, v); }
-// The upper half of each lane, rounded to nearest, ties to even. A NaN stays one: those made by arithmetic have no low
-// bits that the rounding could carry.
-FL_FN U bfloat_rounded(F v) { return (U)v + 0x7fffu + (((U)v >> 16) & 1u); }
+// The upper half of each lane, rounded to nearest. (A tie is the float32's, not the true gradient's: away from zero is as
+// good as to even, and cheaper.) A NaN stays one: those made by arithmetic have no low bits that could carry.
+FL_FN U bfloat_rounded(F v) { return (U)v + 0x8000u; }
 FL_FN U bfloat_lanes(F v) { return bfloat_rounded(v) >> 16; }
 
 // The few operations that the compilers' vector types lack.
@@ -474,11 +478,6 @@ typedef __mmask16 Lanes;
 FL_FN F maximum(F a, F b) { return _mm512_max_ps(a, b); }
 FL_FN Lanes either_nan(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q); }
 FL_FN bool any(Lanes mask) { return mask != 0; }
-// p * 2^(low bits of t) where d >= cut, else 0.
-FL_FN F scaled(F p, F t, F d, float cut) {
-    const __mmask16 kept = _mm512_cmp_ps_mask(d, splat(cut), _CMP_GE_OQ);
-    return (F)_mm512_maskz_add_epi32(kept, (__m512i)p, _mm512_slli_epi32((__m512i)t, 23));
-}
 FL_FN F widen(const bfloat16* p) {
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return (F)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
@@ -505,6 +504,7 @@ FL_FN F widen_first(const bfloat16* p, int n) {
     return (F)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
 }
 FL_FN F widen_first(const float16* p, int n) { return _mm512_cvtph_ps(masked_bits(p, n, static_cast<short>(0xfc00))); }
+FL_FN F replaced(F v, int lane, float by) { return _mm512_mask_blend_ps(static_cast<__mmask16>(1u << lane), v, splat(by)); }
 FL_FN void narrow_first(float* p, F v, int n) { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
 FL_FN void narrow_first(bfloat16* p, F v, int n) {
     _mm256_mask_storeu_epi16(p, first_lanes(n), bfloat_bits(v));
@@ -570,8 +570,10 @@ FL_FN float largest(F v) {
 typedef I Lanes;  // 0 or -1
 FL_FN Lanes either_nan(F a, F b) { return (a != a) | (b != b); }
 FL_FN bool any(Lanes mask) { return fold(mask) != 0; }
-// p * 2^(low bits of t) where d >= cut, else 0.
-FL_FN F scaled(F p, F t, F d, float cut) { return (F)(((U)p + ((U)t << 23)) & (U)(d >= cut)); }
+FL_FN F replaced(F v, int lane, float by) {
+    v[lane] = by;
+    return v;
+}
 // The first n lanes from p; the others are masked classes.
 template <class T> FL_FN F widen_first(const T* p, int n) {
     T lanes[W];
@@ -607,37 +609,64 @@ FL_FN F exp_reduced(F r) {
 // 1.5 * 2^23: adding it rounds to an integer that stands in the low bits.
 constexpr float kMagic = 12582912.0f;
 
-// What turns the logits of one block into exponentials.
+// What turns logits into exponentials.
 struct Frame {
     float shift;   // subtracted; exact, because shift is 0 or within a factor of two of every logit that matters
     float cut;     // below it, after the shift, the exponential is 0
     float magic;   // kMagic and the exponent that is stored
 };
 
-// e^(x - shift) * 2^(kBias - exponent), 0 below the cut (and for -inf).
-FL_FN F exp_framed(F x, const Frame& f) {
-    const F d = x - f.shift;
-    const F t = d * 1.44269504088896341f + f.magic;  // low bits: round(d / ln 2) - exponent + kBias
+// e^d * 2^(kBias - exponent), d = x - shift; 0 below the cut (and for -inf), NaN for NaN.
+#if FL_WIDTH == 16
+// d = (k/16 + integer) ln 2 + r: the power of two and its fraction come from 16 roots in one register.
+constexpr int kSteps = 16;
+FL_FN F exp_framed(F d, const Frame& f) {
+    // 2^(k/16), less the k that the addition of t below puts into the fraction.
+    const __m512i roots = _mm512_setr_epi32(
+        0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f,
+        0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d);
+    const F t = d * 23.083120346069336f + f.magic;  // low bits: round(16 d / ln 2) + 16 (kBias - exponent)
+    const F n = t - f.magic;
+    const F r = (d - n * 0.043321698904037476f) - n * -1.1904088825785087e-10f;  // the first product is exact
+    const F q = r * ((r * 0.16666074097156525f + 0.5000162124633789f) * r + 1.0f);  // e^r - 1, within 0.03 * 2^-24
+    const __m512i root = _mm512_add_epi32(_mm512_permutexvar_epi32((__m512i)t, roots), _mm512_slli_epi32((__m512i)t, 19));
+    const __mmask16 kept = _mm512_cmp_ps_mask(d, splat(f.cut), _CMP_NLT_UQ);
+    return _mm512_maskz_fmadd_ps(kept, (F)root, q, (F)root);
+}
+#else
+constexpr int kSteps = 1;
+FL_FN F exp_framed(F d, const Frame& f) {
+    const F t = d * 1.44269504088896341f + f.magic;  // low bits: round(d / ln 2) + kBias - exponent
     const F n = t - f.magic;
     const F r = (d - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two parts, the first product exact
-    return scaled(exp_reduced(r), t, d, f.cut);
+    return (F)(((U)exp_reduced(r) + ((U)t << 23)) & ~(U)(d < f.cut));
 }
+#endif
 
-FL_FN Frame frame(float peak, Block& b) {
-    // Up to 512 the reduction by multiples of ln 2 is exact as it stands; beyond, x - peak is exact for every x
+// The frame around a logit that is neither NaN nor infinite, and what it makes of a block.
+FL_FN Frame frame(float reference, Block& b) {
+    // Up to here the reduction by multiples of ln 2 is exact as it stands; beyond, x - reference is exact for every x
     // that is not negligible (Sterbenz), and the reduction starts from that difference.
-    b.shift = std::fabs(peak) <= 512.0f ? 0.0f : peak;
-    b.exponent = static_cast<int>(std::nearbyint((static_cast<double>(peak) - b.shift) / kLn2));
+    b.shift = std::fabs(reference) <= kUnshifted ? 0.0f : reference;
+    b.exponent = static_cast<int>(std::lrint((reference - b.shift) * 1.44269504f));
     b.log_scale = b.shift + b.exponent * kLn2;
-    return {b.shift, static_cast<float>((b.exponent - kFloor) * kLn2), kMagic - static_cast<float>(b.exponent - kBias)};
+    const int exponent = kSteps * (b.exponent - kBias);
+    return {b.shift, static_cast<float>((b.exponent - kFloor) * kLn2), kMagic - static_cast<float>(exponent)};
 }
 
-// The block as float32, padded with masked classes to whole vectors, the anchor (if it lies here) masked too.
-template <class T> FL_FN void stage(const T* x, int n, int64_t anchor, float* buffer) {
-    int i = 0;
-    for (; i + W <= n; i += W) store(buffer + i, widen(x + i));
-    if (i < n) store(buffer + i, widen_first(x + i, n - i));
-    if (anchor >= 0 && anchor < n) buffer[anchor] = -kInf;
+// Rows are taken in groups of vectors. A group is plain if it is whole and the anchor is not in it.
+constexpr int kFan = 8;
+constexpr int kGroup = kFan * W;
+FL_FN bool is_plain(int64_t begin, int64_t n, int64_t anchor) {
+    return begin + kGroup <= n && (anchor < begin || anchor >= begin + kGroup);
+}
+
+// The vector at i of any other group: masked classes where the anchor or nothing is.
+template <class T> FL_FN F widen_careful(const T* x, int64_t i, int64_t n, int64_t anchor) {
+    if (i >= n) return splat(-kInf);
+    F v = i + W <= n ? widen(x + i) : widen_first(x + i, static_cast<int>(n - i));
+    if (anchor >= i && anchor < i + W) v = replaced(v, static_cast<int>(anchor - i), -kInf);
+    return v;
 }
 
 struct Peak {
@@ -645,54 +674,77 @@ struct Peak {
     bool nan;
 };
 
-template <class S> FL_FN Peak peak(const S* x, int n) {
-    F top[4] = {splat(-kInf), splat(-kInf), splat(-kInf), splat(-kInf)};
+template <class T> FL_FN Peak peak(const T* x, int64_t n, int64_t anchor) {
+    F top[2] = {splat(-kInf), splat(-kInf)};
     Lanes nan{};
-    int i = 0;
-    for (; i + 4 * W <= n; i += 4 * W) {
-        const F v[4] = {widen(x + i), widen(x + i + W), widen(x + i + 2 * W), widen(x + i + 3 * W)};
-        for (int k = 0; k < 4; ++k) top[k] = maximum(v[k], top[k]);
-        nan |= either_nan(v[0], v[1]);
-        nan |= either_nan(v[2], v[3]);
+    for (int64_t i = 0; i < n; i += kGroup) {
+        const bool plain = is_plain(i, n, anchor);
+        for (int k = 0; k < kFan; k += 2) {
+            const int64_t j = i + k * W;
+            const F a = plain ? widen(x + j) : widen_careful(x, j, n, anchor);
+            const F b = plain ? widen(x + j + W) : widen_careful(x, j + W, n, anchor);
+            top[0] = maximum(a, top[0]);
+            top[1] = maximum(b, top[1]);
+            nan |= either_nan(a, b);
+        }
     }
-    for (; i < n; i += W) {
-        const F v = widen(x + i);
-        top[0] = maximum(v, top[0]);
-        nan |= either_nan(v, v);
-    }
-    return {largest(maximum(maximum(top[0], top[1]), maximum(top[2], top[3]))), any(nan)};
+    return {largest(maximum(top[0], top[1])), any(nan)};
 }
 
-// Takes the exponentials of a block, keeps them if Keep, and returns their sum. Meanwhile the memory at `ahead`
-// (the next block) is on its way into the cache.
-template <bool Keep, class S, class T>
-FL_FN double exponentials(const S* x, int n, const Frame& f, float* out, const T* ahead) {
+// Takes the exponentials of all but the anchor, keeps them if Keep, and returns their sum; `top` is the largest logit,
+// NaN apart. Meanwhile the memory ahead is on its way into the cache.
+template <bool Keep, bool Shifted, class T>
+FL_FN double exponentials(const T* x, int64_t n, int64_t anchor, const Frame& f, float* out, float& top) {
     constexpr int kPerLine = 64 / sizeof(T);
     D even{}, odd{};
-    int i = 0;
-    for (; i + 4 * W <= n; i += 4 * W) {
-        F e[4];
-        for (int k = 0; k < 4; ++k) {
-            if (W >= kPerLine || k % (kPerLine / W) == 0) __builtin_prefetch(ahead + i + k * W);
-            e[k] = exp_framed(widen(x + i + k * W), f);
-            if (Keep) store(out + i + k * W, e[k]);
+    F highest = splat(-kInf);
+    for (int64_t i = 0; i < n; i += kGroup) {
+        F e[kFan];
+        if (is_plain(i, n, anchor)) {
+#pragma GCC unroll 8
+            for (int k = 0; k < kFan; ++k) {
+                if (W >= kPerLine || k % (kPerLine / W) == 0) __builtin_prefetch(x + i + kAhead + k * W);
+                const F v = widen(x + i + k * W);
+                highest = maximum(v, highest);
+                e[k] = exp_framed(Shifted ? v - f.shift : v, f);
+                if (Keep) store(out + i + k * W, e[k]);
+            }
+        } else {
+            for (int k = 0; k < kFan; ++k) {
+                const F v = widen_careful(x, i + k * W, n, anchor);
+                highest = maximum(v, highest);
+                e[k] = exp_framed(Shifted ? v - f.shift : v, f);
+                if (Keep && i + k * W < n) store(out + i + k * W, e[k]);
+            }
         }
-        const F sum = (e[0] + e[1]) + (e[2] + e[3]);
+        const F sum = ((e[0] + e[1]) + (e[2] + e[3])) + ((e[4] + e[5]) + (e[6] + e[7]));
         even += low(sum);
         odd += high(sum);
     }
-    for (; i < n; i += W) {
-        const F e = exp_framed(widen(x + i), f);
-        if (Keep) store(out + i, e);
-        even += low(e);
-        odd += high(e);
-    }
+    top = largest(highest);
     return sum_of(even + odd);
 }
 
-// The maximum of a block and, unless that is NaN or infinite, its exponentials (to `out`, if any) and their sum.
-template <class S, class T> FL_FN Peak take(const S* x, int n, Block& block, float* out, const T* ahead) {
-    const Peak p = peak(x, n);
+template <bool Shifted, class T>
+FL_FN double exponentials(const T* x, int64_t n, int64_t anchor, const Frame& f, float* out, float& top) {
+    return out ? exponentials<true, Shifted>(x, n, anchor, f, out, top)
+               : exponentials<false, Shifted>(x, n, anchor, f, out, top);
+}
+
+// A row in one frame, guessed from its first logits. False if the guess is not good enough: then nothing is known.
+template <class T> FL_FN bool take_row(const T* x, int64_t n, int64_t anchor, Block& block, float* out, Peak& p) {
+    const Peak first = peak(x, std::min<int64_t>(n, kGroup), anchor);
+    if (first.nan || !(std::fabs(first.value) <= kUnshifted)) return false;
+    const Frame f = frame(first.value, block);
+    const double sum = exponentials<false>(x, n, anchor, f, out, p.value);
+    p.nan = false;  // a NaN would be in the sum
+    block.sum = 0x1p-64 * sum;
+    return p.value <= first.value + kRoom && sum > 0 && sum < static_cast<double>(kInf);
+}
+
+// A block in the frame of its maximum; nothing is taken if that is NaN or infinite.
+template <class T> FL_FN Peak take_block(const T* x, int64_t n, int64_t anchor, Block& block, float* out) {
+    Peak p = peak(x, n, anchor);
     if (p.nan || p.value == kInf) return p;
     if (p.value == -kInf) {
         block = {0, 0, -static_cast<double>(kInf), 0};
@@ -700,37 +752,45 @@ template <class S, class T> FL_FN Peak take(const S* x, int n, Block& block, flo
         return p;
     }
     const Frame f = frame(p.value, block);
-    block.sum = 0x1p-64 * (out ? exponentials<true>(x, n, f, out, ahead) : exponentials<false>(x, n, f, out, ahead));
+    block.sum = 0x1p-64 * (f.shift == 0 ? exponentials<false>(x, n, anchor, f, out, p.value)
+                                        : exponentials<true>(x, n, anchor, f, out, p.value));
     return p;
 }
 
 // sum_j mass_j (anchor - x_j); a class without mass counts nothing, masked or not.
-FL_FN double weighted_gap(const float* x, const float* mass, int n, float anchor) {
+template <class T> FL_FN double weighted_gap(const T* x, const float* mass, int n, float anchor) {
     D sum{};
     for (int i = 0; i < n; i += W) {
         const F q = load(mass + i);
-        const F term = (F)((I)(q * (anchor - load(x + i))) & (q != 0.0f));
+        const F term = (F)((I)(q * (anchor - widen_careful(x, i, n, -1))) & (q != 0.0f));
         sum += low(term) + high(term);
     }
     return sum_of(sum);
 }
 
-// g_j = stored_j * scale - push * mass_j
-template <bool Mass> FL_FN F gradient(const float* e, const float* mass, float scale, float push) {
-    const F g = load(e) * scale;
-    return Mass ? g - load(mass) * push : g;
+// The gradient of a block: g_j = stored_j * scale - push * mass_j, and the anchor's own.
+template <bool Mass> struct Slope {
+    const float* e;
+    const float* mass;
+    float scale, push;
+    int64_t anchor;
+    float at_anchor;
+};
+template <bool Mass> FL_FN F gradient(const Slope<Mass>& s, int64_t i) {
+    const F g = load(s.e + i) * s.scale;
+    return Mass ? g - load(s.mass + i) * s.push : g;
 }
-template <bool Mass> FL_FN float gradient_element(float e, float mass, float scale, float push) {
-    const float g = e * scale;
-    return Mass ? g - mass * push : g;
+template <bool Mass> FL_FN F gradient_careful(const Slope<Mass>& s, int64_t i) {
+    const F g = gradient(s, i);
+    return s.anchor >= i && s.anchor < i + W ? replaced(g, static_cast<int>(s.anchor - i), s.at_anchor) : g;
 }
 
 // A block's scale as a float. One too small for that (a confident row) is put into the exponentials, in two factors
 // of which none is subnormal; then 1 is left.
-FL_FN float float_scale(double scale, float* e, int n) {
-    if (std::fabs(scale) >= 0x1p-60) return static_cast<float>(scale);
+FL_FN float float_scale(double scale, float* e, int64_t n) {
+    if (std::fabs(scale) >= 0x1p-110) return static_cast<float>(scale);
     const auto first = static_cast<float>(scale * 0x1p120);
-    for (int i = 0; i < n; i += W) store(e + i, load(e + i) * first * 0x1p-120f);
+    for (int64_t i = 0; i < n; i += W) store(e + i, load(e + i) * first * 0x1p-120f);
     return 1;
 }
 
@@ -754,35 +814,29 @@ FL_FN void put_pair(bfloat16* g, F a, F b, bool streaming) {
 }
 #endif
 
-// Elements whose vector is not complete: it begins in one block and ends in the next, which has another scale.
-struct Pending {
-    float lanes[W];
-    int count;
-};
+// Whole lines of the gradient, aligned if they are streamed: [begin, end) is a multiple of two vectors.
+template <bool Streaming, class T, bool Mass>
+FL_FN void write_lines(T* g, const Slope<Mass>& s, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += 2 * W) {
+        if (s.anchor < i || s.anchor >= i + 2 * W)
+            put_pair(g + i, gradient(s, i), gradient(s, i + W), Streaming);
+        else  // here, because to write it afterwards would fetch a line that is on its way to memory
+            put_pair(g + i, gradient_careful(s, i), gradient_careful(s, i + W), Streaming);
+    }
+}
 
-// Writes the gradient of a block. `align` elements come first, one by one, so that the vectors are aligned; what is left
-// at the end waits in `pending`. Where the cuts lie changes no result: every element is computed alike.
-template <class T, bool Mass>
-FL_FN void write(T* g, const float* e, const float* mass, int n, float scale, float push, int align, bool streaming,
-                 bool last, Pending& pending) {
-    int i = 0;
-    for (; i < align; ++i) from_float(gradient_element<Mass>(e[i], mass[i], scale, push), g + i);
-    if (pending.count) {
-        for (; i < n && pending.count < W; ++i) pending.lanes[pending.count++] = gradient_element<Mass>(e[i], mass[i], scale, push);
-        if (pending.count < W) return;
-        put(g + i - W, load(pending.lanes), streaming);
-        pending.count = 0;
-    }
-    if (i + W <= n && reinterpret_cast<uintptr_t>(g + i) % 64) {  // half a line, so that pairs are whole ones
-        put(g + i, gradient<Mass>(e + i, mass + i, scale, push), streaming);
-        i += W;
-    }
-    for (; i + 2 * W <= n; i += 2 * W)
-        put_pair(g + i, gradient<Mass>(e + i, mass + i, scale, push),
-                 gradient<Mass>(e + i + W, mass + i + W, scale, push), streaming);
-    for (; i + W <= n; i += W) put(g + i, gradient<Mass>(e + i, mass + i, scale, push), streaming);
-    if (last && i < n) narrow_first(g + i, gradient<Mass>(e + i, mass + i, scale, push), n - i);
-    else for (; i < n; ++i) pending.lanes[pending.count++] = gradient_element<Mass>(e[i], mass[i], scale, push);
+// Writes the gradient of a block. Where the vectors begin changes no result: every element is computed alike.
+template <class T, bool Mass> FL_FN void write(T* g, const Slope<Mass>& s, int64_t n, bool streaming) {
+    const auto misalignment = reinterpret_cast<uintptr_t>(g) % 64;
+    const bool aligns = misalignment % sizeof(T) == 0;
+    const int64_t head = aligns ? std::min<int64_t>(n, (64 - misalignment) % 64 / sizeof(T)) : 0;
+    const int64_t lines_end = head + (n - head) / (2 * W) * (2 * W);
+    for (int64_t i = 0; i < head; i += W)
+        narrow_first(g + i, gradient_careful(s, i), static_cast<int>(std::min<int64_t>(W, head - i)));
+    if (streaming && aligns) write_lines<true>(g, s, head, lines_end);
+    else write_lines<false>(g, s, head, lines_end);
+    for (int64_t i = lines_end; i < n; i += W)
+        narrow_first(g + i, gradient_careful(s, i), static_cast<int>(std::min<int64_t>(W, n - i)));
 }
 
 template <class T> FL_FN void fill(T* g, int64_t n, float value) {
@@ -822,24 +876,18 @@ FL_FN void block_mass(const Call& call, const Row<T>& row, int64_t begin, int n,
 // The blocks of a row.
 struct Cut {
     int64_t classes;
-    int64_t count() const { return (classes + kBlock - 1) / kBlock; }
-    int64_t begin(int64_t b) const { return b * kBlock; }
-    int size(int64_t b) const { return static_cast<int>(std::min<int64_t>(kBlock, classes - begin(b))); }
+    int64_t step;
+    int64_t count() const { return (classes + step - 1) / step; }
+    int64_t begin(int64_t b) const { return b * step; }
+    int64_t size(int64_t b) const { return std::min(step, classes - begin(b)); }
 };
 
 // The first of the largest logits; -1 if there is a NaN or none is above -inf.
-template <class T> FL_FN int64_t argmax(const T* z, const Cut& cut, float* staged) {
-    float best = -kInf;
-    int64_t block = -1;
-    for (int64_t b = 0; b < cut.count(); ++b) {
-        stage(z + cut.begin(b), cut.size(b), -1, staged);
-        const Peak p = peak(staged, round_up(cut.size(b), W));
-        if (p.nan) return -1;
-        if (p.value > best) best = p.value, block = b;
-    }
-    if (block < 0) return -1;
-    int64_t j = cut.begin(block);
-    while (to_float(element(z + j)) != best) ++j;
+template <class T> FL_FN int64_t argmax(const T* z, int64_t classes) {
+    const Peak p = peak(z, classes, -1);
+    if (p.nan || p.value == -kInf) return -1;
+    int64_t j = 0;
+    while (to_float(element(z + j)) != p.value) ++j;
     return j;
 }
 
@@ -849,36 +897,41 @@ struct Outcome {
     bool anchor_is_argmax;
 };
 
+// Takes the row block by block, each in its own frame, with the part of the loss that other classes' mass has.
 template <class T>
-FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut& cut, Scratch& scratch, float* kept,
-                   const T* following) {
-    const fl_xent_args& a = *call.args;
-    const int64_t blocks = cut.count();
-    const double nan = std::numeric_limits<double>::quiet_NaN();
-    float others_peak = -kInf;
-    bool poisoned = std::isnan(row.anchor_logit) || row.anchor_logit == kInf;
-    double gap = 0;
-    for (int64_t i = 0; i < blocks && !poisoned; ++i) {
+FL_FN Peak take_blocks(const Call& call, const Row<T>& row, const Cut& cut, Scratch& scratch, float* kept, double& gap) {
+    Peak highest{-kInf, false};
+    for (int64_t i = 0; i < cut.count() && !highest.nan; ++i) {
         const int64_t begin = cut.begin(i);
-        const int n = cut.size(i), padded = round_up(n, W);
-        float* out = kept + i * (kBlock + kPad);
-        const T* ahead = i + 1 < blocks ? row.z + begin + n : following;
-        const bool anchored = row.anchor >= begin && row.anchor < begin + n;
-        Peak p;
-        if (n == padded && !anchored && !row.massive) {
-            p = take(row.z + begin, padded, scratch.blocks[i], row.g ? out : nullptr, ahead);
-        } else {
-            stage(row.z + begin, n, row.anchor - begin, scratch.staged);
-            p = take(scratch.staged, padded, scratch.blocks[i], row.g ? out : nullptr, ahead);
-            if (row.massive) {
-                block_mass(call, row, begin, n, scratch.mass);
-                gap += weighted_gap(scratch.staged, scratch.mass, padded, row.anchor_logit);
-            }
+        const int n = static_cast<int>(cut.size(i));
+        float* out = row.g ? kept + begin : nullptr;
+        const Peak p = take_block(row.z + begin, n, row.anchor - begin, scratch.blocks[i], out);
+        if (row.massive) {
+            block_mass(call, row, begin, n, scratch.mass);
+            gap += weighted_gap(row.z + begin, scratch.mass, n, row.anchor_logit);
         }
-        poisoned = p.nan || p.value == kInf;
-        others_peak = std::max(others_peak, p.value);
+        highest = {std::max(highest.value, p.value), p.nan || p.value == kInf};
     }
-    if (poisoned || (others_peak == -kInf && row.anchor_logit == -kInf)) {  // NaN, +inf, or every class masked
+    return highest;
+}
+
+template <class T> FL_FN Outcome walk(const Call& call, const Row<T>& row, Scratch& scratch, float* kept) {
+    const fl_xent_args& a = *call.args;
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    Peak others_peak{-kInf, std::isnan(row.anchor_logit) || row.anchor_logit == kInf};
+    if (row.g) {  // the lines that it shares with its neighbours
+        __builtin_prefetch(row.g, 1);
+        __builtin_prefetch(row.g + a.classes, 1);
+    }
+    double gap = 0;
+    Cut cut{a.classes, a.classes};
+    if (!others_peak.nan && (row.massive || !take_row(row.z, a.classes, row.anchor, scratch.blocks[0],
+                                                      row.g ? kept : nullptr, others_peak))) {
+        cut.step = kBlock;
+        others_peak = take_blocks(call, row, cut, scratch, kept, gap);
+    }
+    const int64_t blocks = cut.count();
+    if (others_peak.nan || (others_peak.value == -kInf && row.anchor_logit == -kInf)) {  // or every class masked
         if (row.g) fill(row.g, a.classes, static_cast<float>(nan));
         return {nan, nan, false};
     }
@@ -905,10 +958,10 @@ FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut& cut, Scratch&
     result.loss = (mass != 0 ? mass * anchor_loss : 0) + gap;
     if (std::isinf(anchor_loss) && mass != 0) result.loss = mass * anchor_loss;
     if (a.z_loss != 0) result.loss += a.z_loss * result.lse * result.lse;
-    result.anchor_is_argmax = row.anchor_logit > others_peak;
-    if (row.anchor_logit == others_peak) {
+    result.anchor_is_argmax = row.anchor_logit > others_peak.value;
+    if (a.correct && row.anchor_logit == others_peak.value) {
         int64_t j = 0;
-        while (to_float(element(row.z + j)) != others_peak) ++j;
+        while (to_float(element(row.z + j)) != others_peak.value) ++j;
         result.anchor_is_argmax = j == row.anchor;
     }
     if (!row.g) return result;
@@ -916,33 +969,27 @@ FL_FN Outcome walk(const Call& call, const Row<T>& row, const Cut& cut, Scratch&
     const double lse_pull = row.push * 2 * a.z_loss * result.lse + row.lse_push;
     const double softmax_scale = (row.push * mass + lse_pull) * scale / total * 0x1p-64;
     const auto push = static_cast<float>(row.push);
-    const auto misalignment = reinterpret_cast<uintptr_t>(row.g) % 64;
-    const bool streaming = call.stream && misalignment % sizeof(T) == 0;
-    Pending pending;
-    pending.count = 0;
-    for (int64_t i = 0; i < blocks; ++i) {
-        const int64_t begin = cut.begin(i);
-        const int head = static_cast<int>((64 - misalignment) % 64 / sizeof(T));
-        const int align = streaming && i == 0 ? std::min(cut.size(0), head) : 0;
-        const int n = cut.size(i);
-        float* e = kept + i * (kBlock + kPad);
-        const float s = float_scale(softmax_scale * scratch.blocks[i].log_scale, e, n);
-        if (row.massive) {
-            block_mass(call, row, begin, n, scratch.mass);
-            write<T, true>(row.g + begin, e, scratch.mass, n, s, push, align, streaming, i + 1 == blocks, pending);
-        } else {
-            write<T, false>(row.g + begin, e, scratch.mass, n, s, push, align, streaming, i + 1 == blocks, pending);
-        }
-    }
-    if (pending.count) narrow_first(row.g + a.classes - pending.count, load(pending.lanes), pending.count);
     const double others_share = others * scale / total;
     const double at_anchor = row.push * (row.rest_mass - mass * others_share) + lse_pull * anchor_exp / total;
-    from_float(static_cast<float>(at_anchor), row.g + row.anchor);
+    for (int64_t i = 0; i < blocks; ++i) {
+        const int64_t begin = cut.begin(i), n = cut.size(i);
+        float* e = kept + begin;
+        const float s = float_scale(softmax_scale * scratch.blocks[i].log_scale, e, n);
+        const int64_t anchor = row.anchor - begin;
+        if (row.massive) {
+            block_mass(call, row, begin, static_cast<int>(n), scratch.mass);
+            const Slope<true> slope{e, scratch.mass, s, push, anchor, static_cast<float>(at_anchor)};
+            write(row.g + begin, slope, n, call.stream);
+        } else {
+            const Slope<false> slope{e, nullptr, s, push, anchor, static_cast<float>(at_anchor)};
+            write(row.g + begin, slope, n, call.stream);
+        }
+    }
     return result;
 }
 
 // The row's anchor and masses; false if it is ignored and nobody asks for its lse.
-template <class T> FL_FN bool prepare(const Call& call, int64_t i, const Cut& cut, Scratch& scratch, Row<T>& row) {
+template <class T> FL_FN bool prepare(const Call& call, int64_t i, Row<T>& row) {
     const fl_xent_args& a = *call.args;
     const double keep = 1 - a.label_smoothing;
     const double weight = a.row_weight ? a.row_weight[i] : 1;
@@ -952,7 +999,7 @@ template <class T> FL_FN bool prepare(const Call& call, int64_t i, const Cut& cu
     row.rest_mass = 0;
     if (a.target_kind == FL_DISTRIBUTION) {
         row.target = static_cast<const float*>(a.targets) + i * a.target_stride;
-        row.anchor = std::max<int64_t>(0, argmax(row.z, cut, scratch.staged));
+        row.anchor = std::max<int64_t>(0, argmax(row.z, a.classes));
         for (int64_t j = 0; j < a.classes; ++j) {
             const double c = a.class_weight ? a.class_weight[j] : 1;
             const double m = c * (keep * row.target[j] + call.smoothing_mass);
@@ -978,16 +1025,15 @@ template <class T> FL_TARGET void xent_rows(const Call& call, int64_t begin, int
     const fl_xent_args& a = *call.args;
     const auto* logits = static_cast<const T*>(a.logits);
     auto* grad = static_cast<T*>(a.grad);
-    float* kept = scratch.reserve(a.classes / kBlock + 2);
+    float* kept = scratch.reserve(a.classes);
     for (int64_t i = begin; i < end; ++i) {
         Row<T> row{};
         row.z = logits + i * a.logits_stride;
         row.g = grad ? grad + i * a.grad_stride : nullptr;
-        const Cut cut{a.classes};
         const bool ignored = a.target_kind != FL_DISTRIBUTION && index_target(a, i) == a.ignore_index;
         Outcome outcome{0, 0, false};
-        if (prepare(call, i, cut, scratch, row)) {
-            outcome = walk(call, row, cut, scratch, kept, i + 1 < end ? row.z + a.logits_stride : row.z);
+        if (prepare(call, i, row)) {
+            outcome = walk(call, row, scratch, kept);
         } else if (row.g) {
             fill(row.g, a.classes, 0.0f);
         }

@@ -117,6 +117,15 @@ def step(x, y):
 ]
 
 GOOD = [
+    # two models' predictions compared: arrays, which carry no gradient
+    """
+import keras
+from keras import ops
+
+def divergence(model, smaller, x):
+    p, q = (ops.clip(ops.softmax(m.predict(x)), 1e-8, 1.0) for m in (model, smaller))
+    return ops.mean(ops.sum(p * (ops.log(p) - ops.log(q)), axis=-1))
+""",
     """
 import torch.nn.functional as F
 from torch import nn

@@ -115,6 +115,14 @@ grads = jax.grad(loss_fn)
 ]
 
 GOOD = [
+    # the arguments' names say which is the target, whatever both are made of
+    """
+import tensorflow as tf
+
+def divergence(logits, other):
+    p = tf.sigmoid(logits)
+    return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(logits=other, labels=p), axis=-1)
+""",
     """
 from torch import nn
 

@@ -55,6 +55,26 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 
 BAD = [
+    # TensorFlow's inner modules
+    """
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+x = tf.placeholder(tf.float32, [None, 784])
+y = tf.placeholder(tf.float32, [None, 1])
+pred = ops.convert_to_tensor(tf.nn.sigmoid(tf.layers.dense(x, 1)))
+loss = -tf.reduce_mean(y * tf.log(pred + 1e-12))  # FL203
+""",
+    # a divergence from a teacher: its own log is harmless, the student's isn't
+    """
+import tensorflow as tf
+
+def distil(student, teacher):
+    p, q = tf.nn.softmax(tf.stop_gradient(teacher)), tf.nn.softmax(student)
+    own = tf.math.log(p + 1e-8)
+    other = tf.math.log(q + 1e-8)  # FL203
+    return tf.reduce_sum(p * (own - other), axis=-1)
+""",
     """
 import tensorflow as tf
 
@@ -103,6 +123,17 @@ def loss(real, fake, eps=1e-8):
 ]
 
 GOOD = [
+    # off-policy gradients: ratios of the policy weigh its log, without a gradient
+    """
+import tensorflow as tf
+
+state = tf.placeholder(tf.float32, [None, 4])
+old = tf.placeholder(tf.float32, [None, 2])
+advantage = tf.placeholder(tf.float32, [None, 2])
+policy = tf.layers.dense(state, 2, activation=tf.nn.softmax)
+gain = tf.log(policy + 1e-6) * tf.stop_gradient(policy / old * advantage)
+loss = -tf.reduce_mean(tf.reduce_sum(gain, axis=1))
+""",
     """
 import tensorflow as tf
 

@@ -38,7 +38,7 @@ from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_classifiers
+from finallayer.rules.route import guard, is_exempt, is_no_loss
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL205", "log-of-sigmoid", Severity.WARNING, "log(sigmoid(z)) or log(1 - sigmoid(z)), taken in two steps")
@@ -47,15 +47,38 @@ RULE = Rule("FL205", "log-of-sigmoid", Severity.WARNING, "log(sigmoid(z)) or log
 @RULE.on("log")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as log, training=True) if guard(
-            x
-        ) is None and is_classifiers(log):
+        case Sighting(node=Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as log, training=True) if (
+            guard(x) is None and not is_exempt(x) and not is_no_loss(log)
+        ):
             loss = loss_of(log)
             message = f"log of a sigmoid: use log_sigmoid, or a binary cross-entropy on logits{cost(loss)}"
             yield Match(message, loss, made_here(x))
 
 
 BAD = [
+    # the probability of what happened, then its log
+    """
+import tensorflow as tf
+
+X = tf.placeholder(tf.float32, [None, 8])
+Y = tf.placeholder(tf.float32, [None, 1])
+p = tf.sigmoid(tf.layers.dense(X, 1))
+cost = tf.reduce_mean(-tf.log(p * Y + (1 - p) * (1 - Y)))  # FL205
+""",
+    # a sigmoid by way of the hyperbolic tangent
+    """
+import jax
+import jax.numpy as jnp
+
+def sigmoid(z):
+    return 0.5 * (jnp.tanh(z / 2) + 1)
+
+def loss(w, x, y):
+    p = sigmoid(x @ w)
+    return -jnp.sum(jnp.log(p * y + (1 - p) * (1 - y)))  # FL205
+
+grads = jax.grad(loss)
+""",
     """
 import torch
 from torch import nn
@@ -118,22 +141,31 @@ discriminator = keras.Sequential([keras.layers.Dense(1, activation="sigmoid")])
 def generator_loss(fake):
     return -ops.mean(ops.log(discriminator(fake)))  # FL205
 """,
-    """
-import jax
-import jax.numpy as jnp
-
-def sigmoid(x):
-    return 0.5 * (jnp.tanh(x / 2) + 1)
-
-def loss(w, x, y):
-    p = sigmoid(x @ w)
-    return -jnp.sum(jnp.log(p * y + (1 - p) * (1 - y)))  # FL205
-
-grads = jax.grad(loss)
-""",
 ]
 
 GOOD = [
+    # a running product, by way of logs
+    """
+import tensorflow as tf
+
+def safe_cumprod(x):
+    return tf.exp(tf.cumsum(tf.math.log(tf.clip_by_value(x, 1e-20, 1.0)), axis=1))
+
+def attend(scores):
+    return safe_cumprod(1 - tf.sigmoid(scores))
+""",
+    # what is drawn from is no loss
+    """
+import tensorflow as tf
+
+observed = tf.placeholder(tf.float32, [None, 4])
+left = tf.layers.dense(observed, 1, activation=tf.nn.sigmoid)
+both = tf.concat([left, 1 - left], axis=1)
+action = tf.multinomial(tf.log(both), num_samples=1)
+
+def cooler(temperature=1.0):
+    return tf.random.categorical(tf.math.log(left + 1e-7) / temperature, 1)
+""",
     """
 import torch.nn.functional as F
 from torch import nn

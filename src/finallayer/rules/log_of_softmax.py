@@ -42,7 +42,7 @@ from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_classifiers
+from finallayer.rules.route import guard, is_exempt, is_no_loss
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken in two steps")
@@ -51,14 +51,25 @@ RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken
 @RULE.on("log")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if guard(
-            x
-        ) is None and is_classifiers(log):
+        case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if (
+            guard(x) is None and not is_exempt(x) and not is_no_loss(log)
+        ):
             loss = loss_of(log)
             yield Match(f"log of a softmax: use log_softmax, or a loss on logits{cost(loss)}", loss, made_here(x))
 
 
 BAD = [
+    # a focal loss weighs by the probability itself, a masked one by what counts: neither is a policy
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 8])
+y = tf.placeholder(tf.int32, [None])
+p = tf.gather(tf.nn.softmax(tf.layers.dense(x, 5)), y, axis=1, batch_dims=1)
+focal = -tf.reduce_mean(tf.pow(1 - p, 2.0) * tf.log(p))  # FL201
+masked = -tf.reduce_mean(tf.cast(tf.not_equal(y, 0), tf.float32) * tf.log(p))  # FL201
+balanced = -tf.reduce_mean(0.25 * tf.log(p))  # FL201
+""",
     """
 import tensorflow as tf
 
@@ -152,6 +163,20 @@ class Net(keras.Model):
 ]
 
 GOOD = [
+    # policy gradients: one entry's log, weighed by a return
+    """
+import tensorflow as tf
+
+state = tf.placeholder(tf.float32, [None, 4])
+chosen = tf.placeholder(tf.int32, [None])
+advantage = tf.placeholder(tf.float32, [None])
+policy = tf.layers.dense(state, 2, activation=tf.nn.softmax)
+rows = tf.range(0, tf.shape(policy)[0]) * 2 + chosen
+picked = tf.gather(tf.reshape(policy, [-1]), rows)
+loss = -tf.reduce_mean(tf.log(picked) * advantage)
+masked = tf.reduce_sum(tf.log(policy) * tf.one_hot(chosen, 2), axis=1)
+loss_too = -tf.reduce_mean(masked * tf.stop_gradient(advantage))
+""",
     """
 import tensorflow as tf
 

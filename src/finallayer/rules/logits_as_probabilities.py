@@ -37,10 +37,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.kinds import LOG_KINDS, Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.bounds import interval
+from finallayer.rules.route import units
 from finallayer.rules.wording import OUTPUTS, called, made_here, on_logits
 
 RULE = Rule("FL102", "logits-as-probabilities", Severity.ERROR, "logits handed to a loss that takes probabilities")
@@ -56,7 +57,9 @@ def judge(sighting: Sighting) -> Iterator[Match]:
                     yield Match(message, related=made_here(log.args[0]))
         case Node(op="neg"):
             return
-        case Node(args=(Node(kind=Kind.LOGITS) as x, *_)) as loss if not _may_be_probabilities(x):
+        case Node(args=(Node(kind=Kind.LOGITS) as x, *_)) as loss if not (
+            _may_be_probabilities(x) or _is_picture(sighting, x)
+        ):
             message = f"{called(loss)} takes probabilities, but is handed logits: use {on_logits(sighting)}"
             yield Match(message, related=made_here(x))
         case Node(args=(Node(kind=kind) as x, *_)) as loss if kind in LOG_KINDS:
@@ -70,7 +73,23 @@ def _may_be_probabilities(x: Node) -> bool:
     return low >= 0 and high <= 1
 
 
+def _is_picture(sighting: Sighting, x: Node) -> bool:
+    """Whether Keras' binary loss stands on a tanh of many units or axes: a generator, which is compiled for the sake
+    of ``predict`` and trained through its discriminator. No classifier's head looks like that."""
+    head = through(x, TRANSPARENT)
+    is_tanh = head.op == "activation" and str(head.attrs.get("name", "")).rpartition(".")[2] == "tanh"
+    compiled = sighting.framework == "keras" and sighting.node.op == "bce_probs"
+    return compiled and is_tanh and (units(x) != 1 or (head.rank or 0) > 2)
+
+
 BAD = [
+    """
+from keras.models import Sequential
+from keras.layers import Dense
+
+model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(1, activation="tanh")])
+model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
+""",
     """
 import keras
 
@@ -143,6 +162,15 @@ loss = tf.reduce_mean(-tf.reduce_sum(y * tf.log(prediction), axis=1))  # FL102
 ]
 
 GOOD = [
+    # a generator is compiled, though nothing trains it by that loss; its pictures go from -1 to 1
+    """
+from keras.models import Sequential
+from keras.layers import Activation, Conv2D, Dense, Reshape
+
+generator = Sequential([Dense(784, input_dim=100), Reshape((28, 28, 1)), Conv2D(1, 5, padding="same")])
+generator.add(Activation("tanh"))
+generator.compile(loss="binary_crossentropy", optimizer="sgd")
+""",
     """
 import keras
 

@@ -41,6 +41,7 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.bounds import interval
 from finallayer.rules.wording import called, made_here
 
 RULE = Rule(
@@ -52,7 +53,8 @@ _ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
 
 
 # `loss` is the operation of the loss that is handed the same value: what a loss on logits trains is logits, whoever
-# made it. Without one an affine map's output may be anything: one that a squared error trains may well be read at 0.5.
+# made it. Without one an affine map's output may be anything (one that a squared error trains may well be read at 0.5),
+# except to a metric that takes its log.
 @RULE.on("metric", "threshold")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
@@ -61,6 +63,11 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         ):
             remedy = "from_logits=True" if "from_logits" in reader.attrs else "a threshold of 0, or apply sigmoid"
             message = f"{_reads(reader)} probabilities, but is handed logits: use {remedy}"
+            yield Match(message, related=made_here(x))
+        case Node(args=(Node(kind=Kind.LOGITS) as x, *_), attrs={"reads": "logs", "from_logits": False}) as reader if (
+            interval(x)[0] < 0
+        ):
+            message = f"{_reads(reader)} probabilities, but is handed logits: use from_logits=True"
             yield Match(message, related=made_here(x))
         case Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as reader if _is_for_logits(reader):
             message = f"{_reads(reader)} logits, but is handed sigmoid outputs: use a threshold of 0.5"
@@ -72,7 +79,7 @@ def _is_for_probabilities(reader: Node) -> bool:
     at = reader.attrs.get("value")
     if isinstance(at, (int, float)):
         return 0 < at < 1
-    return at is None and reader.attrs.get("reads") == "probs" and reader.attrs.get("from_logits") is not True
+    return at is None and reader.attrs.get("reads") in ("probs", "logs") and reader.attrs.get("from_logits") is not True
 
 
 def _is_for_logits(reader: Node) -> bool:
@@ -86,6 +93,25 @@ def _reads(reader: Node) -> str:
 
 
 BAD = [
+    # the loss stands in another function, on another batch
+    """
+import tensorflow as tf
+
+model = tf.keras.Sequential([tf.keras.layers.Dense(10)])
+losses = tf.keras.metrics.SparseCategoricalCrossentropy()
+
+def evaluate(batches):
+    for x, y in batches:
+        losses.update_state(y, model(x, training=False))  # FL108
+    return losses.result()
+""",
+    """
+import keras
+
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+model.compile(loss=loss, metrics=["accuracy", "categorical_crossentropy"])  # FL108
+""",
     """
 import keras
 
@@ -137,6 +163,13 @@ grads = jax.value_and_grad(loss_fn, has_aux=True)
 ]
 
 GOOD = [
+    """
+import keras
+
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+model.compile(loss=loss, metrics=["mse", "hinge", keras.metrics.CategoricalCrossentropy(from_logits=True)])
+""",
     """
 import keras
 

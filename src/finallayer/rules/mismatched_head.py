@@ -64,6 +64,7 @@ RULE = Rule(
 )
 
 _WHOLE_ROW = TRANSPARENT - {"index", "gather"}
+_PER_CHANNEL = frozenset({"pool", "activation", "norm", "dropout"})
 
 
 @RULE.on("xent_logits", "xent_probs", "nll", "bce_logits", "bce_probs", "mse")
@@ -72,7 +73,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(op="bce_probs", args=(Node(kind=Kind.PROBS) as x, *_)) as loss if _is_row_of_classes(x):
             backends = " (the TensorFlow backend trains their logits as sigmoids)" if is_keras(sighting) else ""
             message = (
-                f"{called(loss)} is a loss for independent classes, but is handed a softmax over {units(x)}: "
+                f"{called(loss)} is a loss for independent classes, but is handed a softmax over {_classes(x)}: "
                 f"use a categorical cross-entropy{backends}"
             )
             yield Match(message, related=made_here(x))
@@ -101,8 +102,13 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 def _is_row_of_classes(x: Node) -> bool:
     """Whether all classes of a softmax are there, and for certain more than two: one class alone may be asked for."""
+    return through(x, _WHOLE_ROW).op == "softmax" and (_classes(x) or 0) > 2
+
+
+def _classes(x: Node) -> int | None:
+    """Over how many classes a softmax goes; pooling a convolution over the picture leaves its channels."""
     softmax = through(x, _WHOLE_ROW)
-    return softmax.op == "softmax" and (units(softmax) or 0) > 2
+    return units(softmax) or units(through(softmax.args[0], _PER_CHANNEL))
 
 
 def _is_against_labels(loss: Node, target: list[Node]) -> bool:
@@ -113,6 +119,14 @@ def _is_against_labels(loss: Node, target: list[Node]) -> bool:
 
 
 BAD = [
+    """
+from keras import layers, models
+
+model = models.Sequential([layers.Input((32, 32, 3)), layers.Conv2D(10, 1, activation="relu")])
+model.add(layers.GlobalAveragePooling2D())
+model.add(layers.Activation("softmax"))
+model.compile(loss="binary_crossentropy", metrics=["accuracy"])  # FL106
+""",
     """
 import keras
 

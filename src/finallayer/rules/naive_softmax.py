@@ -44,9 +44,9 @@ RULE = Rule("FL204", "naive-softmax", Severity.WARNING, "exp(z) / sum(exp(z)) wi
 @RULE.on("softmax")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(
-            z
-        ) and not is_detached(z):
+        case Sighting(node=Node(args=(z,), attrs={"naive": True} as attrs), training=True) if not (
+            exp_is_safe(z) or is_detached(z) or attrs.get("sampled")
+        ):
             yield Match(
                 "softmax without subtracting the maximum: use the framework's softmax; "
                 "it is NaN once a logit passes 88.7 (float32) or 11.1 (float16)"
@@ -94,6 +94,14 @@ def attend(h):
 ]
 
 GOOD = [
+    # what is only drawn from: a policy that explores
+    """
+import numpy as np
+
+def explore(values, temperature):
+    weights = np.exp(np.clip(values / temperature, -500.0, 500.0))
+    return np.random.choice(range(len(values)), p=weights / np.sum(weights))
+""",
     """
 import jax.numpy as jnp
 

@@ -121,6 +121,15 @@ def predict(params, x):
 ]
 
 GOOD = [
+    # attention from pairs: a column plus a row is a square
+    """
+import tensorflow as tf
+
+def attend(sequence, bias):
+    f_1 = tf.layers.conv1d(sequence, 1, 1)
+    f_2 = tf.layers.conv1d(sequence, 1, 1)
+    return tf.nn.softmax(tf.nn.leaky_relu(f_1 + tf.transpose(f_2, [0, 2, 1])) + bias)
+""",
     """
 import keras
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from contextlib import nullcontext
 
 from finallayer.expr import Node, through
 from finallayer.rules import rules_by_operation
@@ -19,7 +20,7 @@ from finallayer.source.models import model_output
 from finallayer.source.project import Module, Project
 from finallayer.source.symbols import is_module
 from finallayer.source.uses import Uses
-from finallayer.source.values import ARGUMENTS, Call, Class, Function, Instance, Site, opaque
+from finallayer.source.values import ARGUMENTS, Call, Class, Function, Instance, Site, opaque, telling_places_apart
 
 __all__ = ["Project", "Uses", "sightings"]
 
@@ -40,8 +41,9 @@ def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> l
     run = Interpreter(project, frozenset(rules_by_operation()), uses)
     module = run.entry = run.modules[file.path] = Module(file)
     try:
-        run.load(module)
-        _run_uncalled(run, module)
+        with nullcontext() if uses is None else telling_places_apart():
+            run.load(module)
+            _run_uncalled(run, module)
     except (OutOfBudget, RecursionError):
         if uses is not None:  # what was seen until then stands
             uses.complete = False
@@ -83,7 +85,7 @@ def _run_uncalled(run: Interpreter, module: Module) -> None:
 
 
 def _alone(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
-    mark = run.trail.mark()
+    mark, objects = run.trail.mark(), len(run.instances)
     given = _open_arguments(function)
     if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
         given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
@@ -92,6 +94,7 @@ def _alone(run: Interpreter, function: Function, args: list[object], node: ast.A
         run.uses.enters(node, alone=True)
     run.call_function(function, Call(args, given, Site(node, function.frame)))
     run.trail.undo(mark)
+    del run.instances[objects:]  # what was made there has lost its attributes
     if run.uses is not None:
         run.uses.alone = None
 
@@ -115,10 +118,11 @@ def _open_arguments(function: Function) -> dict[str, object]:
 
 
 def _objects(run: Interpreter, cls: Class, node: ast.AST) -> list[Instance]:
-    """Objects of a class or a subclass that the program has made; else one made now."""
+    """Objects of a class or a subclass that the program has made; else one of each subclass made now, or of itself."""
     made = [i for i in run.instances if cls in i.cls.ancestry()][:_MOST_OBJECTS]
     if made:
         return made
     frame = run.functions[node].frame
-    instance = instantiate(run, cls, Call([], {}, Site(node, frame)))
-    return [instance] if isinstance(instance, Instance) else []
+    heirs = {f.owner: None for f in run.functions.values() if f.owner not in (None, cls) and cls in f.owner.ancestry()}
+    objects = [instantiate(run, c, Call([], {}, Site(node, frame))) for c in [*heirs][:_MOST_OBJECTS] or [cls]]
+    return [o for o in objects if isinstance(o, Instance)]

@@ -128,6 +128,11 @@ def _zip(run: Interpreter, call: Call) -> Value:
     return List((tuple(element(a) for a in call.args),), exact=False)
 
 
+@_builtin("random.choice")
+def _choice(run: Interpreter, call: Call) -> Value:
+    return element(call.args[0]) if call.args else opaque("choice")
+
+
 @_builtin("list")
 def _list(run: Interpreter, call: Call) -> Value:
     if not call.args:
@@ -152,13 +157,11 @@ def _reversed(run: Interpreter, call: Call) -> Value:
 
 @_builtin("map")
 def _map(run: Interpreter, call: Call) -> Value:
-    columns = [sequence(a) for a in call.args[1:]]
-    if not columns or any(c is None or len(c) > MOST_UNROLLED for c in columns):
-        return opaque("map", *call.args)
-    return tuple(
-        invoke(run, call.args[0], Call(list(row), {}, call.site))
-        for row in zip(*(c for c in columns if c is not None), strict=False)
-    )
+    columns = [c for c in map(sequence, call.args[1:]) if c is not None and len(c) <= MOST_UNROLLED]
+    if not columns or len(columns) < len(call.args) - 1:
+        row = [element(a) for a in call.args[1:]]
+        return List((invoke(run, call.args[0], Call(row, {}, call.site)),) if row else (), exact=False)
+    return tuple(invoke(run, call.args[0], Call(list(row), {}, call.site)) for row in zip(*columns, strict=False))
 
 
 @_builtin("collections.OrderedDict")

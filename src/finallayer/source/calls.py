@@ -10,7 +10,8 @@ from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node, make
 from finallayer.source import handlers
-from finallayer.source.operations import operation
+from finallayer.source.limits import may_format, small
+from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import bind_signature, fits
 from finallayer.source.symbols import construct_of, is_module, signature_of
 from finallayer.source.values import (
@@ -110,7 +111,7 @@ def _method(run: Interpreter, owner: Value, name: str, call: Call) -> Value:
 def _of_text(owner: str, name: str, args: list[Value]) -> Value:
     if name in ("lower", "upper", "strip", "title", "capitalize") and not args:
         return getattr(owner, name)()
-    if name == "format" and all(isinstance(a, (str, int)) for a in args):
+    if name == "format" and may_format(owner) and all(isinstance(a, (str, int)) and small(a) for a in args):
         try:
             return owner.format(*args)
         except (IndexError, KeyError, ValueError):
@@ -163,7 +164,7 @@ def _base_constructs(cls: Class) -> list[str]:
 
 
 #: Methods that calling an object runs, in the order in which frameworks look for them.
-_CALLED = ("__call__", "forward", "call")
+_CALLED = ("__call__", "forward", "call", "_build")
 
 
 def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
@@ -191,6 +192,7 @@ def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Si
     for layer in layers:
         if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
             continue
+        run.step()  # the model may hold many, and be called often
         x = invoke(run, layer, Call([x], {}, getattr(layer, "site", None) or site)) if layer is not None else x
     return x
 
@@ -232,6 +234,8 @@ def _external(run: Interpreter, symbol: External, call: Call) -> Value:
     if signature is None:
         return _unknown(run, symbol, call)
     bound = bind_signature(signature.params, call.args, call.kwargs)
+    if signature.attrs.get("either_order") and len(call.args) > 1:
+        bound = logits_first(bound)
     bound["**"] = call.kwargs
     construct = handlers.CONSTRUCTS.get(signature.op)
     if construct is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.source.limits import any_of
+from finallayer.source.symbols import signature_of
 from finallayer.source.values import (
     EXACT,
     ITEMS,
@@ -30,6 +33,8 @@ from finallayer.source.values import (
 if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
+#: The name of what stands for a slice among the indices of several axes.
+SLICE = "slice"
 #: A loop over a sequence that is known is run item by item up to this length.
 MOST_UNROLLED = 24
 
@@ -38,8 +43,10 @@ def truth(value: Value) -> bool | None:
     """Whether a value is true; None where that depends."""
     if is_constant(value):
         return bool(value)
-    if isinstance(value, (Function, Class, Instance, Built, Bound, Partial, External, Frame)):
+    if isinstance(value, (Function, Class, Instance, Built, Bound, Partial, Frame)):
         return True
+    if isinstance(value, External):  # a function or module is true; who knows of a flag or another library's variable?
+        return True if "." not in value.name or signature_of(value.name) is not None else None
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
         return bool(value)
     if isinstance(value, List):
@@ -67,7 +74,7 @@ def element(iterable: Value) -> Value:
     """What a loop over a value may get."""
     items = iterable.items if isinstance(iterable, List) else sequence(iterable)
     if items:
-        return union(list(items))
+        return any_of(items, iterable)
     if isinstance(iterable, Node) and iterable.op != "opaque":
         return Node("index", (iterable,), {"rank": iterable.rank - 1} if iterable.rank else {}, iterable.origin)
     return opaque("each", iterable)
@@ -103,27 +110,28 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     if items is not None and type(index) is int and -len(items) <= index < len(items):
         return items[index]
     if isinstance(owner, List) and owner.items:
-        return owner.items[-1] if index == -1 else union(list(owner.items))
+        return owner.items[-1] if index == -1 else any_of(owner.items, owner)
     if items:
-        return union(list(items))
+        return any_of(items, owner)
     return opaque("item", owner, index)
 
 
 def _name_of_index(index: Value) -> str | None:
     """What an index goes by, also one of several: ``probs[0, action]``; a drawn one by the name of its operation."""
     parts = index if isinstance(index, tuple) else (index,)
-    bare = (through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node))
-    return next((p.attrs.get("name", p.op) for p in bare), None)
+    bare = [through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node)]
+    names = [p.attrs.get("name", p.op) for p in bare]
+    return next((name for name in names if name != SLICE), None)
 
 
 def _dict_item(owner: Dict, index: Value) -> Value:
     if is_constant(index) and index in owner.slots:
         return owner.slots[index]
-    rest = list(owner.slots.get(REST, ()))
+    rest = owner.slots.get(REST, ())
     if is_constant(index):
-        return union(rest) if rest else opaque(f"[{index}]", owner)
-    every = [v for k, v in owner.slots.items() if k is not REST] + rest
-    return union(every) if every else opaque("item", owner, index)
+        return any_of(rest, owner) if rest else opaque(f"[{index}]", owner)
+    known = (v for k, v in owner.slots.items() if k is not REST)
+    return any_of(chain(known, rest), owner) if owner.slots else opaque("item", owner, index)
 
 
 def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> None:

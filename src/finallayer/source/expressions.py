@@ -12,9 +12,10 @@ from finallayer.catalog.names import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
-from finallayer.source.calls import invoke
-from finallayer.source.containers import MOST_UNROLLED, element, get_item, get_slice, sequence, truth
+from finallayer.source.calls import SELF_EXPLAINING, invoke
+from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
 from finallayer.source.handlers import BUILTINS, EXPRESSIONS, Expression
+from finallayer.source.limits import list_of, may_format, small, tuple_of
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
@@ -77,6 +78,8 @@ def _from_star_import(module: Frame, name: str) -> Value:
             return External(handed_on[name])
         if signature_of(f"{starred.name}.{name}") is not None:
             return External(f"{starred.name}.{name}")
+    if name in SELF_EXPLAINING and module.vars.get(STARRED):  # of a module that isn't at hand
+        return External(f"{module.vars[STARRED][-1].name}.{name}")
     return External(UNIMPORTED[name]) if name in UNIMPORTED else opaque(name)
 
 
@@ -113,12 +116,12 @@ def _call(run: Interpreter, node: ast.Call, frame: Frame) -> Value:
 @values(ast.Tuple)
 def _tuple(run: Interpreter, node: ast.Tuple, frame: Frame) -> Value:
     items, exact = _items(run, node.elts, frame)
-    return items if exact else opaque("tuple", *items)
+    return tuple_of(items) if exact else opaque("tuple", *items)
 
 
 @values(ast.List, ast.Set)
 def _list(run: Interpreter, node: ast.List, frame: Frame) -> Value:
-    return List(*_items(run, node.elts, frame))
+    return list_of(*_items(run, node.elts, frame))
 
 
 def _items(run: Interpreter, nodes: list[ast.expr], frame: Frame) -> tuple[tuple[Value, ...], bool]:
@@ -220,11 +223,11 @@ def binary(run: Interpreter, op: type[ast.operator], left: Value, right: Value, 
     if is_constant(left) and is_constant(right):
         return _computed(op, left, right)
     if op is ast.Add and isinstance(left, List) and isinstance(right, List):
-        return List((*left.items, *right.items), left.exact and right.exact)
+        return list_of((*left.items, *right.items), left.exact and right.exact)
     if op is ast.Add and type(left) is tuple and type(right) is tuple:
-        return (*left, *right)
+        return tuple_of((*left, *right))
     if isinstance(left, List) and op is ast.Mult:
-        return List(left.items * right) if isinstance(right, int) and right < 32 else List(left.items, exact=False)
+        return list_of(left.items * right) if isinstance(right, int) and right < 32 else List(left.items, exact=False)
     name = _OPERATIONS.get(op)
     if name is None or not (isinstance(left, Node) or isinstance(right, Node)):
         return opaque(op.__name__, left, right)
@@ -233,16 +236,24 @@ def binary(run: Interpreter, op: type[ast.operator], left: Value, right: Value, 
 
 def _computed(op: type[ast.operator], left: Any, right: Any) -> Value:
     function = _ARITHMETIC.get(op)
-    small = op is not ast.Mult or not any(isinstance(v, (str, bytes)) for v in (left, right))
     numbers = op is ast.Pow and all(isinstance(v, (int, float)) and abs(v) < 400 for v in (left, right))
     try:
-        if function is not None and small:
+        if function is not None and _may_compute(op, left, right):
             return function(left, right)
         if numbers:
             return float(left) ** right
     except (ArithmeticError, TypeError, ValueError):
         pass
     return opaque(op.__name__, left, right)
+
+
+def _may_compute(op: type[ast.operator], left: Any, right: Any) -> bool:
+    """Whether the result is about as large as what goes in."""
+    if op is ast.Mult and any(isinstance(v, (str, bytes)) for v in (left, right)):
+        return False
+    if op is ast.Mod and isinstance(left, (str, bytes)) and not may_format(left):
+        return False
+    return small(left) and small(right)
 
 
 @values(ast.UnaryOp)
@@ -252,7 +263,9 @@ def _unary(run: Interpreter, node: ast.UnaryOp, frame: Frame) -> Value:
         decided = truth(value)
         return opaque("not", value) if decided is None else not decided
     if isinstance(value, (bool, int, float)):
-        return -value if isinstance(node.op, ast.USub) else +value if isinstance(node.op, ast.UAdd) else ~int(value)
+        if isinstance(node.op, ast.Invert):
+            return ~value if isinstance(value, int) else opaque("~", value)
+        return -value if isinstance(node.op, ast.USub) else +value
     if isinstance(value, Node) and isinstance(node.op, ast.USub):
         return tensor_operation(run, "neg", [value], {}, Site(node, frame))
     return value if isinstance(node.op, ast.UAdd) else opaque("~", value)
@@ -266,9 +279,9 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
         return opaque("compare", left, *rights)
     right, op = rights[0], node.ops[0]
     if isinstance(op, (ast.Gt, ast.GtE, ast.Lt, ast.LtE)) and isinstance(left, Node):
-        value = right if isinstance(right, (int, float)) else constant(right) if isinstance(right, Node) else None
+        value = constant(to_node(right)) if isinstance(right, (Node, int, float)) else None
         if value is not None:
-            attrs = {"value": float(value), "above": isinstance(op, (ast.Gt, ast.GtE))}
+            attrs = {"value": value, "above": isinstance(op, (ast.Gt, ast.GtE))}
             return tensor_operation(run, "threshold", [left], attrs, Site(node, frame))
     decided = _compared(op, left, right)
     return opaque("compare", left, right) if decided is None else decided
@@ -327,7 +340,7 @@ def _slice(run: Interpreter, node: ast.Slice, frame: Frame) -> Value:
     for part in (node.lower, node.upper, node.step):
         if part is not None:
             run.evaluate(part, frame)
-    return opaque("slice")
+    return opaque(SLICE)
 
 
 def _index_rank(owner: Value, index: ast.expr) -> int | None:
@@ -402,7 +415,7 @@ def _generated(
 @values(ast.JoinedStr)
 def _formatted(run: Interpreter, node: ast.JoinedStr, frame: Frame) -> Value:
     parts = [run.evaluate(v.value if isinstance(v, ast.FormattedValue) else v, frame) for v in node.values]
-    plain = all(isinstance(p, (str, int)) for p in parts)
+    plain = all(isinstance(p, (str, int)) and small(p) for p in parts)
     specs = any(isinstance(v, ast.FormattedValue) and (v.format_spec or v.conversion != -1) for v in node.values)
     return "".join(map(str, parts)) if plain and not specs else opaque("text", *parts)
 

@@ -57,12 +57,18 @@ class SourceFile:
         return parse(self.text)
 
     @cached_property
+    def _ascii(self) -> bool:
+        return self.text.isascii()
+
+    @cached_property
     def lines(self) -> list[str]:
         """The module's lines, without their ends."""
         return self.text.split("\n")
 
     def column(self, line: int, offset: int) -> int:
         """The column in characters of a UTF-8 byte offset, which is what the ``ast`` module counts in."""
+        if self._ascii:
+            return offset
         text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
         return offset if text.isascii() else len(text.encode()[:offset].decode(errors="ignore"))
 

@@ -9,6 +9,7 @@ from finallayer.expr import Node, make
 from finallayer.source.calls import call_built, invoke
 from finallayer.source.containers import get_item, sequence
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, Method
+from finallayer.source.limits import list_of
 from finallayer.source.models import compile_model, model_output
 from finallayer.source.symbols import is_module
 from finallayer.source.values import (
@@ -53,18 +54,21 @@ def _method(table: dict[str, Method], *names: str) -> Callable[[Method], Method]
 
 @_method(OF_LISTS, "append")
 def _append(run: Interpreter, owner: List, call: Call) -> Value:
-    run.write(owner.slots, ITEMS, (*owner.items, *call.args))
-    if run.loops:
-        run.write(owner.slots, EXACT, False)
+    _grow(run, owner, (*owner.items, *call.args), exact=owner.exact and not run.loops)
     return None
+
+
+def _grow(run: Interpreter, owner: List, items: tuple[Value, ...], exact: bool) -> None:
+    grown = list_of(items, exact)
+    run.write(owner.slots, ITEMS, grown.items)
+    if grown.exact is not owner.exact:
+        run.write(owner.slots, EXACT, grown.exact)
 
 
 @_method(OF_LISTS, "extend")
 def _extend(run: Interpreter, owner: List, call: Call) -> Value:
     more = sequence(call.args[0]) if call.args else ()
-    if more is None:
-        run.write(owner.slots, EXACT, False)
-    run.write(owner.slots, ITEMS, (*owner.items, *(more or ())))
+    _grow(run, owner, (*owner.items, *(more or ())), exact=owner.exact and more is not None)
     return None
 
 
@@ -72,7 +76,7 @@ def _extend(run: Interpreter, owner: List, call: Call) -> Value:
 def _insert(run: Interpreter, owner: List, call: Call) -> Value:
     if len(call.args) == 2 and type(call.args[0]) is int:
         at = call.args[0]
-        run.write(owner.slots, ITEMS, (*owner.items[:at], call.args[1], *owner.items[at:]))
+        _grow(run, owner, (*owner.items[:at], call.args[1], *owner.items[at:]), owner.exact)
     return None
 
 
@@ -87,7 +91,23 @@ def _pop(run: Interpreter, owner: List, call: Call) -> Value:
     return last
 
 
-@_method(OF_DICTS, "get", "pop", "setdefault")
+@_method(OF_DICTS, "setdefault")
+def _setdefault(run: Interpreter, owner: Dict, call: Call) -> Value:
+    value = _get(run, owner, call)
+    if call.args and is_constant(call.args[0]) and call.args[0] not in owner.slots:
+        run.write(owner.slots, call.args[0], value)
+    return value
+
+
+@_method(OF_DICTS, "pop")
+def _taken(run: Interpreter, owner: Dict, call: Call) -> Value:
+    value = _get(run, owner, call)
+    if call.args and is_constant(call.args[0]) and call.args[0] in owner.slots:
+        run.trail.remove(owner.slots, call.args[0])
+    return value
+
+
+@_method(OF_DICTS, "get")
 def _get(run: Interpreter, owner: Dict, call: Call) -> Value:
     key = call.args[0] if call.args else None
     found = get_item(owner, key)
@@ -177,7 +197,7 @@ def _compile(run: Interpreter, owner: Value, call: Call) -> Value:
 def _predict(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
     if run.uses is None or not is_module(owner):
-        return run.opaque_at(call.site, owner, *call.args)
+        return make("stop_gradient", run.opaque_at(call.site, owner, *call.args), origin=run.origin(call.site))
     output = model_output(run, owner, call.site)
     return make("stop_gradient", output, origin=run.origin(call.site)) if isinstance(output, Node) else output
 

@@ -135,9 +135,15 @@ def _apply_metric(run: Interpreter, metric: Value, output: Value, site: Site) ->
         by_units = keras.METRICS_BY_UNITS.get(metric)
         name = by_units[_units(output) != 1] if by_units else keras.METRICS.get(metric)
         if name is not None:
-            _by_name(run, name, output, opaque("y_true"), site)
-    elif isinstance(metric, (Built, External)):
+            apply_loss(run, External(name), output, site)
+    elif isinstance(metric, (Built, External)) and not _is_of_any_numbers(metric):
         apply_loss(run, metric, output, site)
+
+
+def _is_of_any_numbers(loss: Built | External) -> bool:
+    """Whether a loss that serves as a metric, by which nothing is trained, means the same of any numbers."""
+    signature = loss.signature if isinstance(loss, Built) else signature_of(loss.name)
+    return signature is not None and signature.op in ("mse", "mae", "hinge")
 
 
 def _units(output: Value) -> object:

@@ -42,11 +42,12 @@ def read(path: str, data: bytes) -> SourceFile:
         for index, source in _code_cells(book):
             starts.append(CellStart(len(module) + 1, index))
             module += plain_python(source).split("\n")
-    text = "\n".join(module)
-    notes: tuple[str, ...] = ()
-    if not _parses(text):
-        text, notes = _without_broken_cells(module, starts)
-    return SourceFile(path, text, tuple(starts), notes)
+    file = SourceFile(path, "\n".join(module), tuple(starts))
+    try:
+        _ = file.tree
+    except Unreadable:
+        return SourceFile(path, *_without_broken_cells(module, starts))
+    return file
 
 
 def plain_python(source: str) -> str:
@@ -205,7 +206,9 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _without_broken_cells(module: list[str], starts: list[CellStart]) -> tuple[str, tuple[str, ...]]:
+def _without_broken_cells(
+    module: list[str], starts: list[CellStart]
+) -> tuple[str, tuple[CellStart, ...], tuple[str, ...]]:
     """The module with each cell that isn't Python blanked, and a note of them. Raises where none is left."""
     ends = [s.line - 1 for s in starts[1:]] + [len(module)]
     whole = list(module)
@@ -224,4 +227,4 @@ def _without_broken_cells(module: list[str], starts: list[CellStart]) -> tuple[s
         raise Unreadable("its cells are not one Python module")
     left_out = f"cell {first} left out: {reasons[first]}"
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return text, (left_out + more,)
+    return text, tuple(starts), (left_out + more,)

@@ -27,8 +27,6 @@ def operation(
 ) -> Value:
     """The node that a catalogued operation gives."""
     op = signature.op
-    if signature.attrs.get("either_order"):
-        bound = _logits_first(bound)
     x = bound.get("x")
     if isinstance(x, Union) and not all(isinstance(v, Node) for v in x.values):
         return union([operation(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
@@ -59,7 +57,7 @@ def _is_tensor(value: Value) -> bool:
 _PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
 
 
-def _logits_first(bound: dict[str, Value]) -> dict[str, Value]:
+def logits_first(bound: dict[str, Value]) -> dict[str, Value]:
     """Before TensorFlow 1.0 the logits came first: where only the target looks like a prediction, swap them."""
     x, target = bound.get("x"), bound.get("target")
     if isinstance(x, Node) and isinstance(target, Node) and target.kind in _PREDICTIONS and x.kind not in _PREDICTIONS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from finallayer.catalog import Param
+from finallayer.source.limits import tuple_of
 from finallayer.source.values import Call, Dict, Frame, Function, Value, opaque
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def bind_parameters(run: Interpreter, function: Function, frame: Frame, call: Ca
     for arg, default in zip(spec.kwonlyargs, function.kw_defaults, strict=False):
         values[arg.arg] = _given(function, left, arg.arg, default if call.complete else NO_DEFAULT)
     if spec.vararg:
-        values[spec.vararg.arg] = tuple(call.args[len(names) :]) if call.complete else opaque(f"*{spec.vararg.arg}")
+        rest = tuple(call.args[len(names) :])
+        values[spec.vararg.arg] = tuple_of(rest) if call.complete else opaque(f"*{spec.vararg.arg}")
     if spec.kwarg:
         values[spec.kwarg.arg] = Dict(left) if call.complete else opaque(f"**{spec.kwarg.arg}")
     for name, value in values.items():

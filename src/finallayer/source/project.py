@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
-from functools import cached_property
 from pathlib import Path
 
 from finallayer.source.files import SourceFile, Unreadable, read
@@ -24,8 +22,6 @@ _MATTERS = re.compile(
 )
 #: How many folders upwards an absolute import is looked for.
 _MOST_FOLDERS = 6
-#: What a step in an environment gives at least: the next state, a reward, whether the episode is over, and more.
-_STEP_GIVES = 4
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 
 
@@ -38,22 +34,6 @@ class Module:
         self.tree = file.tree
         self.frame = Frame(self)
         self.entered = False
-
-    @cached_property
-    def steps_environment(self) -> bool:
-        """Whether the module acts in an environment, as reinforcement learning does: ``env.reset()``, and
-        ``state, reward, done, info = env.step(action)``."""
-        if ".reset(" not in self.file.text or ".step(" not in self.file.text or self.tree is None:
-            return False
-        return any(
-            isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Tuple)
-            and len(node.targets[0].elts) >= _STEP_GIVES
-            and isinstance(node.value, ast.Call)
-            and isinstance(node.value.func, ast.Attribute)
-            and node.value.func.attr == "step"
-            for node in ast.walk(self.tree)
-        )
 
 
 class Project:

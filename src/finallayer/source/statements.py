@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from finallayer.expr import Node
 from finallayer.source.assignment import assign, scope_of
 from finallayer.source.attributes import get_attribute
+from finallayer.source.calls import SELF_EXPLAINING
 from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
 from finallayer.source.handlers import STATEMENTS, Statement
@@ -101,10 +102,12 @@ def _for(run: Interpreter, node: ast.For, frame: Frame) -> bool:
     iterable = run.evaluate(node.iter, frame)
     items = sequence(iterable)
     if items and len(items) <= MOST_UNROLLED:
+        around, frame.continues = frame.continues, False
         for item in items:
             assign(run, node.target, item, frame)
-            if not run.block(node.body, frame) and frame.returns:
+            if not run.block(node.body, frame) and frame.returns and not frame.continues:
                 break
+        frame.continues = around
     else:
         assign(run, node.target, element(iterable), frame)
         _repeat(run, node.body, frame)
@@ -181,6 +184,7 @@ def _return(run: Interpreter, node: ast.Return, frame: Frame) -> bool:
 
 @runs(ast.Raise, ast.Break, ast.Continue)
 def _leave(run: Interpreter, node: ast.stmt, frame: Frame) -> bool:
+    frame.continues = frame.continues or isinstance(node, ast.Continue)
     return False
 
 
@@ -273,7 +277,9 @@ def _name_from(run: Interpreter, node: ast.ImportFrom, path: Path | None, name: 
         return Lazy(inner, None)
     if path is not None:
         return Lazy(path, name)
-    return opaque(f"module {inside}") if node.level else get_attribute(run, External(node.module or ""), name)
+    if node.level:  # a module of the project's own that isn't at hand
+        return External(f".{inside}") if name in SELF_EXPLAINING else opaque(f"module {inside}")
+    return get_attribute(run, External(node.module or ""), name)
 
 
 def _import_all(run: Interpreter, source: Path | str, frame: Frame) -> None:

@@ -40,6 +40,9 @@ class Trail:
         self._log.append((slots, key, slots.get(key, _MISSING)))
         slots[key] = value
 
+    def remove(self, slots: dict[Any, Value], key: Any) -> None:
+        self._log.append((slots, key, slots.pop(key)))
+
     @contextmanager
     def apart(self) -> Iterator[None]:
         """Writes made here stay when a branch around them is undone: an import happens once."""
@@ -57,9 +60,9 @@ class Trail:
         changes: Changes = {}
         while len(self._log) > mark:
             slots, key, before = self._log.pop()
-            changes.setdefault((id(slots), key), (slots, key, slots[key]))
+            changes.setdefault((id(slots), key), (slots, key, slots.get(key, _MISSING)))
             if before is _MISSING:
-                del slots[key]
+                slots.pop(key, None)
             else:
                 slots[key] = before
         return changes
@@ -77,7 +80,9 @@ class Trail:
             slots, key = next((c[place][0], c[place][1]) for c in live if place in c)
             left = [c[place][2] if place in c else slots.get(key, _MISSING) for c in live]
             known = [v for v in left if v is not _MISSING]
-            if key in SEQUENCES:
+            if not known:  # every way has removed it
+                self.remove(slots, key)
+            elif key in SEQUENCES:
                 self._write_sequence(slots, key, known)
             else:
                 self.write(slots, key, _JOINS.get(key, union)(known))

@@ -10,6 +10,7 @@ import ast
 from collections import Counter
 from typing import NamedTuple
 
+from finallayer.source.limits import MOST_LEAVES, surveyable
 from finallayer.source.values import Dict, List, Value
 
 
@@ -57,11 +58,18 @@ class Uses:
 
 
 def as_it_is(value: Value) -> Value:
-    """A value as it is now: lists and dictionaries go on changing, and take back what a branch did to them."""
+    """A value as it is now: lists and dictionaries go on changing, and take back what a branch did to them.
+
+    What holds very many values is data, and stays what it is.
+    """
+    if isinstance(value, (List, tuple)) and surveyable((value,)):
+        return _copied(value)
+    return Dict(value.slots) if isinstance(value, Dict) and len(value.slots) <= MOST_LEAVES else value
+
+
+def _copied(value: Value) -> Value:
     if isinstance(value, List):
-        return List(tuple(map(as_it_is, value.items)), value.exact)
+        return List(tuple(map(_copied, value.items)), value.exact)
     if isinstance(value, Dict):
-        return Dict(value.slots)
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return tuple(map(as_it_is, value))
-    return value
+        return as_it_is(value)
+    return tuple(map(_copied, value)) if type(value) is tuple else value

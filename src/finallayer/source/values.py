@@ -8,11 +8,15 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from finallayer.catalog import Signature
-from finallayer.expr import Node, make
+from finallayer.expr import Node, Origin, make
+from finallayer.kinds import PROBABILITY_KINDS
 
 if TYPE_CHECKING:
     from finallayer.source.project import Module
@@ -26,7 +30,7 @@ CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 class Frame:
     """Names in scope: of a module, or of one call of a function."""
 
-    __slots__ = ("function", "globals", "module", "nonlocals", "parent", "returns", "vars", "yields")
+    __slots__ = ("continues", "function", "globals", "module", "nonlocals", "parent", "returns", "vars", "yields")
 
     def __init__(self, module: Module, parent: Frame | None = None, function: Function | None = None) -> None:
         self.module = module
@@ -37,6 +41,7 @@ class Frame:
         self.nonlocals: frozenset[str] = frozenset()
         self.returns: list[Value] = []
         self.yields = False
+        self.continues = False  # whether a ``continue`` of the loop that runs now has been met
 
 
 class Lazy(NamedTuple):
@@ -244,6 +249,8 @@ class Union(NamedTuple):
 
 #: More alternatives than this are not followed.
 MOST_ALTERNATIVES = 5
+#: Nor more than these where it matters at which places they were made.
+MOST_TOLD_APART = 32
 
 
 def opaque(name: str, *parts: Value) -> Node:
@@ -252,43 +259,85 @@ def opaque(name: str, *parts: Value) -> Node:
 
 
 def _identity(value: Value) -> int:
-    try:
-        return hash(value)
-    except TypeError:
-        return id(value)
+    return hash(value) if type(value) is Node else hash(_key(value))
 
 
 def union(values: list[Value]) -> Value:
     """One value for several: themselves where they agree, one joined node for nodes, else a Union."""
-    flat: list[Value] = []
+    places = _places_matter.get()
+    distinct: dict[Hashable, Value] = {}
     for value in values:
         for v in value.values if isinstance(value, Union) else (value,):
-            if not any(same(v, w) for w in flat):
-                flat.append(v)
+            distinct.setdefault(_key(v, places), v)
+    flat = list(distinct.values())
     if len(flat) == 1:
         return flat[0]
+    most = MOST_TOLD_APART if places else MOST_ALTERNATIVES
     if flat and all(isinstance(v, Node) for v in flat):
-        return make("join", *flat) if len(flat) <= MOST_ALTERNATIVES else opaque("join", *flat)
+        return make("join", *flat) if len(flat) <= most else opaque("join", *flat)
     if flat and all(isinstance(v, tuple) and len(v) == len(flat[0]) for v in flat):
         return tuple(union(list(column)) for column in zip(*flat, strict=True))
-    if len(flat) > MOST_ALTERNATIVES or not flat:
+    if len(flat) > most or not flat:
         return opaque("any", *flat)
     return Union(tuple(flat))
 
 
 def same(a: Value, b: Value) -> bool:
     """Whether two values are certainly the same."""
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, (Node, External, *CONSTANTS)):
-        return bool(a == b)
-    if isinstance(a, tuple) and not hasattr(a, "_fields"):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, Bound):
-        return same(a.function, b.function) and a.owner is b.owner
-    return False
+    places = _places_matter.get()
+    return a is b or _key(a, places) == _key(b, places)
+
+
+_BY_VALUE = frozenset({External, *CONSTANTS})
+
+
+def _key(value: Value, places: bool = False) -> Hashable:
+    """What two values have in common that are certainly the same, and no two others.
+
+    ``places``: whether probabilities that were made at different places, or came another way, are others.
+    """
+    kind = type(value)
+    if kind is Node:
+        return (value, _places(value)) if places and value.kind in PROBABILITY_KINDS else cast(Node, value)
+    if kind in _BY_VALUE:
+        return kind, value
+    if kind is tuple:
+        return tuple([_key(v, places) for v in value])
+    if kind is Union:
+        return Union, tuple([_key(v, places) for v in value.values])
+    if kind is Bound:
+        return Bound, _key(value.function, places), _key(value.owner, places)
+    if kind is Partial and not value.args and not value.kwargs:
+        return Partial, value.how, _key(value.function, places)
+    return object, id(value)
+
+
+#: Whether probabilities that were made at different places are told apart, though they are the same expression.
+_places_matter: ContextVar[bool] = ContextVar("places_matter", default=False)
+
+
+@contextmanager
+def telling_places_apart() -> Iterator[None]:
+    """Keep alike probabilities of several places as several: who takes one softmax away must hear of its twins."""
+    token = _places_matter.set(True)
+    try:
+        yield
+    finally:
+        _places_matter.reset(token)
+
+
+def _places(node: Node) -> tuple[Origin | None, ...]:
+    """Where probabilities were made, and what handed them on."""
+    seen: set[int] = set()
+    found: list[Origin | None] = []
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            found.append(node.origin)
+            waiting += [a for a in node.args if a.kind in PROBABILITY_KINDS]
+    return tuple(found)
 
 
 def is_constant(value: Value) -> bool:

@@ -50,6 +50,17 @@ def test_large_vocabularies(kernel: ctypes.CDLL, classes: int, dtype: np.dtype) 
     assert max(worst(call(kernel, z, target), truth(z, target)).values()) <= 1
 
 
+@pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16], ids=str)
+@pytest.mark.parametrize("distance", [-300.0, -60.0, -41.0, -39.0, -20.0, 39.0, 300.0])
+def test_the_first_logits_may_be_far_from_the_rest(lib: ctypes.CDLL, distance: float, dtype: np.dtype) -> None:
+    """The kernel guesses a row's maximum from its first logits."""
+    z = np.random.default_rng(1).normal(0, 1, (6, 1300))
+    z[:, :200] += distance
+    z = z.astype(dtype)
+    for target in (np.array([0, 5, 127, 128, 1000, 1299]), z.argmax(1)):
+        assert max(worst(call(lib, z, target), truth(z, target)).values()) <= 1
+
+
 def test_equal_logits_sum_without_drift(lib: ctypes.CDLL) -> None:
     z = np.full((1, 262_144), 0.3, "f4")
     got, exact = call(lib, z, np.array([9])), truth(z, np.array([9]))

@@ -33,14 +33,22 @@ MUTANTS = {
         "    const double total = to_float(short_total);",
     ),
     "ignore mask dropped": ("const bool ignored = row.anchor == a.ignore_index;", "const bool ignored = false;"),
-    "target counted as another": ("buffer[anchor] = -kInf;", ";"),
-    "last block forgotten": ("(classes + kBlock - 1) / kBlock;", "std::max<int64_t>(1, classes / kBlock);"),
+    "target counted as another": ("v = replaced(v, static_cast<int>(anchor - i), -kInf);", ";"),
+    "last block forgotten": ("(classes + step - 1) / step;", "std::max<int64_t>(1, classes / step);"),
+    "last group forgotten": ("i < n; i += kGroup) {\n        F e[kFan];", "i == 0 || i + kGroup <= n; i += kGroup) {\n        F e[kFan];"),
+    "a poor guess of the maximum kept": ("return p.value <= first.value + kRoom && ", "return "),
 }  # fmt: skip
 
+GROUP = 32  # classes taken at a time on the portable path
 SHAPES = [(4, 128_256), (16_411, 12), (64, 1000), (5, 2), (9, 1030)]
 DTYPES = [FLOAT32, BFLOAT16, FLOAT16]
-#: a mutant that a shape cannot show: without a partial block, none is forgotten
-INVISIBLE = {("last block forgotten", shape) for shape in SHAPES if shape[1] <= 1024}
+#: mutants that a shape cannot show: without a partial block or group, none is forgotten, and the first group of a short
+#: row has its maximum
+INVISIBLE = (
+    {("last block forgotten", shape) for shape in SHAPES if shape[1] <= 1024}
+    | {("last group forgotten", shape) for shape in SHAPES if shape[1] <= GROUP or shape[1] % GROUP == 0}
+    | {("a poor guess of the maximum kept", shape) for shape in SHAPES if shape[1] <= GROUP}
+)
 
 
 def flags() -> tuple[str, ...]:
@@ -75,8 +83,10 @@ def error(lib: ctypes.CDLL, shape: tuple[int, int], dtype: np.dtype) -> float:
     z, target = hard_rows(rng, *shape, dtype)
     z[0] = np.float32(-60) + rng.normal(0, 1, shape[1]).astype(dtype)  # a class with logit 0 would outweigh all
     z[1] = rng.normal(0, 1, shape[1]).astype(dtype)
-    target[:2] = 1
+    z[2] = rng.normal(0, 1, shape[1]).astype(dtype)
+    target[:3] = 1
     z[1, 1] = 25  # a confident row
+    z[2, :GROUP] -= 300  # the first logits say nothing about the maximum
     target[-1] = 0  # what is ignored is a class that exists
     upstream = rng.uniform(0.5, 3, len(z)).astype("f4")
     errors = []
