@@ -440,6 +440,8 @@ PURPOSES = {
     "-torch.log(p.gather(1, y)) * mask": set(),
     "(torch.log(p) * F.one_hot(a)).sum(1) * w": {"rewarded"},
     "-(y * torch.log(p)).sum(1)": {"over_classes"},
+    "-weight * p.detach() * torch.log(p) * gain": {"no_loss"},  # an expectation over the actions
+    "(q * torch.log(p.gather(1, a))).sum(1)": {"over_classes"},  # a distribution over values, of the action taken
     "torch.log(p)": set(),
 }
 
