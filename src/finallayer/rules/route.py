@@ -10,6 +10,8 @@ from finallayer.rules.base import Sighting
 
 #: What may stand between a softmax or sigmoid and the log or loss that reads its probabilities.
 _ROUTE = TRANSPARENT | {"one_minus", "clip", "add_eps", "bernoulli"}
+#: So many sums of scores, one in the other, are looked into.
+MOST_SUMS = 6
 #: What may stand between scores that carry no gradient and the softmax or sigmoid that reads them.
 _SCORES = (TRANSPARENT - {"stop_gradient"}) | {"scale", "shift"}
 #: Operations that keep every axis where it was, and as long as it was.
@@ -122,11 +124,21 @@ def _unmoved(x: Node) -> Iterator[Node]:
         yield x
 
 
-def _layer(x: Node) -> Node | None:
+def _layer(x: Node, most: int = MOST_SUMS) -> Node | None:
     """The affine map at the end of a value's way, under a bias that was added by hand."""
     *_, z = _unmoved(x)
-    if z.op in ("add", "sub"):  # a term of another shape would broadcast
-        layers = [_layer(term) for term in z.args if term.kind is not Kind.PARAMETER]
-        alike = {layer and (layer.op, layer.attrs.get("units"), layer.attrs.get("axis")) for layer in layers}
-        return layers[0] if len(alike) == 1 else None
-    return z if z.op in ("affine", "matmul") else None
+    if z.op not in ("add", "sub"):
+        return z if z.op in ("affine", "matmul") else None
+    found: Node | None = None
+    for term in z.args:  # one of another shape would broadcast
+        if term.kind is Kind.PARAMETER:
+            continue
+        layer = _layer(term, most - 1) if most else None
+        if layer is None or (found is not None and _shape(layer) != _shape(found)):
+            return None
+        found = layer
+    return found
+
+
+def _shape(layer: Node) -> tuple[object, ...]:
+    return layer.op, layer.attrs.get("units"), layer.attrs.get("axis")
