@@ -305,6 +305,14 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "net = Net(inputs, layers.Dense(4, activation='softmax')(inputs))\n",
         [Kind.PROBS],
     ),
+    "a model that hands its outputs to the base class": (
+        KERAS,
+        "class Net(keras.Model):\n    def __init__(self, units):\n"
+        "        head = layers.Dense(units, activation='softmax')\n"
+        "        super().__init__(inputs=inputs, outputs=head(inputs))\n"
+        "Net(4).compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        [Kind.PROBS],
+    ),
     "weights that build makes": (
         KERAS,
         "class Head(layers.Layer):\n    def build(self, input_shape):\n        self.w = self.add_weight(shape=(8, 4))\n"
