@@ -23,7 +23,9 @@ _GUARDED = _SHAPE | {"add_eps", "clip"}
 
 def build(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node:
     """The canonical node for an operation on these arguments."""
-    if op in _OF_TWO and len(args) != 2:  # the call lacks an argument: nobody knows what it was to be
+    if (
+        op in _OF_TWO and len(args) != 2 and "value" not in attrs
+    ):  # the call lacks an argument: nobody knows what it was to be
         return Node("opaque", (), {"name": op}, origin)
     builder = _BUILDERS.get(op)
     node = builder(args, attrs, origin) if builder and args else None
@@ -222,6 +224,9 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     if x.op == "add" and constant(x.args[1]) == 1 and x.args[0].op == "exp":
         return Node("softplus", x.args[0].args, {"naive": True}, origin)
     total = bare(args[0])
+    picked = _picked_by_data(total)
+    if picked is not None:
+        return Node("log", (_replaced(args[0], total, picked),), attrs, origin)
     if total.op == "sum" and total.args:
         power = through(total.args[0], _SHAPE)
         if power.op == "exp":
@@ -229,6 +234,22 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
             naive = {} if is_shifted(z) else {"naive": True}
             return Node("logsumexp", (z,), {"axis": total.attrs.get("axis")} | naive, origin)
     return None
+
+
+def _picked_by_data(total: Node) -> Node | None:
+    """The entry of each row that a one-hot row of labels picks, where the rows are fed: ``sum(y * p, axis)``."""
+    if total.op == "sum" and total.args[0].op == "mul" and "axis" in total.attrs:
+        for labels, p in (total.args[0].args, total.args[0].args[::-1]):
+            if through(labels, _SHAPE).attrs.get("fed") and p.kind in PROBABILITY_KINDS:
+                return Node("gather", (p,), {"by": "one_hot"}, total.origin)
+    return None
+
+
+def _replaced(node: Node, old: Node, new: Node) -> Node:
+    """The node with another one in place of one below it, along first arguments."""
+    if node is old:
+        return new
+    return Node(node.op, (_replaced(node.args[0], old, new), *node.args[1:]), node.attrs, node.origin)
 
 
 @_builds("log1p")
@@ -252,8 +273,8 @@ def _minimum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | Non
 
 
 def _bounded(args: tuple[Node, ...], side: str, origin: Origin | None) -> Node | None:
-    x, y = args if constant(args[0]) is None else args[::-1]
-    bound = constant(y)
+    x, y = args if constant(through(args[0], _SHAPE)) is None else args[::-1]
+    bound = constant(through(y, _SHAPE))
     if bound is not None or _looks_like_eps(y):
         return Node("clip", (x,), {side: bound}, origin)
     return None
@@ -280,13 +301,31 @@ def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None)
     return make("join", x, y, origin=origin)
 
 
+def naive_normaliser(node: Node) -> Node | None:
+    """The logsumexp in ``log(exp(a) / sum(exp(b)))``, or more such terms: a contrastive loss by hand."""
+    x = bare(node.args[0]) if node.op == "log" else node
+    if x.op != "div" or bare(x.args[0]).op != "exp":
+        return None
+    for total in _addends(bare(x.args[1])):
+        power = through(total.args[0], _SHAPE) if total.op == "sum" else total
+        if total.op == "sum" and power.op == "exp" and not is_shifted(power.args[0]):
+            attrs = {"axis": total.attrs.get("axis"), "naive": True}
+            return Node("logsumexp", power.args, attrs, node.origin)
+    return None
+
+
+def _addends(x: Node) -> list[Node]:
+    """The terms of a sum written with a plus, as far as they are reached in a few steps."""
+    return [bare(t) for a in x.args for t in (a.args if a.op == "add" else (a,))] if x.op == "add" else [x]
+
+
 def bernoulli_logs(node: Node) -> tuple[Node, ...]:
     """The logs of ``y*log(p) + (1-y)*log(1-p)``: the formula says that p is a probability, whoever made it.
 
     Gives each log anew, of a leaf of kind SIGMOID_PROBS, where p's own kind isn't known; empty where the node isn't
     the formula, or is the entropy of p, which may be data.
     """
-    if node.op != "add":
+    if node.op not in ("add", "sub"):
         return ()
     sides = [_weighted_log(through(side, _SHAPE | {"neg"})) for side in node.args]
     for left, right in (sides, sides[::-1]):

@@ -209,6 +209,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "div": unknown,
     "pow": unknown,
     "cosine": unknown,  # a cosine similarity: within [-1, 1], so its exp can't overflow
+    "length": unknown,  # of a vector: its Euclidean norm
     "sqrt": unknown,
     "abs": unknown,
     "mask": scores,  # masked_fill: the value of masked entries is not judged
@@ -241,6 +242,7 @@ OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
     "argmax": unknown,
     "topk": unknown,  # also sort: gives (values, indices)
     "compare": unknown,  # > < == between tensors (in_top_k, eq): a threshold's general case
+    "distribution": unknown,  # over the classes, to be sampled from
     "sample": unknown,  # draws from a distribution over the classes
     "threshold": unknown,  # attrs: value
     "metric": unknown,  # attrs: name, reads

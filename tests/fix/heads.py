@@ -129,8 +129,9 @@ SAFE: dict[str, Pair] = {
     ),
     "torch: binary_cross_entropy": pair(
         TORCH,
-        "net = nn.Linear(4, 1)\n\ndef step(x, y):\n    return F.binary_cross_entropy(torch.sigmoid(net(x)), y)\n",
-        "net = nn.Linear(4, 1)\n\ndef step(x, y):\n    return F.binary_cross_entropy_with_logits(net(x), y)\n",
+        "net = nn.Linear(4, 1)\ntorch.manual_seed(0)\n\n"
+        "def step(x, y):\n    return F.binary_cross_entropy(torch.sigmoid(net(x)), y)\n",
+        "net = nn.Linear(4, 1)\ntorch.manual_seed(0)\n\ndef step(x, y):\n    return F.binary_cross_entropy_with_logits(net(x), y)\n",
     ),
     "torch: a sigmoid before a loss with logits": pair(
         TORCH,
@@ -182,7 +183,7 @@ SAFE: dict[str, Pair] = {
         "model.compile('adam', 'categorical_crossentropy')\n",
         "model = Sequential()\nmodel.add(Dense(10))\nmodel.compile('adam', CategoricalCrossentropy(from_logits=True))\n",
     )._replace(
-        after="from tensorflow.keras.layers import Activation, Dense\nfrom tensorflow.keras.models import Sequential\n"
+        after="from tensorflow.keras.layers import Dense\nfrom tensorflow.keras.models import Sequential\n"
         "from tensorflow.keras.losses import CategoricalCrossentropy\n\n"
         "model = Sequential()\nmodel.add(Dense(10))\nmodel.compile('adam', CategoricalCrossentropy(from_logits=True))\n"
     ),

@@ -14,6 +14,7 @@ SIGMOID = make("sigmoid", Z)
 LOG_PROBS = make("log_softmax", Z, axis=-1)
 LOG_SIGMOID = make("log_sigmoid", Z)
 UNKNOWN = make("opaque", name="output")
+UNIT = make("norm", UNKNOWN, name="torch.nn.functional.normalize")
 Y = make("opaque", name="y")
 
 
@@ -109,7 +110,7 @@ def test_unstable_numerics_is_reported_only_where_a_gradient_is_asked_for(code: 
 @pytest.mark.parametrize("code", LOGS)
 def test_an_entropy_and_a_detached_probability_train_nothing(code: str) -> None:
     (p,) = LOGS[code].args
-    assert found(make("log", p, entropy=True)) == set()
+    assert found(make("log", p, no_loss=True)) == set()
     assert found(make("log", make("stop_gradient", p))) == set()
 
 
@@ -287,13 +288,28 @@ def test_a_guard_decides_which_rule_it_is(p: Node) -> None:
 
 
 def test_a_log_that_is_no_loss() -> None:
-    assert found(make("log", PROBS, entropy=True)) == set()
-    assert found(make("log", make("add_eps", PROBS, eps=1e-8), entropy=True)) == set()
+    assert found(make("log", PROBS, no_loss=True)) == set()
+    assert found(make("log", make("add_eps", PROBS, eps=1e-8), no_loss=True)) == set()
     assert found(make("log", make("stop_gradient", PROBS))) == set()
     assert found(make("log", make("sum", make("mul", PROBS, UNKNOWN)))) == set()  # a mixture
     assert found(make("log", make("mean", PROBS))) == set()
     assert found(make("log", make("add_eps", UNKNOWN, eps=1e-8))) == set()
     assert found(LOG_PROBS) == set()
+
+
+@pytest.mark.parametrize(
+    ("picked_by", "marks", "codes"),
+    [
+        ("labels", set(), {"FL201"}),
+        ("labels", {"rewarded"}, set()),
+        ("actions", set(), set()),
+        ("actions", {"over_classes"}, {"FL201"}),  # a distribution over values, of the action that was taken
+        ("labels", {"rewarded", "over_classes"}, {"FL201"}),
+        ("sample", {"over_classes"}, set()),
+    ],
+)
+def test_the_log_of_a_policy(picked_by: str, marks: set[str], codes: set[str]) -> None:
+    assert found(make("log", make("index", PROBS, at=picked_by), **dict.fromkeys(marks, True))) == codes
 
 
 # FL204, FL206, FL207: exponentials
@@ -305,6 +321,7 @@ def test_an_exponential_that_may_overflow(op: str, code: str) -> None:
     assert found(make(op, UNKNOWN, naive=True)) == {code}
     assert found(make(op, make("scale", make("cosine", UNKNOWN, UNKNOWN), by=100.0), naive=True)) == {code}
     assert found(make(op, Z)) == set()
+    assert found(make(op, make("reshape", make("stop_gradient", Z)), naive=True)) == set()  # nothing is trained
 
 
 @pytest.mark.parametrize("op", ["softmax", "softplus", "logsumexp"])
@@ -313,6 +330,8 @@ def test_an_exponential_that_may_overflow(op: str, code: str) -> None:
     [
         make("activation", Z, name="torch.tanh"),
         make("neg", make("abs", UNKNOWN)),
+        make("neg", make("pow", make("pow", UNKNOWN, value=2), value=-1)),
+        make("div", make("neg", make("pow", UNKNOWN, value=2)), UNKNOWN),  # by a variance
         make("scale", make("pow", UNKNOWN, make("const", value=2)), by=-0.5),
         make("neg", make("sum", make("mul", UNKNOWN, UNKNOWN))),
         make("neg", make("div", make("pow", UNKNOWN, value=2), make("exp", UNKNOWN))),
@@ -326,6 +345,8 @@ def test_an_exponential_that_may_overflow(op: str, code: str) -> None:
         make("mul", SIGMOID, make("neg", make("abs", UNKNOWN))),
         make("mul", make("neg", make("abs", UNKNOWN)), make("log", make("const", value=2.0))),
         make("join", make("const", value=1.0), make("activation", Z, name="tanh")),
+        make("matmul", make("concat", UNIT, make("div", Z, make("clip", make("length", Z), low=1e-8))), UNIT),
+        make("scale", make("sum", make("mul", UNIT, UNIT)), by=10.0),
         SIGMOID,
     ],
     ids=str,
@@ -345,6 +366,9 @@ def test_an_exponential_of_something_bounded_is_safe(op: str, bounded: Node) -> 
         make("clip", UNKNOWN, low=0.0),
         make("clip", UNKNOWN, high="?"),
         make("sub", UNKNOWN, make("mean", UNKNOWN)),
+        make("matmul", UNIT, UNKNOWN),
+        make("matmul", UNIT, make("div", Z, make("length", UNKNOWN))),
+        make("matmul", UNIT, make("norm", UNKNOWN, name="torch.nn.LayerNorm")),
         make("add", make("activation", Z, name="tanh"), UNKNOWN),
         make("neg", make("neg", make("pow", UNKNOWN, value=2))),
     ],

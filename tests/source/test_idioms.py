@@ -16,6 +16,30 @@ JAX = "import jax\nimport jax.numpy as jnp\nimport optax\nfrom flax import linen
 
 #: name -> (program, operation that reads, kind of what it reads)
 IDIOMS: dict[str, tuple[str, str, Kind]] = {
+    "a sigmoid by tanh": (
+        JAX + "p = 0.5 * (jnp.tanh(jnp.dot(x, w) / 2) + 1)\njnp.log(p)\n",
+        "log",
+        Kind.SIGMOID_PROBS,
+    ),
+    "the probability of what happened": (
+        TORCH + "p = torch.sigmoid(nn.Linear(3, 1)(x))\ntorch.log((1 - y) * (1 - p) + p * y)\n",
+        "log",
+        Kind.SIGMOID_PROBS,
+    ),
+    "names that stand for a stax layer": (
+        JAX
+        + "from jax.example_libraries import stax\n"
+        + "init, net = stax.serial(stax.Dense(8), stax.Relu, stax.Dense(3), stax.Softmax)\njnp.log(net(params, x))\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "a foreign to_device gives back the model alone": (
+        TORCH
+        + "from skorch.utils import to_device\nnet = to_device(nn.Sequential(nn.Linear(3, 3), nn.Softmax(1)), 'cpu')\n"
+        + "F.nll_loss(net(x), y)\n",
+        "nll",
+        Kind.PROBS,
+    ),
     "layers in __init__, applied in forward": (
         TORCH
         + """
@@ -324,6 +348,16 @@ def test_a_squared_error_among_the_metrics_is_no_loss() -> None:
     )
     assert "mse" not in dict(seen(measured))
     assert ("mse", Kind.PROBS) in seen(head + "model.compile(loss='mse')\n")
+
+
+def test_a_package_hands_on_a_function_that_goes_by_its_modules_name(tmp_path: Path) -> None:
+    package = tmp_path / "heads"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .squash import squash\n")
+    (package / "squash.py").write_text(TORCH + "def squash(z):\n    return F.softmax(z, 1)\n")
+    (package / "plain.py").write_text(TORCH + "def keep(z):\n    return nn.Linear(3, 3)(z)\n")
+    program = TORCH + "from heads import squash, plain\nF.cross_entropy(squash(z), y)\nF.nll_loss(plain.keep(z), y)\n"
+    assert seen(program, str(tmp_path / "train.py"))[-2:] == [("xent_logits", Kind.PROBS), ("nll", Kind.LOGITS)]
 
 
 def test_a_module_of_a_package_does_not_hide_the_standard_librarys(tmp_path: Path) -> None:

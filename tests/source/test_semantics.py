@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from finallayer.kinds import Kind
+from finallayer.rules.route import is_classifiers
 from finallayer.source import Project, sightings
 from finallayer.source.files import SourceFile
 
@@ -295,6 +296,28 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "optax.softmax_cross_entropy(hk.without_apply_rng(net).apply(v, p), y)\n",
         [Kind.PROBS, Kind.PROBS],
     ),
+    # Keras' own ways
+    "a model of a class without call, made of inputs and outputs": (
+        KERAS,
+        "class Net(keras.Model):\n    def train_step(self, data):\n        x, y = data\n"
+        "        p = self(x, training=True)\n"
+        "        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)(y, p)\n"
+        "net = Net(inputs, layers.Dense(4, activation='softmax')(inputs))\n",
+        [Kind.PROBS],
+    ),
+    "weights that build makes": (
+        KERAS,
+        "class Head(layers.Layer):\n    def build(self, input_shape):\n        self.w = self.add_weight(shape=(8, 4))\n"
+        "    def call(self, x):\n        return keras.ops.matmul(x, self.w)\n"
+        "keras.Sequential([Head()]).compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        [Kind.LOGITS],
+    ),
+    "a layer taken off again": (
+        KERAS,
+        "net = keras.Sequential([layers.Dense(4), layers.Softmax()])\nnet.pop()\n"
+        "net.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        [Kind.LOGITS],
+    ),
     # dictionaries and builtins
     "popping takes the item away": (
         TORCH,
@@ -378,9 +401,91 @@ def test_what_runs_without_a_gradient_says_so(program: str) -> None:
     assert [s.training for s in found if s.node.op in LOSSES] == [False, True]
 
 
-def test_the_log_of_an_entropy_says_so() -> None:
-    found = sightings(SourceFile("program.py", TORCH + "-(p * torch.log(p)).sum()\ntorch.log(p)\n"), Project())
-    assert [bool(s.node.attrs.get("entropy")) for s in found if s.node.op == "log"] == [True, False]
+def test_a_key_that_may_be_missing_decides_nothing() -> None:
+    program = (
+        "index = {'<unk>': 0}\nfor word in words:\n"
+        "    if index.get(word) is None:\n        index[word] = len(index)\n"
+        "F.cross_entropy(nn.Linear(8, len(index))(x), y)\n"
+    )
+    (loss,) = [s.node for s in sightings(SourceFile("program.py", TORCH + program), Project()) if s.node.op in LOSSES]
+    assert not isinstance(loss.args[0].attrs["units"], int)
+
+
+def test_a_square_takes_one_argument() -> None:
+    program = "g = torch.exp(-torch.square(x) / width)\ng / g.sum(-1, keepdim=True)\n"
+    (kernel,) = [
+        s.node
+        for s in sightings(SourceFile("program.py", TORCH + program), Project())
+        if s.node.op == "softmax" and s.node.attrs.get("naive")
+    ]
+    assert kernel.args[0].args[0].args[0].op == "pow"
+
+
+def test_of_two_tensors_the_larger_is_a_clip() -> None:
+    program = "eps = torch.tensor(1e-6)\ntorch.log(torch.max(p, eps))\ntorch.log(torch.max(p, dim))\n"
+    found = sightings(SourceFile("program.py", TORCH + program), Project())
+    assert [s.node.args[0].op for s in found if s.node.op == "log"] == ["clip", "max"]
+
+
+#: what is done with ``log(p...)`` -> the marks that its sighting bears
+PURPOSES = {
+    "-(p * torch.log(p)).sum()": {"no_loss"},
+    "(p * (torch.log(p) - F.log_softmax(z, 1))).sum()": {"no_loss"},  # a divergence from a fixed p
+    "q = torch.log(p)\nif a:\n    q = q.to(x)\n(q * p).sum()": {"no_loss"},
+    "torch.exp(torch.log(p[0, a]) - old)": {"no_loss"},  # a ratio of two policies
+    "-(torch.log(p.gather(1, a)) * advantage.detach()).mean()": {"no_loss"},
+    "-torch.log(p.gather(1, a)) * (p.detach() / old).clamp(max=1) * gain": {"no_loss"},
+    "-torch.log(p.gather(1, y)) * (1 - p.gather(1, y).detach()) ** 2": set(),  # a focal loss
+    "(-torch.log(p.gather(1, y))).mean().item() * count.item()": set(),  # a running average
+    "-torch.log(p.gather(1, y)) * mask": set(),
+    "(torch.log(p) * F.one_hot(a)).sum(1) * w": {"rewarded"},
+    "-(y * torch.log(p)).sum(1)": {"over_classes"},
+    "torch.log(p)": set(),
+}
+
+
+def purposes_of_logs(program: str) -> list[set[str]]:
+    found = sightings(SourceFile("program.py", TORCH + program), Project())
+    return [set(s.node.attrs) & {"no_loss", "rewarded", "over_classes"} for s in found if s.node.op == "log"]
+
+
+@pytest.mark.parametrize(("use", "marks"), PURPOSES.items())
+def test_what_is_done_with_a_log_says_what_it_is_for(use: str, marks: set[str]) -> None:
+    assert purposes_of_logs(use + "\n") == [marks]
+
+
+@pytest.mark.parametrize(
+    ("environment", "marks"),
+    [
+        ("s = env.reset()\ns, r, done, info = env.step(1)\n", {"rewarded"}),
+        ("opt.reset()\nopt.step(1)\n", set()),
+        ("s, r, done, info = env.step(1)\n", set()),
+    ],
+)
+def test_in_an_environment_a_picked_log_may_be_a_policys(environment: str, marks: set[str]) -> None:
+    assert purposes_of_logs(environment + "torch.log(p.gather(1, y)) * w\n") == [marks]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        "torch.distributions.Categorical(p).sample().item()",
+        "torch.distributions.Categorical(logits=z).sample()",
+        "torch.multinomial(p, 1)",
+        "np.random.choice(3, p=p.detach().numpy()[0])",
+        "random.choices(range(3), weights=p)[0]",
+    ],
+)
+def test_an_index_that_was_drawn_is_an_actions(draw: str) -> None:
+    program = TORCH + f"import random\nimport numpy as np\na = {draw}\ntorch.log(p[0, a])\n"
+    (log,) = [s.node for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log"]
+    assert not is_classifiers(log)
+
+
+def test_a_label_that_a_data_set_drew_is_no_action() -> None:
+    program = TORCH + "x, y = data.sample(8)\ntorch.log(p.gather(1, y))\n"
+    (log,) = [s.node for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log"]
+    assert is_classifiers(log)
 
 
 def test_a_metric_knows_of_the_loss_on_the_same_output() -> None:

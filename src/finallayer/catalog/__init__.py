@@ -55,6 +55,7 @@ CONSTRUCTS = frozenset(
         "pure",  # (f): haiku's transform; .apply takes parameters (and a random key unless rng=False), then f's own
         "application",  # a pretrained Keras network: softmax(affine) where include_top, else features
         "trainer",  # (f, loss): a training loop of a library's own, in which a model's output meets the loss
+        "draw",  # (x): a sample of a distribution; another object's method of that name is not known
         "fit_loss",  # (x, loss): tflearn.regression, a network's output meets the loss named by a string
     }
 )

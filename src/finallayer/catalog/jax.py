@@ -59,6 +59,8 @@ NAMES: dict[str, str] = {
     **each("jax", "device_put block_until_ready", "identity(x)"),
     "jax.device_get": "stop_gradient(x)",
     "jax.random.categorical": "sample(key, logits: x, axis=-1)",
+    "jax.random.choice": "sample(key, a, shape, replace, p: x)",
+    **each("distrax", "Categorical OneHotCategorical Bernoulli", "distribution(logits: x, probs: x)"),
     # functions of functions
     "jax.jit": "transform(fun: f)",
     **each("jax", "vmap pmap", "vmap(fun: f)"),

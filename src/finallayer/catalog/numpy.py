@@ -80,6 +80,8 @@ NAMES: dict[str, str] = {
     "numpy.vectorize": "transform(pyfunc: f)",
     **each("numpy", "ones ones_like", "const() | value=1"),
     **each("numpy", "arange linspace logspace", "numbers()"),
+    "numpy.linalg.norm": "length(x, ord, axis, keepdims)",
+    "numpy.reciprocal": "pow(x) | value=-1",
     # scikit-learn: what reads a classifier's output
     "sklearn.metrics.log_loss": "metric(y_true: target, y_proba: x, *, y_pred: x) | reads='probs'",
     "sklearn.metrics.brier_score_loss": "metric(y_true: target, y_proba: x) | reads='probs'",

@@ -16,6 +16,7 @@ NAMES: dict[str, str] = {
     "math.pow": "pow(x, y)",
     "math.fabs": "abs(x)",
     "math.fsum": "sum(seq: x)",
+    "random.choices": "sample(population, weights: x, *, cum_weights: x, k)",
     "builtins.sum": "sum(iterable: x, start)",
     "builtins.max": "max(*args: x)",
     "builtins.min": "min(*args: x)",
@@ -25,8 +26,8 @@ NAMES: dict[str, str] = {
     "builtins.float": "identity(x)",
 }
 
-#: no tensor methods here
-METHODS: dict[str, str] = {}
+#: methods of what isn't a tensor, but a distribution
+METHODS: dict[str, str] = {"sample": "draw(self: x, sample_shape)"}
 
 #: dotted name -> number
 CONSTANTS: dict[str, float] = {

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from finallayer.expr import Node
 from finallayer.fix.bindings import home, parameters
+from finallayer.fix.callers import parameter_behind, unknown_callers
 from finallayer.fix.importers import importers
 from finallayer.fix.output import Head, Output, is_predict
 from finallayer.fix.output import held as contents
@@ -65,6 +66,7 @@ class Readers:
         names: set[tuple[ast.AST, str]] = set()  # of the output and its models, each with the scope that it belongs to
         models: set[str] = set()
         attributes: set[str] = set()
+        handed: dict[ast.FunctionDef, None] = {}  # functions that get the output as an argument
         for path, syntax in self.syntaxes.items():
             for node in list(self.uses.values.get(path, ())):
                 values = self.uses.of(path, node)
@@ -73,6 +75,8 @@ class Readers:
                 if (reads or owns) and isinstance(node, ast.Name):
                     names.add((home(syntax, node), node.id))
                     models |= {node.id} if owns else set()
+                if reads and (function := parameter_behind(syntax, node)) is not None:
+                    handed[function] = None
                 if reads and node not in self._handled:
                     attributes |= kept_as(syntax, node)
                     self._judge(path, syntax, node, values, boundaries, derived_needs)
@@ -81,6 +85,7 @@ class Readers:
         for path, syntax in self.syntaxes.items():
             self._unseen_names(path, syntax, names, models)
             self._unseen_attributes(path, syntax, attributes)
+        self.unseen += [who for f in handed for who in unknown_callers(f, self.syntaxes, self.uses)]
         self.unseen += self._owners.unseen
         if not self.uses.complete:
             self.unseen.append("the program is too large to be followed to its end")

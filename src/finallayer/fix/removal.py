@@ -131,6 +131,12 @@ def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False
         return ()
     text = syntax.text(x)
     parent = syntax.parent(call)
+    if isinstance(parent, ast.Assign) and [ast.dump(t).replace("Store", "Load") for t in parent.targets] == [
+        ast.dump(x)
+    ]:
+        line = whole_line(syntax, parent)
+        if line is not None and syntax.is_alone(parent):
+            return (line,)  # x = x
     tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
     whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
     assigned = parent if isinstance(parent, ast.Assign) else None

@@ -115,8 +115,11 @@ def _mul(z: Node, parts: list[Interval]) -> Interval:
 
 
 def _div(z: Node, parts: list[Interval]) -> Interval:
-    """By a divisor of one sign the quotient keeps, or flips, the sign of what is divided."""
+    """By a divisor of one sign the quotient keeps, or flips, the sign of what is divided. What a negated square or
+    distance is divided by, a temperature or a variance, is positive, though nobody can tell."""
     x, y = parts
+    if y == ANY and x.high <= 0:
+        return NEVER_POSITIVE
     if y.low >= 0:
         return _product(x, NEVER_NEGATIVE)
     return _product(x, NEVER_POSITIVE) if y.high <= 0 else ANY
@@ -133,8 +136,11 @@ def _product(x: Interval, y: Interval) -> Interval:
 
 
 def _sum(z: Node, parts: list[Interval]) -> Interval:
-    """A sum of how many terms, nobody knows: it keeps the sign of its terms."""
+    """A sum of how many terms, nobody knows: it keeps the sign of its terms. Of two unit vectors' products it is their
+    cosine."""
     (x,) = parts
+    if z.args[0].op == "mul" and all(_is_unit(a) for a in z.args[0].args):
+        return SIGNED_UNIT
     return NEVER_NEGATIVE if x.low >= 0 else NEVER_POSITIVE if x.high <= 0 else ANY
 
 
@@ -149,9 +155,27 @@ def _one_minus(z: Node, parts: list[Interval]) -> Interval:
 
 
 def _pow(z: Node, parts: list[Interval]) -> Interval:
-    """An even power is never negative."""
+    """An even power is never negative, nor is any power of what never is."""
     power = _number(z.attrs["value"]) if "value" in z.attrs else constant(z.args[-1])
-    return NEVER_NEGATIVE if power is not None and power % 2 == 0 else ANY
+    return NEVER_NEGATIVE if parts[0].low >= 0 or (power is not None and power % 2 == 0) else ANY
+
+
+def _matmul(z: Node, parts: list[Interval]) -> Interval:
+    return SIGNED_UNIT if all(_is_unit(a) for a in z.args) else ANY
+
+
+def _is_unit(x: Node) -> bool:
+    """Whether a value's rows are vectors of length 1, or shorter."""
+    while x.op in _MOVES and x.args:
+        x = x.args[0]
+    if x.op in ("concat", "join"):
+        return bool(x.args) and all(_is_unit(a) for a in x.args)
+    if x.op == "div":
+        below = x.args[1]
+        while below.op in _MOVES | {"clip", "add_eps"} and below.args:
+            below = below.args[0]
+        return below.op == "length" and below.args[:1] == x.args[:1]
+    return x.op == "norm" and str(x.attrs.get("name")).endswith("normalize")
 
 
 def _same(z: Node, parts: list[Interval]) -> Interval:
@@ -173,6 +197,9 @@ def _is_maximum(x: Node) -> bool:
     return x.op == "max"
 
 
+#: What leaves the length of a row's vector.
+_MOVES = TRANSPARENT - {"concat", "join"}
+
 _OF_OPERATION: dict[str, Interval | Arithmetic] = {
     **dict.fromkeys(("abs", "exp", "sqrt", "softplus"), NEVER_NEGATIVE),
     **dict.fromkeys((*TRANSPARENT, "add_eps", "mean", "max", "min"), _same),
@@ -192,4 +219,5 @@ _OF_OPERATION: dict[str, Interval | Arithmetic] = {
     "one_minus": _one_minus,
     "clip": _clip,
     "sum": _sum,
+    "matmul": _matmul,
 }

@@ -36,6 +36,7 @@ from finallayer.expr import Node
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.bounds import exp_is_safe
 from finallayer.rules.margin import cost, loss_of
+from finallayer.rules.route import is_detached
 
 RULE = Rule("FL207", "naive-logsumexp", Severity.WARNING, "log(sum(exp(z))) without subtracting the maximum")
 
@@ -43,7 +44,9 @@ RULE = Rule("FL207", "naive-logsumexp", Severity.WARNING, "log(sum(exp(z))) with
 @RULE.on("logsumexp")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(z):
+        case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(
+            z
+        ) and not is_detached(z):
             loss = loss_of(sighting.node)
             yield Match(f"log(sum(exp(z))) overflows: use logsumexp{cost(loss)}", loss)
 
@@ -77,9 +80,36 @@ def loss(params, x, y):
 
 grads = jax.grad(loss)
 """,
+    # a contrastive loss by hand
+    """
+import torch
+from torch import nn
+
+encode = nn.Linear(20, 5)
+
+def info_nce(x, y):
+    scores = encode(x) @ encode(y).t()
+    positive = torch.exp(torch.diag(scores))
+    return -torch.log(positive / torch.exp(scores).sum(dim=1)).mean()  # FL207
+""",
 ]
 
 GOOD = [
+    # similarities of unit vectors can't overflow
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+encode = nn.Linear(20, 5)
+
+def info_nce(x, y, temperature=0.5):
+    a, b = F.normalize(encode(x), dim=-1), encode(y)
+    b = b / b.norm(dim=-1, keepdim=True)
+    negatives = torch.exp(torch.mm(a, b.t()) / temperature).sum(dim=1)
+    positive = torch.exp((a * b).sum(-1) / temperature)
+    return -torch.log(positive / (positive + negatives)).mean()
+""",
     """
 import torch
 from torch import nn

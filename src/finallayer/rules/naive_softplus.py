@@ -36,6 +36,7 @@ from finallayer.expr import Node
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.bounds import exp_is_safe
 from finallayer.rules.margin import cost, loss_of
+from finallayer.rules.route import is_detached
 
 RULE = Rule("FL206", "naive-softplus", Severity.WARNING, "log(1 + exp(z)): overflows")
 
@@ -43,7 +44,9 @@ RULE = Rule("FL206", "naive-softplus", Severity.WARNING, "log(1 + exp(z)): overf
 @RULE.on("softplus")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(z):
+        case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(
+            z
+        ) and not is_detached(z):
             loss = loss_of(sighting.node)
             yield Match(f"log(1 + exp(z)) overflows: use softplus{cost(loss)}", loss)
 

@@ -64,6 +64,8 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
             return owner.slots[name]
         case List() | Dict() | Partial() | str():
             return Bound(name, owner)
+        case int() | float() if catalog.method(name) is not None:  # what may be a number or a tensor is taken for one
+            return Bound(name, make("const", value=owner))
     return opaque(f".{name}", owner)
 
 

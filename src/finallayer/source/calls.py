@@ -13,9 +13,10 @@ from finallayer.source import handlers
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import bind_signature, fits
-from finallayer.source.symbols import construct_of, is_module, signature_of
+from finallayer.source.symbols import construct_of, is_module, is_module_class, signature_of
 from finallayer.source.values import (
     ARGUMENTS,
+    BUILT,
     FIELDS,
     LAYERS,
     Bound,
@@ -64,12 +65,8 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
             return _partial(run, callee, call)
         case Union():
             return _one_of(run, callee, call)
-    if (
-        isinstance(callee, Node)
-        and any(is_module(a) for a in call.args)
-        and HANDS_ON.search(callee.attrs.get("name", ""))
-    ):
-        return call.args[0] if len(call.args) == 1 else tuple(call.args)
+    if isinstance(callee, Node) and _hands_on(callee.attrs.get("name", ""), call.args):
+        return _handed_on(callee.attrs["name"], call.args)
     return _wrapped(run, call) or run.opaque_at(call.site, *call.args)
 
 
@@ -180,6 +177,7 @@ def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
 
 
 def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
+    _build(run, instance, call.site)
     for name in _CALLED:
         method = instance.slots.get(name) or instance.cls.find(name)
         if method is not None:
@@ -188,7 +186,26 @@ def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
     layers = instance.slots.get(LAYERS)
     if layers and call.args:
         return apply_layers(run, layers, call.args[0], call.site)
-    return run.opaque_at(call.site, instance, *call.args)
+    outputs = _outputs(instance)
+    return outputs if outputs is not None else run.opaque_at(call.site, instance, *call.args)
+
+
+def _build(run: Interpreter, instance: Instance, site: Site) -> None:
+    """Keras calls ``build(input_shape)`` before a layer's first call."""
+    build = instance.cls.find("build")
+    if isinstance(build, Function) and BUILT not in instance.slots and is_module_class(instance.cls):
+        run.write(instance.slots, BUILT, True)
+        if len(build.node.args.args) == 2:
+            run.call_function(build, Call([instance, opaque("input_shape")], {}, site))
+
+
+def _outputs(instance: Instance) -> Value:
+    """The outputs that a Keras model of a class without ``call`` was made with: (inputs, outputs)."""
+    if "model" not in _base_constructs(instance.cls) or isinstance(instance.cls.find("__init__"), Function):
+        return None
+    given = instance.slots.get(ARGUMENTS, ())
+    outputs = instance.slots.get("outputs", given[1] if len(given) > 1 else None)
+    return outputs.items[0] if isinstance(outputs, List) and outputs.exact and len(outputs.items) == 1 else outputs
 
 
 def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Site) -> Value:
@@ -253,8 +270,8 @@ def _external(run: Interpreter, symbol: External, call: Call) -> Value:
 def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
     """A foreign call that the catalogue doesn't know. What wraps a model gives the model back."""
     last = symbol.name.rpartition(".")[2]
-    if any(is_module(a) for a in call.args) and HANDS_ON.search(symbol.name):
-        return call.args[0] if len(call.args) == 1 else tuple(call.args)
+    if _hands_on(symbol.name, call.args):
+        return _handed_on(symbol.name, call.args)
     if symbol.name.startswith(MODEL_ZOOS):
         return Built(symbol, Signature("zoo", (), (), {}), {}, call.site)
     if symbol.name.endswith("TrainState.create"):
@@ -274,8 +291,20 @@ def _floating_type(dtype: Value) -> str | None:
     return name if isinstance(name, str) else None
 
 
-#: Functions that aren't at hand and give back the models that they are handed: accelerator.prepare, to_device ...
-HANDS_ON = re.compile(r"(?:^|\.)(?:prepare\w*|setup\w*|wrap\w*|initialize|to_device|to_gpu|cuda|parallelize\w*)$")
+#: Functions that aren't at hand and give back what they are handed, models among it: a tuple of several, or the first.
+_HANDS_ON_ALL = re.compile(r"(?:^|\.)(?:prepare\w*|setup\w*|initialize)$")
+_HANDS_ON_FIRST = re.compile(r"(?:^|\.)(?:wrap\w*|to_device|to_gpu|cuda|parallelize\w*)$")
+
+
+def _hands_on(name: str, args: list[Value]) -> bool:
+    """Whether a foreign function's name says that it gives back the models that it is handed."""
+    return any(is_module(a) for a in args) and bool(_HANDS_ON_ALL.search(name) or _HANDS_ON_FIRST.search(name))
+
+
+def _handed_on(name: str, args: list[Value]) -> Value:
+    return args[0] if len(args) == 1 or _HANDS_ON_FIRST.search(name) else tuple(args)
+
+
 #: Where pretrained classifiers come from. They give logits, by a head that users replace.
 MODEL_ZOOS = ("torchvision.models.", "timm.create_model", "pretrainedmodels.", "efficientnet_pytorch.EfficientNet")
 #: Functions of modules that aren't at hand, by the one name that leaves no doubt.

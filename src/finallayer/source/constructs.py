@@ -26,6 +26,7 @@ from finallayer.source.values import (
     External,
     List,
     Partial,
+    Site,
     Value,
     opaque,
     union,
@@ -128,20 +129,25 @@ def _input(run: Interpreter, made: Built) -> Value:
     shape = sequence(made.bound.get("shape"))
     name = str(run.opaque_at(made.site))
     if shape is None:
-        return opaque(name)
-    return make("opaque", name=name, rank=len(shape) + int(made.signature.attrs.get("batch_axes", 0)))
+        return make("opaque", name=name, fed=True)
+    return make("opaque", name=name, fed=True, rank=len(shape) + int(made.signature.attrs.get("batch_axes", 0)))
 
 
 @handles(CONSTRUCTS, "serial")
 def _serial(run: Interpreter, made: Built) -> Value:
     """A stax model is a pair (init, apply); so are its layers, or constants that stand for such a pair."""
     pairs, exact = _layers(made.bound.get("layers"))
-    layers = tuple(
-        p[1].function if isinstance(p, tuple) and len(p) == 2 and isinstance(p[1], Partial) else p for p in pairs
-    )
     built = Built(made.symbol, Signature("sequential", (), (), {}), {}, made.site)
-    built.slots |= {LAYERS: layers, EXACT: exact}
+    built.slots |= {LAYERS: tuple(_applied(pair, made.site) for pair in pairs), EXACT: exact}
     return (opaque("init"), Partial(built, how="apply_without_rng"))
+
+
+def _applied(pair: Value, site: Site) -> Value:
+    """The layer of a pair (init, apply), or of a name that stands for one (Relu, Softmax)."""
+    if isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Partial):
+        return pair[1].function
+    signature = signature_of(pair.name) if isinstance(pair, External) else None
+    return pair if signature is None or signature.call is None else Built(pair, signature, {}, site)
 
 
 @handles(CONSTRUCTS, "trainer")
@@ -222,6 +228,14 @@ def _bound(run: Interpreter, made: Built) -> Value:
     if "x" not in made.bound or "y" not in made.bound:
         return run.opaque_at(made.site, *made.bound.values())
     return tensor_operation(run, made.signature.op, [to_node(made.bound["x"]), to_node(made.bound["y"])], {}, made.site)
+
+
+@handles(CONSTRUCTS, "draw")
+def _draw(run: Interpreter, made: Built) -> Value:
+    x = made.bound.get("x")
+    if isinstance(x, Node) and x.op == "distribution":
+        return tensor_operation(run, "sample", [x], {}, made.site)
+    return run.opaque_at(made.site, *made.bound.values())
 
 
 @handles(CONSTRUCTS, "xlogy")

@@ -112,6 +112,8 @@ def _taken(run: Interpreter, owner: Dict, call: Call) -> Value:
 def _get(run: Interpreter, owner: Dict, call: Call) -> Value:
     key = call.args[0] if call.args else None
     found = get_item(owner, key)
+    if is_constant(found) and not is_constant(key):  # the key may be missing: nothing is decided by this number
+        return opaque("item", owner, key)
     missing = isinstance(key, str) and key not in owner.slots and REST not in owner.slots
     return (call.args[1] if len(call.args) > 1 else found) if missing else found
 
@@ -218,6 +220,16 @@ def _as_array(run: Interpreter, output: Value, site: Site) -> Value:
         return Dict({name: _as_array(run, one, site) for name, one in output.slots.items() if name is not REST})
     items = sequence(output) if isinstance(output, (List, tuple)) else None
     return output if items is None else List(tuple(_as_array(run, one, site) for one in items))
+
+
+@_method(OF_MODELS, "pop")
+def _drop_layer(run: Interpreter, owner: Value, call: Call) -> Value:
+    """Keras: takes the last layer off."""
+    layers = owner.slots.get(LAYERS) if isinstance(owner, (Built, Instance)) else None
+    if not layers or call.args:
+        return run.opaque_at(call.site, owner, *call.args)
+    run.write(owner.slots, LAYERS, layers[:-1])
+    return layers[-1]
 
 
 @_method(OF_MODELS, "add_module", "register_module", "append", "add", "extend", "insert")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from finallayer.catalog import ATTRIBUTES, Signature
-from finallayer.expr import Node
+from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.containers import sequence
 from finallayer.source.tensors import tensor_operation, to_node
@@ -19,7 +19,7 @@ UNKNOWN_VALUE = "?"
 #: Operations on a list of tensors.
 SEVERAL = frozenset({"concat", "join"})
 #: Operations whose nodes say which loss or metric of which framework they are.
-NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation".split())
+NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation norm".split())
 
 
 def operation(
@@ -34,6 +34,8 @@ def operation(
         return x
     if op == "opaque" or (x is None and op not in ("parameter", "const", "numbers", "target", "one_hot")):
         return run.opaque_at(site, *bound.values())
+    if op in _EXTREMES and _is_tensor(bound.get("axis")):  # torch.max(x, y): element by element
+        return tensor_operation(run, _EXTREMES[op], [to_node(x), to_node(bound["axis"])], {}, site)
     attrs = attributes(signature, bound)
     if op in ("xent", "bce"):
         if attrs.get("from_logits", False) not in (True, False):
@@ -42,6 +44,14 @@ def operation(
     if op in NAMED and symbol is not None:
         attrs["name"] = symbol.name
     return tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
+
+
+_EXTREMES = {"max": "maximum", "min": "minimum"}
+
+
+def _is_tensor(value: Value) -> bool:
+    """Whether a value is a tensor for certain; an axis may be a number that isn't known."""
+    return isinstance(value, float) or (isinstance(value, Node) and through(value, TRANSPARENT).op != "opaque")
 
 
 _PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
