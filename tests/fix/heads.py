@@ -354,6 +354,10 @@ LEFT_ALONE: dict[str, str] = {
     + "i = keras.Input((8,))\np = keras.layers.Dense(10, activation='softmax', name='p')(i)\n"
     "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
     "model.compile(loss=['categorical_crossentropy', 'mse'])\nkind, size = model.predict(x)\nprint(kind)\n",
+    "metrics by names that the outputs have elsewhere": KERAS
+    + "i = keras.Input((8,))\np = keras.layers.Dense(1, activation='sigmoid')(i)\n"
+    "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, {'p': p, 'q': q})\n"
+    "model.compile(loss={'p': 'binary_crossentropy', 'q': 'mse'}, metrics={'p': ['AUC'], 'q': ['mae']})\n",
     "AUC of several classes": KERAS + "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
     "model.compile(loss='categorical_crossentropy', metrics=[keras.metrics.AUC()])\n",
 }

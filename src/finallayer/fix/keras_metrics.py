@@ -97,7 +97,7 @@ def _is_string(value: object) -> bool:
 def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
     """What a call of ``compile`` is given to measure of a layer's output, one by one; None for what isn't spelled.
 
-    A list stands for itself where it isn't told which of its metrics are of which output.
+    What holds several stands for itself where it isn't told which of its metrics are of which output.
     """
     given = [k.value for k in call.keywords if k.arg in ("metrics", "weighted_metrics")]
     given += call.args[2:3]
@@ -107,10 +107,14 @@ def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
         match one:
             case ast.Constant(value=None):
                 continue
-            case ast.Dict(keys=keys, values=values) if all(isinstance(k, ast.Constant) for k in keys):
-                for key, value in zip(keys, values, strict=True):
-                    if isinstance(key, ast.Constant) and key.value == layer:
-                        yield from _spelled_one_by_one(value)
+            case ast.Dict(keys=keys, values=values):
+                ours = [
+                    v for k, v in zip(keys, values, strict=True) if isinstance(k, ast.Constant) and k.value == layer
+                ]
+                if layer is None or len(ours) != 1:  # the outputs have other names than their layers, perhaps
+                    yield ast.Tuple(elts=values)
+                else:
+                    yield from _spelled_one_by_one(ours[0])
             case _ if several:
                 yield one if isinstance(one, (ast.List, ast.Tuple)) else None
             case _:
