@@ -437,7 +437,6 @@ def test_a_ratio_of_two_policies_says_so() -> None:
         "torch.distributions.Categorical(logits=z).sample()",
         "torch.multinomial(p, 1)",
         "np.random.choice(3, p=p.detach().numpy()[0])",
-        "random.choices(range(3), weights=p)[0]",
     ],
 )
 def test_an_index_that_was_drawn_is_an_actions(draw: str) -> None:
