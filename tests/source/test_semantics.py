@@ -483,7 +483,6 @@ def test_in_an_environment_a_picked_log_may_be_a_policys(environment: str, marks
         "torch.distributions.Categorical(logits=z).sample()",
         "torch.multinomial(p, 1)",
         "np.random.choice(3, p=p.detach().numpy()[0])",
-        "random.choices(range(3), weights=p)[0]",
     ],
 )
 def test_an_index_that_was_drawn_is_an_actions(draw: str) -> None:

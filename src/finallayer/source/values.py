@@ -88,6 +88,7 @@ FRAMEWORKS = {
     "flax": "jax",
     "optax": "jax",
     "haiku": "jax",
+    "distrax": "jax",
     "equinox": "jax",
     "pytorch_lightning": "torch",
     "lightning": "torch",
