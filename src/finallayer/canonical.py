@@ -109,9 +109,10 @@ def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
 def _outcome(x: Node, y: Node) -> Node | None:
     """The p of ``y*p + (1-y)*(1-p)``: the probability of what happened, as indexing by the class would give."""
     if x.op == y.op == "mul":
-        for p, t in (x.args, x.args[::-1]):
-            if p.kind is Kind.SIGMOID_PROBS and set(y.args) == {make("one_minus", p), make("one_minus", t)}:
-                return p
+        for one, other in ((x, y), (y, x)):
+            for p, t in (one.args, one.args[::-1]):
+                if p.kind is Kind.SIGMOID_PROBS and set(other.args) == {make("one_minus", p), make("one_minus", t)}:
+                    return p
     return None
 
 

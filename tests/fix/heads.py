@@ -98,6 +98,15 @@ SAFE: dict[str, Pair] = {
         "def evaluate(loader, score):\n    outs = []\n    for x in loader:\n        outs.append(net(x).softmax(dim=1).numpy())\n"
         "    return score(outs)\n",
     ),
+    "torch: a list of outputs that is returned": reader(
+        "def evaluate(loader):\n    outs = []\n    for x in loader:\n        outs.append(net(x))\n    return outs, 1\n",
+        "def evaluate(loader):\n    outs = []\n    for x in loader:\n        outs.append(net(x).softmax(dim=1))\n"
+        "    return outs, 1\n",
+    ),
+    "torch: what another function calls by an output's name": reader(
+        "def show(x):\n    out = net(x)\n    return out.argmax(1)\n\ndef other(out):\n    return out + 1\n",
+        "def show(x):\n    out = net(x)\n    return out.argmax(1)\n\ndef other(out):\n    return out + 1\n",
+    ),
     "torch: values and places of the greatest": reader(
         "def top(x):\n    confidence, guess = net(x).max(1)\n    print(confidence, guess)\n",
         "def top(x):\n    confidence, guess = net(x).softmax(dim=1).max(1)\n    print(confidence, guess)\n",
@@ -146,6 +155,27 @@ SAFE: dict[str, Pair] = {
         "model.compile(loss=keras.losses.CategoricalCrossentropy())\nprint(np.argmax(model.predict(x), axis=1))\n",
         "model = keras.Sequential([keras.layers.Dense(10)])\n"
         "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\nprint(np.argmax(model.predict(x), axis=1))\n",
+    ),
+    "keras: predictions put together": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+        "model.compile(loss=keras.losses.CategoricalCrossentropy())\n"
+        "print(np.concatenate([model.predict(x), model.predict(-x)]).mean(axis=0))\n",
+        "model = keras.Sequential([keras.layers.Dense(10)])\n"
+        "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n"
+        "probability_model = keras.Sequential([model, keras.layers.Softmax()])\n"
+        "print(np.concatenate([probability_model.predict(x), probability_model.predict(-x)]).mean(axis=0))\n",
+    ),
+    "keras: a loop of one's own on JAX": pair(
+        "import jax\nimport keras\n\n",
+        "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+        "loss_fn = keras.losses.CategoricalCrossentropy()\n\ndef loss_of(trainable, fixed, x, y):\n"
+        "    p, fixed = model.stateless_call(trainable, fixed, x, training=True)\n    return loss_fn(y, p), fixed\n\n"
+        "grad = jax.value_and_grad(loss_of, has_aux=True)\n",
+        "model = keras.Sequential([keras.layers.Dense(10)])\n"
+        "loss_fn = keras.losses.CategoricalCrossentropy(from_logits=True)\n\ndef loss_of(trainable, fixed, x, y):\n"
+        "    p, fixed = model.stateless_call(trainable, fixed, x, training=True)\n    return loss_fn(y, p), fixed\n\n"
+        "grad = jax.value_and_grad(loss_of, has_aux=True)\n",
     ),
     "keras: names imported one by one": pair(
         "from tensorflow.keras.layers import Activation, Dense\nfrom tensorflow.keras.models import Sequential\n\n",
@@ -296,6 +326,10 @@ LEFT_ALONE: dict[str, str] = {
     "outputs put together that were not appended": PROBABILITIES
     + STEP
     + "def evaluate(xs):\n    return torch.cat([net(x) for x in xs])\n",
+    "appended, and unpacked": PROBABILITIES
+    + STEP
+    + "def evaluate(x):\n    outs = []\n    outs.append(net(x))\n    outs.append(net(-x))\n    first, second = outs\n"
+    "    print(first, outs)\n",
     "appended, read one by one and together": PROBABILITIES
     + STEP
     + "def evaluate(xs):\n    outs = []\n    for x in xs:\n        outs.append(net(x))\n    print(outs[0])\n"
@@ -320,6 +354,10 @@ LEFT_ALONE: dict[str, str] = {
     + "i = keras.Input((8,))\np = keras.layers.Dense(10, activation='softmax', name='p')(i)\n"
     "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
     "model.compile(loss=['categorical_crossentropy', 'mse'])\nkind, size = model.predict(x)\nprint(kind)\n",
+    "metrics by names that the outputs have elsewhere": KERAS
+    + "i = keras.Input((8,))\np = keras.layers.Dense(1, activation='sigmoid')(i)\n"
+    "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, {'p': p, 'q': q})\n"
+    "model.compile(loss={'p': 'binary_crossentropy', 'q': 'mse'}, metrics={'p': ['AUC'], 'q': ['mae']})\n",
     "AUC of several classes": KERAS + "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
     "model.compile(loss='categorical_crossentropy', metrics=[keras.metrics.AUC()])\n",
 }

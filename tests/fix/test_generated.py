@@ -14,7 +14,7 @@ from .generated.running import difference
 from .workbench import repaired
 
 #: programs of each framework; benchmarks/fix_generated.py runs as many as one likes
-PROGRAMS = {"torch": 30, "jax": 16, "keras": 16}
+PROGRAMS = {"torch": 24, "jax": 10, "keras": 10}
 Outcome = tuple[bytes, bytes, str]
 
 
@@ -37,7 +37,7 @@ def test_no_fix_is_wrong(outcomes: list[Outcome]) -> None:
 
 
 def test_many_programs_have_a_safe_fix(outcomes: list[Outcome]) -> None:
-    assert len(outcomes) >= 5
+    assert len(outcomes) >= 4
 
 
 def test_a_layout_changes_no_meaning() -> None:

@@ -449,3 +449,11 @@ def test_the_leaf_of_every_expression_is_the_logits() -> None:
         assert match.expression is not None
         assert {n.op for n in match.expression.walk() if not n.args} <= {"logits", "target"}
         assert logits() in set(match.expression.walk())
+
+
+def test_sums_of_shared_sums_take_no_time() -> None:
+    z = Z
+    for _ in range(60):  # 2**60 ways lead down
+        z = make("add", z, z)
+    assert found(make("bce_probs", make("softmax", z, axis=-1), Y)) == set()
+    assert found(make("bce_probs", make("softmax", make("add", Z, Z), axis=-1), Y)) == {"FL106"}

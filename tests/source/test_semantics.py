@@ -305,6 +305,14 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "net = Net(inputs, layers.Dense(4, activation='softmax')(inputs))\n",
         [Kind.PROBS],
     ),
+    "a model that hands its outputs to the base class": (
+        KERAS,
+        "class Net(keras.Model):\n    def __init__(self, units):\n"
+        "        head = layers.Dense(units, activation='softmax')\n"
+        "        super().__init__(inputs=inputs, outputs=head(inputs))\n"
+        "Net(4).compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        [Kind.PROBS],
+    ),
     "weights that build makes": (
         KERAS,
         "class Head(layers.Layer):\n    def build(self, input_shape):\n        self.w = self.add_weight(shape=(8, 4))\n"
@@ -440,6 +448,8 @@ PURPOSES = {
     "-torch.log(p.gather(1, y)) * mask": set(),
     "(torch.log(p) * F.one_hot(a)).sum(1) * w": {"rewarded"},
     "-(y * torch.log(p)).sum(1)": {"over_classes"},
+    "-weight * p.detach() * torch.log(p) * gain": {"no_loss"},  # an expectation over the actions
+    "(q * torch.log(p.gather(1, a))).sum(1)": {"over_classes"},  # a distribution over values, of the action taken
     "torch.log(p)": set(),
 }
 
@@ -473,7 +483,6 @@ def test_in_an_environment_a_picked_log_may_be_a_policys(environment: str, marks
         "torch.distributions.Categorical(logits=z).sample()",
         "torch.multinomial(p, 1)",
         "np.random.choice(3, p=p.detach().numpy()[0])",
-        "random.choices(range(3), weights=p)[0]",
     ],
 )
 def test_an_index_that_was_drawn_is_an_actions(draw: str) -> None:

@@ -16,7 +16,6 @@ NAMES: dict[str, str] = {
     "math.pow": "pow(x, y)",
     "math.fabs": "abs(x)",
     "math.fsum": "sum(seq: x)",
-    "random.choices": "sample(population, weights: x, *, cum_weights: x, k)",
     "builtins.sum": "sum(iterable: x, start)",
     "builtins.max": "max(*args: x)",
     "builtins.min": "min(*args: x)",

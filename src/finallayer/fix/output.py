@@ -154,14 +154,5 @@ def held(value: Value) -> Iterator[Value]:
         yield from value
 
 
-def flat(value: Value) -> Iterator[Value]:
-    """What a container holds, at any depth; a value that is none is itself."""
-    if isinstance(value, (List, Dict, Union)) or (isinstance(value, tuple) and not hasattr(value, "_fields")):
-        for item in held(value):
-            yield from flat(item)
-    else:
-        yield value
-
-
 def is_predict(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Attribute) and call.func.attr in ("predict", "predict_on_batch")

@@ -200,6 +200,9 @@ picked = tf.gather(tf.reshape(policy, [-1]), rows)
 loss = -tf.reduce_mean(tf.log(picked) * advantage)
 masked = tf.reduce_sum(tf.log(policy) * tf.one_hot(chosen, 2), axis=1)
 loss_too = -tf.reduce_mean(masked * tf.stop_gradient(advantage))
+one = tf.slice(tf.nn.softmax(tf.Variable(tf.ones([4]))), chosen, [1])
+bandit = -(tf.log(one) * advantage)
+sliced = tf.slice(policy, [0, 0], [-1, 1])
 """,
     """
 import tensorflow as tf

@@ -201,9 +201,10 @@ def _build(run: Interpreter, instance: Instance, site: Site) -> None:
 
 def _outputs(instance: Instance) -> Value:
     """The outputs that a Keras model of a class without ``call`` was made with: (inputs, outputs)."""
-    if "model" not in _base_constructs(instance.cls) or isinstance(instance.cls.find("__init__"), Function):
+    if "model" not in _base_constructs(instance.cls):
         return None
-    given = instance.slots.get(ARGUMENTS, ())
+    own = isinstance(instance.cls.find("__init__"), Function)
+    given: tuple[Value, ...] = () if own else instance.slots.get(ARGUMENTS, ())
     outputs = instance.slots.get("outputs", given[1] if len(given) > 1 else None)
     return outputs.items[0] if isinstance(outputs, List) and outputs.exact and len(outputs.items) == 1 else outputs
 

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from finallayer.expr import TRANSPARENT, Node, through
-from finallayer.source.limits import any_of
+from finallayer.source.limits import MOST_CANDIDATES, any_of
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import (
     EXACT,
@@ -142,7 +142,9 @@ def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> No
         if is_constant(index):
             run.write(owner.slots, index, value)
         else:
-            run.write(owner.slots, REST, (*owner.slots.get(REST, ()), value))
+            rest = owner.slots.get(REST, ())
+            if len(rest) <= MOST_CANDIDATES:  # more aren't told apart
+                run.write(owner.slots, REST, (*rest, value))
     elif isinstance(owner, List):
         if type(index) is int and -len(owner.items) <= index < len(owner.items) and owner.exact:
             items = list(owner.items)

@@ -175,7 +175,7 @@ def _choice(run: Interpreter, node: ast.IfExp, frame: Frame) -> Value:
 @values(ast.NamedExpr)
 def _named(run: Interpreter, node: ast.NamedExpr, frame: Frame) -> Value:
     value = run.evaluate(node.value, frame)
-    run.write(frame.vars, node.target.id, value)
+    run.bind(frame, node.target.id, value)
     return value
 
 
@@ -384,7 +384,7 @@ def _generated(
     run: Interpreter, generators: list[ast.comprehension], frame: Frame, result: Callable[[Frame], Value]
 ) -> tuple[list[Value], bool]:
     """What a comprehension yields: item by item where the sequence is known, else one item that stands for all."""
-    inner = Frame(frame.module, frame, frame.function)
+    inner = Frame(frame.module, frame, frame.function, run.trail.way)
     found: list[Value] = []
     exact = True
 

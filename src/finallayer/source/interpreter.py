@@ -104,6 +104,13 @@ class Interpreter:
     def write(self, slots: dict[Any, Value], key: Any, value: Value) -> None:
         self.trail.write(slots, key, value)
 
+    def bind(self, frame: Frame, name: str, value: Value) -> None:
+        """Write a name; a frame that came into being since the last branch is lost as a whole where that is undone."""
+        if frame.way == self.trail.way:
+            frame.vars[name] = value
+        else:
+            self.trail.write(frame.vars, name, value)
+
     def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Function:
         """The function that a definition makes; its defaults are evaluated now."""
         function = Function(node, frame)
@@ -121,7 +128,7 @@ class Interpreter:
         self.visited.add(node)
         if self.uses is not None:
             self.uses.enters(node)
-        frame = Frame(function.frame.module, function.frame, function)
+        frame = Frame(function.frame.module, function.frame, function, self.trail.way)
         bind_parameters(self, function, frame, call)
         self.stack.append(function)
         self.sites.append(call.site)

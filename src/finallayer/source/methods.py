@@ -222,6 +222,15 @@ def _as_array(run: Interpreter, output: Value, site: Site) -> Value:
     return output if items is None else List(tuple(_as_array(run, one, site) for one in items))
 
 
+@_method(OF_MODELS, "__init__")
+def _made_of(run: Interpreter, owner: Value, call: Call) -> Value:
+    """Keras: ``super().__init__(inputs, outputs)`` in a model's own ``__init__``."""
+    outputs = call.kwargs.get("outputs", call.args[1] if len(call.args) > 1 else None)
+    if isinstance(owner, Instance) and outputs is not None:
+        run.write(owner.slots, "outputs", outputs)
+    return None
+
+
 @_method(OF_MODELS, "pop")
 def _drop_layer(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: takes the last layer off."""
