@@ -27,8 +27,8 @@ def tensor_operation(
         _note_entropy(run, args)
         _note_policy(run, args)
     if op == "exp" and args and args[0].op == "sub":  # how much likelier a policy makes an action than another does
-        for term in args[0].args:
-            _mark(run, through(term, _FACTORS), "ratio")
+        for log in _logs(args[0].args):
+            _mark(run, log, "ratio")
     if op == "sum" and args and "axis" in attrs:
         _note_distribution(run, through(args[0], _FACTORS))
     if op == "sample" and args:
@@ -136,16 +136,21 @@ def _is_return(weight: Node, of: Node, picked: bool) -> bool:
 def _is_ratio(x: Node) -> bool:
     """Whether two policies are compared: ``p / q``, or ``exp(log(p) - log(q))``."""
     if x.op == "exp" and x.args[0].op == "sub":
-        return any(through(term, _FACTORS).op == "log" for term in x.args[0].args)
+        return bool(_logs(x.args[0].args))
     return x.op == "div" and through(x.args[0], _GUARDS).op == "softmax"
 
 
 def _note_distribution(run: Interpreter, product: Node) -> None:
     """``(q * log(p)).sum(axis)`` is a cross-entropy, even of rows that were picked by an action."""
-    for log, weight in (product.args, product.args[::-1]) if product.op == "mul" else ():
-        compared = any(_is_ratio(part) for part in weight.walk())
-        if weight.op not in ("one_hot", "stop_gradient") and not compared:
-            _mark(run, through(log, _FACTORS), "over_classes")
+    for value, weight in (product.args, product.args[::-1]) if product.op == "mul" else ():
+        for log in _logs((value,)):
+            if weight.op not in ("one_hot", "stop_gradient") and not any(_is_ratio(part) for part in weight.walk()):
+                _mark(run, log, "over_classes")
+
+
+def _logs(values: tuple[Node, ...]) -> list[Node]:
+    """Those of some values that are logs, but for their sign and scale."""
+    return [log for log in (through(value, _FACTORS) for value in values) if log.op == "log"]
 
 
 def _mark(run: Interpreter, log: Node, what: str) -> None:
