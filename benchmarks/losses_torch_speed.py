@@ -1,6 +1,7 @@
 """Speed of `finallayer.losses.torch.cross_entropy` beside torch eager, torch.compile, optax and a copy.
 
-    python benchmarks/losses_torch_speed.py [--threads 1] [--rounds 9] [--elements 25] [--classes V ...] [--cpu-time]
+    python benchmarks/losses_torch_speed.py [--threads 1] [--rounds 9] [--elements 25] [--classes V ...]
+                                            [--dtypes float32 bfloat16] [--cpu-time] [--quick]
 
 All contenders run once a round, in turn, so that whatever else the machine does hits all of them; the table gives
 medians, and medians of the ratios within a round. "end to end" is autograd's forward and backward pass to the gradient
@@ -21,6 +22,7 @@ from typing import Any
 
 VOCABULARIES = (1_000, 8_192, 32_000, 50_257, 128_256, 262_144)
 SMALL = ((32, 10), (128, 10))
+DTYPES = ("float32", "bfloat16")
 
 
 def parsed() -> argparse.Namespace:
@@ -29,6 +31,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--elements", type=int, default=25, help="log2 of the logits of a batch")
     parser.add_argument("--classes", type=int, nargs="+", default=VOCABULARIES)
+    parser.add_argument("--dtypes", nargs="+", default=DTYPES, choices=DTYPES)
     parser.add_argument("--cpu-time", action="store_true", help="processor time; only with one thread")
     parser.add_argument("--quick", action="store_true", help="without torch.compile and optax")
     return parser.parse_args()
@@ -119,7 +122,7 @@ def large(arguments: argparse.Namespace, clock: Callable[[], float]) -> None:
         + "".join(f"{c:>9}" for c in columns)
         + " ms | of copy: ours, in place | times faster than torch, in place, compile, optax"
     )
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (getattr(torch, name) for name in arguments.dtypes):
         for classes in arguments.classes:
             rows = max(2, 2**arguments.elements // classes)
             contenders = torch_contenders(rows, classes, dtype, not arguments.quick)

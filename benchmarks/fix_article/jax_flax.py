@@ -28,13 +28,14 @@ key = jax.random.key(int(os.environ["SEED"]))
 state = TrainState.create(apply_fn=model.apply, params=model.init(key, x[:1])["params"], tx=optax.adam(1e-3))
 
 
+def loss_fn(params, images, labels, key, training=True):
+    probabilities = model.apply({"params": params}, images, training=training, rngs={"dropout": key})
+    return optax.softmax_cross_entropy_with_integer_labels(probabilities, labels).mean()
+
+
 @jax.jit
 def train_step(state, images, labels, key):
-    def loss_fn(params):
-        probabilities = state.apply_fn({"params": params}, images, training=True, rngs={"dropout": key})
-        return optax.softmax_cross_entropy_with_integer_labels(probabilities, labels).mean()
-
-    loss, grads = jax.value_and_grad(loss_fn)(state.params)
+    loss, grads = jax.value_and_grad(loss_fn)(state.params, images, labels, key)
     return state.apply_gradients(grads=grads), loss
 
 

@@ -23,8 +23,9 @@ _GUARDED = _SHAPE | {"add_eps", "clip"}
 
 def build(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node:
     """The canonical node for an operation on these arguments."""
-    # The call lacks an argument: nobody knows what it was to be.
-    if op in _OF_TWO and len(args) != 2 and "value" not in attrs:
+    if (
+        op in _OF_TWO and len(args) != 2 and "value" not in attrs
+    ):  # the call lacks an argument: nobody knows what it was to be
         return Node("opaque", (), {"name": op}, origin)
     builder = _BUILDERS.get(op)
     node = builder(args, attrs, origin) if builder and args else None
@@ -97,7 +98,7 @@ def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
         return Node("add_eps", (x,), {"eps": eps}, origin) if eps else x
     if eps == 0.5 and x.op == "scale" and x.attrs.get("by") == 0.5 and _is_tanh(x.args[0]):
         return _sigmoid_by_tanh(x.args[0], origin)
-    p = _outcome(x, y) or _outcome(y, x)
+    p = _outcome(x, y)
     if p is not None:
         return Node("gather", (p,), {"by": "outcome"}, origin)
     if eps is None and _looks_like_eps(y) and x.kind in PROBABILITY_KINDS:
@@ -108,9 +109,10 @@ def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
 def _outcome(x: Node, y: Node) -> Node | None:
     """The p of ``y*p + (1-y)*(1-p)``: the probability of what happened, as indexing by the class would give."""
     if x.op == y.op == "mul":
-        for p, t in (x.args, x.args[::-1]):
-            if p.kind is Kind.SIGMOID_PROBS and set(y.args) == {make("one_minus", p), make("one_minus", t)}:
-                return p
+        for one, other in ((x, y), (y, x)):
+            for p, t in (one.args, one.args[::-1]):
+                if p.kind is Kind.SIGMOID_PROBS and set(other.args) == {make("one_minus", p), make("one_minus", t)}:
+                    return p
     return None
 
 
@@ -223,6 +225,9 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     if x.op == "add" and constant(x.args[1]) == 1 and x.args[0].op == "exp":
         return Node("softplus", x.args[0].args, {"naive": True}, origin)
     total = bare(args[0])
+    picked = _picked_by_data(total)
+    if picked is not None:
+        return Node("log", (_replaced(args[0], total, picked),), attrs, origin)
     if total.op == "sum" and total.args:
         power = through(total.args[0], _SHAPE)
         if power.op == "exp":
@@ -230,6 +235,22 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
             naive = {} if is_shifted(z) else {"naive": True}
             return Node("logsumexp", (z,), {"axis": total.attrs.get("axis")} | naive, origin)
     return None
+
+
+def _picked_by_data(total: Node) -> Node | None:
+    """The entry of each row that a one-hot row of labels picks, where the rows are fed: ``sum(y * p, axis)``."""
+    if total.op == "sum" and total.args[0].op == "mul" and "axis" in total.attrs:
+        for labels, p in (total.args[0].args, total.args[0].args[::-1]):
+            if through(labels, _SHAPE).attrs.get("fed") and p.kind in PROBABILITY_KINDS:
+                return Node("gather", (p,), {"by": "one_hot"}, total.origin)
+    return None
+
+
+def _replaced(node: Node, old: Node, new: Node) -> Node:
+    """The node with another one in place of one below it, along first arguments."""
+    if node is old:
+        return new
+    return Node(node.op, (_replaced(node.args[0], old, new), *node.args[1:]), node.attrs, node.origin)
 
 
 @_builds("log1p")

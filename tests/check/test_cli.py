@@ -110,6 +110,15 @@ def test_one_line_says_what_can_not_be_done(args: list[str], says: str) -> None:
     assert only_line(check(*args)).startswith(says)
 
 
+def test_an_interruption_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("finallayer.check.run.check", interrupted)
+    result = check(".")
+    assert (result.exit_code, result.stderr) == (130, "finallayer: interrupted\n")
+
+
 @pytest.mark.parametrize(
     "args", [[], ["--output-format", "xml", "."], ["--severity", "loud", "."], ["-j", "0", "."], ["--nonsense", "."]]
 )

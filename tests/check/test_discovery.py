@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,6 +46,11 @@ def test_what_is_named_is_checked_whatever_it_is(tmp_path: Path) -> None:
 def test_a_file_named_twice_is_checked_once(tmp_path: Path) -> None:
     lay(tmp_path, "a.py")
     assert found(tmp_path, tmp_path / "a.py", tmp_path / "." / "a.py") == ["a.py"]
+
+
+def test_what_is_neither_file_nor_folder_is_refused() -> None:  # reading a pipe, say, would wait for ever
+    with pytest.raises(CheckError, match=rf"{os.devnull}: neither a file nor a folder$"):
+        discover([Path(os.devnull)], NOTHING)
 
 
 def test_a_path_that_does_not_exist_is_an_error_of_one_line(tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ def test_a_snippet_that_imports_nothing_matters(tmp_path: Path, program: str) ->
 def test_every_framework_of_the_catalogue_is_known() -> None:
     names, _ = catalog._tables()
     roots = {name.partition(".")[0].encode() for name in names}
-    helpers = b"builtins contextlib copy functools itertools typing".split()  # of Python itself; they compute nothing
+    helpers = (
+        b"builtins contextlib copy functools itertools random typing".split()
+    )  # of Python itself; they compute nothing
     assert not {r for r in roots if not any(f in r for f in FRAMEWORKS)} - set(helpers)
 
 

@@ -59,6 +59,15 @@ SAFE: dict[str, Pair] = {
         "        a = self.softmax(self.q(x) @ x.transpose(1, 2)) @ x\n        return self.fc(a.mean(1))\n\n"
         "net = Net()\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n",
     ),
+    "torch: a layer made where it is used": pair(
+        TORCH,
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 3)\n\n"
+        "    def forward(self, x):\n        x = self.fc(x)\n        x = nn.Softmax(dim=1)(x)\n        return x\n\n"
+        "net = Net()\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y), net(x).data.argmax(1)\n",
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 3)\n\n"
+        "    def forward(self, x):\n        x = self.fc(x)\n        return x\n\n"
+        "net = Net()\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y), net(x).data.argmax(1)\n",
+    ),
     "torch: brackets where an operator binds tighter": pair(
         TORCH,
         "net, more = nn.Linear(4, 3), nn.Linear(4, 3)\n\ndef step(x, y):\n"
@@ -89,6 +98,15 @@ SAFE: dict[str, Pair] = {
         "def evaluate(loader, score):\n    outs = []\n    for x in loader:\n        outs.append(net(x).softmax(dim=1).numpy())\n"
         "    return score(outs)\n",
     ),
+    "torch: a list of outputs that is returned": reader(
+        "def evaluate(loader):\n    outs = []\n    for x in loader:\n        outs.append(net(x))\n    return outs, 1\n",
+        "def evaluate(loader):\n    outs = []\n    for x in loader:\n        outs.append(net(x).softmax(dim=1))\n"
+        "    return outs, 1\n",
+    ),
+    "torch: what another function calls by an output's name": reader(
+        "def show(x):\n    out = net(x)\n    return out.argmax(1)\n\ndef other(out):\n    return out + 1\n",
+        "def show(x):\n    out = net(x)\n    return out.argmax(1)\n\ndef other(out):\n    return out + 1\n",
+    ),
     "torch: values and places of the greatest": reader(
         "def top(x):\n    confidence, guess = net(x).max(1)\n    print(confidence, guess)\n",
         "def top(x):\n    confidence, guess = net(x).softmax(dim=1).max(1)\n    print(confidence, guess)\n",
@@ -111,8 +129,9 @@ SAFE: dict[str, Pair] = {
     ),
     "torch: binary_cross_entropy": pair(
         TORCH,
-        "net = nn.Linear(4, 1)\n\ndef step(x, y):\n    return F.binary_cross_entropy(torch.sigmoid(net(x)), y)\n",
-        "net = nn.Linear(4, 1)\n\ndef step(x, y):\n    return F.binary_cross_entropy_with_logits(net(x), y)\n",
+        "net = nn.Linear(4, 1)\ntorch.manual_seed(0)\n\n"
+        "def step(x, y):\n    return F.binary_cross_entropy(torch.sigmoid(net(x)), y)\n",
+        "net = nn.Linear(4, 1)\ntorch.manual_seed(0)\n\ndef step(x, y):\n    return F.binary_cross_entropy_with_logits(net(x), y)\n",
     ),
     "torch: a sigmoid before a loss with logits": pair(
         TORCH,
@@ -137,13 +156,34 @@ SAFE: dict[str, Pair] = {
         "model = keras.Sequential([keras.layers.Dense(10)])\n"
         "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\nprint(np.argmax(model.predict(x), axis=1))\n",
     ),
+    "keras: predictions put together": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+        "model.compile(loss=keras.losses.CategoricalCrossentropy())\n"
+        "print(np.concatenate([model.predict(x), model.predict(-x)]).mean(axis=0))\n",
+        "model = keras.Sequential([keras.layers.Dense(10)])\n"
+        "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n"
+        "probability_model = keras.Sequential([model, keras.layers.Softmax()])\n"
+        "print(np.concatenate([probability_model.predict(x), probability_model.predict(-x)]).mean(axis=0))\n",
+    ),
+    "keras: a loop of one's own on JAX": pair(
+        "import jax\nimport keras\n\n",
+        "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+        "loss_fn = keras.losses.CategoricalCrossentropy()\n\ndef loss_of(trainable, fixed, x, y):\n"
+        "    p, fixed = model.stateless_call(trainable, fixed, x, training=True)\n    return loss_fn(y, p), fixed\n\n"
+        "grad = jax.value_and_grad(loss_of, has_aux=True)\n",
+        "model = keras.Sequential([keras.layers.Dense(10)])\n"
+        "loss_fn = keras.losses.CategoricalCrossentropy(from_logits=True)\n\ndef loss_of(trainable, fixed, x, y):\n"
+        "    p, fixed = model.stateless_call(trainable, fixed, x, training=True)\n    return loss_fn(y, p), fixed\n\n"
+        "grad = jax.value_and_grad(loss_of, has_aux=True)\n",
+    ),
     "keras: names imported one by one": pair(
         "from tensorflow.keras.layers import Activation, Dense\nfrom tensorflow.keras.models import Sequential\n\n",
         "model = Sequential()\nmodel.add(Dense(10))\nmodel.add(Activation('softmax'))\n"
         "model.compile('adam', 'categorical_crossentropy')\n",
         "model = Sequential()\nmodel.add(Dense(10))\nmodel.compile('adam', CategoricalCrossentropy(from_logits=True))\n",
     )._replace(
-        after="from tensorflow.keras.layers import Activation, Dense\nfrom tensorflow.keras.models import Sequential\n"
+        after="from tensorflow.keras.layers import Dense\nfrom tensorflow.keras.models import Sequential\n"
         "from tensorflow.keras.losses import CategoricalCrossentropy\n\n"
         "model = Sequential()\nmodel.add(Dense(10))\nmodel.compile('adam', CategoricalCrossentropy(from_logits=True))\n"
     ),
@@ -184,12 +224,47 @@ SAFE: dict[str, Pair] = {
         'probability_model = keras.Sequential([model, keras.layers.Activation("sigmoid")])\n'
         "yes = probability_model.predict(x) > 0.5\n",
     ),
+    "keras: one unit's logits before a string loss, and their accuracy": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(1)])\n"
+        "model.compile(loss='binary_crossentropy', metrics=['acc'])\n",
+        "model = keras.Sequential([keras.layers.Dense(1)])\n"
+        "model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), "
+        "metrics=[keras.metrics.BinaryAccuracy(name='acc', threshold=0)])\n",
+    ),
     "keras: logits before from_logits=False": pair(
         KERAS,
         "model = keras.Sequential([keras.layers.Dense(10)])\n"
         "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=False), metrics=['accuracy'])\n",
         "model = keras.Sequential([keras.layers.Dense(10)])\n"
         "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), metrics=['accuracy'])\n",
+    ),
+    "keras: a dictionary of losses, and of metrics": pair(
+        KERAS,
+        "i = keras.Input((8,))\np = keras.layers.Dense(1, activation='sigmoid', name='p')(i)\n"
+        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
+        "model.compile(\n    loss={\n        'p': 'binary_crossentropy',\n        'q': 'mse',\n    },\n"
+        "    metrics={'p': ['AUC', keras.metrics.BinaryAccuracy()], 'q': ['mae']},\n)\n",
+        "i = keras.Input((8,))\np = keras.layers.Dense(1, name='p')(i)\n"
+        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
+        "model.compile(\n    loss={\n        'p': keras.losses.BinaryCrossentropy(from_logits=True),\n"
+        "        'q': 'mse',\n    },\n    metrics={'p': [keras.metrics.AUC(name='AUC', from_logits=True), "
+        "keras.metrics.BinaryAccuracy(threshold=0)], 'q': ['mae']},\n)\n",
+    ),
+    "keras: a list of losses": pair(
+        KERAS,
+        "i = keras.Input((8,))\np = keras.layers.Dense(10, activation='softmax')(i)\n"
+        "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, [q, p])\n"
+        "model.compile(loss=['mse', keras.losses.CategoricalCrossentropy()])\nguess = model.predict(x)[1].argmax(axis=1)\n",
+        "i = keras.Input((8,))\np = keras.layers.Dense(10)(i)\n"
+        "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, [q, p])\n"
+        "model.compile(loss=['mse', keras.losses.CategoricalCrossentropy(from_logits=True)])\n"
+        "guess = model.predict(x)[1].argmax(axis=1)\n",
+    ),
+    "torch: logits into BCELoss": pair(
+        TORCH,
+        "net = nn.Linear(4, 1)\ncriterion = nn.BCELoss()\n\ndef step(x, y):\n    return criterion(net(x), y)\n",
+        "net = nn.Linear(4, 1)\ncriterion = nn.BCEWithLogitsLoss()\n\ndef step(x, y):\n    return criterion(net(x), y)\n",
     ),
     # JAX
     "jax: flax and optax": pair(
@@ -230,6 +305,15 @@ UNSAFE: dict[str, tuple[str, str]] = {
         PROBABILITIES + "def step(x, y):\n    global last\n    last = net(x)\n    return criterion(last, y)\n",
         "kept for later",
     ),
+    "logits that a threshold takes for probabilities": (
+        TORCH + "net = nn.Linear(4, 1)\ncriterion = nn.BCELoss()\n\ndef step(x, y):\n    out = net(x)\n"
+        "    print(out > 0.5)\n    return criterion(out, y)\n",
+        "needs a sigmoid: line 10",
+    ),
+    "a model that is handed on as an argument": (
+        PROBABILITIES + STEP + "def evaluate(net, x):\n    return net(x).argmax(1), net(x)\n",
+        "an argument in a function that nothing calls",
+    ),
     "code that nothing runs": (PROBABILITIES + STEP + "later = lambda x: print(net(x))\n", "in code that nothing runs"),
 }
 
@@ -242,6 +326,10 @@ LEFT_ALONE: dict[str, str] = {
     "outputs put together that were not appended": PROBABILITIES
     + STEP
     + "def evaluate(xs):\n    return torch.cat([net(x) for x in xs])\n",
+    "appended, and unpacked": PROBABILITIES
+    + STEP
+    + "def evaluate(x):\n    outs = []\n    outs.append(net(x))\n    outs.append(net(-x))\n    first, second = outs\n"
+    "    print(first, outs)\n",
     "appended, read one by one and together": PROBABILITIES
     + STEP
     + "def evaluate(xs):\n    outs = []\n    for x in xs:\n        outs.append(net(x))\n    print(outs[0])\n"
@@ -258,8 +346,18 @@ LEFT_ALONE: dict[str, str] = {
     "a metric that needs probabilities": KERAS
     + "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
     "model.compile(loss='categorical_crossentropy', metrics=['AUC'])\n",
-    "a dictionary of losses": KERAS
-    + "i = keras.Input((8,))\np = keras.layers.Dense(10, activation='softmax', name='p')(i)\n"
+    "a layer that its loss is known by": KERAS
+    + "i = keras.Input((8,))\np = keras.layers.Softmax(name='p')(keras.layers.Dense(10)(i))\n"
     "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
     "model.compile(loss={'p': 'categorical_crossentropy', 'q': 'mse'})\n",
+    "one of several outputs predicted": KERAS
+    + "i = keras.Input((8,))\np = keras.layers.Dense(10, activation='softmax', name='p')(i)\n"
+    "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
+    "model.compile(loss=['categorical_crossentropy', 'mse'])\nkind, size = model.predict(x)\nprint(kind)\n",
+    "metrics by names that the outputs have elsewhere": KERAS
+    + "i = keras.Input((8,))\np = keras.layers.Dense(1, activation='sigmoid')(i)\n"
+    "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, {'p': p, 'q': q})\n"
+    "model.compile(loss={'p': 'binary_crossentropy', 'q': 'mse'}, metrics={'p': ['AUC'], 'q': ['mae']})\n",
+    "AUC of several classes": KERAS + "model = keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+    "model.compile(loss='categorical_crossentropy', metrics=[keras.metrics.AUC()])\n",
 }

@@ -14,6 +14,8 @@ UNSTABLE = """\
 import torch
 import torch.nn.functional as F
 
+torch.manual_seed(0)
+
 
 def loss(net, x, y):
     return -(y * torch.log(F.softmax(net(x), dim=1))).sum()
@@ -102,6 +104,60 @@ def test_a_file_that_cannot_be_written_is_named(here: Path, monkeypatch: pytest.
     assert result.exit_code == 2
     assert result.stderr == "finallayer: a.py: not fixed: Permission denied\n"
     assert (here / "a.py").read_text() == UNSTABLE
+
+
+MODEL = """\
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 4)
+
+    def forward(self, x):
+        return torch.softmax(self.fc(x), dim=1)
+"""
+TRAIN = """\
+import torch
+
+from model import Net
+
+net = Net()
+
+
+def loss(x):
+    return -torch.log(net(x)).mean()
+"""
+
+
+def test_files_that_belong_together_change_together(here: Path) -> None:
+    (here / "model.py").write_text(MODEL)
+    (here / "train.py").write_text(TRAIN)
+    result = call("fix", ".")
+    assert (result.exit_code, result.stdout) == (0, "Fixed 1 finding in 2 files.\n")
+    assert "return self.fc(x)" in (here / "model.py").read_text()
+    assert "log_softmax(net(x), dim=1)" in (here / "train.py").read_text()
+
+
+def test_where_one_of_them_cannot_be_written_none_is(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "model.py").write_text(MODEL)
+    (here / "train.py").write_text(TRAIN)
+    replace, calls = Path.replace, iter(range(9))
+
+    def refuse_the_second(path: Path, target: Path) -> Path:
+        if next(calls) == 1:
+            raise PermissionError(13, "Permission denied")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse_the_second)
+    result = call("fix", ".")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(": not fixed: Permission denied\n")
+    assert (here / "model.py").read_text() == MODEL
+    assert (here / "train.py").read_text() == TRAIN
+    assert {p.name for p in here.iterdir()} == {"model.py", "train.py"}
 
 
 def test_check_gives_the_same_edits_as_json(here: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_file_keeps_its_encoding_and_line_ends(tmp_path: Path, codec: str, sty
 LAID_OUT = {
     "a comment in the call": (
         "def loss(x, y):\n    return -torch.log(\n        F.softmax(  # rows\n            net(x), dim=1)).sum()\n",
-        "def loss(x, y):\n    return -F.log_softmax(net(x), dim=1).sum()\n",
+        "def loss(x, y):\n    # rows\n    return -F.log_softmax(net(x), dim=1).sum()\n",
     ),
     "continuation lines": (
         "def loss(x, y):\n    p = F.softmax(\n        net(x)\n        + net(y),  # both\n        dim=1,\n    )\n"

@@ -8,7 +8,10 @@ import pytest
 
 from .workbench import fixed, repaired
 
-TORCH = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\nnet = nn.Linear(20, 5)\n\n"
+TORCH = (
+    "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
+    "torch.manual_seed(0)\nnet = nn.Linear(20, 5)\n\n"
+)
 TF1 = (
     "import tensorflow as tf\n\n"
     "x = tf.placeholder(tf.float32, [None, 784])\ny_ = tf.placeholder(tf.float32, [None, 10])\n"
@@ -95,7 +98,7 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "def loss(x, y):\n    return -(y * F.log_softmax(net(x), dim=1)).sum()\n",
     ),
     "a layer of the module": (
-        "import torch\nfrom torch import nn\n\n",
+        "import torch\nfrom torch import nn\n\ntorch.manual_seed(0)\n\n",
         "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(3, 3)\n"
         "        self.softmax = nn.Softmax(dim=1)\n\n    def forward(self, x):\n        p = self.softmax(self.fc(x))\n"
@@ -104,11 +107,6 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "        self.fc = nn.Linear(3, 3)\n"
         "        self.softmax = nn.Softmax(dim=1)\n\n    def forward(self, x):\n        logits = self.fc(x)\n"
         "        p = self.softmax(logits)\n        return nn.functional.log_softmax(logits, dim=1), p\n",
-    ),
-    "a function imported by name": (
-        "import torch\nfrom torch.nn.functional import softmax\n\nnet = torch.nn.Linear(3, 3)\n\n",
-        "def loss(x, y):\n    return -(y * torch.log(softmax(net(x), dim=1))).sum()\n",
-        "def loss(x, y):\n    return -(y * torch.nn.functional.log_softmax(net(x), dim=1)).sum()\n",
     ),
     "TF 1": (
         TF1,
@@ -225,6 +223,52 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
 @pytest.mark.parametrize(("head", "before", "after"), REWRITTEN.values(), ids=REWRITTEN)
 def test_what_becomes_of_it(tmp_path: Path, head: str, before: str, after: str) -> None:
     assert fixed(tmp_path, head + before) == head + after
+
+
+#: which import goes, or stays -> (before, after)
+IMPORTS: dict[str, tuple[str, str]] = {
+    "one that nothing reads any more goes": (
+        "import torch\nfrom torch.nn.functional import softmax\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x, y):\n    return -(y * torch.log(softmax(net(x), dim=1))).sum()\n",
+        "import torch\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x, y):\n    return -(y * torch.nn.functional.log_softmax(net(x), dim=1)).sum()\n",
+    ),
+    "from among others": (
+        "import torch\nfrom torch.nn.functional import relu, softmax, tanh\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.log(softmax(net(relu(tanh(x))), dim=1)).sum()\n",
+        "import torch\nfrom torch.nn.functional import relu, tanh\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.nn.functional.log_softmax(net(relu(tanh(x))), dim=1).sum()\n",
+    ),
+    "one that nothing read before, either, stays": (
+        "import os\nimport torch\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.log(torch.softmax(net(x), dim=1)).sum()\n",
+        "import os\nimport torch\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.log_softmax(net(x), dim=1).sum()\n",
+    ),
+    "one with a comment stays": (
+        "import torch\nfrom torch.nn.functional import softmax  # noqa\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.log(softmax(net(x), dim=1)).sum()\n",
+        "import torch\nfrom torch.nn.functional import softmax  # noqa\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.nn.functional.log_softmax(net(x), dim=1).sum()\n",
+    ),
+    "one that a string speaks of stays": (
+        "import torch\nfrom torch.nn.functional import softmax\n\n__all__ = ['softmax']\nnet = torch.nn.Linear(3, 3)\n"
+        "def loss(x):\n    return torch.log(softmax(net(x), dim=1)).sum()\n",
+        "import torch\nfrom torch.nn.functional import softmax\n\n__all__ = ['softmax']\nnet = torch.nn.Linear(3, 3)\n"
+        "def loss(x):\n    return torch.nn.functional.log_softmax(net(x), dim=1).sum()\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), IMPORTS.values(), ids=IMPORTS)
+def test_which_imports_go(tmp_path: Path, before: str, after: str) -> None:
+    assert fixed(tmp_path, before) == after
+
+
+def test_an_import_that_another_file_takes_from_here_stays(tmp_path: Path) -> None:
+    before, after = IMPORTS["one that nothing reads any more goes"]
+    (tmp_path / "other.py").write_text("from program import softmax\n")
+    assert fixed(tmp_path, before) == after.replace("import torch\n", "import torch\n" + before.splitlines(True)[1], 1)
 
 
 @pytest.mark.parametrize(("head", "before", "after"), REWRITTEN.values(), ids=REWRITTEN)

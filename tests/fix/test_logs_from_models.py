@@ -13,7 +13,7 @@ from finallayer.check.repair import Repair, repair
 
 from .workbench import RULES, fixed, repaired
 
-TORCH = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
+TORCH = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\ntorch.manual_seed(0)\n\n"
 TF1 = (
     "import tensorflow as tf\n\nx = tf.placeholder(tf.float32, [None, 784])\n"
     "y = tf.placeholder(tf.float32, [None, 9])\n"
@@ -60,6 +60,12 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "    else:\n        p = fc(x)\n    return p\n\nx = torch.randn(5, 3)\n"
         "loss = -F.log_softmax(net(x), dim=1).mean()\n",
     ),
+    "a softmax that overwrites the logits": (
+        TORCH + "fc = nn.Linear(3, 4)\n\ndef net(x):\n    x = fc(x)\n    x = F.softmax(x, dim=1)\n    return x\n\n"
+        "loss = -torch.log(net(torch.randn(5, 3))).mean()\n",
+        TORCH + "fc = nn.Linear(3, 4)\n\ndef net(x):\n    x = fc(x)\n    return x\n\n"
+        "loss = -F.log_softmax(net(torch.randn(5, 3)), dim=1).mean()\n",
+    ),
     "the round before": (
         TORCH + "fc = nn.Linear(3, 4)\nx = torch.randn(5, 3)\np = F.softmax(fc(x), dim=1)\nloss = 0\n"
         "for i in range(3):\n    loss = loss - torch.log(p).sum()\n    p = F.softmax(fc(x + i), dim=1)\n",
@@ -77,6 +83,12 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "    def step(self, x):\n        self.p = self.net(x)\n"
         "        return -F.log_softmax(self.p, dim=1).mean(), torch.softmax(self.p, dim=1).sum(1)\n\n"
         "loss, shown = Trainer().step(torch.randn(5, 3))\n",
+    ),
+    "a list of arguments": (
+        TORCH + "fc = nn.Linear(3, 4)\n\ndef nll(p):\n    return -torch.log(p).mean()\n\n"
+        "given = [fc(torch.randn(5, 3)).softmax(1)]\nloss = nll(*given)\n",
+        TORCH + "fc = nn.Linear(3, 4)\n\ndef nll(p):\n    return -F.log_softmax(p, dim=1).mean()\n\n"
+        "given = [fc(torch.randn(5, 3))]\nloss = nll(*given)\n",
     ),
     "an epsilon that nobody needs any more": (
         TORCH + "net = nn.Sequential(nn.Linear(3, 4), nn.Sigmoid())\n\ndef bce(p, y):\n    eps = 1e-12\n"
@@ -102,6 +114,16 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "tf.histogram_summary('p', p)\nloss = -tf.reduce_mean(tf.log(p) + tf.log(1. - p))\n",
         TF1 + "def judge(h):\n    return tf.matmul(h, tf.Variable(tf.zeros([784, 1])))\n\np = judge(x)\n"
         "tf.histogram_summary('p', tf.sigmoid(p))\nloss = -tf.reduce_mean(-tf.nn.softplus(-p) + -tf.nn.softplus(p))\n",
+    ),
+    "two functions, by a flag that nobody knows": (
+        TF1 + "def small(h):\n    p = tf.nn.softmax(tf.layers.dense(h, 9))\n    return p\n\n"
+        "def large(h):\n    p = tf.nn.softmax(tf.layers.dense(h, 9))\n    return p\n\n"
+        "FLAGS = tf.app.flags.FLAGS\nif FLAGS.large:\n    q = large(x)\nelse:\n    q = small(x)\n"
+        "loss = -tf.reduce_sum(y * tf.log(q))\n",
+        TF1 + "def small(h):\n    p = tf.layers.dense(h, 9)\n    return p\n\n"
+        "def large(h):\n    p = tf.layers.dense(h, 9)\n    return p\n\n"
+        "FLAGS = tf.app.flags.FLAGS\nif FLAGS.large:\n    q = large(x)\nelse:\n    q = small(x)\n"
+        "loss = -tf.reduce_sum(y * tf.nn.log_softmax(q))\n",
     ),
     "a Keras layer in a loop of one's own": (
         "import tensorflow as tf\n\nhead = tf.keras.layers.Dense(5, activation='softmax')\n\n"
@@ -198,6 +220,12 @@ UNSAFE: dict[str, tuple[str, str]] = {
         "    return fc(x).softmax(1)\n\nx = torch.randn(5, 3)\n" + LOG,
         "`net` returns another in code that nothing runs",
     ),
+    "a method in code that nothing runs": (
+        TORCH + "fc = nn.Linear(3, 4)\n\nclass Task:\n    def net(self, x):\n        return fc(x).softmax(1)\n\n"
+        "    def loss(self, x):\n        return -torch.log(self.net(x)).mean()\n\n"
+        "task = Task()\nloss = task.loss(torch.randn(5, 3))\nif False:\n    print(task.net(fc))\n",
+        "`task.net` in code that nothing runs",
+    ),
     "an assignment that isn't made": (
         TORCH + "DEBUG = False\nfc = nn.Linear(3, 4)\n\ndef net(x):\n    return fc(x).softmax(1)\n\n"
         "x = torch.randn(5, 3)\nif DEBUG:\n    p = torch.ones(3, 4) / 4\nelse:\n    p = net(x)\n"
@@ -241,7 +269,7 @@ def _repaired(folder: Path, **files: str) -> Repair:
 def test_a_model_in_another_file_changes_with_its_loss(tmp_path: Path) -> None:
     changed = {d.path.name: new.decode() for d, new in _repaired(tmp_path, model=MODEL, train=TRAIN).changed}
     assert changed == {
-        "model.py": TORCH + NET.format("self.fc(x)"),
+        "model.py": (TORCH + NET.format("self.fc(x)")).replace("import torch.nn.functional as F\n", ""),
         "train.py": TRAIN.replace("torch.log(net(x))", "torch.nn.functional.log_softmax(net(x), dim=1)"),
     }
 

@@ -182,6 +182,7 @@ static_assert(xla_ffi::kInvalidArgument == XLA_FFI_Error_Code_INVALID_ARGUMENT);
 static_assert(xla_ffi::kOutOfRange == XLA_FFI_Error_Code_OUT_OF_RANGE);
 static_assert(xla_ffi::kResourceExhausted == XLA_FFI_Error_Code_RESOURCE_EXHAUSTED);
 static_assert(xla_ffi::kS32 == XLA_FFI_DataType_S32 && xla_ffi::kF32 == XLA_FFI_DataType_F32);
+static_assert(xla_ffi::kF16 == XLA_FFI_DataType_F16 && xla_ffi::kBF16 == XLA_FFI_DataType_BF16);
 """
 
 

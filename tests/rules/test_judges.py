@@ -110,7 +110,7 @@ def test_unstable_numerics_is_reported_only_where_a_gradient_is_asked_for(code: 
 @pytest.mark.parametrize("code", LOGS)
 def test_an_entropy_and_a_detached_probability_train_nothing(code: str) -> None:
     (p,) = LOGS[code].args
-    assert found(make("log", p, entropy=True)) == set()
+    assert found(make("log", p, no_loss=True)) == set()
     assert found(make("log", make("stop_gradient", p))) == set()
 
 
@@ -288,13 +288,28 @@ def test_a_guard_decides_which_rule_it_is(p: Node) -> None:
 
 
 def test_a_log_that_is_no_loss() -> None:
-    assert found(make("log", PROBS, entropy=True)) == set()
-    assert found(make("log", make("add_eps", PROBS, eps=1e-8), entropy=True)) == set()
+    assert found(make("log", PROBS, no_loss=True)) == set()
+    assert found(make("log", make("add_eps", PROBS, eps=1e-8), no_loss=True)) == set()
     assert found(make("log", make("stop_gradient", PROBS))) == set()
     assert found(make("log", make("sum", make("mul", PROBS, UNKNOWN)))) == set()  # a mixture
     assert found(make("log", make("mean", PROBS))) == set()
     assert found(make("log", make("add_eps", UNKNOWN, eps=1e-8))) == set()
     assert found(LOG_PROBS) == set()
+
+
+@pytest.mark.parametrize(
+    ("picked_by", "marks", "codes"),
+    [
+        ("labels", set(), {"FL201"}),
+        ("labels", {"rewarded"}, set()),
+        ("actions", set(), set()),
+        ("actions", {"over_classes"}, {"FL201"}),  # a distribution over values, of the action that was taken
+        ("labels", {"rewarded", "over_classes"}, {"FL201"}),
+        ("sample", {"over_classes"}, set()),
+    ],
+)
+def test_the_log_of_a_policy(picked_by: str, marks: set[str], codes: set[str]) -> None:
+    assert found(make("log", make("index", PROBS, at=picked_by), **dict.fromkeys(marks, True))) == codes
 
 
 # FL204, FL206, FL207: exponentials
@@ -434,3 +449,11 @@ def test_the_leaf_of_every_expression_is_the_logits() -> None:
         assert match.expression is not None
         assert {n.op for n in match.expression.walk() if not n.args} <= {"logits", "target"}
         assert logits() in set(match.expression.walk())
+
+
+def test_sums_of_shared_sums_take_no_time() -> None:
+    z = Z
+    for _ in range(60):  # 2**60 ways lead down
+        z = make("add", z, z)
+    assert found(make("bce_probs", make("softmax", z, axis=-1), Y)) == set()
+    assert found(make("bce_probs", make("softmax", make("add", Z, Z), axis=-1), Y)) == {"FL106"}

@@ -350,6 +350,16 @@ def test_a_squared_error_among_the_metrics_is_no_loss() -> None:
     assert ("mse", Kind.PROBS) in seen(head + "model.compile(loss='mse')\n")
 
 
+def test_a_package_hands_on_a_function_that_goes_by_its_modules_name(tmp_path: Path) -> None:
+    package = tmp_path / "heads"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .squash import squash\n")
+    (package / "squash.py").write_text(TORCH + "def squash(z):\n    return F.softmax(z, 1)\n")
+    (package / "plain.py").write_text(TORCH + "def keep(z):\n    return nn.Linear(3, 3)(z)\n")
+    program = TORCH + "from heads import squash, plain\nF.cross_entropy(squash(z), y)\nF.nll_loss(plain.keep(z), y)\n"
+    assert seen(program, str(tmp_path / "train.py"))[-2:] == [("xent_logits", Kind.PROBS), ("nll", Kind.LOGITS)]
+
+
 def test_a_module_of_a_package_does_not_hide_the_standard_librarys(tmp_path: Path) -> None:
     for name, text in {"__init__": "", "logging": "from logging import DEBUG\n", "heads": HEADS}.items():
         (tmp_path / f"{name}.py").write_text(text)

@@ -52,16 +52,19 @@ PROGRAMS = {
     "a large dictionary, item by item": f"d = {dict.fromkeys(range(8000))}\n" + "q = d[u]\n" * 200,
     "a large dictionary of pairs": f"d = { ({i: (i, i) for i in range(3000)}) }\n" + "q = d[u]\n" * 200,
     "a large table": f"d = {[(i, i) for i in range(4000)]}\n" + "q = d[u]\n" * 200,
-    "a deep model, often": "m = nn.Sequential(" + "fc, " * 3000 + ")\n" + "m(x)\n" * 20,
+    "a deep model, often": "m = nn.Sequential(" + "fc, " * 3000 + ")\n" + "m(x)\n" * 8,
+    "a dictionary with keys that nobody knows": "d = {}\nif a:\n  d[u] = 0\n" + "if a:\n  d[u] = f(d[u])\n" * 800,
     # texts and numbers
     "a text of a gigabyte": "t = '%999999999d' % 5\nt = '%*d' % (5, 5)\nt = '{:999999999}'.format(5)",
     "a text that can't be formatted": "t = '{0.foo}'.format(5)\nt = '{0[a]}'.format('s')\nt = '{'.format(5)",
     "an integer of 4,000 digits": f"t = {'9' * 4000}\nq = t * z, z + t, z > t, -t * z, z / t\ns = f'{{t * t}}'",
+    "a key that each branch takes out": "d = {}\nif a:\n  d[1] = 1\n  d.pop(1)\nelse:\n  d[1] = 2\n  d.pop(1)",
+    "a key that is gone after the branch that goes on": "d = {}\nif a:\n  d[1] = 1\n  d.pop(1)\nelse:\n  raise E",
     "infinity": "t = ~1e999\nt = ~(1e999 - 1e999)\nq = torch.log(torch.clamp(p, 1e999)) + 1e999",
 }
 #: What nests: the last value is p, by many ways.
 NESTED = {
-    "sums": "z = z + fc(z)\n" * 1200 + "p = F.softmax(z, 1)",
+    "sums": "z = z + fc(z)\n" * 1000 + "p = F.softmax(z, 1)",
     "sums with themselves": "z = z + z\n" * 200 + "p = F.softmax(z, 1)",
     "either of two": "p = torch.where(a, p, p)\n" * 100,
     "put together": "p = torch.cat([p, p])\n" * 100,

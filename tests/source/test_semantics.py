@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from finallayer.kinds import Kind
-from finallayer.rules.route import is_exempt, is_no_loss
+from finallayer.rules.route import is_classifiers
 from finallayer.source import Project, sightings
 from finallayer.source.files import SourceFile
 
@@ -296,6 +296,36 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "optax.softmax_cross_entropy(hk.without_apply_rng(net).apply(v, p), y)\n",
         [Kind.PROBS, Kind.PROBS],
     ),
+    # Keras' own ways
+    "a model of a class without call, made of inputs and outputs": (
+        KERAS,
+        "class Net(keras.Model):\n    def train_step(self, data):\n        x, y = data\n"
+        "        p = self(x, training=True)\n"
+        "        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)(y, p)\n"
+        "net = Net(inputs, layers.Dense(4, activation='softmax')(inputs))\n",
+        [Kind.PROBS],
+    ),
+    "a model that hands its outputs to the base class": (
+        KERAS,
+        "class Net(keras.Model):\n    def __init__(self, units):\n"
+        "        head = layers.Dense(units, activation='softmax')\n"
+        "        super().__init__(inputs=inputs, outputs=head(inputs))\n"
+        "Net(4).compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        [Kind.PROBS],
+    ),
+    "weights that build makes": (
+        KERAS,
+        "class Head(layers.Layer):\n    def build(self, input_shape):\n        self.w = self.add_weight(shape=(8, 4))\n"
+        "    def call(self, x):\n        return keras.ops.matmul(x, self.w)\n"
+        "keras.Sequential([Head()]).compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        [Kind.LOGITS],
+    ),
+    "a layer taken off again": (
+        KERAS,
+        "net = keras.Sequential([layers.Dense(4), layers.Softmax()])\nnet.pop()\n"
+        "net.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        [Kind.LOGITS],
+    ),
     # dictionaries and builtins
     "popping takes the item away": (
         TORCH,
@@ -405,29 +435,45 @@ def test_of_two_tensors_the_larger_is_a_clip() -> None:
     assert [s.node.args[0].op for s in found if s.node.op == "log"] == ["clip", "max"]
 
 
-#: what is done with ``log(p...)`` -> whether it may be a classifier's loss
-USES = {
-    "-torch.log(p.gather(1, a)) * advantage.detach()": False,
-    "-torch.log(p.gather(1, a)) * (p.detach() / old).clamp(max=1) * gain": False,  # a truncated ratio of two policies
-    "-weight * p.detach() * torch.log(p) * gain": False,  # an expectation over the actions
-    "q = torch.log(p)\nif a:\n    q = q.to(x)\n(q * p).sum()": False,
-    "(-torch.log(p.gather(1, y))).mean().item() * count.item()": True,  # a running average
-    "(q * torch.log(p.gather(1, a))).sum(1)": True,  # a distribution over values, of the action that was taken
-    "torch.log(p[0, action])": False,
-    "(q * torch.log(p[0, action])).sum(1)": True,
+#: what is done with ``log(p...)`` -> the marks that its sighting bears
+PURPOSES = {
+    "-(p * torch.log(p)).sum()": {"no_loss"},
+    "(p * (torch.log(p) - F.log_softmax(z, 1))).sum()": {"no_loss"},  # a divergence from a fixed p
+    "q = torch.log(p)\nif a:\n    q = q.to(x)\n(q * p).sum()": {"no_loss"},
+    "torch.exp(torch.log(p[0, a]) - old)": {"no_loss"},  # a ratio of two policies
+    "-(torch.log(p.gather(1, a)) * advantage.detach()).mean()": {"no_loss"},
+    "-torch.log(p.gather(1, a)) * (p.detach() / old).clamp(max=1) * gain": {"no_loss"},
+    "-torch.log(p.gather(1, y)) * (1 - p.gather(1, y).detach()) ** 2": set(),  # a focal loss
+    "(-torch.log(p.gather(1, y))).mean().item() * count.item()": set(),  # a running average
+    "-torch.log(p.gather(1, y)) * mask": set(),
+    "(torch.log(p) * F.one_hot(a)).sum(1) * w": {"rewarded"},
+    "-(y * torch.log(p)).sum(1)": {"over_classes"},
+    "-weight * p.detach() * torch.log(p) * gain": {"no_loss"},  # an expectation over the actions
+    "(q * torch.log(p.gather(1, a))).sum(1)": {"over_classes"},  # a distribution over values, of the action taken
+    "torch.log(p)": set(),
 }
 
 
-@pytest.mark.parametrize(("use", "is_loss"), USES.items())
-def test_what_is_done_with_a_log_says_whether_it_is_a_loss(use: str, is_loss: bool) -> None:
-    found = sightings(SourceFile("program.py", TORCH + use + "\n"), Project())
-    assert [not is_no_loss(s.node) for s in found if s.node.op == "log"] == [is_loss]
+def purposes_of_logs(program: str) -> list[set[str]]:
+    found = sightings(SourceFile("program.py", TORCH + program), Project())
+    return [set(s.node.attrs) & {"no_loss", "rewarded", "over_classes"} for s in found if s.node.op == "log"]
 
 
-def test_a_ratio_of_two_policies_says_so() -> None:
-    program = TORCH + "torch.exp(torch.log(p[0, a]) - old)\ntorch.exp(torch.log(p))\n"
-    found = sightings(SourceFile("program.py", program), Project())
-    assert [bool(s.node.attrs.get("ratio")) for s in found if s.node.op == "log"] == [True, False]
+@pytest.mark.parametrize(("use", "marks"), PURPOSES.items())
+def test_what_is_done_with_a_log_says_what_it_is_for(use: str, marks: set[str]) -> None:
+    assert purposes_of_logs(use + "\n") == [marks]
+
+
+@pytest.mark.parametrize(
+    ("environment", "marks"),
+    [
+        ("s = env.reset()\ns, r, done, info = env.step(1)\n", {"rewarded"}),
+        ("opt.reset()\nopt.step(1)\n", set()),
+        ("s, r, done, info = env.step(1)\n", set()),
+    ],
+)
+def test_in_an_environment_a_picked_log_may_be_a_policys(environment: str, marks: set[str]) -> None:
+    assert purposes_of_logs(environment + "torch.log(p.gather(1, y)) * w\n") == [marks]
 
 
 @pytest.mark.parametrize(
@@ -442,13 +488,13 @@ def test_a_ratio_of_two_policies_says_so() -> None:
 def test_an_index_that_was_drawn_is_an_actions(draw: str) -> None:
     program = TORCH + f"import random\nimport numpy as np\na = {draw}\ntorch.log(p[0, a])\n"
     (log,) = [s.node for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log"]
-    assert is_exempt(log.args[0])
+    assert not is_classifiers(log)
 
 
 def test_a_label_that_a_data_set_drew_is_no_action() -> None:
     program = TORCH + "x, y = data.sample(8)\ntorch.log(p.gather(1, y))\n"
     (log,) = [s.node for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log"]
-    assert not is_exempt(log.args[0])
+    assert is_classifiers(log)
 
 
 def test_a_metric_knows_of_the_loss_on_the_same_output() -> None:

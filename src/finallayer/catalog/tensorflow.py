@@ -75,6 +75,7 @@ _BOTH: dict[str, str] = {
     "tensorflow.nn.bias_add": "add(value: x, bias: y)",
     # reductions
     "tensorflow.reduce_sum": f"sum{_REDUCE}",
+    "tensorflow.sequence_mask": "compare(lengths: x, maxlen)",
     "tensorflow.cumsum": "cumsum(x, axis)",
     "tensorflow.reduce_mean": f"mean{_REDUCE}",
     "tensorflow.reduce_max": f"max{_REDUCE}",

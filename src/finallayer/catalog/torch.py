@@ -407,6 +407,6 @@ METHODS: dict[str, str] = {
     **each("", "cpu contiguous", "identity(self: x, memory_format)"),
     "clone": "identity(self: x, *, memory_format)",
     "requires_grad_": "identity(self: x, requires_grad)",
-    **each("", "detach detach_ data numpy item tolist", "stop_gradient(self: x, *, force)"),
+    **each("", "detach detach_ numpy item tolist", "stop_gradient(self: x, *, force)"),
     "copy": "identity(self: x, *, order)",
 }

@@ -22,7 +22,7 @@ EXCLUDED_FOLDERS = frozenset(
 
 
 def discover(paths: Sequence[Path], exclude: Patterns) -> list[Path]:
-    """The files to check, absolute, each once, in order. Raises :class:`CheckError` where a path does not exist.
+    """The files to check, absolute, each once, in order. Raises :class:`CheckError` where a path is no file or folder.
 
     A file that is named is checked whatever its suffix and whatever git ignores; only ``exclude``, the project's own
     setting, keeps it out (a pre-commit hook names files).
@@ -32,11 +32,12 @@ def discover(paths: Sequence[Path], exclude: Patterns) -> list[Path]:
         whole = Path(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow links)
         if whole.is_dir():
             found |= dict.fromkeys(_walk(whole, exclude))
-        elif whole.exists():
+        elif whole.is_file():
             if not exclude.covers(str(whole)):
                 found[whole] = None
         else:
-            raise CheckError(f"{path}: no such file or folder")
+            what = "neither a file nor a folder" if whole.exists() else "no such file or folder"
+            raise CheckError(f"{path}: {what}")
     return list(found)
 
 

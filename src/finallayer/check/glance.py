@@ -15,9 +15,8 @@ from finallayer.check.imports import Finder, imported
 
 #: Without one of these no operation of the catalogue can be meant.
 FRAMEWORKS = (
-    *b"torch tensorflow keras tflearn tf_slim sonnet jax flax optax haiku equinox numpy scipy math cupy".split(),
-    *b"lightning fastai timm kornia sklearn segmentation_models transformers monai ignite poutyne skorch".split(),
-    b"distrax",
+    *b"torch tensorflow keras tflearn tf_slim sonnet jax flax optax haiku equinox distrax numpy scipy math".split(),
+    *b"cupy lightning fastai timm kornia sklearn segmentation_models transformers monai ignite poutyne skorch".split(),
 )
 
 # A snippet that imports nothing, and means a framework by the names that everyone gives its modules and layers.

@@ -14,25 +14,36 @@ from finallayer.check import run
 from finallayer.check.config import Config
 from finallayer.check.filters import Filter, Note, Sources
 from finallayer.check.judge import analyse
-from finallayer.fix import Context, Document
+from finallayer.fix import Context, Document, unused_imports
 from finallayer.fix.edits import ConflictError
+from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Edit, Finding, Fix, Rule
 from finallayer.source import Project
 from finallayer.source.files import Unreadable, parse, read
 
+#: A file, and its new bytes.
+Change = tuple[Document, bytes]
 #: After so many rounds of fixes nothing new comes up in any program that we have met.
 MOST_PASSES = 10
 
 
 @dataclass(frozen=True)
 class Repair:
-    """What a repair comes to: the files and their new bytes, and what is left."""
+    """What a repair comes to: the files and their new bytes, and what is left.
 
-    changed: tuple[tuple[Document, bytes], ...]
+    ``together``: the same files, those that a fix changes together side by side.
+    """
+
+    together: tuple[tuple[Change, ...], ...]
     fixed: int
     remaining: tuple[Finding, ...]
     notes: tuple[Note, ...]
     files: int
+
+    @property
+    def changed(self) -> tuple[Change, ...]:
+        """The files that change."""
+        return tuple(change for changes in self.together for change in changes)
 
     @property
     def unsafe(self) -> int:
@@ -53,8 +64,8 @@ def repair(
     for path in first.concerned:
         workshop.mend(path)
     remaining = workshop.remaining(first.concerned)
-    changed = tuple(workshop.changed())
-    return Repair(changed, workshop.fixed, remaining, first.notes, first.files)
+    together = tuple(workshop.together())
+    return Repair(together, workshop.fixed, remaining, first.notes, first.files)
 
 
 class _Workshop:
@@ -66,13 +77,18 @@ class _Workshop:
         self._unsafe = unsafe
         self._documents: dict[str, Document] = {}
         self._now: dict[str, bytes] = {}
+        self._linked: list[frozenset[str]] = []  # the files of each fix that changed several
         self._last: dict[str, tuple[Finding, ...]] = {}
         self.fixed = 0
 
-    def changed(self) -> Iterator[tuple[Document, bytes]]:
-        for path, document in self._documents.items():
-            if self._now[path] != document.data:
-                yield document, self._now[path]
+    def together(self) -> Iterator[tuple[Change, ...]]:
+        """The changed files, those side by side that a fix has changed together, if by way of others."""
+        left = {path: doc for path, doc in self._documents.items() if self._now[path] != doc.data}
+        while left:
+            group = {next(iter(left))}
+            while more := {p for linked in self._linked if linked & group for p in linked} - group:
+                group |= more
+            yield tuple((left.pop(path), self._now[path]) for path in list(left) if path in group)
 
     def findings(self, paths: Iterable[str], with_fixes: bool = True) -> tuple[Finding, ...]:
         """What a check of the files, as they are now, shows."""
@@ -88,7 +104,7 @@ class _Workshop:
 
     def remaining(self, paths: Sequence[str]) -> tuple[Finding, ...]:
         """What is left: as it was last seen, where each file changed for its own sake only."""
-        if set(self._now) - set(paths):
+        if self._linked or set(self._now) - set(paths):
             return self.findings(paths)
         once = {(f.rule.code, f.origin): f for path in paths for f in self._last[path]}
         return tuple(once.values())
@@ -114,13 +130,21 @@ class _Workshop:
         for edit in (e for fix in chosen for e in fix.edits):
             by_file.setdefault(edit.path, set()).add(edit)
         try:
-            new = {path: Document(Path(path), self._data(path)).edited(edits) for path, edits in by_file.items()}
+            new = {path: self._edited(path, edits) for path, edits in by_file.items()}
             for path, data in new.items():
                 parse(read(path, data).text)
         except (ConflictError, Unreadable, UnicodeError):
             return False
         self._now |= new
+        self._linked += [paths for fix in chosen if len(paths := frozenset(e.path for e in fix.edits)) > 1]
         return bool(new)
+
+    def _edited(self, path: str, edits: Iterable[Edit]) -> bytes:
+        """A file's bytes after edits, without the imports that those made unused."""
+        before = self._data(path)
+        after = Document(Path(path), before).edited(edits)
+        idle = list(unused_imports(Syntax(read(path, before)), Syntax(read(path, after))))
+        return Document(Path(path), after).edited(idle) if idle else after
 
     def _data(self, path: str) -> bytes:
         if path not in self._now:

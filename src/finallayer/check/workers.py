@@ -87,11 +87,15 @@ def _analyse_apart(chunks: Sequence[Sequence[str]], jobs: int, fixes: bool) -> I
     lost: list[Sequence[str]] = []
     with _pool(jobs) as pool:
         waiting = [(chunk, pool.submit(_analyse_chunk, chunk, fixes)) for chunk in chunks]
-        for chunk, result in waiting:
-            try:
-                yield from result.result()
-            except BrokenProcessPool:
-                lost.append(chunk)
+        try:
+            for chunk, result in waiting:
+                try:
+                    yield from result.result()
+                except BrokenProcessPool:
+                    lost.append(chunk)
+        except BaseException:  # interrupted: what has not begun is not waited for
+            pool.shutdown(cancel_futures=True)
+            raise
     for path in (path for chunk in lost for path in chunk):
         with _pool(1) as pool:
             try:

@@ -13,7 +13,7 @@ import click
 from finallayer import report
 from finallayer.check.config import SEVERITIES
 from finallayer.cli.options import Several, flat
-from finallayer.cli.terminal import COULD_NOT_RUN, noted, say, show, wants_colour
+from finallayer.cli.terminal import COULD_NOT_RUN, INTERRUPTED, noted, say, show, wants_colour
 
 if TYPE_CHECKING:
     from finallayer.check.run import Outcome
@@ -95,6 +95,9 @@ def command(
     except CheckError as error:
         say(str(error))
         sys.exit(COULD_NOT_RUN)
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(INTERRUPTED)
     for note in outcome.notes:
         say(noted(note))
     show(_rendered(outcome, output_format, show_statistics))

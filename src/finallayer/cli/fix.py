@@ -71,16 +71,18 @@ def command(
 
 
 def _write(repaired: Repair) -> int:
-    """Write the changed files; how many could be."""
+    """Write the changed files, those that belong together all or none; how many could be."""
+    from finallayer.fix import write_together
     from finallayer.report.places import shown_path
 
     written = 0
-    for document, new in repaired.changed:
+    for changes in repaired.together:
         try:
-            document.write(new)
-            written += 1
+            write_together(changes)
+            written += len(changes)
         except OSError as error:
-            say(f"{shown_path(str(document.path))}: not fixed: {error.strerror or error}")
+            names = ", ".join(shown_path(str(document.path)) for document, _ in changes)
+            say(f"{names}: not fixed: {error.strerror or error}")
     return written
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: The exit code of a command that could not do what it was asked.
 COULD_NOT_RUN = 2
+#: The exit code of a command that was interrupted: 128 and the number of the signal, as shells have it.
+INTERRUPTED = 130
 
 
 def wants_colour() -> bool:

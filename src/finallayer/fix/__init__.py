@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from finallayer.fix.documents import ChangedMeanwhileError, Document
+from finallayer.fix.comments import with_comments
+from finallayer.fix.documents import ChangedMeanwhileError, Document, write_together
 from finallayer.fix.proof import prove
 from finallayer.fix.registry import Context, fixers
+from finallayer.fix.unused_imports import unused_imports
 from finallayer.rules.base import Fix, Match, Sighting
 
-__all__ = ["ChangedMeanwhileError", "Context", "Document", "propose"]
+__all__ = ["ChangedMeanwhileError", "Context", "Document", "propose", "unused_imports", "write_together"]
 
 
 def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | None:
     """The first proven fix for a finding of a rule; None where nothing can be proven."""
     for fixer in fixers(code):
         for proposal in fixer(sighting, match, context):
-            if prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths).holds:
-                return Fix(proposal.safe, proposal.edits, proposal.note)
+            edits = with_comments(proposal.edits, context.syntax)
+            if edits and prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths).holds:
+                return Fix(proposal.safe, edits, proposal.note)
     return None

@@ -116,9 +116,9 @@ def _from_outside(syntax: Syntax, scope: Scope, path: Path) -> ast.AST | None:
     root = path.partition(".")[0]
     if any(binds(statement, path) for statement in _body(scope)):
         return None  # bound later in the function: by a round of a loop that we don't follow
-    if root in _parameters(scope):
+    if root in parameters(scope):
         return scope.args if root == path else only_binding(syntax, path)
-    if any(root in _parameters(f) or any(binds(s, path) for s in _body(f)) for f in _functions_around(syntax, scope)):
+    if any(root in parameters(f) or any(binds(s, path) for s in _body(f)) for f in _functions_around(syntax, scope)):
         return None
     return only_binding(syntax, path)
 
@@ -144,11 +144,21 @@ def _body(scope: Scope) -> list[ast.stmt]:
     return [] if isinstance(scope, ast.Lambda) else scope.body
 
 
-def _parameters(scope: Scope) -> set[str]:
+def parameters(scope: Scope) -> set[str]:
+    """The names of a function's parameters."""
     if isinstance(scope, ast.Module):
         return set()
     spec = scope.args
     return {a.arg for a in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs, spec.vararg, spec.kwarg) if a is not None}
+
+
+def home(syntax: Syntax, name: ast.Name) -> Scope:
+    """The function that a name belongs to, its own or one around it; the module where none binds it."""
+    scopes = [n for n in syntax.around(name) if isinstance(n, _FUNCTIONS)]
+    for scope in scopes:
+        if name.id in parameters(scope) or any(binds(s, name.id) for s in _body(scope)):
+            return scope
+    return syntax.file.tree
 
 
 def _functions_around(syntax: Syntax, scope: Scope) -> Iterator[Scope]:

@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 import tokenize
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from finallayer.fix import notebooks
@@ -38,11 +38,15 @@ class Document:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(self.data).readline)
         return apply(self.data.decode(encoding), edits).encode(encoding)
 
+    def check(self) -> None:
+        """Raises ChangedMeanwhileError where the file isn't any more what was read."""
+        if self.path.read_bytes() != self.data:
+            raise ChangedMeanwhileError(f"{self.path} has changed since it was read")
+
     def write(self, new: bytes) -> None:
         """Put the new bytes in the file's place in one step. Raises ChangedMeanwhileError where it has changed."""
+        self.check()
         target = self.path.resolve()  # a link goes on pointing to the file
-        if target.read_bytes() != self.data:
-            raise ChangedMeanwhileError(f"{self.path} has changed since it was read")
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -52,3 +56,18 @@ class Document:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def write_together(changes: Sequence[tuple[Document, bytes]]) -> None:
+    """Write files that belong together, all or none. Raises OSError, as :meth:`Document.write` does, for the first."""
+    for document, _ in changes:
+        document.check()
+    written: list[tuple[Document, bytes]] = []
+    try:
+        for document, new in changes:
+            document.write(new)
+            written.append((document, new))
+    except BaseException:
+        for document, new in written:
+            Document(document.path, new).write(document.data)
+        raise

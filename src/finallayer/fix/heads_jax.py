@@ -23,6 +23,8 @@ class Jax(Dialect):
     def restored(self, program: Program, place: Place, removal: Removal, made: Node) -> Edits | None:
         """The user's own call of softmax, around what reads probabilities."""
         call = removal.call
+        if made.origin is None or place.path != made.origin.path:
+            return None  # the user's spelling is of another file
         x = argument_of(call, program.syntax) if call is not None else None
         if call is None or x is None or not _is_global(program, call.func):
             return None

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from finallayer.expr import Node, logits, make, target
-from finallayer.fix.heads import ON_LOGITS, Dialect, Edits, drop_head, is_legible, parses_after
-from finallayer.fix.readers import Head, Place, Readers, is_accuracy
+from finallayer.expr import Node
+from finallayer.fix.heads import Dialect, Edits, Output, drop_head, is_legible, take_logits
+from finallayer.fix.imports import Imports
+from finallayer.fix.keras_metrics import metrics_on_logits
+from finallayer.fix.keras_spelling import spell, with_argument
+from finallayer.fix.readers import Place
 from finallayer.fix.registry import Context, Proposal, mends
-from finallayer.fix.removal import Program, Removal, imported_names
+from finallayer.fix.removal import Program, Removal
 from finallayer.fix.syntax import Syntax
-from finallayer.kinds import Kind
 from finallayer.rules.base import Edit, Match, Sighting
-from finallayer.source.values import Built, External
+from finallayer.source.values import External
 
 #: A loss's function (and the string that names it) -> its class.
 _CLASSES = {
@@ -22,66 +24,6 @@ _CLASSES = {
     "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
     "binary_crossentropy": "BinaryCrossentropy",
 }
-#: Modules from which a file may know Keras.
-_KERAS = ("keras", "tensorflow.keras", "tf_keras", "keras_core")
-_BINARY_ACCURACY = frozenset({"accuracy", "acc", "binary_accuracy"})
-
-
-class Spelled(NamedTuple):
-    """A name of Keras' as the file writes it, and the import that it needs."""
-
-    text: str
-    edits: Edits = ()
-
-
-def spell(syntax: Syntax, name: str) -> Spelled | None:
-    """``losses.SparseCategoricalCrossentropy`` as the file's imports reach it; with an import where none does."""
-    names = imported_names(syntax)
-    last = name.rpartition(".")[2]
-    for root in _KERAS:
-        dotted = f"{root}.{name}"
-        for local, known in names.items():
-            if known == dotted or (dotted.startswith(f"{known}.") and not _is_shadowed(syntax, local)):
-                return Spelled(local + dotted[len(known) :])
-    used = next((r for r in _KERAS for n in names.values() if n == r or n.startswith(f"{r}.")), None)
-    if used is None or last in syntax.names_used(syntax.file.tree):
-        return None
-    inserted = _import_line(syntax, f"from {f'{used}.{name}'.rpartition('.')[0]} import {last}", used)
-    return Spelled(last, (inserted,)) if inserted else None
-
-
-def _is_shadowed(syntax: Syntax, name: str) -> bool:
-    return any(
-        isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(syntax.file.tree)
-    )
-
-
-def _import_line(syntax: Syntax, line: str, root: str) -> Edit | None:
-    """After the last import at the top level that is of Keras, too."""
-    alike = [s for s in syntax.file.tree.body if isinstance(s, ast.ImportFrom) and (s.module or "").startswith(root)]
-    if not alike:
-        return None
-    end = syntax.file.origin(alike[-1]).end_line
-    column = len(syntax.file.lines[end - 1])
-    return syntax.put((end, column), (end, column), f"\n{line}")
-
-
-def with_argument(syntax: Syntax, call: ast.Call, name: str, value: str) -> Edits | None:
-    """The edits that give a call a keyword argument, or change the one that it has."""
-    if any(k.arg is None for k in call.keywords) or any(isinstance(a, ast.Starred) for a in call.args):
-        return None
-    for keyword in call.keywords:
-        if keyword.arg == name:
-            return (syntax.replace(keyword.value, value),)
-    given: list[ast.AST] = [*call.args, *call.keywords]
-    file = syntax.file
-    if given:
-        last = max((file.origin(g) for g in given), key=lambda o: (o.end_line, o.end_column))  # type: ignore[arg-type]
-        place = (last.end_line, last.end_column)
-        return (syntax.put(place, place, f", {name}={value}"),)
-    at = file.origin(call)
-    place = (at.end_line, at.end_column - 1)
-    return (syntax.put(place, place, f"{name}={value}"),)
 
 
 class Keras(Dialect):
@@ -98,7 +40,7 @@ class Keras(Dialect):
             return with_argument(program.syntax, named, "from_logits", "True")
         if named is None:
             return None
-        spelled = spell(program.syntax, f"losses.{named}")
+        spelled = spell(program.syntax, f"losses.{named}", place)
         if spelled is None:
             return None
         return (program.syntax.replace(place, f"{spelled.text}(from_logits=True)"), *spelled.edits)
@@ -114,9 +56,8 @@ class Keras(Dialect):
         """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
         if made.attrs.get("axis", -1) not in (-1, None):
             return None
-        names = imported_names(program.syntax)
-        tensorflow = next((local for local, name in names.items() if name == "tensorflow"), None)
-        spelled = Spelled(f"{tensorflow}.nn.{made.op}") if tensorflow else spell(program.syntax, f"ops.{made.op}")
+        tensorflow = Imports(program.syntax).known(f"tensorflow.nn.{made.op}", place.node)
+        spelled = tensorflow or spell(program.syntax, f"ops.{made.op}", place.node)
         if spelled is None:
             return None
         text = f"{spelled.text}({program.syntax.text(place.node)})"
@@ -124,11 +65,13 @@ class Keras(Dialect):
 
     def predicting(self, program: Program, calls: list[Place], removal: Removal, made: Node) -> Edits | None:
         """``probability_model = keras.Sequential([model, keras.layers.Softmax()])``, and its ``predict``."""
-        if made.attrs.get("axis", -1) not in (-1, None) or not all(c.path == program.path for c in calls):
+        several = any(not isinstance(v, Node) for call in calls for v in program.values(call.node))
+        if made.attrs.get("axis", -1) not in (-1, None) or several:
             return None
-        ways = [spell(program.syntax, name) for name in ("Sequential", "models.Sequential")]
+        at = calls[0].node
+        ways = [spell(program.syntax, name, at) for name in ("Sequential", "models.Sequential")]
         sequential = min((w for w in ways if w is not None), key=lambda w: len(w.edits), default=None)
-        layer = spell(program.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation")
+        layer = spell(program.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation", at)
         if sequential is None or layer is None:
             return None
         head = f"{layer.text}()" if made.op == "softmax" else f'{layer.text}("sigmoid")'
@@ -146,50 +89,8 @@ class Keras(Dialect):
                 edits.append(program.syntax.replace(call.func.value, name if anchor is not None else whole))
         return tuple(edits)
 
-    def compiled(self, program: Program, call: ast.Call, removal: Removal, one_unit: bool) -> Edits | None:
-        """Accuracy stays, but for one unit, where the threshold moves from 0.5 to 0; no other metric reads logits."""
-        edits: list[Edit] = []
-        for given in _metrics(call):
-            items = given.elts if isinstance(given, (ast.List, ast.Tuple)) else None
-            if items is None:
-                return None
-            for item in items:
-                if one_unit or not all(_is_indifferent(v) for v in program.values(item)):
-                    moved = self._binary_accuracy(program, item) if one_unit else None
-                    if moved is None:
-                        return None
-                    edits += moved
-        return tuple(edits)
-
-    def _binary_accuracy(self, program: Program, item: ast.expr) -> Edits | None:
-        syntax = program.syntax
-        if isinstance(item, ast.Constant) and item.value in _BINARY_ACCURACY:
-            spelled = spell(syntax, "metrics.BinaryAccuracy")
-            if spelled is None:
-                return None
-            quote = syntax.text(item)
-            return (syntax.replace(item, f"{spelled.text}(name={quote}, threshold=0)"), *spelled.edits)
-        built = program.layer(item)
-        if isinstance(item, ast.Call) and built is not None and built.symbol.name.endswith("BinaryAccuracy"):
-            if len(item.args) > 2 or any(k.arg == "threshold" for k in item.keywords):
-                return None
-            return with_argument(syntax, item, "threshold", "0")
-        return None
-
-
-def _metrics(call: ast.Call) -> list[ast.expr]:
-    """What a call of ``compile`` is given to measure."""
-    given = [k.value for k in call.keywords if k.arg in ("metrics", "weighted_metrics")]
-    given += call.args[2:3]
-    return [g for g in given if not (isinstance(g, ast.Constant) and g.value is None)]
-
-
-def _is_indifferent(metric: object) -> bool:
-    """Whether a metric reads the same from logits as from a softmax (or from several sigmoids)."""
-    if isinstance(metric, str):
-        return metric in ("accuracy", "acc") or is_accuracy(metric)
-    name = metric.symbol.name if isinstance(metric, Built) else metric.name if isinstance(metric, External) else ""
-    return is_accuracy(name)
+    def compiled(self, program: Program, call: ast.Call, head: str, output: Output) -> Edits | None:
+        return metrics_on_logits(program, call, head, output)
 
 
 def loss_values(program: Program, place: ast.expr) -> ast.Call | str | None:
@@ -246,31 +147,6 @@ def keras_head(sighting: Sighting, match: Match, context: Context) -> Iterator[P
 
 @mends("FL102")
 def keras_loss_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
-    """A loss that is handed logits is told so."""
-    loss = sighting.node
-    if sighting.framework not in Keras.frameworks or loss.op not in ON_LOGITS or loss.origin is None:
-        return
-    program = context.program(loss.origin.path)
-    x = loss.args[0]
-    if program is None or x.kind is not Kind.LOGITS:
-        return
-    edits = Keras().on_logits(program, loss)
-    if not edits or not parses_after(program, edits):
-        return
-    new = make(ON_LOGITS[loss.op], logits(), target())
-    old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
-    unseen = _others_than_loss(x, program, context)
-    note = f"what reads the logits as probabilities needs a {_HEADS[loss.op]}: {unseen}" if unseen else ""
-    yield Proposal(edits, old, new, not unseen, note, loss.op == "bce_probs", mends_maths=True)
-
-
-_HEADS = {"xent_probs": "softmax", "bce_probs": "sigmoid"}
-
-
-def _others_than_loss(x: Node, program: Program, context: Context) -> str:
-    """Readers of the logits that may take them for probabilities."""
-    if x.origin is None:
-        return "the layer's place isn't known"
-    readers = Readers(Head(x.op, frozenset({x.origin})), program.uses, context.syntaxes(program.uses))
-    lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
-    return "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
+    """A loss that is handed logits gets ``from_logits=True``."""
+    if sighting.framework in Keras.frameworks:
+        yield from take_logits(sighting, context, Keras())

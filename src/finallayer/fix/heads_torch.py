@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from finallayer.expr import Node
-from finallayer.fix.heads import Dialect, Edits, bracketed, drop_head
+from finallayer.fix.heads import Dialect, Edits, bracketed, drop_head, take_logits
 from finallayer.fix.readers import Place
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.removal import Program, Removal
@@ -54,3 +54,10 @@ def torch_head(sighting: Sighting, match: Match, context: Context) -> Iterator[P
     """The softmax before ``CrossEntropyLoss`` goes; ``BCELoss`` after a sigmoid becomes ``BCEWithLogitsLoss``."""
     if sighting.framework in Torch.frameworks:
         yield from drop_head(sighting, context, Torch())
+
+
+@mends("FL102")
+def torch_loss_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``BCELoss`` that is handed logits becomes ``BCEWithLogitsLoss``."""
+    if sighting.framework in Torch.frameworks:
+        yield from take_logits(sighting, context, Torch())

@@ -67,6 +67,11 @@ class Imports:
 
     def spell(self, dotted: str, at: ast.AST) -> Spelled | None:
         """How to write a dotted name at a place, with the import that it lacks; None where a name is in the way."""
+        module, _, name = dotted.rpartition(".")
+        return self.known(dotted, at) or self._imported(module, name, self._local_names(at))
+
+    def known(self, dotted: str, at: ast.AST) -> Spelled | None:
+        """How to write a dotted name at a place by the imports that there are; None where none reaches it."""
         taken = self._local_names(at)
         ways = [
             (len(target), local + dotted[len(target) :])
@@ -74,10 +79,17 @@ class Imports:
             if (dotted == target or dotted.startswith(f"{target}.")) and local not in taken
         ]
         ways = [(n, text) for n, text in ways if not self._needs_submodule(dotted, n)]
-        if ways:
-            return Spelled(max(ways)[1])
+        return Spelled(max(ways)[1]) if ways else None
+
+    def imported_by_name(self, dotted: str) -> Spelled | None:
+        """``from module import name`` beside the like; None where there is none, or the name is used for something."""
         module, _, name = dotted.rpartition(".")
-        return self._imported(module, name, taken)
+        root = module.partition(".")[0]
+        alike = [s for s in self.statements if isinstance(s, ast.ImportFrom) and _root(s) == root]
+        alike = [s for s in alike if s in self._syntax.file.tree.body]
+        if not alike or name in self._syntax.names_used(self._syntax.file.tree):
+            return None
+        return Spelled(name, (self._syntax.insert_after(alike[-1], f"from {module} import {name}"),))
 
     def _needs_submodule(self, dotted: str, known: int) -> bool:
         """Whether a package must import a submodule of it before it has it."""

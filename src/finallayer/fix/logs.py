@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import TRANSPARENT, Node, logits, make, target, through
+from finallayer.fix.cross_entropy import fused
 from finallayer.fix.place import Place
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.spelling import Written
@@ -16,6 +17,7 @@ from finallayer.rules.margin import loss_of
 from finallayer.rules.route import guard, maker
 
 NLL = make("neg", make("gather", make("log_softmax", logits()), target()))
+XENT = make("xent_logits", logits(), target())
 #: Of log(sigmoid(z)) and, by True, of log(1 - sigmoid(z)): -log_sigmoid(-z) is the softplus of z.
 NLL_OF_SIGMOID = {False: make("neg", make("log_sigmoid", logits())), True: make("softplus", logits())}
 
@@ -28,6 +30,9 @@ def log_softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[
     if softmax.op != "softmax" or (guard(log.args[0]) is not None and may_be_masked(softmax)):
         return
     place = Place.of_log(context, log)
+    whole = with_fused(place, softmax, sighting, context)
+    if whole:
+        yield Proposal(whole, loss_of(log), XENT)
     edits = with_log_softmax(place, softmax, sighting, context)
     if edits:
         yield Proposal(edits, loss_of(log), NLL)
@@ -38,12 +43,29 @@ def may_be_masked(softmax: Node) -> bool:
     return through(softmax.args[0], TRANSPARENT - {"join"} | {"scale", "shift", "add"}).op in ("mask", "join", "clip")
 
 
+def with_fused(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
+    """The edits that put a fused cross-entropy of the logits in the place of the whole formula around a log."""
+    if place is None or not can_be_log_softmax(place, softmax):
+        return ()
+    programs = context.programs()
+    framework, z = place.framework(sighting), place.logits_argument()
+    named = place.logits(context, z) if z is not None else None
+    if place.syntax.file.path not in programs or framework is None or named is None:
+        return ()
+    whole = fused(place, programs, softmax.attrs.get("axis"), framework, named.text)
+    return whole.place.edits(whole.written, named) if whole is not None else ()
+
+
+def can_be_log_softmax(place: Place, softmax: Node) -> bool:
+    """Whether a log can move into the softmax; one that is written out is mended where it stands."""
+    written_out = softmax.attrs.get("naive") and not place.descent.own
+    return not place.flips() and not softmax.attrs.get("whole") and not written_out
+
+
 def with_log_softmax(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
     """The edits that put log_softmax of the logits in the place of what is made of a softmax."""
-    if place is None or place.flips() or softmax.attrs.get("whole"):
+    if place is None or not can_be_log_softmax(place, softmax):
         return ()
-    if softmax.attrs.get("naive") and not place.descent.own:
-        return ()  # to be mended where it is written out
     z = place.logits_argument()
     named = z and place.logits(context, z)
     if not z or not named:

@@ -27,6 +27,8 @@ KEEPING = frozenset(
 )
 #: Operations that put several values together.
 _OF_SEVERAL = frozenset({"concat", "join"})
+#: More ways from a value back to the head aren't told apart.
+_MOST_WAYS = 64
 _UNMOVED = frozenset({"cast", "identity", "stop_gradient", "join"})
 
 
@@ -60,6 +62,25 @@ class Output:
             found.append(node)
             node = node.args[0]
         return None
+
+    def ways(self, value: Value) -> list[list[Node]]:
+        """The operations on every way from a value back to the head: what puts outputs together has one for each.
+
+        There is none where it isn't the head's output alone, or where the ways are too many to be told apart.
+        """
+        if self.steps(value) is None or not isinstance(value, Node):
+            return []
+        return self._ways(value, {}) or []
+
+    def _ways(self, node: Node, known: dict[int, list[list[Node]] | None]) -> list[list[Node]] | None:
+        if self.is_head(node):
+            return [[]]
+        if id(node) not in known:
+            parts = node.args if node.op in _OF_SEVERAL else node.args[:1]
+            behind = [self._ways(part, known) for part in parts]
+            found = [[node, *way] for ways in behind for way in ways or ()]
+            known[id(node)] = found if None not in behind and len(found) <= _MOST_WAYS else None
+        return known[id(node)]
 
     def _all_of_head(self, nodes: Iterable[Node]) -> bool:
         """Whether values that are put together are the head's output, all of them."""
@@ -129,15 +150,6 @@ def held(value: Value) -> Iterator[Value]:
         yield from value.values
     elif isinstance(value, tuple) and not hasattr(value, "_fields"):
         yield from value
-
-
-def flat(value: Value) -> Iterator[Value]:
-    """What a container holds, at any depth; a value that is none is itself."""
-    if isinstance(value, (List, Dict, Union)) or (isinstance(value, tuple) and not hasattr(value, "_fields")):
-        for item in held(value):
-            yield from flat(item)
-    else:
-        yield value
 
 
 def is_predict(call: ast.Call) -> bool:

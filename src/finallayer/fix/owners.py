@@ -17,7 +17,8 @@ _MODEL_METHODS = frozenset(
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
         "predict predict_on_batch "
         "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
-        "name parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half float "
+        "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
+        "float "
         "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
         "__call__ call stateless_call trainable_variables non_trainable_variables"
     ).split()
@@ -34,7 +35,10 @@ class Owners:
         self.compiled: list[tuple[str, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
-        self._note_returns()
+        for owner in self._objects:
+            if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
+                self._note_returns(owner)
+                self._note_mentions(owner)
 
     def include(self, value: Value) -> bool:
         """Whether a value is, or may be, one of the objects."""
@@ -52,14 +56,20 @@ class Owners:
                     found.append(owner.cls)
         return found
 
-    def _note_returns(self) -> None:
+    def _note_returns(self, owner: Function) -> None:
         """Note what else a function that gives the output may return, in code that the analysis never ran."""
-        for owner in self._objects:
-            if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
-                path = owner.frame.module.path
-                for node in ast.walk(owner.node):
-                    if isinstance(node, ast.Return) and node.value and not self._uses.evaluated(path, node.value):
-                        self._cannot_see(f"`{owner.name}` returns another in code that nothing runs", node)
+        path = owner.frame.module.path
+        for node in ast.walk(owner.node):
+            if isinstance(node, ast.Return) and node.value and not self._uses.evaluated(path, node.value):
+                self._cannot_see(f"`{owner.name}` returns another in code that nothing runs", node)
+
+    def _note_mentions(self, owner: Function) -> None:
+        """Note where code that the analysis never ran may call a method, or read a property, that gives the output."""
+        for path, syntax in self._output.syntaxes.items():
+            attributes = (n for n in ast.walk(syntax.file.tree) if isinstance(n, ast.Attribute))
+            for node in attributes:
+                if node.attr == owner.name and not self._uses.evaluated(path, node) and isinstance(node.ctx, ast.Load):
+                    self._cannot_see(f"`{syntax.text(node)}` in code that nothing runs", node)
 
     def judge(self, path: str, syntax: Syntax, node: ast.expr) -> None:
         """Note what an expression that stands for one of the objects shows."""
@@ -82,7 +92,9 @@ class Owners:
                 foreign = not owners or any(isinstance(o, (Node, Bound)) and not _own(o) for o in owners)
                 if name in _SAVING:
                     self._cannot_see(f"the model is kept by `{name}`", node)
-                elif foreign and name not in _MODEL_METHODS:
+                elif foreign and (
+                    name not in _MODEL_METHODS or (name == "layers" and isinstance(called, ast.Subscript))
+                ):
                     self._cannot_see(f"`.{name}` of the model", node)
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else syntax.scope(around)

@@ -14,7 +14,8 @@ from finallayer.fix.syntax import Syntax
 from finallayer.fix.unread import removals
 from finallayer.rules.base import Edit, Sighting
 
-_GUARDS = frozenset({"clip", "add_eps", "identity"})
+#: What stands between a softmax and its log only to keep that finite, or to no effect.
+GUARDS = frozenset({"clip", "add_eps", "identity"})
 #: The functions whose first argument is the logits.
 _MAKERS = frozenset({"softmax", "log_softmax", "sigmoid", "expit"})
 _NAMES_OF_LOGITS = frozenset({"logits", "input", "x", "features"})
@@ -99,11 +100,11 @@ class Place:
         for step in self.descent.steps:
             if step.kind == "name":
                 passed_name = True
-            elif step.kind in TRANSPARENT - _GUARDS:
+            elif step.kind in TRANSPARENT - GUARDS:
                 if passed_name:
                     return None  # what it is indexed with may have changed since
                 outer.append(step)
-            elif step.kind not in _GUARDS and step.kind != "one_minus":
+            elif step.kind not in GUARDS and step.kind != "one_minus":
                 return None
         for step in reversed(outer):
             text = self._around(step, text)

@@ -10,13 +10,16 @@ import ast
 from typing import NamedTuple
 
 from finallayer.expr import Node
+from finallayer.fix.bindings import home, parameters
+from finallayer.fix.callers import parameter_behind, unknown_callers
 from finallayer.fix.importers import importers
-from finallayer.fix.output import Head, Output, flat, is_predict
+from finallayer.fix.output import Head, Output, is_predict
+from finallayer.fix.output import held as contents
 from finallayer.fix.owners import Owners
 from finallayer.fix.roles import LOSSES, Role, Roles, is_accuracy, kept_as
 from finallayer.fix.syntax import Syntax
 from finallayer.source.uses import Uses
-from finallayer.source.values import List, Value
+from finallayer.source.values import Built, Instance, List, Value
 
 __all__ = ["LOSSES", "Head", "Place", "Readers", "importers", "is_accuracy"]
 
@@ -45,6 +48,7 @@ class Readers:
         self.refusals: list[str] = []  # what stands against any fix
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._appended = self._displayed = self._taken_out = self._moved_together = False  # what lists do with it
+        self._listed = False  # whether lists of it are read as a whole
         self._output = Output(head, uses, syntaxes)
         self._roles = Roles(self._output)
         self._owners = Owners(self._output)
@@ -59,23 +63,29 @@ class Readers:
     def _collect(self) -> None:
         boundaries: list[Place] = []
         derived_needs: list[list[Node]] = []
-        names: set[str] = set()
+        names: set[tuple[ast.AST, str]] = set()  # of the output and its models, each with the scope that it belongs to
+        models: set[str] = set()
         attributes: set[str] = set()
+        handed: dict[ast.FunctionDef, None] = {}  # functions that get the output as an argument
         for path, syntax in self.syntaxes.items():
             for node in list(self.uses.values.get(path, ())):
                 values = self.uses.of(path, node)
                 reads = any(map(self._output.touches, values))
                 owns = any(map(self._owners.include, values))
                 if (reads or owns) and isinstance(node, ast.Name):
-                    names.add(node.id)
+                    names.add((home(syntax, node), node.id))
+                    models |= {node.id} if owns else set()
+                if reads and (function := parameter_behind(syntax, node)) is not None:
+                    handed[function] = None
                 if reads and node not in self._handled:
                     attributes |= kept_as(syntax, node)
                     self._judge(path, syntax, node, values, boundaries, derived_needs)
                 if owns:
                     self._owners.judge(path, syntax, node)
         for path, syntax in self.syntaxes.items():
-            self._unseen_names(path, syntax, names)
+            self._unseen_names(path, syntax, names, models)
             self._unseen_attributes(path, syntax, attributes)
+        self.unseen += [who for f in handed for who in unknown_callers(f, self.syntaxes, self.uses)]
         self.unseen += self._owners.unseen
         if not self.uses.complete:
             self.unseen.append("the program is too large to be followed to its end")
@@ -88,7 +98,7 @@ class Readers:
         """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""
         if self._appended and self._taken_out:
             self.refusals.append("items of a list are read one by one and together")
-        if self._moved_together and (self._displayed or not self._appended):
+        if (self._moved_together or self._listed) and (self._displayed or not self._appended):
             self.refusals.append("outputs are put together that aren't appended to a list one by one")
 
     def _judge(
@@ -100,12 +110,11 @@ class Readers:
         boundaries: list[Place],
         derived_needs: list[list[Node]],
     ) -> None:
-        chains = [self._output.steps(v) for v in values]
-        known = [c for c in chains if c is not None]
+        known = [way for v in values for way in self._output.ways(v)]
         held = not known  # a container, or a value that is only perhaps the head's
         derived = any(self._output.is_derived(c) for c in known)
-        place = Place(path, node, derived, len(known) == len(values))
-        if isinstance(node, ast.Call) and is_predict(node) and known:
+        place = Place(path, node, derived, all(self._output.steps(v) is not None for v in values))
+        if isinstance(node, ast.Call) and is_predict(node):
             boundaries.append(place._replace(derived=False))
         role = self._roles.of(path, syntax, node)
         self._note_lists(path, syntax, node, role, held, derived)
@@ -118,8 +127,9 @@ class Readers:
                 self.refusals.append(f"line {node.lineno} changes the output in place")
             case Role.BOUNDARY if not derived and not held:
                 boundaries.append(place)
-            case Role.NEEDS if held and (inside := self._derived_inside(values)):
+            case Role.NEEDS if held and (inside := self._inside(values)):
                 derived_needs.extend(inside)
+                self._listed |= not all(map(self._output.is_derived, inside))
             case Role.NEEDS if held:
                 self.refusals.append(f"line {node.lineno} reads the output together with something else")
             case Role.NEEDS if derived:
@@ -133,7 +143,7 @@ class Readers:
         """Remember what lists have to do with the output as it is."""
         around = syntax.parent(node)
         if held:
-            self._taken_out |= isinstance(around, (ast.For, ast.comprehension))
+            self._taken_out |= isinstance(around, (ast.For, ast.comprehension)) or _is_unpacked(around)
             self._moved_together |= role is Role.BOUNDARY and not isinstance(around, (ast.For, ast.comprehension))
         elif not derived:
             owners = self.uses.of(path, node.value) if isinstance(node, ast.Subscript) else []
@@ -141,12 +151,20 @@ class Readers:
             self._appended |= role is Role.BOUNDARY and isinstance(around, ast.Call)
             self._displayed |= isinstance(around, (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Dict))
 
-    def _derived_inside(self, values: list[Value]) -> list[list[Node]]:
-        """The ways to the head of what containers hold, where all of it went through a boundary."""
-        items = [i for v in values for i in flat(v) if self._output.touches(i)]
-        chains = [self._output.steps(i) for i in items]
-        known = [c for c in chains if c is not None and self._output.is_derived(c)]
-        return known if len(known) == len(items) else []
+    def _inside(self, values: list[Value]) -> list[list[Node]]:
+        """The ways to the head of what containers hold, where all of it goes through a boundary: none if not."""
+        found = [self._way_inside(v, False) for v in values]
+        return [way for ways in found for way in ways or ()] if None not in found else []
+
+    def _way_inside(self, value: Value, listed: bool) -> list[list[Node]] | None:
+        """Items of lists are restored where they are appended; others must have gone through a boundary before."""
+        if not self._output.touches(value):
+            return []
+        if isinstance(value, Node):
+            ways = self._output.ways(value)
+            return ways if ways and (listed or all(map(self._output.is_derived, ways))) else None
+        found = [self._way_inside(v, listed or isinstance(value, List)) for v in contents(value)]
+        return [way for ways in found for way in ways or ()] if None not in found else None
 
     def _restore_at(self, place: Place, needs: list[list[Node]]) -> None:
         syntax = self.syntaxes[place.path]
@@ -160,16 +178,27 @@ class Readers:
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} (line {node.lineno})")
 
-    def _unseen_names(self, path: str, syntax: Syntax, names: set[str]) -> None:
+    def _unseen_names(self, path: str, syntax: Syntax, names: set[tuple[ast.AST, str]], models: set[str]) -> None:
         """Code that the analysis never ran, and that speaks of the output or its model, or would give another."""
         for node in syntax.loads():
-            if node.id in names and not self.uses.evaluated(path, node) and not syntax.in_annotation(node):
+            unrun = not self.uses.evaluated(path, node) and not syntax.in_annotation(node)
+            if unrun and (home(syntax, node), node.id) in names:
                 self._cannot_see(f"`{node.id}` in code that nothing runs", node)
+            elif node.id in models and self._is_unknown_argument(path, syntax, node):
+                self._cannot_see(f"`{node.id}`, an argument in a function that nothing calls,", node)
         for statement in ast.walk(syntax.file.tree):
             if isinstance(statement, ast.Assign) and not self.uses.evaluated(path, statement.value):
-                bound = {n.id for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
-                if names & bound:
-                    self._cannot_see(f"`{min(names & bound)}` is another in code that nothing runs", statement)
+                bound = [n for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+                another = [n.id for n in bound if (home(syntax, n), n.id) in names]
+                if another:
+                    self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
+
+    def _is_unknown_argument(self, path: str, syntax: Syntax, node: ast.Name) -> bool:
+        """Whether a name is a parameter that no call of the program gives a value."""
+        scope = syntax.scope(node)
+        if isinstance(scope, ast.Module) or node.id not in parameters(scope) or self.uses.is_called(scope):
+            return False
+        return not any(self._output.touches(v) or isinstance(v, (Built, Instance)) for v in self.uses.of(path, node))
 
     def _unseen_attributes(self, path: str, syntax: Syntax, attributes: set[str]) -> None:
         """Readers of an attribute that keeps the output, to whom the analysis couldn't say that it does."""
@@ -183,3 +212,8 @@ class Readers:
         """What an assignment keeps as an attribute."""
         statement = syntax.parent(target)
         return self.uses.of(path, statement.value) if isinstance(statement, ast.Assign) else []
+
+
+def _is_unpacked(statement: ast.AST | None) -> bool:
+    """``first, second = outputs``"""
+    return isinstance(statement, ast.Assign) and any(isinstance(t, (ast.Tuple, ast.List)) for t in statement.targets)

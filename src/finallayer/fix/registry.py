@@ -17,7 +17,7 @@ from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable, read
 
 #: The families of fixes, tried in this order.
-FAMILIES = ("logs", "logs_from_models", "naive", "heads_keras", "heads_torch", "heads_jax")
+FAMILIES = ("logs", "logs_of_parameters", "logs_from_models", "naive", "heads_keras", "heads_torch", "heads_jax")
 
 
 class Proposal(NamedTuple):

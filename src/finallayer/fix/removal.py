@@ -42,13 +42,18 @@ class Program(NamedTuple):
         """The layer, loss or model that an expression stands for, where it is always the same."""
         values = self.values(node)
         built = values[0] if values else None
-        same_site = isinstance(built, Built) and all(isinstance(v, Built) and v.site == built.site for v in values)
+        same_site = isinstance(built, Built) and all(_made_alike(v, built) for v in values)
         return built if same_site and isinstance(built, Built) else None
 
     def maker(self, layer: Built) -> ast.Call | None:
         """The call that constructs a layer or loss, where it stands in this file."""
         node = layer.site.node
         return node if isinstance(node, ast.Call) and layer.site.frame.module.path == self.path else None
+
+
+def _made_alike(value: object, built: Built) -> bool:
+    """Whether the same call made two layers: ``nn.Softmax(dim=1)(x)`` makes one whenever it is run."""
+    return isinstance(value, Built) and value.site.node is built.site.node
 
 
 def remove(made: Node, program: Program) -> Removal | None:
@@ -59,6 +64,8 @@ def remove(made: Node, program: Program) -> Removal | None:
         return None
     head = Head(made.op, frozenset({made.origin}))
     called, itself = program.layer(place.func), program.layer(place)
+    if any(layer is not None and _is_known_by_name(program, layer) for layer in (called, itself)):
+        return None
     if called is not None and called.signature.op in _HEAD_LAYERS:
         edits = _replaced_by_argument(syntax, place, is_layer=True)
         unused = _unused_layer(syntax, place.func)
@@ -75,6 +82,15 @@ def remove(made: Node, program: Program) -> Removal | None:
         return Removal((edit,), head, None) if edit else None
     edits = _replaced_by_argument(syntax, place)
     return Removal(edits, head, place) if edits else None
+
+
+def _is_known_by_name(program: Program, layer: Built) -> bool:
+    """Whether a softmax layer has a name that the file says elsewhere, too: as the key of its output's loss, say."""
+    constructor = program.maker(layer) if layer.signature.op in _HEAD_LAYERS else None
+    keywords = constructor.keywords if constructor is not None else []
+    names = [k.value.value for k in keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
+    texts = [n.value for n in ast.walk(program.syntax.file.tree) if isinstance(n, ast.Constant)]
+    return any(texts.count(name) > 1 for name in names)
 
 
 #: What functions and methods are called that do what a head does, and nothing else.
@@ -117,6 +133,11 @@ def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False
     parent = syntax.parent(call)
     tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
     whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
+    assigned = parent if isinstance(parent, ast.Assign) else None
+    if assigned is not None and [ast.unparse(t) for t in assigned.targets] == [text]:  # x = x
+        line = whole_line(syntax, assigned)
+        if line is not None:
+            return (line,)
     if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))):
         text = f"({text})"
     return (syntax.replace(call, text),)
@@ -235,11 +256,11 @@ def _taken_from_the_end(program: Program, layer: ast.expr) -> tuple[Edit, ...]:
 
 
 def drop_item(syntax: Syntax, items: list[ast.AST], index: int) -> Edit | None:
-    """The edit that takes one of several arguments or elements away, with its comma; comments of others stay."""
+    """The edit that takes one of several arguments or elements away, with its comma and its comment; others stay."""
     places = [syntax.file.origin(i) for i in items]  # type: ignore[arg-type]  # keywords have a place, too
     at, lines = places[index], syntax.file.lines
     after = lines[at.end_line - 1][at.end_column :].strip().removeprefix(",").strip()
-    if not lines[at.line - 1][: at.column].strip() and not after:
+    if not lines[at.line - 1][: at.column].strip() and (not after or after.startswith("#")):  # with its own comment
         return syntax.put((at.line, 0), (at.end_line + 1, 0))
     if index:
         before = places[index - 1]
@@ -287,8 +308,6 @@ def _applied(program: Program, layer: Built, constructor: ast.Call, made: Node) 
     file = program.syntax.file
     found = {file.origin(constructor)}
     for node in ast.walk(file.tree):
-        if isinstance(node, ast.Call) and any(
-            isinstance(v, Built) and v.site == layer.site for v in program.values(node.func)
-        ):
+        if isinstance(node, ast.Call) and any(_made_alike(v, layer) for v in program.values(node.func)):
             found.add(file.origin(node))
     return found | ({made.origin} if made.origin else set())

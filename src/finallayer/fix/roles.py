@@ -128,7 +128,7 @@ class Roles:
         return self._by_result(path, syntax, call)
 
     def _as_owner(self, path: str, syntax: Syntax, attribute: ast.Attribute) -> Role:
-        if attribute.attr in _SHAPE:
+        if attribute.attr in _SHAPE or self._takes_in(path, attribute):
             return Role.INDIFFERENT
         call = syntax.parent(attribute)
         if isinstance(call, ast.Call) and call.func is attribute:
@@ -136,6 +136,11 @@ class Roles:
                 return Role.CHANGES
             return self._by_result(path, syntax, call)
         return self._unless_it_stays(path, attribute, Role.NEEDS)
+
+    def _takes_in(self, path: str, attribute: ast.Attribute) -> bool:
+        """``outputs.append``: what a list holds already isn't read."""
+        owners = self._uses.of(path, attribute.value)
+        return attribute.attr in ("append", "clear") and all(isinstance(o, List) for o in owners)
 
     def _by_result(self, path: str, syntax: Syntax, call: ast.Call) -> Role:
         results = self._uses.of(path, call)

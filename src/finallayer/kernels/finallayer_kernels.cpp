@@ -627,7 +627,9 @@ FL_FN F exp_framed(F d, const Frame& f) {
         0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d);
     const F t = d * 23.083120346069336f + f.magic;  // low bits: round(16 d / ln 2) + 16 (kBias - exponent)
     const F n = t - f.magic;
-    const F r = (d - n * 0.043321698904037476f) - n * -1.1904088825785087e-10f;  // the first product is exact
+    // Fused by name, not by the compiler's leave: ln 2 / 16 in two parts, nothing rounded until the second.
+    const F coarse = _mm512_fnmadd_ps(n, splat(0.043321698904037476f), d);
+    const F r = _mm512_fnmadd_ps(n, splat(-1.1904088825785087e-10f), coarse);
     const F q = r * ((r * 0.16666074097156525f + 0.5000162124633789f) * r + 1.0f);  // e^r - 1, within 0.03 * 2^-24
     const __m512i root = _mm512_add_epi32(_mm512_permutexvar_epi32((__m512i)t, roots), _mm512_slli_epi32((__m512i)t, 19));
     const __mmask16 kept = _mm512_cmp_ps_mask(d, splat(f.cut), _CMP_NLT_UQ);
@@ -681,6 +683,7 @@ template <class T> FL_FN Peak peak(const T* x, int64_t n, int64_t anchor) {
         const bool plain = is_plain(i, n, anchor);
         for (int k = 0; k < kFan; k += 2) {
             const int64_t j = i + k * W;
+            if (j >= n) break;
             const F a = plain ? widen(x + j) : widen_careful(x, j, n, anchor);
             const F b = plain ? widen(x + j + W) : widen_careful(x, j + W, n, anchor);
             top[0] = maximum(a, top[0]);
@@ -711,10 +714,12 @@ FL_FN double exponentials(const T* x, int64_t n, int64_t anchor, const Frame& f,
             }
         } else {
             for (int k = 0; k < kFan; ++k) {
+                e[k] = F{};
+                if (i + k * W >= n) continue;
                 const F v = widen_careful(x, i + k * W, n, anchor);
                 highest = maximum(v, highest);
                 e[k] = exp_framed(Shifted ? v - f.shift : v, f);
-                if (Keep && i + k * W < n) store(out + i + k * W, e[k]);
+                if (Keep) store(out + i + k * W, e[k]);
             }
         }
         const F sum = ((e[0] + e[1]) + (e[2] + e[3])) + ((e[4] + e[5]) + (e[6] + e[7]));

@@ -1,11 +1,15 @@
 // fl_xent as a custom call of XLA on the CPU: what `finallayer.losses.jax` runs.
 //
-//   logits f32[..., C], targets s32[...] or f32[..., C]  ->  loss f32[...]  (, gradient f32[..., C])
+//   logits F[..., C], targets s32[...] or f32[..., C]                       ->  loss f32[...]
+//   logits F[..., C], targets s32[...] or f32[..., C], upstream f32[...]    ->  gradient F[..., C]
 //
-// The gradient is that of each row's loss; it may be in the logits' own buffer.
+// F is f32, bf16 or f16; the gradient is that of the sum of upstream times loss.
 #include "xla_ffi.h"
 
 #include <stdio.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "finallayer_kernels.h"
 
@@ -48,18 +52,41 @@ Error* status_error(const CallFrame* frame, int32_t status, const fl_xent_args& 
     }
 }
 
+int kernel_dtype(int dtype) {
+    switch (dtype) {
+        case kF32: return FL_FLOAT32;
+        case kBF16: return FL_BFLOAT16;
+        case kF16: return FL_FLOAT16;
+        default: return -1;
+    }
+}
+
+// XLA's results are fresh memory: taken in small pages, faults would cost more than the kernel.
+void prefer_large_pages(void* start, int64_t bytes) {
+#if defined(MADV_HUGEPAGE)
+    constexpr uintptr_t kLarge = uintptr_t{2} << 20;
+    const auto address = reinterpret_cast<uintptr_t>(start);
+    const uintptr_t begin = (address + kLarge - 1) / kLarge * kLarge, end = (address + bytes) / kLarge * kLarge;
+    if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+    (void)start, (void)bytes;
+#endif
+}
+
 Error* execute(const CallFrame* frame) {
     const Buffers &args = frame->args, &results = frame->results;
-    if (args.size != 2 || results.size < 1 || results.size > 2)
-        return fail(frame, kInvalidArgument, "finallayer: expected logits and targets, and one or two results");
-    const Buffer *logits = args.buffers[0], *targets = args.buffers[1], *loss = results.buffers[0];
-    const Buffer* gradient = results.size == 2 ? results.buffers[1] : nullptr;
+    if (args.size < 2 || args.size > 3 || results.size != 1)
+        return fail(frame, kInvalidArgument, "finallayer: expected logits, targets, perhaps upstream, and one result");
+    const Buffer *logits = args.buffers[0], *targets = args.buffers[1], *result = results.buffers[0];
+    const Buffer* upstream = args.size == 3 ? args.buffers[2] : nullptr;
     const int64_t rank = logits->rank;
     const int64_t* dims = logits->dims;
+    const int dtype = kernel_dtype(logits->dtype);
     const bool is_hard = targets->dtype == kS32;
-    const bool fits = rank >= 1 && is_shaped(logits, kF32, dims, rank) && is_shaped(loss, kF32, dims, rank - 1) &&
+    const bool fits = rank >= 1 && dtype >= 0 &&
                       is_shaped(targets, is_hard ? kS32 : kF32, dims, is_hard ? rank - 1 : rank) &&
-                      (gradient == nullptr || is_shaped(gradient, kF32, dims, rank));
+                      (upstream ? is_shaped(upstream, kF32, dims, rank - 1) && is_shaped(result, logits->dtype, dims, rank)
+                                : is_shaped(result, kF32, dims, rank - 1));
     if (!fits) return fail(frame, kInvalidArgument, "finallayer: shapes or dtypes of a custom call do not fit");
 
     fl_xent_args xent = {};
@@ -68,15 +95,20 @@ Error* execute(const CallFrame* frame) {
     xent.classes = dims[rank - 1];
     xent.logits = logits->data;
     xent.logits_stride = xent.grad_stride = xent.classes;
-    xent.dtype = FL_FLOAT32;
+    xent.dtype = dtype;
     xent.targets = targets->data;
     xent.target_kind = is_hard ? FL_INDEX32 : FL_DISTRIBUTION;
     xent.target_stride = is_hard ? 1 : xent.classes;
     xent.ignore_index = INT64_MIN;  // no row is
     xent.reduction = FL_NONE;
     xent.upstream = 1.0;
-    xent.loss = static_cast<float*>(loss->data);
-    xent.grad = gradient == nullptr ? nullptr : gradient->data;
+    if (upstream) {
+        xent.row_upstream = static_cast<const float*>(upstream->data);
+        xent.grad = result->data;
+        prefer_large_pages(result->data, xent.rows * xent.classes * (dtype == FL_FLOAT32 ? 4 : 2));
+    } else {
+        xent.loss = static_cast<float*>(result->data);
+    }
     if (xent.rows == 0) return nullptr;
     return status_error(frame, fl_xent(&xent), xent);
 }

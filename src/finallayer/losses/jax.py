@@ -14,6 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 from finallayer.kernels import library
 from finallayer.losses import _xent_logits as xent
@@ -23,6 +25,7 @@ ArrayLike = Any  # an array or a nesting of sequences; jax.typing.ArrayLike leav
 Axes = int | Sequence[int]
 
 _KERNEL = "finallayer_xent"
+_KERNEL_DTYPES = (jnp.float32, jnp.bfloat16, jnp.float16)
 
 _shaped: Callable[..., Any] = jax.ShapeDtypeStruct  # untyped in JAX
 _capsule: Callable[..., Any] = jax.ffi.pycapsule
@@ -59,7 +62,7 @@ def softmax_cross_entropy(
         raise ValueError(
             f"labels: expected probabilities of the logits' shape {np.shape(logits)}, got {np.shape(labels)}"
         )
-    q = q.astype(z.dtype)
+    q = q.astype(_wide_dtype(z))
     if where is None:
         return _soft_loss(z, q)
     z, row_counts = _masked(z, where)
@@ -121,74 +124,119 @@ def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
     References:
         https://optax.readthedocs.io/en/latest/api/losses.html (sigmoid_binary_cross_entropy)
     """
-    z = _computed(logits)
+    z = _wide(_floating(logits))
     return _binary_loss(*jnp.broadcast_arrays(z, jnp.asarray(labels).astype(z.dtype)))
 
 
-# The rules of differentiation. Each tangent is written with functions that have such a rule themselves, so
-# that they nest to any order; a gradient is computed beside its loss, and multiplied by the upstream one.
+# The rules of differentiation. A loss's tangent is an operation of its own, `_slope`, so that reverse mode finds the
+# kernel's gradient (`_gradient`: scaled and rounded once, and the only large array that is written) where it transposes
+# it. Every rule is written with functions that have such rules themselves, so that they nest to any order.
 
 
 @jax.custom_jvp
 def _hard_loss(z: Array, labels: Array) -> Array:
-    return _hard(z, labels, with_gradient=False)[0]
+    return _rows_loss(z, labels)
 
 
 @_hard_loss.defjvp
 def _hard_loss_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
-    loss, gradient = _hard_loss_and_gradient(*primals)
-    return loss, _inner(gradient, tangents[0])
-
-
-@jax.custom_jvp
-def _hard_loss_and_gradient(z: Array, labels: Array) -> tuple[Array, ...]:
-    return _hard(z, labels, with_gradient=True)
-
-
-@_hard_loss_and_gradient.defjvp
-def _hard_loss_and_gradient_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> Any:
-    z, _ = primals
-    loss, gradient = _hard_loss_and_gradient(*primals)
-    return (loss, gradient), (_inner(gradient, tangents[0]), _along_softmax(_softmax(z), tangents[0]))
+    return _hard_loss(*primals), _slope(*primals, tangents[0])
 
 
 @jax.custom_jvp
 def _soft_loss(z: Array, q: Array) -> Array:
-    return _soft(z, q, with_gradient=False)[0]
+    return _rows_loss(z, q)
 
 
 def _soft_loss_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Any]:
     z, q = primals
     dz, dq = tangents
-    loss, gradient = _soft_loss_and_gradient(z, q)
-    tangent = jnp.zeros_like(loss) if _is_zero(dz) else _inner(gradient, dz)
+    loss = _soft_loss(z, q)
+    tangent = jnp.zeros_like(loss) if _is_zero(dz) else _slope(z, q, dz)
     # At a masked class the loss per unit of mass is infinite: not to be multiplied by a mass that is fixed.
-    return loss, tangent if _is_zero(dq) else tangent + _inner(_neg_log_softmax(z), dq)
+    return loss, tangent if _is_zero(dq) else tangent + _inner(_neg_log_softmax(_wide(z)), dq)
 
 
 _soft_loss.defjvp(_soft_loss_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp
-def _soft_loss_and_gradient(z: Array, q: Array) -> tuple[Array, ...]:
-    return _soft(z, q, with_gradient=True)
+def _gradient(z: Array, target: Array, upstream: Array) -> Array:
+    """The gradient of ``sum(upstream * loss)`` with respect to the logits, in their dtype."""
+    return _rows_gradient(z, target, upstream)
 
 
-def _soft_loss_and_gradient_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> Any:
-    z, q = primals
-    dz, dq = tangents
-    loss, gradient = _soft_loss_and_gradient(z, q)
-    d_loss, d_gradient = jnp.zeros_like(loss), jnp.zeros_like(gradient)
+def _gradient_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Any, Any, Any]) -> tuple[Array, Array]:
+    z, target, upstream = primals
+    dz, dtarget, dupstream = tangents
+    tangent = jnp.zeros(z.shape, upstream.dtype)
+    if not _is_zero(dupstream):
+        tangent += dupstream[..., None] * _wide(_gradient(z, target, jnp.ones_like(upstream)))
+    if not (_is_zero(dz) and _is_zero(dtarget)):
+        tangent += upstream[..., None] * _curvature(z, target, dz, dtarget)
+    return _gradient(*primals), tangent.astype(z.dtype)
+
+
+_gradient.defjvp(_gradient_jvp, symbolic_zeros=True)
+
+
+def _curvature(z: Array, target: Array, dz: Any, dtarget: Any) -> Array:
+    """The tangent of the gradient of each row's loss. Zeros are symbolic; a class index has no tangent."""
+    x = _softmax(_wide(z))
+    tangent = jnp.zeros_like(x)
     if not _is_zero(dz):
-        d_loss += _inner(gradient, dz)
-        d_gradient += jnp.sum(q, -1, keepdims=True) * _along_softmax(_softmax(z), dz)
-    if not _is_zero(dq):
-        d_loss += _inner(_neg_log_softmax(z), dq)
-        d_gradient += jnp.sum(dq, -1, keepdims=True) * _softmax(z) - dq
-    return (loss, gradient), (d_loss, d_gradient)
+        mass = jnp.sum(target, -1, keepdims=True) if target.ndim == z.ndim else 1
+        tangent += mass * _along_softmax(x, _wide(dz))
+    if target.ndim == z.ndim and not _is_zero(dtarget):
+        tangent += jnp.sum(dtarget, -1, keepdims=True) * x - dtarget
+    return tangent
 
 
-_soft_loss_and_gradient.defjvp(_soft_loss_and_gradient_jvp, symbolic_zeros=True)
+_slope_p: Any = Primitive("finallayer_slope")
+
+
+def _slope(z: Array, target: Array, dz: Array) -> Array:
+    """The tangent of each row's loss along ``dz``, in which it is linear."""
+    slope: Array = _slope_p.bind(z, target, dz)
+    return slope
+
+
+def _slope_value(z: Array, target: Array, dz: Array) -> Array:
+    ones = jnp.ones(z.shape[:-1], _wide_dtype(z))
+    return _inner(_wide(_gradient(z, target, ones)), _wide(dz))
+
+
+def _slope_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Any, Any, Any]) -> tuple[Array, Any]:
+    z, target, dz = primals
+    z_dot, target_dot, dz_dot = tangents
+    slope = _slope(*primals)
+    tangent = jnp.zeros_like(slope)
+    if not _is_zero(dz_dot):
+        tangent += _slope(z, target, dz_dot)
+    if not (_is_zero(z_dot) and _is_zero(target_dot)):
+        tangent += _inner(_curvature(z, target, z_dot, target_dot), _wide(dz))
+    return slope, tangent
+
+
+def _slope_transpose(upstream: Any, z: Array, target: Array, dz: Any) -> tuple[Any, Any, Any]:
+    return None, None, None if _is_zero(upstream) else _gradient(z, target, upstream)
+
+
+def _slope_batched(operands: Sequence[Array], dims: Sequence[int | None]) -> tuple[Array, int]:
+    size = next(x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None)
+    batched = (
+        jnp.broadcast_to(x, (size, *x.shape)) if d is None else jnp.moveaxis(x, d, 0)
+        for x, d in zip(operands, dims, strict=True)
+    )
+    return _slope(*batched), 0
+
+
+_slope_p.def_impl(jax.jit(_slope_value))
+_slope_p.def_abstract_eval(lambda z, _, dz: jax.core.ShapedArray(z.shape[:-1], _wide_dtype(z)))
+mlir.register_lowering(_slope_p, mlir.lower_fun(_slope_value, multiple_results=False))
+ad.primitive_jvps[_slope_p] = _slope_jvp
+ad.primitive_transposes[_slope_p] = _slope_transpose
+batching.primitive_batchers[_slope_p] = _slope_batched
 
 
 @jax.custom_jvp
@@ -249,53 +297,57 @@ def _inner(a: Array, b: Array) -> Array:
 
 
 def _is_zero(tangent: Any) -> bool:
-    return isinstance(tangent, jax.custom_derivatives.SymbolicZero)
+    return isinstance(tangent, jax.custom_derivatives.SymbolicZero | ad.Zero)
 
 
 # Rows: by the CPU kernel where it serves, else by XLA.
 
 
-def _hard(z: Array, labels: Array, with_gradient: bool) -> tuple[Array, ...]:
-    """Loss, shape (...), and perhaps gradient. Out of range, a label is the kernel's error, or gives NaN."""
+def _rows_loss(z: Array, target: Array) -> Array:
+    """Loss, shape (...), of classes (...) or masses (..., C). A class out of range is an error, or gives NaN."""
 
-    def by_xla(z: Array, labels: Array) -> tuple[Array, ...]:
-        parts = xent.softmax_parts(jnp, z)
-        is_target = jax.lax.broadcasted_iota(jnp.int32, z.shape, z.ndim - 1) == labels[..., None]
-        in_range = (labels >= 0) & (labels < z.shape[-1])
-        nan = jnp.where(in_range, 0.0, jnp.nan).astype(z.dtype)[..., None]
-        loss = (xent.hard_loss(jnp, parts, is_target) + nan)[..., 0]
-        return (loss, xent.hard_gradient(jnp, parts, is_target) + nan) if with_gradient else (loss,)
+    def by_xla(z: Array, target: Array) -> Array:
+        parts = xent.softmax_parts(jnp, _wide(z))
+        if target.ndim == z.ndim:
+            soft: Array = xent.soft_loss(jnp, parts, target)[..., 0]
+            return soft
+        hard: Array = (xent.hard_loss(jnp, parts, _is_target(z, target)) + _poison(z, target))[..., 0]
+        return hard
 
-    return _served(by_xla, z, labels, with_gradient)
-
-
-def _soft(z: Array, q: Array, with_gradient: bool) -> tuple[Array, ...]:
-    """Loss, shape (...), and perhaps gradient."""
-
-    def by_xla(z: Array, q: Array) -> tuple[Array, ...]:
-        parts = xent.softmax_parts(jnp, z)
-        loss = xent.soft_loss(jnp, parts, q)[..., 0]
-        return (loss, xent.soft_gradient(jnp, parts, q)) if with_gradient else (loss,)
-
-    return _served(by_xla, z, q, with_gradient)
+    return _served(by_xla, _shaped(z.shape[:-1], jnp.float32), z, target)
 
 
-def _served(
-    by_xla: Callable[[Array, Array], tuple[Array, ...]], z: Array, target: Array, with_gradient: bool
-) -> tuple[Array, ...]:
-    if z.dtype != jnp.float32 or not _kernel_is_registered():
-        return by_xla(z, target)
-    row, gradient = (_shaped(shape, jnp.float32) for shape in (z.shape[:-1], z.shape))
-    by_kernel = jax.ffi.ffi_call(
-        _KERNEL,
-        (row, gradient) if with_gradient else (row,),
-        vmap_method="broadcast_all",
-        input_output_aliases={0: 1} if with_gradient else None,  # XLA copies logits that are used again
-    )
-    results: tuple[Array, ...] = jax.lax.platform_dependent(
-        z, target, cpu=lambda *a: tuple(by_kernel(*a)), default=by_xla
-    )
-    return results
+def _rows_gradient(z: Array, target: Array, upstream: Array) -> Array:
+    """The gradient, shape (..., C), of what `_rows_loss` computes, times ``upstream``."""
+
+    def by_xla(z: Array, target: Array, upstream: Array) -> Array:
+        parts = xent.softmax_parts(jnp, _wide(z))
+        if target.ndim == z.ndim:
+            gradient = xent.soft_gradient(jnp, parts, target)
+        else:
+            gradient = xent.hard_gradient(jnp, parts, _is_target(z, target)) + _poison(z, target)
+        scaled: Array = (upstream[..., None] * gradient).astype(z.dtype)
+        return scaled
+
+    return _served(by_xla, _shaped(z.shape, z.dtype), z, target, upstream)
+
+
+def _is_target(z: Array, labels: Array) -> Array:
+    return jax.lax.broadcasted_iota(jnp.int32, z.shape, z.ndim - 1) == labels[..., None]
+
+
+def _poison(z: Array, labels: Array) -> Array:
+    """NaN in rows whose class is out of range, else 0; shape (..., 1)."""
+    in_range = (labels >= 0) & (labels < z.shape[-1])
+    return jnp.where(in_range, 0.0, jnp.nan).astype(_wide_dtype(z))[..., None]
+
+
+def _served(by_xla: Callable[..., Array], result: Any, *operands: Array) -> Array:
+    if operands[0].dtype not in _KERNEL_DTYPES or not _kernel_is_registered():
+        return by_xla(*operands)
+    by_kernel = jax.ffi.ffi_call(_KERNEL, result, vmap_method="broadcast_all")
+    served: Array = jax.lax.platform_dependent(*operands, cpu=by_kernel, default=by_xla)
+    return served
 
 
 @cache
@@ -314,17 +366,27 @@ def _kernel_is_registered() -> bool:
 # Arguments into rows of logits.
 
 
-def _computed(logits: ArrayLike) -> Array:
+def _floating(logits: ArrayLike) -> Array:
     logits = jnp.asarray(logits)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"logits: expected a floating-point dtype, got {logits.dtype}")
-    computed: Array = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    return computed
+    floating: Array = logits
+    return floating
+
+
+def _wide_dtype(x: Array) -> Any:
+    """What is computed in: float32 at least."""
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
+def _wide(x: Array) -> Array:
+    wide: Array = x.astype(_wide_dtype(x))
+    return wide
 
 
 def _classes_last(logits: ArrayLike, axis: Axes | None, where: ArrayLike | None) -> tuple[Array, Array | None]:
     """Rows of logits, and ``where`` in their shape or with a class axis of length 1."""
-    z = _computed(logits)
+    z = _floating(logits)
     axes = _axes(axis, z.ndim)
     if where is not None:
         where = jnp.asarray(where, bool)
@@ -347,7 +409,8 @@ def _axes(axis: Axes | None, ndim: int) -> tuple[int, ...]:
 def _class_axes_last(x: Array, axes: tuple[int, ...]) -> Array:
     rows = tuple(a for a in range(x.ndim) if a not in axes)
     x = x.transpose(rows + axes)
-    return x.reshape(*x.shape[: len(rows)], int(np.prod(x.shape[len(rows) :])))
+    flat: Array = x.reshape(*x.shape[: len(rows)], int(np.prod(x.shape[len(rows) :])))
+    return flat
 
 
 def _masked(z: Array, where: Array) -> tuple[Array, Array]:

@@ -38,7 +38,7 @@ from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_exempt, is_no_loss
+from finallayer.rules.route import guard, is_classifiers
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL205", "log-of-sigmoid", Severity.WARNING, "log(sigmoid(z)) or log(1 - sigmoid(z)), taken in two steps")
@@ -47,9 +47,9 @@ RULE = Rule("FL205", "log-of-sigmoid", Severity.WARNING, "log(sigmoid(z)) or log
 @RULE.on("log")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as log, training=True) if (
-            guard(x) is None and not is_exempt(x) and not is_no_loss(log)
-        ):
+        case Sighting(node=Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as log, training=True) if guard(
+            x
+        ) is None and is_classifiers(log):
             loss = loss_of(log)
             message = f"log of a sigmoid: use log_sigmoid, or a binary cross-entropy on logits{cost(loss)}"
             yield Match(message, loss, made_here(x))
@@ -140,6 +140,19 @@ discriminator = keras.Sequential([keras.layers.Dense(1, activation="sigmoid")])
 
 def generator_loss(fake):
     return -ops.mean(ops.log(discriminator(fake)))  # FL205
+""",
+    """
+import jax
+import jax.numpy as jnp
+
+def sigmoid(x):
+    return 0.5 * (jnp.tanh(x / 2) + 1)
+
+def loss(w, x, y):
+    p = sigmoid(x @ w)
+    return -jnp.sum(jnp.log(p * y + (1 - p) * (1 - y)))  # FL205
+
+grads = jax.grad(loss)
 """,
 ]
 

@@ -42,7 +42,7 @@ from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.rules.base import Match, Rule, Severity, Sighting
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_exempt, is_no_loss
+from finallayer.rules.route import guard, is_classifiers
 from finallayer.rules.wording import made_here
 
 RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken in two steps")
@@ -51,14 +51,37 @@ RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken
 @RULE.on("log")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if (
-            guard(x) is None and not is_exempt(x) and not is_no_loss(log)
-        ):
+        case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if guard(
+            x
+        ) is None and is_classifiers(log):
             loss = loss_of(log)
             yield Match(f"log of a softmax: use log_softmax, or a loss on logits{cost(loss)}", loss, made_here(x))
 
 
 BAD = [
+    # the target's entry, picked by labels that are fed
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 8])
+y = tf.placeholder(tf.float32, [None, 5])
+p = tf.nn.softmax(tf.layers.dense(x, 5))
+loss = -tf.reduce_mean(tf.log(tf.reduce_sum(p * y, axis=1)))  # FL201
+""",
+    # padding that doesn't count
+    """
+import numpy as np
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+def loss(x, w, t, n):
+    y = softmax(np.dot(x, w))
+    ls = np.log(y[np.arange(n), t])  # FL201
+    ls *= (t != -1).reshape(n)
+    return -np.sum(ls) / n
+""",
     # a focal loss weighs by the probability itself, a masked one by what counts: neither is a policy
     """
 import tensorflow as tf
@@ -69,6 +92,7 @@ p = tf.gather(tf.nn.softmax(tf.layers.dense(x, 5)), y, axis=1, batch_dims=1)
 focal = -tf.reduce_mean(tf.pow(1 - p, 2.0) * tf.log(p))  # FL201
 masked = -tf.reduce_mean(tf.cast(tf.not_equal(y, 0), tf.float32) * tf.log(p))  # FL201
 balanced = -tf.reduce_mean(0.25 * tf.log(p))  # FL201
+padded = -tf.reduce_mean(tf.sequence_mask(lengths, dtype=tf.float32) * tf.log(p))  # FL201
 """,
     """
 import tensorflow as tf
@@ -176,6 +200,9 @@ picked = tf.gather(tf.reshape(policy, [-1]), rows)
 loss = -tf.reduce_mean(tf.log(picked) * advantage)
 masked = tf.reduce_sum(tf.log(policy) * tf.one_hot(chosen, 2), axis=1)
 loss_too = -tf.reduce_mean(masked * tf.stop_gradient(advantage))
+one = tf.slice(tf.nn.softmax(tf.Variable(tf.ones([4]))), chosen, [1])
+bandit = -(tf.log(one) * advantage)
+sliced = tf.slice(policy, [0, 0], [-1, 1])
 """,
     """
 import tensorflow as tf

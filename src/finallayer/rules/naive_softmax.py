@@ -45,7 +45,7 @@ RULE = Rule("FL204", "naive-softmax", Severity.WARNING, "exp(z) / sum(exp(z)) wi
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(z,), attrs={"naive": True} as attrs), training=True) if not (
-            exp_is_safe(z) or is_detached(z) or attrs.get("sampled")
+            exp_is_safe(z) or is_detached(z) or attrs.get("no_loss")
         ):
             yield Match(
                 "softmax without subtracting the maximum: use the framework's softmax; "

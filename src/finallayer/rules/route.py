@@ -33,17 +33,6 @@ def maker(x: Node) -> Node:
     return through(x, _ROUTE)
 
 
-def is_no_loss(log: Node) -> bool:
-    """Whether a log is known not to be a classifier's loss: it is multiplied by its own argument (an entropy: where p
-    nearly vanishes, p*log(p) does too), weighed by a return (a policy gradient; but a distribution that is summed over
-    the classes is no return), compared with another policy's, drawn from, or summed into the log of a running product.
-    """
-    policy = log.attrs.get("policy") or any(_goes_by_action(step) for step in route(log.args[0]))
-    return bool(policy and not log.attrs.get("over_classes")) or any(
-        log.attrs.get(what) for what in ("entropy", "ratio", "sampled", "product")
-    )
-
-
 def is_exempt(x: Node) -> bool:
     """Whether no classifier is trained through this value: it is a table of constants, the gradient stops on the way,
     or an action is picked."""
@@ -59,16 +48,28 @@ def is_exempt(x: Node) -> bool:
 
 def _picks_an_action(step: Node) -> bool:
     """Whether one entry is picked that was drawn from a distribution: an action's, whose log trains no classifier."""
-    return step.op in ("index", "gather") and "sample" in (
-        step.attrs.get("at"),
-        *(through(index, TRANSPARENT).op for index in step.args[1:]),
-    )
+    return step.op in ("index", "gather") and "sample" in _indices(step)
 
 
-def _goes_by_action(step: Node) -> bool:
-    """Whether what picks an entry is called an action. A name proves nothing, but is reason enough to keep silent."""
-    names = [step.attrs.get("at"), *(index.attrs.get("name") for index in step.args[1:])]
-    return step.op in ("index", "gather") and any("action" in str(name).lower() for name in names)
+def _indices(step: Node) -> list[str]:
+    """What picks an entry: the names, or operations, of its indices."""
+    picked = [step.attrs.get("at"), *(through(index, TRANSPARENT) for index in step.args[1:])]
+    return [str(index.attrs.get("name", index.op) if isinstance(index, Node) else index) for index in picked]
+
+
+def is_classifiers(log: Node) -> bool:
+    """Whether a classifier may be trained through the log of its probabilities.
+
+    The front end has marked what shows what a log is for: ``no_loss``; weighted and summed ``over_classes``, as a loss
+    is; times what may be a reward (``rewarded``). What is picked by an action is a policy's, too: a name proves
+    nothing, but is reason enough to keep silent.
+    """
+    (x, *_) = log.args
+    if log.attrs.get("no_loss") or is_exempt(x):
+        return False
+    picked = [name for step in route(x) if step.op in ("index", "gather") for name in _indices(step)]
+    rewarded = log.attrs.get("rewarded") or any("action" in name.lower() for name in picked)
+    return bool(log.attrs.get("over_classes")) or not rewarded
 
 
 def is_detached(x: Node) -> bool:
@@ -90,7 +91,7 @@ def guarded_probability(sighting: Sighting, by: str) -> Node | None:
     """What a log is taken of, where it is a trained probability that this operation keeps from 0 (clip or add_eps)."""
     match sighting:
         case Sighting(node=Node(args=(Node() as x, *_)) as log, training=True) if (
-            x.kind in PROBABILITY_KINDS and not is_exempt(x) and not is_no_loss(log)
+            x.kind in PROBABILITY_KINDS and is_classifiers(log)
         ):
             guarded = guard(x)
             return x if guarded is not None and guarded.op == by else None

@@ -48,7 +48,7 @@ def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> l
         if uses is not None:  # what was seen until then stands
             uses.complete = False
     finally:
-        run.trail.undo(0)
+        run.trail.undo()
     return _with_losses(run.sightings)
 
 
@@ -85,7 +85,14 @@ def _run_uncalled(run: Interpreter, module: Module) -> None:
 
 
 def _alone(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
-    mark, objects = run.trail.mark(), len(run.instances)
+    objects = len(run.instances)
+    run.trail.attempt(lambda: _on_unknown_arguments(run, function, args, node))
+    del run.instances[objects:]  # what was made there has lost its attributes
+    if run.uses is not None:
+        run.uses.alone = None
+
+
+def _on_unknown_arguments(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
     given = _open_arguments(function)
     if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
         given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
@@ -93,10 +100,6 @@ def _alone(run: Interpreter, function: Function, args: list[object], node: ast.A
         run.uses.alone = node
         run.uses.enters(node, alone=True)
     run.call_function(function, Call(args, given, Site(node, function.frame)))
-    run.trail.undo(mark)
-    del run.instances[objects:]  # what was made there has lost its attributes
-    if run.uses is not None:
-        run.uses.alone = None
 
 
 def _output_of(run: Interpreter, owner: Instance, site: Site) -> object:

@@ -19,7 +19,7 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
     """Bind a value to a name, attribute, item, or several of them."""
     match place:
         case ast.Name(id=name):
-            run.write(scope_of(name, frame), name, named(value, name))
+            run.bind(scope_of(name, frame), name, named(value, name))
         case ast.Attribute(value=owner, attr=name):
             set_attribute(run, run.evaluate(owner, frame), name, value)
         case ast.Subscript(value=owner, slice=index):
@@ -42,16 +42,17 @@ def named(value: Value, name: str) -> Value:
     return value
 
 
-def scope_of(name: str, frame: Frame) -> dict[str, Value]:
+def scope_of(name: str, frame: Frame) -> Frame:
+    """The frame in which a name is bound that is bound here."""
     if name in frame.globals:
-        return frame.module.frame.vars
+        return frame.module.frame
     if name in frame.nonlocals:
         outer = frame.parent
         while outer is not None and name not in outer.vars:
             outer = outer.parent
         if outer is not None:
-            return outer.vars
-    return frame.vars
+            return outer
+    return frame
 
 
 def unpack(value: Value, places: list[ast.expr]) -> list[Value]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from finallayer.source.interpreter import Interpreter
 
 #: Attributes of a tensor that hand the tensor on.
-_SAME_NUMBERS = {"data": "identity", "T": "reshape", "mT": "reshape", "values": "index", "tensor": "identity"}
+_SAME_NUMBERS = {"data": "stop_gradient", "T": "reshape", "mT": "reshape", "values": "index", "tensor": "identity"}
 
 
 def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:

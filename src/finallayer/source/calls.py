@@ -13,9 +13,10 @@ from finallayer.source import handlers
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import bind_signature, fits
-from finallayer.source.symbols import construct_of, is_module, signature_of
+from finallayer.source.symbols import construct_of, is_module, is_module_class, signature_of
 from finallayer.source.values import (
     ARGUMENTS,
+    BUILT,
     FIELDS,
     LAYERS,
     Bound,
@@ -176,6 +177,7 @@ def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
 
 
 def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
+    _build(run, instance, call.site)
     for name in _CALLED:
         method = instance.slots.get(name) or instance.cls.find(name)
         if method is not None:
@@ -184,7 +186,27 @@ def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
     layers = instance.slots.get(LAYERS)
     if layers and call.args:
         return apply_layers(run, layers, call.args[0], call.site)
-    return run.opaque_at(call.site, instance, *call.args)
+    outputs = _outputs(instance)
+    return outputs if outputs is not None else run.opaque_at(call.site, instance, *call.args)
+
+
+def _build(run: Interpreter, instance: Instance, site: Site) -> None:
+    """Keras calls ``build(input_shape)`` before a layer's first call."""
+    build = instance.cls.find("build")
+    if isinstance(build, Function) and BUILT not in instance.slots and is_module_class(instance.cls):
+        run.write(instance.slots, BUILT, True)
+        if len(build.node.args.args) == 2:
+            run.call_function(build, Call([instance, opaque("input_shape")], {}, site))
+
+
+def _outputs(instance: Instance) -> Value:
+    """The outputs that a Keras model of a class without ``call`` was made with: (inputs, outputs)."""
+    if "model" not in _base_constructs(instance.cls):
+        return None
+    own = isinstance(instance.cls.find("__init__"), Function)
+    given: tuple[Value, ...] = () if own else instance.slots.get(ARGUMENTS, ())
+    outputs = instance.slots.get("outputs", given[1] if len(given) > 1 else None)
+    return outputs.items[0] if isinstance(outputs, List) and outputs.exact and len(outputs.items) == 1 else outputs
 
 
 def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Site) -> Value:

@@ -129,8 +129,8 @@ def _input(run: Interpreter, made: Built) -> Value:
     shape = sequence(made.bound.get("shape"))
     name = str(run.opaque_at(made.site))
     if shape is None:
-        return opaque(name)
-    return make("opaque", name=name, rank=len(shape) + int(made.signature.attrs.get("batch_axes", 0)))
+        return make("opaque", name=name, fed=True)
+    return make("opaque", name=name, fed=True, rank=len(shape) + int(made.signature.attrs.get("batch_axes", 0)))
 
 
 @handles(CONSTRUCTS, "serial")

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from finallayer.expr import TRANSPARENT, Node, through
-from finallayer.source.limits import any_of
+from finallayer.source.limits import MOST_CANDIDATES, any_of
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import (
     EXACT,
@@ -119,7 +119,7 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
 def _name_of_index(index: Value) -> str | None:
     """What an index goes by, also one of several: ``probs[0, action]``; a drawn one by the name of its operation."""
     parts = index if isinstance(index, tuple) else (index,)
-    bare = [through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node)]
+    bare = (through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node))
     names = [p.attrs.get("name", p.op) for p in bare]
     return next((name for name in names if name != SLICE), None)
 
@@ -142,7 +142,9 @@ def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> No
         if is_constant(index):
             run.write(owner.slots, index, value)
         else:
-            run.write(owner.slots, REST, (*owner.slots.get(REST, ()), value))
+            rest = owner.slots.get(REST, ())
+            if len(rest) <= MOST_CANDIDATES:  # more aren't told apart
+                run.write(owner.slots, REST, (*rest, value))
     elif isinstance(owner, List):
         if type(index) is int and -len(owner.items) <= index < len(owner.items) and owner.exact:
             items = list(owner.items)

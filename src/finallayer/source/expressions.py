@@ -16,6 +16,7 @@ from finallayer.source.calls import SELF_EXPLAINING, invoke
 from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
 from finallayer.source.handlers import BUILTINS, EXPRESSIONS, Expression
 from finallayer.source.limits import list_of, may_format, small, tuple_of
+from finallayer.source.purposes import COMPARED
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import (
@@ -174,7 +175,7 @@ def _choice(run: Interpreter, node: ast.IfExp, frame: Frame) -> Value:
 @values(ast.NamedExpr)
 def _named(run: Interpreter, node: ast.NamedExpr, frame: Frame) -> Value:
     value = run.evaluate(node.value, frame)
-    run.write(frame.vars, node.target.id, value)
+    run.bind(frame, node.target.id, value)
     return value
 
 
@@ -276,7 +277,7 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
     left = run.evaluate(node.left, frame)
     rights = [run.evaluate(c, frame) for c in node.comparators]
     if len(rights) != 1:
-        return opaque("compare", left, *rights)
+        return opaque(COMPARED, left, *rights)
     right, op = rights[0], node.ops[0]
     if isinstance(op, (ast.Gt, ast.GtE, ast.Lt, ast.LtE)) and isinstance(left, Node):
         value = constant(to_node(right)) if isinstance(right, (Node, int, float)) else None
@@ -284,7 +285,7 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
             attrs = {"value": value, "above": isinstance(op, (ast.Gt, ast.GtE))}
             return tensor_operation(run, "threshold", [left], attrs, Site(node, frame))
     decided = _compared(op, left, right)
-    return opaque("compare", left, right) if decided is None else decided
+    return opaque(COMPARED, left, right) if decided is None else decided
 
 
 def _compared(op: ast.cmpop, left: Value, right: Value) -> bool | None:
@@ -383,7 +384,7 @@ def _generated(
     run: Interpreter, generators: list[ast.comprehension], frame: Frame, result: Callable[[Frame], Value]
 ) -> tuple[list[Value], bool]:
     """What a comprehension yields: item by item where the sequence is known, else one item that stands for all."""
-    inner = Frame(frame.module, frame, frame.function)
+    inner = Frame(frame.module, frame, frame.function, run.trail.way)
     found: list[Value] = []
     exact = True
 

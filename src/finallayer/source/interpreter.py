@@ -104,6 +104,13 @@ class Interpreter:
     def write(self, slots: dict[Any, Value], key: Any, value: Value) -> None:
         self.trail.write(slots, key, value)
 
+    def bind(self, frame: Frame, name: str, value: Value) -> None:
+        """Write a name; a frame that came into being since the last branch is lost as a whole where that is undone."""
+        if frame.way == self.trail.way:
+            frame.vars[name] = value
+        else:
+            self.trail.write(frame.vars, name, value)
+
     def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Function:
         """The function that a definition makes; its defaults are evaluated now."""
         function = Function(node, frame)
@@ -121,7 +128,7 @@ class Interpreter:
         self.visited.add(node)
         if self.uses is not None:
             self.uses.enters(node)
-        frame = Frame(function.frame.module, function.frame, function)
+        frame = Frame(function.frame.module, function.frame, function, self.trail.way)
         bind_parameters(self, function, frame, call)
         self.stack.append(function)
         self.sites.append(call.site)
@@ -150,10 +157,13 @@ class Interpreter:
             names = self.names(value.path, frame)
             if value.name is None:
                 return names if names is not None else opaque(f"module {value.path}")
-            if names is None or value.name not in names.vars or value in passed:  # two may import it from each other
+            if names is not None and value.name in names.vars and value not in passed:
+                passed.add(value)
+                value = names.vars[value.name]
+            elif value.within is not None:
+                value = Lazy(value.within, None)
+            else:  # or two import it from each other
                 return opaque(f"{value.path}:{value.name}")
-            passed.add(value)
-            value = names.vars[value.name]
         return value
 
     def names(self, path: Path, frame: Frame) -> Frame | None:

@@ -25,6 +25,7 @@ from finallayer.source.values import (
     Instance,
     List,
     Partial,
+    Site,
     Value,
     is_constant,
     opaque,
@@ -188,6 +189,17 @@ def _flax_apply(run: Interpreter, owner: Value, call: Call) -> Value:
     return (value, opaque("variables")) if call.kwargs.get("mutable") not in (None, False) else value
 
 
+@_method(OF_MODELS, "stateless_call")
+def _stateless(run: Interpreter, owner: Value, call: Call) -> Value:
+    """Keras on JAX: the output for given variables, and the variables that the call changed."""
+    state = ("trainable_variables", "non_trainable_variables", "return_losses")
+    given = {k: v for k, v in call.kwargs.items() if k not in state}
+    named = sum(name in call.kwargs for name in state[:2])
+    output = invoke(run, owner, Call(call.args[2 - named :], given, call.site))
+    losses = (opaque("losses"),) if call.kwargs.get("return_losses") else ()
+    return (output, opaque("variables"), *losses)
+
+
 @_method(OF_MODELS, "compile")
 def _compile(run: Interpreter, owner: Value, call: Call) -> Value:
     return compile_model(run, owner, call)
@@ -198,8 +210,35 @@ def _predict(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
     if run.uses is None or not is_module(owner):
         return make("stop_gradient", run.opaque_at(call.site, owner, *call.args), origin=run.origin(call.site))
-    output = model_output(run, owner, call.site)
-    return make("stop_gradient", output, origin=run.origin(call.site)) if isinstance(output, Node) else output
+    return _as_array(run, model_output(run, owner, call.site), call.site)
+
+
+def _as_array(run: Interpreter, output: Value, site: Site) -> Value:
+    if isinstance(output, Node):
+        return make("stop_gradient", output, origin=run.origin(site))
+    if isinstance(output, Dict):
+        return Dict({name: _as_array(run, one, site) for name, one in output.slots.items() if name is not REST})
+    items = sequence(output) if isinstance(output, (List, tuple)) else None
+    return output if items is None else List(tuple(_as_array(run, one, site) for one in items))
+
+
+@_method(OF_MODELS, "__init__")
+def _made_of(run: Interpreter, owner: Value, call: Call) -> Value:
+    """Keras: ``super().__init__(inputs, outputs)`` in a model's own ``__init__``."""
+    outputs = call.kwargs.get("outputs", call.args[1] if len(call.args) > 1 else None)
+    if isinstance(owner, Instance) and outputs is not None:
+        run.write(owner.slots, "outputs", outputs)
+    return None
+
+
+@_method(OF_MODELS, "pop")
+def _drop_layer(run: Interpreter, owner: Value, call: Call) -> Value:
+    """Keras: takes the last layer off."""
+    layers = owner.slots.get(LAYERS) if isinstance(owner, (Built, Instance)) else None
+    if not layers or call.args:
+        return run.opaque_at(call.site, owner, *call.args)
+    run.write(owner.slots, LAYERS, layers[:-1])
+    return layers[-1]
 
 
 @_method(OF_MODELS, "add_module", "register_module", "append", "add", "extend", "insert")

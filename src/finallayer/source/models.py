@@ -36,11 +36,11 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     if loss is None and metrics is None:
         return None
     outputs = outputs_of(run, model, call.site)
-    at = Site(_argument(call.site.node, "loss", 1), call.site.frame)
+    spelled = _argument(call.site.node, "loss", 1)
     for i, (name, output) in enumerate(outputs):
         one = _for_output(loss, i, name, len(outputs))
         if one is not None:
-            apply_loss(run, one, output, at)
+            apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
         for metric in _metrics(_for_output(metrics, i, name, len(outputs), spread=False)):
             _apply_metric(run, metric, output, Site(_argument(call.site.node, "metrics", 2), call.site.frame))
     return None
@@ -91,6 +91,17 @@ def _argument(node: ast.AST, name: str, position: int) -> ast.AST:
                 return keyword.value
         if len(node.args) > position:
             return node.args[position]
+    return node
+
+
+def _item(node: ast.AST, index: int, name: str | None) -> ast.AST:
+    """The syntax of the loss for one output, where a dictionary or list of them is spelled."""
+    match node:
+        case ast.Dict(keys=keys, values=values):
+            named = [v for k, v in zip(keys, values, strict=True) if isinstance(k, ast.Constant) and k.value == name]
+            return named[0] if len(named) == 1 and name is not None else node
+        case ast.List(elts=items) | ast.Tuple(elts=items) if len(items) > index:
+            return items[index] if not any(isinstance(i, ast.Starred) for i in items) else node
     return node
 
 

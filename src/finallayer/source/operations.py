@@ -83,6 +83,9 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
         attrs[name] = plain if known else UNKNOWN_VALUE
     for name in ("shape", "dtype", "either_order"):
         attrs.pop(name, None)
+    begin = bound.get("begin")
+    if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
+        attrs["at"] = begin.attrs.get("name", begin.op)
     axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
     if axes is not None:
         attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))

@@ -31,8 +31,7 @@ def bind_parameters(run: Interpreter, function: Function, frame: Frame, call: Ca
         values[spec.vararg.arg] = tuple_of(rest) if call.complete else opaque(f"*{spec.vararg.arg}")
     if spec.kwarg:
         values[spec.kwarg.arg] = Dict(left) if call.complete else opaque(f"**{spec.kwarg.arg}")
-    for name, value in values.items():
-        run.write(frame.vars, name, value)
+    frame.vars.update(values)
 
 
 #: Marks a parameter that has no default, or whose default a call may replace.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
+from functools import cached_property
 from pathlib import Path
 
 from finallayer.source.files import SourceFile, Unreadable, read
@@ -22,6 +24,13 @@ _MATTERS = re.compile(
 )
 #: How many folders upwards an absolute import is looked for.
 _MOST_FOLDERS = 6
+#: What a step in an environment gives at least: the next state, a reward, whether the episode is over, and more.
+_STEP_GIVES = 4
+#: An import of a library of environments.
+_IMPORTS_ENVIRONMENT = re.compile(
+    r"^\s*(?:import|from)\s+(?:gym|gymnasium|vizdoom|pettingzoo|dm_control|procgen|ale_py|pybullet_envs|unityagents)\b",
+    re.MULTILINE,
+)
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 
 
@@ -34,6 +43,24 @@ class Module:
         self.tree = file.tree
         self.frame = Frame(self)
         self.entered = False
+
+    @cached_property
+    def steps_environment(self) -> bool:
+        """Whether the module acts in an environment, as reinforcement learning does: it imports a library of them, or
+        calls ``env.reset()`` and ``state, reward, done, info = env.step(action)``."""
+        if _IMPORTS_ENVIRONMENT.search(self.file.text):
+            return True
+        if ".reset(" not in self.file.text or ".step(" not in self.file.text or self.tree is None:
+            return False
+        return any(
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Tuple)
+            and len(node.targets[0].elts) >= _STEP_GIVES
+            and isinstance(node.value, ast.Call)
+            and isinstance(node.value.func, ast.Attribute)
+            and node.value.func.attr == "step"
+            for node in ast.walk(self.tree)
+        )
 
 
 class Project:

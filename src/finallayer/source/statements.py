@@ -149,15 +149,13 @@ def _with(run: Interpreter, node: ast.With, frame: Frame) -> bool:
 def _try(run: Interpreter, node: ast.Try, frame: Frame) -> bool:
     def way(handler: ast.ExceptHandler) -> bool:
         if handler.name:
-            run.write(frame.vars, handler.name, opaque("exception"))
+            run.bind(frame, handler.name, opaque("exception"))
         return run.block(handler.body, frame)
 
     if run.block([*node.body, *node.orelse], frame):
         # The handlers are looked at for what stands in them; the state goes on as if nothing was raised.
         for handler in node.handlers:
-            mark = run.trail.mark()
-            way(handler)
-            run.trail.undo(mark)
+            run.trail.attempt(partial(way, handler))
         return run.block(node.finalbody, frame)
     falls_through = run.trail.branch([partial(way, h) for h in node.handlers]) if node.handlers else False
     return run.block(node.finalbody, frame) and falls_through
@@ -170,7 +168,7 @@ def _match(run: Interpreter, node: ast.Match, frame: Frame) -> bool:
     def way(case: ast.match_case) -> bool:
         for inner in ast.walk(case.pattern):
             if isinstance(inner, (ast.MatchAs, ast.MatchStar)) and inner.name:
-                run.write(frame.vars, inner.name, opaque(inner.name, subject))
+                run.bind(frame, inner.name, opaque(inner.name, subject))
         return run.block(case.body, frame)
 
     return run.trail.branch([*(partial(way, case) for case in node.cases), lambda: True])
@@ -206,7 +204,7 @@ def _function(run: Interpreter, node: ast.FunctionDef, frame: Frame) -> bool:
     value: Value = function
     for decorator in reversed(node.decorator_list):
         value = _decorated(run, value, run.evaluate(decorator, frame), decorator, frame)
-    run.write(scope_of(node.name, frame), node.name, value)
+    run.bind(scope_of(node.name, frame), node.name, value)
     return True
 
 
@@ -232,7 +230,7 @@ def _class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> bool:
         if isinstance(function, Function) and function.owner is None:
             function.owner = cls
     cls.slots.setdefault(FIELDS, _fields(node))
-    run.write(scope_of(node.name, frame), node.name, cls)
+    run.bind(scope_of(node.name, frame), node.name, cls)
     return True
 
 
@@ -246,9 +244,9 @@ def _import(run: Interpreter, node: ast.Import, frame: Frame) -> bool:
     for alias in node.names:
         top = alias.name.partition(".")[0]
         if alias.asname:
-            run.write(frame.vars, alias.asname, imported(run, alias.name, frame))
+            run.bind(frame, alias.asname, imported(run, alias.name, frame))
         else:
-            run.write(frame.vars, top, imported(run, top, frame))
+            run.bind(frame, top, imported(run, top, frame))
     return True
 
 
@@ -266,15 +264,17 @@ def _import_from(run: Interpreter, node: ast.ImportFrom, frame: Frame) -> bool:
         if alias.name == "*":
             _import_all(run, module if path is None else path, frame)
             continue
-        run.write(frame.vars, alias.asname or alias.name, _name_from(run, node, path, alias.name, frame))
+        run.bind(frame, alias.asname or alias.name, _name_from(run, node, path, alias.name, frame))
     return True
 
 
 def _name_from(run: Interpreter, node: ast.ImportFrom, path: Path | None, name: str, frame: Frame) -> Value:
     inside = f"{node.module}.{name}" if node.module else name
     inner = run.project.find(frame.module.path, inside, node.level)
-    if inner is not None and (path is None or path.name == "__init__.py"):
+    if inner is not None and path is None:
         return Lazy(inner, None)
+    if inner is not None and path is not None and path.name == "__init__.py":
+        return Lazy(path, name, within=inner)
     if path is not None:
         return Lazy(path, name)
     if node.level:  # a module of the project's own that isn't at hand
@@ -290,4 +290,4 @@ def _import_all(run: Interpreter, source: Path | str, frame: Frame) -> None:
     names = run.names(source, frame)
     for name, value in list(names.vars.items()) if names is not None else ():
         if not name.startswith("_"):
-            run.write(frame.vars, name, value)
+            run.bind(frame, name, value)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 
-from finallayer.source.values import EXACT, ITEMS, LAYERS, REST, STARRED, Value, same, union
+from finallayer.source.values import EXACT, ITEMS, LAYERS, REST, STARRED, Value, distinct, union
+
+T = TypeVar("T")
 
 _MISSING = object()
 
@@ -19,11 +22,7 @@ Changes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value]]
 
 def _every(known: list[tuple[Value, ...]]) -> tuple[Value, ...]:
     """What any of the ways has collected, each once."""
-    found: list[Value] = []
-    for value in (v for values in known for v in values):
-        if not any(same(value, other) for other in found):
-            found.append(value)
-    return tuple(found)
+    return tuple(distinct(chain.from_iterable(known)))
 
 
 #: How a slot that isn't a single value joins; every other is a union.
@@ -35,6 +34,10 @@ class Trail:
 
     def __init__(self) -> None:
         self._log: list[tuple[dict[Any, Value], Any, Value]] = []
+        #: Which way of which branch is run now. What came into being on it is lost with it, so that its first state,
+        #: and all that is written there before the next branch, needs no log.
+        self.way = 0
+        self._ways = 0
 
     def write(self, slots: dict[Any, Value], key: Any, value: Value) -> None:
         self._log.append((slots, key, slots.get(key, _MISSING)))
@@ -52,10 +55,16 @@ class Trail:
         finally:
             self._log = log
 
-    def mark(self) -> int:
-        return len(self._log)
+    def attempt(self, way: Callable[[], T]) -> tuple[T, Changes]:
+        """Run a way and take back all that it wrote; what it gave, and what its writes came to."""
+        mark, outer = len(self._log), self.way
+        self._ways += 1
+        self.way = self._ways
+        given = way()
+        self.way = outer
+        return given, self.undo(mark)
 
-    def undo(self, mark: int) -> Changes:
+    def undo(self, mark: int = 0) -> Changes:
         """Take back every write since the mark, and say what they came to."""
         changes: Changes = {}
         while len(self._log) > mark:
@@ -71,17 +80,23 @@ class Trail:
         """Run each way from the same state and join the states of those that fall through; whether any did."""
         live: list[Changes] = []
         for way in ways:
-            mark = self.mark()
-            falls_through = way()
-            changes = self.undo(mark)
+            falls_through, changes = self.attempt(way)
             if falls_through:
                 live.append(changes)
+        if len(live) == 1:  # as it left things, they are
+            for slots, key, value in live[0].values():
+                if value is not _MISSING:
+                    self.write(slots, key, value)
+                elif key in slots:
+                    self.remove(slots, key)
+            return True
         for place in {p: None for changes in live for p in changes}:
             slots, key = next((c[place][0], c[place][1]) for c in live if place in c)
             left = [c[place][2] if place in c else slots.get(key, _MISSING) for c in live]
             known = [v for v in left if v is not _MISSING]
             if not known:  # every way has removed it
-                self.remove(slots, key)
+                if key in slots:
+                    self.remove(slots, key)
             elif key in SEQUENCES:
                 self._write_sequence(slots, key, known)
             else:

@@ -8,7 +8,7 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -30,9 +30,23 @@ CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 class Frame:
     """Names in scope: of a module, or of one call of a function."""
 
-    __slots__ = ("continues", "function", "globals", "module", "nonlocals", "parent", "returns", "vars", "yields")
+    __slots__ = (
+        "continues",
+        "function",
+        "globals",
+        "module",
+        "nonlocals",
+        "parent",
+        "returns",
+        "vars",
+        "way",
+        "yields",
+    )
 
-    def __init__(self, module: Module, parent: Frame | None = None, function: Function | None = None) -> None:
+    def __init__(
+        self, module: Module, parent: Frame | None = None, function: Function | None = None, way: int = 0
+    ) -> None:
+        self.way = way  # the way of a branch on which it came into being
         self.module = module
         self.parent = parent
         self.function = function
@@ -49,6 +63,7 @@ class Lazy(NamedTuple):
 
     path: Path
     name: str | None
+    within: Path | None = None  # the module of that name, for a package that itself has no such name
 
 
 class Site(NamedTuple):
@@ -192,6 +207,8 @@ ITEMS, LAYERS, EXACT = "<items>", "<layers>", "<exact>"
 STARRED = "<starred>"
 #: The slot of the positional arguments that an object was made with.
 ARGUMENTS = "<arguments>"
+#: The slot that says that a Keras layer's ``build`` has run.
+BUILT = "<built>"
 #: The slot of a class's annotated names: the fields of a dataclass or flax module, in order.
 FIELDS = "<fields>"
 
@@ -265,15 +282,10 @@ def _identity(value: Value) -> int:
 
 def union(values: list[Value]) -> Value:
     """One value for several: themselves where they agree, one joined node for nodes, else a Union."""
-    places = _places_matter.get()
-    distinct: dict[Hashable, Value] = {}
-    for value in values:
-        for v in value.values if isinstance(value, Union) else (value,):
-            distinct.setdefault(_key(v, places), v)
-    flat = list(distinct.values())
+    flat = distinct(v for value in values for v in (value.values if isinstance(value, Union) else (value,)))
     if len(flat) == 1:
         return flat[0]
-    most = MOST_TOLD_APART if places else MOST_ALTERNATIVES
+    most = MOST_TOLD_APART if _places_matter.get() else MOST_ALTERNATIVES
     if flat and all(isinstance(v, Node) for v in flat):
         return make("join", *flat) if len(flat) <= most else opaque("join", *flat)
     if flat and all(isinstance(v, tuple) and len(v) == len(flat[0]) for v in flat):
@@ -283,10 +295,13 @@ def union(values: list[Value]) -> Value:
     return Union(tuple(flat))
 
 
-def same(a: Value, b: Value) -> bool:
-    """Whether two values are certainly the same."""
+def distinct(values: Iterable[Value]) -> list[Value]:
+    """The values without those that are certainly the same as one before."""
     places = _places_matter.get()
-    return a is b or _key(a, places) == _key(b, places)
+    found: dict[Hashable, Value] = {}
+    for value in values:
+        found.setdefault(_key(value, places), value)
+    return list(found.values())
 
 
 _BY_VALUE = frozenset({External, *CONSTANTS})

@@ -83,8 +83,9 @@ def truth(case: Case) -> Truth:
             losses.append(exact.loss)
             gradients.append(exact.grad)
             # A hard target's gradient is one term, right in all its digits; a distribution's is the difference of two.
-            probs = [float(x) for x in oracle.softmax(z, digits=25)] if np.count_nonzero(q) > 1 else [0.0] * len(z)
-            terms[i] = np.maximum(np.array(probs) * (q.sum() - q), q * (1 - np.array(probs)))
+            if np.count_nonzero(q) > 1:
+                probs = np.array([float(x) for x in oracle.softmax(z, digits=25)])
+                terms[i] = np.maximum(probs * (q.sum() - q), q * (1 - probs))
     return Truth(losses, gradients, terms)
 
 

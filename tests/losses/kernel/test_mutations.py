@@ -35,7 +35,10 @@ MUTANTS = {
     "ignore mask dropped": ("const bool ignored = row.anchor == a.ignore_index;", "const bool ignored = false;"),
     "target counted as another": ("v = replaced(v, static_cast<int>(anchor - i), -kInf);", ";"),
     "last block forgotten": ("(classes + step - 1) / step;", "std::max<int64_t>(1, classes / step);"),
-    "last group forgotten": ("i < n; i += kGroup) {\n        F e[kFan];", "i == 0 || i + kGroup <= n; i += kGroup) {\n        F e[kFan];"),
+    "last group forgotten": (
+        "i < n; i += kGroup) {\n        F e[kFan];",
+        "i == 0 || i + kGroup <= n; i += kGroup) {\n        F e[kFan];",
+    ),
     "a poor guess of the maximum kept": ("return p.value <= first.value + kRoom && ", "return "),
 }  # fmt: skip
 

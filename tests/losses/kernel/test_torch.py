@@ -254,7 +254,7 @@ def test_edges(path: str) -> None:
     torch.testing.assert_close(int32, expected)
 
 
-def test_targets_out_of_range_are_named() -> None:
+def test_targets_out_of_range_are_named(path: str) -> None:
     for shape in ((4, 3), (400, 300)):
         t = torch.zeros(shape[0], dtype=torch.long)
         t[2] = shape[1]
@@ -318,6 +318,12 @@ def test_func_transforms() -> None:
         a, b = (z if dims[0] == 0 else z[0]), (t if dims[1] == 0 else t[0])
         got, expected = (torch.vmap(torch.func.grad(loss(f)), dims)(a, b) for f in (ours, F))
         torch.testing.assert_close(got, expected)
+    weights = torch.rand(6, 5) + 0.5
+    weighted = [lambda z, t, w, f=f: f.cross_entropy(z, t, w, label_smoothing=0.1) for f in (ours, F)]
+    got, expected = (torch.vmap(torch.func.grad(f))(z, t, weights) for f in weighted)
+    torch.testing.assert_close(got, expected)
+    got, expected = (torch.vmap(f, (None, None, 0))(z[0], t[0], weights) for f in weighted)
+    torch.testing.assert_close(got, expected)
     got, expected = (torch.func.jacrev(torch.func.grad(loss(f)))(z[0], t[0]) for f in (ours, F))
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
 

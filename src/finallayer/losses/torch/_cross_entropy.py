@@ -75,23 +75,15 @@ def cross_entropy(
     if size_average is not None or reduce is not None:
         reduction = torch.nn._reduction.legacy_get_string(size_average, reduce)
     if (
-        target.dtype is torch.int64
-        and input.dtype is torch.float32
-        and input.numel() <= _small.MOST_LOGITS
-        and input.dim() == 2
-        and target.shape == input.shape[:1]
-        and reduction in ("mean", "sum")
-        and weight is None
+        weight is None
         and softcap is None
         and token_weight is None
         and label_smoothing == z_loss == 0.0
         and temperature == 1.0
         and not (return_lse or return_accuracy or in_place)
-        and _fused.applies(input)
-        and input.is_contiguous()
-        and target.is_contiguous()
+        and _small.applies(input, target, reduction)
     ):
-        return _small.small_cross_entropy(input, target, ignore_index, REDUCTIONS[reduction])
+        return _small.small_cross_entropy(input, (target, ignore_index, REDUCTIONS[reduction]))
     terms = Terms(reduction, ignore_index, label_smoothing, z_loss)
     _check(input, target, weight, token_weight, terms)
     logits, rows_target, rows_weight, shape = _as_rows(input, target, token_weight)

@@ -11,11 +11,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from finallayer.losses.torch._kernel import Terms
+from finallayer.losses.torch._kernel import Terms, out_of_range
 
 
 def _wide(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
+
+
+def _check_range(target: Tensor, ignored: Tensor, classes: int) -> None:
+    """On the CPU, in the words of the kernel's path; elsewhere the gather itself fails, and no check has to wait."""
+    if target.device.type != "cpu":
+        return
+    wrong = ~ignored & ((target < 0) | (target >= classes))
+    if wrong.any():
+        raise out_of_range(target, int(wrong.nonzero()[0]), classes)
 
 
 class _Rows(NamedTuple):
@@ -43,6 +52,7 @@ def _rows(logits: Tensor, target: Tensor, weight: Tensor | None, terms: Terms) -
         counts = torch.ones_like(z[:, :1])
     else:
         ignored = (target == terms.ignore_index).unsqueeze(1)
+        _check_range(target, ignored.squeeze(1), classes)
         anchor = target.long().unsqueeze(1).masked_fill(ignored, 0)
         probabilities = torch.full_like(z, smooth).scatter_add(1, anchor, torch.full_like(z[:, :1], keep))
         counts = (~ignored).to(z.dtype)

@@ -14,15 +14,20 @@ from finallayer.losses.torch._kernel import Terms
 
 REDUCTIONS = tuple(kernels.REDUCTIONS)
 
+_PLAIN = (Tensor, torch.nn.Parameter)
+_is_compiling = torch.compiler.is_compiling
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_functorch_level = torch._C._functorch.peek_interpreter_stack
+
 
 def applies(logits: Tensor) -> bool:
     """Plain tensors, run as they are written: no tracing, no torch.func level, no subclass."""
     return (
-        _kernel.serves(logits)
-        and type(logits) in (Tensor, torch.nn.Parameter)
-        and not torch.compiler.is_compiling()
-        and torch._C._len_torch_dispatch_stack() == 0
-        and torch._C._functorch.peek_interpreter_stack() is None
+        type(logits) in _PLAIN
+        and _kernel.serves(logits)
+        and not _is_compiling()
+        and _dispatch_modes() == 0
+        and _functorch_level() is None
     )
 
 

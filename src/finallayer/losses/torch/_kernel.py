@@ -36,7 +36,7 @@ class Terms(NamedTuple):
 
 def serves(logits: Tensor) -> bool:
     """Whether the kernel can take these logits; otherwise `_framework` computes the same."""
-    return LIBRARY is not None and logits.device.type == "cpu" and logits.dtype in _DTYPES
+    return LIBRARY is not None and logits.is_cpu and logits.dtype in _DTYPES
 
 
 def _pointer(tensor: Tensor | None) -> int:
@@ -148,11 +148,15 @@ def binary_cross_entropy(
 def fail(status: int, arguments: ctypes.Array[ctypes.c_char], target: Tensor, classes: int) -> NoReturn:
     """Raise what ``status`` (fl_status) says."""
     if status == kernels.TARGET_OUT_OF_RANGE:
-        row = int.from_bytes(arguments.raw[kernels.BAD_ROW_OFFSET :], "little")
-        raise IndexError(f"Target {int(target[row])} is out of bounds: row {row}, expected 0 <= target < {classes}")
+        raise out_of_range(target, int.from_bytes(arguments.raw[kernels.BAD_ROW_OFFSET :], "little"), classes)
     if status == kernels.NO_MEMORY:
         raise MemoryError("cross_entropy: no memory for the row buffers")
     raise RuntimeError(f"cross_entropy: the kernel refused its arguments (status {status})")
+
+
+def out_of_range(target: Tensor, row: int, classes: int) -> IndexError:
+    """What to raise for a class index outside [0, classes) that is not ignored."""
+    return IndexError(f"Target {int(target[row])} is out of bounds: row {row}, expected 0 <= target < {classes}")
 
 
 def gradient_like(logits: Tensor) -> Tensor:

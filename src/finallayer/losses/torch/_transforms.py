@@ -67,9 +67,14 @@ def _folded(
     in_dims: tuple[int | None, ...],
     arguments: tuple[Any, ...],
 ) -> tuple[Any, Any]:
-    """The vmap rule: the batch becomes more rows. Class weights must be shared by the batch."""
+    """The vmap rule: the batch becomes more rows, or one call each if each has class weights of its own."""
     if in_dims[2] is not None:
-        raise NotImplementedError("cross_entropy: vmap over the class weights")
+        apart = (
+            function(*(a if d is None else a.select(d, i) for a, d in zip(arguments, in_dims, strict=True)))
+            for i in range(batch)
+        )
+        outputs = tree_map(lambda *tensors: torch.stack(tensors), *apart)
+        return outputs, tree_map(lambda _: 0, outputs)
     folded = list(arguments)
     for i in row_arguments:
         folded[i] = _to_rows(arguments[i], in_dims[i], batch)

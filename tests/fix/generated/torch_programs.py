@@ -1,16 +1,11 @@
-"""Random PyTorch and Keras programs with a softmax or sigmoid before their loss, to be run before and after a fix.
-
-A program is put together from parts: a way to write the model, a loss, and readers of its output in any number and
-order. It defines ``run()``, which gives every number that the program shows; a reader's number must not change when
-the head moves into the loss, and the loss's gradient must become the truth.
-"""
+"""Random PyTorch programs: ``model``, and ``run(x, y)``, which gives the loss and all that the readers show."""
 
 from __future__ import annotations
 
 import random
 import textwrap
-from collections.abc import Callable
-from typing import NamedTuple
+
+from . import Program
 
 #: What a program's readers show, by name; ``out`` is the model's output for ``x``.
 SOFTMAX_READERS = (
@@ -110,13 +105,6 @@ _SIGMOID_FORWARDS = (
 )
 
 
-class Program(NamedTuple):
-    """A generated program, and whether its loss was wrong maths (the head was applied twice)."""
-
-    text: str
-    binary: bool
-
-
 def torch_program(draw: random.Random) -> Program:
     """One PyTorch program."""
     binary = draw.random() < 0.4
@@ -132,7 +120,19 @@ def torch_program(draw: random.Random) -> Program:
         "def run(x, y):", "    shown = []", "    out = model(x)", f"    loss = {loss}",
         textwrap.indent(body, "    ") or "    pass", "    return loss, shown", "",
     ]  # fmt: skip
-    return Program("\n".join(lines) + _calls(draw), binary)
+    text = "\n".join(lines)
+    return Program("torch", text + _calls(draw), _right(text), binary)
+
+
+def _right(text: str) -> str:
+    """The program with another loss and no readers: the cross-entropy by hand, of the probabilities that it had."""
+    reduction = "sum" if "reduction='sum'" in text else "mean"
+    return text.split("def run(x, y):")[0] + (
+        "def run(x, y):\n    p = model(x)\n"
+        "    terms = -(y * p.log() + (1 - y) * (1 - p).log()) if y.dtype.is_floating_point else "
+        "-p.gather(1, y[:, None])[:, 0].log()\n"
+        f"    return terms.{reduction}(), []\n"
+    )
 
 
 _LOSSES = (
@@ -167,6 +167,3 @@ def _module(draw: random.Random, head: str, forwards: tuple[str, ...], classes: 
 def _calls(draw: random.Random) -> str:
     """The program's own call of ``run``, or none: then nobody is known to call it."""
     return draw.choice(("", "\nif __name__ == '__main__':\n    print(run(torch.zeros(2, 4), torch.zeros(2).long()))\n"))
-
-
-Generator = Callable[[random.Random], Program]

@@ -1,0 +1,170 @@
+"""Plants known mistakes in the losses that need no kernel: ``python mutants.py FRAMEWORK`` prints those that go unseen.
+
+Each mutant is a change of a module's source, run in place of the module, and judged on a few of the conformance cases
+by the bounds that the losses themselves are held to. Set ``FINALLAYER_KERNEL=framework``, and Keras' backend to one
+that has no losses of ours, or the kernel is what is judged.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+from cases import CASES, gradient_error, loss_error
+from frameworks import FRAMEWORKS, Framework
+
+ULPS = 4.0
+JUDGES = ("margins, 10 classes", "upstream", "ignored in the middle", "label smoothing")
+FORMULA = "finallayer.losses._xent_logits"
+NUMPY, JAX = "finallayer.losses.numpy", "finallayer.losses.jax"
+KERAS, KERAS_ROWS = "finallayer.losses.keras", "finallayer.losses._keras_rows"
+TORCH_ROWS, TORCH = "finallayer.losses.torch._framework", "finallayer.losses.torch._cross_entropy"
+
+
+class Mutant(NamedTuple):
+    """What stands once in a module's source, and what takes its place."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+
+
+#: In the formula that NumPy, JAX and Keras share.
+SHARED = (
+    Mutant("no softmax term", FORMULA, "probs=_corrected(", "probs=0 * _corrected("),
+    Mutant("no -1 at the target", FORMULA, "return others / (1 + parts.rest)", "return -parts.probs"),
+    Mutant("1 - softmax by subtraction", FORMULA, "return others / (1 + parts.rest)", "return 1 - parts.probs"),
+    Mutant(
+        "log of a sum that holds the 1",
+        FORMULA,
+        "return xp.where(x < _LOG1P_DIRECT, xp.log1p(x), xp.log(one_more) + error / one_more)",
+        "return xp.log(one_more)",
+    ),
+    Mutant("sign flip", FORMULA, "trail=-diff", "trail=diff"),
+    Mutant("the maximum counted as another", FORMULA, "xp.where(holds_max, zeros, scaled)", "scaled"),
+)
+#: In what JAX and Keras make of it, in float32.
+SINGLE = (
+    Mutant(
+        "zero gradient",
+        FORMULA,
+        "return xp.where(is_target, -complements(xp, parts), parts.probs)",
+        "return 0 * parts.probs",
+    ),
+    Mutant("an uncorrected exponential", FORMULA, "return xp.where(x > 0, x + x * relative_error, x)", "return x"),
+)
+
+MUTANTS = {
+    "numpy": (
+        *SHARED,
+        Mutant(
+            "zero gradient",
+            FORMULA,
+            "return others * parts.probs - q * complements(xp, parts)",
+            "return 0 * parts.probs",
+        ),
+        Mutant("missing 1/N", NUMPY, "upstream = upstream / count if count", "upstream = upstream if count"),
+        Mutant("another row's scale", NUMPY, "row_gradient * scale[block", "row_gradient * np.roll(scale, 1)[block"),
+        Mutant(
+            "ignore mask dropped",
+            NUMPY,
+            "np.where(rows.counted[block, None], row_gradient",
+            "np.where(True, row_gradient",
+        ),
+        Mutant("log-sum-exp in float16", NUMPY, "xent.softmax_parts(np, z)", "xent.softmax_parts(np, z.astype('f2'))"),
+    ),
+    "jax": (
+        *SHARED,
+        *SINGLE,
+        Mutant(
+            "another row's scale",
+            JAX,
+            "(upstream[..., None] * gradient)",
+            "(jnp.roll(upstream, 1)[..., None] * gradient)",
+        ),
+        Mutant("ignore mask dropped", JAX, "loss if where is None else jnp.where(row_counts, loss, 0)", "loss"),
+        Mutant(
+            "upstream dropped",
+            JAX,
+            "else _gradient(z, target, upstream)",
+            "else _gradient(z, target, jnp.ones_like(upstream))",
+        ),
+    ),
+    "keras": (
+        *SHARED,
+        *SINGLE,
+        Mutant("upstream dropped", KERAS_ROWS, "(args[-1] if upstream is None else upstream) * gradient", "gradient"),
+        Mutant("ignore mask dropped", KERAS, "set_keras_mask(loss, mask=counted)", "pass"),
+    ),
+    "torch": (
+        Mutant("zero gradient", TORCH_ROWS, "gradient.masked_fill(idle, 0.0)", "torch.zeros_like(gradient)"),
+        Mutant("no softmax term", TORCH_ROWS, "(push * mass + lse_pull) * r.softmax - ", "-"),
+        Mutant(
+            "no -1 at the target",
+            TORCH_ROWS,
+            "r.rest_mass - mass * r.others_share",
+            "r.rest_mass + mass * (1 - r.others_share)",
+        ),
+        Mutant("missing 1/N", TORCH, "total / torch.where(counted == 0, 1.0, counted)", "total"),
+        Mutant("another row's scale", TORCH_ROWS, "push = _wide(loss_upstream)", "push = _wide(loss_upstream).roll(1)"),
+        Mutant("sign flip", TORCH_ROWS, "push = _wide(", "push = -_wide("),
+        Mutant(
+            "log-sum-exp in bfloat16",
+            TORCH_ROWS,
+            "others_sum * scale + anchor_exp",
+            "(others_sum * scale + anchor_exp).bfloat16()",
+        ),
+        Mutant(
+            "ignore mask dropped", TORCH_ROWS, "counts = (~ignored).to(z.dtype)", "counts = torch.ones_like(z[:, :1])"
+        ),
+        Mutant("target counted as another", TORCH_ROWS, "others = z.scatter(1, anchor, -torch.inf)", "others = z"),
+    ),
+}
+
+
+def run_in(module: ModuleType, source: str) -> None:
+    exec(compile(source, str(module.__file__), "exec"), module.__dict__)
+
+
+def is_noticed(framework: Framework) -> bool:
+    """Whether a loss, a gradient, a mean or its gradient is further off than the losses may be."""
+    for case in CASES:
+        if case.name in JUDGES:
+            result = framework.run(case)
+            share = np.full(len(case.logits), 1 / case.counted.sum())
+            mean = np.sum(np.asarray(result.loss), dtype=float) * share[0]
+            if (
+                loss_error(case, np.asarray(result.loss)) > ULPS
+                or gradient_error(case, np.asarray(result.gradient)) > ULPS
+                or gradient_error(case, np.asarray(result.mean_gradient), upstream=share) > ULPS + 1
+                or not np.allclose(result.mean, mean, rtol=1e-6)
+            ):
+                return True
+    return False
+
+
+def main(name: str) -> None:
+    """Prints JSON: what was noticed, by mutant; ``none`` is the loss as it is."""
+    if name == "keras":
+        import tensorflow
+
+        tensorflow.config.run_functions_eagerly(True)  # compiling takes longer than all that is computed here
+    noticed = {"none": is_noticed(FRAMEWORKS[name]())}
+    for mutant in MUTANTS[name]:
+        module = importlib.import_module(mutant.module)
+        source = Path(str(module.__file__)).read_text("utf-8")
+        assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.old!r} must stand once in {mutant.module}"
+        run_in(module, source.replace(mutant.old, mutant.new))
+        noticed[mutant.name] = is_noticed(FRAMEWORKS[name]())
+        run_in(module, source)
+    print(json.dumps(noticed))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
