@@ -8,7 +8,7 @@ import struct
 from functools import cache
 from pathlib import Path
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 FLOAT32, BFLOAT16, FLOAT16 = range(3)
 INDEX32, INDEX64, DISTRIBUTION = range(3)
 REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}

@@ -396,7 +396,7 @@ const char* fl_force_isa(const char* name) {
     return isa().name;
 }
 
-int32_t fl_abi_version(void) { return 1; }
+int32_t fl_abi_version(void) { return 2; }
 
 void* fl_buffer_acquire(int64_t wanted) {
     if (wanted < 0) return nullptr;

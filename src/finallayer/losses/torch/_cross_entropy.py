@@ -91,9 +91,8 @@ def cross_entropy(
     if in_place:
         _check_in_place(input, logits, terms)
     loss, lse, correct = _rows_loss(
-        logits, rows_target, weight, rows_weight, terms, return_lse, return_accuracy, in_place
+        logits, rows_target, weight, rows_weight, terms, return_lse, return_accuracy, in_place, _loss_dtype(input)
     )
-    loss = _in_dtype_of(input, loss)
     if reduction == "none":
         loss = loss.reshape(shape)
     if not (return_lse or return_accuracy):
@@ -237,6 +236,7 @@ def _rows_loss(
     want_lse: bool,
     want_correct: bool,
     in_place: bool,
+    dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     learned = (target.is_floating_point() and target.requires_grad) or (
         row_weight is not None and row_weight.requires_grad
@@ -244,7 +244,9 @@ def _rows_loss(
     if _fused.applies(logits) and not learned:
         logits, target, weight = _ops.kernel_inputs(logits, target, weight)
         row_weight = None if row_weight is None else row_weight.float().contiguous()
-        result = _fused.fused_cross_entropy(logits, target, weight, row_weight, terms, want_lse, want_correct, in_place)
+        result = _fused.fused_cross_entropy(
+            logits, target, weight, row_weight, terms, want_lse, want_correct, in_place, dtype
+        )
         return result if isinstance(result, tuple) else (result, None, None)
     rows_loss = _transforms.rows if _transforms.active() else _ops.xent
     loss, lse = rows_loss(logits, target, weight, *terms[1:])
@@ -261,10 +263,8 @@ def _rows_loss(
         correct = (logits.argmax(dim=1) == target) & (target != terms.ignore_index)
     elif want_correct:
         correct = logits.argmax(dim=1) == target.argmax(dim=1)
-    return loss, lse, correct
+    return loss.to(dtype), lse, correct
 
 
-def _in_dtype_of(input: Tensor, loss: Tensor) -> Tensor:
-    if input.dtype == loss.dtype or torch.is_autocast_enabled(input.device.type):
-        return loss
-    return loss.to(input.dtype)
+def _loss_dtype(input: Tensor) -> torch.dtype:
+    return torch.float32 if torch.is_autocast_enabled(input.device.type) else input.dtype

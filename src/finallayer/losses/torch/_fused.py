@@ -45,6 +45,7 @@ class FusedCrossEntropy(torch.autograd.Function):
         want_lse: bool,
         want_correct: bool,
         in_place: bool,
+        dtype: torch.dtype,
     ) -> Any:
         rows = logits.shape[0]
         per_row = terms.reduction == "none"
@@ -78,6 +79,8 @@ class FusedCrossEntropy(torch.autograd.Function):
         )
         if in_place and gradient is not None:
             torch.autograd.graph.increment_version(logits)  # whoever saved the logits is told by autograd
+        if loss.dtype is not dtype:  # here, where it costs no node of the graph
+            loss = loss.to(dtype)
         if lse is None and correct is None:
             return loss
         if correct is not None:
@@ -87,7 +90,7 @@ class FusedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor | None, lse_upstream: Tensor | None = None, _: None = None) -> Any:
         gradient, ctx.gradient = ctx.gradient, None  # handed out once: the receiver may add to it in place
-        return (FusedCrossEntropy._gradient(ctx, gradient, upstream, lse_upstream), *[None] * 7)
+        return (FusedCrossEntropy._gradient(ctx, gradient, upstream, lse_upstream), *[None] * 8)
 
     @staticmethod
     def _gradient(ctx: Any, ready: Tensor | None, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
@@ -130,7 +133,7 @@ def again(
         row_weight,
         terms,
         upstream=1.0 if per_row else upstream.item(),
-        row_upstream=upstream.contiguous() if per_row else None,
+        row_upstream=upstream.float().contiguous() if per_row else None,
         lse_upstream=None if lse_upstream is None else lse_upstream.contiguous(),
         grad=gradient,
     )
