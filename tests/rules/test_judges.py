@@ -455,5 +455,4 @@ def test_sums_of_shared_sums_take_no_time() -> None:
     z = Z
     for _ in range(60):  # 2**60 ways lead down
         z = make("add", z, z)
-    assert found(make("bce_probs", make("softmax", z, axis=-1), Y)) == set()
-    assert found(make("bce_probs", make("softmax", make("add", Z, Z), axis=-1), Y)) == {"FL106"}
+    assert found(make("bce_probs", make("softmax", z, axis=-1), Y)) == {"FL106"}  # each term is looked at once
