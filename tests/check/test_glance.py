@@ -44,6 +44,11 @@ def test_a_snippet_that_imports_nothing_matters(tmp_path: Path, program: str) ->
     assert matters(tmp_path / "snippet.py")
 
 
+def test_a_loss_that_the_framework_brings_along_matters(tmp_path: Path) -> None:
+    lay(tmp_path, net="import tflearn\nnet = tflearn.fully_connected(x, 1)\nnet = tflearn.regression(net)\n")
+    assert matters(tmp_path / "net.py")
+
+
 def test_every_framework_of_the_catalogue_is_known() -> None:
     names, _ = catalog._tables()
     roots = {name.partition(".")[0].encode() for name in names}

@@ -27,6 +27,7 @@ WORDS = (
     *b"loss Loss entropy Entropy xent nll NLL bce BCE kl_div KLDiv kld KLD mse MSE".split(),
     *b"softmax Softmax SoftMax sigmoid Sigmoid logit Logit logsumexp log( .log exp( .exp".split(),
     *b"compile( metric Metric accuracy Accuracy 0.5".split(),
+    *b"regression( NeuralNet".split(),  # tflearn and skorch bring a loss along
     b"import log",
     b"import exp",
 )
