@@ -31,7 +31,7 @@ def with_comments(edits: Iterable[Edit], syntax_of: Callable[[str], Syntax | Non
 def _lost(syntax: Syntax, edit: Edit) -> Iterator[str]:
     """The comments in an edit's range that its new text doesn't hold."""
     at = _in_module(syntax, edit)
-    if at.line == at.end_line:  # a comment ends its line
+    if at.line == at.end_line or not edit.text:  # a comment ends its line; what is taken away takes its own along
         return
     if "#" not in syntax.between((at.line, at.column), (at.end_line, at.end_column)):
         return
