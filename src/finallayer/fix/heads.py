@@ -82,7 +82,11 @@ def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterato
     edits = _all_edits(programs, removal, readers, context.sightings(), dialect, made)
     if edits is None or readers.refusals or not parses_after(programs, edits):
         return
-    unseen = [*readers.unseen, *_importers(programs, {program.path, loss.origin.path, *(e.path for e in edits)})]
+    unseen = [
+        *removal.unseen,
+        *readers.unseen,
+        *_importers(programs, {program.path, loss.origin.path, *(e.path for e in edits)}),
+    ]
     binary = made.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
     note = f"can't see all that reads the {made.op}: {'; '.join(unseen)}" if unseen else ""

@@ -124,9 +124,9 @@ class _Rewriting:
         edits = [e for log in logs for e in log]
         for gone in self._gone.values():
             edits += unread(gone[0][0].syntax, [place.node for place, _ in gone], [text for _, text in gone])
-        for program, removal in removals:
+        for _, removal in removals:
             edits += removal.edits
-            self._note_names(program, removal)
+            self.unseen += removal.unseen
         for place in readers.wraps:
             program = self._programs[place.path]
             sure = place.whole and not place.derived and is_legible(program, place.node)
@@ -142,11 +142,6 @@ class _Rewriting:
         if self._framework is None:
             return None
         return self._makers.probabilities(Speller(syntax), self._framework, syntax.text(reader), reader)
-
-    def _note_names(self, program: Program, removal: Removal) -> None:
-        named = removal.call is not None and any(k.arg == "name" for k in removal.call.keywords)
-        if named and removal.call is not None:
-            self.unseen.append(f"the operation's name in the graph (line {removal.call.lineno})")
 
     def _note_importers(self, edits: list[Edit]) -> None:
         for path in {e.path for e in edits}:

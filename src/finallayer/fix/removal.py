@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from finallayer.expr import Node, Origin
+from finallayer.fix.bindings import changes_after
 from finallayer.fix.output import Head
 from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Edit
@@ -23,6 +24,12 @@ class Removal(NamedTuple):
     edits: tuple[Edit, ...]
     head: Head
     call: ast.Call | None = None  # the call of the softmax, where it is one: shows how the user spells it
+
+    @property
+    def unseen(self) -> list[str]:
+        """Readers that nobody can see from here: whoever asks TensorFlow's graph for the operation by its name."""
+        named = self.call is not None and any(k.arg == "name" for k in self.call.keywords)
+        return [f"the operation's name in the graph (line {self.call.lineno})"] if self.call and named else []
 
 
 class Program(NamedTuple):
@@ -127,7 +134,9 @@ def _names_head(program: Program, argument: ast.expr, made: Node) -> bool:
 def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False) -> tuple[Edit, ...]:
     """``softmax(z, dim=1)`` or ``z.softmax(1)`` becomes ``z``."""
     x = argument_of(call, syntax, is_layer)
-    if x is None:
+    if any(k.arg in _CHANGING for k in call.keywords):
+        return ()
+    if x is None or changes_after(syntax, call, x):  # the softmax was of the numbers before
         return ()
     text = syntax.text(x)
     parent = syntax.parent(call)
@@ -147,6 +156,8 @@ def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False
 _BINDING = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Attribute, ast.Subscript, ast.Await, ast.Starred)
 
 
+#: Arguments by which a softmax does more than that: it converts, or leaves out.
+_CHANGING = frozenset({"dtype", "where", "initial", "out"})
 #: What functions call the tensor that they are applied to.
 _TENSOR_PARAMETERS = frozenset({"input", "x", "logits", "inputs"})
 
