@@ -54,10 +54,10 @@ def _binds_here(node: ast.AST, path: Path) -> bool:
 
 def alters(node: ast.AST, path: Path) -> bool:
     """Whether a path may get another value somewhere in a statement, or its value other numbers."""
-    return any(_binds_here(n, path) or _changes_in_place(n, path) for n in _same_scope(node))
+    return any(_binds_here(n, path) or changes_in_place(n, path) for n in _same_scope(node))
 
 
-def _changes_in_place(node: ast.AST, path: Path) -> bool:
+def changes_in_place(node: ast.AST, path: Path) -> bool:
     """``p[0] = 1``, ``p += 1``, ``p.clamp_(0, 1)``: another name of the same array shows the change, too."""
     match node:
         case ast.Subscript(value=owner, ctx=ast.Store() | ast.Del()) | ast.AugAssign(target=owner):
@@ -82,7 +82,7 @@ def changes_after(syntax: Syntax, place: ast.expr, array: ast.expr) -> bool:
     body = scope.body if not isinstance(scope, ast.Lambda) and path is not None else []
     later = (s for s in body if (s.end_lineno or s.lineno) > place.lineno)
     return any(
-        _changes_in_place(n, path or "") and getattr(n, "lineno", 0) > place.lineno
+        changes_in_place(n, path or "") and getattr(n, "lineno", 0) > place.lineno
         for s in later
         for n in _same_scope(s)
     )

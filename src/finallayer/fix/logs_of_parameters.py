@@ -20,7 +20,7 @@ from finallayer.fix.makers import Makers, logs_at, makers_of
 from finallayer.fix.output import Head, Output
 from finallayer.fix.place import Place
 from finallayer.fix.registry import Context, Proposal, mends
-from finallayer.fix.removal import Program
+from finallayer.fix.removal import Program, does_more
 from finallayer.fix.roles import Role, Roles
 from finallayer.fix.spelling import Speller, Written
 from finallayer.fix.syntax import Syntax
@@ -207,6 +207,9 @@ class _Change:
         known = [v for v in values if isinstance(v, Node) and v.origin in self.makers.nodes and v.op == self.makers.op]
         ways = [self._way(program, given, v) for v in known]
         if not ways or len(known) < len(values) or any(way != ways[0] for way in ways) or ways[0] is None:
+            return None
+        made = ways[0].made
+        if isinstance(made, ast.Call) and does_more(made):
             return None
         place = Place(program.syntax, given, ways[0])
         z = place.logits_argument()

@@ -134,9 +134,7 @@ def _names_head(program: Program, argument: ast.expr, made: Node) -> bool:
 def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False) -> tuple[Edit, ...]:
     """``softmax(z, dim=1)`` or ``z.softmax(1)`` becomes ``z``."""
     x = argument_of(call, syntax, is_layer)
-    if any(k.arg in _CHANGING for k in call.keywords):
-        return ()
-    if x is None or changes_after(syntax, call, x):  # the softmax was of the numbers before
+    if x is None or does_more(call) or changes_after(syntax, call, x):  # the softmax was of the numbers before
         return ()
     text = syntax.text(x)
     parent = syntax.parent(call)
@@ -156,8 +154,14 @@ def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False
 _BINDING = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Attribute, ast.Subscript, ast.Await, ast.Starred)
 
 
-#: Arguments by which a softmax does more than that: it converts, or leaves out.
 _CHANGING = frozenset({"dtype", "where", "initial", "out"})
+
+
+def does_more(call: ast.Call) -> bool:
+    """Whether a call of softmax also converts its numbers, or leaves some out."""
+    return any(k.arg in _CHANGING for k in call.keywords)
+
+
 #: What functions call the tensor that they are applied to.
 _TENSOR_PARAMETERS = frozenset({"input", "x", "logits", "inputs"})
 

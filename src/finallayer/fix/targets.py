@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from finallayer.expr import Node, through
-from finallayer.fix.bindings import path_of
+from finallayer.fix.bindings import changes_in_place, path_of
 from finallayer.fix.removal import Program
 from finallayer.source.values import External
 
@@ -140,7 +140,7 @@ class _Rows:
     def _bound(self, name: str) -> Iterator[ast.expr | bool]:
         """What a name is bound to, everywhere in the file; True where that is the labels of a one-hot batch."""
         for node in ast.walk(self._program.syntax.file.tree):
-            if isinstance(node, ast.arg) and node.arg == name:
+            if (isinstance(node, ast.arg) and node.arg == name) or changes_in_place(node, name):
                 yield False
             elif isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
                 yield self._bound_here(node)
