@@ -99,7 +99,7 @@ def _same_scope(node: ast.AST) -> Iterator[ast.AST]:
 
 def reaching(syntax: Syntax, use: ast.AST, path: Path) -> ast.AST | None:
     """The statement, or the parameters, that last altered a path before a use on every way there; None if unsure."""
-    if _declared_elsewhere(syntax, path):
+    if path.partition(".")[0] in syntax.declared:
         return None
     node: ast.AST = syntax.statement(use)
     scope = syntax.scope(use)
@@ -167,7 +167,7 @@ def only_binding(syntax: Syntax, path: Path) -> ast.AST | None:
     if attribute:
         stores = [
             n
-            for n in ast.walk(syntax.file.tree)
+            for n in syntax.nodes
             if isinstance(n, ast.Attribute) and n.attr == attribute and not isinstance(n.ctx, ast.Load)
         ]
         if len(stores) != 1 or path_of(stores[0]) is None:
@@ -203,12 +203,6 @@ def _functions_around(syntax: Syntax, scope: Scope) -> Iterator[Scope]:
     for node in syntax.around(scope):
         if isinstance(node, _FUNCTIONS):
             yield node
-
-
-def _declared_elsewhere(syntax: Syntax, path: Path) -> bool:
-    """Whether some function writes the name from afar (``global``, ``nonlocal``)."""
-    declarations = (n for n in ast.walk(syntax.file.tree) if isinstance(n, (ast.Global, ast.Nonlocal)))
-    return any(path.partition(".")[0] in n.names for n in declarations)
 
 
 def unchanged(syntax: Syntax, expression: ast.expr, there: ast.AST, here: ast.AST) -> bool:

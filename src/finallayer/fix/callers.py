@@ -19,7 +19,7 @@ PLAIN_DECORATORS = frozenset(
 def references(syntax: Syntax, name: str) -> Iterator[ast.expr]:
     """Every expression of a file that may mean a function by its name."""
     yield from (n for n in syntax.loads() if n.id == name)
-    attributes = (n for n in ast.walk(syntax.file.tree) if isinstance(n, ast.Attribute))
+    attributes = (n for n in syntax.nodes if isinstance(n, ast.Attribute))
     yield from (n for n in attributes if n.attr == name and isinstance(n.ctx, ast.Load))
 
 

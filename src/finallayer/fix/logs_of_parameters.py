@@ -259,5 +259,5 @@ def _is_parameter_of(syntax: Syntax) -> Callable[[ast.expr], bool]:
 
 def _is_renamed(syntax: Syntax, name: str) -> bool:
     """Whether a file imports a function under another name."""
-    aliases = (n for n in ast.walk(syntax.file.tree) if isinstance(n, ast.alias))
+    aliases = (n for n in syntax.nodes if isinstance(n, ast.alias))
     return any(a.name == name and a.asname not in (None, name) for a in aliases)

@@ -96,7 +96,7 @@ def _is_known_by_name(program: Program, layer: Built) -> bool:
     constructor = program.maker(layer) if layer.signature.op in _HEAD_LAYERS else None
     keywords = constructor.keywords if constructor is not None else []
     names = [k.value.value for k in keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
-    texts = [n.value for n in ast.walk(program.syntax.file.tree) if isinstance(n, ast.Constant)]
+    texts = [n.value for n in program.syntax.nodes if isinstance(n, ast.Constant)]
     return any(texts.count(name) > 1 for name in names)
 
 
@@ -188,7 +188,7 @@ def _is_method(syntax: Syntax, func: ast.Attribute) -> bool:
 def imported_names(syntax: Syntax) -> dict[str, str]:
     """Local name -> the dotted name that a file imports as that."""
     found: dict[str, str] = {}
-    for node in ast.walk(syntax.file.tree):
+    for node in syntax.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 root = alias.name.partition(".")[0]
@@ -202,7 +202,7 @@ def _unused_layer(syntax: Syntax, func: ast.expr) -> tuple[Edit, ...]:
     """``self.softmax = nn.Softmax(dim=1)`` goes where its only use does."""
     same: list[ast.Attribute | ast.Name] = [
         n
-        for n in ast.walk(syntax.file.tree)
+        for n in syntax.nodes
         if (isinstance(n, ast.Attribute) and isinstance(func, ast.Attribute) and n.attr == func.attr)
         or (isinstance(n, ast.Name) and isinstance(func, ast.Name) and n.id == func.id)
     ]
@@ -246,7 +246,7 @@ def _taken_by_name(program: Program, definition: ast.Assign) -> tuple[Edit, ...]
     syntax = program.syntax
     match definition.targets:
         case [ast.Name(id=name)]:
-            same = [n for n in ast.walk(syntax.file.tree) if isinstance(n, ast.Name) and n.id == name]
+            same = [n for n in syntax.nodes if isinstance(n, ast.Name) and n.id == name]
             line = whole_line(syntax, definition)
             if len(same) == 2 and line is not None:
                 edits = _taken_from_the_end(program, next(n for n in same if isinstance(n.ctx, ast.Load)))
@@ -322,7 +322,7 @@ def _applied(program: Program, layer: Built, constructor: ast.Call, made: Node) 
     """Every place at which a layer is applied, by which its nodes are known."""
     file = program.syntax.file
     found = {file.origin(constructor)}
-    for node in ast.walk(file.tree):
+    for node in program.syntax.nodes:
         if isinstance(node, ast.Call) and any(_made_alike(v, layer) for v in program.values(node.func)):
             found.add(file.origin(node))
     return found | ({made.origin} if made.origin else set())

@@ -59,7 +59,7 @@ def _bound_to(target: ast.expr, program: Program) -> Iterator[ast.expr | None]:
         yield None
         return
     last = path.rpartition(".")[2]
-    for node in ast.walk(program.syntax.file.tree):
+    for node in program.syntax.nodes:
         kind = ast.Attribute if "." in path else ast.Name
         name = getattr(node, "attr", None) if "." in path else getattr(node, "id", None)
         if isinstance(node, kind) and name == last and not isinstance(node.ctx, ast.Load):
@@ -75,7 +75,7 @@ def _is_fed_one_hot(target: ast.expr, programs: Iterable[Program]) -> bool:
     found = False
     for program in programs:
         fed: list[ast.expr] = []
-        for node in ast.walk(program.syntax.file.tree):
+        for node in program.syntax.nodes:
             if isinstance(node, ast.Dict):
                 keyed = zip(node.keys, node.values, strict=True)
                 fed += [v for k, v in keyed if k is not None and _last(k) == _last(target)]
@@ -139,7 +139,7 @@ class _Rows:
 
     def _bound(self, name: str) -> Iterator[ast.expr | bool]:
         """What a name is bound to, everywhere in the file; True where that is the labels of a one-hot batch."""
-        for node in ast.walk(self._program.syntax.file.tree):
+        for node in self._program.syntax.nodes:
             if (isinstance(node, ast.arg) and node.arg == name) or changes_in_place(node, name):
                 yield False
             elif isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
