@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.expr import Node
 from finallayer.fix.bindings import readers, unchanged
-from finallayer.fix.callers import PLAIN_DECORATORS, last_name, parameter_behind, references
+from finallayer.fix.callers import is_plain, parameter_behind, references
 from finallayer.fix.descent import Descent, descend
-from finallayer.fix.importers import importers
+from finallayer.fix.importers import outsiders
 from finallayer.fix.makers import Makers, logs_at, makers_of
 from finallayer.fix.output import Head, Output
 from finallayer.fix.place import Place
@@ -63,8 +62,7 @@ class _Parameter(NamedTuple):
         function = place.syntax.scope(read)
         if not isinstance(read, ast.Name) or not isinstance(function, ast.FunctionDef):
             return None
-        plain = all(last_name(d) in PLAIN_DECORATORS for d in function.decorator_list)
-        return cls(place.syntax, function, read.id) if plain else None
+        return cls(place.syntax, function, read.id) if is_plain(function) else None
 
     @property
     def reads(self) -> list[ast.Name]:
@@ -117,7 +115,7 @@ class _Change:
         around = self._at_calls() if inside else None
         if not inside or not around:
             return None
-        self._note_importers()
+        self.unseen += outsiders([self._parameter.syntax.file.path], self._programs)
         return tuple(dict.fromkeys((*inside, *around, *self._in_signature())))
 
     def _place_of(self, log: Node) -> Place | None:
@@ -236,11 +234,6 @@ class _Change:
             return None
         found = handed(way.made)
         return way._replace(given=found[0], own=True) if found else way
-
-    def _note_importers(self) -> None:
-        syntax = self._parameter.syntax
-        others = (other for other in importers(syntax.file) if other not in self._programs)
-        self.unseen += [f"{Path(other).name} imports {Path(syntax.file.path).name}" for other in others]
 
 
 def _of_parameter(context: Context, log: Node) -> Place | None:

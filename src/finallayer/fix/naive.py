@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from finallayer.expr import Node, Origin, logits, make, target
 from finallayer.fix.bindings import path_of, unchanged
 from finallayer.fix.descent import definition
-from finallayer.fix.place import argument_of
+from finallayer.fix.place import only_argument
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.spelling import FRAMEWORKS, Speller, Written
-from finallayer.fix.syntax import Syntax
+from finallayer.fix.syntax import Syntax, last_name
 from finallayer.fix.unread import removals
 from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
@@ -135,7 +135,7 @@ class _Formula:
 
     def is_log_of(self, part: ast.expr) -> bool:
         """Whether the formula is the log of a part, with only numbers added to that, or a clip around it."""
-        argument = argument_of(self.node) if _is_call_of(self.node, _LOGS) and isinstance(self.node, ast.Call) else None
+        argument = only_argument(self.node) if _is_call_of(self.node, _LOGS) else None
         inner: ast.AST | None = part
         while inner is not argument:
             inner = self.syntax.parent(inner) if inner is not None else None
@@ -189,7 +189,7 @@ class _Formula:
             return found._replace(spread=spread or kept)
         if isinstance(node, ast.Subscript):
             return self.sum_behind(node.value, True, budget - 1)
-        if _is_call_of(node, _SPREADS) and isinstance(node, ast.Call):
+        if _is_call_of(node, _SPREADS):
             inner = _argument(node)
             return self.sum_behind(inner, True, budget - 1) if inner is not None else None
         return None
@@ -207,7 +207,7 @@ class _Formula:
         return statement.value if statement is not None else node
 
     def _sum(self, node: ast.AST) -> _Sum | None:
-        if not isinstance(node, ast.Call) or not _is_call_of(node, _SUMS):
+        if not _is_call_of(node, _SUMS):
             return None
         rest = node.args if self._is_method(node) else node.args[1:]
         keywords = {k.arg: k.value for k in node.keywords}
@@ -226,7 +226,7 @@ class _Formula:
 def _scores(found: _Formula, power: ast.Call) -> ast.expr:
     """What an exp is taken of, without a clip that only keeps it from overflowing."""
     z = _argument(power)
-    if _is_call_of(z, _CLIPS) and isinstance(z, ast.Call):
+    if _is_call_of(z, _CLIPS):
         bounds = [_number(a) for a in (*z.args, *(k.value for k in z.keywords))]
         if all(abs(b) >= _SMALLEST_GUARD for b in bounds if b is not None) and any(b is not None for b in bounds):
             return _argument(z) or z
@@ -236,7 +236,7 @@ def _scores(found: _Formula, power: ast.Call) -> ast.expr:
 
 def _bare_exp(node: ast.AST) -> ast.Call | None:
     """A call of exp that is told nothing but what it is of: no type, nor where."""
-    return node if isinstance(node, ast.Call) and _is_call_of(node, _EXP) and argument_of(node) is not None else None
+    return node if _is_call_of(node, _EXP) and only_argument(node) is not None else None
 
 
 def _argument(call: ast.Call) -> ast.expr | None:
@@ -256,11 +256,8 @@ def _division(node: ast.expr) -> tuple[ast.expr, ast.expr] | None:
     return None
 
 
-def _is_call_of(node: ast.AST | None, names: frozenset[str]) -> bool:
-    match node:
-        case ast.Call(func=ast.Attribute(attr=name)) | ast.Call(func=ast.Name(id=name)):
-            return name in names
-    return False
+def _is_call_of(node: ast.AST | None, names: frozenset[str]) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and last_name(node.func) in names
 
 
 def _is_inside(outer: ast.AST, node: ast.AST) -> bool:

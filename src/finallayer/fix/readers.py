@@ -12,16 +12,13 @@ from typing import NamedTuple
 from finallayer.expr import Node
 from finallayer.fix.bindings import home, parameters
 from finallayer.fix.callers import parameter_behind, unknown_callers
-from finallayer.fix.importers import importers
 from finallayer.fix.output import Head, Output, is_predict
 from finallayer.fix.output import held as contents
 from finallayer.fix.owners import Owners
-from finallayer.fix.roles import LOSSES, Role, Roles, is_accuracy, kept_as
+from finallayer.fix.roles import Role, Roles, kept_as
 from finallayer.fix.syntax import Syntax
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
-
-__all__ = ["LOSSES", "Head", "Place", "Readers", "importers", "is_accuracy"]
 
 
 class Place(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from finallayer.expr import Node, Origin
 from finallayer.fix.bindings import changes_after
 from finallayer.fix.output import Head
-from finallayer.fix.syntax import Syntax
+from finallayer.fix.syntax import Syntax, last_name
 from finallayer.rules.base import Edit
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, External
@@ -108,8 +108,7 @@ _ACTIVATION_ARGUMENTS = frozenset({"activation", "activation_fn"})
 def _is_head_itself(program: Program, call: ast.Call, made: Node) -> bool:
     """Whether a call is of a softmax or sigmoid, and not of a layer that ends in one."""
     names = {v.name.rpartition(".")[2] for v in program.values(call.func) if isinstance(v, External)}
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return (names or {name}) <= _NAMES.get(made.op, frozenset())
+    return (names or {last_name(call.func)}) <= _NAMES.get(made.op, frozenset())
 
 
 def _without_activation_argument(program: Program, call: ast.Call, made: Node) -> Edit | None:

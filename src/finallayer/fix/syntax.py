@@ -161,3 +161,8 @@ class Syntax:
         used = taken | self.names
         candidates = (wanted, *(f"{wanted}_{i}" for i in range(2, 100)))
         return next(name for name in candidates if name not in used)
+
+
+def last_name(node: ast.expr) -> str:
+    """The last part of a dotted name; nothing for what is no name."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

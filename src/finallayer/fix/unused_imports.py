@@ -51,5 +51,5 @@ def _is_mentioned(name: str, syntax: Syntax) -> bool:
     strings = (n.value for n in syntax.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
     if any(map(word.search, strings)):
         return True
-    texts = (Path(other).read_text(errors="ignore") for other in importers(syntax.file))
+    texts = (Path(other).read_text(errors="ignore") for other in importers(syntax.file.path))
     return any(word.search(text) or "import *" in text for text in texts)
