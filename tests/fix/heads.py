@@ -289,6 +289,12 @@ UNSAFE: dict[str, tuple[str, str]] = {
         + "model.compile(loss='categorical_crossentropy')\nmodel.save('m.keras')\n",
         "kept by `save`",
     ),
+    "a softmax that TensorFlow's graph knows by name": (
+        "import tensorflow as tf\n\nx = tf.placeholder(tf.float32, [None, 4])\ny = tf.placeholder(tf.float32, [None, 3])\n"
+        "w = tf.Variable(tf.zeros([4, 3]))\np = tf.nn.softmax(tf.matmul(x, w), name='p')\n"
+        "loss = tf.nn.softmax_cross_entropy_with_logits(logits=p, labels=y)\n",
+        "the operation's name in the graph (line 6)",
+    ),
     "a model handed to somebody": (PROBABILITIES + STEP + "serve(net)\n", "handed to `serve`"),
     "a model returned to unknown callers": (
         TORCH
@@ -334,6 +340,11 @@ LEFT_ALONE: dict[str, str] = {
     + STEP
     + "def evaluate(xs):\n    outs = []\n    for x in xs:\n        outs.append(net(x))\n    print(outs[0])\n"
     "    return torch.cat(outs)\n",
+    "logits that are written into later": TORCH
+    + "net = nn.Linear(4, 3)\n\ndef step(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n    z[:, 0] = 0\n"
+    "    return F.cross_entropy(p, y)\n",
+    "a softmax that converts": TORCH + "net = nn.Linear(4, 3)\n\ndef step(x, y):\n"
+    "    return F.cross_entropy(F.softmax(net(x), dim=1, dtype=torch.float64), y)\n",
     "one reader, two models": PROBABILITIES
     + STEP
     + "other = nn.Linear(4, 3)\n\ndef show(out):\n    print(out)\n\ndef main(x):\n    show(net(x))\n    show(other(x))\n",

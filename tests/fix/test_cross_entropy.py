@@ -76,6 +76,7 @@ FEEDS = {
     "sess.run(loss, {x: 0, y: data.labels})\n": False,
     "sess.run(loss, {x: 0, y: mnist.test.labels})\nsess.run(loss, {x: 0, y: data[1]})\n": False,
     "ys = mnist.test.labels\nys = ys * 2\nsess.run(loss, {x: 0, y: ys})\n": False,
+    "ys = mnist.test.labels\nys[0] = 0.5\nsess.run(loss, {x: 0, y: ys})\n": False,
     "def step(ys):\n    sess.run(loss, {x: 0, y: ys})\n\nstep(mnist.test.labels)\n": False,
     "sess.run(loss, {x: 0, y: mnist.test.labels})\nsess.run(loss, feed_dict=others())\n": False,
     "sess.run(loss, {x: 0, y: mnist.test.labels})\nsess.run(loss, others)\n": False,
@@ -112,6 +113,12 @@ def test_optax_takes_any_targets(tmp_path: Path) -> None:
     before = JAX.format("import optax\n", "-jnp.mean(jnp.sum(y * jnp.log(jax.nn.softmax(x @ w)), axis=-1))")
     after = JAX.format("import optax\n", "jnp.mean(optax.softmax_cross_entropy(x @ w, y))")
     assert fixed(tmp_path, before) == after
+
+
+def test_classes_that_a_softmax_leaves_out_stay_out(tmp_path: Path) -> None:
+    imported, formula = "import optax", "-jnp.sum(y * {}(w @ x, where=x > 0))"
+    before = JAX.format(imported, formula.format("jnp.log(jax.nn.softmax") + ")")
+    assert fixed(tmp_path, before) == JAX.format(imported, formula.format("jax.nn.log_softmax"))
 
 
 def test_optax_is_not_brought_in(tmp_path: Path) -> None:

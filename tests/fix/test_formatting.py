@@ -148,6 +148,12 @@ def test_a_notebook_keeps_every_byte_but_the_edited_source(
     assert fixed_bytes(tmp_path, before.encode(), "book.ipynb").decode() == after + "\n"
 
 
+def test_a_notebook_keeps_the_empty_line_that_ends_its_list(tmp_path: Path) -> None:
+    before = notebook(["import torch\n", "l = torch.log(torch.softmax(torch.load('x'), 1))\n", ""], indent=1)
+    after = before.replace("torch.log(torch.softmax(torch.load('x'), 1))", "torch.log_softmax(torch.load('x'), 1)")
+    assert fixed_bytes(tmp_path, before.encode(), "book.ipynb").decode() == after != before
+
+
 def test_writing_keeps_permissions_and_links(tmp_path: Path) -> None:
     file, link = tmp_path / "real.py", tmp_path / "link.py"
     file.write_text("a = 1\n")

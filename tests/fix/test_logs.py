@@ -18,6 +18,7 @@ TF1 = (
     "W = tf.Variable(tf.zeros([784, 10]))\n"
 )
 JAX = "import jax\nimport jax.numpy as jnp\n\n"
+NUMPY = "import numpy as np\nfrom scipy import special\n\nx = np.random.randn(3, 4)\n\n"
 
 #: what is shown -> (what stands before it, before, after)
 REWRITTEN: dict[str, tuple[str, str, str]] = {
@@ -304,6 +305,28 @@ LEFT_ALONE: dict[str, str] = {
     "    return -(y * torch.log(F.softmax(z, dim=1) + 1e-8)).sum()\n",
     "Keras 2 has no keras.ops": "import keras\nimport keras.backend as K\n\nhead = keras.layers.Dense(5)\n\n"
     "def loss(x, y):\n    return -K.sum(y * K.log(K.softmax(head(x))))\n",
+    "an item of the probabilities is written": TORCH
+    + "def loss(z):\n    p = F.softmax(z, dim=1)\n    p[:, 0] = 0.5\n    return torch.log(p)\n\n"
+    "loss(torch.rand(3, 4))\n",
+    "the logits are written into meanwhile": TORCH
+    + "def loss(z):\n    p = F.softmax(z, dim=1)\n    z[:, 0] = 0\n    return torch.log(p)\n\nloss(torch.rand(3, 4))\n",
+    "a method changes the logits meanwhile": TORCH
+    + "def loss(z):\n    p = F.softmax(z, dim=1)\n    z.mul_(2)\n    return torch.log(p)\n\nloss(torch.rand(3, 4))\n",
+    "the logits grow meanwhile, under any name": TORCH
+    + "def loss(z):\n    p = F.softmax(z, dim=1)\n    z += 1\n    return torch.log(p)\n\nloss(torch.rand(3, 4))\n",
+    "the powers of a written-out softmax are masked": NUMPY
+    + "def soft(z, m):\n    e = np.exp(z)\n    e[m] = 0\n    return e / np.sum(e, axis=1, keepdims=True)\n\n"
+    "soft(x, x > 0)\n",
+    "a sum of some of the powers": NUMPY
+    + "def soft(z):\n    return np.exp(z) / np.sum(np.exp(z)[:, :2], axis=1, keepdims=True)\n\nsoft(x)\n",
+    "powers of another type": NUMPY
+    + "def soft(z):\n    return np.exp(z, dtype=float) / np.sum(np.exp(z), axis=1, keepdims=True)\n\nsoft(x)\n",
+    "a softplus of some": NUMPY + "def f(z):\n    return np.log(1 + np.exp(z, where=z > 0))\n\nf(x)\n",
+    "a logsumexp in another shape": NUMPY
+    + "def f(z):\n    return np.log(np.sum(np.exp(z), axis=1)[:, None])\n\nf(x)\n",
+    "a logsumexp of some": NUMPY + "def f(z):\n    return np.log(np.sum(np.exp(z)[:, 1:], axis=1))\n\nf(x)\n",
+    "a sum of another type": NUMPY + "def f(z):\n    return np.log(np.sum(np.exp(z), 1, np.float64))\n\nf(x)\n",
+    "a log of another type": NUMPY + "def f(z):\n    return np.log(np.sum(np.exp(z), axis=1), dtype=float)\n\nf(x)\n",
     "an axis that isn't the same any more": TORCH
     + "def loss(x, y, d):\n    p = F.softmax(net(x), dim=d)\n    d = 0\n    return torch.log(p), d\n",
 }

@@ -138,6 +138,7 @@ LEFT_ALONE: dict[str, str] = {
     "the log of one minus a softmax has no stable form": TORCH
     + NLL.format("p", "torch.log(1 - p)")
     + "loss = nll(net(x).softmax(1))\n",
+    "a softmax that converts": DEFINITION + "loss = nll(torch.softmax(net(x), 1, dtype=torch.float64))\n",
     "the logits aren't the same any more": DEFINITION
     + "def step(z):\n    p = z.softmax(1)\n    z += 1\n    q = p\n    return nll(q[:2]), z\n\nloss = step(net(x))\n",
 }

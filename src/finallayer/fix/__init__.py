@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from finallayer.fix.comments import with_comments
 from finallayer.fix.documents import ChangedMeanwhileError, Document, write_together
+from finallayer.fix.edits import meet
 from finallayer.fix.proof import prove
 from finallayer.fix.registry import Context, fixers
 from finallayer.fix.unused_imports import unused_imports
@@ -17,6 +18,8 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
     for fixer in fixers(code):
         for proposal in fixer(sighting, match, context):
             edits = with_comments(proposal.edits, context.syntax)
-            if edits and prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths).holds:
+            if not edits or meet(edits):
+                continue
+            if prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths).holds:
                 return Fix(proposal.safe, edits, proposal.note)
     return None

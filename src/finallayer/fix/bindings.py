@@ -10,6 +10,8 @@ from finallayer.fix.syntax import Scope, Syntax
 Path = str  #: a name, or an attribute of one: ``p``, ``self.p``
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+#: Methods that are called as if they changed a tensor, whose numbers stay.
+_KEEPING_NUMBERS = frozenset({"requires_grad_", "detach_", "share_memory_"})
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
@@ -50,6 +52,42 @@ def _binds_here(node: ast.AST, path: Path) -> bool:
     return False
 
 
+def alters(node: ast.AST, path: Path) -> bool:
+    """Whether a path may get another value somewhere in a statement, or its value other numbers."""
+    return any(_binds_here(n, path) or changes_in_place(n, path) for n in _same_scope(node))
+
+
+def changes_in_place(node: ast.AST, path: Path) -> bool:
+    """``p[0] = 1``, ``p += 1``, ``p.clamp_(0, 1)``: another name of the same array shows the change, too."""
+    match node:
+        case ast.Subscript(value=owner, ctx=ast.Store() | ast.Del()) | ast.AugAssign(target=owner):
+            return path_of(_viewed(owner)) == path
+        case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name.endswith("_") and name[-2:] != "__":
+            return name not in _KEEPING_NUMBERS and path_of(_viewed(owner)) == path
+        case ast.keyword(arg="out", value=value):
+            return path_of(_viewed(value)) == path
+    return False
+
+
+def _viewed(node: ast.expr) -> ast.expr:
+    """The array that an expression is a part of: ``p`` of ``p[:, 0]`` and ``p.data``."""
+    while isinstance(node, ast.Subscript) or (isinstance(node, ast.Attribute) and node.attr in ("data", "T")):
+        node = node.value
+    return node
+
+
+def changes_after(syntax: Syntax, place: ast.expr, array: ast.expr) -> bool:
+    """Whether a function changes an array, which an expression names or is a part of, in place after a place."""
+    path, scope = path_of(_viewed(array)), syntax.scope(place)
+    body = scope.body if not isinstance(scope, ast.Lambda) and path is not None else []
+    later = (s for s in body if (s.end_lineno or s.lineno) > place.lineno)
+    return any(
+        changes_in_place(n, path or "") and getattr(n, "lineno", 0) > place.lineno
+        for s in later
+        for n in _same_scope(s)
+    )
+
+
 def _same_scope(node: ast.AST) -> Iterator[ast.AST]:
     """A node and what is below it, without the insides of functions and classes that it defines."""
     yield node
@@ -60,8 +98,8 @@ def _same_scope(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def reaching(syntax: Syntax, use: ast.AST, path: Path) -> ast.AST | None:
-    """The statement, or the parameters, that last bound a path before a use on every way there; None if unsure."""
-    if _declared_elsewhere(syntax, path):
+    """The statement, or the parameters, that last altered a path before a use on every way there; None if unsure."""
+    if path.partition(".")[0] in syntax.declared:
         return None
     node: ast.AST = syntax.statement(use)
     scope = syntax.scope(use)
@@ -72,9 +110,9 @@ def reaching(syntax: Syntax, use: ast.AST, path: Path) -> ast.AST | None:
         if parent is None:
             return None
         for sibling in reversed(_before(parent, node)):
-            if binds(sibling, path):
+            if alters(sibling, path):
                 return _innermost(sibling, path)
-        if isinstance(parent, (*_LOOPS, ast.Try)) and binds(parent, path):
+        if isinstance(parent, (*_LOOPS, ast.Try)) and alters(parent, path):
             return None  # it may come from the round before, or from where the exception was raised
         if parent is not scope and not isinstance(parent, ast.stmt) and binds(parent, path):
             return None
@@ -85,9 +123,9 @@ def reaching(syntax: Syntax, use: ast.AST, path: Path) -> ast.AST | None:
 
 
 def _innermost(statement: ast.AST, path: Path) -> ast.AST:
-    """The statement itself, or the last in the body of a ``with``, which always runs, that binds the path."""
+    """The statement itself, or the last in the body of a ``with``, which always runs, that alters the path."""
     while isinstance(statement, (ast.With, ast.AsyncWith)):
-        inner = [s for s in statement.body if binds(s, path)]
+        inner = [s for s in statement.body if alters(s, path)]
         if not inner:
             return statement
         statement = inner[-1]
@@ -129,7 +167,7 @@ def only_binding(syntax: Syntax, path: Path) -> ast.AST | None:
     if attribute:
         stores = [
             n
-            for n in ast.walk(syntax.file.tree)
+            for n in syntax.nodes
             if isinstance(n, ast.Attribute) and n.attr == attribute and not isinstance(n.ctx, ast.Load)
         ]
         if len(stores) != 1 or path_of(stores[0]) is None:
@@ -165,12 +203,6 @@ def _functions_around(syntax: Syntax, scope: Scope) -> Iterator[Scope]:
     for node in syntax.around(scope):
         if isinstance(node, _FUNCTIONS):
             yield node
-
-
-def _declared_elsewhere(syntax: Syntax, path: Path) -> bool:
-    """Whether some function writes the name from afar (``global``, ``nonlocal``)."""
-    declarations = (n for n in ast.walk(syntax.file.tree) if isinstance(n, (ast.Global, ast.Nonlocal)))
-    return any(path.partition(".")[0] in n.names for n in declarations)
 
 
 def unchanged(syntax: Syntax, expression: ast.expr, there: ast.AST, here: ast.AST) -> bool:

@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from finallayer.fix.bindings import reaching
-from finallayer.fix.syntax import Syntax
+from finallayer.fix.syntax import Syntax, last_name
 from finallayer.source.symbols import TRANSFORMS, construct_of
 from finallayer.source.uses import Uses
 
 #: Decorators that leave a function's parameters what they are.
-PLAIN_DECORATORS = frozenset(
+_PLAIN_DECORATORS = frozenset(
     "function jit njit staticmethod classmethod property no_grad inference_mode compile filter_jit compact".split()
 )
 
@@ -19,8 +19,14 @@ PLAIN_DECORATORS = frozenset(
 def references(syntax: Syntax, name: str) -> Iterator[ast.expr]:
     """Every expression of a file that may mean a function by its name."""
     yield from (n for n in syntax.loads() if n.id == name)
-    attributes = (n for n in ast.walk(syntax.file.tree) if isinstance(n, ast.Attribute))
+    attributes = (n for n in syntax.nodes if isinstance(n, ast.Attribute))
     yield from (n for n in attributes if n.attr == name and isinstance(n.ctx, ast.Load))
+
+
+def is_plain(function: ast.FunctionDef) -> bool:
+    """Whether nothing that decorates a function hands it other arguments than its callers do."""
+    decorators = (d.func if isinstance(d, ast.Call) else d for d in function.decorator_list)
+    return all(last_name(d) in _PLAIN_DECORATORS for d in decorators)
 
 
 def parameter_behind(syntax: Syntax, read: ast.expr) -> ast.FunctionDef | None:
@@ -33,7 +39,7 @@ def parameter_behind(syntax: Syntax, read: ast.expr) -> ast.FunctionDef | None:
 
 def unknown_callers(function: ast.FunctionDef, syntaxes: Mapping[str, Syntax], uses: Uses) -> Iterator[str]:
     """What may call a function with other arguments than the analysis saw, a phrase each."""
-    if any(last_name(d) not in PLAIN_DECORATORS for d in function.decorator_list):
+    if not is_plain(function):
         yield f"what decorates `{function.name}` (line {function.lineno})"
     for path, syntax in syntaxes.items():
         for reference in references(syntax, function.name):
@@ -48,9 +54,3 @@ def _transforms(path: str, call: ast.Call, uses: Uses) -> bool:
     """Whether a call gives a function back that the interpreter knows to call the one it was given."""
     callees = uses.of(path, call.func)
     return bool(callees) and all(construct_of(c) in TRANSFORMS for c in callees)
-
-
-def last_name(node: ast.expr) -> str:
-    """The last part of the name of what is called, or named."""
-    target = node.func if isinstance(node, ast.Call) else node
-    return target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")

@@ -51,7 +51,7 @@ def _statement(syntax: Syntax, edit: Edit) -> ast.stmt | None:
     at = _in_module(syntax, edit)
     around = [
         node
-        for node in ast.walk(syntax.file.tree)
+        for node in syntax.nodes
         if isinstance(node, ast.stmt) and node.lineno <= at.line and at.end_line <= (node.end_lineno or 0)
     ]
     inner = max(around, key=lambda node: (node.lineno, node.col_offset), default=None)

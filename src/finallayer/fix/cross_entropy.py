@@ -17,6 +17,7 @@ from finallayer.expr import Node
 from finallayer.fix.place import GUARDS, Place
 from finallayer.fix.removal import Program
 from finallayer.fix.spelling import Written
+from finallayer.fix.syntax import last_name
 from finallayer.fix.targets import are_distributions, has_two_axes
 
 _PRODUCTS = frozenset({"multiply", "mul"})
@@ -170,4 +171,4 @@ def _one_axis(node: ast.expr) -> int | None:
 
 
 def _is_call_of(call: ast.Call, names: frozenset[str]) -> bool:
-    return (call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")) in names
+    return last_name(call.func) in names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 from finallayer.rules.base import Edit
 
@@ -33,6 +34,14 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
         text = text[:start] + new.replace("\n", newline) + text[stop:]
         limit = start
     return text
+
+
+def meet(edits: Iterable[Edit]) -> bool:
+    """Whether two different edits change the same place."""
+    places: dict[tuple[str, int | None], set[tuple[int, int, int, int, str]]] = {}
+    for e in edits:
+        places.setdefault((e.path, e.cell), set()).add((e.line, e.column, e.end_line, e.end_column, e.text))
+    return any(b[:2] < a[2:4] for found in places.values() for a, b in pairwise(sorted(found)))
 
 
 def line_end(text: str) -> str:

@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from finallayer.expr import Node, logits, make, target
-from finallayer.fix.readers import LOSSES, Head, Place, Readers, importers
+from finallayer.fix.importers import outsiders
+from finallayer.fix.output import Head
+from finallayer.fix.readers import Place, Readers
 from finallayer.fix.registry import Context, Proposal
 from finallayer.fix.removal import Program, Removal, remove
+from finallayer.fix.roles import LOSSES
 from finallayer.kinds import Kind
 from finallayer.rules.base import Edit, Sighting
 from finallayer.rules.margin import loss_of
@@ -82,7 +85,11 @@ def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterato
     edits = _all_edits(programs, removal, readers, context.sightings(), dialect, made)
     if edits is None or readers.refusals or not parses_after(programs, edits):
         return
-    unseen = [*readers.unseen, *_importers(programs, {program.path, loss.origin.path, *(e.path for e in edits)})]
+    unseen = [
+        *removal.unseen,
+        *readers.unseen,
+        *outsiders({program.path, loss.origin.path, *(e.path for e in edits)}, programs),
+    ]
     binary = made.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
     note = f"can't see all that reads the {made.op}: {'; '.join(unseen)}" if unseen else ""
@@ -120,16 +127,6 @@ def take_logits(sighting: Sighting, context: Context, dialect: Dialect) -> Itera
 def _is_along_other_axis(made: Node, dialect: Dialect) -> bool:
     """A softmax along another axis than the classes is another mistake."""
     return made.op == "softmax" and (made.attrs.get("naive") or made.attrs.get("axis", -1) not in (-1, 1, None))
-
-
-def _importers(programs: Programs, paths: set[str]) -> Iterator[str]:
-    """Who imports the files of a fix without being a part of the program."""
-    from pathlib import Path
-
-    for path in sorted(paths):
-        for importer in importers(programs[path].syntax.file):
-            if importer not in programs:
-                yield f"{Path(importer).name} imports {Path(path).name}"
 
 
 def _all_edits(

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
-
-from finallayer.source.files import SourceFile
 
 #: Files of a folder that are looked at for imports.
 _MOST_FILES = 300
 
 
-def importers(file: SourceFile) -> Iterator[str]:
+def outsiders(paths: Iterable[str], inside: Container[str]) -> Iterator[str]:
+    """Which files, besides those ``inside``, import one of some files; a phrase each."""
+    for path in sorted(set(paths)):
+        for other in importers(path):
+            if other not in inside:
+                yield f"{Path(other).name} imports {Path(path).name}"
+
+
+def importers(file: str) -> Iterator[str]:
     """Files beside a file, and around it, that seem to import it: they may read what it makes."""
-    path = Path(file.path)
+    path = Path(file)
     mention = re.compile(rf"^\s*(?:from|import)\b.*\b{re.escape(path.stem)}\b", re.MULTILINE)
     folders = [path.parent, *(p for p in path.parent.glob("*") if p.is_dir() and not p.name.startswith("."))]
     if (path.parent / "__init__.py").exists():

@@ -87,7 +87,7 @@ class Imports:
         root = module.partition(".")[0]
         alike = [s for s in self.statements if isinstance(s, ast.ImportFrom) and _root(s) == root]
         alike = [s for s in alike if s in self._syntax.file.tree.body]
-        if not alike or name in self._syntax.names_used(self._syntax.file.tree):
+        if not alike or name in self._syntax.names:
             return None
         return Spelled(name, (self._syntax.insert_after(alike[-1], f"from {module} import {name}"),))
 
@@ -100,7 +100,7 @@ class Imports:
         if line is None:
             return None
         local = line.split()[-1]
-        if local in taken or local in self.names or local in self._syntax.names_used(self._syntax.file.tree):
+        if local in taken or local in self.names or local in self._syntax.names:
             return None
         text = f"{module}.{name}" if line == f"import {module}" else f"{local}.{name}"
         if line == "import jax":

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from finallayer.fix.heads import Edits, Output
 from finallayer.fix.keras_spelling import spell, with_argument
-from finallayer.fix.readers import is_accuracy
 from finallayer.fix.removal import Program
+from finallayer.fix.roles import is_accuracy
 from finallayer.rules.base import Edit
 from finallayer.source.values import Built, External
 

@@ -5,12 +5,14 @@ The probabilities stay where they are for whoever else reads them.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from finallayer.expr import TRANSPARENT, Node, logits, make, target, through
 from finallayer.fix.cross_entropy import fused
 from finallayer.fix.place import Place
 from finallayer.fix.registry import Context, Proposal, mends
+from finallayer.fix.removal import does_more
 from finallayer.fix.spelling import Written
 from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
@@ -45,7 +47,8 @@ def may_be_masked(softmax: Node) -> bool:
 
 def with_fused(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
     """The edits that put a fused cross-entropy of the logits in the place of the whole formula around a log."""
-    if place is None or not can_be_log_softmax(place, softmax):
+    made = place and place.descent.made
+    if place is None or not can_be_log_softmax(place, softmax) or (isinstance(made, ast.Call) and does_more(made)):
         return ()
     programs = context.programs()
     framework, z = place.framework(sighting), place.logits_argument()

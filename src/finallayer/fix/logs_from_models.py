@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 from finallayer.expr import Node
 from finallayer.fix.callers import parameter_behind
 from finallayer.fix.heads import is_legible
-from finallayer.fix.importers import importers
+from finallayer.fix.importers import outsiders
 from finallayer.fix.makers import Makers, behind, logs_at, makers_of
 from finallayer.fix.output import Head, Output
 from finallayer.fix.place import Place
@@ -124,9 +123,9 @@ class _Rewriting:
         edits = [e for log in logs for e in log]
         for gone in self._gone.values():
             edits += unread(gone[0][0].syntax, [place.node for place, _ in gone], [text for _, text in gone])
-        for program, removal in removals:
+        for _, removal in removals:
             edits += removal.edits
-            self._note_names(program, removal)
+            self.unseen += removal.unseen
         for place in readers.wraps:
             program = self._programs[place.path]
             sure = place.whole and not place.derived and is_legible(program, place.node)
@@ -134,7 +133,7 @@ class _Rewriting:
             if around is None:
                 return None
             edits += (*around.edits, program.syntax.replace(place.node, around.text))
-        self._note_importers(edits)
+        self.unseen += outsiders((e.path for e in edits), self._programs)
         return tuple(dict.fromkeys(edits))
 
     def _restored(self, syntax: Syntax, reader: ast.expr) -> Written | None:
@@ -142,13 +141,3 @@ class _Rewriting:
         if self._framework is None:
             return None
         return self._makers.probabilities(Speller(syntax), self._framework, syntax.text(reader), reader)
-
-    def _note_names(self, program: Program, removal: Removal) -> None:
-        named = removal.call is not None and any(k.arg == "name" for k in removal.call.keywords)
-        if named and removal.call is not None:
-            self.unseen.append(f"the operation's name in the graph (line {removal.call.lineno})")
-
-    def _note_importers(self, edits: list[Edit]) -> None:
-        for path in {e.path for e in edits}:
-            others = (other for other in importers(self._programs[path].syntax.file) if other not in self._programs)
-            self.unseen += [f"{Path(other).name} imports {Path(path).name}" for other in others]

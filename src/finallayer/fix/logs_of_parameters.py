@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.expr import Node
 from finallayer.fix.bindings import readers, unchanged
-from finallayer.fix.callers import PLAIN_DECORATORS, last_name, parameter_behind, references
+from finallayer.fix.callers import is_plain, parameter_behind, references
 from finallayer.fix.descent import Descent, descend
-from finallayer.fix.importers import importers
+from finallayer.fix.importers import outsiders
 from finallayer.fix.makers import Makers, logs_at, makers_of
 from finallayer.fix.output import Head, Output
 from finallayer.fix.place import Place
 from finallayer.fix.registry import Context, Proposal, mends
-from finallayer.fix.removal import Program
+from finallayer.fix.removal import Program, does_more
 from finallayer.fix.roles import Role, Roles
 from finallayer.fix.spelling import Speller, Written
 from finallayer.fix.syntax import Syntax
@@ -63,8 +62,7 @@ class _Parameter(NamedTuple):
         function = place.syntax.scope(read)
         if not isinstance(read, ast.Name) or not isinstance(function, ast.FunctionDef):
             return None
-        plain = all(last_name(d) in PLAIN_DECORATORS for d in function.decorator_list)
-        return cls(place.syntax, function, read.id) if plain else None
+        return cls(place.syntax, function, read.id) if is_plain(function) else None
 
     @property
     def reads(self) -> list[ast.Name]:
@@ -117,7 +115,7 @@ class _Change:
         around = self._at_calls() if inside else None
         if not inside or not around:
             return None
-        self._note_importers()
+        self.unseen += outsiders([self._parameter.syntax.file.path], self._programs)
         return tuple(dict.fromkeys((*inside, *around, *self._in_signature())))
 
     def _place_of(self, log: Node) -> Place | None:
@@ -208,6 +206,9 @@ class _Change:
         ways = [self._way(program, given, v) for v in known]
         if not ways or len(known) < len(values) or any(way != ways[0] for way in ways) or ways[0] is None:
             return None
+        made = ways[0].made
+        if isinstance(made, ast.Call) and does_more(made):
+            return None
         place = Place(program.syntax, given, ways[0])
         z = place.logits_argument()
         named = place.logits(self._context, z) if z is not None else None
@@ -234,11 +235,6 @@ class _Change:
         found = handed(way.made)
         return way._replace(given=found[0], own=True) if found else way
 
-    def _note_importers(self) -> None:
-        syntax = self._parameter.syntax
-        others = (other for other in importers(syntax.file) if other not in self._programs)
-        self.unseen += [f"{Path(other).name} imports {Path(syntax.file.path).name}" for other in others]
-
 
 def _of_parameter(context: Context, log: Node) -> Place | None:
     """A log that is taken of a parameter of its function."""
@@ -256,5 +252,5 @@ def _is_parameter_of(syntax: Syntax) -> Callable[[ast.expr], bool]:
 
 def _is_renamed(syntax: Syntax, name: str) -> bool:
     """Whether a file imports a function under another name."""
-    aliases = (n for n in ast.walk(syntax.file.tree) if isinstance(n, ast.alias))
+    aliases = (n for n in syntax.nodes if isinstance(n, ast.alias))
     return any(a.name == name and a.asname not in (None, name) for a in aliases)

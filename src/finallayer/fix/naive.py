@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from finallayer.expr import Node, Origin, logits, make, target
 from finallayer.fix.bindings import path_of, unchanged
 from finallayer.fix.descent import definition
+from finallayer.fix.place import only_argument
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.spelling import FRAMEWORKS, Speller, Written
-from finallayer.fix.syntax import Syntax
+from finallayer.fix.syntax import Syntax, last_name
 from finallayer.fix.unread import removals
 from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 
+_LOGS = frozenset({"log", "log1p"})
+_EXP = frozenset({"exp"})
+_ADDITIONS = frozenset({"add"})
 _DIVISIONS = frozenset({"div", "divide", "truediv", "true_divide"})
 _SUMS = frozenset({"sum", "reduce_sum"})
 _CLIPS = frozenset({"clip_by_value", "clip", "clamp"})
@@ -35,7 +39,7 @@ def softplus(sighting: Sighting, match: Match, context: Context) -> Iterator[Pro
     found = _Formula.at(context, sighting.node.origin)
     power = found and found.only_exp()
     framework = found and found.framework(sighting)
-    if not found or not power or not framework or not found.is_log() or not found.is_bare_but([power]):
+    if not found or not power or not framework or not found.is_log_of(power) or not found.is_bare_but([power]):
         return
     z = found.syntax.text(_scores(found, power))
     dotted = FRAMEWORKS[framework].softplus
@@ -54,7 +58,9 @@ def logsumexp(sighting: Sighting, match: Match, context: Context) -> Iterator[Pr
     power = found and found.only_exp()
     framework = found and found.framework(sighting)
     total = found and found.only_sum()
-    if not found or not power or not framework or not total or not found.is_log() or not _is_inside(total.call, power):
+    if not found or not power or not framework or not total or _argument(total.call) is not power:
+        return
+    if not found.is_log_of(total.call):
         return
     if not found.is_bare_but([power, *total.arguments()]) or (total.axis is None and framework == "torch"):
         return
@@ -79,7 +85,8 @@ def softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Prop
         power is None
         or total is None
         or total.axis is None
-        or not (total.spread or _text_of(total.axis) in ("0", "-2"))
+        or not (total.spread or ast.unparse(total.axis) in ("0", "-2"))
+        or not found.is_summed(power, total)
     ):
         return
     z = _scores(found, power)
@@ -126,12 +133,24 @@ class _Formula:
     def framework(self, sighting: Sighting) -> str | None:
         return self.speller.framework(sighting.framework, self.node)
 
-    def is_log(self) -> bool:
-        return _is_call_of(self.node, frozenset({"log", "log1p"}))
+    def is_log_of(self, part: ast.expr) -> bool:
+        """Whether the formula is the log of a part, with only numbers added to that, or a clip around it."""
+        argument = only_argument(self.node) if _is_call_of(self.node, _LOGS) else None
+        inner: ast.AST | None = part
+        while inner is not argument:
+            inner = self.syntax.parent(inner) if inner is not None else None
+            match inner:
+                case ast.BinOp(op=ast.Add()):
+                    continue
+                case ast.Attribute(attr=name) if name in _ADDITIONS | _CLIPS:
+                    continue
+            if not _is_call_of(inner, _ADDITIONS | _CLIPS):
+                return False
+        return argument is not None
 
     def only_exp(self) -> ast.Call | None:
-        calls = [n for n in ast.walk(self.node) if _is_call_of(n, frozenset({"exp"}))]
-        return calls[0] if len(calls) == 1 and isinstance(calls[0], ast.Call) else None
+        calls = [n for n in ast.walk(self.node) if _is_call_of(n, _EXP)]
+        return _bare_exp(calls[0]) if len(calls) == 1 else None
 
     def only_sum(self) -> _Sum | None:
         sums = [s for n in ast.walk(self.node) if (s := self._sum(n)) is not None]
@@ -145,8 +164,19 @@ class _Formula:
 
     def exp_behind(self, node: ast.expr) -> ast.Call | None:
         """The exp call that an expression is, maybe by name."""
-        node = self._resolved(node)
-        return node if isinstance(node, ast.Call) and _is_call_of(node, frozenset({"exp"})) else None
+        return _bare_exp(self._resolved(node))
+
+    def is_summed(self, power: ast.Call, total: _Sum) -> bool:
+        """Whether a sum is of the same powers."""
+        summed = _argument(total.call)
+        other = self.exp_behind(summed) if summed is not None else None
+        if other is None or other is power:
+            return other is not None
+        z, same = _scores(self, power), _scores(self, other)
+        if ast.dump(z) != ast.dump(same):
+            return False
+        inside = _is_inside(self.node, power) and _is_inside(self.node, other)
+        return inside or unchanged(self.syntax, z, power, other)
 
     def sum_behind(self, node: ast.expr, spread: bool = False, budget: int = 6) -> _Sum | None:
         """The sum that an expression is, maybe by name, indexed with None, or spread over the classes again."""
@@ -159,7 +189,7 @@ class _Formula:
             return found._replace(spread=spread or kept)
         if isinstance(node, ast.Subscript):
             return self.sum_behind(node.value, True, budget - 1)
-        if _is_call_of(node, _SPREADS) and isinstance(node, ast.Call):
+        if _is_call_of(node, _SPREADS):
             inner = _argument(node)
             return self.sum_behind(inner, True, budget - 1) if inner is not None else None
         return None
@@ -177,13 +207,15 @@ class _Formula:
         return statement.value if statement is not None else node
 
     def _sum(self, node: ast.AST) -> _Sum | None:
-        if not isinstance(node, ast.Call) or not _is_call_of(node, _SUMS):
+        if not _is_call_of(node, _SUMS):
             return None
         rest = node.args if self._is_method(node) else node.args[1:]
         keywords = {k.arg: k.value for k in node.keywords}
         if len(rest) > 2 or None in keywords or set(keywords) - _AXES - _KEEPS - {"input", "a", "x", "input_tensor"}:
             return None
         axis = next((keywords[n] for n in keywords if n in _AXES), rest[0] if rest else None)
+        if len(rest) > 1 and not (isinstance(rest[1], ast.Constant) and isinstance(rest[1].value, bool)):
+            return None  # NumPy's third argument is a type
         keeps = next((keywords[n] for n in keywords if n in _KEEPS), rest[1] if len(rest) > 1 else None)
         return _Sum(node, axis, keeps)
 
@@ -194,12 +226,17 @@ class _Formula:
 def _scores(found: _Formula, power: ast.Call) -> ast.expr:
     """What an exp is taken of, without a clip that only keeps it from overflowing."""
     z = _argument(power)
-    if _is_call_of(z, _CLIPS) and isinstance(z, ast.Call):
+    if _is_call_of(z, _CLIPS):
         bounds = [_number(a) for a in (*z.args, *(k.value for k in z.keywords))]
         if all(abs(b) >= _SMALLEST_GUARD for b in bounds if b is not None) and any(b is not None for b in bounds):
             return _argument(z) or z
     assert z is not None
     return z
+
+
+def _bare_exp(node: ast.AST) -> ast.Call | None:
+    """A call of exp that is told nothing but what it is of: no type, nor where."""
+    return node if _is_call_of(node, _EXP) and only_argument(node) is not None else None
 
 
 def _argument(call: ast.Call) -> ast.expr | None:
@@ -219,19 +256,12 @@ def _division(node: ast.expr) -> tuple[ast.expr, ast.expr] | None:
     return None
 
 
-def _is_call_of(node: ast.AST | None, names: frozenset[str]) -> bool:
-    match node:
-        case ast.Call(func=ast.Attribute(attr=name)) | ast.Call(func=ast.Name(id=name)):
-            return name in names
-    return False
+def _is_call_of(node: ast.AST | None, names: frozenset[str]) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and last_name(node.func) in names
 
 
 def _is_inside(outer: ast.AST, node: ast.AST) -> bool:
     return any(n is node for n in ast.walk(outer))
-
-
-def _text_of(node: ast.expr) -> str:
-    return ast.unparse(node)
 
 
 def _number(node: ast.expr) -> float | None:

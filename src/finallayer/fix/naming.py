@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
-from finallayer.fix.bindings import path_of, reaching, readers, unchanged
+from finallayer.fix.bindings import changes_after, path_of, reaching, readers, unchanged
 from finallayer.fix.descent import Descent
 from finallayer.fix.registry import Context
 from finallayer.fix.syntax import Syntax
@@ -30,7 +30,7 @@ def name_logits(
         return Named(syntax.text(logits))
     target = definition.targets[0]
     read = next(s.outer for s in descent.steps if s.statement is definition)
-    if not _is_paired(syntax, descent, target, use):
+    if not _is_paired(syntax, descent, target, use) or changes_after(syntax, logits, logits):
         return None
     name = context.logits_name(syntax, target)
     value = _standing_alone(syntax.text(logits))

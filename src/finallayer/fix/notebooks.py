@@ -42,6 +42,7 @@ def _rewritten(written: str, edits: list[Edit]) -> str:
     if isinstance(source, str):
         return json.dumps(apply(source, edits), ensure_ascii=ascii_only)
     lines = _LINE.findall(apply("".join(source), edits))
+    lines += [""] if source and not source[-1] else []  # as some editors end a list
     items = [json.dumps(line, ensure_ascii=ascii_only) for line in lines]
     if not items or not source:
         return json.dumps(lines, ensure_ascii=ascii_only)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from finallayer.expr import TRANSPARENT, Node, Origin
-from finallayer.fix.syntax import Syntax
+from finallayer.fix.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Dict, External, List, Union, Value
 
@@ -137,10 +137,6 @@ class Output:
     def through_predict(self, chain: list[Node]) -> bool:
         calls = [self.call_at(step.origin) for step in chain]
         return any(call is not None and is_predict(call) for call in calls)
-
-
-def last_name(func: ast.expr) -> str:
-    return func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
 
 
 def held(value: Value) -> Iterator[Value]:

@@ -66,7 +66,7 @@ class Owners:
     def _note_mentions(self, owner: Function) -> None:
         """Note where code that the analysis never ran may call a method, or read a property, that gives the output."""
         for path, syntax in self._output.syntaxes.items():
-            attributes = (n for n in ast.walk(syntax.file.tree) if isinstance(n, ast.Attribute))
+            attributes = (n for n in syntax.nodes if isinstance(n, ast.Attribute))
             for node in attributes:
                 if node.attr == owner.name and not self._uses.evaluated(path, node) and isinstance(node.ctx, ast.Load):
                     self._cannot_see(f"`{syntax.text(node)}` in code that nothing runs", node)

@@ -10,7 +10,7 @@ from finallayer.fix.descent import Descent, Step, descend
 from finallayer.fix.naming import Named, name_logits
 from finallayer.fix.registry import Context
 from finallayer.fix.spelling import ROOTS, Speller, Written
-from finallayer.fix.syntax import Syntax
+from finallayer.fix.syntax import Syntax, last_name
 from finallayer.fix.unread import removals
 from finallayer.rules.base import Edit, Sighting
 
@@ -36,7 +36,7 @@ class Place:
     ) -> Place | None:
         """A call of log, and what it is taken of; ``arrived``: what else ends the way down from there."""
         syntax, call = _call_at(context, log)
-        argument = call and argument_of(call)
+        argument = call and only_argument(call)
         if syntax is None or call is None or argument is None or not is_natural_log(call):
             return None
         descent = descend(syntax, argument, log.args[0], arrived)
@@ -134,11 +134,10 @@ def _call_at(context: Context, node: Node) -> tuple[Syntax | None, ast.Call | No
 
 def is_natural_log(call: ast.Call) -> bool:
     """Whether a call is of ``log`` itself: not of ``log2``, nor of one that works in place."""
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return name == "log"
+    return last_name(call.func) == "log"
 
 
-def argument_of(call: ast.Call) -> ast.expr | None:
+def only_argument(call: ast.Call) -> ast.expr | None:
     """What a log is taken of: its only argument, or the tensor whose method it is."""
     given = [*call.args, *(k.value for k in call.keywords if k.arg != "name")]
     if len(given) == 1 and not isinstance(given[0], ast.Starred):
@@ -157,7 +156,7 @@ def _logits_of_formula(made: ast.expr) -> ast.expr | None:
     match made:
         case ast.BinOp(op=ast.Div(), right=ast.BinOp(op=ast.Add(), left=left, right=right)):
             for side in (left, right):
-                power = argument_of(side) if isinstance(side, ast.Call) else None
+                power = only_argument(side) if isinstance(side, ast.Call) else None
                 if isinstance(power, ast.UnaryOp) and isinstance(power.op, ast.USub):
                     return power.operand
     return None

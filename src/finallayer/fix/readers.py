@@ -12,16 +12,13 @@ from typing import NamedTuple
 from finallayer.expr import Node
 from finallayer.fix.bindings import home, parameters
 from finallayer.fix.callers import parameter_behind, unknown_callers
-from finallayer.fix.importers import importers
 from finallayer.fix.output import Head, Output, is_predict
 from finallayer.fix.output import held as contents
 from finallayer.fix.owners import Owners
-from finallayer.fix.roles import LOSSES, Role, Roles, is_accuracy, kept_as
+from finallayer.fix.roles import Role, Roles, kept_as
 from finallayer.fix.syntax import Syntax
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
-
-__all__ = ["LOSSES", "Head", "Place", "Readers", "importers", "is_accuracy"]
 
 
 class Place(NamedTuple):
@@ -186,7 +183,7 @@ class Readers:
                 self._cannot_see(f"`{node.id}` in code that nothing runs", node)
             elif node.id in models and self._is_unknown_argument(path, syntax, node):
                 self._cannot_see(f"`{node.id}`, an argument in a function that nothing calls,", node)
-        for statement in ast.walk(syntax.file.tree):
+        for statement in syntax.nodes:
             if isinstance(statement, ast.Assign) and not self.uses.evaluated(path, statement.value):
                 bound = [n for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
                 another = [n.id for n in bound if (home(syntax, n), n.id) in names]
@@ -202,7 +199,7 @@ class Readers:
 
     def _unseen_attributes(self, path: str, syntax: Syntax, attributes: set[str]) -> None:
         """Readers of an attribute that keeps the output, to whom the analysis couldn't say that it does."""
-        for node in ast.walk(syntax.file.tree):
+        for node in syntax.nodes:
             if isinstance(node, ast.Attribute) and node.attr in attributes:
                 known = self.uses.of(path, node) if isinstance(node.ctx, ast.Load) else self._kept(path, syntax, node)
                 if not any(map(self._output.touches, known)):

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from finallayer.expr import Node, Origin
+from finallayer.fix.bindings import changes_after
 from finallayer.fix.output import Head
-from finallayer.fix.syntax import Syntax
+from finallayer.fix.syntax import Syntax, last_name
 from finallayer.rules.base import Edit
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, External
@@ -23,6 +24,12 @@ class Removal(NamedTuple):
     edits: tuple[Edit, ...]
     head: Head
     call: ast.Call | None = None  # the call of the softmax, where it is one: shows how the user spells it
+
+    @property
+    def unseen(self) -> list[str]:
+        """Readers that nobody can see from here: whoever asks TensorFlow's graph for the operation by its name."""
+        named = self.call is not None and any(k.arg == "name" for k in self.call.keywords)
+        return [f"the operation's name in the graph (line {self.call.lineno})"] if self.call and named else []
 
 
 class Program(NamedTuple):
@@ -89,7 +96,7 @@ def _is_known_by_name(program: Program, layer: Built) -> bool:
     constructor = program.maker(layer) if layer.signature.op in _HEAD_LAYERS else None
     keywords = constructor.keywords if constructor is not None else []
     names = [k.value.value for k in keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
-    texts = [n.value for n in ast.walk(program.syntax.file.tree) if isinstance(n, ast.Constant)]
+    texts = [n.value for n in program.syntax.nodes if isinstance(n, ast.Constant)]
     return any(texts.count(name) > 1 for name in names)
 
 
@@ -101,8 +108,7 @@ _ACTIVATION_ARGUMENTS = frozenset({"activation", "activation_fn"})
 def _is_head_itself(program: Program, call: ast.Call, made: Node) -> bool:
     """Whether a call is of a softmax or sigmoid, and not of a layer that ends in one."""
     names = {v.name.rpartition(".")[2] for v in program.values(call.func) if isinstance(v, External)}
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return (names or {name}) <= _NAMES.get(made.op, frozenset())
+    return (names or {last_name(call.func)}) <= _NAMES.get(made.op, frozenset())
 
 
 def _without_activation_argument(program: Program, call: ast.Call, made: Node) -> Edit | None:
@@ -127,7 +133,7 @@ def _names_head(program: Program, argument: ast.expr, made: Node) -> bool:
 def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False) -> tuple[Edit, ...]:
     """``softmax(z, dim=1)`` or ``z.softmax(1)`` becomes ``z``."""
     x = argument_of(call, syntax, is_layer)
-    if x is None:
+    if x is None or does_more(call) or changes_after(syntax, call, x):  # the softmax was of the numbers before
         return ()
     text = syntax.text(x)
     parent = syntax.parent(call)
@@ -145,6 +151,14 @@ def _replaced_by_argument(syntax: Syntax, call: ast.Call, is_layer: bool = False
 
 #: Where an operand's own operators would be read differently without brackets.
 _BINDING = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Attribute, ast.Subscript, ast.Await, ast.Starred)
+
+
+_CHANGING = frozenset({"dtype", "where", "initial", "out"})
+
+
+def does_more(call: ast.Call) -> bool:
+    """Whether a call of softmax also converts its numbers, or leaves some out."""
+    return any(k.arg in _CHANGING for k in call.keywords)
 
 
 #: What functions call the tensor that they are applied to.
@@ -173,7 +187,7 @@ def _is_method(syntax: Syntax, func: ast.Attribute) -> bool:
 def imported_names(syntax: Syntax) -> dict[str, str]:
     """Local name -> the dotted name that a file imports as that."""
     found: dict[str, str] = {}
-    for node in ast.walk(syntax.file.tree):
+    for node in syntax.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 root = alias.name.partition(".")[0]
@@ -187,7 +201,7 @@ def _unused_layer(syntax: Syntax, func: ast.expr) -> tuple[Edit, ...]:
     """``self.softmax = nn.Softmax(dim=1)`` goes where its only use does."""
     same: list[ast.Attribute | ast.Name] = [
         n
-        for n in ast.walk(syntax.file.tree)
+        for n in syntax.nodes
         if (isinstance(n, ast.Attribute) and isinstance(func, ast.Attribute) and n.attr == func.attr)
         or (isinstance(n, ast.Name) and isinstance(func, ast.Name) and n.id == func.id)
     ]
@@ -231,7 +245,7 @@ def _taken_by_name(program: Program, definition: ast.Assign) -> tuple[Edit, ...]
     syntax = program.syntax
     match definition.targets:
         case [ast.Name(id=name)]:
-            same = [n for n in ast.walk(syntax.file.tree) if isinstance(n, ast.Name) and n.id == name]
+            same = [n for n in syntax.nodes if isinstance(n, ast.Name) and n.id == name]
             line = whole_line(syntax, definition)
             if len(same) == 2 and line is not None:
                 edits = _taken_from_the_end(program, next(n for n in same if isinstance(n.ctx, ast.Load)))
@@ -307,7 +321,7 @@ def _applied(program: Program, layer: Built, constructor: ast.Call, made: Node) 
     """Every place at which a layer is applied, by which its nodes are known."""
     file = program.syntax.file
     found = {file.origin(constructor)}
-    for node in ast.walk(file.tree):
+    for node in program.syntax.nodes:
         if isinstance(node, ast.Call) and any(_made_alike(v, layer) for v in program.values(node.func)):
             found.add(file.origin(node))
     return found | ({made.origin} if made.origin else set())

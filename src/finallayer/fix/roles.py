@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from enum import Enum, auto
 
 from finallayer.expr import Node
-from finallayer.fix.output import KEEPING, Output, last_name
-from finallayer.fix.syntax import Syntax
+from finallayer.fix.output import KEEPING, Output
+from finallayer.fix.syntax import Syntax, last_name
 from finallayer.source.values import (
     Bound,
     Built,

@@ -136,7 +136,7 @@ class Speller:
 
     def _current(self, framework: str | None) -> str | None:
         """The framework itself; not Keras in a file that doesn't speak of ``keras.ops``, which Keras 2 lacks."""
-        if framework == "keras" and "ops" not in self.syntax.names_used(self.syntax.file.tree):
+        if framework == "keras" and "ops" not in self.syntax.names:
             return None
         return framework
 
@@ -154,12 +154,12 @@ class Speller:
         """Whether the file speaks TF 1: it calls ``tf.log``, which TF 2 doesn't have."""
         return any(
             isinstance(n, ast.Attribute) and n.attr == "log" and self.imports.dotted(n) == "tensorflow.log"
-            for n in ast.walk(self.syntax.file.tree)
+            for n in self.syntax.nodes
         )
 
     def is_before_tf1(self) -> bool:
         """Whether the file speaks a TensorFlow older than 1.0, which has no log_sigmoid yet."""
-        names = {self.imports.dotted(n) for n in ast.walk(self.syntax.file.tree) if isinstance(n, ast.Attribute)}
+        names = {self.imports.dotted(n) for n in self.syntax.nodes if isinstance(n, ast.Attribute)}
         return not names.isdisjoint(_GONE_IN_TF1)
 
     def log_softmax(

@@ -21,13 +21,29 @@ class Syntax:
         self.file = file
 
     @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the file."""
+        return tuple(ast.walk(self.file.tree))
+
+    @cached_property
+    def declared(self) -> frozenset[str]:
+        """The names that some function writes from afar (``global``, ``nonlocal``)."""
+        declarations = (n for n in self.nodes if isinstance(n, (ast.Global, ast.Nonlocal)))
+        return frozenset(name for declaration in declarations for name in declaration.names)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name and attribute that occurs in the file."""
+        return frozenset(self.names_used(self.file.tree))
+
+    @cached_property
     def _parents(self) -> dict[ast.AST, ast.AST]:
-        return {child: node for node in ast.walk(self.file.tree) for child in ast.iter_child_nodes(node)}
+        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
 
     @cached_property
     def _by_place(self) -> dict[tuple[int, ...], ast.expr]:
         found: dict[tuple[int, ...], ast.expr] = {}
-        for node in ast.walk(self.file.tree):
+        for node in self.nodes:
             if isinstance(node, ast.expr):
                 found.setdefault(self.file.origin(node)[1:5], node)
         return found
@@ -97,7 +113,7 @@ class Syntax:
 
     def loads(self) -> Iterator[ast.Name]:
         """Every name that is read."""
-        return (n for n in ast.walk(self.file.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+        return (n for n in self.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
 
     def in_annotation(self, node: ast.AST) -> bool:
         """Whether a node belongs to a type annotation."""
@@ -142,6 +158,11 @@ class Syntax:
 
     def fresh_name(self, wanted: str, taken: set[str]) -> str:
         """The wanted name, or one like it, that neither the file uses nor is taken."""
-        used = taken | self.names_used(self.file.tree)
+        used = taken | self.names
         candidates = (wanted, *(f"{wanted}_{i}" for i in range(2, 100)))
         return next(name for name in candidates if name not in used)
+
+
+def last_name(node: ast.expr) -> str:
+    """The last part of a dotted name; nothing for what is no name."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

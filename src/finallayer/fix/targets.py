@@ -9,8 +9,9 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from finallayer.expr import Node, through
-from finallayer.fix.bindings import path_of
+from finallayer.fix.bindings import changes_in_place, path_of
 from finallayer.fix.removal import Program
+from finallayer.fix.syntax import last_name
 from finallayer.source.values import External
 
 #: What a function is called that makes one-hot rows: a framework's, or the project's own.
@@ -59,7 +60,7 @@ def _bound_to(target: ast.expr, program: Program) -> Iterator[ast.expr | None]:
         yield None
         return
     last = path.rpartition(".")[2]
-    for node in ast.walk(program.syntax.file.tree):
+    for node in program.syntax.nodes:
         kind = ast.Attribute if "." in path else ast.Name
         name = getattr(node, "attr", None) if "." in path else getattr(node, "id", None)
         if isinstance(node, kind) and name == last and not isinstance(node.ctx, ast.Load):
@@ -75,10 +76,10 @@ def _is_fed_one_hot(target: ast.expr, programs: Iterable[Program]) -> bool:
     found = False
     for program in programs:
         fed: list[ast.expr] = []
-        for node in ast.walk(program.syntax.file.tree):
+        for node in program.syntax.nodes:
             if isinstance(node, ast.Dict):
                 keyed = zip(node.keys, node.values, strict=True)
-                fed += [v for k, v in keyed if k is not None and _last(k) == _last(target)]
+                fed += [v for k, v in keyed if k is not None and last_name(k) == last_name(target)]
             elif not all(_is_written_out(feed, program) for feed in _feeds(node)):
                 return False
         if not all(_Rows(program).are_one_hot(v, _MOST_STEPS) for v in fed):
@@ -128,10 +129,10 @@ class _Rows:
                 return self.are_one_hot(rows, budget - 1)
             case ast.Call(func=ast.Attribute(attr="astype", value=rows)):
                 return self.are_one_hot(rows, budget - 1)
-            case ast.Call(func=func, args=[rows, *_]) if _last(func) in _KEEPING:
+            case ast.Call(func=func, args=[rows, *_]) if last_name(func) in _KEEPING:
                 return self.are_one_hot(rows, budget - 1)
             case ast.Call(func=func):
-                return any(name in _last(func).lower() for name in _MAKERS)
+                return any(name in last_name(func).lower() for name in _MAKERS)
             case ast.Name(id=name):
                 bound = list(self._bound(name))
                 return bool(bound) and all(b and (b is True or self.are_one_hot(b, budget - 1)) for b in bound)
@@ -139,8 +140,8 @@ class _Rows:
 
     def _bound(self, name: str) -> Iterator[ast.expr | bool]:
         """What a name is bound to, everywhere in the file; True where that is the labels of a one-hot batch."""
-        for node in ast.walk(self._program.syntax.file.tree):
-            if isinstance(node, ast.arg) and node.arg == name:
+        for node in self._program.syntax.nodes:
+            if (isinstance(node, ast.arg) and node.arg == name) or changes_in_place(node, name):
                 yield False
             elif isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
                 yield self._bound_here(node)
@@ -176,10 +177,6 @@ class _Rows:
 
 def _reads_one_hot(call: ast.expr) -> bool:
     match call:
-        case ast.Call(func=func, keywords=keywords) if _last(func) == "read_data_sets":
+        case ast.Call(func=func, keywords=keywords) if last_name(func) == "read_data_sets":
             return any(k.arg == "one_hot" and getattr(k.value, "value", None) is True for k in keywords)
     return False
-
-
-def _last(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

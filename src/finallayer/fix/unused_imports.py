@@ -38,7 +38,7 @@ def _bound(alias: ast.alias) -> str:
 
 
 def _read(syntax: Syntax) -> set[str]:
-    return {node.id for node in ast.walk(syntax.file.tree) if isinstance(node, ast.Name)}
+    return {node.id for node in syntax.nodes if isinstance(node, ast.Name)}
 
 
 def _lines(syntax: Syntax, statement: ast.stmt) -> str:
@@ -48,8 +48,8 @@ def _lines(syntax: Syntax, statement: ast.stmt) -> str:
 def _is_mentioned(name: str, syntax: Syntax) -> bool:
     """Whether a string of the file, such as an annotation, or a file that imports it, speaks of a name."""
     word = re.compile(rf"\b{re.escape(name)}\b")
-    strings = (n.value for n in ast.walk(syntax.file.tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    strings = (n.value for n in syntax.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
     if any(map(word.search, strings)):
         return True
-    texts = (Path(other).read_text(errors="ignore") for other in importers(syntax.file))
+    texts = (Path(other).read_text(errors="ignore") for other in importers(syntax.file.path))
     return any(word.search(text) or "import *" in text for text in texts)
