@@ -312,6 +312,9 @@ LEFT_ALONE: dict[str, str] = {
     + "def loss(z):\n    p = F.softmax(z, dim=1)\n    z[:, 0] = 0\n    return torch.log(p)\n\nloss(torch.rand(3, 4))\n",
     "a method changes the logits meanwhile": TORCH
     + "def loss(z):\n    p = F.softmax(z, dim=1)\n    z.mul_(2)\n    return torch.log(p)\n\nloss(torch.rand(3, 4))\n",
+    "a function changes the logits meanwhile": TORCH
+    + "def loss(z):\n    p = F.softmax(z, dim=1)\n    F.relu(z, inplace=True)\n    return torch.log(p)\n\n"
+    "loss(torch.rand(3, 4))\n",
     "the logits grow meanwhile, under any name": TORCH
     + "def loss(z):\n    p = F.softmax(z, dim=1)\n    z += 1\n    return torch.log(p)\n\nloss(torch.rand(3, 4))\n",
     "the powers of a written-out softmax are masked": NUMPY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from finallayer.fix.syntax import Scope, Syntax
+from finallayer.fix.syntax import Scope, Syntax, last_name
 
 Path = str  #: a name, or an attribute of one: ``p``, ``self.p``
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -64,6 +64,9 @@ def changes_in_place(node: ast.AST, path: Path) -> bool:
             return path_of(_viewed(owner)) == path
         case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name.endswith("_") and name[-2:] != "__":
             return name not in _KEEPING_NUMBERS and path_of(_viewed(owner)) == path
+        case ast.Call(func=func, args=[array, *_], keywords=given):  # torch.relu_(p), F.relu(p, inplace=True)
+            told = any(k.arg == "inplace" and getattr(k.value, "value", True) for k in given)
+            return (told or last_name(func).endswith("_")) and path_of(_viewed(array)) == path
         case ast.keyword(arg="out", value=value):
             return path_of(_viewed(value)) == path
     return False
