@@ -402,11 +402,18 @@ def test_the_kinds_that_the_losses_are_handed(name: str) -> None:
         "with torch.no_grad():\n    F.cross_entropy(p, y)\n",
         "@torch.no_grad()\ndef f():\n    F.cross_entropy(p, y)\nf()\n",
         "@torch.no_grad\ndef f():\n    F.cross_entropy(p, y)\nf()\n",
+        "-F.cross_entropy(p, y).mean().item()\n",
     ],
 )
 def test_what_runs_without_a_gradient_says_so(program: str) -> None:
     found = sightings(SourceFile("program.py", TORCH + program + "F.nll_loss(p, y)\n"), Project())
     assert [s.training for s in found if s.node.op in LOSSES] == [False, True]
+
+
+def test_a_step_that_gives_its_loss_to_be_read_trains() -> None:
+    program = "def step():\n    loss = F.cross_entropy(p, y)\n    loss.backward()\n    return loss\nstep().item()\n"
+    found = sightings(SourceFile("program.py", TORCH + program), Project())
+    assert [s.training for s in found if s.node.op in LOSSES] == [True]
 
 
 def test_a_key_that_may_be_missing_decides_nothing() -> None:

@@ -86,7 +86,13 @@ def _from_star_import(module: Frame, name: str) -> Value:
 
 @values(ast.Attribute)
 def _attribute(run: Interpreter, node: ast.Attribute, frame: Frame) -> Value:
-    return get_attribute(run, run.evaluate(node.value, frame), node.attr)
+    reads_out = node.attr == "item"  # a number has no gradient, so nothing written in these brackets has one
+    run.read_out += reads_out
+    try:
+        owner = run.evaluate(node.value, frame)
+    finally:
+        run.read_out -= reads_out
+    return get_attribute(run, owner, node.attr)
 
 
 @values(ast.Call)

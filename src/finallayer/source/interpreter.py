@@ -49,6 +49,7 @@ class Interpreter:
         self.visited: set[ast.AST] = set()  # definitions that a call has entered
         self.instances: list[Instance] = []
         self.no_grad = 0
+        self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
@@ -63,7 +64,7 @@ class Interpreter:
     def saw(self, node: Node, framework: str = "") -> Node:
         """Write down an operation that a rule may want to judge."""
         if node.op in self.judged and not self.silent and node.origin is not None:
-            self.sightings.append(Sighting(node, framework, not self.no_grad, self._caller()))
+            self.sightings.append(Sighting(node, framework, not (self.no_grad or self.read_out), self._caller()))
         return node
 
     def _caller(self) -> Origin | None:
@@ -134,6 +135,7 @@ class Interpreter:
         self.sites.append(call.site)
         without_gradient = any(_stops_gradient(d) for d in function.decorators)
         self.no_grad += without_gradient
+        read_out, self.read_out = self.read_out, 0  # a training step, too, gives its loss to be read
         try:
             if isinstance(node, ast.Lambda):
                 frame.returns.append(self.evaluate(node.body, frame))
@@ -143,6 +145,7 @@ class Interpreter:
             self.stack.pop()
             self.sites.pop()
             self.no_grad -= without_gradient
+            self.read_out = read_out
         value = union(frame.returns) if frame.returns else None
         if frame.yields:  # a generator: what it yields isn't followed
             value = self.opaque_at(call.site)
@@ -193,12 +196,13 @@ class Interpreter:
             module.entered = True
             stack, self.stack = self.stack, []
             sites, self.sites = self.sites, []
+            read_out, self.read_out = self.read_out, 0
             try:
                 with self.trail.apart():
                     module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
                     self.block(module.tree.body, module.frame)
             finally:
-                self.stack, self.sites = stack, sites
+                self.stack, self.sites, self.read_out = stack, sites, read_out
         return module.frame
 
 
