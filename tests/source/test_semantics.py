@@ -549,3 +549,10 @@ def test_an_index_adds_and_takes_axes(index: str, rank: int | None) -> None:
     program = KERAS + f"import tensorflow as tf\ntf.nn.log_softmax(layers.Dense(3)(inputs)[{index}], axis=0)\n"
     [found] = [s for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log_softmax"]
     assert found.node.args[0].rank == rank
+
+
+def test_the_epsilon_that_log_loss_adds_is_no_clip() -> None:
+    program = "import tensorflow as tf\ntf.compat.v1.losses.log_loss(labels, tf.sigmoid(z), epsilon=1e-7)\n"
+    found = sightings(SourceFile("program.py", program), Project())
+    (loss,) = [s.node for s in found if s.node.op == "bce_probs"]
+    assert loss.attrs.get("eps") is None

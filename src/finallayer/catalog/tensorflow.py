@@ -133,7 +133,8 @@ _ONE: dict[str, str] = {
     "tensorflow.losses.softmax_cross_entropy": "xent_logits(onehot_labels: target, logits: x, weights)",
     "tensorflow.losses.sparse_softmax_cross_entropy": "xent_logits(labels: target, logits: x, weights)",
     "tensorflow.losses.sigmoid_cross_entropy": "bce_logits(multi_class_labels: target, logits: x, weights)",
-    "tensorflow.losses.log_loss": "bce_probs(labels: target, predictions: x, weights, *, epsilon: eps=1e-7)",
+    # its epsilon is added, not a clip as Keras': the gradient ends where the sigmoid rounds to 1
+    "tensorflow.losses.log_loss": "bce_probs(labels: target, predictions: x, weights, *, epsilon)",
     "tensorflow.losses.mean_squared_error": "mse(labels: target, predictions: x, weights)",
     "tensorflow.losses.absolute_difference": "mae(labels: target, predictions: x, weights)",
     "tensorflow.losses.huber_loss": "mae(labels: target, predictions: x, weights)",
@@ -213,7 +214,7 @@ OLD: dict[str, str] = {
     "tensorflow.contrib.losses.softmax_cross_entropy": "xent_logits(logits: x, onehot_labels: target)",
     "tensorflow.contrib.losses.sparse_softmax_cross_entropy": "xent_logits(logits: x, labels: target)",
     "tensorflow.contrib.losses.sigmoid_cross_entropy": "bce_logits(logits: x, multi_class_labels: target)",
-    "tensorflow.contrib.losses.log_loss": "bce_probs(predictions: x, labels: target, *, epsilon: eps=1e-7)",
+    "tensorflow.contrib.losses.log_loss": "bce_probs(predictions: x, labels: target, *, epsilon)",
     "tensorflow.contrib.losses.mean_squared_error": "mse(predictions: x, labels: target)",
     "tensorflow.contrib.losses.absolute_difference": "mae(predictions: x, labels: target)",
     "tensorflow.contrib.losses.hinge_loss": "hinge(logits: x, labels: target)",
