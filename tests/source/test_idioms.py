@@ -350,6 +350,13 @@ def test_a_squared_error_among_the_metrics_is_no_loss() -> None:
     assert ("mse", Kind.PROBS) in seen(head + "model.compile(loss='mse')\n")
 
 
+def test_a_module_first_met_where_no_gradient_is_asked_for_is_trained_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "step.py").write_text(TORCH + "F.cross_entropy(torch.softmax(nn.Linear(4, 3)(x), 1), y).backward()\n")
+    program = "import torch\nimport step\nwith torch.no_grad():\n    step.anything()\n"
+    file = SourceFile(str(tmp_path / "main.py"), program)
+    assert [s.training for s in sightings(file, Project()) if s.node.op == "xent_logits"] == [True]
+
+
 def test_a_package_hands_on_a_function_that_goes_by_its_modules_name(tmp_path: Path) -> None:
     package = tmp_path / "heads"
     package.mkdir()

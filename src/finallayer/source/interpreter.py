@@ -8,6 +8,8 @@ understood becomes an opaque value. Work is bounded: by steps, by depth, and by 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -194,16 +196,21 @@ class Interpreter:
         """Run a module's body once, as an import does, and give its names."""
         if not module.entered:
             module.entered = True
-            stack, self.stack = self.stack, []
-            sites, self.sites = self.sites, []
-            read_out, self.read_out = self.read_out, 0
-            try:
-                with self.trail.apart():
-                    module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
-                    self.block(module.tree.body, module.frame)
-            finally:
-                self.stack, self.sites, self.read_out = stack, sites, read_out
+            with self._outside_everything(), self.trail.apart():
+                module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
+                self.block(module.tree.body, module.frame)
         return module.frame
+
+    @contextmanager
+    def _outside_everything(self) -> Iterator[None]:
+        """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
+        around = {name: getattr(self, name) for name in ("stack", "sites", "no_grad", "read_out", "loops", "silent")}
+        self.stack, self.sites = [], []
+        self.no_grad = self.read_out = self.loops = self.silent = 0
+        try:
+            yield
+        finally:
+            vars(self).update(around)
 
 
 def _stops_gradient(decorator: Value) -> bool:
