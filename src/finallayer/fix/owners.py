@@ -73,10 +73,7 @@ class Owners:
 
     def judge(self, path: str, syntax: Syntax, node: ast.expr) -> None:
         """Note what an expression that stands for one of the objects shows."""
-        around = syntax.parent(node)
-        inner: ast.AST = node
-        while isinstance(around, (ast.keyword, ast.Starred)):
-            inner, around = around, syntax.parent(around)
+        inner, around = syntax.user(node)
         match around:
             case ast.Call() if inner is around.func:
                 return

@@ -60,10 +60,7 @@ class Roles:
 
     def of(self, path: str, syntax: Syntax, node: ast.expr) -> Role:
         """The role of an expression of a file."""
-        around = syntax.parent(node)
-        inner: ast.AST = node
-        while isinstance(around, (ast.keyword, ast.Starred)):
-            inner, around = around, syntax.parent(around)
+        inner, around = syntax.user(node)
         match around:
             case ast.Call() if inner is not around.func:
                 return self._as_argument(path, syntax, around)

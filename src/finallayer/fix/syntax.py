@@ -57,6 +57,13 @@ class Syntax:
     def parent(self, node: ast.AST) -> ast.AST | None:
         return self._parents.get(node)
 
+    def user(self, node: ast.AST) -> tuple[ast.AST, ast.AST | None]:
+        """A node with the ``name=`` or ``*`` around it, and what it is used in: a call, an assignment, a ``return`` ..."""
+        around = self.parent(node)
+        while isinstance(around, (ast.keyword, ast.Starred)):
+            node, around = around, self.parent(around)
+        return node, around
+
     def around(self, node: ast.AST) -> Iterator[ast.AST]:
         """The nodes around a node, from the innermost outwards."""
         parent = self._parents.get(node)

@@ -332,11 +332,9 @@ def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value
             return invoke(run, External(name), Call([x], {}, site)) if name is not None else run.opaque_at(site, x)
         case Union():
             return union([activate(run, a, x, site) for a in activation.values])
-    return (
-        invoke(run, activation, Call([x], {}, site))
-        if callable_value(activation)
-        else run.opaque_at(site, x, activation)
-    )
+    if callable_value(activation):
+        return invoke(run, activation, Call([x], {}, site))
+    return run.opaque_at(site, x, activation)
 
 
 def callable_value(value: Value) -> bool:

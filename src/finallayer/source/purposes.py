@@ -124,10 +124,12 @@ def _is_return(factor: Node, by_action: bool, module: Module) -> bool:
     probabilities; elsewhere, of an action, data that nobody knows, as is a placeholder of a number a row."""
     if factor.op == "const" or any(n.kind in PROBABILITY_KINDS or n.kind is Kind.TARGET for n in _made_of(factor)):
         return False
+    if module.steps_environment:
+        return True
     parts = list(factor.walk())
     unknown = factor.kind is Kind.UNKNOWN and not any(map(_tells, parts))
     data = any(part.op not in ("const", "numbers") for part in parts if not part.args)
-    return module.steps_environment or (unknown and data and (by_action or factor.rank == 1))
+    return unknown and data and (by_action or factor.rank == 1)
 
 
 def _made_of(x: Node) -> Iterator[Node]:

@@ -37,8 +37,9 @@ def tensor_operation(
 def _note(run: Interpreter, log: Node, purpose: str) -> None:
     """Say of a log that was written down what it is for, as what is now done with it shows."""
     for i, sighting in enumerate(run.sightings):
-        if sighting.node is log or (sighting.node.args == log.args and sighting.node.origin is log.origin):
-            marked = Node(log.op, log.args, {**sighting.node.attrs, purpose: True}, log.origin)
+        seen = sighting.node
+        if seen is log or (seen.origin is log.origin and seen.op == log.op and seen.args == log.args):
+            marked = Node(log.op, log.args, {**seen.attrs, purpose: True}, log.origin)
             run.sightings[i] = sighting._replace(node=marked)
 
 
