@@ -58,7 +58,7 @@ class Syntax:
         return self._parents.get(node)
 
     def user(self, node: ast.AST) -> tuple[ast.AST, ast.AST | None]:
-        """A node with the ``name=`` or ``*`` around it, and what it is used in: a call, an assignment, a ``return`` ..."""
+        """A node with the ``name=`` or ``*`` around it, and what it is used in: a call, a ``return`` ..."""
         around = self.parent(node)
         while isinstance(around, (ast.keyword, ast.Starred)):
             node, around = around, self.parent(around)
