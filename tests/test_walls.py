@@ -18,7 +18,7 @@ MODULES = {p.relative_to(HOUSE).as_posix(): p for p in sorted(HOUSE.rglob("*.py"
 
 CORE = {"kinds", "expr", "canonical"}
 FOUNDATIONS = CORE | {"catalog", "numerics", "rules"}
-FRONT_ENDS = FOUNDATIONS | {"source", "live", "fix"}
+FRONT_ENDS = FOUNDATIONS | {"source", "live"}
 
 #: room -> the rooms that it may import; all may import themselves and the version in finallayer/__init__.py
 MAY_IMPORT: dict[str, set[str]] = {
@@ -37,9 +37,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "losses": {"kernels"},
     "kernels": {"losses"},
     "compare": {"numerics", "losses", "report"},
-    "check": FRONT_ENDS,
-    "cli": FRONT_ENDS | {"check", "report", "compare", "losses", "kernels"},
+    "check": FRONT_ENDS | {"fix"},
+    "cli": FRONT_ENDS | {"fix", "check", "report", "compare", "losses", "kernels"},
 }
+
+#: the rooms within ``fix``, each with those that it stands on: text knows no program, flow no fixer
+WITHIN_FIX: dict[str, set[str]] = {
+    "text": {"text"},
+    "flow": {"text", "flow"},
+    "fixers": {"text", "flow", "fixers", "registry"},
+    "registry": {"flow"},
+    "proof": set(),
+    "proposals": {"text", "flow", "registry", "proof"},
+    "repair": {"text", "flow"},
+    "__init__": set(),
+}
+#: the folders in which a base name may be one that stands elsewhere, too: a file there is named after ... that it is of
+NAMED_ALIKE = {"catalog": "a framework", "losses": "a framework", "cli": "a verb", "report": "an output format"}
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "onnx"}
 #: where a framework may be imported at module level: front ends, losses, and what trains (in a process of its own)
@@ -101,6 +115,23 @@ def test_each_room_imports_only_the_rooms_it_stands_on(path: str) -> None:
     room = room_of(path)
     assert room in MAY_IMPORT, f"{path}: a new room; give it its place in MAY_IMPORT"
     assert rooms_entered(MODULES[path].read_text("utf-8"), path) <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.startswith("fix/")])
+def test_each_room_of_fix_imports_only_those_it_stands_on(path: str) -> None:
+    names = imported(ast.parse(MODULES[path].read_text("utf-8")), path)
+    entered = {name.split(".")[2] for name in names if name.startswith("finallayer.fix.")}
+    found_by_walking = {"fixers"} if path == "fix/registry.py" else set()
+    assert entered <= WITHIN_FIX[path.split("/")[1].removesuffix(".py")] | found_by_walking
+
+
+def test_no_two_modules_share_a_base_name() -> None:
+    named: dict[str, set[str]] = {}
+    for path in MODULES:
+        *folders, name = path.removesuffix(".py").removesuffix("/__init__").split("/")
+        if (folders or [""])[0] not in NAMED_ALIKE:
+            named.setdefault(name, set()).add(path)
+    assert {name: paths for name, paths in named.items() if len(paths) > 1 and name != "__init__"} == {}
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if not p.startswith(FRAMEWORK_ROOMS)])

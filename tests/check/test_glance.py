@@ -8,7 +8,7 @@ import pytest
 
 from finallayer import catalog
 from finallayer.check.glance import FRAMEWORKS, Files
-from finallayer.check.imports import imported
+from finallayer.check.imported import imported
 from finallayer.rules import all_rules
 from finallayer.source import Project
 

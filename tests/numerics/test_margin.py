@@ -10,7 +10,7 @@ import pytest
 
 from finallayer.numerics.blocks import cross_entropy, softmax, softmax_backward, xent_logits
 from finallayer.numerics.formats import FORMATS, float_format
-from finallayer.numerics.margin import safe_margin
+from finallayer.numerics.safe_margin import safe_margin
 
 ALL = list(FORMATS)
 

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from finallayer.catalog.names import UNIMPORTED
-from finallayer.check.imports import Finder, imported
+from finallayer.check.imported import Finder, imported
 
 #: Without one of these no operation of the catalogue can be meant.
 FRAMEWORKS = (

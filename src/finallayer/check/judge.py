@@ -14,7 +14,7 @@ from finallayer.rules.margin import safe_margins
 from finallayer.source.files import Unreadable, read
 
 if TYPE_CHECKING:
-    from finallayer.fix import Context
+    from finallayer.fix.flow.context import Context
     from finallayer.source import Project
 
 Place = tuple[str, Origin]
@@ -79,7 +79,7 @@ def _matches(rule: Rule, sighting: Sighting, origin: Origin) -> Iterator[Judged]
 
 def _with_fixes(findings: Sequence[Finding], judged: Sequence[Judged], context: Context) -> tuple[Finding, ...]:
     """The findings with a fix where there is one that every value met at the place agrees on."""
-    from finallayer.fix import propose
+    from finallayer.fix.proposals import propose
 
     fixes: dict[Place, set[Fix | None]] = {}
     for finding, sighting, match in judged:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from finallayer import __version__
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.grid import Cell
 
 SCHEMA_VERSION = 1
