@@ -16,9 +16,10 @@ import finallayer
 HOUSE = Path(finallayer.__file__).parent
 MODULES = {p.relative_to(HOUSE).as_posix(): p for p in sorted(HOUSE.rglob("*.py"))}
 
-CORE = {"kinds", "expr", "canonical"}
-FOUNDATIONS = CORE | {"catalog", "numerics", "rules"}
-FRONT_ENDS = FOUNDATIONS | {"source", "live", "fix"}
+CORE = {"kinds", "expr", "canonical", "findings"}
+FOUNDATIONS = CORE | {"catalog", "numerics"}
+FRONT_ENDS = {"source", "live", "models"}
+CHECKER = FOUNDATIONS | FRONT_ENDS | {"recording", "rules", "fix"}
 
 #: room -> the rooms that it may import; all may import themselves and the version in finallayer/__init__.py
 MAY_IMPORT: dict[str, set[str]] = {
@@ -27,23 +28,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kinds": set(),
     "expr": {"kinds"},
     "canonical": {"kinds", "expr"},
-    "catalog": FOUNDATIONS,
-    "numerics": FOUNDATIONS,
+    "findings": {"kinds", "expr"},
+    "catalog": CORE,
+    "numerics": CORE,
+    "recording": FOUNDATIONS,
     "rules": FOUNDATIONS,
-    "source": FRONT_ENDS,
-    "live": FRONT_ENDS,
-    "fix": FRONT_ENDS,
-    "report": FRONT_ENDS,
+    **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"recording"}),
+    "fix": CHECKER - {"fix"},
+    "report": CHECKER,
+    "check": CHECKER | {"report"},
+    "server": CHECKER | {"report", "check"},
     "losses": {"kernels"},
     "kernels": {"losses"},
-    "compare": {"numerics", "losses", "report"},
-    "check": FRONT_ENDS,
-    "cli": FRONT_ENDS | {"check", "report", "compare", "losses", "kernels"},
+    "watch": {"numerics", "losses"},
+    "compare": {"numerics", "losses", "watch", "report", "fix"},
+    "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server"},
 }
+MAY_IMPORT["source"] = MAY_IMPORT["source"] | {"rules"}  # until the recorder stands
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "onnx"}
 #: where a framework may be imported at module level: front ends, losses, and what trains (in a process of its own)
-FRAMEWORK_ROOMS = ("live/", "losses/", "compare/train_")
+FRAMEWORK_ROOMS = ("live/", "losses/", "watch/", "compare/train_")
 #: what neither ``import finallayer`` nor the command's start may load
 HEAVY = FRAMEWORKS | {"numpy", "mpmath", "scipy", "sklearn", "matplotlib"}
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.expr import Node
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.removal import Program
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable, read
 

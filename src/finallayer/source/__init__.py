@@ -6,8 +6,8 @@ import ast
 from contextlib import nullcontext
 
 from finallayer.expr import Node, through
+from finallayer.findings import Sighting
 from finallayer.rules import rules_by_operation
-from finallayer.rules.base import Sighting
 from finallayer.source import builtins as builtins  # registers its handlers, as do the next four
 from finallayer.source import constructs as constructs
 from finallayer.source import expressions as expressions

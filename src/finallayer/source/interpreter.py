@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finallayer.expr import Node, Origin
-from finallayer.rules.base import Sighting
+from finallayer.findings import Sighting
 from finallayer.source.handlers import EXPRESSIONS, STATEMENTS
 from finallayer.source.parameters import NO_DEFAULT, bind_parameters
 from finallayer.source.project import Module, Project
