@@ -12,7 +12,8 @@ from finallayer.check.ignore import Patterns
 from finallayer.expr import Origin
 from finallayer.findings import Finding
 from finallayer.rules.base import Rule
-from finallayer.source.files import SourceFile, Unreadable, read
+from finallayer.source.files import SourceFile, Unreadable
+from finallayer.source.reading import read
 
 
 class Sources:

@@ -20,7 +20,8 @@ from finallayer.fix.edits import ConflictError
 from finallayer.fix.syntax import Syntax
 from finallayer.rules.base import Rule
 from finallayer.source import Project
-from finallayer.source.files import Unreadable, parse, read
+from finallayer.source.files import Unreadable, parse
+from finallayer.source.reading import read
 
 #: A file, and its new bytes.
 Change = tuple[Document, bytes]
