@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from finallayer.expr import Node, logits, make, target
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix import registry
 from finallayer.fix.flow.context import Context
 from finallayer.fix.proof import prove
 from finallayer.fix.registry import Proposal
-from finallayer.rules.base import Edit, Match, Sighting
 
 from .workbench import repaired
 

@@ -20,7 +20,7 @@ from finallayer.expr import Node, logits, make, target
 from finallayer.numerics import evaluate as module
 from finallayer.numerics import oracle
 from finallayer.numerics.evaluate import evaluate, expression_safe_margin
-from finallayer.numerics.operations import COMPOSITES, OPERATIONS
+from finallayer.numerics.forward_backward import COMPOSITES, OPERATIONS
 from finallayer.numerics.program import UnevaluableError
 from finallayer.numerics.safe_margin import safe_margin
 

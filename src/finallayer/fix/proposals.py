@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from finallayer.findings import Fix, Match, Sighting
 from finallayer.fix.flow.context import Context
 from finallayer.fix.proof import prove
 from finallayer.fix.registry import fixers
 from finallayer.fix.text.comments import with_comments
 from finallayer.fix.text.edits import meet
-from finallayer.rules.base import Fix, Match, Sighting
 
 
 def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | None:

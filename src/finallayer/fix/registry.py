@@ -10,8 +10,8 @@ from functools import cache
 from typing import NamedTuple
 
 from finallayer.expr import Node
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.flow.context import Context
-from finallayer.rules.base import Edit, Match, Sighting
 
 
 class Proposal(NamedTuple):

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from finallayer.findings import Edit, Finding, Fix
 from finallayer.fix.flow.outsiders import importers
 from finallayer.fix.text.documents import Document
 from finallayer.fix.text.edits import ConflictError
 from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.text.unused_imports import unused_imports
-from finallayer.rules.base import Edit, Finding, Fix
-from finallayer.source.files import Unreadable, parse, read
+from finallayer.source.files import Unreadable, parse
+from finallayer.source.reading import read
 
 #: A file, and its new bytes.
 Change = tuple[Document, bytes]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from finallayer.expr import Node, logits, make, target
+from finallayer.findings import Edit, Sighting
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.context import Context
@@ -21,7 +22,6 @@ from finallayer.fix.flow.readers import Place, Readers
 from finallayer.fix.flow.roles import LOSSES
 from finallayer.fix.registry import Proposal
 from finallayer.kinds import Kind
-from finallayer.rules.base import Edit, Sighting
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from finallayer.expr import Node
+from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.head_removal import Dialect, Edits, drop_head
 from finallayer.fix.fixers.removal import Removal, argument_of, imported_names
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.readers import Place
 from finallayer.fix.registry import Proposal, Reach, mends
-from finallayer.rules.base import Match, Sighting
 
 
 class Jax(Dialect):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from finallayer.expr import Node
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.head_removal import Dialect, Edits, Output, drop_head, is_legible, take_logits
 from finallayer.fix.fixers.keras_metrics import metrics_on_logits
 from finallayer.fix.fixers.removal import Removal
@@ -17,7 +18,6 @@ from finallayer.fix.registry import Proposal, Reach, mends
 from finallayer.fix.text.imports import Imports
 from finallayer.fix.text.keras_spelling import spell, with_argument
 from finallayer.fix.text.syntax import Syntax
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.source.values import External
 
 #: A loss's function (and the string that names it) -> its class.

@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.expr import Node, logits, make, target
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.cross_entropy import fused
 from finallayer.fix.fixers.removal import does_more
 from finallayer.fix.flow.context import Context
@@ -16,7 +17,6 @@ from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
 from finallayer.fix.flow.place import Place
 from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import Written
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import guard, maker
 

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.expr import Node
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.head_removal import is_legible
 from finallayer.fix.fixers.removal import Removal, argument_of, remove
 from finallayer.fix.flow.analysed import Program
@@ -24,7 +25,6 @@ from finallayer.fix.flow.unread import removals as unread
 from finallayer.fix.registry import Proposal, Reach, mends
 from finallayer.fix.text.spelling import Speller, Written
 from finallayer.fix.text.syntax import Syntax
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 
 #: Operations that read a head's output as a prediction, which is then theirs to be told that it is logits.

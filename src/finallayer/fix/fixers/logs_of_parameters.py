@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from finallayer.expr import Node
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.removal import does_more
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.bindings import readers, unchanged
@@ -26,7 +27,6 @@ from finallayer.fix.flow.unread import removals
 from finallayer.fix.registry import Proposal, Reach, mends
 from finallayer.fix.text.spelling import Speller, Written
 from finallayer.fix.text.syntax import Syntax
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 from finallayer.source.values import Bound, Function
 

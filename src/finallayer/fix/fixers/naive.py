@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeGuard
 
 from finallayer.expr import Node, Origin, logits, make, target
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.flow.bindings import path_of, unchanged
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import definition
@@ -15,7 +16,6 @@ from finallayer.fix.flow.unread import removals
 from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller, Written
 from finallayer.fix.text.syntax import Syntax, last_name
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 
 _LOGS = frozenset({"log", "log1p"})

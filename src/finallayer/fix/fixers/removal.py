@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from finallayer.expr import Node, Origin
+from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import Program, made_alike
 from finallayer.fix.flow.bindings import changes_after
 from finallayer.fix.flow.head import Head
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.syntax import Syntax, last_name
-from finallayer.rules.base import Edit
 from finallayer.source.values import Built, External
 
 _HEAD_LAYERS = frozenset({"softmax", "sigmoid", "applier"})

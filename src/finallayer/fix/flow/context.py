@@ -6,11 +6,12 @@ import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from finallayer.findings import Sighting
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.text.syntax import Syntax
-from finallayer.rules.base import Sighting
 from finallayer.source import Project, Uses, sightings
-from finallayer.source.files import SourceFile, Unreadable, read
+from finallayer.source.files import SourceFile, Unreadable
+from finallayer.source.reading import read
 
 
 @dataclass

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 
 from finallayer.expr import TRANSPARENT, Node
+from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.bindings import unchanged
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent, Step, descend
@@ -13,7 +14,6 @@ from finallayer.fix.flow.naming import Named, name_logits
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.text.spelling import ROOTS, Speller, Written
 from finallayer.fix.text.syntax import Syntax, last_name
-from finallayer.rules.base import Edit, Sighting
 
 #: What stands between a softmax and its log only to keep that finite, or to no effect.
 GUARDS = frozenset({"clip", "add_eps", "identity"})

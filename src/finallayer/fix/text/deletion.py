@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 from finallayer.expr import Origin
+from finallayer.findings import Edit
 from finallayer.fix.text.syntax import Syntax
-from finallayer.rules.base import Edit
 
 
 def drop_item(syntax: Syntax, items: list[ast.AST], index: int) -> Edit | None:

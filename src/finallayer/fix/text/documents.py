@@ -10,9 +10,9 @@ import tokenize
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from finallayer.findings import Edit
 from finallayer.fix.text import cells
 from finallayer.fix.text.edits import apply
-from finallayer.rules.base import Edit
 
 
 class ChangedMeanwhileError(OSError):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
+from finallayer.findings import Edit
 from finallayer.fix.text.imports import Imports, Spelled
 from finallayer.fix.text.syntax import Syntax
-from finallayer.rules.base import Edit
 
 
 class Functions(NamedTuple):

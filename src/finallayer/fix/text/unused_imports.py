@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from finallayer.findings import Edit
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.syntax import Syntax
-from finallayer.rules.base import Edit
 
 
 def unused_imports(before: Syntax, after: Syntax, importers: Callable[[str], Iterable[str]]) -> Iterator[Edit]:

@@ -11,7 +11,7 @@ import pytest
 
 from finallayer import expr
 from finallayer.numerics.arithmetic import exact, rounding_to
-from finallayer.numerics.operations import COMPOSITES, NAIVE, OPERATIONS, composed
+from finallayer.numerics.forward_backward import COMPOSITES, NAIVE, OPERATIONS, composed
 
 X = [0.3, 0.1, 0.6]
 P = [0.2, 0.7, 0.1]
