@@ -49,7 +49,7 @@ def test_no_two_heads_share_a_colour_or_a_dash(pair: tuple[str, str]) -> None:
 
 def test_no_two_of_as_many_heads_as_there_are_lines_share_a_colour_and_a_dash() -> None:
     lines = strokes(EVERY_LINE)
-    assert list(lines)[0] == BASELINE and len(lines) == len(COLOURS) * len(DASHES)
+    assert next(iter(lines)) == BASELINE and len(lines) == len(COLOURS) * len(DASHES)
     for one, other in itertools.combinations(lines.values(), 2):
         assert not {"dash", "light"} <= alike(one, other) and not {"dash", "dark"} <= alike(one, other)
 

@@ -28,7 +28,7 @@ class Stroke:
     @property
     def css_dash(self) -> str:
         """The dash as ``stroke-dasharray`` takes it, in pixels."""
-        return " ".join(f"{1.6 * part:.3g}" for part in self.dashes) or "none"
+        return " ".join(f"{2 * part:.3g}" for part in self.dashes) or "none"
 
 
 # (light, dark): each has 4.5:1 against its ground. Eight colours cannot all be told apart with every colour vision:
