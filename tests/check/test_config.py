@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from finallayer.check.config import Config, find, from_table
 from finallayer.check.errors import CheckError
-from finallayer.rules.base import Rule, Severity
+from finallayer.findings import Severity
+from finallayer.rules.base import Rule
 
 RULES = {
     code: Rule(code, name, Severity.ERROR, "")

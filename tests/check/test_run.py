@@ -14,8 +14,8 @@ from finallayer.check import cache, judge, run, workers
 from finallayer.check.config import Config, find
 from finallayer.check.record import pack, unpack
 from finallayer.expr import Origin
+from finallayer.findings import Edit, Finding, Fix, Related
 from finallayer.rules import all_rules
-from finallayer.rules.base import Edit, Finding, Fix, Related
 from finallayer.source import Project
 
 from .programs import CLEAN, DOUBLE, MODEL, TRAIN, lay

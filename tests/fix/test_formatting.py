@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finallayer.findings import Edit
 from finallayer.fix import ChangedMeanwhileError, Document
 from finallayer.fix.edits import ConflictError, apply
-from finallayer.rules.base import Edit
 
 from .workbench import fixed, fixed_bytes, repaired
 

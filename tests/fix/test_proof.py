@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from finallayer.expr import Node, logits, make, target
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix import registry
 from finallayer.fix.proof import prove
 from finallayer.fix.registry import Context, Proposal
-from finallayer.rules.base import Edit, Match, Sighting
 
 from .workbench import repaired
 

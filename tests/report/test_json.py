@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from finallayer.findings import Finding
 from finallayer.report import render, statistics
-from finallayer.rules.base import Finding
 
 from .findings import EVERY, IN_CELL, ONE_LINE, SEVERAL_LINES, report
 

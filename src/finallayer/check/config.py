@@ -19,7 +19,8 @@ from typing import Any
 
 from finallayer.check.errors import CheckError
 from finallayer.check.selection import codes
-from finallayer.rules.base import Rule, Severity
+from finallayer.findings import Severity
+from finallayer.rules.base import Rule
 
 FILE = "pyproject.toml"
 TABLE = "tool.finallayer"

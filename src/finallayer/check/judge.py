@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from finallayer.expr import Origin
+from finallayer.findings import Finding, Fix, Match, Related, Sighting
 from finallayer.rules import rules_by_operation
-from finallayer.rules.base import Finding, Fix, Match, Related, Rule, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.margin import safe_margins
-from finallayer.source.files import Unreadable, read
+from finallayer.source.files import Unreadable
+from finallayer.source.reading import read
 
 if TYPE_CHECKING:
     from finallayer.fix import Context

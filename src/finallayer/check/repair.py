@@ -14,12 +14,14 @@ from finallayer.check import run
 from finallayer.check.config import Config
 from finallayer.check.filters import Filter, Note, Sources
 from finallayer.check.judge import analyse
+from finallayer.findings import Edit, Finding, Fix
 from finallayer.fix import Context, Document, unused_imports
 from finallayer.fix.edits import ConflictError
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit, Finding, Fix, Rule
+from finallayer.rules.base import Rule
 from finallayer.source import Project
-from finallayer.source.files import Unreadable, parse, read
+from finallayer.source.files import Unreadable, parse
+from finallayer.source.reading import read
 
 #: A file, and its new bytes.
 Change = tuple[Document, bytes]

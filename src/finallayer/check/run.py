@@ -14,7 +14,8 @@ from finallayer.check.glance import Files
 from finallayer.check.ignore import Patterns
 from finallayer.check.judge import Analysis, analyse
 from finallayer.check.workers import analyse_all, new_context
-from finallayer.rules.base import Finding, Rule
+from finallayer.findings import Finding
+from finallayer.rules.base import Rule
 
 
 @dataclass(frozen=True)

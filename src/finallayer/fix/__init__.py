@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from finallayer.findings import Fix, Match, Sighting
 from finallayer.fix.comments import with_comments
 from finallayer.fix.documents import ChangedMeanwhileError, Document, write_together
 from finallayer.fix.edits import meet
 from finallayer.fix.proof import prove
 from finallayer.fix.registry import Context, fixers
 from finallayer.fix.unused_imports import unused_imports
-from finallayer.rules.base import Fix, Match, Sighting
 
 __all__ = ["ChangedMeanwhileError", "Context", "Document", "propose", "unused_imports", "write_together"]
 

@@ -8,8 +8,8 @@ import tokenize
 from collections.abc import Callable, Iterable, Iterator
 
 from finallayer.expr import Origin
+from finallayer.findings import Edit
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit
 
 
 def with_comments(edits: Iterable[Edit], syntax_of: Callable[[str], Syntax | None]) -> tuple[Edit, ...] | None:

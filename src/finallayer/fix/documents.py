@@ -10,9 +10,9 @@ import tokenize
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from finallayer.findings import Edit
 from finallayer.fix import notebooks
 from finallayer.fix.edits import apply
-from finallayer.rules.base import Edit
 
 
 class ChangedMeanwhileError(OSError):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from finallayer.expr import Node, logits, make, target
+from finallayer.findings import Edit, Sighting
 from finallayer.fix.importers import outsiders
 from finallayer.fix.output import Head
 from finallayer.fix.readers import Place, Readers
@@ -19,7 +20,6 @@ from finallayer.fix.registry import Context, Proposal
 from finallayer.fix.removal import Program, Removal, remove
 from finallayer.fix.roles import LOSSES
 from finallayer.kinds import Kind
-from finallayer.rules.base import Edit, Sighting
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from finallayer.expr import Node
+from finallayer.findings import Match, Sighting
 from finallayer.fix.heads import Dialect, Edits, drop_head
 from finallayer.fix.readers import Place
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.removal import Program, Removal, argument_of, imported_names
-from finallayer.rules.base import Match, Sighting
 
 
 class Jax(Dialect):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from finallayer.expr import Node
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.heads import Dialect, Edits, Output, drop_head, is_legible, take_logits
 from finallayer.fix.imports import Imports
 from finallayer.fix.keras_metrics import metrics_on_logits
@@ -15,7 +16,6 @@ from finallayer.fix.readers import Place
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.removal import Program, Removal
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.source.values import External
 
 #: A loss's function (and the string that names it) -> its class.

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from finallayer.expr import Node
+from finallayer.findings import Match, Sighting
 from finallayer.fix.heads import Dialect, Edits, bracketed, drop_head, take_logits
 from finallayer.fix.readers import Place
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.removal import Program, Removal
-from finallayer.rules.base import Match, Sighting
 from finallayer.source.values import External
 
 #: What takes probabilities, and what takes logits with the same arguments in the same order.

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
+from finallayer.findings import Edit
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit
 
 #: How a module is imported where a file has no name for it yet.
 CUSTOMARY = {

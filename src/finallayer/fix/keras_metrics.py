@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from finallayer.findings import Edit
 from finallayer.fix.heads import Edits, Output
 from finallayer.fix.keras_spelling import spell, with_argument
 from finallayer.fix.removal import Program
 from finallayer.fix.roles import is_accuracy
-from finallayer.rules.base import Edit
 from finallayer.source.values import Built, External
 
 #: A head -> the metrics that Keras can read from its logits, and the argument that says so. (AUC applies a sigmoid.)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 
+from finallayer.findings import Edit
 from finallayer.fix.imports import Imports, Spelled
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit
 
 Edits = tuple[Edit, ...]
 #: Modules from which a file may know Keras.

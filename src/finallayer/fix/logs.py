@@ -9,12 +9,12 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.expr import TRANSPARENT, Node, logits, make, target, through
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.cross_entropy import fused
 from finallayer.fix.place import Place
 from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.removal import does_more
 from finallayer.fix.spelling import Written
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import guard, maker
 

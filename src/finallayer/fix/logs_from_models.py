@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.expr import Node
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.callers import parameter_behind
 from finallayer.fix.heads import is_legible
 from finallayer.fix.importers import outsiders
@@ -22,7 +23,6 @@ from finallayer.fix.removal import Program, Removal, argument_of, remove
 from finallayer.fix.spelling import Speller, Written
 from finallayer.fix.syntax import Syntax
 from finallayer.fix.unread import removals as unread
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 
 #: Operations that read a head's output as a prediction, which is then theirs to be told that it is logits.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from finallayer.expr import Node
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.bindings import readers, unchanged
 from finallayer.fix.callers import is_plain, parameter_behind, references
 from finallayer.fix.descent import Descent, descend
@@ -24,7 +25,6 @@ from finallayer.fix.roles import Role, Roles
 from finallayer.fix.spelling import Speller, Written
 from finallayer.fix.syntax import Syntax
 from finallayer.fix.unread import removals
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 from finallayer.source.values import Bound, Function
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeGuard
 
 from finallayer.expr import Node, Origin, logits, make, target
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.bindings import path_of, unchanged
 from finallayer.fix.descent import definition
 from finallayer.fix.place import only_argument
@@ -14,7 +15,6 @@ from finallayer.fix.registry import Context, Proposal, mends
 from finallayer.fix.spelling import FRAMEWORKS, Speller, Written
 from finallayer.fix.syntax import Syntax, last_name
 from finallayer.fix.unread import removals
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.rules.margin import loss_of
 
 _LOGS = frozenset({"log", "log1p"})

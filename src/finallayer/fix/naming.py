@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
+from finallayer.findings import Edit
 from finallayer.fix.bindings import changes_after, path_of, reaching, readers, unchanged
 from finallayer.fix.descent import Descent
 from finallayer.fix.registry import Context
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit
 
 
 class Named(NamedTuple):

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from finallayer.findings import Edit
 from finallayer.fix.edits import apply
-from finallayer.rules.base import Edit
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+$")
 _SPACE = re.compile(r"\s*")

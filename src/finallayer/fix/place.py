@@ -6,13 +6,13 @@ import ast
 from collections.abc import Callable
 
 from finallayer.expr import TRANSPARENT, Node
+from finallayer.findings import Edit, Sighting
 from finallayer.fix.descent import Descent, Step, descend
 from finallayer.fix.naming import Named, name_logits
 from finallayer.fix.registry import Context
 from finallayer.fix.spelling import ROOTS, Speller, Written
 from finallayer.fix.syntax import Syntax, last_name
 from finallayer.fix.unread import removals
-from finallayer.rules.base import Edit, Sighting
 
 #: What stands between a softmax and its log only to keep that finite, or to no effect.
 GUARDS = frozenset({"clip", "add_eps", "identity"})

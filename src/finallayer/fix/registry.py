@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.expr import Node
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.removal import Program
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit, Match, Sighting
 from finallayer.source import Project, Uses, sightings
-from finallayer.source.files import SourceFile, Unreadable, read
+from finallayer.source.files import SourceFile, Unreadable
+from finallayer.source.reading import read
 
 #: The families of fixes, tried in this order.
 FAMILIES = ("logs", "logs_of_parameters", "logs_from_models", "naive", "heads_keras", "heads_torch", "heads_jax")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from finallayer.expr import Node, Origin
+from finallayer.findings import Edit
 from finallayer.fix.bindings import changes_after
 from finallayer.fix.output import Head
 from finallayer.fix.syntax import Syntax, last_name
-from finallayer.rules.base import Edit
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, External
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
+from finallayer.findings import Edit
 from finallayer.fix.bindings import unchanged
 from finallayer.fix.imports import Imports, Spelled
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit
 
 
 class Functions(NamedTuple):

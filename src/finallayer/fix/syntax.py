@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from finallayer.expr import Origin
-from finallayer.rules.base import Edit
+from finallayer.findings import Edit
 from finallayer.source.files import SourceFile
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 
+from finallayer.findings import Edit
 from finallayer.fix.bindings import binds, readers
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit
 
 
 def removals(syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str]) -> tuple[Edit, ...]:

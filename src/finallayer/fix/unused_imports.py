@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from finallayer.findings import Edit
 from finallayer.fix.importers import importers
 from finallayer.fix.removal import drop_item, whole_line
 from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit
 
 
 def unused_imports(before: Syntax, after: Syntax) -> Iterator[Edit]:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from finallayer.rules.base import Finding
+from finallayer.findings import Finding
 
 
 def as_text(findings: Sequence[Finding]) -> Iterator[str]:

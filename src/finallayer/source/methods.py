@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from finallayer.expr import Node, make
 from finallayer.source.calls import call_built, invoke
 from finallayer.source.containers import get_item, sequence
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, Method
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import list_of
 from finallayer.source.models import compile_model, model_output
 from finallayer.source.symbols import is_module
@@ -31,9 +31,6 @@ from finallayer.source.values import (
     opaque,
     union,
 )
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 #: Methods that give the object itself back.
 _FLUENT = (

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from finallayer.catalog import ATTRIBUTES, Signature
 from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.containers import sequence
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 #: An attribute whose value isn't known.
 UNKNOWN_VALUE = "?"

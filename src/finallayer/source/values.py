@@ -8,21 +8,29 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from finallayer.catalog import Signature
 from finallayer.expr import Node, Origin, make
 from finallayer.kinds import PROBABILITY_KINDS
-
-if TYPE_CHECKING:
-    from finallayer.source.project import Module
+from finallayer.source.files import SourceFile
 
 #: Any abstract value. (Constants, tuples, nodes and the classes below have no common base.)
 Value = Any
+
+#: What a step in an environment gives at least: the next state, a reward, whether the episode is over, and more.
+_STEP_GIVES = 4
+#: An import of a library of environments.
+_IMPORTS_ENVIRONMENT = re.compile(
+    r"^\s*(?:import|from)\s+(?:gym|gymnasium|vizdoom|pettingzoo|dm_control|procgen|ale_py|pybullet_envs|unityagents)\b",
+    re.MULTILINE,
+)
 
 CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 
@@ -56,6 +64,35 @@ class Frame:
         self.returns: list[Value] = []
         self.yields = False
         self.continues = False  # whether a ``continue`` of the loop that runs now has been met
+
+
+class Module:
+    """One module of the project in one analysis, and the names that running it defines."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self.file = file
+        self.path = file.path
+        self.tree = file.tree
+        self.frame = Frame(self)
+        self.entered = False
+
+    @cached_property
+    def steps_environment(self) -> bool:
+        """Whether the module acts in an environment, as reinforcement learning does: it imports a library of them, or
+        calls ``env.reset()`` and ``state, reward, done, info = env.step(action)``."""
+        if _IMPORTS_ENVIRONMENT.search(self.file.text):
+            return True
+        if ".reset(" not in self.file.text or ".step(" not in self.file.text or self.tree is None:
+            return False
+        return any(
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Tuple)
+            and len(node.targets[0].elts) >= _STEP_GIVES
+            and isinstance(node.value, ast.Call)
+            and isinstance(node.value.func, ast.Attribute)
+            and node.value.func.attr == "step"
+            for node in ast.walk(self.tree)
+        )
 
 
 class Lazy(NamedTuple):
