@@ -203,7 +203,7 @@ def place(curve: Mapping[str, Any]) -> tuple[int, int]:
 
 def _line(head: str) -> dict[str, Any]:
     stroke = STROKES[head]
-    return {"color": stroke.light, "linestyle": stroke.dash, "linewidth": stroke.width}
+    return {"color": stroke.light, "linestyle": stroke.linestyle, "linewidth": stroke.width}
 
 
 def _baseline_first(items: Iterable[Any], key: Any) -> list[Any]:
