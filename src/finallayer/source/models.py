@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 
 from finallayer.catalog import keras, tensorflow
-from finallayer.expr import Node, make
+from finallayer.expr import LOSSES, OPERATIONS, Node, make
+from finallayer.kinds import Kind
 from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
 from finallayer.source.interpreter import Interpreter
@@ -148,10 +149,13 @@ def _apply_metric(run: Interpreter, metric: Value, output: Value, site: Site) ->
         apply_loss(run, metric, output, site)
 
 
+_OF_ANY_NUMBERS = frozenset(op for op in LOSSES if OPERATIONS[op].takes is Kind.UNKNOWN)
+
+
 def _is_of_any_numbers(loss: Built | External) -> bool:
     """Whether a loss that serves as a metric, by which nothing is trained, means the same of any numbers."""
     signature = loss.signature if isinstance(loss, Built) else signature_of(loss.name)
-    return signature is not None and signature.op in ("mse", "mae", "hinge")
+    return signature is not None and signature.op in _OF_ANY_NUMBERS
 
 
 def _units(output: Value) -> object:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from finallayer.catalog import ATTRIBUTES, Signature
-from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.expr import ATTRIBUTES as TYPES
+from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.containers import sequence
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
 
-#: An attribute whose value isn't known.
-UNKNOWN_VALUE = "?"
-#: Operations on a list of tensors.
-SEVERAL = frozenset({"concat", "join"})
-#: Operations whose nodes say which loss or metric of which framework they are.
-NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation norm".split())
+#: Operations whose nodes say which loss, metric or layer of which framework they are.
+_NAMED = declaring("name") - LEAVES
 
 
 def operation(
@@ -39,7 +36,7 @@ def operation(
         if attrs.get("from_logits", False) not in (True, False):
             return run.opaque_at(site, *bound.values())
         op = _by_from_logits(op, attrs)
-    if op in NAMED and symbol is not None:
+    if op in _NAMED and symbol is not None:
         attrs["name"] = symbol.name
     return tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
 
@@ -71,15 +68,19 @@ def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
     return f"{op}_logits"
 
 
+#: Attributes of a call that say how to read it, and nothing of the node.
+_READ_HERE = frozenset({"shape", "dtype", "either_order", "batch_axes"})
+
+
 def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
     """The attributes that a call gives its operation."""
     attrs: dict[str, Any] = dict(signature.attrs)
-    for name in ATTRIBUTES & bound.keys():
+    for name in (n for n in bound if n in ATTRIBUTES):
         value = bound[name]
         plain = value.items if isinstance(value, List) and value.exact else value
-        known = is_constant(plain) or (isinstance(plain, tuple) and all(is_constant(v) for v in plain))
-        attrs[name] = plain if known else UNKNOWN_VALUE
-    for name in ("shape", "dtype", "either_order"):
+        known = all(is_constant(v) for v in plain) if isinstance(plain, tuple) else is_constant(plain)
+        attrs[name] = plain if known and type(plain) in TYPES.get(name, (type(plain),)) else UNREAD
+    for name in _READ_HERE:
         attrs.pop(name, None)
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
