@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from finallayer.catalog.frameworks import writes
 from finallayer.expr import TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.descent import Descent, Step, descend
 from finallayer.fix.naming import Named, name_logits
 from finallayer.fix.registry import Context
-from finallayer.fix.spelling import ROOTS, Speller, Written
+from finallayer.fix.spelling import Speller, Written
 from finallayer.fix.syntax import Syntax, last_name
 from finallayer.fix.unread import removals
 
@@ -67,7 +68,7 @@ class Place:
         dotted = self.speller.imports.dotted(made.func)
         if dotted is None and isinstance(made.func, ast.Attribute) and made.func.attr in _MAKERS and _is_method(made):
             return made.func.value
-        if dotted is None or dotted.rpartition(".")[2] not in _MAKERS or dotted.partition(".")[0] not in ROOTS:
+        if dotted is None or dotted.rpartition(".")[2] not in _MAKERS or writes(dotted) is None:
             return self.descent.given  # a layer may do more than the softmax: Dense(10, activation="softmax")
         if made.args:
             return None if isinstance(made.args[0], ast.Starred) else made.args[0]
