@@ -50,24 +50,27 @@ SPELLINGS = [
     ("import tf_keras as k", "k.activations.softmax(x)", "k.backend.log({p})"),
     ("from scipy.special import expit", "expit(x)", "{p}.log()"),
     ("import math", "1 / (1 + math.exp(-x))", "math.log({p})"),
+    ("", "1 / (1 + (-x).exp())", "{p}.log()"),
+    ("", "1 / (1 + (-x)\\\n        .exp())", "{p}.\\\n        log()"),
+    ("", "1 / (1 + getattr(-x, 'exp')())", "getattr({p}, 'log')()"),
 ]
 #: Where the model stands, and ways to get hold of it from main.py.
 REACHED = [
-    ("model", "import model", "model.net"),
-    ("model", "import model as m", "m.net"),
-    ("model", "from model import net", "net"),
-    ("model", "from . import model", "model.net"),
-    ("model", "from . model import net as n", "n"),
-    ("model", "from model import *", "net"),
-    ("model", "if True: from model import net", "net"),
-    ("model", "import os, \\\n    model", "model.net"),
-    ("pkg/model", "import pkg.model", "pkg.model.net"),
-    ("pkg/model", "from pkg import model", "model.net"),
-    ("pkg/model", "import pkg", "pkg.model.net"),
-    ("pkg/model", "import pkg", "pkg.\\\n        model.net"),
-    ("pkg/sub/model", "import pkg as p", "p.sub.model.net"),
-    ("pkg/sub/model", "from pkg import sub", "sub.model.net"),
-    ("pkg/__init__", "import pkg.other", "pkg.net"),
+    ("model", "import model", "model."),
+    ("model", "import model as m", "m."),
+    ("model", "from model import net, nll", ""),
+    ("model", "from . import model", "model."),
+    ("model", "from . model import net, nll", ""),
+    ("model", "from model import *", ""),
+    ("model", "if True: from model import net, nll", ""),
+    ("model", "import os, \\\n    model", "model."),
+    ("pkg/model", "import pkg.model", "pkg.model."),
+    ("pkg/model", "from pkg import model", "model."),
+    ("pkg/model", "import pkg", "pkg.model."),
+    ("pkg/model", "import pkg", "pkg.\\\n        model."),
+    ("pkg/sub/model", "import pkg as p", "p.sub.model."),
+    ("pkg/sub/model", "from pkg import sub", "sub.model."),
+    ("pkg/__init__", "import pkg.other", "pkg."),
 ]
 
 Programs = dict[str, str]
@@ -75,18 +78,24 @@ Programs = dict[str, str]
 
 @st.composite
 def programs(draw: st.DrawFn) -> Programs:
-    """The log of a softmax in one file, or with the softmax in another."""
-    imports, softmax, log = draw(st.sampled_from(SPELLINGS))
+    """The log of a softmax in one file; or both in another, of which the first hands the one to the other."""
     if draw(st.booleans()):
-        loss = log.format(p="p")
-        return {"main": f"{imports}\ndef step(x, y):\n    p = {softmax}\n    return -(y * {loss}).sum()\n"}
-    own, _, log = draw(st.sampled_from(SPELLINGS))
-    place, reach, net = draw(st.sampled_from(REACHED))
+        return {"main": in_one(*draw(st.sampled_from(SPELLINGS)))}
+    return in_two(draw(st.sampled_from(SPELLINGS)), *draw(st.sampled_from(REACHED)))
+
+
+def in_one(imports: str, softmax: str, log: str) -> str:
+    return f"{imports}\ndef step(x, y):\n    p = {softmax}\n    return -(y * {log.format(p='p')}).sum()\n"
+
+
+def in_two(spelling: tuple[str, str, str], place: str, reach: str, model: str) -> Programs:
+    """Nothing is wrong in the other file, nor does anything in the first say what it is about."""
+    imports, softmax, log = spelling
     packages = {"pkg/__init__": "", "pkg/sub/__init__": "", "pkg/other": ""} if place.startswith("pkg") else {}
-    loss = log.format(p="p")
+    nll = f"def nll(p, y):\n    return -(y * {log.format(p='p')}).sum()\n"
     return packages | {
-        place: f"{imports}\ndef net(x):\n    return {softmax}\n",
-        "main": f"{own}\n{reach}\ndef step(x, y):\n    p = {net}(x)\n    return -(y * {loss}).sum()\n",
+        place: f"{imports}\ndef net(x):\n    return {softmax}\n{nll}",
+        "main": f"{reach}\ndef step(x, y):\n    return {model}nll({model}net(x), y)\n",
     }
 
 
@@ -112,17 +121,11 @@ def test_a_folder_and_its_files_one_by_one_agree(program: Programs) -> None:
 @pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda s: s[1])
 def test_every_spelling_is_one_that_something_is_found_in(tmp_path: Path, spelling: tuple[str, str, str]) -> None:
     """Or the test above would compare nothing with nothing."""
-    imports, softmax, log = spelling
-    loss = log.format(p="p")
-    lay(tmp_path, main=f"{imports}\ndef step(x, y):\n    p = {softmax}\n    return -(y * {loss}).sum()\n")
+    lay(tmp_path, main=in_one(*spelling))
     assert found(tmp_path)
 
 
 @pytest.mark.parametrize("reached", REACHED, ids=lambda r: f"{r[1]}; {r[2]}")
 def test_every_way_to_another_file_is_followed(tmp_path: Path, reached: tuple[str, str, str]) -> None:
-    place, reach, net = reached
-    packages = {"pkg/__init__": "", "pkg/sub/__init__": "", "pkg/other": ""} if place.startswith("pkg") else {}
-    model = "import torch\ndef net(x):\n    return torch.softmax(x, 1)\n"
-    main = f"{reach}\ndef step(x, y):\n    p = {net}(x)\n    return -(y * p.log()).sum()\n"
-    lay(tmp_path, **packages | {place: model, "main": main})
+    lay(tmp_path, **in_two(SPELLINGS[0], *reached))
     assert found(tmp_path / "main.py") == found(tmp_path) != []

@@ -38,6 +38,7 @@ def test_every_rules_own_bad_examples_matter(tmp_path: Path, program: str) -> No
     [
         "model = Sequential()\nmodel.add(Dense(1))\nmodel.add(Activation('softmax'))\nmodel.compile(loss='mse')\n",
         "loss = F.cross_entropy(F.softmax(z, 1), y)\n",
+        "loss = nn.BCELoss()(nn.Linear(3, 1)(x), y)\n",
         "y = tf.nn.softmax(z)\nloss = -(y_ * tf.log(y))\n",
     ],
 )
