@@ -10,7 +10,7 @@ from finallayer import catalog
 from finallayer.catalog.frameworks import BY_ROOT, STAR_IMPORTS
 from finallayer.catalog.names import PREFIXES
 from finallayer.check.glance import Files
-from finallayer.check.imports import imported
+from finallayer.check.imported import imported
 from finallayer.rules import all_rules, rules_by_operation
 from finallayer.source import Project
 

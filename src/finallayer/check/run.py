@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from finallayer.check.judge import Analysis, analyse, what_is_wrong
 from finallayer.check.workers import analyse_all, new_context
 from finallayer.findings import Finding
 from finallayer.rules.base import Rule
+from finallayer.source.files import Unreadable
+from finallayer.source.reading import read
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def check(
     """Check files and folders, and ``stdin``: (the path that it stands for, its content).
 
     ``fixes``: whether findings are to come with their fixes, which costs time and is not kept in the cache.
-    Raises :class:`~finallayer.check.errors.CheckError` where a path does not exist. What a file holds never raises.
+    Raises :class:`~finallayer.check.check_error.CheckError` where a path does not exist, never for what a file holds.
     """
     from finallayer.source import Project
 
@@ -72,6 +75,21 @@ def check(
     notes = [Note(a.path, None, text) for a in analyses for text in a.notes] + list(chosen.notes())
     concerned = tuple(a.path for a in analyses if a.findings)
     return Outcome(findings, len(files) + len(at_hand), tuple(notes), sources, concerned)
+
+
+def found_in(
+    paths: Sequence[str], now: Mapping[str, bytes], config: Config, rules: Mapping[str, Rule]
+) -> tuple[Finding, ...]:
+    """What files show, with fixes, where some files are ``now`` other than on disk. What a file holds never raises."""
+    from finallayer.source import Project
+
+    project = Project()
+    for path, data in now.items():
+        with suppress(Unreadable):  # the analysis will say so
+            project.adopt(read(path, data))
+    context = new_context(project)
+    found = [f for p in paths for f in analyse(p, project, now.get(p), context).findings]
+    return tuple(Filter(config, rules, Sources(now)).shown(found))
 
 
 def _cached_or_new(

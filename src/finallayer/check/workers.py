@@ -14,7 +14,7 @@ from finallayer.check.judge import Analysis, analyse
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
-    from finallayer.fix import Context
+    from finallayer.fix.flow.context import Context
     from finallayer.source import Project
 
 #: A process pays from this much source on (about a quarter of a second of analysis).
@@ -75,7 +75,7 @@ def _without_collection() -> Iterator[None]:
 
 def new_context(project: Project) -> Context:
     """What fixers share while files are analysed; fixes are imported only where they are asked for."""
-    from finallayer.fix import Context
+    from finallayer.fix.flow.context import Context
 
     return Context(project)
 
