@@ -22,7 +22,7 @@ from finallayer.expr import (
     undeclared,
 )
 from finallayer.kinds import Kind
-from finallayer.numerics import operations as computed
+from finallayer.numerics import forward_backward as computed
 from finallayer.numerics.arithmetic import rounding_to
 
 #: One of these says what an operation is in the first place.

@@ -75,8 +75,9 @@ _READ_HERE = frozenset({"shape", "dtype", "either_order", "batch_axes"})
 def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
     """The attributes that a call gives its operation."""
     attrs: dict[str, Any] = dict(signature.attrs)
-    for name in (n for n in bound if n in ATTRIBUTES):
-        value = bound[name]
+    for name, value in bound.items():
+        if name not in ATTRIBUTES:
+            continue
         plain = value.items if isinstance(value, List) and value.exact else value
         known = all(is_constant(v) for v in plain) if isinstance(plain, tuple) else is_constant(plain)
         attrs[name] = plain if known and type(plain) in TYPES.get(name, (type(plain),)) else UNREAD

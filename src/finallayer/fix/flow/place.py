@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from finallayer.catalog.frameworks import writes
 from finallayer.expr import TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.bindings import unchanged
@@ -12,7 +13,7 @@ from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent, Step, descend
 from finallayer.fix.flow.naming import Named, name_logits
 from finallayer.fix.flow.unread import removals
-from finallayer.fix.text.spelling import ROOTS, Speller, Written
+from finallayer.fix.text.spelling import Speller, Written
 from finallayer.fix.text.syntax import Syntax, last_name
 
 #: What stands between a softmax and its log only to keep that finite, or to no effect.
@@ -68,7 +69,7 @@ class Place:
         dotted = self.speller.imports.dotted(made.func)
         if dotted is None and isinstance(made.func, ast.Attribute) and made.func.attr in _MAKERS and _is_method(made):
             return made.func.value
-        if dotted is None or dotted.rpartition(".")[2] not in _MAKERS or dotted.partition(".")[0] not in ROOTS:
+        if dotted is None or dotted.rpartition(".")[2] not in _MAKERS or writes(dotted) is None:
             return self.descent.given  # a layer may do more than the softmax: Dense(10, activation="softmax")
         if made.args:
             return None if isinstance(made.args[0], ast.Starred) else made.args[0]
