@@ -112,8 +112,6 @@ def test_a_row_can_be_told_from_any_other_by_its_roles_alone() -> None:
 TABLES = (standard, numpy, jax, tensorflow, keras, torch)
 #: What a construct becomes that carries attributes.
 MEANS = {"xent": ("xent_logits", "xent_probs"), "bce": ("bce_logits", "bce_probs")}
-#: Attributes of a line that say how a call is read, not what its node carries.
-OF_THE_CALL = {"shape", "dtype", "either_order", "batch_axes"}
 
 
 def test_the_catalogue_gives_no_operation_an_attribute_that_its_row_does_not_declare() -> None:
@@ -123,6 +121,6 @@ def test_the_catalogue_gives_no_operation_an_attribute_that_its_row_does_not_dec
         params = {p.canonical for p in (*signature.params, *(signature.call or ()))} & catalog.ATTRIBUTES
         for op in MEANS.get(signature.op, (signature.op,)):
             if op in OPERATIONS:
-                extra = (params | signature.attrs.keys()) - OF_THE_CALL - OPERATIONS[op].declares
+                extra = (params | signature.attrs.keys()) - catalog.OF_THE_CALL - OPERATIONS[op].declares
                 wrong |= {(op, attribute, name) for attribute in extra}
     assert wrong == set()

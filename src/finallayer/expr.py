@@ -264,7 +264,7 @@ _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
 _UNMOVED = Keeps.NUMBERS | _MONOTONE
 
 #: All that there is to know of an operation. A new one is a row here, a line of the catalogue for each framework that
-#: has it, and, for a loss that holds it to be computed, a row of ``numerics.operations.OPERATIONS``.
+#: has it, and, for a loss that holds it to be computed, a row of ``numerics.forward_backward.OPERATIONS``.
 OPERATIONS: dict[str, Operation] = {
     # leaves
     "logits": Operation(Kind.LOGITS, Role.LEAF, _ANY, "name"),
@@ -351,7 +351,7 @@ OPERATIONS: dict[str, Operation] = {
     "compare": Operation(Kind.UNKNOWN, Role.READER | Role.MASK, _ANY),
     "threshold": Operation(Kind.UNKNOWN, Role.READER | Role.MASK, _ANY, "value above loss"),
     "distribution": Operation(Kind.UNKNOWN, Role.READER, _ANY),  # over the classes, to be sampled from
-    "sample": Operation(Kind.UNKNOWN, Role.READER, _ANY),  # draws from a distribution over the classes
+    "sample": Operation(Kind.UNKNOWN, Role.READER, _ANY, "axis eps"),  # draws from a distribution over the classes
     "metric": Operation(Kind.UNKNOWN, Role.READER, _ANY, "name reads value from_logits axis units loss"),
 }
 

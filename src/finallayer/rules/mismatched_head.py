@@ -116,7 +116,7 @@ def _is_against_labels(loss: Node, target: list[Node]) -> bool:
     """Whether a squared error compares a classifier's softmax with labels."""
     scores = maker(loss.args[0]).args
     is_classifier = any(z.kind is Kind.LOGITS for z in scores)
-    return is_classifier and (loss.attrs.get("via") == "compile" or any(y.kind is Kind.TARGET for y in target))
+    return is_classifier and any(y.kind is Kind.TARGET for y in target)
 
 
 BAD = [

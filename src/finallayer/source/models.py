@@ -34,13 +34,17 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     if loss is None and metrics is None:
         return None
     outputs = outputs_of(run, model, call.site)
-    spelled = _argument(call.site.node, "loss", 1)
-    for i, (name, output) in enumerate(outputs):
-        one = _for_output(loss, i, name, len(outputs))
-        if one is not None:
-            apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
-        for metric in _metrics(_for_output(metrics, i, name, len(outputs), spread=False)):
-            _apply_metric(run, metric, output, Site(_argument(call.site.node, "metrics", 2), call.site.frame))
+    spelled, measured = (_argument(call.site.node, *at) for at in (("loss", 1), ("metrics", 2)))
+    run.compiling += 1
+    try:
+        for i, (name, output) in enumerate(outputs):
+            one = _for_output(loss, i, name, len(outputs))
+            if one is not None:
+                apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
+            for metric in _metrics(_for_output(metrics, i, name, len(outputs), spread=False)):
+                _apply_metric(run, metric, output, Site(measured, call.site.frame))
+    finally:
+        run.compiling -= 1
     return None
 
 

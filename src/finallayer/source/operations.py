@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from finallayer.catalog import ATTRIBUTES, Signature
+from finallayer.catalog import ATTRIBUTES, OF_THE_CALL, Signature
 from finallayer.expr import ATTRIBUTES as TYPES
 from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
@@ -68,21 +68,15 @@ def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
     return f"{op}_logits"
 
 
-#: Attributes of a call that say how to read it, and nothing of the node.
-_READ_HERE = frozenset({"shape", "dtype", "either_order", "batch_axes"})
-
-
 def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
     """The attributes that a call gives its operation."""
-    attrs: dict[str, Any] = dict(signature.attrs)
+    attrs: dict[str, Any] = {name: value for name, value in signature.attrs.items() if name not in OF_THE_CALL}
     for name, value in bound.items():
-        if name not in ATTRIBUTES:
+        if name not in ATTRIBUTES - OF_THE_CALL:
             continue
         plain = value.items if isinstance(value, List) and value.exact else value
         known = all(is_constant(v) for v in plain) if isinstance(plain, tuple) else is_constant(plain)
-        attrs[name] = plain if known and type(plain) in TYPES.get(name, (type(plain),)) else UNREAD
-    for name in _READ_HERE:
-        attrs.pop(name, None)
+        attrs[name] = plain if known and type(plain) in TYPES[name] else UNREAD
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
         attrs["at"] = begin.attrs.get("name", begin.op)
