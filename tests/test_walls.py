@@ -48,6 +48,20 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 MAY_IMPORT["source"] = MAY_IMPORT["source"] | {"rules"}  # until the recorder stands
 
+#: the rooms within ``fix``, each with those that it stands on: text knows no program, flow no fixer
+WITHIN_FIX: dict[str, set[str]] = {
+    "text": {"text"},
+    "flow": {"text", "flow"},
+    "fixers": {"text", "flow", "fixers", "registry"},
+    "registry": {"flow"},
+    "proof": set(),
+    "proposals": {"text", "flow", "registry", "proof"},
+    "repair": {"text", "flow"},
+    "__init__": set(),
+}
+#: the folders in which a base name may be one that stands elsewhere, too: a file there is named after ... that it is of
+NAMED_ALIKE = {"catalog": "a framework", "losses": "a framework", "cli": "a verb", "report": "an output format"}
+
 FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "onnx"}
 #: where a framework may be imported at module level: front ends, losses, and what trains (in a process of its own)
 FRAMEWORK_ROOMS = ("live/", "losses/", "watch/", "compare/train_")
@@ -150,6 +164,24 @@ def test_a_circle_is_seen(back: str) -> None:
     files = {"a/__init__.py": "from .one import f", "a/one.py": "from finallayer.a.two import g", "a/two.py": back}
     assert sorted(circle(files)[:-1]) == ["finallayer.a.one", "finallayer.a.two"]
     assert circle(files | {"a/two.py": "from finallayer.b import one"}) == []
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.startswith("fix/")])
+def test_each_room_of_fix_imports_only_those_it_stands_on(path: str) -> None:
+    names = imported(ast.parse(MODULES[path].read_text("utf-8")), path)
+    entered = {name.split(".")[2] for name in names if name.startswith("finallayer.fix.")}
+    found_by_walking = {"fixers"} if path == "fix/registry.py" else set()
+    assert entered <= WITHIN_FIX[path.split("/")[1].removesuffix(".py")] | found_by_walking
+
+
+def test_no_two_modules_share_a_base_name() -> None:
+    named: dict[str, set[str]] = {}
+    for path in MODULES:
+        *folders, name = path.removesuffix(".py").removesuffix("/__init__").split("/")
+        if (folders or [""])[0] not in NAMED_ALIKE:
+            named.setdefault(name, set()).add(path)
+    named.pop("__init__")
+    assert {name: paths for name, paths in named.items() if len(paths) > 1} == {}
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if not p.startswith(FRAMEWORK_ROOMS)])

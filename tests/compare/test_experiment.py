@@ -16,8 +16,8 @@ from synthetic import JAX_RAW
 
 from finallayer.compare import children
 from finallayer.compare.backends import parse_backends
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.dataset import split
-from finallayer.compare.errors import BadInputError
 from finallayer.compare.experiment import Experiment, prepare, run
 from finallayer.compare.grid import Cell
 from finallayer.compare.page import make_page

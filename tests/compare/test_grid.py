@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from finallayer.compare.backends import BACKENDS, BY_NAME, parse_backends
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.fairness import epoch_order, initial_weights
 from finallayer.compare.grid import INPUTS, PRECISIONS, Cell, order, parse_choices, plan
 from finallayer.compare.heads import BASELINE, HEADS, find_head, head_names, parse_heads

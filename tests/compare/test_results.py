@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from synthetic import results_of, silenced_and_rescued
 
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.results import SCHEMA_VERSION, Results, load, resume, write_atomically
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from finallayer.check.judge import Analysis, analyse
 
 if TYPE_CHECKING:
-    from finallayer.fix import Context
+    from finallayer.fix.flow.context import Context
     from finallayer.source import Project
 
 
@@ -38,6 +38,6 @@ def _without_collection() -> Iterator[None]:
 
 def new_context(project: Project) -> Context:
     """What fixers share while files are analysed; fixes are imported only where they are asked for."""
-    from finallayer.fix import Context
+    from finallayer.fix.flow.context import Context
 
     return Context(project)

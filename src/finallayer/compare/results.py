@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from finallayer import __version__
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.grid import Cell, order
 from finallayer.processes import processors
 

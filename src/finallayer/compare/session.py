@@ -8,12 +8,12 @@ from rich.console import Console
 
 from finallayer.compare import sources
 from finallayer.compare.backends import BACKENDS, Backend, parse_backends
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.experiment import Experiment, prepare, run
 from finallayer.compare.grid import INPUTS, PRECISIONS, parse_choices
 from finallayer.compare.heads import head_names, parse_heads
 from finallayer.compare.progress import make_display
-from finallayer.compare.report import write_report
+from finallayer.compare.report_folder import write_report
 from finallayer.compare.results import Results, Settings
 from finallayer.compare.statistics import summarize
 from finallayer.compare.table import summary_table
