@@ -64,7 +64,7 @@ def fused(place: Place, programs: Mapping[str, Program], axis: object, framework
     call = speller.call(form.function, arguments, formula.node)
     if call is None:
         return None
-    return Fused(Place(place.syntax, formula.node, place.descent), Written(formula.around(call.text), call.edits))
+    return Fused(Place(place.program, formula.node, place.descent), Written(formula.around(call.text), call.edits))
 
 
 def _is_over_classes(formula: _Formula, program: Program, axis: object) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.head_removal import is_legible
-from finallayer.fix.fixers.removal import Removal, argument_of, remove
+from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.context import Context
@@ -69,8 +69,8 @@ def _removals(makers: Makers, programs: dict[str, Program]) -> list[tuple[Progra
 def _is_all_of_a_function(program: Program, removal: Removal) -> bool:
     """Whether a function does nothing besides the softmax of its own argument: without that it would do nothing."""
     call = removal.call
-    z = argument_of(call, program.syntax) if call is not None else None
-    is_given_back = call is not None and isinstance(program.syntax.parent(call), (ast.Return, ast.Lambda))
+    z = call.operand if call is not None else None
+    is_given_back = call is not None and isinstance(program.syntax.parent(call.node), (ast.Return, ast.Lambda))
     return is_given_back and z is not None and parameter_behind(program.syntax, z) is not None
 
 

@@ -208,10 +208,9 @@ class _Change:
         ways = [self._way(program, given, v) for v in known]
         if not ways or len(known) < len(values) or any(way != ways[0] for way in ways) or ways[0] is None:
             return None
-        made = ways[0].made
-        if isinstance(made, ast.Call) and does_more(made):
+        place = Place(program, given, ways[0])
+        if place.maker and does_more(place.maker):
             return None
-        place = Place(program.syntax, given, ways[0])
         z = place.logits_argument()
         named = place.logits(self._context, z) if z is not None else None
         edits = place.edits(Written(named.text), named) if named is not None else ()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built
+from finallayer.source.values import Built, Union, Value
 
 
 class Program(NamedTuple):
@@ -39,3 +39,8 @@ class Program(NamedTuple):
 def made_alike(value: object, built: Built) -> bool:
     """Whether the same call made two layers: ``nn.Softmax(dim=1)(x)`` makes one whenever it is run."""
     return isinstance(value, Built) and value.site.node is built.site.node
+
+
+def alternatives(value: Value) -> tuple[Value, ...]:
+    """The values that a value may be."""
+    return value.values if isinstance(value, Union) else (value,)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 
 from finallayer.expr import Node
+from finallayer.fix.flow.analysed import alternatives
 from finallayer.fix.flow.head import Output, held
-from finallayer.fix.flow.roles import HARMLESS_CALLS, alternatives, runs_project_code
+from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Bound, Built, External, Function, Instance, Partial, Value
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 
 from finallayer.expr import Node
+from finallayer.fix.flow.analysed import alternatives
 from finallayer.fix.flow.head import KEEPING, Output
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.values import (
@@ -19,7 +20,6 @@ from finallayer.source.values import (
     Instance,
     List,
     Partial,
-    Union,
     Value,
 )
 
@@ -199,10 +199,6 @@ def _is_own_list(syntax: Syntax, call: ast.Call) -> bool:
     return (
         isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and _is_local(syntax, call, func.value.id)
     )
-
-
-def alternatives(value: Value) -> tuple[Value, ...]:
-    return value.values if isinstance(value, Union) else (value,)
 
 
 def runs_project_code(callee: Value) -> bool:

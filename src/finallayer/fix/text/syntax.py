@@ -173,3 +173,13 @@ class Syntax:
 def last_name(node: ast.expr) -> str:
     """The last part of a dotted name; nothing for what is no name."""
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def is_written_out(call: ast.Call) -> bool:
+    """Whether every argument of a call shows which parameter it is given to: there is no ``*`` and no ``**``."""
+    return not any(isinstance(a, ast.Starred) for a in call.args) and all(k.arg is not None for k in call.keywords)
+
+
+def is_inside(outer: ast.AST, node: ast.AST) -> bool:
+    """Whether a node is an expression or statement, or a part of it."""
+    return any(n is node for n in ast.walk(outer))
