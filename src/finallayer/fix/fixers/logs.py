@@ -12,8 +12,8 @@ from finallayer.expr import Node, logits, make, target
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.cross_entropy import fused
 from finallayer.fix.fixers.removal import does_more
-from finallayer.fix.flow.calls import known_call
 from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
 from finallayer.fix.flow.place import Place
 from finallayer.fix.registry import Proposal, mends

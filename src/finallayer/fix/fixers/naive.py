@@ -10,9 +10,9 @@ from finallayer.expr import Node, Origin, logits, make, target
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.bindings import path_of, unchanged
-from finallayer.fix.flow.calls import KnownCall, known_call
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import definition
+from finallayer.fix.flow.known_calls import KnownCall, known_call, sides
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller, Written
@@ -172,12 +172,7 @@ class _Formula:
         return inner or z
 
     def division(self) -> tuple[ast.expr, ast.expr] | None:
-        match self.node:
-            case ast.BinOp(left=left, op=ast.Div(), right=right):
-                return left, right
-        call = self._call(self.node, "div")
-        above, below = (call.operand, call.argument("y")) if call is not None else (None, None)
-        return (above, below) if above and below else None
+        return sides(self.program, self.node, ast.Div, "div")
 
     def is_summed(self, power: KnownCall, total: _Sum) -> bool:
         """Whether a sum is of the same powers."""

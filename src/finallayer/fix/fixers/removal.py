@@ -10,8 +10,8 @@ from finallayer.expr import Node, Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import Program, made_alike
 from finallayer.fix.flow.bindings import changes_after
-from finallayer.fix.flow.calls import KnownCall, calls_method, known_call, operation_of
 from finallayer.fix.flow.head import Head
+from finallayer.fix.flow.known_calls import KnownCall, calls_method, known_call, operation_of
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built

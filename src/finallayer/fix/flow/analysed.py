@@ -20,8 +20,13 @@ class Program(NamedTuple):
     def path(self) -> str:
         return self.syntax.file.path
 
-    def values(self, node: ast.AST) -> list[object]:
+    def values(self, node: ast.AST) -> list[Value]:
+        """The values that an expression had."""
         return self.uses.of(self.path, node)
+
+    def evaluated(self, node: ast.expr) -> bool:
+        """Whether the analysis ever came to an expression."""
+        return self.uses.evaluated(self.path, node)
 
     def layer(self, node: ast.AST) -> Built | None:
         """The layer, loss or model that an expression stands for, where it is always the same."""

@@ -9,9 +9,9 @@ from finallayer.expr import TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.bindings import unchanged
-from finallayer.fix.flow.calls import KnownCall, known_call
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent, Step, descend
+from finallayer.fix.flow.known_calls import KnownCall, known_call
 from finallayer.fix.flow.naming import Named, name_logits
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.text.spelling import Speller, Written

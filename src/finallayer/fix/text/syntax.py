@@ -86,6 +86,14 @@ class Syntax:
         at = self.file.origin(node)  # type: ignore[arg-type]  # expressions and statements have a place
         return self.between((at.line, at.column), (at.end_line, at.end_column))
 
+    def is_legible(self, node: ast.expr) -> bool:
+        """Whether the text at a node's place is the node (inside f-strings of older Pythons it isn't)."""
+        try:
+            parsed = ast.parse(f"({self.text(node)}\n)", mode="eval").body
+        except SyntaxError:
+            return False
+        return ast.dump(parsed) == ast.dump(node)
+
     def between(self, start: tuple[int, int], end: tuple[int, int]) -> str:
         """The text between two places, each a line and a column."""
         lines = self.file.lines[start[0] - 1 : end[0]]

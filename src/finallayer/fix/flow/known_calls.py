@@ -13,10 +13,8 @@ from finallayer import catalog
 from finallayer.catalog import Param, Signature, keras
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import Program, alternatives
-from finallayer.fix.text.syntax import is_written_out
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import Bound, Built, External, Value
-
 
 #: Operations that are called as if they changed a tensor (``detach_``), and change none of its numbers.
 _NUMBERS_STAY = frozenset({"identity", "stop_gradient"})
@@ -25,7 +23,7 @@ _NUMBERS_STAY = frozenset({"identity", "stop_gradient"})
 class Argument(NamedTuple):
     """One argument of a call: the parameter that it is given to, as the catalogue and as the framework calls it."""
 
-    meaning: str  # "x", "axis" ...; the framework's name where the catalogue doesn't know the parameter
+    meaning: str  # "x", "axis" ...; where the catalogue doesn't know the parameter, the framework's name, "*" or "**"
     name: str
     node: ast.expr
 
@@ -80,6 +78,19 @@ def known_call(program: Program, node: ast.AST | None, *ops: str) -> KnownCall |
     return first if first.op in ops or not ops else None
 
 
+def sides(
+    program: Program, node: ast.AST | None, operator: type[ast.operator], op: str
+) -> tuple[ast.expr, ast.expr] | None:
+    """Both sides of an operation, whether it is written with its operator or as a call that is told nothing else."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, operator):
+        return node.left, node.right
+    call = known_call(program, node, op)
+    if call is None or call.besides("x", "y", "name"):
+        return None
+    left, right = call.operand, call.argument("y")
+    return (left, right) if left is not None and right is not None else None
+
+
 def calls_method(program: Program, call: ast.Call, *names: str) -> bool:
     """Whether a call always is of a method by one of these names, of an object whose methods aren't the project's."""
     callees = [c for v in program.values(call.func) for c in alternatives(v)]
@@ -119,23 +130,25 @@ def _of(node: ast.Call, callee: Value) -> KnownCall | None:
 def _bound(
     node: ast.Call, calls: str, name: str, signature: Signature, params: tuple[Param, ...], args: list[ast.expr]
 ) -> KnownCall | None:
-    in_place = name.endswith("_") and signature.op not in _NUMBERS_STAY
-    if in_place or not is_written_out(node):
-        return None
+    if name.endswith("_") and signature.op not in _NUMBERS_STAY:
+        return None  # works in place, besides
     arguments = (*_by_position(params, args), *_by_name(params, node.keywords))
     return KnownCall(node, name, signature.op, signature.attrs, arguments, calls)
 
 
 def _by_position(params: tuple[Param, ...], args: list[ast.expr]) -> Iterator[Argument]:
     positional = [p for p in params if not p.keyword_only]
-    rest = next((p for p in positional if p.rest), None)
+    unknown = positional[-1] if positional and positional[-1].rest else Param("", "")
     for i, arg in enumerate(args):
-        param = positional[i] if i < len(positional) else rest
-        yield Argument(param.canonical, param.name, arg) if param is not None else Argument("", "", arg)
+        if isinstance(arg, ast.Starred):
+            unknown = Param("*", "*")
+            positional = positional[:i]
+        param = positional[i] if i < len(positional) else unknown
+        yield Argument(param.canonical, param.name, arg)
 
 
 def _by_name(params: tuple[Param, ...], keywords: list[ast.keyword]) -> Iterator[Argument]:
     meanings = {p.name: p.canonical for p in params}
     for keyword in keywords:
-        name = keyword.arg or ""
+        name = keyword.arg or "**"
         yield Argument(meanings.get(name, name), name, keyword.value)
