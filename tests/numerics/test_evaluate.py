@@ -11,8 +11,6 @@ from pathlib import Path
 import mpmath
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +21,9 @@ from finallayer.numerics.evaluate import evaluate, expression_safe_margin
 from finallayer.numerics.forward_backward import COMPOSITES, OPERATIONS
 from finallayer.numerics.program import UnevaluableError
 from finallayer.numerics.safe_margin import safe_margin
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
 
 Z, Y = logits(), target()
 PROBS, SIGMOID = make("softmax", Z), make("sigmoid", Z)

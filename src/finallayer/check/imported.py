@@ -13,12 +13,17 @@ from typing import Protocol
 # A statement (of a notebook: within a JSON string) up to the word that every import holds. It is looked for from that
 # word backwards: a file has few of them, and a notebook's figures have none.
 _WORD = b"import"
-_BEFORE = re.compile(rb"""(?:^|["';]|\\n)[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+)?import\Z""", re.M)
+_GAP = rb"(?:[ \t\f]|\\\r?\n|\\\\\\n)*"  # a line may go on behind a backslash
+_BEFORE = re.compile(rb"""(?:^|["';:]|\\n|\\t)%b(?:from%b((?:\.%b)*)([\w.]*)%b)?import\Z""" % ((_GAP,) * 4), re.M)
 _LONGEST_BEFORE = 200
 # What follows it, to the end of the line or bracket: in `from a import ...`, and in `import ...`.
-_NAMES = re.compile(rb"""\b[ \t]*(\([^)]*\)|[^\n#;"]*)""")
-_MODULES = re.compile(rb"[ \t]+([\w., \t]+)")
+_COMMENT = rb"#(?:[^\n\\]|\\(?!n))*+"
+_NAMES = re.compile(rb"""\b%b(\((?:[^)#]++|%b)*+\)|(?:[^\n#;"\\]|\\\r?\n|\\\\\\n)*+)""" % (_GAP, _COMMENT))
+_MODULES = re.compile(rb"\b((?:[\w., \t\f]|\\\r?\n|\\\\\\n)++)")
+_JOINT = re.compile(r"\\+n|\\\r?\n|[\r\n]")  # where a statement's lines are joined
 _NAME = re.compile(r"([\w.]+)(?:[ \t]+as[ \t]+\w+)?")
+# What stands behind a dot, also on the next line, in a notebook or not.
+_ATTRIBUTE = re.compile(rb"""\.(?:\s|\\[nt]|[",\\])*([A-Za-z_]\w*)""")
 
 
 class Finder(Protocol):
@@ -28,7 +33,10 @@ class Finder(Protocol):
 
 
 def imported(data: bytes) -> Iterator[tuple[str, int]]:
-    """The modules that a file may import, as (dotted name, level); ``from a import b`` gives a and a.b."""
+    """The modules that a file may import, as (dotted name, level).
+
+    ``from a import b`` gives a and a.b, ``import a.b`` too: importing a module of a package imports the package.
+    """
     at = data.find(_WORD)
     while at >= 0:
         end = at + len(_WORD)
@@ -42,10 +50,18 @@ def imported(data: bytes) -> Iterator[tuple[str, int]]:
 
 
 def _named(dots: bytes | None, base: bytes | None, names: str) -> Iterator[tuple[str, int]]:
+    names = _JOINT.sub(" ", names)
     if dots is None or base is None:
-        yield from ((name[1], 0) for name in _NAME.finditer(names))
+        for name in _NAME.finditer(names):
+            parts = name[1].split(".")
+            yield from ((".".join(parts[:n]), 0) for n in range(1, len(parts) + 1))
     elif base or dots:
-        module = base.decode(errors="ignore")
-        yield module, len(dots)
+        module, level = base.decode(errors="ignore"), dots.count(b".")
+        yield module, level
         prefix = f"{module}." if module else ""
-        yield from ((prefix + name[1], len(dots)) for name in _NAME.finditer(names.replace("\\n", " ")))
+        yield from ((prefix + name[1], level) for name in _NAME.finditer(names))
+
+
+def attributes(data: bytes) -> set[bytes]:
+    """Every name that stands behind a dot in a file."""
+    return set(_ATTRIBUTE.findall(data))

@@ -53,6 +53,16 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
     return Analysis(path, findings, tuple(sorted(project.dependencies(path))), file.notes)
 
 
+def what_is_wrong(path: str) -> Analysis | None:
+    """The notes on a file in which nothing can be found, but which was named: whether it can be read at all."""
+    try:
+        file = read(path)
+        _ = file.tree
+    except Unreadable as why:
+        return Analysis(path, notes=(str(why),))
+    return Analysis(path, notes=file.notes) if file.notes else None
+
+
 class Judged(NamedTuple):
     """A finding, and what it was found in."""
 

@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from finallayer.check.chunk import new_context
 from finallayer.check.config import Config
 from finallayer.check.discovery import discover
 from finallayer.check.filters import Filter, Note, Sources
 from finallayer.check.glance import Files
 from finallayer.check.ignore import Patterns
-from finallayer.check.judge import Analysis, analyse
-from finallayer.check.workers import analyse_all, new_context
+from finallayer.check.judge import Analysis, analyse, what_is_wrong
+from finallayer.check.workers import analyse_all
 from finallayer.findings import Finding
 from finallayer.rules.base import Rule
 from finallayer.source.files import Unreadable
@@ -53,19 +54,20 @@ def check(
     from finallayer.source import Project
 
     files = [str(f) for f in discover(paths, Patterns(str(config.root), config.exclude))]
-    named = {os.path.abspath(p) for p in paths}  # noqa: PTH100
     known = Files(Project())
-    relevant = [f for f in files if f in named or known.matters(f)]
+    relevant = [f for f in files if known.matters(f)]
     if use_cache and not fixes:
         analyses = _cached_or_new(relevant, known, config, rules, jobs)
     else:
         analyses = list(analyse_all(relevant, jobs, fixes))
+    named = {os.path.abspath(p) for p in paths}.difference(relevant)  # noqa: PTH100
+    analyses += [unread for f in files if f in named and (unread := what_is_wrong(f)) is not None]
     at_hand = {}
     if stdin is not None:
         at_hand[stdin[0]] = stdin[1]
         project = Project()
         analyses.append(analyse(stdin[0], project, stdin[1], new_context(project) if fixes else None))
-    order = {path: i for i, path in enumerate((*relevant, *at_hand))}
+    order = {path: i for i, path in enumerate((*files, *at_hand))}
     analyses.sort(key=lambda a: order[a.path])
 
     sources = Sources(at_hand)

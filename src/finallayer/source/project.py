@@ -6,14 +6,12 @@ import re
 import sys
 from pathlib import Path
 
+from finallayer.catalog.frameworks import FOREIGN
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
 
 #: Packages that are never a project's own, even where a folder of that name lies beside the file.
-FOREIGN = frozenset(
-    "torch tensorflow keras jax flax optax haiku equinox numpy scipy transformers pytorch_lightning lightning "
-    "torchvision sklearn pandas matplotlib tf_keras keras_core tflearn tf_slim".split()
-)
+_FOREIGN = FOREIGN | {"pandas", "matplotlib"}
 #: A module of fewer characters is parsed whatever it holds.
 SMALL = 8_000
 #: What a longer module has to mention for a model, layer or loss to come from it.
@@ -72,7 +70,7 @@ class Project:
             for _ in range(level - 1):
                 folder = folder.parent
             return self._file(folder, parts)
-        if not parts or parts[0] in FOREIGN:
+        if not parts or parts[0] in _FOREIGN:
             return None
         if parts[0] in sys.stdlib_module_names and "__init__.py" in self._listing(folder):
             return None  # a module of a package doesn't hide the standard library's: utils/logging.py imports logging

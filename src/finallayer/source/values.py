@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from finallayer.catalog import Signature
+from finallayer.catalog.frameworks import ENVIRONMENTS, family
 from finallayer.expr import Node, Origin, make
 from finallayer.kinds import PROBABILITY_KINDS
 from finallayer.source.files import SourceFile
@@ -28,7 +29,7 @@ Value = Any
 _STEP_GIVES = 4
 #: An import of a library of environments.
 _IMPORTS_ENVIRONMENT = re.compile(
-    r"^\s*(?:import|from)\s+(?:gym|gymnasium|vizdoom|pettingzoo|dm_control|procgen|ale_py|pybullet_envs|unityagents)\b",
+    rf"^\s*(?:import|from)\s+(?:{'|'.join(ENVIRONMENTS)})\b",
     re.MULTILINE,
 )
 
@@ -117,29 +118,7 @@ class External(NamedTuple):
 
     @property
     def framework(self) -> str:
-        root = self.name.partition(".")[0]
-        return FRAMEWORKS.get(root, "keras" if ".keras." in self.name else root)
-
-
-FRAMEWORKS = {
-    "flax": "jax",
-    "optax": "jax",
-    "haiku": "jax",
-    "distrax": "jax",
-    "equinox": "jax",
-    "pytorch_lightning": "torch",
-    "lightning": "torch",
-    **dict.fromkeys(
-        "fastai kornia timm torchmetrics monai ignite poutyne skorch functorch torchvision".split(), "torch"
-    ),
-    "tflearn": "tensorflow",
-    "tensorflow_addons": "tensorflow",
-    "tf_slim": "tensorflow",
-    "tf_keras": "keras",
-    "keras_core": "keras",
-    "scipy": "numpy",
-    "math": "numpy",
-}
+        return family(self.name)
 
 
 class Function:

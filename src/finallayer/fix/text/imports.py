@@ -7,20 +7,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
+from finallayer.catalog.frameworks import CUSTOMARY
 from finallayer.findings import Edit
 from finallayer.fix.text.syntax import Syntax
-
-#: How a module is imported where a file has no name for it yet.
-CUSTOMARY = {
-    "torch.nn.functional": "import torch.nn.functional as F",
-    "tensorflow": "import tensorflow as tf",
-    "jax.nn": "import jax",
-    "jax": "import jax",
-    "numpy": "import numpy as np",
-    "scipy.special": "from scipy import special",
-    "optax": "import optax",
-    "keras": "import keras",
-}
 
 
 class Spelled(NamedTuple):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 
+from finallayer.catalog.frameworks import homes
 from finallayer.findings import Edit
 from finallayer.fix.text.imports import Imports, Spelled
 from finallayer.fix.text.syntax import Syntax, is_written_out
 
 Edits = tuple[Edit, ...]
 #: Modules from which a file may know Keras.
-_KERAS = ("keras", "tensorflow.keras", "tf_keras", "keras_core")
+_KERAS = homes("keras")
 
 
 def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
+from finallayer.catalog.frameworks import is_tf1, writes
 from finallayer.findings import Edit
 from finallayer.fix.text.imports import Imports, Spelled
 from finallayer.fix.text.syntax import Syntax
@@ -76,16 +77,6 @@ FRAMEWORKS = {
         "keepdims",
     ),
 }
-#: The root of a dotted name -> the framework whose functions go with it.
-ROOTS = {
-    "torch": "torch",
-    "tensorflow": "tensorflow",
-    "jax": "jax",
-    "flax": "jax",
-    "keras": "keras",
-    "numpy": "numpy",
-    "scipy": "numpy",
-}
 #: Where a TF 1 program's ``tf.log`` stands, TF 2 may be far: its own name for the same function.
 _TF1 = {"tensorflow.math.log_sigmoid": "tensorflow.log_sigmoid"}
 
@@ -122,10 +113,10 @@ class Speller:
         for node in nodes:
             for n in ast.walk(node):
                 dotted = (self.imports.dotted(n.func) if isinstance(n, ast.Call) else None) or ""
-                root = dotted.partition(".")[0]
-                if root in ROOTS and not dotted.startswith(("tensorflow.keras", "keras.backend")):
-                    return self._current(ROOTS[root])
-        imported = {ROOTS.get(name.partition(".")[0]) for name in self.imports.names.values()} - {None, "numpy"}
+                known = writes(dotted)
+                if known and not dotted.startswith(("tensorflow.keras", "keras.backend")):
+                    return self._current(known)
+        imported = {writes(name) for name in self.imports.names.values()} - {None, "numpy"}
         return self._current(imported.pop() if len(imported) == 1 else met if met in FRAMEWORKS else None)
 
     def _current(self, framework: str | None) -> str | None:
@@ -145,8 +136,8 @@ class Speller:
         return self.imports.spell(dotted, at)
 
     def is_tf1(self) -> bool:
-        """Whether the file speaks TF 1: it calls ``tf.log``, which TF 2 doesn't have."""
-        return any(
+        """Whether the file speaks TF 1: it imports a package of that time, or calls ``tf.log``, which TF 2 lacks."""
+        return any(map(is_tf1, self.imports.names.values())) or any(
             isinstance(n, ast.Attribute) and n.attr == "log" and self.imports.dotted(n) == "tensorflow.log"
             for n in self.syntax.nodes
         )
