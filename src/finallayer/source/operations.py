@@ -7,7 +7,7 @@ from typing import Any
 from finallayer.catalog import ATTRIBUTES, Signature
 from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
-from finallayer.source.containers import sequence
+from finallayer.source.containers import index_attributes, sequence
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
@@ -84,7 +84,7 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
         attrs.pop(name, None)
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
-        attrs["at"] = begin.attrs.get("name", begin.op)
+        attrs |= index_attributes(begin)
     axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
     if axes is not None:
         attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))

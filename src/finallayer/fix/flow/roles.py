@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from enum import Enum, auto
 
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.fix.flow.head import KEEPING, Output
 from finallayer.fix.text.syntax import Syntax, last_name
@@ -129,7 +130,7 @@ class Roles:
             return Role.INDIFFERENT
         call = syntax.parent(attribute)
         if isinstance(call, ast.Call) and call.func is attribute:
-            if attribute.attr.endswith("_") and attribute.attr not in ("detach_", "requires_grad_"):
+            if suggests(attribute.attr, Meaning.IN_PLACE) and attribute.attr not in ("detach_", "requires_grad_"):
                 return Role.CHANGES
             return self._by_result(path, syntax, call)
         return self._unless_it_stays(path, attribute, Role.NEEDS)

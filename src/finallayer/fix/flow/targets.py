@@ -8,14 +8,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node, through
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.bindings import changes_in_place, path_of
 from finallayer.fix.text.syntax import last_name
 from finallayer.source.values import External
 
-#: What a function is called that makes one-hot rows: a framework's, or the project's own.
-_MAKERS = ("one_hot", "onehot", "to_categorical")
 _KEEPING = frozenset({"astype", "array", "asarray", "float32", "cast", "constant", "copy", "identity"})
 _SAME_NUMBERS = frozenset({"cast", "identity", "stop_gradient"})
 _MOST_STEPS = 8
@@ -132,7 +131,7 @@ class _Rows:
             case ast.Call(func=func, args=[rows, *_]) if last_name(func) in _KEEPING:
                 return self.are_one_hot(rows, budget - 1)
             case ast.Call(func=func):
-                return any(name in last_name(func).lower() for name in _MAKERS)
+                return suggests(last_name(func), Meaning.ONE_HOT)
             case ast.Name(id=name):
                 bound = list(self._bound(name))
                 return bool(bound) and all(b and (b is True or self.are_one_hot(b, budget - 1)) for b in bound)
