@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 
@@ -32,6 +32,8 @@ class Meaning(Enum):
     PROPERTY = "a decorator that makes a method an attribute, in a module that is not at hand"
     IN_PLACE = "a method that changes its tensor"
     ONE_HOT = "a function that gives one-hot rows"
+
+    __hash__ = object.__hash__  # asked for with every name
 
 
 class Errs(Enum):
@@ -147,31 +149,28 @@ CONVENTIONS: tuple[Convention, ...] = (
 _WORD = re.compile(r"^_+|_+$|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
-def _compiled(row: Convention) -> re.Pattern[str]:
-    flags = re.NOFLAG if row.meaning is Meaning.OPERATION else re.IGNORECASE
-    return re.compile(rf"(?:_+ )?(?:{row.pattern})(?: _+)?", flags)
-
-
-_COMPILED = {meaning: [(_compiled(row), row) for row in CONVENTIONS if row.meaning is meaning] for meaning in Meaning}
 #: What a value may be taken for, of which nothing is known but its name.
 _OF_VALUES = (Meaning.EPSILON, Meaning.LOG_PROBABILITY, Meaning.ACTION)
 
 
-@lru_cache(maxsize=8192)
-def words(name: str) -> str:
-    """The words of a name's last part, a blank between them; underscores around it count as words.
+@cache
+def _rows(meaning: Meaning) -> tuple[tuple[re.Pattern[str], Convention], ...]:
+    """The rows of a meaning with their patterns, compiled when first asked for."""
+    flags = re.NOFLAG if meaning is Meaning.OPERATION else re.IGNORECASE
+    rows = [row for row in CONVENTIONS if row.meaning is meaning]
+    return tuple((re.compile(rf"(?:_+ )?(?:{row.pattern})(?: _+)?", flags), row) for row in rows)
 
-    What stands behind an ``@`` says where an argument belongs to; a place in a file (``a.py:3:4``) has no words.
-    """
-    name = name.partition("@")[0]
-    return "" if ":" in name else " ".join(_WORD.findall(name.rpartition(".")[2]))
+
+def words(name: str) -> str:
+    """The words of a name's last part, a blank between them; underscores around it count as words."""
+    return " ".join(_WORD.findall(name.rpartition(".")[2]))
 
 
 @lru_cache(maxsize=8192)
 def convention(name: str, meaning: Meaning) -> Convention | None:
     """The row by which a name, perhaps dotted, is taken for something; None where it isn't."""
     text = words(name)
-    return next((row for pattern, row in _COMPILED[meaning] if pattern.fullmatch(text)), None) if text else None
+    return next((row for pattern, row in _rows(meaning) if pattern.fullmatch(text)), None)
 
 
 def suggests(name: str, meaning: Meaning) -> bool:
@@ -179,7 +178,17 @@ def suggests(name: str, meaning: Meaning) -> bool:
     return convention(name, meaning) is not None
 
 
-@lru_cache(maxsize=8192)
 def taken_for(name: str) -> str | None:
-    """What a value by this name, of which nothing else is known, is taken for: a meaning's name in lower case."""
-    return next((meaning.name.lower() for meaning in _OF_VALUES if suggests(name, meaning)), None)
+    """What a value by this name, of which nothing else is known, is taken for: a meaning's name in lower case.
+
+    What stands behind an ``@`` says whose argument it is; a place in a file (``a.py:3:4``) is no name.
+    """
+    own, argument, _ = name.partition("@")
+    return None if not argument and ":" in own else _taken_for(own)
+
+
+@lru_cache(maxsize=8192)
+def _taken_for(name: str) -> str | None:
+    text = words(name)
+    meant = (m for m in _OF_VALUES if any(pattern.fullmatch(text) for pattern, _ in _rows(m)))
+    return next((meaning.name.lower() for meaning in meant), None)
