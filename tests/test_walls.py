@@ -37,12 +37,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"recording"}),
     "fix": CHECKER - {"fix"},
     "report": CHECKER,
-    "check": CHECKER | {"report"},
+    "processes": set(),
+    "check": CHECKER | {"report", "processes"},
     "server": CHECKER | {"report", "check"},
     "losses": {"kernels"},
     "kernels": {"losses"},
     "watch": {"numerics", "losses"},
-    "compare": {"numerics", "losses", "watch", "report", "fix"},
+    "compare": {"numerics", "losses", "watch", "report", "fix", "processes"},
     "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server"},
 }
 MAY_IMPORT["source"] = MAY_IMPORT["source"] | {"rules"}  # until the recorder stands

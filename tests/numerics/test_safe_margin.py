@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import ml_dtypes
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from finallayer.numerics.blocks import cross_entropy, softmax, softmax_backward,
 from finallayer.numerics.formats import FORMATS, float_format
 from finallayer.numerics.safe_margin import safe_margin
 
+ml_dtypes = pytest.importorskip("ml_dtypes")
 ALL = list(FORMATS)
 
 

@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from finallayer.check.chunk import new_context
 from finallayer.check.config import Config
 from finallayer.check.discovery import discover
 from finallayer.check.filters import Filter, Note, Sources
 from finallayer.check.glance import Files
 from finallayer.check.ignore import Patterns
 from finallayer.check.judge import Analysis, analyse, what_is_wrong
-from finallayer.check.workers import analyse_all, new_context
+from finallayer.check.workers import analyse_all
 from finallayer.findings import Finding
 from finallayer.rules.base import Rule
 from finallayer.source.files import Unreadable

@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from typing import Any
 from finallayer import __version__
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.grid import Cell, order
+from finallayer.processes import processors
 
 SCHEMA_VERSION = 1
 FILE_NAME = "results.json"
@@ -153,7 +153,7 @@ def environment(versions: dict[str, dict[str, str]]) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "cpus": processors(),
         "versions": versions,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from contextlib import nullcontext
 
-from finallayer.expr import Node, through
+from finallayer.expr import MOVES, ON_LOGITS, PICKS, Node, declaring, through
 from finallayer.findings import Sighting
 from finallayer.rules import rules_by_operation
 from finallayer.source import builtins, constructs, expressions, methods, statements
@@ -31,9 +31,8 @@ from finallayer.source.values import (
 #: The modules whose functions fill the interpreter's tables when they are imported.
 HANDLERS = (builtins, constructs, expressions, methods, statements)
 
-_ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
-_READERS = frozenset({"metric", "threshold"})
-_SAME_VALUE = frozenset({"reshape", "cast", "identity", "stop_gradient"})
+_READERS = declaring("loss")
+_SAME_VALUE = MOVES - PICKS
 #: Methods that a framework calls with the model's output, and the parameter that gets it.
 PROTOCOLS = {"compute_loss": "y_pred", "get_loss": "y_pred"}
 #: Objects of one class on which its uncalled methods are tried.
@@ -61,7 +60,7 @@ def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> l
 
 def _with_losses(seen: list[Sighting]) -> list[Sighting]:
     """Metrics and thresholds say which loss on logits is handed the very value that they read: that makes it logits."""
-    trained = {id(_value(s.node)): s.node.op for s in seen if s.node.op in _ON_LOGITS}
+    trained = {id(_value(s.node)): s.node.op for s in seen if s.node.op in ON_LOGITS}
     return [
         s._replace(
             node=Node(s.node.op, s.node.args, {**s.node.attrs, "loss": trained[id(_value(s.node))]}, s.node.origin)

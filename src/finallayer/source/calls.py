@@ -296,7 +296,7 @@ def operate(
     if signature.op in CONSTRUCTS and signature.op in handlers.CONSTRUCTS:
         return handlers.CONSTRUCTS[signature.op](run, Built(symbol or External(signature.op), signature, bound, site))
     made = operation(run, signature, bound, symbol, site)
-    return activate(run, bound.get("activation"), made, site)
+    return activate(run, bound.get("activation", signature.attrs.get("activation")), made, site)
 
 
 def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value:

@@ -31,6 +31,10 @@ MOST_MODULES = 40
 MOST_IMPORTED = 600_000
 
 
+#: What stands around a place that runs, but not around the module that it imports.
+_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent")
+
+
 class OutOfBudget(Exception):
     """The analysis has done as much as one file may cost."""
 
@@ -51,6 +55,7 @@ class Interpreter:
         self.instances: list[Instance] = []
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
+        self.compiling = 0  # > 0 where a model meets what it is compiled with
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
@@ -65,7 +70,8 @@ class Interpreter:
     def saw(self, node: Node, framework: str = "") -> Node:
         """Write down an operation that a rule may want to judge."""
         if node.op in self.judged and not self.silent and node.origin is not None:
-            self.sightings.append(Sighting(node, framework, not (self.no_grad or self.read_out), self._caller()))
+            training = not (self.no_grad or self.read_out)
+            self.sightings.append(Sighting(node, framework, training, self._caller(), self.compiling > 0))
         return node
 
     def _caller(self) -> Origin | None:
@@ -203,9 +209,9 @@ class Interpreter:
     @contextmanager
     def _outside_everything(self) -> Iterator[None]:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
-        around = {name: getattr(self, name) for name in ("stack", "sites", "no_grad", "read_out", "loops", "silent")}
+        around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites = [], []
-        self.no_grad = self.read_out = self.loops = self.silent = 0
+        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = 0
         try:
             yield
         finally:

@@ -8,12 +8,14 @@ from typing import ClassVar
 
 from finallayer.expr import Node
 from finallayer.findings import Match, Sighting
-from finallayer.fix.fixers.head_removal import Dialect, Edits, bracketed, drop_head, take_logits
+from finallayer.fix.fixers.dialect import Dialect, Edits
+from finallayer.fix.fixers.head_removal import drop_head, take_logits
 from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.context import Context
-from finallayer.fix.flow.readers import Place
+from finallayer.fix.flow.readers import Reader
 from finallayer.fix.registry import Proposal, Reach, mends
+from finallayer.fix.text.spelling import as_object
 from finallayer.source.values import External
 
 #: What takes probabilities, and what takes logits with the same arguments in the same order.
@@ -41,14 +43,14 @@ class Torch(Dialect):
         text = program.syntax.text(func)
         return (program.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
 
-    def restored(self, program: Program, place: Place, removal: Removal, made: Node) -> Edits | None:
-        text = bracketed(program.syntax.text(place.node), place.node)
+    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
+        text = as_object(reader.program.syntax.text(reader.node))
         if made.op == "sigmoid":
-            return (program.syntax.replace(place.node, f"{text}.sigmoid()"),)
+            return (reader.program.syntax.replace(reader.node, f"{text}.sigmoid()"),)
         axis = made.attrs.get("axis")
         if not isinstance(axis, int):
             return None
-        return (program.syntax.replace(place.node, f"{text}.softmax(dim={axis})"),)
+        return (reader.program.syntax.replace(reader.node, f"{text}.softmax(dim={axis})"),)
 
 
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)

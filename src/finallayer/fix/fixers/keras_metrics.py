@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.findings import Edit
-from finallayer.fix.fixers.head_removal import Edits, Output
+from finallayer.fix.fixers.dialect import CompiledOutput, Edits
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.roles import is_accuracy
 from finallayer.fix.text.keras_spelling import spell, with_argument
@@ -38,7 +38,7 @@ _METRICS = {
 }
 
 
-def metrics_on_logits(program: Program, call: ast.Call, head: str, output: Output) -> Edits | None:
+def metrics_on_logits(program: Program, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
     """Accuracy stays, but for one unit; what Keras can read from logits is told to; anything else is in the way."""
     edits: list[Edit] = []
     for item in _metrics(call, output.layer):
