@@ -8,8 +8,8 @@ import pytest
 
 import finallayer
 from finallayer.catalog.conventions import CONVENTIONS, Convention, Meaning, convention, suggests, taken_for
+from finallayer.check.chunk import new_context
 from finallayer.check.judge import analyse
-from finallayer.check.workers import new_context
 from finallayer.source import Project
 
 TORCH = """\
