@@ -31,7 +31,6 @@ class Meaning(Enum):
     HANDS_ON_FIRST = "a foreign function that gives back the model that it is handed first"
     PROPERTY = "a decorator that makes a method an attribute, in a module that is not at hand"
     IN_PLACE = "a method that changes its tensor"
-    ONE_HOT = "a function that gives one-hot rows"
 
     __hash__ = object.__hash__  # asked for with every name
 
@@ -41,7 +40,6 @@ class Errs(Enum):
 
     MISSED = "a finding is missed"
     ALARM = "a finding is false"
-    FIX = "a fix is offered that may change what is computed"
 
 
 class Convention(NamedTuple):
@@ -136,13 +134,6 @@ CONVENTIONS: tuple[Convention, ...] = (
         Errs.MISSED,
         ("clamp_", "clip_", "clamp_min_"),
         ("clamp", "__init__", "_clamp", "__", "fill__"),
-    ),
-    Convention(
-        Meaning.ONE_HOT,
-        r"(?!from )(?:\w+ )*(?:one hot|onehot|to categorical)(?: (?:encode|encoded|encoding|labels?|vectors?))?",
-        Errs.FIX,
-        ("one_hot", "dense_to_one_hot", "OneHot", "np_utils.to_categorical", "onehot_labels", "one_hot_encode"),
-        ("one_hot_to_index", "from_one_hot", "one_hotel", "zone_hot_spots", "to_categories", "onehot_decode"),
     ),
 )
 

@@ -10,7 +10,7 @@ from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declarin
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.containers import index_attributes, sequence
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.tensors import tensor_operation, to_node
+from finallayer.source.tensors import to_node
 from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
 
 #: Operations whose nodes say which loss, metric or layer of which framework they are.
@@ -30,7 +30,7 @@ def operation(
     if op == "opaque" or (x is None and op not in ("parameter", "const", "numbers", "target", "one_hot")):
         return run.opaque_at(site, *bound.values())
     if op in _EXTREMES and _is_tensor(bound.get("axis")):  # torch.max(x, y): element by element
-        return tensor_operation(run, _EXTREMES[op], [to_node(x), to_node(bound["axis"])], {}, site)
+        return run.record(_EXTREMES[op], [to_node(x), to_node(bound["axis"])], {}, site)
     attrs = attributes(signature, bound)
     if op in ("xent", "bce"):
         if attrs.get("from_logits", False) not in (True, False):
@@ -38,7 +38,7 @@ def operation(
         op = _by_from_logits(op, attrs)
     if op in _NAMED and symbol is not None:
         attrs["name"] = symbol.name
-    return tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
+    return run.record(op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
 
 
 _EXTREMES = {"max": "maximum", "min": "minimum"}

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from finallayer.catalog import keras
+from finallayer.catalog.names import canonical
 from finallayer.expr import Node
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
@@ -14,6 +16,7 @@ from finallayer.fix.fixers.keras_metrics import metrics_on_logits
 from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.readers import Reader
 from finallayer.fix.registry import Proposal, Reach, mends
 from finallayer.fix.text.imports import Imports
@@ -36,7 +39,7 @@ class Keras(Dialect):
         place = program.syntax.expression(loss.origin)
         if place is None:
             return None
-        named = loss_values(program, place)
+        named = _named_loss(program, place)
         if isinstance(named, ast.Call):
             if self._states_it_by_position(program, named):
                 return None
@@ -50,10 +53,7 @@ class Keras(Dialect):
 
     def _states_it_by_position(self, program: Program, call: ast.Call) -> bool:
         """Whether from_logits, a class' first parameter and a function's third, may be among the positional ones."""
-        is_class = any(
-            isinstance(v, External) and v.name[v.name.rfind(".") + 1].isupper() for v in _symbols(program, call)
-        )
-        return len(call.args) > (0 if is_class else 2)
+        return len(call.args) > (2 if known_call(program, call) else 0)
 
     def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
         """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
@@ -90,26 +90,24 @@ class Keras(Dialect):
         return metrics_on_logits(program, call, head, output)
 
 
-def loss_values(program: Program, place: ast.expr) -> ast.Call | str | None:
+def _named_loss(program: Program, place: ast.expr) -> ast.Call | str | None:
     """The call that makes or is a loss, or the class that stands for the string or function at a place."""
-    values = program.values(place)
-    named = {v if isinstance(v, str) else v.name for v in values if isinstance(v, (str, External))}
-    if len(named) == 1 and all(isinstance(v, (str, External)) for v in values):
-        last = named.pop().rpartition(".")[2]
-        return _CLASSES.get(last, last if last in _CLASSES.values() else None)
-    built = program.layer(place)
+    built = program.layer(place) or (program.layer(place.func) if isinstance(place, ast.Call) else None)
     if built is not None:
         return program.maker(built)
-    if not isinstance(place, ast.Call):
+    if isinstance(place, ast.Call):
+        return place if known_call(program, place, "xent", "bce") else None
+    classes = {_class_of(value) for value in program.values(place)}
+    return classes.pop() if len(classes) == 1 else None
+
+
+def _class_of(loss: object) -> str | None:
+    """The class of Keras' that a string, a function or the class itself names as a loss."""
+    name = keras.LOSSES.get(loss) if isinstance(loss, str) else loss.name if isinstance(loss, External) else None
+    module, _, last = canonical(name or "").rpartition(".")
+    if module not in ("keras.losses", "keras.metrics"):
         return None
-    built = program.layer(place.func)
-    if built is not None:
-        return program.maker(built)
-    return place if any("crossentropy" in s.name for s in _symbols(program, place)) else None
-
-
-def _symbols(program: Program, call: ast.Call) -> list[External]:
-    return [v for v in program.values(call.func) if isinstance(v, External)]
+    return _CLASSES.get(last, last if last in _CLASSES.values() else None)
 
 
 def _by_model(calls: Sequence[Reader]) -> dict[str, list[ast.Call]]:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
+from finallayer.catalog.names import canonical
 from finallayer.expr import Node
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import Dialect, Edits
@@ -36,11 +37,13 @@ class Torch(Dialect):
         return self._renamed(program, named.func)
 
     def _renamed(self, program: Program, func: ast.expr) -> Edits | None:
-        name = func.attr if isinstance(func, ast.Attribute) else None
-        symbols = program.values(func)
-        if name not in _WITH_LOGITS or not all(isinstance(s, External) and s.name.endswith(name) for s in symbols):
-            return None
+        names = {canonical(s.name) if isinstance(s, External) else "" for s in program.values(func)}
+        module, _, name = names.pop().rpartition(".") if len(names) == 1 else ("", "", "")
         text = program.syntax.text(func)
+        if module not in ("torch.nn", "torch.nn.functional") or name not in _WITH_LOGITS:
+            return None
+        if not isinstance(func, ast.Attribute) or func.attr != name:  # another is imported by its name: so must the new
+            return None
         return (program.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
 
     def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:

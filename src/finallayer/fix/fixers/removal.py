@@ -176,6 +176,8 @@ def _taken_from_the_end(program: Program, layer: ast.expr) -> tuple[Edit, ...]:
 def _without_activation(program: Program, layer: Built, constructor: ast.Call, made: Node) -> Removal | None:
     """``Dense(10, activation="softmax")`` becomes ``Dense(10)``."""
     syntax = program.syntax
+    if operation_of(layer.bound.get("activation")) != made.op:
+        return None
     items: list[ast.AST] = [*constructor.args, *constructor.keywords]
     keyword = [k for k in constructor.keywords if k.arg == "activation"]
     position = _activation_position(layer)

@@ -98,8 +98,10 @@ def calls_method(program: Program, call: ast.Call, *names: str) -> bool:
 
 
 def operation_of(function: Value) -> str | None:
-    """The operation of a framework's function, or of the activation that Keras looks up by a string."""
+    """The operation of a framework's function or layer, or of the activation that Keras looks up by a string."""
     match function:
+        case Built(signature=layer):
+            return layer.op
         case External(name=name):
             signature = signature_of(name)
         case str():
