@@ -243,6 +243,8 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "by": (*_Number, str),  # the factor; of a gather: what picks (outcome, one_hot)
     "base": (int,),  # of a logarithm
     "at": (str,),  # what an index is called
+    "picked_by": (str,),  # a sample that was drawn, or what the index is taken for
+    "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability, action
     "above": (bool,),  # whether a threshold asks for more
     "from_logits": (bool, int),
     "reduction": (str, NoneType),
@@ -274,7 +276,7 @@ OPERATIONS: dict[str, Operation] = {
     "parameter": Operation(Kind.PARAMETER, Role.LEAF, _ANY, "name"),
     "const": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY, "value", needs="value"),
     "numbers": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY),  # whichever: arange, linspace
-    "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed finfo"),
+    "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed finfo taken_for"),
     # what a formula uses as the probability of one of two outcomes
     "bernoulli": Operation(Kind.SIGMOID_PROBS, Role.STATED, _MONOTONE),
     # layers
@@ -319,7 +321,7 @@ OPERATIONS: dict[str, Operation] = {
     "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     # shape, type and place
     "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
-    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at"),
+    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at picked_by"),
     "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by"),  # picks the target's entry
     "cast": Operation(first, Role.PLACE, _UNMOVED),
     "identity": Operation(first, Role.PLACE, _UNMOVED),

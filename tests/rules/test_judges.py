@@ -300,16 +300,17 @@ def test_a_log_that_is_no_loss() -> None:
 @pytest.mark.parametrize(
     ("picked_by", "marks", "codes"),
     [
-        ("labels", set(), {"FL201"}),
-        ("labels", {"rewarded"}, set()),
-        ("actions", set(), set()),
-        ("actions", {"over_classes"}, {"FL201"}),  # a distribution over values, of the action that was taken
-        ("labels", {"rewarded", "over_classes"}, {"FL201"}),
+        ("", set(), {"FL201"}),
+        ("", {"rewarded"}, set()),
+        ("action", set(), set()),
+        ("action", {"over_classes"}, {"FL201"}),  # a distribution over values, of the action that was taken
+        ("", {"rewarded", "over_classes"}, {"FL201"}),
         ("sample", {"over_classes"}, set()),
     ],
 )
 def test_the_log_of_a_policy(picked_by: str, marks: set[str], codes: set[str]) -> None:
-    assert found(make("log", make("index", PROBS, at=picked_by), **dict.fromkeys(marks, True))) == codes
+    by = {"picked_by": picked_by} if picked_by else {}  # a name alone says nothing: a batch may be called a sample
+    assert found(make("log", make("index", PROBS, at="sample", **by), **dict.fromkeys(marks, True))) == codes
 
 
 # FL204, FL206, FL207: exponentials

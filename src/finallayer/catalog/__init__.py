@@ -54,6 +54,7 @@ CONSTRUCTS = frozenset(
         "serial",  # (*layers): the (init, apply) pair of a stax model; apply takes the parameters first
         "pure",  # (f): haiku's transform; .apply takes parameters (and a random key unless rng=False), then f's own
         "application",  # a pretrained Keras network: softmax(affine) where include_top, else features
+        "state",  # (**kwargs): an object that keeps what it is made with, by name
         "trainer",  # (f, loss): a training loop of a library's own, in which a model's output meets the loss
         "draw",  # (x): a sample of a distribution; another object's method of that name is not known
         "fit_loss",  # (x, loss): tflearn.regression, a network's output meets the loss named by a string
