@@ -383,6 +383,8 @@ LEAVES = having(Role.LEAF)
 TRANSPARENT = keeping(Keeps.NUMBERS)
 #: The same, of one value alone.
 MOVES = TRANSPARENT - having(Role.SEVERAL)
+#: The same, every number where it was.
+UNMOVED = keeping(Keeps.NUMBERS | Keeps.AXES)
 SAME_RANK, SAME_AXES = keeping(Keeps.RANK), keeping(Keeps.AXES)
 SEVERAL, PICKS, GUARDS, LOSSES = map(having, (Role.SEVERAL, Role.PICK, Role.GUARD, Role.LOSS))
 #: Losses that apply the softmax or sigmoid themselves.
