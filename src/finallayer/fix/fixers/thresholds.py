@@ -47,14 +47,14 @@ def threshold_on_logits(sighting: Sighting, match: Match, context: Context) -> I
 
 def _half_in(program: Program, place: ast.expr) -> ast.expr | None:
     """The number 0.5 that a comparison is with, where it is spelled there."""
+    number: ast.expr | None
     match place:
-        case ast.Compare(left=left, ops=[ast.Gt() | ast.GtE() | ast.Lt() | ast.LtE()], comparators=[right]):
-            sides: tuple[ast.expr | None, ...] = (left, right)
+        case ast.Compare(ops=[ast.Gt() | ast.GtE() | ast.Lt() | ast.LtE()], comparators=[number]):
+            pass
         case _:
             known = known_call(program, place, "threshold")
-            sides = (known.argument("value"),) if known is not None and not known.besides("x", "value", "name") else ()
-    found = [side for side in sides if isinstance(side, ast.Constant) and side.value == 0.5]
-    return found[0] if len(found) == 1 else None
+            number = known.argument("value") if known is not None and not known.besides("x", "value", "name") else None
+    return number if isinstance(number, ast.Constant) and number.value == 0.5 else None
 
 
 def _met_at(reader: Node, context: Context) -> list[Node]:
