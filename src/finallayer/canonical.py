@@ -98,8 +98,9 @@ def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     p = _outcome(x, y)
     if p is not None:
         return Node("gather", (p,), {"by": "outcome"}, origin)
-    if eps is None and _looks_like_eps(y) and x.kind in PROBABILITY_KINDS:
-        return Node("add_eps", (x,), {"eps": None}, origin)
+    for p, small in ((x, y), (y, x)):
+        if p.kind in PROBABILITY_KINDS and _is_taken_for_epsilon(small):
+            return Node("add_eps", (p,), {"eps": None}, origin)
     return Node("add", (x, y), attrs, origin)
 
 
@@ -125,9 +126,9 @@ def _sigmoid_by_tanh(tanh: Node, origin: Origin | None) -> Node:
     return Node("sigmoid", (make("scale", z, by=2.0),), {}, origin)
 
 
-def _looks_like_eps(node: Node) -> bool:
-    name = str(node.attrs.get("name", "")).rpartition(".")[2].lower()
-    return node.op == "opaque" and any(word in name for word in ("eps", "tiny", "smooth", "delta"))
+def _is_taken_for_epsilon(node: Node) -> bool:
+    """Whether the front end, which knows no more of a value than its name, takes it for a small number."""
+    return node.op == "opaque" and node.attrs.get("taken_for") == "epsilon"
 
 
 @_builds("sub")
@@ -273,9 +274,9 @@ def _minimum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | Non
 def _bounded(args: tuple[Node, ...], side: str, origin: Origin | None) -> Node | None:
     x, y = args if constant(through(args[0], MOVES)) is None else args[::-1]
     bound = constant(through(y, MOVES))
-    if bound is not None or _looks_like_eps(y):
+    if bound is not None or _is_taken_for_epsilon(y):
         return Node("clip", (x,), {side: bound}, origin)
-    return None
+    return Node("clip", (y,), {side: None}, origin) if _is_taken_for_epsilon(x) else None
 
 
 @_builds("sum")

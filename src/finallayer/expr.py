@@ -243,9 +243,13 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "by": (*_Number, str),  # the factor; of a gather: what picks (outcome, one_hot)
     "base": (int,),  # of a logarithm
     "at": (str,),  # what an index is called
+    "picked_by": (str,),  # a sample that was drawn, or what the index is taken for
+    "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability, action
     "above": (bool,),  # whether a threshold asks for more
     "from_logits": (bool, int),
     "reduction": (str, NoneType),
+    "on_logits": (str,),  # how this loss or metric is made to take logits
+    "rescued_by": (str,),  # which backend finds the logits behind the probabilities that this loss is handed
     "reads": (str,),  # what a metric makes of its prediction: probs, logs, labels, any
     "loss": (str,),  # the loss that is handed what this reads
     "naive": (bool,),  # written by hand, without subtracting the maximum
@@ -259,7 +263,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
 }
 
 _PURPOSES = "no_loss rewarded over_classes"
-_OF_LOSSES = "name axis eps from_logits reduction"
+_OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
 _UNMOVED = Keeps.NUMBERS | _MONOTONE
 
@@ -272,7 +276,7 @@ OPERATIONS: dict[str, Operation] = {
     "parameter": Operation(Kind.PARAMETER, Role.LEAF, _ANY, "name"),
     "const": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY, "value", needs="value"),
     "numbers": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY),  # whichever: arange, linspace
-    "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed finfo"),
+    "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed finfo taken_for"),
     # what a formula uses as the probability of one of two outcomes
     "bernoulli": Operation(Kind.SIGMOID_PROBS, Role.STATED, _MONOTONE),
     # layers
@@ -317,7 +321,7 @@ OPERATIONS: dict[str, Operation] = {
     "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     # shape, type and place
     "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
-    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at"),
+    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at picked_by"),
     "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by"),  # picks the target's entry
     "cast": Operation(first, Role.PLACE, _UNMOVED),
     "identity": Operation(first, Role.PLACE, _UNMOVED),
@@ -352,7 +356,7 @@ OPERATIONS: dict[str, Operation] = {
     "threshold": Operation(Kind.UNKNOWN, Role.READER | Role.MASK, _ANY, "value above loss"),
     "distribution": Operation(Kind.UNKNOWN, Role.READER, _ANY),  # over the classes, to be sampled from
     "sample": Operation(Kind.UNKNOWN, Role.READER, _ANY, "axis eps"),  # draws from a distribution over the classes
-    "metric": Operation(Kind.UNKNOWN, Role.READER, _ANY, "name reads value from_logits axis units loss"),
+    "metric": Operation(Kind.UNKNOWN, Role.READER, _ANY, "name reads value from_logits on_logits axis units loss"),
 }
 
 #: The row of an operation that nobody has declared: a front end's mistake, which tests report.

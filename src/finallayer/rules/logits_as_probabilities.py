@@ -61,7 +61,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(args=(Node(kind=Kind.LOGITS) as x, *_)) as loss if not (
             _may_be_probabilities(x) or _is_picture(sighting, x)
         ):
-            message = f"{called(loss)} takes probabilities, but is handed logits: use {on_logits(sighting)}"
+            message = f"{called(loss)} takes probabilities, but is handed logits: use {on_logits(loss)}"
             yield Match(message, related=made_here(x))
         case Node(args=(Node(kind=kind) as x, *_)) as loss if kind in LOG_KINDS:
             message = f"{called(loss)} takes probabilities, but is handed {OUTPUTS[kind]}: use a loss on logits"

@@ -55,7 +55,7 @@ from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
 from finallayer.rules.route import maker, units
-from finallayer.rules.wording import OUTPUTS, called, is_keras, made_here
+from finallayer.rules.wording import OUTPUTS, called, made_here
 
 RULE = Rule(
     "FL106",
@@ -72,10 +72,11 @@ _PER_CHANNEL = frozenset(op for op in having(Role.LAYER) if OPERATIONS[op].gives
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="bce_probs", args=(Node(kind=Kind.PROBS) as x, *_)) as loss if _is_row_of_classes(x):
-            backends = " (the TensorFlow backend trains their logits as sigmoids)" if is_keras(sighting) else ""
+            backend = loss.attrs.get("rescued_by")
+            unless = f" ({backend} trains their logits as sigmoids)" if backend else ""
             message = (
                 f"{called(loss)} is a loss for independent classes, but is handed a softmax over {_classes(x)}: "
-                f"use a categorical cross-entropy{backends}"
+                f"use a categorical cross-entropy{unless}"
             )
             yield Match(message, related=made_here(x))
         case Node(op="bce_logits", args=(Node(kind=Kind.PROBS | Kind.LOG_PROBS as kind) as x, *_)) as loss:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from finallayer.catalog import Signature, keras
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node, make
 from finallayer.source.calls import activate, apply_layers, callable_value, invoke
 from finallayer.source.containers import sequence
@@ -109,14 +110,10 @@ def _run_application(run: Interpreter, built: Built, call: Call) -> Value:
     return activate(run, built.bound.get("activation", "softmax"), scores, built.site)
 
 
-#: The names under which a zoo's models keep their head.
-_HEADS = ("fc", "classifier", "head", "heads", "last_linear", "_fc")
-
-
 @handles(CALLED, "zoo")
 def _run_zoo(run: Interpreter, built: Built, call: Call) -> Value:
     features = run.opaque_at(call.site, *call.args)
-    head = next((built.slots[name] for name in _HEADS if name in built.slots), None)
+    head = next((layer for name, layer in built.slots.items() if suggests(name, Meaning.HEAD)), None)
     if head is not None:
         return invoke(run, head, Call([features], {}, call.site)) if callable_value(head) else features
     return make("affine", features, origin=run.origin(built.site))
@@ -157,6 +154,13 @@ def _trainer(run: Interpreter, made: Built) -> Value:
         loss = invoke(run, loss, Call([], {}, made.site))  # the class of a loss: the trainer makes one
     if model is not None and callable_value(loss):
         invoke(run, loss, Call([model_output(run, model, made.site), opaque("y_true")], {}, made.site))
+    return made
+
+
+@handles(CONSTRUCTS, "state")
+def _state(run: Interpreter, made: Built) -> Value:
+    """flax: a state keeps what it is made with."""
+    made.slots |= made.bound.get("**", {})
     return made
 
 

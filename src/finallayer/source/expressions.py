@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from finallayer.canonical import constant
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
 from finallayer.purposes import COMPARED
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
-from finallayer.source.calls import SELF_EXPLAINING, invoke
+from finallayer.source.calls import invoke
 from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
 from finallayer.source.handlers import BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
@@ -77,7 +78,7 @@ def _from_star_import(module: Frame, name: str) -> Value:
             return External(handed_on[name])
         if signature_of(f"{starred.name}.{name}") is not None:
             return External(f"{starred.name}.{name}")
-    if name in SELF_EXPLAINING and module.vars.get(STARRED):  # of a module that isn't at hand
+    if suggests(name, Meaning.OPERATION) and module.vars.get(STARRED):  # of a module that isn't at hand
         return External(f"{module.vars[STARRED][-1].name}.{name}")
     return External(UNIMPORTED[name]) if name in UNIMPORTED else opaque(name)
 

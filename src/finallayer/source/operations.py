@@ -8,7 +8,7 @@ from finallayer.catalog import ATTRIBUTES, OF_THE_CALL, Signature
 from finallayer.expr import ATTRIBUTES as TYPES
 from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
-from finallayer.source.containers import sequence
+from finallayer.source.containers import index_attributes, sequence
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.tensors import to_node
 from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
@@ -64,7 +64,8 @@ def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
     """The loss on logits, or the one on probabilities with the framework's clip."""
     if not attrs.get("from_logits", False):
         return f"{op}_probs"
-    attrs.pop("eps", None)
+    for name in ("eps", "on_logits"):
+        attrs.pop(name, None)
     return f"{op}_logits"
 
 
@@ -79,7 +80,7 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
         attrs[name] = plain if known and type(plain) in TYPES[name] else UNREAD
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
-        attrs["at"] = begin.attrs.get("name", begin.op)
+        attrs |= index_attributes(begin)
     axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
     if axes is not None:
         attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from enum import Enum, auto
 
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import Program, alternatives
 from finallayer.fix.flow.head import Output, keeps_numbers
@@ -126,7 +127,7 @@ class Roles:
             return Role.INDIFFERENT
         call = program.syntax.parent(attribute)
         if isinstance(call, ast.Call) and call.func is attribute:
-            if attribute.attr.endswith("_") and attribute.attr not in ("detach_", "requires_grad_"):
+            if suggests(attribute.attr, Meaning.IN_PLACE) and attribute.attr not in ("detach_", "requires_grad_"):
                 return Role.CHANGES
             return self._by_result(program, call)
         return self._unless_it_stays(program, attribute, Role.NEEDS)
