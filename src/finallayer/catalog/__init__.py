@@ -54,6 +54,7 @@ CONSTRUCTS = frozenset(
         "serial",  # (*layers): the (init, apply) pair of a stax model; apply takes the parameters first
         "pure",  # (f): haiku's transform; .apply takes parameters (and a random key unless rng=False), then f's own
         "application",  # a pretrained Keras network: softmax(affine) where include_top, else features
+        "state",  # (**kwargs): an object that keeps what it is made with, by name
         "trainer",  # (f, loss): a training loop of a library's own, in which a model's output meets the loss
         "draw",  # (x): a sample of a distribution; another object's method of that name is not known
         "fit_loss",  # (x, loss): tflearn.regression, a network's output meets the loss named by a string
@@ -66,9 +67,12 @@ PARTS = frozenset({"f", "layers", "inputs", "outputs", "activation", "equation",
 ATTRIBUTES = frozenset(
     "axis keepdims eps units low high value from_logits rank shape include_top dtype reduction".split()
 )
-#: Attributes that a line states after ``|``: what a metric reads, how many axes ``shape`` leaves out for the batch,
-#: whether positional arguments come in either order (TensorFlow before 1.0 took logits first).
-EXTRA_ATTRIBUTES = frozenset({"reads", "base", "batch_axes", "either_order", "rng"})
+#: Attributes that a line states after ``|``: what a metric reads, how a loss on probabilities is made to take logits
+#: (``on_logits``), which backend goes back to the logits by itself (``rescued_by``), how many axes ``shape`` leaves out
+#: for the batch, whether positional arguments come in either order (TensorFlow before 1.0 took logits first).
+EXTRA_ATTRIBUTES = frozenset({"reads", "base", "on_logits", "rescued_by", "batch_axes", "either_order", "rng"})
+#: Attributes that say how a call is read; all others its node carries.
+OF_THE_CALL = frozenset("shape dtype include_top batch_axes either_order rng activation".split())
 
 
 class Param(NamedTuple):

@@ -87,6 +87,7 @@ NAMES: dict[str, str] = {
     "optax.smooth_labels": "identity(labels: x)",
     # Flax: programs
     "flax.linen.Module": "module()",
+    "flax.training.train_state.TrainState.create": "state()",
     "flax.nnx.Module": "module()",
     "flax.linen.Sequential": "sequential(layers)(x)",
     "flax.nnx.Sequential": "sequential(*fns: layers)(x)",

@@ -41,7 +41,7 @@ from finallayer.expr import Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
-from finallayer.rules.wording import OUTPUTS, RESCUE, called, is_rescued, made_here
+from finallayer.rules.wording import OUTPUTS, called, made_here, rescue
 
 RULE = Rule("FL104", "double-sigmoid", Severity.ERROR, "sigmoid outputs handed to a loss that applies sigmoid itself")
 
@@ -50,8 +50,8 @@ RULE = Rule("FL104", "double-sigmoid", Severity.ERROR, "sigmoid outputs handed t
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="bce_logits", args=(Node(kind=Kind.SIGMOID_PROBS | Kind.LOG_SIGMOID as kind) as x, *_)) as loss:
-            rescue = f" ({RESCUE})" if is_rescued(sighting) else ""
-            message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}{rescue}: pass the logits"
+            unless = f" ({rescue(loss)})" if rescue(loss) else ""
+            message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}{unless}: pass the logits"
             yield Match(message, related=made_here(x))
         case Node(op="sigmoid" | "log_sigmoid" as op, args=(Node(kind=Kind.SIGMOID_PROBS) as x,)):
             yield Match(f"{op} is applied to sigmoid outputs: apply it once, to the logits", related=made_here(x))

@@ -45,7 +45,7 @@ from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
 from finallayer.rules.route import maker
-from finallayer.rules.wording import RESCUE, called, is_rescued, made_here
+from finallayer.rules.wording import called, made_here, rescue
 
 RULE = Rule(
     "FL101", "double-softmax", Severity.ERROR, "probabilities handed to a loss or softmax that applies softmax itself"
@@ -56,8 +56,8 @@ RULE = Rule(
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="xent_logits", args=(Node(kind=Kind.PROBS) as x, *_)) as loss:
-            rescue = f" ({RESCUE})" if is_rescued(sighting) else ""
-            message = f"{called(loss)} applies softmax itself, but is handed softmax outputs{rescue}: pass the logits"
+            unless = f" ({rescue(loss)})" if rescue(loss) else ""
+            message = f"{called(loss)} applies softmax itself, but is handed softmax outputs{unless}: pass the logits"
             yield Match(message, related=made_here(x))
         case Node(op="softmax" | "log_softmax" as op, args=(Node(kind=Kind.PROBS) as x,)) as again if (
             _along_the_same_axis(again, maker(x))

@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import ON_LOGITS, Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
@@ -50,9 +50,6 @@ RULE = Rule(
 )
 
 
-_ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
-
-
 # `loss` is the operation of the loss that is handed the same value: what a loss on logits trains is logits, whoever
 # made it. Without one an affine map's output may be anything (one that a squared error trains may well be read at 0.5),
 # except to a metric that takes its log.
@@ -60,15 +57,14 @@ _ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(args=(Node(kind=Kind.LOGITS | Kind.UNKNOWN) as x, *_), attrs={"loss": loss}) as reader if (
-            loss in _ON_LOGITS and _is_for_probabilities(reader)
+            loss in ON_LOGITS and _is_for_probabilities(reader)
         ):
-            remedy = "from_logits=True" if "from_logits" in reader.attrs else "a threshold of 0, or apply sigmoid"
-            message = f"{_reads(reader)} probabilities, but is handed logits: use {remedy}"
+            message = f"{_reads(reader)} probabilities, but is handed logits: use {_remedy(reader)}"
             yield Match(message, related=made_here(x))
         case Node(args=(Node(kind=Kind.LOGITS) as x, *_), attrs={"reads": "logs", "from_logits": False}) as reader if (
             interval(x)[0] < 0
         ):
-            message = f"{_reads(reader)} probabilities, but is handed logits: use from_logits=True"
+            message = f"{_reads(reader)} probabilities, but is handed logits: use {_remedy(reader)}"
             yield Match(message, related=made_here(x))
         case Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as reader if _is_for_logits(reader):
             message = f"{_reads(reader)} logits, but is handed sigmoid outputs: use a threshold of 0.5"
@@ -87,6 +83,10 @@ def _is_for_logits(reader: Node) -> bool:
     """A threshold of 0: every probability lies above it."""
     at = reader.attrs.get("value")
     return isinstance(at, (int, float)) and at == 0
+
+
+def _remedy(reader: Node) -> str:
+    return str(reader.attrs.get("on_logits", "a threshold of 0, or apply sigmoid"))
 
 
 def _reads(reader: Node) -> str:

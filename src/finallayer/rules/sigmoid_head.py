@@ -42,7 +42,7 @@ from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.wording import RESCUE, called, is_rescued, made_here, on_logits
+from finallayer.rules.wording import called, made_here, on_logits, rescue
 
 RULE = Rule("FL302", "sigmoid-head", Severity.ADVICE, "sigmoid layer with a loss on probabilities")
 
@@ -52,8 +52,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as loss, training=True):
             expression = loss_of(loss)
-            harm = cost(expression, RESCUE if is_rescued(sighting) else "")
-            message = f"{called(loss)} on sigmoid outputs: drop the sigmoid and use {on_logits(sighting)}{harm}"
+            harm = cost(expression, rescue(loss))
+            message = f"{called(loss)} on sigmoid outputs: drop the sigmoid and use {on_logits(loss)}{harm}"
             yield Match(message, expression, made_here(x))
 
 
