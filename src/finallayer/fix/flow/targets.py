@@ -6,8 +6,10 @@ TensorFlow's fused cross-entropy takes the gradient ``softmax - labels`` for gra
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
+from finallayer.catalog.names import canonical
 from finallayer.expr import UNMOVED, Node, through
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.bindings import changes_in_place, path_of
@@ -16,6 +18,8 @@ from finallayer.fix.text.syntax import last_name
 from finallayer.source.values import External
 
 _MOST_STEPS = 8
+#: How TensorFlow's tutorials read their digits: with a module of its own, or a copy of that beside the program.
+_READS_MNIST = re.compile(r"(tensorflow\..+|input_data)\.read_data_sets")
 
 
 def are_distributions(target: ast.expr, program: Program, programs: Iterable[Program]) -> bool:
@@ -42,8 +46,9 @@ def _placeholder(target: ast.expr, program: Program) -> ast.Call | None:
     bound = list(_bound_to(target, program))
     match bound:
         case [ast.Call(func=func) as call]:
-            names = [v.name for v in program.values(func) if isinstance(v, External)]
-            return call if names and all(name.rpartition(".")[2] == "placeholder" for name in names) else None
+            values = program.values(func)
+            theirs = all(isinstance(v, External) and canonical(v.name) == "tensorflow.placeholder" for v in values)
+            return call if values and theirs else None
     return None
 
 
@@ -177,6 +182,6 @@ class _Rows:
         if not isinstance(call, ast.Call):
             return False
         callees = self._program.values(call.func)
-        theirs = all(isinstance(c, External) and c.name.endswith(".read_data_sets") for c in callees)
+        theirs = all(isinstance(c, External) and _READS_MNIST.fullmatch(c.name) for c in callees)
         said = any(k.arg == "one_hot" and getattr(k.value, "value", None) is True for k in call.keywords)
         return bool(callees) and theirs and said
