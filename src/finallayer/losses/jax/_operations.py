@@ -1,0 +1,210 @@
+"""Operations of JAX on rows of logits: by the CPU kernel where it serves, else by XLA; chosen when a program is compiled.
+
+An operation is a primitive, and no call of the kernel that is traced: what serves depends on where the program will
+run. The kernel takes whole rows in one process' memory, so a program that is sharded over devices, or exported for
+another process, gets the formula, which XLA partitions and serializes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import batching, mlir
+from jax.sharding import PartitionSpec
+
+from finallayer.kernels import library
+from finallayer.losses import _xent_logits as xent
+
+Array = jax.Array
+
+_KERNEL = "finallayer_xent"
+_KERNEL_DTYPES = (jnp.float32, jnp.bfloat16, jnp.float16)
+_capsule: Callable[..., Any] = jax.ffi.pycapsule  # untyped in JAX
+
+
+class Terms(NamedTuple):
+    """What a row's loss is made of, besides its arrays."""
+
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+
+
+def wide_dtype(x: Array) -> Any:
+    """What losses come in: float32 at least."""
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
+def wide(x: Array) -> Array:
+    """In the dtype that losses come in."""
+    widened: Array = x.astype(wide_dtype(x))
+    return widened
+
+
+# What operations compute, by XLA. They are traced with 64 bits allowed: a row's sums are float64 in every program.
+
+
+def _loss(z: Array, target: Array, *, terms: Terms) -> Array:
+    result = wide_dtype(z)
+    z = wide(z)
+    if target.ndim < z.ndim and not terms.label_smoothing:
+        row = xent.class_row(jnp, z, target)
+        loss, lse = xent.class_loss(jnp, row), row.log_sum_exp
+    else:
+        parts = xent.softmax_parts(jnp, z)
+        loss, lse = xent.soft_loss(jnp, parts, _masses(z, target, terms)), parts.log_sum_exp
+    if terms.z_loss:
+        loss = loss + terms.z_loss * lse * lse
+    rows: Array = loss[..., 0].astype(result)
+    return rows
+
+
+def _gradient(z: Array, target: Array, upstream: Array, *, terms: Terms) -> Array:
+    dtype = z.dtype
+    z = wide(z)
+    upstream = upstream[..., None].astype("float64")
+    if target.ndim < z.ndim and not terms.label_smoothing:
+        row = xent.class_row(jnp, z, target)
+        pull = upstream * (2 * terms.z_loss) * row.log_sum_exp if terms.z_loss else 0.0
+        gradient = xent.class_gradient(jnp, z, target, row, upstream, pull)
+    else:
+        parts = xent.softmax_parts(jnp, z)
+        extra = 2 * terms.z_loss * parts.log_sum_exp if terms.z_loss else 0.0
+        gradient = upstream * xent.soft_gradient(jnp, parts, _masses(z, target, terms), extra)
+    typed: Array = gradient.astype(z.dtype).astype(dtype)
+    return typed
+
+
+def _masses(z: Array, target: Array, terms: Terms) -> Array:
+    q = target if target.ndim == z.ndim else xent.class_mask(jnp, z, target)
+    masses: Array = xent.smoothed(q.astype("float64"), terms.label_smoothing)
+    return masses
+
+
+def _softmax(z: Array) -> Array:
+    probs: Array = xent.softmax(xent.softmax_parts(jnp, z)).astype(z.dtype)
+    return probs
+
+
+def _neg_log_softmax(z: Array) -> Array:
+    losses: Array = xent.neg_log_softmax(jnp, xent.softmax_parts(jnp, z)).astype(z.dtype)
+    return losses
+
+
+def _log_sum_exp(z: Array) -> Array:
+    lse: Array = xent.softmax_parts(jnp, z).log_sum_exp[..., 0].astype(z.dtype)
+    return lse
+
+
+def _focal_loss(z: Array, q: Array, *, gamma: float) -> Array:
+    parts = xent.softmax_parts(jnp, z.astype("float64"), careful=False)
+    loss, _ = xent.focal_loss_and_masses(jnp, parts, q.astype("float64"), gamma)
+    rows: Array = loss[..., 0].astype(z.dtype)
+    return rows
+
+
+def _focal_gradient(z: Array, q: Array, upstream: Array, *, gamma: float) -> Array:
+    parts = xent.softmax_parts(jnp, z.astype("float64"), careful=False)
+    _, masses = xent.focal_loss_and_masses(jnp, parts, q.astype("float64"), gamma)
+    gradient = upstream[..., None] * xent.soft_gradient(jnp, parts, masses)
+    typed: Array = gradient.astype(z.dtype)
+    return typed
+
+
+# What the results look like.
+
+
+def a_number_a_row(z: Any, *_: Any, **__: Any) -> Any:
+    spec = PartitionSpec(*z.sharding.spec[:-1])
+    return z.update(shape=z.shape[:-1], dtype=wide_dtype(z), sharding=z.sharding.update(spec=spec), weak_type=False)
+
+
+def _alike(z: Any, *_: Any, **__: Any) -> Any:
+    return z.update(weak_type=False)
+
+
+# The making of operations.
+
+
+def _operation(name: str, by_xla: Callable[..., Array], result: Callable[..., Any], has_kernel: bool = False) -> Any:
+    """A primitive that computes ``by_xla``. Its operands are rows, of the leading shape of the first."""
+    primitive: Any = Primitive(f"finallayer_{name}")
+    primitive.def_impl(lambda *operands, **static: _compiled(primitive, **static)(*operands))
+    primitive.def_abstract_eval(result)
+    lower_formula = mlir.lower_fun(by_xla, multiple_results=False)
+
+    def lower_by_xla(ctx: Any, *operands: Any, **static: Any) -> Any:
+        with jax.enable_x64(True):
+            return lower_formula(ctx, *operands, **static)
+
+    def lower_for_cpu(ctx: Any, *operands: Any, **static: Any) -> Any:
+        if not kernel_serves(ctx, **static):
+            return lower_by_xla(ctx, *operands, **static)
+        return jax.ffi.ffi_lowering(_KERNEL)(ctx, *operands)
+
+    mlir.register_lowering(primitive, lower_by_xla)
+    if has_kernel:
+        mlir.register_lowering(primitive, lower_for_cpu, platform="cpu")
+
+    def batch(operands: Sequence[Array], dims: Sequence[int | None], **static: Any) -> tuple[Array, int]:
+        return primitive.bind(*batched_rows(operands, dims), **static), 0
+
+    batching.primitive_batchers[primitive] = batch
+    return primitive
+
+
+@cache
+def _compiled(primitive: Any, **static: Any) -> Callable[..., Array]:
+    compiled: Callable[..., Array] = jax.jit(lambda *operands: primitive.bind(*operands, **static))
+    return compiled
+
+
+def batched_rows(operands: Sequence[Array], dims: Sequence[int | None]) -> list[Array]:
+    """Operands of which some have a batch axis, all with it in front."""
+    size = next(x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None)
+    return [
+        jnp.broadcast_to(x, (size, *x.shape)) if d is None else jnp.moveaxis(x, d, 0)
+        for x, d in zip(operands, dims, strict=True)
+    ]
+
+
+def kernel_serves(ctx: Any, terms: Terms) -> bool:
+    """Whether the CPU kernel can compute an operation where it is being lowered."""
+    module, z = ctx.module_context, ctx.avals_in[0]
+    if module.lowering_parameters.for_export or z.dtype not in _KERNEL_DTYPES or terms != Terms():
+        return False
+    return _has_whole_rows(module.axis_context) and _kernel_is_registered()
+
+
+def _has_whole_rows(axis_context: Any) -> bool:
+    """Whether what is lowered runs on one device, or is what each device runs of its own."""
+    if (devices := getattr(axis_context, "num_devices", None)) is not None:
+        return bool(devices == 1)
+    mesh = getattr(axis_context, "mesh", None)
+    return mesh is not None and (mesh.size == 1 or axis_context.manual_axes == frozenset(mesh.axis_names))
+
+
+@cache
+def _kernel_is_registered() -> bool:
+    """Whether the CPU kernel is there, and XLA speaks the version of its FFI that the kernel was written for."""
+    kernels = library()
+    if kernels is None:
+        return False
+    try:
+        jax.ffi.register_ffi_target(_KERNEL, _capsule(kernels.fl_xla_xent), platform="cpu")
+    except Exception:  # whatever XLA raises for a version it does not support
+        return False
+    return True
+
+
+loss_p = _operation("loss", _loss, a_number_a_row, has_kernel=True)
+gradient_p = _operation("gradient", _gradient, _alike, has_kernel=True)
+softmax_p = _operation("softmax", _softmax, _alike)
+neg_log_softmax_p = _operation("neg_log_softmax", _neg_log_softmax, _alike)
+log_sum_exp_p = _operation("log_sum_exp", _log_sum_exp, a_number_a_row)
+focal_loss_p = _operation("focal_loss", _focal_loss, a_number_a_row)
+focal_gradient_p = _operation("focal_gradient", _focal_gradient, _alike)
