@@ -11,8 +11,6 @@ from pathlib import Path
 import mpmath
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,9 +18,12 @@ from finallayer.expr import Node, logits, make, target
 from finallayer.numerics import evaluate as module
 from finallayer.numerics import oracle
 from finallayer.numerics.evaluate import evaluate, expression_safe_margin
-from finallayer.numerics.margin import safe_margin
-from finallayer.numerics.operations import COMPOSITES, OPERATIONS
+from finallayer.numerics.forward_backward import COMPOSITES, OPERATIONS
 from finallayer.numerics.program import UnevaluableError
+from finallayer.numerics.safe_margin import safe_margin
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
 
 Z, Y = logits(), target()
 PROBS, SIGMOID = make("softmax", Z), make("sigmoid", Z)
@@ -166,7 +167,7 @@ class TestAgainstTorch:
 
 KERAS_AND_JAX = """
 import json, jax, jax.numpy as jnp, keras, numpy as np, optax
-from finallayer.numerics.margin import safe_margin
+from finallayer.numerics.safe_margin import safe_margin
 
 def at(x, y):
     return x[0, y[0]]

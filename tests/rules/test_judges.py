@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from finallayer.expr import Node, Origin, logits, make, target
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.rules import all_rules, rules_by_operation
-from finallayer.rules.base import Match, Severity, Sighting
 
 Z = make("affine", make("opaque", name="x", rank=2), units=10)
 PROBS = make("softmax", Z, axis=-1)

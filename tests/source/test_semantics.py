@@ -5,6 +5,9 @@ Each case holds one piece of the interpreter: without it, the loss would be hand
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -556,3 +559,18 @@ def test_the_epsilon_that_log_loss_adds_is_no_clip() -> None:
     found = sightings(SourceFile("program.py", program), Project())
     (loss,) = [s.node for s in found if s.node.op == "bce_probs"]
     assert loss.attrs.get("eps") is None
+
+
+def test_an_expression_is_printed_the_same_whatever_the_hashes_of_strings() -> None:
+    program = "import torch\nprint(torch.nn.functional.cross_entropy(torch.clamp(x, -1, 1).softmax(1), y))\n"
+    code = (
+        "from finallayer.source import Project, sightings\nfrom finallayer.source.files import SourceFile\n"
+        f"print([str(s.node) for s in sightings(SourceFile('a.py', {program!r}), Project())])"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in "012345"
+    }
+    assert len(printed) == 1

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from finallayer.expr import TRANSPARENT, Node, make, target, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
-from finallayer.numerics.operations import COMPOSITES, OPERATIONS, composed
+from finallayer.numerics.forward_backward import COMPOSITES, OPERATIONS, composed
 
 #: A program starts with these two values.
 LOGITS, TARGET, FIRST_STEP = 0, 1, 2

@@ -38,8 +38,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import LOG_KINDS, Kind
-from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.bounds import interval
 from finallayer.rules.route import units
 from finallayer.rules.wording import OUTPUTS, called, made_here, on_logits

@@ -51,8 +51,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
-from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.route import maker, units
 from finallayer.rules.wording import OUTPUTS, called, is_keras, made_here
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.findings import Sighting
 from finallayer.kinds import PROBABILITY_KINDS, Kind
-from finallayer.rules.base import Sighting
 
 #: What may stand between a softmax or sigmoid and the log or loss that reads its probabilities.
 _ROUTE = TRANSPARENT | {"one_minus", "clip", "add_eps", "bernoulli"}

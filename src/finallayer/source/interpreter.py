@@ -8,20 +8,19 @@ understood becomes an opaque value. Work is bounded: by steps, by depth, and by 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from finallayer.expr import Node, Origin
-from finallayer.rules.base import Sighting
-from finallayer.source.handlers import EXPRESSIONS, STATEMENTS
+from finallayer.findings import Sighting
 from finallayer.source.parameters import NO_DEFAULT, bind_parameters
-from finallayer.source.project import Module, Project
+from finallayer.source.project import Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built, Call, Frame, Function, Instance, Lazy, Site, Value, opaque, union
+from finallayer.source.values import Built, Call, Frame, Function, Instance, Lazy, Module, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
 MOST_STEPS = 100_000
@@ -132,7 +131,7 @@ class Interpreter:
         if self.uses is not None:
             self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function, self.trail.way)
-        bind_parameters(self, function, frame, call)
+        bind_parameters(function, frame, call)
         self.stack.append(function)
         self.sites.append(call.site)
         without_gradient = any(_stops_gradient(d) for d in function.decorators)
@@ -211,6 +210,15 @@ class Interpreter:
             yield
         finally:
             vars(self).update(around)
+
+
+#: What a statement does; whether control goes on behind it.
+Statement = Callable[[Interpreter, Any, Frame], bool]
+#: The value of an expression.
+Expression = Callable[[Interpreter, Any, Frame], Value]
+#: Which function handles which syntax: filled by ``statements`` and ``expressions``.
+STATEMENTS: dict[type[ast.stmt], Statement] = {}
+EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 
 
 def _stops_gradient(decorator: Value) -> bool:

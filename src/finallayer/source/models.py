@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
 
 from finallayer.catalog import keras, tensorflow
 from finallayer.expr import Node, make
 from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
@@ -24,9 +24,6 @@ from finallayer.source.values import (
     Value,
     opaque,
 )
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 
 def compile_model(run: Interpreter, model: Value, call: Call) -> Value:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from finallayer.catalog import ATTRIBUTES, Signature
 from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.containers import sequence
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 #: An attribute whose value isn't known.
 UNKNOWN_VALUE = "?"
@@ -76,8 +74,9 @@ def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
 def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
     """The attributes that a call gives its operation."""
     attrs: dict[str, Any] = dict(signature.attrs)
-    for name in ATTRIBUTES & bound.keys():
-        value = bound[name]
+    for name, value in bound.items():  # in the signature's order: a finding prints them
+        if name not in ATTRIBUTES:
+            continue
         plain = value.items if isinstance(value, List) and value.exact else value
         known = is_constant(plain) or (isinstance(plain, tuple) and all(is_constant(v) for v in plain))
         attrs[name] = plain if known else UNKNOWN_VALUE

@@ -7,13 +7,11 @@ of two policies: no classifier is trained by it. What stands beside the log show
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.kinds import PROBABILITY_KINDS, Kind
-
-if TYPE_CHECKING:
-    from finallayer.source.project import Module
+from finallayer.source.values import Module
 
 #: Products and sums nested deeper than this are one factor, or term: shared parts are visited once for each use.
 DEEPEST = 6

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from finallayer.losses.torch._kernel import Terms, out_of_range
+from finallayer.losses.torch._kernel import Terms, out_of_range, real_dtype
 
 
 def _wide(tensor: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ def _rows(logits: Tensor, target: Tensor, weight: Tensor | None, terms: Terms) -
 
 
 def forward(logits: Tensor, target: Tensor, weight: Tensor | None, terms: Terms) -> tuple[Tensor, Tensor]:
-    """Each row's loss and log-sum-exp, (rows,) float32."""
+    """Each row's loss and log-sum-exp, (rows,) float32 (float64 for float64)."""
     r = _rows(logits, target, weight, terms)
     mass = r.anchor_mass + r.rest_mass
     weighted = torch.where(mass == 0, 0.0, mass * r.anchor_loss)
@@ -97,7 +97,8 @@ def forward(logits: Tensor, target: Tensor, weight: Tensor | None, terms: Terms)
     if terms.z_loss:
         loss = loss + terms.z_loss * r.lse.square()
     loss = torch.where(r.counts == 0, 0.0, loss)
-    return loss.squeeze(1).float(), r.lse.squeeze(1).float()
+    real = real_dtype(logits.dtype)
+    return loss.squeeze(1).to(real), r.lse.squeeze(1).to(real)
 
 
 def backward(
