@@ -138,7 +138,8 @@ def _operation(name: str, by_xla: Callable[..., Array], result: Callable[..., An
     lower_formula = mlir.lower_fun(by_xla, multiple_results=False)
 
     def lower_by_xla(ctx: Any, *operands: Any, **static: Any) -> Any:
-        with jax.enable_x64(True):
+        # Functions within functions would take the batch size of an export as 64 bits, which their caller gives as 32.
+        with jax.enable_x64(True), jax.disable_jit():
             return lower_formula(ctx, *operands, **static)
 
     def lower_for_cpu(ctx: Any, *operands: Any, **static: Any) -> Any:
