@@ -220,8 +220,9 @@ def _max(xp: Namespace, x: Array) -> Array:
 def _scaled_exps(xp: Namespace, z: Array, top: Array) -> tuple[Array, Array]:
     """2**64 * exp(z - top) to a relative error of about an ulp, and z - top rounded, both of shape (..., C)."""
     diff, error = _two_sum(z, -top)
-    shifted = diff + _LOG_SCALE_HI
-    error = error + (diff - (shifted - _LOG_SCALE_HI)) + _LOG_SCALE_LO
+    by = (top - top) + _LOG_SCALE_HI  # no constant: XLA would add and subtract one at compile time
+    shifted = diff + by
+    error = error + (diff - (shifted - by)) + _LOG_SCALE_LO
     rounded = xp.exp(shifted)
     return xp.where(diff > _FARTHEST, rounded + rounded * error, xp.zeros_like(z)), diff  # error may be inf - inf
 

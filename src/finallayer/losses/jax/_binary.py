@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+from jax.interpreters import ad
 
-from finallayer.losses import _xent_logits as xent
-from finallayer.losses.jax._arguments import ArrayLike, floating
+from finallayer.losses.jax import _operations as operations
+from finallayer.losses.jax._arguments import ArrayLike, floating, vary_alike
 from finallayer.losses.jax._operations import wide
 
 Array = jax.Array
@@ -29,28 +32,42 @@ def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
         https://optax.readthedocs.io/en/latest/api/losses.html (sigmoid_binary_cross_entropy)
     """
     z = wide(floating(logits))
-    return _binary_loss(*jnp.broadcast_arrays(z, jnp.asarray(labels).astype(z.dtype)))
+    return _loss(*vary_alike(*jnp.broadcast_arrays(z, jnp.asarray(labels).astype(z.dtype))))
 
 
 @jax.custom_jvp
-def _binary_loss(z: Array, y: Array) -> Array:
-    loss: Array = xent.binary_loss(jnp, z, y)
+def _loss(z: Array, y: Array) -> Array:
+    loss: Array = operations.binary_loss_p.bind(z, y)
     return loss
 
 
-@_binary_loss.defjvp
-def _binary_loss_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+@_loss.defjvp
+def _loss_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     (z, y), (dz, dy) = primals, tangents
-    return _binary_loss(z, y), _binary_gradient(z, y) * dz - z * dy
+    return _loss(z, y), _slope(z, y, dz) - z * dy
 
 
-@jax.custom_jvp
-def _binary_gradient(z: Array, y: Array) -> Array:
-    gradient: Array = xent.binary_gradient(jnp, z, y)
-    return gradient
+def _slope(z: Array, y: Array, along: Array) -> Array:
+    """The gradient of the loss times ``along``, elementwise: its tangent, and, of an upstream, its gradient."""
+    slope: Array = operations.binary_gradient_p.bind(z, y, along)
+    return slope
 
 
-@_binary_gradient.defjvp
-def _binary_gradient_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    (z, y), (dz, dy) = primals, tangents
-    return _binary_gradient(z, y), jax.nn.sigmoid(z) * jax.nn.sigmoid(-z) * dz - dy
+def _slope_jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+    (z, y, along), (dz, dy, dalong) = primals, tangents
+    tangent = jnp.zeros_like(z)
+    if not isinstance(dalong, ad.Zero):
+        tangent += _slope(z, y, dalong)
+    if not isinstance(dz, ad.Zero):
+        tangent += along * jax.nn.sigmoid(z) * jax.nn.sigmoid(-z) * dz
+    if not isinstance(dy, ad.Zero):
+        tangent -= along * dy
+    return _slope(z, y, along), tangent
+
+
+def _slope_transpose(upstream: Any, z: Array, y: Array, along: Any) -> tuple[Any, Any, Any]:
+    return None, None, None if isinstance(upstream, ad.Zero) else _slope(z, y, upstream)
+
+
+ad.primitive_jvps[operations.binary_gradient_p] = _slope_jvp
+ad.primitive_transposes[operations.binary_gradient_p] = _slope_transpose

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 from jax.sharding import PartitionSpec
@@ -22,8 +23,9 @@ from finallayer.losses import _xent_logits as xent
 
 Array = jax.Array
 
-_KERNEL = "finallayer_xent"
-_KERNEL_DTYPES = (jnp.float32, jnp.bfloat16, jnp.float16)
+# Names of the kernel's handlers, and what XLA knows them by.
+_KERNELS = {"fl_xla_xent": "finallayer_xent", "fl_xla_bce": "finallayer_bce"}
+_KERNEL_DTYPES = (jnp.float64, jnp.float32, jnp.bfloat16, jnp.float16)
 _capsule: Callable[..., Any] = jax.ffi.pycapsule  # untyped in JAX
 
 
@@ -80,9 +82,19 @@ def _gradient(z: Array, target: Array, upstream: Array, *, terms: Terms) -> Arra
 
 
 def _masses(z: Array, target: Array, terms: Terms) -> Array:
-    q = target if target.ndim == z.ndim else xent.class_mask(jnp, z, target)
-    masses: Array = xent.smoothed(q.astype("float64"), terms.label_smoothing)
+    q = _double(target) if target.ndim == z.ndim else xent.class_mask(jnp, z, target).astype("float64")
+    masses: Array = xent.smoothed(q, terms.label_smoothing)
     return masses
+
+
+def _double(q: Array) -> Array:
+    """In float64, where subnormal float32 numbers, which XLA takes for 0, are not."""
+    double = q.astype("float64")
+    if q.dtype == jnp.float32:
+        bits = jax.lax.bitcast_convert_type(q, jnp.int32)
+        tiny = jnp.where(bits < 0, -1.0, 1.0) * (bits & 0x7FFFFF).astype("float64") * 2.0**-149
+        double = jnp.where(bits & 0x7F800000 == 0, tiny, double)
+    return double
 
 
 def _softmax(z: Array) -> Array:
@@ -100,16 +112,26 @@ def _log_sum_exp(z: Array) -> Array:
     return lse
 
 
+def _binary_loss(z: Array, y: Array) -> Array:
+    loss: Array = xent.binary_loss(jnp, z, y)
+    return loss
+
+
+def _binary_gradient(z: Array, y: Array, upstream: Array) -> Array:
+    gradient: Array = upstream * xent.binary_gradient(jnp, z, y)
+    return gradient
+
+
 def _focal_loss(z: Array, q: Array, *, gamma: float) -> Array:
     parts = xent.softmax_parts(jnp, z.astype("float64"), careful=False)
-    loss, _ = xent.focal_loss_and_masses(jnp, parts, q.astype("float64"), gamma)
+    loss, _ = xent.focal_loss_and_masses(jnp, parts, _double(q), gamma)
     rows: Array = loss[..., 0].astype(z.dtype)
     return rows
 
 
 def _focal_gradient(z: Array, q: Array, upstream: Array, *, gamma: float) -> Array:
     parts = xent.softmax_parts(jnp, z.astype("float64"), careful=False)
-    _, masses = xent.focal_loss_and_masses(jnp, parts, q.astype("float64"), gamma)
+    _, masses = xent.focal_loss_and_masses(jnp, parts, _double(q), gamma)
     gradient = upstream[..., None] * xent.soft_gradient(jnp, parts, masses)
     typed: Array = gradient.astype(z.dtype)
     return typed
@@ -130,10 +152,11 @@ def _alike(z: Any, *_: Any, **__: Any) -> Any:
 # The making of operations.
 
 
-def _operation(name: str, by_xla: Callable[..., Array], result: Callable[..., Any], has_kernel: bool = False) -> Any:
+def _operation(
+    name: str, by_xla: Callable[..., Array], result: Callable[..., Any], kernel: str | None = None
+) -> Any:
     """A primitive that computes ``by_xla``. Its operands are rows, of the leading shape of the first."""
     primitive: Any = Primitive(f"finallayer_{name}")
-    primitive.def_impl(lambda *operands, **static: _compiled(primitive, **static)(*operands))
     primitive.def_abstract_eval(result)
     lower_formula = mlir.lower_fun(by_xla, multiple_results=False)
 
@@ -143,12 +166,21 @@ def _operation(name: str, by_xla: Callable[..., Array], result: Callable[..., An
             return lower_formula(ctx, *operands, **static)
 
     def lower_for_cpu(ctx: Any, *operands: Any, **static: Any) -> Any:
-        if not kernel_serves(ctx, **static):
+        if not _kernel_serves(ctx):
             return lower_by_xla(ctx, *operands, **static)
-        return jax.ffi.ffi_lowering(_KERNEL)(ctx, *operands)
+        terms: Terms | None = static.get("terms")
+        attributes = {} if terms is None else {k: np.float64(v) for k, v in terms._asdict().items()}
+        return jax.ffi.ffi_lowering(_KERNELS[str(kernel)])(ctx, *operands, **attributes)
 
+    def run(*operands: Array, **static: Any) -> Array:
+        if not jax.config.jax_disable_jit:
+            return _compiled(primitive, **static)(*operands)
+        with jax.enable_x64(True):
+            return by_xla(*operands, **static)
+
+    primitive.def_impl(run)
     mlir.register_lowering(primitive, lower_by_xla)
-    if has_kernel:
+    if kernel is not None:
         mlir.register_lowering(primitive, lower_for_cpu, platform="cpu")
 
     def batch(operands: Sequence[Array], dims: Sequence[int | None], **static: Any) -> tuple[Array, int]:
@@ -173,10 +205,10 @@ def batched_rows(operands: Sequence[Array], dims: Sequence[int | None]) -> list[
     ]
 
 
-def kernel_serves(ctx: Any, terms: Terms) -> bool:
+def _kernel_serves(ctx: Any) -> bool:
     """Whether the CPU kernel can compute an operation where it is being lowered."""
     module, z = ctx.module_context, ctx.avals_in[0]
-    if module.lowering_parameters.for_export or z.dtype not in _KERNEL_DTYPES or terms != Terms():
+    if module.lowering_parameters.for_export or z.dtype not in _KERNEL_DTYPES:
         return False
     return _has_whole_rows(module.axis_context) and _kernel_is_registered()
 
@@ -196,16 +228,19 @@ def _kernel_is_registered() -> bool:
     if kernels is None:
         return False
     try:
-        jax.ffi.register_ffi_target(_KERNEL, _capsule(kernels.fl_xla_xent), platform="cpu")
+        for symbol, name in _KERNELS.items():
+            jax.ffi.register_ffi_target(name, _capsule(getattr(kernels, symbol)), platform="cpu")
     except Exception:  # whatever XLA raises for a version it does not support
         return False
     return True
 
 
-loss_p = _operation("loss", _loss, a_number_a_row, has_kernel=True)
-gradient_p = _operation("gradient", _gradient, _alike, has_kernel=True)
+loss_p = _operation("loss", _loss, a_number_a_row, kernel="fl_xla_xent")
+gradient_p = _operation("gradient", _gradient, _alike, kernel="fl_xla_xent")
 softmax_p = _operation("softmax", _softmax, _alike)
 neg_log_softmax_p = _operation("neg_log_softmax", _neg_log_softmax, _alike)
 log_sum_exp_p = _operation("log_sum_exp", _log_sum_exp, a_number_a_row)
+binary_loss_p = _operation("binary_loss", _binary_loss, _alike, kernel="fl_xla_bce")
+binary_gradient_p = _operation("binary_gradient", _binary_gradient, _alike, kernel="fl_xla_bce")
 focal_loss_p = _operation("focal_loss", _focal_loss, a_number_a_row)
 focal_gradient_p = _operation("focal_gradient", _focal_gradient, _alike)
