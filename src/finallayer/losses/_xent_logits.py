@@ -8,7 +8,8 @@ from one number, ``rest``: the sum of all ``e`` but one that holds the maximum (
     the loss        -log x_j   log1p(rest) + (m - z_j)
     the gradient of sum_j q_j*(-log x_j)       x_j * (sum of the other q) - q_j * (1 - x_j)
 
-For a class ``t``, from ``others``, the sum of all ``e`` but its own: the gradient at ``t`` is ``-others / (others + e_t)``.
+For a class ``t`` it follows from ``others``, the sum of all ``e`` but its own: the gradient at ``t`` is
+``-others / (others + e_t)``.
 
 Every sum has terms of one sign, so nothing cancels: not for confident rows (``rest`` is tiny, and known to
 full relative precision), not for lost ones, not under a common offset. The gradient is one of its two terms
@@ -179,6 +180,20 @@ def binary_gradient(xp: Namespace, z: Array, y: Array, positive_weight: Array | 
     positive = xp.where(z >= 0, large_side, small_side)
     negative = xp.where(z >= 0, small_side, large_side)
     return (1 - y) * positive - positive_weight * y * negative
+
+
+def binary_focal_loss_and_gradient(xp: Namespace, z: Array, y: Array, gamma: float) -> tuple[Array, Array]:
+    """(1 - p)**gamma times ``binary_loss``, elementwise, and its gradient; p is what the model gives the target.
+
+    With ``u = 1 - p = y*sigmoid(-z) + (1 - y)*sigmoid(z)``, whose derivative is ``(1 - 2*y)*sigmoid(z)*sigmoid(-z)``.
+    """
+    loss, slope = binary_loss(xp, z, y), binary_gradient(xp, z, y)
+    positive, negative = binary_gradient(xp, z, xp.zeros_like(y)), -binary_gradient(xp, z, xp.ones_like(y))
+    miss = y * negative + (1 - y) * positive
+    ones = xp.ones_like(miss)
+    focus = xp.power(miss, gamma * ones)
+    drift = xp.where(miss == 0, xp.zeros_like(miss), positive * negative / xp.where(miss == 0, ones, miss))
+    return _mass(xp, focus, loss), focus * (slope + gamma * (1 - 2 * y) * _mass(xp, drift, loss))
 
 
 def total(xp: Namespace, x: Array) -> Array:

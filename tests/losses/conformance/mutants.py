@@ -23,7 +23,7 @@ JUDGES = ("margins, 10 classes", "upstream", "ignored in the middle", "label smo
 FORMULA = "finallayer.losses._xent_logits"
 NUMPY, JAX = "finallayer.losses.numpy", "finallayer.losses.jax._cross_entropy"
 JAX_OPERATIONS, JAX_DERIVATIVES = "finallayer.losses.jax._operations", "finallayer.losses.jax._derivatives"
-KERAS, KERAS_ROWS = "finallayer.losses.keras", "finallayer.losses._keras_rows"
+KERAS, KERAS_ROWS = "finallayer.losses.keras._functions", "finallayer.losses.keras._rows"
 TORCH_ROWS, TORCH = "finallayer.losses.torch._framework", "finallayer.losses.torch._cross_entropy"
 
 
@@ -43,7 +43,9 @@ SOFT = (
     Mutant("1 - softmax by subtraction", FORMULA, "return others / (1 + parts.rest)", "return 1 - softmax(parts)"),
     Mutant("sign flip", FORMULA, "trail=top - _float64(xp, z)", "trail=_float64(xp, z) - top"),
     Mutant("the maximum counted as another", FORMULA, "xp.where(holds_max, xp.zeros_like(z), exps)", "exps"),
-    Mutant("log of a sum that holds the 1", FORMULA, "return xp.log1p(parts.rest) +", "return xp.log(1 + parts.rest) +"),
+    Mutant(
+        "log of a sum that holds the 1", FORMULA, "return xp.log1p(parts.rest) +", "return xp.log(1 + parts.rest) +"
+    ),
 )
 #: In the formula of a class, which JAX and Keras share.
 HARD = (
@@ -100,7 +102,7 @@ MUTANTS = {
     "keras": (
         *SOFT,
         *HARD,
-        Mutant("upstream dropped", KERAS_ROWS, "(args[-1] if upstream is None else upstream) * gradient", "gradient"),
+        Mutant("upstream dropped", KERAS_ROWS, "ops.cast(upstream, gradient.dtype) * gradient", "gradient"),
         Mutant("ignore mask dropped", KERAS, "set_keras_mask(loss, mask=counted)", "pass"),
     ),
     "torch": (

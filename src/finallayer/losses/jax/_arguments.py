@@ -73,7 +73,7 @@ def integers(labels: ArrayLike) -> Array:
     return jnp.asarray(labels)
 
 
-def _narrowed(labels: np.ndarray) -> np.ndarray:
+def _narrowed(labels: Any) -> Any:
     """As int32 where JAX would make it that, with what has no place there at its ends: out of any range."""
     if jax.dtypes.canonicalize_dtype(labels.dtype) == labels.dtype:
         return labels

@@ -72,7 +72,9 @@ def softmax_cross_entropy(
     if where is None:
         return _soft_loss(z, q, None, Terms(label_smoothing, z_loss), weight)
     z, row_counts = masked(z, where)
-    return jnp.where(row_counts, _soft_loss(z, jnp.where(where, q, 0), where, Terms(label_smoothing, z_loss), weight), 0)
+    return jnp.where(
+        row_counts, _soft_loss(z, jnp.where(where, q, 0), where, Terms(label_smoothing, z_loss), weight), 0
+    )
 
 
 def softmax_cross_entropy_with_integer_labels(

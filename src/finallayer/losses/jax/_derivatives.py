@@ -117,10 +117,9 @@ def _slope_transpose(upstream: Any, z: Array, target: Array, dz: Any, *, terms: 
     return None, None, None if _is_zero(upstream) else _gradient(z, target, upstream, terms)
 
 
-def _slope_batched(
-    operands: Sequence[Array], dims: Sequence[int | None], *, terms: Terms
-) -> tuple[Array, int]:
-    return _slope(*operations.batched_rows(operands, dims), terms), 0
+def _slope_batched(operands: Sequence[Array], dims: Sequence[int | None], *, terms: Terms) -> tuple[Array, int]:
+    z, target, dz = operations.batched_rows(operands, dims)
+    return _slope(z, target, dz, terms), 0
 
 
 _slope_p.def_impl(jax.jit(_slope_value, static_argnames="terms"))

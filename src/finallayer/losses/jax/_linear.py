@@ -78,15 +78,15 @@ def linear_softmax_cross_entropy_with_integer_labels(
 
 
 def _check_shapes(layer: _Layer, labels: Array) -> None:
-    inputs, kernel, bias = (None if x is None else x.shape for x in layer)
+    inputs, kernel = layer.inputs.shape, layer.kernel.shape
     if len(kernel) != 2 or not inputs or inputs[-1] != kernel[0] or kernel[1] == 0:
         raise ValueError(
             f"expected inputs (..., features) and a kernel (features, classes) with classes, got {inputs} and {kernel}"
         )
     if labels.shape != inputs[:-1]:
         raise ValueError(f"labels: expected classes of shape {inputs[:-1]}, got {labels.shape}")
-    if bias not in (None, kernel[1:]):
-        raise ValueError(f"bias: expected shape {kernel[1:]}, got {bias}")
+    if layer.bias is not None and layer.bias.shape != kernel[1:]:
+        raise ValueError(f"bias: expected shape {kernel[1:]}, got {layer.bias.shape}")
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -1,4 +1,4 @@
-"""Operations of JAX on rows of logits: by the CPU kernel where it serves, else by XLA; chosen when a program is compiled.
+"""Operations of JAX on rows of logits: by the CPU kernel where it serves, else by XLA; chosen when compiling.
 
 An operation is a primitive, and no call of the kernel that is traced: what serves depends on where the program will
 run. The kernel takes whole rows in one process' memory, so a program that is sharded over devices, or exported for
@@ -27,6 +27,7 @@ Array = jax.Array
 _KERNELS = {"fl_xla_xent": "finallayer_xent", "fl_xla_bce": "finallayer_bce"}
 _KERNEL_DTYPES = (jnp.float64, jnp.float32, jnp.bfloat16, jnp.float16)
 _capsule: Callable[..., Any] = jax.ffi.pycapsule  # untyped in JAX
+_spec: Callable[..., Any] = PartitionSpec
 
 
 class Terms(NamedTuple):
@@ -122,26 +123,47 @@ def _binary_gradient(z: Array, y: Array, upstream: Array) -> Array:
     return gradient
 
 
-def _focal_loss(z: Array, q: Array, *, gamma: float) -> Array:
-    parts = xent.softmax_parts(jnp, z.astype("float64"), careful=False)
-    loss, _ = xent.focal_loss_and_masses(jnp, parts, _double(q), gamma)
+def _focal_loss(z: Array, q: Array, alpha: Array, *, gamma: float, label_smoothing: float) -> Array:
+    _, loss, _ = _focal(z, q, alpha, gamma, label_smoothing)
     rows: Array = loss[..., 0].astype(z.dtype)
     return rows
 
 
-def _focal_gradient(z: Array, q: Array, upstream: Array, *, gamma: float) -> Array:
-    parts = xent.softmax_parts(jnp, z.astype("float64"), careful=False)
-    _, masses = xent.focal_loss_and_masses(jnp, parts, _double(q), gamma)
+def _focal_gradient(
+    z: Array, q: Array, alpha: Array, upstream: Array, *, gamma: float, label_smoothing: float
+) -> Array:
+    parts, _, masses = _focal(z, q, alpha, gamma, label_smoothing)
     gradient = upstream[..., None] * xent.soft_gradient(jnp, parts, masses)
     typed: Array = gradient.astype(z.dtype)
     return typed
+
+
+def _focal(z: Array, q: Array, alpha: Array, gamma: float, label_smoothing: float) -> tuple[Any, Array, Array]:
+    parts = xent.softmax_parts(jnp, z.astype("float64"), careful=z.dtype == jnp.float64)
+    masses = _double(alpha) * xent.smoothed(_double(q), label_smoothing)
+    return parts, *xent.focal_loss_and_masses(jnp, parts, masses, gamma)
+
+
+def _binary_focal_loss(z: Array, y: Array, *, gamma: float, label_smoothing: float) -> Array:
+    loss: Array = _binary_focal(z, y, gamma, label_smoothing)[0].astype(z.dtype)
+    return loss
+
+
+def _binary_focal_gradient(z: Array, y: Array, upstream: Array, *, gamma: float, label_smoothing: float) -> Array:
+    gradient: Array = (upstream * _binary_focal(z, y, gamma, label_smoothing)[1]).astype(z.dtype)
+    return gradient
+
+
+def _binary_focal(z: Array, y: Array, gamma: float, label_smoothing: float) -> tuple[Array, Array]:
+    smoothed = _double(y) * (1 - label_smoothing) + 0.5 * label_smoothing
+    return xent.binary_focal_loss_and_gradient(jnp, z.astype("float64"), smoothed, gamma)
 
 
 # What the results look like.
 
 
 def a_number_a_row(z: Any, *_: Any, **__: Any) -> Any:
-    spec = PartitionSpec(*z.sharding.spec[:-1])
+    spec = _spec(*z.sharding.spec[:-1])
     return z.update(shape=z.shape[:-1], dtype=wide_dtype(z), sharding=z.sharding.update(spec=spec), weak_type=False)
 
 
@@ -152,9 +174,7 @@ def _alike(z: Any, *_: Any, **__: Any) -> Any:
 # The making of operations.
 
 
-def _operation(
-    name: str, by_xla: Callable[..., Array], result: Callable[..., Any], kernel: str | None = None
-) -> Any:
+def _operation(name: str, by_xla: Callable[..., Array], result: Callable[..., Any], kernel: str | None = None) -> Any:
     """A primitive that computes ``by_xla``. Its operands are rows, of the leading shape of the first."""
     primitive: Any = Primitive(f"finallayer_{name}")
     primitive.def_abstract_eval(result)
@@ -173,7 +193,7 @@ def _operation(
         return jax.ffi.ffi_lowering(_KERNELS[str(kernel)])(ctx, *operands, **attributes)
 
     def run(*operands: Array, **static: Any) -> Array:
-        if not jax.config.jax_disable_jit:
+        if not jax.config.jax_disable_jit:  # type: ignore[attr-defined]
             return _compiled(primitive, **static)(*operands)
         with jax.enable_x64(True):
             return by_xla(*operands, **static)
@@ -244,3 +264,5 @@ binary_loss_p = _operation("binary_loss", _binary_loss, _alike, kernel="fl_xla_b
 binary_gradient_p = _operation("binary_gradient", _binary_gradient, _alike, kernel="fl_xla_bce")
 focal_loss_p = _operation("focal_loss", _focal_loss, a_number_a_row)
 focal_gradient_p = _operation("focal_gradient", _focal_gradient, _alike)
+binary_focal_loss_p = _operation("binary_focal_loss", _binary_focal_loss, _alike)
+binary_focal_gradient_p = _operation("binary_focal_gradient", _binary_focal_gradient, _alike)
