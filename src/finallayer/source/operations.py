@@ -69,11 +69,15 @@ def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
     return f"{op}_logits"
 
 
+#: Attributes of a call that its node carries.
+_CARRIED = ATTRIBUTES - OF_THE_CALL
+
+
 def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
     """The attributes that a call gives its operation."""
     attrs: dict[str, Any] = {name: value for name, value in signature.attrs.items() if name not in OF_THE_CALL}
     for name, value in bound.items():
-        if name not in ATTRIBUTES - OF_THE_CALL:
+        if name not in _CARRIED:
             continue
         plain = value.items if isinstance(value, List) and value.exact else value
         known = all(is_constant(v) for v in plain) if isinstance(plain, tuple) else is_constant(plain)
