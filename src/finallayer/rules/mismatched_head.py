@@ -37,9 +37,6 @@ model.add(Dense(10))
 model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
 ```
 
-## Fix safety
-Never safe: only the author knows which of the two problems was meant.
-
 ## References
 - [Keras probabilistic losses](https://keras.io/api/losses/probabilistic_losses/)
 - [torch.nn.BCEWithLogitsLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html)
@@ -120,6 +117,7 @@ def _is_against_labels(loss: Node, target: list[Node]) -> bool:
     return is_classifier and any(y.kind is Kind.TARGET for y in target)
 
 
+NO_FIX = "only the author knows which of the two problems was meant"
 BAD = [
     """
 from keras import layers, models

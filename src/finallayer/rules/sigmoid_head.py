@@ -24,8 +24,8 @@ loss = nn.BCEWithLogitsLoss()(model(x), y)
 ```
 
 ## Fix safety
-Safe where all that reads the model's output is the loss and a threshold, which moves from 0.5 to 0. What reads
-probabilities needs its own sigmoid.
+Safe where all that reads the model's output is known: the loss gets logits, a metric's threshold moves from 0.5 to 0.
+What reads probabilities gets its own sigmoid.
 
 ## References
 - [torch.nn.BCELoss: its log is clamped at -100](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html)
@@ -61,8 +61,10 @@ BAD = [
     """
 import keras
 
-model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1, activation="sigmoid")])
-model.compile(optimizer="adam", loss="binary_crossentropy")  # FL302
+-model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1, activation="sigmoid")])
+-model.compile(optimizer="adam", loss="binary_crossentropy")  # FL302
++model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
++model.compile(optimizer="adam", loss=keras.losses.BinaryCrossentropy(from_logits=True))
 """,
     """
 from torch import nn
@@ -70,26 +72,29 @@ from torch import nn
 class Discriminator(nn.Module):
     def __init__(self):
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(784, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1), nn.Sigmoid())
+-        self.net = nn.Sequential(nn.Linear(784, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1), nn.Sigmoid())
++        self.net = nn.Sequential(nn.Linear(784, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1))
 
     def forward(self, x):
         return self.net(x)
 
 discriminator = Discriminator()
-adversarial_loss = nn.BCELoss()
+-adversarial_loss = nn.BCELoss()
++adversarial_loss = nn.BCEWithLogitsLoss()
 
 def step(real, valid):
     return adversarial_loss(discriminator(real), valid)  # FL302
 """,
     """
-import torch
+-import torch
 import torch.nn.functional as F
 from torch import nn
 
 decode = nn.Linear(20, 784)
 
 def loss_function(z, x):
-    return F.binary_cross_entropy(torch.sigmoid(decode(z)), x, reduction="sum")  # FL302
+-    return F.binary_cross_entropy(torch.sigmoid(decode(z)), x, reduction="sum")  # FL302
++    return F.binary_cross_entropy_with_logits(decode(z), x, reduction="sum")
 """,
 ]
 

@@ -33,8 +33,8 @@ probabilities = keras.ops.softmax(model.predict(x))
 ```
 
 ## Fix safety
-Safe where all that reads the model's output is the loss and an `argmax`. What reads probabilities, such as `predict`,
-needs its own softmax.
+Safe where every reader of the softmax is known. The largest output stays the largest; what reads probabilities,
+such as Keras' predict, gets its own softmax.
 
 ## References
 - [Keras probabilistic losses: from_logits](https://keras.io/api/losses/probabilistic_losses/)
@@ -69,25 +69,32 @@ BAD = [
     """
 import keras
 
-model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, activation="softmax")])
-model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")  # FL301
+-model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, activation="softmax")])
+-model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")  # FL301
++model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10)])
++model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 """,
     """
-from tensorflow.keras.layers import Activation, Dense, Flatten, Input
+-from tensorflow.keras.layers import Activation, Dense, Flatten, Input
++from tensorflow.keras.layers import Dense, Flatten, Input
 from tensorflow.keras.losses import CategoricalCrossentropy
 from tensorflow.keras.models import Model
 
 inputs = Input((28, 28))
 x = Dense(64, activation="relu")(Flatten()(inputs))
-outputs = Activation("softmax")(Dense(10)(x))
+-outputs = Activation("softmax")(Dense(10)(x))
++outputs = Dense(10)(x)
 model = Model(inputs, outputs)
-model.compile("adam", CategoricalCrossentropy())  # FL301
+-model.compile("adam", CategoricalCrossentropy())  # FL301
++model.compile("adam", CategoricalCrossentropy(from_logits=True))
 """,
     """
 import tensorflow as tf
 
-model = tf.keras.Sequential([tf.keras.layers.Dense(10), tf.keras.layers.Softmax()])
-loss_object = tf.keras.losses.SparseCategoricalCrossentropy()
+-model = tf.keras.Sequential([tf.keras.layers.Dense(10), tf.keras.layers.Softmax()])
+-loss_object = tf.keras.losses.SparseCategoricalCrossentropy()
++model = tf.keras.Sequential([tf.keras.layers.Dense(10)])
++loss_object = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 @tf.function
 def train_step(images, labels):
