@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from math import inf, isnan, log
 from typing import Any, NamedTuple
 
-from finallayer.expr import TRANSPARENT, Node
+from finallayer.expr import GUARDS, MOVES, SEVERAL, TRANSPARENT, Node
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 
 
@@ -18,10 +17,6 @@ class Interval(NamedTuple):
     high: float
 
 
-#: The names of log-probabilities: log_probs, logp, log_alpha ...
-_NAMED_A_LOG = re.compile(
-    r"(?:^|[._])(?:log_?p(?!ar)|log_?q|log_?pi|log_(?:alpha|beta|likelihood|weights?|z|softmax))", re.I
-)
 #: Up to here exp stays finite in float32 (88.7), summed over a few thousand terms.
 LARGEST_EXPONENT = 80.0
 #: What lies deeper in an expression than this is taken for any number: shared parts are visited once for each use.
@@ -44,7 +39,7 @@ def interval(z: Node, deep: int = 0) -> Interval:
     value = constant(z)
     if value is not None:
         return Interval(value, value)
-    if z.op == "opaque" and _NAMED_A_LOG.search(str(z.attrs.get("name"))):
+    if z.attrs.get("taken_for") == "log_probability":
         return NEVER_POSITIVE  # a name proves nothing, but is reason enough to keep silent
     known = _OF_KIND.get(z.kind) or _OF_OPERATION.get(z.op, ANY)
     if isinstance(known, Interval):
@@ -166,13 +161,13 @@ def _matmul(z: Node, parts: list[Interval]) -> Interval:
 
 def _is_unit(x: Node) -> bool:
     """Whether a value's rows are vectors of length 1, or shorter."""
-    while x.op in _MOVES and x.args:
+    while x.op in MOVES and x.args:
         x = x.args[0]
-    if x.op in ("concat", "join"):
+    if x.op in SEVERAL:
         return bool(x.args) and all(_is_unit(a) for a in x.args)
     if x.op == "div":
         below = x.args[1]
-        while below.op in _MOVES | {"clip", "add_eps"} and below.args:
+        while below.op in MOVES | GUARDS and below.args:
             below = below.args[0]
         return below.op == "length" and below.args[:1] == x.args[:1]
     return x.op == "norm" and str(x.attrs.get("name")).endswith("normalize")
@@ -196,9 +191,6 @@ def _is_maximum(x: Node) -> bool:
         x = x.args[0]
     return x.op == "max"
 
-
-#: What leaves the length of a row's vector.
-_MOVES = TRANSPARENT - {"concat", "join"}
 
 _OF_OPERATION: dict[str, Interval | Arithmetic] = {
     **dict.fromkeys(("abs", "exp", "sqrt", "softplus"), NEVER_NEGATIVE),

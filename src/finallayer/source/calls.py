@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from finallayer import catalog
 from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
+from finallayer.catalog.conventions import Meaning, convention, suggests
 from finallayer.catalog.frameworks import ZOOS
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node, make
@@ -65,14 +64,7 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
             return _one_of(run, callee, call)
     if isinstance(callee, Node) and _hands_on(callee.attrs.get("name", ""), call.args):
         return _handed_on(callee.attrs["name"], call.args)
-    return _wrapped(run, call) or run.opaque_at(call.site, *call.args)
-
-
-def _wrapped(run: Interpreter, call: Call) -> Value | None:
-    """A foreign layer that is handed a tensor and a model applies the model: (x, model), as wrappers of layers do."""
-    if len(call.args) == 2 and isinstance(call.args[0], Node) and is_module(call.args[1]):
-        return invoke(run, call.args[1], Call(call.args[:1], {}, call.site))
-    return None
+    return run.opaque_at(call.site, *call.args)
 
 
 def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
@@ -268,19 +260,15 @@ def _external(run: Interpreter, symbol: External, call: Call) -> Value:
 
 def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
     """A foreign call that the catalogue doesn't know. What wraps a model gives the model back."""
-    last = symbol.name.rpartition(".")[2]
     if _hands_on(symbol.name, call.args):
         return _handed_on(symbol.name, call.args)
     if symbol.name.startswith(ZOOS):
         return Built(symbol, Signature("zoo", (), (), {}), {}, call.site)
-    if symbol.name.endswith("TrainState.create"):
-        state = Built(symbol, Signature("state", (), None, {}), {}, call.site)
-        state.slots.update(call.kwargs)
-        return state
     if canonical(symbol.name) in standard.FINFO and call.args:
         return make("opaque", name=str(run.opaque_at(call.site)), finfo=_floating_type(call.args[0]))
-    if last in SELF_EXPLAINING and call.args and not symbol.name.startswith("builtins."):
-        return operate(run, parse(SELF_EXPLAINING[last]), {"x": call.args[0]} | call.kwargs, symbol, call.site)
+    operation = convention(symbol.name, Meaning.OPERATION)
+    if operation is not None and call.args:
+        return operate(run, parse(operation.says), {"x": call.args[0]} | call.kwargs, symbol, call.site)
     return run.opaque_at(call.site, *call.args, *call.kwargs.values())
 
 
@@ -290,22 +278,15 @@ def _floating_type(dtype: Value) -> str | None:
     return name if isinstance(name, str) else None
 
 
-#: Functions that aren't at hand and give back what they are handed, models among it: a tuple of several, or the first.
-_HANDS_ON_ALL = re.compile(r"(?:^|\.)(?:prepare\w*|setup\w*|initialize)$")
-_HANDS_ON_FIRST = re.compile(r"(?:^|\.)(?:wrap\w*|to_device|to_gpu|cuda|parallelize\w*)$")
-
-
 def _hands_on(name: str, args: list[Value]) -> bool:
     """Whether a foreign function's name says that it gives back the models that it is handed."""
-    return any(is_module(a) for a in args) and bool(_HANDS_ON_ALL.search(name) or _HANDS_ON_FIRST.search(name))
+    return any(is_module(a) for a in args) and (
+        suggests(name, Meaning.HANDS_ON) or suggests(name, Meaning.HANDS_ON_FIRST)
+    )
 
 
 def _handed_on(name: str, args: list[Value]) -> Value:
-    return args[0] if len(args) == 1 or _HANDS_ON_FIRST.search(name) else tuple(args)
-
-
-#: Functions of modules that aren't at hand, by the one name that leaves no doubt.
-SELF_EXPLAINING = {"softmax": "softmax(x, axis)", "log_softmax": "log_softmax(x, axis)", "sigmoid": "sigmoid(x)"}
+    return args[0] if len(args) == 1 or suggests(name, Meaning.HANDS_ON_FIRST) else tuple(args)
 
 
 def operate(
@@ -315,7 +296,7 @@ def operate(
     if signature.op in CONSTRUCTS and signature.op in handlers.CONSTRUCTS:
         return handlers.CONSTRUCTS[signature.op](run, Built(symbol or External(signature.op), signature, bound, site))
     made = operation(run, signature, bound, symbol, site)
-    return activate(run, bound.get("activation"), made, site)
+    return activate(run, bound.get("activation", signature.attrs.get("activation")), made, site)
 
 
 def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import Any
 
 from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.source.interpreter import Interpreter
@@ -96,8 +97,7 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     if isinstance(owner, Node):
         if owner.op == "opaque":
             return opaque(f"{owner.attrs['name']}[{index if is_constant(index) else ''}]", owner, index)
-        at = _name_of_index(index)
-        attrs = {k: v for k, v in (("rank", rank), ("at", at)) if v is not None}
+        attrs = _of_index(index) | ({} if rank is None else {"rank": rank})
         return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):
         return union([get_item(v, index) for v in owner.values])
@@ -113,12 +113,18 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     return opaque("item", owner, index)
 
 
-def _name_of_index(index: Value) -> str | None:
-    """What an index goes by, also one of several: ``probs[0, action]``; a drawn one by the name of its operation."""
+def _of_index(index: Value) -> dict[str, Any]:
+    """What an index goes by, also one of several: ``probs[0, action]``."""
     parts = index if isinstance(index, tuple) else (index,)
-    bare = (through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node))
-    names = [p.attrs.get("name", p.op) for p in bare]
-    return next((name for name in names if name != SLICE), None)
+    bare = [through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node)]
+    return next((index_attributes(p) for p in bare if p.attrs.get("name") != SLICE), {})
+
+
+def index_attributes(index: Node) -> dict[str, Any]:
+    """What an index, or its operation, is called, and what picked it: a drawn sample, or what it is taken for."""
+    at = {"at": index.attrs.get("name", index.op)}
+    picked_by = "sample" if index.op == "sample" else index.attrs.get("taken_for")
+    return at if picked_by is None else at | {"picked_by": picked_by}
 
 
 def _dict_item(owner: Dict, index: Value) -> Value:

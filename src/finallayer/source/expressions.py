@@ -8,18 +8,19 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from finallayer.canonical import constant
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
+from finallayer.purposes import COMPARED
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
-from finallayer.source.calls import SELF_EXPLAINING, invoke
+from finallayer.source.calls import invoke
 from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
 from finallayer.source.handlers import BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
-from finallayer.source.purposes import COMPARED
 from finallayer.source.symbols import signature_of
-from finallayer.source.tensors import tensor_operation, to_node
+from finallayer.source.tensors import to_node
 from finallayer.source.values import (
     STARRED,
     Call,
@@ -77,7 +78,7 @@ def _from_star_import(module: Frame, name: str) -> Value:
             return External(handed_on[name])
         if signature_of(f"{starred.name}.{name}") is not None:
             return External(f"{starred.name}.{name}")
-    if name in SELF_EXPLAINING and module.vars.get(STARRED):  # of a module that isn't at hand
+    if suggests(name, Meaning.OPERATION) and module.vars.get(STARRED):  # of a module that isn't at hand
         return External(f"{module.vars[STARRED][-1].name}.{name}")
     return External(UNIMPORTED[name]) if name in UNIMPORTED else opaque(name)
 
@@ -236,7 +237,7 @@ def binary(run: Interpreter, op: type[ast.operator], left: Value, right: Value, 
     name = _OPERATIONS.get(op)
     if name is None or not (isinstance(left, Node) or isinstance(right, Node)):
         return opaque(op.__name__, left, right)
-    return tensor_operation(run, name, [to_node(left), to_node(right)], {}, site)
+    return run.record(name, [to_node(left), to_node(right)], {}, site)
 
 
 def _computed(op: type[ast.operator], left: Any, right: Any) -> Value:
@@ -272,7 +273,7 @@ def _unary(run: Interpreter, node: ast.UnaryOp, frame: Frame) -> Value:
             return ~value if isinstance(value, int) else opaque("~", value)
         return -value if isinstance(node.op, ast.USub) else +value
     if isinstance(value, Node) and isinstance(node.op, ast.USub):
-        return tensor_operation(run, "neg", [value], {}, Site(node, frame))
+        return run.record("neg", [value], {}, Site(node, frame))
     return value if isinstance(node.op, ast.UAdd) else opaque("~", value)
 
 
@@ -287,7 +288,7 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
         value = constant(to_node(right)) if isinstance(right, (Node, int, float)) else None
         if value is not None:
             attrs = {"value": value, "above": isinstance(op, (ast.Gt, ast.GtE))}
-            return tensor_operation(run, "threshold", [left], attrs, Site(node, frame))
+            return run.record("threshold", [left], attrs, Site(node, frame))
     decided = _compared(op, left, right)
     return opaque(COMPARED, left, right) if decided is None else decided
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finallayer.expr import Node, Origin
-from finallayer.findings import Sighting
+from finallayer.recording import Recorder, Scene
 from finallayer.source.parameters import NO_DEFAULT, bind_parameters
 from finallayer.source.project import Project
 from finallayer.source.symbols import construct_of
@@ -31,6 +31,10 @@ MOST_MODULES = 40
 MOST_IMPORTED = 600_000
 
 
+#: What stands around a place that runs, but not around the module that it imports.
+_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent")
+
+
 class OutOfBudget(Exception):
     """The analysis has done as much as one file may cost."""
 
@@ -38,12 +42,11 @@ class OutOfBudget(Exception):
 class Interpreter:
     """The state of one analysis: what has been met, and what the program's state is at this point."""
 
-    def __init__(self, project: Project, judged: frozenset[str], uses: Uses | None = None) -> None:
+    def __init__(self, project: Project, uses: Uses | None = None) -> None:
         self.project = project
         self.uses = uses  # what is remembered of every expression; None where nobody asks
-        self.judged = judged
         self.trail = Trail()
-        self.sightings: list[Sighting] = []
+        self.recorder = Recorder()
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
@@ -51,6 +54,7 @@ class Interpreter:
         self.instances: list[Instance] = []
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
+        self.compiling = 0  # > 0 where a model meets what it is compiled with
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
@@ -62,16 +66,16 @@ class Interpreter:
         """The source range of a place."""
         return site.frame.module.file.origin(site.node)  # type: ignore[arg-type]  # every node that is asked for has a place
 
-    def saw(self, node: Node, framework: str = "") -> Node:
-        """Write down an operation that a rule may want to judge."""
-        if node.op in self.judged and not self.silent and node.origin is not None:
-            self.sightings.append(Sighting(node, framework, not (self.no_grad or self.read_out), self._caller()))
-        return node
+    def record(self, op: str, args: list[Node], attrs: dict[str, Any], site: Site, framework: str = "") -> Node:
+        """An operation on tensors, written down."""
 
-    def _caller(self) -> Origin | None:
-        """Where the running function was called; None at a module's top, or where nobody calls it."""
-        called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node
-        return self.origin(self.sites[-1]) if called else None
+        def scene() -> Scene:
+            called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
+            caller = self.origin(self.sites[-1]) if called else None
+            training = not (self.no_grad or self.read_out)
+            return Scene(training, caller, self.compiling > 0, site.frame.module.steps_environment)
+
+        return self.recorder.record(op, args, attrs, self.origin(site), framework, scene, silent=self.silent > 0)
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
@@ -203,9 +207,9 @@ class Interpreter:
     @contextmanager
     def _outside_everything(self) -> Iterator[None]:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
-        around = {name: getattr(self, name) for name in ("stack", "sites", "no_grad", "read_out", "loops", "silent")}
+        around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites = [], []
-        self.no_grad = self.read_out = self.loops = self.silent = 0
+        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = 0
         try:
             yield
         finally:

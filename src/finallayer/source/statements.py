@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.source.assignment import assign, scope_of
 from finallayer.source.attributes import get_attribute
-from finallayer.source.calls import SELF_EXPLAINING
 from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Statement
@@ -57,8 +57,7 @@ def _changes_in_place(node: ast.expr) -> bool:
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and node.func.attr.endswith("_")
-        and not node.func.attr.endswith("__")
+        and suggests(node.func.attr, Meaning.IN_PLACE)
         and isinstance(node.func.value, (ast.Name, ast.Attribute))
     )
 
@@ -275,7 +274,7 @@ def _name_from(run: Interpreter, node: ast.ImportFrom, path: Path | None, name: 
     if path is not None:
         return Lazy(path, name)
     if node.level:  # a module of the project's own that isn't at hand
-        return External(f".{inside}") if name in SELF_EXPLAINING else opaque(f"module {inside}")
+        return External(f".{inside}") if suggests(name, Meaning.OPERATION) else opaque(f"module {inside}")
     return get_attribute(run, External(node.module or ""), name)
 
 

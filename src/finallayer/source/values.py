@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from finallayer.catalog import Signature
+from finallayer.catalog.conventions import Meaning, suggests, taken_for
 from finallayer.catalog.frameworks import ENVIRONMENTS, family
 from finallayer.expr import Node, Origin, make
 from finallayer.kinds import PROBABILITY_KINDS
@@ -80,20 +81,22 @@ class Module:
     @cached_property
     def steps_environment(self) -> bool:
         """Whether the module acts in an environment, as reinforcement learning does: it imports a library of them, or
-        calls ``env.reset()`` and ``state, reward, done, info = env.step(action)``."""
-        if _IMPORTS_ENVIRONMENT.search(self.file.text):
+        resets one and says ``state, reward, done, info = env.step(action)``."""
+        text = self.file.text
+        if _IMPORTS_ENVIRONMENT.search(text):
             return True
-        if ".reset(" not in self.file.text or ".step(" not in self.file.text or self.tree is None:
-            return False
-        return any(
-            isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Tuple)
-            and len(node.targets[0].elts) >= _STEP_GIVES
-            and isinstance(node.value, ast.Call)
-            and isinstance(node.value.func, ast.Attribute)
-            and node.value.func.attr == "step"
-            for node in ast.walk(self.tree)
-        )
+        return ".reset(" in text and ".step(" in text and any(map(_steps_environment, ast.walk(self.tree)))
+
+
+def _steps_environment(node: ast.AST) -> bool:
+    """Whether a statement takes what a step of an environment gives, as its names say."""
+    match node:
+        case ast.Assign(
+            targets=[ast.Tuple(elts=given)], value=ast.Call(func=ast.Attribute(attr="step", value=owner))
+        ) if len(given) >= _STEP_GIVES:
+            names = [ast.unparse(part) for part in given if isinstance(part, (ast.Name, ast.Attribute))]
+            return suggests(ast.unparse(owner), Meaning.ENVIRONMENT) or any(suggests(n, Meaning.REWARD) for n in names)
+    return False
 
 
 class Lazy(NamedTuple):
@@ -289,7 +292,13 @@ MOST_TOLD_APART = 32
 
 def opaque(name: str, *parts: Value) -> Node:
     """A value that isn't understood; the same name and parts stand for the same value."""
-    return make("opaque", name=name, of=tuple(_identity(p) for p in parts)) if parts else make("opaque", name=name)
+    attrs: dict[str, Any] = {"name": name}
+    if parts:
+        attrs["of"] = tuple([_identity(p) for p in parts])
+    meaning = taken_for(name)
+    if meaning is not None:
+        attrs["taken_for"] = meaning
+    return Node("opaque", (), attrs, None)
 
 
 def _identity(value: Value) -> int:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import LOSSES, Node
 from finallayer.findings import Edit, Match, Sighting
-from finallayer.fix.fixers.head_removal import is_legible
-from finallayer.fix.fixers.removal import Removal, argument_of, remove
+from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.context import Context
@@ -28,7 +27,6 @@ from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
 
 #: Operations that read a head's output as a prediction, which is then theirs to be told that it is logits.
-_LOSSES = frozenset("xent_logits xent_probs bce_logits bce_probs nll kl kl_probs mse mae hinge metric".split())
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.MODEL)
@@ -44,7 +42,7 @@ def log_of_output(sighting: Sighting, match: Match, context: Context) -> Iterato
     if not removals:
         return
     head = Head(makers.op, frozenset().union(*(r.head.origins for _, r in removals)))
-    fix = _Rewriting(context, programs, makers, Output(head, context.uses(), context.syntaxes(context.uses())))
+    fix = _Rewriting(context, programs, makers, Output(head, programs, context.uses()))
     logs = {s.node.origin: s for s in seen if s.node.op == "log" and fix.reads(s.node)}
     written = {origin: fix.of_log(s) for origin, s in logs.items()}
     edits = fix.all_edits(removals, [w for w in written.values() if w is not None], seen)
@@ -69,8 +67,8 @@ def _removals(makers: Makers, programs: dict[str, Program]) -> list[tuple[Progra
 def _is_all_of_a_function(program: Program, removal: Removal) -> bool:
     """Whether a function does nothing besides the softmax of its own argument: without that it would do nothing."""
     call = removal.call
-    z = argument_of(call, program.syntax) if call is not None else None
-    is_given_back = call is not None and isinstance(program.syntax.parent(call), (ast.Return, ast.Lambda))
+    z = call.operand if call is not None else None
+    is_given_back = call is not None and isinstance(program.syntax.parent(call.node), (ast.Return, ast.Lambda))
     return is_given_back and z is not None and parameter_behind(program.syntax, z) is not None
 
 
@@ -117,10 +115,11 @@ class _Rewriting:
     ) -> tuple[Edit, ...] | None:
         """Every edit of the fix; None where one of them can't be made."""
         output = self._output
-        readers = Readers(output.head, output.uses, output.syntaxes, frozenset(self._handled))
+        readers = Readers(output.head, output.programs, output.uses, frozenset(self._handled))
         self.refusals += readers.refusals
         self.unseen += readers.unseen
-        if readers.compiled or readers.predictions or any(s.node.op in _LOSSES and self.reads(s.node) for s in seen):
+        judged = (s.node for s in seen if s.node.op in LOSSES | {"metric"})
+        if readers.compiled or readers.predictions or any(map(self.reads, judged)):
             return None  # a fix of heads tells losses and metrics
         edits = [e for log in logs for e in log]
         for gone in self._gone.values():
@@ -128,13 +127,12 @@ class _Rewriting:
         for _, removal in removals:
             edits += removal.edits
             self.unseen += removal.unseen
-        for place in readers.wraps:
-            program = self._programs[place.path]
-            sure = place.whole and not place.derived and is_legible(program, place.node)
-            around = self._restored(program.syntax, place.node) if sure else None
+        for reader in readers.wraps:
+            syntax = reader.program.syntax
+            around = self._restored(syntax, reader.node) if reader.can_be_wrapped else None
             if around is None:
                 return None
-            edits += (*around.edits, program.syntax.replace(place.node, around.text))
+            edits += (*around.edits, syntax.replace(reader.node, around.text))
         self.unseen += outsiders((e.path for e in edits), self._programs)
         return tuple(dict.fromkeys(edits))
 

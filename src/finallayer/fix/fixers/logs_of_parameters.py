@@ -26,7 +26,7 @@ from finallayer.fix.flow.roles import Role, Roles
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.registry import Proposal, Reach, mends
 from finallayer.fix.text.spelling import Speller, Written
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.syntax import Syntax, is_written_out
 from finallayer.rules.margin import loss_of
 from finallayer.source.values import Bound, Function
 
@@ -64,7 +64,7 @@ class _Parameter(NamedTuple):
         function = place.syntax.scope(read)
         if not isinstance(read, ast.Name) or not isinstance(function, ast.FunctionDef):
             return None
-        return cls(place.syntax, function, read.id) if is_plain(function) else None
+        return cls(place.syntax, function, read.id) if is_plain(place.program, function) else None
 
     @property
     def reads(self) -> list[ast.Name]:
@@ -78,7 +78,7 @@ class _Parameter(NamedTuple):
 
     def given(self, call: ast.Call, is_bound: bool) -> ast.expr | None:
         """What a call hands to it; None where that isn't certain."""
-        if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+        if not is_written_out(call):
             return None
         named = [k.value for k in call.keywords if k.arg == self.name]
         if named or self.position is None:
@@ -155,10 +155,8 @@ class _Change:
 
     def _other_reader(self, read: ast.Name) -> Edits:
         syntax = self._parameter.syntax
-        output = Output(
-            Head(self.makers.op, frozenset(self.makers.nodes)), self._uses, self._context.syntaxes(self._uses)
-        )
-        if Roles(output).of(syntax.file.path, syntax, read) is Role.INDIFFERENT:
+        output = Output(Head(self.makers.op, frozenset(self.makers.nodes)), self._programs, self._uses)
+        if Roles(output).of(self._programs[syntax.file.path], read) is Role.INDIFFERENT:
             return (syntax.replace(read, self._name),)
         written = self.makers.probabilities(Speller(syntax), self._framework, self._name, read)
         return (*written.edits, syntax.replace(read, written.text)) if written is not None else ()
@@ -208,10 +206,9 @@ class _Change:
         ways = [self._way(program, given, v) for v in known]
         if not ways or len(known) < len(values) or any(way != ways[0] for way in ways) or ways[0] is None:
             return None
-        made = ways[0].made
-        if isinstance(made, ast.Call) and does_more(made):
+        place = Place(program, given, ways[0])
+        if place.maker and does_more(place.maker):
             return None
-        place = Place(program.syntax, given, ways[0])
         z = place.logits_argument()
         named = place.logits(self._context, z) if z is not None else None
         edits = place.edits(Written(named.text), named) if named is not None else ()

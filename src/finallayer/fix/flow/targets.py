@@ -8,25 +8,27 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from finallayer.expr import Node, through
+from finallayer.expr import UNMOVED, Node, through
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.bindings import changes_in_place, path_of
+from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.text.syntax import last_name
 from finallayer.source.values import External
 
-#: What a function is called that makes one-hot rows: a framework's, or the project's own.
-_MAKERS = ("one_hot", "onehot", "to_categorical")
-_KEEPING = frozenset({"astype", "array", "asarray", "float32", "cast", "constant", "copy", "identity"})
-_SAME_NUMBERS = frozenset({"cast", "identity", "stop_gradient"})
 _MOST_STEPS = 8
 
 
 def are_distributions(target: ast.expr, program: Program, programs: Iterable[Program]) -> bool:
     """Whether each row of a target certainly sums to one: it is made one-hot, or a placeholder that only such feed."""
-    values = program.values(target)
-    if values and all(isinstance(v, Node) and through(v, _SAME_NUMBERS).op == "one_hot" for v in values):
+    if _is_one_hot(target, program):
         return True
     return _placeholder(target, program) is not None and _is_fed_one_hot(target, programs)
+
+
+def _is_one_hot(data: ast.expr, program: Program) -> bool:
+    """Whether the analysis knows that an expression always is one-hot."""
+    values = program.values(data)
+    return bool(values) and all(isinstance(v, Node) and through(v, UNMOVED).op == "one_hot" for v in values)
 
 
 def has_two_axes(target: ast.expr, program: Program) -> bool:
@@ -125,18 +127,14 @@ class _Rows:
                 return self.are_one_hot(rows, budget - 1)
             case ast.Attribute(attr="labels", value=part):
                 return self._is_one_hot_set(part)
-            case ast.Call(func=ast.Attribute(attr=name, value=rows), args=[]) if name in _KEEPING:
-                return self.are_one_hot(rows, budget - 1)
-            case ast.Call(func=ast.Attribute(attr="astype", value=rows)):
-                return self.are_one_hot(rows, budget - 1)
-            case ast.Call(func=func, args=[rows, *_]) if last_name(func) in _KEEPING:
-                return self.are_one_hot(rows, budget - 1)
-            case ast.Call(func=func):
-                return any(name in last_name(func).lower() for name in _MAKERS)
+            case ast.Call():
+                known = known_call(self._program, data, *UNMOVED)
+                if known is not None and known.operand is not None:
+                    return self.are_one_hot(known.operand, budget - 1)
             case ast.Name(id=name):
                 bound = list(self._bound(name))
                 return bool(bound) and all(b and (b is True or self.are_one_hot(b, budget - 1)) for b in bound)
-        return False
+        return _is_one_hot(data, self._program)
 
     def _bound(self, name: str) -> Iterator[ast.expr | bool]:
         """What a name is bound to, everywhere in the file; True where that is the labels of a one-hot batch."""
@@ -171,12 +169,14 @@ class _Rows:
         match part:
             case ast.Attribute(value=ast.Name(id=name)):
                 bound = list(self._bound(name))
-                return bool(bound) and all(isinstance(b, ast.expr) and _reads_one_hot(b) for b in bound)
+                return bool(bound) and all(isinstance(b, ast.expr) and self._reads_one_hot(b) for b in bound)
         return False
 
-
-def _reads_one_hot(call: ast.expr) -> bool:
-    match call:
-        case ast.Call(func=func, keywords=keywords) if last_name(func) == "read_data_sets":
-            return any(k.arg == "one_hot" and getattr(k.value, "value", None) is True for k in keywords)
-    return False
+    def _reads_one_hot(self, call: ast.expr) -> bool:
+        """``read_data_sets(..., one_hot=True)`` of TensorFlow's tutorials, which isn't the project's own."""
+        if not isinstance(call, ast.Call):
+            return False
+        callees = self._program.values(call.func)
+        theirs = all(isinstance(c, External) and c.name.endswith(".read_data_sets") for c in callees)
+        said = any(k.arg == "one_hot" and getattr(k.value, "value", None) is True for k in call.keywords)
+        return bool(callees) and theirs and said

@@ -77,11 +77,6 @@ FRAMEWORKS = {
         "keepdims",
     ),
 }
-#: Modules that have a log_softmax beside their softmax, with the same arguments.
-WITH_LOG_SOFTMAX = frozenset(
-    "torch torch.nn.functional torch.special tensorflow.nn tensorflow.compat.v1.nn jax.nn flax.linen keras.ops "
-    "scipy.special".split()
-)
 #: Where a TF 1 program's ``tf.log`` stands, TF 2 may be far: its own name for the same function.
 _TF1 = {"tensorflow.math.log_sigmoid": "tensorflow.log_sigmoid"}
 
@@ -152,33 +147,6 @@ class Speller:
         names = {self.imports.dotted(n) for n in self.syntax.nodes if isinstance(n, ast.Attribute)}
         return not names.isdisjoint(_GONE_IN_TF1)
 
-    def log_softmax(
-        self,
-        made: ast.expr,
-        logits: ast.expr,
-        text: str,
-        rest: list[str] | None,
-        axis: object,
-        framework: str | None,
-        use: ast.AST,
-    ) -> Written | None:
-        """The log_softmax that goes with a call of softmax, of logits that are written ``text``.
-
-        ``rest``: the call's other arguments as the use can write them; None where it can't.
-        """
-        if not isinstance(made, ast.Call):
-            return None
-        dotted = self.imports.dotted(made.func)
-        if isinstance(made.func, ast.Attribute) and made.func.attr == "softmax" and made.func.value is logits:
-            return None if rest is None else Written(f"{_atom(text)}.log_softmax({', '.join(rest)})")
-        if dotted is not None and dotted.endswith(".softmax"):
-            module = dotted.removesuffix(".softmax")
-            if module in WITH_LOG_SOFTMAX:
-                return None if rest is None else self.call(f"{module}.log_softmax", ", ".join([text, *rest]), use)
-        if framework is None or not isinstance(axis, int):
-            return None
-        return self.along(FRAMEWORKS[framework].log_softmax, text, framework, axis, use)
-
     def along(self, dotted: str, text: str, framework: str, axis: int, use: ast.AST) -> Written | None:
         """``function(text, axis=...)`` the axis as the framework spells it; TensorFlow's default goes unsaid."""
         given = [text, f"{FRAMEWORKS[framework].axis}={axis}"]
@@ -199,7 +167,7 @@ class Speller:
         return call and Written(f"-{call.text}", call.edits)
 
 
-def _atom(text: str) -> str:
+def as_object(text: str) -> str:
     """An expression as the object of a method call."""
     node = ast.parse(text.strip(), mode="eval").body
     return text if isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) else f"({text})"
