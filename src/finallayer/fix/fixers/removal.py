@@ -200,9 +200,9 @@ def _activation_position(layer: Built) -> int | None:
 
 def _applied(program: Program, layer: Built, constructor: ast.Call, made: Node) -> set[Origin]:
     """Every place at which a layer is applied, by which its nodes are known."""
-    file = program.syntax.file
-    found = {file.origin(constructor)}
+    place = program.syntax.file.origin
+    found = {place(constructor)}
     for node in program.syntax.nodes:
         if isinstance(node, ast.Call) and any(made_alike(v, layer) for v in program.values(node.func)):
-            found.add(file.origin(node))
+            found.add(place(node))
     return found | ({made.origin} if made.origin else set())
