@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.known_calls import KnownCall, calls_method, known_call, operation_of, sides
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source import Project, Uses, sightings
@@ -33,13 +33,13 @@ options = {}
 """
 
 
-def last_expression(text: str) -> tuple[Program, ast.expr]:
+def last_expression(text: str) -> tuple[AnalysedModule, ast.expr]:
     file = read("example.py", (HEAD + text + "\n").encode())
     uses = Uses()
     sightings(file, Project(), uses)
     statement = file.tree.body[-1]
     assert isinstance(statement, ast.Expr)
-    return Program(Syntax(file), uses), statement.value
+    return AnalysedModule(Syntax(file), uses), statement.value
 
 
 def known(text: str, *ops: str) -> KnownCall | None:
@@ -111,8 +111,8 @@ def test_both_sides_of_an_operation() -> None:
 def test_a_method_is_an_objects_own_or_a_frameworks() -> None:
     own = "class Net(nn.Module):\n    def predict(self, x):\n        return x\n\n{}.predict(x)"
     for text, theirs in ((own.format("Net()"), False), (own.format("net"), True), ("helpers.predict(x)", False)):
-        program, call = last_expression(text)
-        assert isinstance(call, ast.Call) and calls_method(program, call, "predict") == theirs
+        module, call = last_expression(text)
+        assert isinstance(call, ast.Call) and calls_method(module, call, "predict") == theirs
 
 
 def test_the_operation_of_a_function() -> None:
