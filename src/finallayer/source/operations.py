@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.catalog import ATTRIBUTES, OF_THE_CALL, Signature
 from finallayer.expr import ATTRIBUTES as TYPES
 from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, through
@@ -14,7 +15,7 @@ from finallayer.source.tensors import to_node
 from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
 
 #: Operations whose nodes say which loss, metric or layer of which framework they are.
-_NAMED = declaring("name") - LEAVES
+_NAMED = (declaring("name") - LEAVES) | SPELLINGS_OF_LOSSES
 
 
 def operation(
@@ -27,15 +28,11 @@ def operation(
         return union([operation(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
     if op in ("identity", "reshape", "cast") and x is not None and not isinstance(x, (Node, List, tuple)):
         return x
-    if op == "opaque" or (x is None and op not in ("parameter", "const", "numbers", "target", "one_hot")):
+    if op == "opaque" or (x is None and op not in LEAVES | {"one_hot"}):
         return run.opaque_at(site, *bound.values())
     if op in _EXTREMES and _is_tensor(bound.get("axis")):  # torch.max(x, y): element by element
         return run.record(_EXTREMES[op], [to_node(x), to_node(bound["axis"])], {}, site)
     attrs = attributes(signature, bound)
-    if op in ("xent", "bce"):
-        if attrs.get("from_logits", False) not in (True, False):
-            return run.opaque_at(site, *bound.values())
-        op = _by_from_logits(op, attrs)
     if op in _NAMED and symbol is not None:
         attrs["name"] = symbol.name
     return run.record(op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
@@ -60,20 +57,15 @@ def logits_first(bound: dict[str, Value]) -> dict[str, Value]:
     return bound
 
 
-def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
-    """The loss on logits, or the one on probabilities with the framework's clip."""
-    if not attrs.get("from_logits", False):
-        return f"{op}_probs"
-    for name in ("eps", "on_logits"):
-        attrs.pop(name, None)
-    return f"{op}_logits"
+#: Attributes of a call that its node carries.
+_CARRIED = ATTRIBUTES - OF_THE_CALL
 
 
 def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
     """The attributes that a call gives its operation."""
     attrs: dict[str, Any] = {name: value for name, value in signature.attrs.items() if name not in OF_THE_CALL}
     for name, value in bound.items():
-        if name not in ATTRIBUTES - OF_THE_CALL:
+        if name not in _CARRIED:
             continue
         plain = value.items if isinstance(value, List) and value.exact else value
         known = all(is_constant(v) for v in plain) if isinstance(plain, tuple) else is_constant(plain)
@@ -97,7 +89,7 @@ def _axes(shape: Value) -> int | None:
 
 def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:
     found: list[Node] = []
-    for name in ("x", "y", "target"):
+    for name in ("x", "y", "target", "condition"):
         value = bound.get(name)
         if name == "x" and op in SEVERAL and isinstance(value, (List, tuple)) and not hasattr(value, "_fields"):
             items = value.items if isinstance(value, List) else value
