@@ -72,13 +72,21 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
 
 def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
     """A callee that may be one of several. Losses of different kinds are looked at, but nothing is reported."""
-    operations = {v.signature.op if isinstance(v, Built) else id(v) for v in callee.values}
+    operations = {_operation_of(v) for v in callee.values}
     silent = len(operations) > 1 and any(isinstance(v, (Built, External)) for v in callee.values)
     run.silent += silent
     try:
         return union([invoke(run, v, call) for v in callee.values])
     finally:
         run.silent -= silent
+
+
+def _operation_of(callee: Value) -> str | int:
+    """What a catalogued callee does; any other is its own."""
+    signature = callee.signature if isinstance(callee, Built) else None
+    if isinstance(callee, External):
+        signature = signature_of(callee.name)
+    return signature.op if signature is not None else id(callee)
 
 
 def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Value:

@@ -77,7 +77,7 @@ def _name(run: Interpreter, node: ast.Name, frame: Frame) -> Value:
     while scope is not None:
         if name in scope.vars:
             value = scope.vars[name]
-            if isinstance(value, Lazy):
+            if isinstance(value, (Lazy, Union)):
                 value = scope.vars[name] = run.resolve(value, scope)
             return value
         scope = scope.parent

@@ -31,6 +31,7 @@ from finallayer.source.values import (
     Module,
     NoDefault,
     Site,
+    Union,
     Value,
     opaque,
     union,
@@ -179,6 +180,8 @@ class Interpreter:
 
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
+        if isinstance(value, Union) and any(isinstance(v, Lazy) for v in value.values):
+            return union([self.resolve(v, frame) for v in value.values])
         passed: set[Lazy] = set()
         while isinstance(value, Lazy):
             names = self.names(value.path, frame)
