@@ -248,6 +248,8 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "above": (bool,),  # whether a threshold asks for more
     "from_logits": (bool, int),
     "reduction": (str, NoneType),
+    "on_logits": (str,),  # how this loss or metric is made to take logits
+    "rescued_by": (str,),  # which backend finds the logits behind the probabilities that this loss is handed
     "reads": (str,),  # what a metric makes of its prediction: probs, logs, labels, any
     "loss": (str,),  # the loss that is handed what this reads
     "naive": (bool,),  # written by hand, without subtracting the maximum
@@ -261,7 +263,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
 }
 
 _PURPOSES = "no_loss rewarded over_classes"
-_OF_LOSSES = "name axis eps from_logits reduction"
+_OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
 _UNMOVED = Keeps.NUMBERS | _MONOTONE
 
@@ -354,7 +356,7 @@ OPERATIONS: dict[str, Operation] = {
     "threshold": Operation(Kind.UNKNOWN, Role.READER | Role.MASK, _ANY, "value above loss"),
     "distribution": Operation(Kind.UNKNOWN, Role.READER, _ANY),  # over the classes, to be sampled from
     "sample": Operation(Kind.UNKNOWN, Role.READER, _ANY, "axis eps"),  # draws from a distribution over the classes
-    "metric": Operation(Kind.UNKNOWN, Role.READER, _ANY, "name reads value from_logits axis units loss"),
+    "metric": Operation(Kind.UNKNOWN, Role.READER, _ANY, "name reads value from_logits on_logits axis units loss"),
 }
 
 #: The row of an operation that nobody has declared: a front end's mistake, which tests report.
@@ -381,6 +383,8 @@ LEAVES = having(Role.LEAF)
 TRANSPARENT = keeping(Keeps.NUMBERS)
 #: The same, of one value alone.
 MOVES = TRANSPARENT - having(Role.SEVERAL)
+#: The same, every number where it was.
+UNMOVED = keeping(Keeps.NUMBERS | Keeps.AXES)
 SAME_RANK, SAME_AXES = keeping(Keeps.RANK), keeping(Keeps.AXES)
 SEVERAL, PICKS, GUARDS, LOSSES = map(having, (Role.SEVERAL, Role.PICK, Role.GUARD, Role.LOSS))
 #: Losses that apply the softmax or sigmoid themselves.

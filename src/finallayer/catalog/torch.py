@@ -165,7 +165,9 @@ _TORCH: dict[str, str] = {
     "torch.nn.functional.cross_entropy": "xent_logits(input: x, target, weight)",
     "torch.nn.functional.nll_loss": "nll(input: x, target, weight, size_average, ignore_index, reduce, reduction)",
     "torch.nn.functional.ctc_loss": "nll(log_probs: x, targets: target)",
-    "torch.nn.functional.binary_cross_entropy": "bce_probs(input: x, target, weight)",
+    "torch.nn.functional.binary_cross_entropy": (
+        "bce_probs(input: x, target, weight) | on_logits='binary_cross_entropy_with_logits'"
+    ),
     "torch.nn.functional.binary_cross_entropy_with_logits": "bce_logits(input: x, target, weight)",
     "torch.nn.functional.multilabel_soft_margin_loss": "bce_logits(input: x, target, weight)",
     "torch.nn.functional.soft_margin_loss": "bce_logits(input: x, target)",
@@ -225,7 +227,7 @@ _TORCH: dict[str, str] = {
     "torch.nn.NLLLoss": "nll(weight, size_average, ignore_index, reduce, reduction)(input: x, target)",
     "torch.nn.NLLLoss2d": "nll(weight, size_average, ignore_index, reduce, reduction)(input: x, target)",
     "torch.nn.CTCLoss": "nll(blank, reduction)(log_probs: x, targets: target, input_lengths, target_lengths)",
-    "torch.nn.BCELoss": "bce_probs(weight, size_average, reduce)(input: x, target)",
+    "torch.nn.BCELoss": "bce_probs(weight, size_average, reduce)(input: x, target) | on_logits='BCEWithLogitsLoss'",
     "torch.nn.BCEWithLogitsLoss": "bce_logits(weight, size_average, reduce)(input: x, target)",
     "torch.nn.MultiLabelSoftMarginLoss": "bce_logits(weight, size_average, reduce)(input: x, target)",
     "torch.nn.SoftMarginLoss": "bce_logits(size_average, reduce)(input: x, target)",

@@ -74,7 +74,8 @@ def _by_from_logits(op: str, attrs: Attributes) -> str:
     """The loss on logits, or the one on probabilities with the framework's clip."""
     if not attrs.get("from_logits", False):
         return f"{op}_probs"
-    attrs.pop("eps", None)
+    for name in ("eps", "on_logits"):
+        attrs.pop(name, None)
     return f"{op}_logits"
 
 

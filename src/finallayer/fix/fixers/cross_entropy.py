@@ -16,7 +16,7 @@ from typing import NamedTuple
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.known_calls import KnownCall, known_call, sides
-from finallayer.fix.flow.place import GUARDS, Place
+from finallayer.fix.flow.place import IDLE, Place
 from finallayer.fix.flow.targets import are_distributions, has_two_axes
 from finallayer.fix.text.spelling import Written
 from finallayer.fix.text.syntax import is_inside
@@ -48,7 +48,7 @@ def fused(place: Place, programs: Mapping[str, Program], axis: object, framework
     """The whole cross-entropy around a log of a softmax along ``axis``; None where that isn't certain."""
     program = programs[place.syntax.file.path]
     form, speller = _FORMS.get(framework), place.speller
-    bare = all(step.kind in GUARDS | {"name"} for step in place.descent.steps)
+    bare = all(step.kind in IDLE | {"name"} for step in place.descent.steps)
     if form is None or not bare or (form.needs_import and form.needs_import not in speller.imports.names.values()):
         return None
     formula = _Formula(place)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
-from finallayer.expr import Node, logits, make, target
+from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.removal import Removal, remove
@@ -18,7 +18,7 @@ from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.readers import Reader, Readers
-from finallayer.fix.flow.roles import LOSSES
+from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal
 from finallayer.kinds import Kind
 from finallayer.rules.margin import loss_of
@@ -39,7 +39,7 @@ def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterato
     Model, loss and readers may stand in different files: all of them are edited, or none.
     """
     loss = sighting.node
-    made = maker(loss.args[0]) if loss.op in LOSSES and loss.args else None
+    made = maker(loss.args[0]) if loss.op in CROSS_ENTROPIES and loss.args else None
     if made is None or loss.origin is None or made.origin is None or made.op != _HEAD_OF[loss.op]:
         return
     programs = context.programs()
@@ -121,7 +121,7 @@ def _at_reader(programs: Programs, reader: Node, dialect: Dialect, made: Node) -
         return None
     if reader.op in ON_LOGITS:
         return dialect.on_logits(program, reader) if _HEAD_OF[reader.op] == made.op else None
-    if reader.op not in LOSSES and reader.op != "metric" and _is_compiled(program, reader):
+    if reader.op not in CROSS_ENTROPIES and reader.op != "metric" and _is_compiled(program, reader):
         return None
     return ()
 
@@ -147,7 +147,7 @@ def _at_predictions(predictions: list[Reader], dialect: Dialect, made: Node) -> 
 def _readers_at_losses(seen: list[Sighting], readers: Readers) -> list[Node]:
     """The losses and metrics that are handed the head's output, each place once."""
     reading = [s.node for s in seen if s.node.args and readers.steps(s.node.args[0]) is not None]
-    judged = {*LOSSES, "metric", "mse", "mae", "kl", "kl_probs", "nll", "hinge"}
+    judged = LOSSES | {"metric"}
     return list({(n.origin, n.op, n.attrs.get("name")): n for n in reading if n.op in judged}.values())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import LOSSES, Node
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import Program
@@ -27,7 +27,6 @@ from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
 
 #: Operations that read a head's output as a prediction, which is then theirs to be told that it is logits.
-_LOSSES = frozenset("xent_logits xent_probs bce_logits bce_probs nll kl kl_probs mse mae hinge metric".split())
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.MODEL)
@@ -119,7 +118,11 @@ class _Rewriting:
         readers = Readers(output.head, output.programs, output.uses, frozenset(self._handled))
         self.refusals += readers.refusals
         self.unseen += readers.unseen
-        if readers.compiled or readers.predictions or any(s.node.op in _LOSSES and self.reads(s.node) for s in seen):
+        if (
+            readers.compiled
+            or readers.predictions
+            or any(s.node.op in LOSSES | {"metric"} and self.reads(s.node) for s in seen)
+        ):
             return None  # a fix of heads tells losses and metrics
         edits = [e for log in logs for e in log]
         for gone in self._gone.values():

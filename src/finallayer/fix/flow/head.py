@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from finallayer.expr import TRANSPARENT, Node, Origin
+from finallayer.expr import MOVES, SEVERAL, TRANSPARENT, UNMOVED, Node, Origin
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.known_calls import calls_method, known_call
 from finallayer.source.uses import Uses
@@ -30,11 +30,8 @@ _KEEPING = frozenset(
         "index_select take take_along_dim take_along_axis requires_grad_ block_until_ready"
     ).split()
 )
-#: Operations that put several values together.
-_OF_SEVERAL = frozenset({"concat", "join"})
 #: More ways from a value back to the head aren't told apart.
 _MOST_WAYS = 64
-_UNMOVED = frozenset({"cast", "identity", "stop_gradient", "join"})
 
 
 class Head(NamedTuple):
@@ -49,7 +46,7 @@ class Output:
 
     def __init__(self, head: Head, programs: Mapping[str, Program], uses: Uses) -> None:
         self.head, self.programs, self.uses = head, programs, uses
-        self._same_numbers = TRANSPARENT - {"concat", "join"} if head.op == "sigmoid" else _UNMOVED
+        self._same_numbers = MOVES if head.op == "sigmoid" else UNMOVED | {"join"}
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -60,7 +57,7 @@ class Output:
                 return found
             if node.op not in TRANSPARENT or not node.args or self._is_other(node):
                 return None
-            if len(node.args) > 1 and node.op in _OF_SEVERAL and not of_several:
+            if len(node.args) > 1 and node.op in SEVERAL and not of_several:
                 of_several = True
                 if not self._all_of_head(node.args):
                     return None
@@ -81,7 +78,7 @@ class Output:
         if self.is_head(node):
             return [[]]
         if id(node) not in known:
-            parts = node.args if node.op in _OF_SEVERAL else node.args[:1]
+            parts = node.args if node.op in SEVERAL else node.args[:1]
             behind = [self._ways(part, known) for part in parts]
             found = [[node, *way] for ways in behind for way in ways or ()]
             known[id(node)] = found if None not in behind and len(found) <= _MOST_WAYS else None
@@ -91,7 +88,7 @@ class Output:
         """Whether values that are put together are the head's output, all of them."""
         return all(
             self.is_head(node) or (node.op in TRANSPARENT and bool(node.args) and not self._is_other(node))
-            for node in self._behind(nodes, lambda node: node.args if node.op in _OF_SEVERAL else node.args[:1])
+            for node in self._behind(nodes, lambda node: node.args if node.op in SEVERAL else node.args[:1])
         )
 
     def _behind(self, nodes: Iterable[Node], parts: Callable[[Node], Iterable[Node]]) -> Iterator[Node]:

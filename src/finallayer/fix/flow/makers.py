@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from finallayer.expr import TRANSPARENT, Node, Origin, logits, make, target, through
+from finallayer.expr import SEVERAL, TRANSPARENT, Node, Origin, logits, make, target, through
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller, Written
 from finallayer.rules.route import guard, route
@@ -86,7 +86,7 @@ def may_be_masked(softmax: Node) -> bool:
 def behind(x: Node) -> Iterator[Node]:
     """Every softmax or sigmoid behind a probability: several where it comes from one of several places."""
     for step in route(x):
-        if step.op in ("join", "concat"):
+        if step.op in SEVERAL:
             for way in step.args:
                 yield from behind(way)
             return

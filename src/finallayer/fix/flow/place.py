@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from finallayer.expr import TRANSPARENT, Node
+from finallayer.expr import GUARDS, TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.bindings import unchanged
@@ -18,7 +18,7 @@ from finallayer.fix.text.spelling import Speller, Written
 from finallayer.fix.text.syntax import is_inside
 
 #: What stands between a softmax and its log only to keep that finite, or to no effect.
-GUARDS = frozenset({"clip", "add_eps", "identity"})
+IDLE = GUARDS | {"identity"}
 #: The operations that make probabilities, and nothing else.
 _MAKERS = ("softmax", "log_softmax", "sigmoid")
 
@@ -111,11 +111,11 @@ class Place:
         for step in self.descent.steps:
             if step.kind == "name":
                 passed_name = True
-            elif step.kind in TRANSPARENT - GUARDS:
+            elif step.kind in TRANSPARENT - IDLE:
                 if passed_name:
                     return None  # what it is indexed with may have changed since
                 outer.append(step)
-            elif step.kind not in GUARDS and step.kind != "one_minus":
+            elif step.kind not in IDLE and step.kind != "one_minus":
                 return None
         for step in reversed(outer):
             text = self._around(step, text)

@@ -25,7 +25,7 @@ from finallayer.source.values import (
     Value,
 )
 
-LOSSES = frozenset("xent_logits xent_probs bce_logits bce_probs".split())
+CROSS_ENTROPIES = frozenset("xent_logits xent_probs bce_logits bce_probs".split())
 #: Operations on an output that give the same from logits.
 _ORDER = frozenset({"argmax"})
 _ORDER_AND_VALUES = frozenset({"topk", "max"})
@@ -141,7 +141,7 @@ class Roles:
             return self._kept(program, call, results)
         nodes = [r for r in results if isinstance(r, Node)]
         operations = {r.op for r in nodes}
-        if operations and operations <= LOSSES:
+        if operations and operations <= CROSS_ENTROPIES:
             return self._at_loss(nodes)
         places_only = operations <= _ORDER_AND_VALUES and _only_places_are_read(program.syntax, call)
         accuracy = operations == {"metric"} and all(is_accuracy(str(r.attrs.get("name"))) for r in nodes)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from finallayer.expr import Node, through
+from finallayer.expr import UNMOVED, Node, through
 from finallayer.fix.flow.analysed import Program
 from finallayer.fix.flow.bindings import changes_in_place, path_of
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.text.syntax import last_name
 from finallayer.source.values import External
 
-_SAME_NUMBERS = frozenset({"cast", "identity", "stop_gradient"})
 _MOST_STEPS = 8
 
 
@@ -29,7 +28,7 @@ def are_distributions(target: ast.expr, program: Program, programs: Iterable[Pro
 def _is_one_hot(data: ast.expr, program: Program) -> bool:
     """Whether the analysis knows that an expression always is one-hot."""
     values = program.values(data)
-    return bool(values) and all(isinstance(v, Node) and through(v, _SAME_NUMBERS).op == "one_hot" for v in values)
+    return bool(values) and all(isinstance(v, Node) and through(v, UNMOVED).op == "one_hot" for v in values)
 
 
 def has_two_axes(target: ast.expr, program: Program) -> bool:
@@ -129,7 +128,7 @@ class _Rows:
             case ast.Attribute(attr="labels", value=part):
                 return self._is_one_hot_set(part)
             case ast.Call():
-                known = known_call(self._program, data, *_SAME_NUMBERS)
+                known = known_call(self._program, data, *UNMOVED)
                 if known is not None and known.operand is not None:
                     return self.are_one_hot(known.operand, budget - 1)
             case ast.Name(id=name):
