@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from finallayer.catalog import lookup
 from finallayer.expr import Node, Origin, logits, make
 from finallayer.findings import Finding
 from finallayer.recording import JUDGED, Recorder, Scene
@@ -100,6 +101,28 @@ def entropy(p: Program) -> None:
     p("sum", p("mul", probs, p("log", probs)), axis=1)
 
 
+def log_times(p: Program) -> None:
+    p("neg", p("sum", p("xlogy", p.labels, p("softmax", p.scores, axis=1)), axis=1))
+
+
+def entropy_by_xlogy(p: Program) -> None:
+    probs = p("softmax", p.scores, axis=1)
+    p("xlogy", probs, probs)
+
+
+def softplus_of_the_size(p: Program) -> None:
+    """``log1p(exp(-|z|))``, the size chosen by the sign: nothing overflows."""
+    size = p("where", p.scores, p("neg", p.scores), p("threshold", p.scores, value=0, above=True))
+    p("log1p", p("exp", p("neg", size)))
+
+
+def by_from_logits(p: Program) -> None:
+    """What differs between frameworks, any front end looks up."""
+    loss = lookup("keras.losses.binary_crossentropy")
+    assert loss is not None
+    p(loss.op, p("sigmoid", p.scores), p.labels, from_logits=False, name="binary_crossentropy", **loss.attrs)
+
+
 def twice(p: Program) -> None:
     p("xent_logits", p("softmax", p.scores, axis=1), p.labels, name="torch.nn.functional.cross_entropy")
 
@@ -116,6 +139,13 @@ def twice(p: Program) -> None:
         (contrastive_by_hand, "e = torch.exp(z)\ntorch.log(e / (e + torch.exp(z).sum(1)))"),
         (policy, "torch.log(F.softmax(z, dim=1).gather(1, y)) * advantage.detach()"),
         (entropy, "p = F.softmax(z, dim=1)\n(p * torch.log(p)).sum(1)"),
+        (log_times, "-torch.xlogy(y, F.softmax(z, dim=1)).sum(1)"),
+        (entropy_by_xlogy, "p = F.softmax(z, dim=1)\ntorch.xlogy(p, p)"),
+        (softplus_of_the_size, "torch.log1p(torch.exp(-torch.where(torch.gt(z, 0), z, -z)))"),
+        (
+            by_from_logits,
+            "import keras\nkeras.losses.binary_crossentropy(y, torch.sigmoid(z), from_logits=False)",
+        ),
         (twice, "F.cross_entropy(F.softmax(z, dim=1), y)"),
     ],
     ids=lambda case: case.__name__ if callable(case) else "",
@@ -126,7 +156,7 @@ def test_the_rules_hear_from_any_front_end_what_they_hear_from_source(
     program = Program()
     hand(program)
     assert program.findings() == of_source(TORCH + source + "\n")
-    assert bool(program.findings()) == (hand not in (policy, entropy))
+    assert bool(program.findings()) == (hand not in (policy, entropy, entropy_by_xlogy, softplus_of_the_size))
 
 
 def test_a_metric_is_told_which_loss_is_handed_what_it_reads() -> None:

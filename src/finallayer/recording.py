@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from finallayer import canonical
 from finallayer.canonical import bernoulli_logs, build, naive_normaliser
 from finallayer.expr import MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having, through
 from finallayer.findings import Sighting
@@ -18,6 +19,8 @@ from finallayer.purposes import purposes
 
 #: What is kept for the rules to judge.
 JUDGED = having(Role.HEAD) | having(Role.LOSS) | having(Role.READER) | having(Role.FORMULA)
+#: What may be recorded besides ``expr.OPERATIONS``: it is always another operation, or two.
+SPELLINGS = canonical.SPELLINGS | {"xlogy"}
 #: What says which loss on logits is handed the value that it reads.
 _READERS = declaring("loss")
 #: What leaves a value the same to a loss and to a metric; another head of the same shape is another value.
@@ -50,12 +53,15 @@ class Recorder:
         scene: Callable[[], Scene] = Scene,
         silent: bool = False,
     ) -> Node:
-        """The canonical node of an operation of ``expr.OPERATIONS`` on these arguments.
+        """The canonical node of an operation (of ``expr.OPERATIONS``, or a spelling of one) on these arguments.
 
         ``framework``: whose operation it is, empty where it's plain Python. ``scene``: asked only where it matters.
         ``silent``: nothing is written down, as the program may never do this. Nor is it without an ``origin``.
         """
         attrs = attrs or {}
+        if op == "xlogy" and len(args) == 2:
+            log = self.record("log", args[1:], attrs, origin, framework, scene, silent)
+            op, args = "mul", (args[0], log)
         for log, purpose in purposes(op, args, attrs, lambda: scene().acts):
             self._note(log, purpose)
         made = build(op, tuple(args), attrs, origin)

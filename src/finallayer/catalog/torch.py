@@ -55,7 +55,7 @@ _TORCH: dict[str, str] = {
     **each("torch", "div divide true_divide", "div(input: x, other: y)"),
     "torch.maximum": "maximum(input: x, other: y)",
     "torch.minimum": "minimum(input: x, other: y)",
-    "torch.where": "choose(condition, input: x, other: y, *, self: x)",
+    "torch.where": "where(condition, input: x, other: y, *, self: x)",
     "torch.masked_fill": "mask(input: x, mask, value)",
     "torch.dropout": "dropout(input: x, p, train)",
     # torch.*: contractions
@@ -89,7 +89,8 @@ _TORCH: dict[str, str] = {
     ),
     **each("torch", "cosine_similarity", "cosine(x1: x, x2: y, dim: axis, eps)"),
     "torch.round": "threshold(input: x, *, decimals) | value=0.5",
-    **each("torch", "gt greater ge greater_equal lt less le less_equal", "threshold(input: x, other: value)"),
+    **each("torch", "gt greater ge greater_equal", "threshold(input: x, other: value) | above=True"),
+    **each("torch", "lt less le less_equal", "threshold(input: x, other: value) | above=False"),
     "torch.eq": "compare(input: x, other: y)",
     # torch.*: shape, type and place
     "torch.reshape": "reshape(input: x, shape)",
@@ -351,7 +352,7 @@ METHODS: dict[str, str] = {
     "true_divide": "div(self: x, other: y)",
     "maximum": "maximum(self: x, other: y)",
     "minimum": "minimum(self: x, other: y)",
-    "where": "choose(self: x, condition, other: y)",
+    "where": "where(self: x, condition, other: y)",
     **each("", "masked_fill masked_fill_", "mask(self: x, mask, value)"),
     # contractions
     "matmul": "matmul(self: x, other: y)",
@@ -372,7 +373,8 @@ METHODS: dict[str, str] = {
     "multinomial": "sample(self: x, num_samples, replacement, *, generator)",
     "bernoulli": "sample(self: x, *, generator)",
     **each("", "round round_", "threshold(self: x, *, decimals) | value=0.5"),
-    **each("", "gt greater ge greater_equal lt less le less_equal", "threshold(self: x, other: value)"),
+    **each("", "gt greater ge greater_equal", "threshold(self: x, other: value) | above=True"),
+    **each("", "lt less le less_equal", "threshold(self: x, other: value) | above=False"),
     "eq": "compare(self: x, other: y)",
     # shape
     "view": "reshape(self: x, *size: shape)",

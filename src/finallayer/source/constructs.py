@@ -215,47 +215,11 @@ def _cond(run: Interpreter, made: Built) -> Value:
 # Tensors
 
 
-@handles(CONSTRUCTS, "choose")
-def _choose(run: Interpreter, made: Built) -> Value:
-    if "x" not in made.bound or "y" not in made.bound:
-        return run.opaque_at(made.site, *made.bound.values())
-    x, y, condition = to_node(made.bound["x"]), to_node(made.bound["y"]), made.bound.get("condition")
-    if isinstance(condition, Node) and condition.op == "threshold" and condition.attrs["value"] == 0:
-        z, is_minus = condition.args[0], make("neg", condition.args[0])
-        if (x, y) in ((z, is_minus), (is_minus, z)):  # |z| or -|z|, as the condition has it
-            size = run.record("abs", [z], {}, made.site)
-            return size if (x == z) == condition.attrs["above"] else run.record("neg", [size], {}, made.site)
-    return run.record("where", [x, y], {}, made.site)
-
-
-@handles(CONSTRUCTS, "maximum", "minimum")
-def _bound(run: Interpreter, made: Built) -> Value:
-    if "x" not in made.bound or "y" not in made.bound:
-        return run.opaque_at(made.site, *made.bound.values())
-    return run.record(made.signature.op, [to_node(made.bound["x"]), to_node(made.bound["y"])], {}, made.site)
-
-
 @handles(CONSTRUCTS, "draw")
 def _draw(run: Interpreter, made: Built) -> Value:
     x = made.bound.get("x")
     if isinstance(x, Node) and x.op == "distribution":
         return run.record("sample", [x], {}, made.site)
-    return run.opaque_at(made.site, *made.bound.values())
-
-
-@handles(CONSTRUCTS, "xlogy")
-def _xlogy(run: Interpreter, made: Built) -> Value:
-    if "x" not in made.bound or "y" not in made.bound:
-        return run.opaque_at(made.site, *made.bound.values())
-    log = run.record("log", [to_node(made.bound["y"])], {}, made.site, made.symbol.framework)
-    return run.record("mul", [to_node(made.bound["x"]), log], {}, made.site, made.symbol.framework)
-
-
-@handles(CONSTRUCTS, "logaddexp")
-def _logaddexp(run: Interpreter, made: Built) -> Value:
-    for zero, z in (("x", "y"), ("y", "x")):
-        if made.bound.get(zero) == 0 and z in made.bound:
-            return run.record("softplus", [to_node(made.bound[z])], {}, made.site, made.symbol.framework)
     return run.opaque_at(made.site, *made.bound.values())
 
 

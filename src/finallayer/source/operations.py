@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
+from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.catalog import ATTRIBUTES, OF_THE_CALL, Signature
 from finallayer.expr import ATTRIBUTES as TYPES
 from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, through
@@ -24,7 +25,7 @@ from finallayer.source.values import (
 )
 
 #: Operations whose nodes say which loss, metric or layer of which framework they are.
-_NAMED = declaring("name") - LEAVES
+_NAMED = (declaring("name") - LEAVES) | SPELLINGS_OF_LOSSES
 
 
 def operation(
@@ -37,15 +38,11 @@ def operation(
         return union([operation(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
     if op in ("identity", "reshape", "cast") and x is not None and not isinstance(x, (Node, List, tuple)):
         return x
-    if op == "opaque" or (x is None and op not in ("parameter", "const", "numbers", "target", "one_hot")):
+    if op == "opaque" or (x is None and op not in LEAVES | {"one_hot"}):
         return run.opaque_at(site, *bound.values())
     if op in _EXTREMES and _is_tensor(bound.get("axis")):  # torch.max(x, y): element by element
         return run.record(_EXTREMES[op], [to_node(x), to_node(bound["axis"])], {}, site)
     attrs = attributes(signature, bound)
-    if op in ("xent", "bce"):
-        if attrs.get("from_logits", False) not in (True, False):
-            return run.opaque_at(site, *bound.values())
-        op = _by_from_logits(op, attrs)
     if op in _NAMED and symbol is not None:
         attrs["name"] = symbol.name
     return run.record(op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
@@ -70,16 +67,8 @@ def logits_first(bound: dict[str, Value]) -> dict[str, Value]:
     return bound
 
 
-def _by_from_logits(op: str, attrs: Attributes) -> str:
-    """The loss on logits, or the one on probabilities with the framework's clip."""
-    if not attrs.get("from_logits", False):
-        return f"{op}_probs"
-    for name in ("eps", "on_logits"):
-        attrs.pop(name, None)
-    return f"{op}_logits"
-
-
-_STATED = ATTRIBUTES - OF_THE_CALL
+#: Attributes of a call that its node carries.
+_CARRIED = ATTRIBUTES - OF_THE_CALL
 
 
 def _is_plain(value: Value) -> TypeGuard[Constant | tuple[Constant, ...]]:
@@ -90,7 +79,7 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> Attributes:
     """The attributes that a call gives its operation."""
     attrs: Attributes = {name: value for name, value in signature.attrs.items() if name not in OF_THE_CALL}
     for name, value in bound.items():
-        if name not in _STATED:
+        if name not in _CARRIED:
             continue
         plain = value.items if isinstance(value, List) and value.exact else value
         attrs[name] = plain if _is_plain(plain) and type(plain) in TYPES[name] else UNREAD
@@ -113,7 +102,7 @@ def _axes(shape: Value) -> int | None:
 
 def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:
     found: list[Node] = []
-    for name in ("x", "y", "target"):
+    for name in ("x", "y", "target", "condition"):
         value = bound.get(name)
         if name == "x" and op in SEVERAL and isinstance(value, (List, tuple)):
             items = value.items if isinstance(value, List) else value

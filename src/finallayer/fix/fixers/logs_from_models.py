@@ -118,11 +118,8 @@ class _Rewriting:
         readers = Readers(output.head, output.programs, output.uses, frozenset(self._handled))
         self.refusals += readers.refusals
         self.unseen += readers.unseen
-        if (
-            readers.compiled
-            or readers.predictions
-            or any(s.node.op in LOSSES | {"metric"} and self.reads(s.node) for s in seen)
-        ):
+        judged = (s.node for s in seen if s.node.op in LOSSES | {"metric"})
+        if readers.compiled or readers.predictions or any(map(self.reads, judged)):
             return None  # a fix of heads tells losses and metrics
         edits = [e for log in logs for e in log]
         for gone in self._gone.values():
