@@ -147,7 +147,7 @@ def held(value: Value) -> Iterator[Value]:
         yield from (v for k, v in value.slots.items() if isinstance(k, (str, int)))
     elif isinstance(value, Union):
         yield from value.values
-    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
+    elif isinstance(value, tuple):
         yield from value
 
 

@@ -229,8 +229,8 @@ def is_accuracy(metric: str) -> bool:
 def _updates_accuracy(callee: Value) -> bool:
     """``metric.update_state`` of a metric that only asks which output is the greatest."""
     match callee:
-        case Bound(function="update_state", owner=Built(signature=signature)):
-            return signature.op == "metric" and is_accuracy(callee.owner.symbol.name)
+        case Bound(function="update_state", owner=Built(signature=signature, symbol=symbol)):
+            return signature.op == "metric" and is_accuracy(symbol.name)
     return False
 
 
