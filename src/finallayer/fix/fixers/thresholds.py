@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from finallayer.catalog.names import canonical
 from finallayer.expr import MOVES, PICKS, Node, logits, make, target, through
 from finallayer.findings import Edit, Match, Sighting
-from finallayer.fix.fixers.keras_metrics import metric_on_logits
+from finallayer.fix.fixers.keras_metrics import given_to_compile, metric_on_logits
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.context import Context
@@ -130,8 +130,8 @@ def _is_for_one_output(module: AnalysedModule, metrics: ast.expr) -> bool:
     _, call = module.syntax.user(metrics)
     if not isinstance(call, ast.Call) or not calls_method(module, call, "compile"):
         return False
-    losses = [k.value for k in call.keywords if k.arg == "loss"] or call.args[1:2]
-    values = [v for loss in losses for v in module.values(loss)]
+    loss = given_to_compile(call).get("loss")
+    values = module.values(loss) if loss is not None else []
     return bool(values) and all(isinstance(v, (str, External, Built)) for v in values)
 
 
