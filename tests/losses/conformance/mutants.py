@@ -1,4 +1,6 @@
-"""Plants known mistakes in the losses that need no kernel: ``python mutants.py FRAMEWORK`` prints those that go unseen.
+"""Plants known mistakes in the losses that need no kernel, and prints those that go unseen.
+
+``python -m tests.losses.conformance.mutants FRAMEWORK``.
 
 Each mutant is a change of a module's source, run in place of the module, and judged on a few of the conformance cases
 by the bounds that the losses themselves are held to. Set ``FINALLAYER_KERNEL=framework``, and Keras' backend to one
@@ -15,8 +17,9 @@ from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
-from cases import CASES, gradient_error, loss_error
-from frameworks import FRAMEWORKS, Framework
+
+from .cases import CASES, gradient_error, loss_error
+from .frameworks import FRAMEWORKS, Framework
 
 ULPS = 4.0
 JUDGES = ("margins, 10 classes", "upstream", "ignored in the middle", "label smoothing", "distributions, one-hot")
