@@ -32,6 +32,8 @@ class Terms(NamedTuple):
     ignore_index: int = -100
     label_smoothing: float = 0.0
     z_loss: float = 0.0
+    softcap: float = 0.0  # none
+    temperature: float = 1.0
 
 
 def serves(logits: Tensor) -> bool:
