@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ import finallayer
 HOUSE = Path(finallayer.__file__).parent
 MODULES = {p.relative_to(HOUSE).as_posix(): p for p in sorted(HOUSE.rglob("*.py"))}
 
-CORE = {"kinds", "expr", "canonical"}
-FOUNDATIONS = CORE | {"catalog", "numerics", "rules"}
-FRONT_ENDS = FOUNDATIONS | {"source", "live", "fix"}
+CORE = {"kinds", "expr", "canonical", "findings"}
+FOUNDATIONS = CORE | {"catalog", "numerics"}
+FRONT_ENDS = {"source", "live", "models"}
+CHECKER = FOUNDATIONS | FRONT_ENDS | {"recording", "rules", "fix"}
 
 #: room -> the rooms that it may import; all may import themselves and the version in finallayer/__init__.py
 MAY_IMPORT: dict[str, set[str]] = {
@@ -27,23 +29,42 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kinds": set(),
     "expr": {"kinds"},
     "canonical": {"kinds", "expr"},
-    "catalog": FOUNDATIONS,
-    "numerics": FOUNDATIONS,
+    "findings": {"kinds", "expr"},
+    "catalog": CORE,
+    "numerics": CORE,
+    "recording": FOUNDATIONS,
     "rules": FOUNDATIONS,
-    "source": FRONT_ENDS,
-    "live": FRONT_ENDS,
-    "fix": FRONT_ENDS,
-    "report": FRONT_ENDS,
+    **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"recording"}),
+    "fix": CHECKER - {"fix"},
+    "report": CHECKER,
+    "processes": set(),
+    "check": CHECKER | {"report", "processes"},
+    "server": CHECKER | {"report", "check"},
     "losses": {"kernels"},
     "kernels": {"losses"},
-    "compare": {"numerics", "losses", "report"},
-    "check": FRONT_ENDS,
-    "cli": FRONT_ENDS | {"check", "report", "compare", "losses", "kernels"},
+    "watch": {"numerics", "losses"},
+    "compare": {"numerics", "losses", "watch", "report", "fix", "processes"},
+    "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server"},
 }
+MAY_IMPORT["source"] = MAY_IMPORT["source"] | {"rules"}  # until the recorder stands
+
+#: the rooms within ``fix``, each with those that it stands on: text knows no program, flow no fixer
+WITHIN_FIX: dict[str, set[str]] = {
+    "text": {"text"},
+    "flow": {"text", "flow"},
+    "fixers": {"text", "flow", "fixers", "registry"},
+    "registry": {"flow"},
+    "proof": set(),
+    "proposals": {"text", "flow", "registry", "proof"},
+    "repair": {"text", "flow"},
+    "__init__": set(),
+}
+#: the folders in which a base name may be one that stands elsewhere, too: a file there is named after ... that it is of
+NAMED_ALIKE = {"catalog": "a framework", "losses": "a framework", "cli": "a verb", "report": "an output format"}
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "onnx"}
 #: where a framework may be imported at module level: front ends, losses, and what trains (in a process of its own)
-FRAMEWORK_ROOMS = ("live/", "losses/", "compare/train_")
+FRAMEWORK_ROOMS = ("live/", "losses/", "watch/", "compare/train_")
 #: what neither ``import finallayer`` nor the command's start may load
 HEAVY = FRAMEWORKS | {"numpy", "mpmath", "scipy", "sklearn", "matplotlib"}
 
@@ -76,6 +97,29 @@ def rooms_entered(source: str, path: str) -> set[str]:
     return entered - {room_of(path)}
 
 
+def import_graph(files: dict[str, str]) -> dict[str, set[str]]:
+    """The modules that each module imports, at any depth and for type checkers too. Files by path -> their source."""
+    names = {
+        path: ".".join(["finallayer", *Path(path).with_suffix("").parts]).removesuffix(".__init__") for path in files
+    }
+    modules = set(names.values())
+    graph: dict[str, set[str]] = {}
+    for path, source in files.items():
+        found = imported(ast.parse(source), path)
+        own = {name if name in modules else name.rpartition(".")[0] for name in found}
+        graph[names[path]] = own & modules - {names[path]}
+    return graph
+
+
+def circle(files: dict[str, str]) -> list[str]:
+    """Modules of which each imports the next and the last is the first; empty where there are none."""
+    try:
+        TopologicalSorter(import_graph(files)).prepare()
+    except CycleError as found:
+        return list(found.args[1])
+    return []
+
+
 class _Executed(ast.NodeTransformer):
     """Keeps what runs when the module is imported: drops function bodies and what only type checkers read."""
 
@@ -101,6 +145,43 @@ def test_each_room_imports_only_the_rooms_it_stands_on(path: str) -> None:
     room = room_of(path)
     assert room in MAY_IMPORT, f"{path}: a new room; give it its place in MAY_IMPORT"
     assert rooms_entered(MODULES[path].read_text("utf-8"), path) <= MAY_IMPORT[room]
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    assert circle({path: file.read_text("utf-8") for path, file in MODULES.items()}) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from finallayer.a.one import f",
+        "from . import one",
+        "def f():\n    from .one import g",
+        "import finallayer.a.one",
+    ],
+)
+def test_a_circle_is_seen(back: str) -> None:
+    files = {"a/__init__.py": "from .one import f", "a/one.py": "from finallayer.a.two import g", "a/two.py": back}
+    assert sorted(circle(files)[:-1]) == ["finallayer.a.one", "finallayer.a.two"]
+    assert circle(files | {"a/two.py": "from finallayer.b import one"}) == []
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.startswith("fix/")])
+def test_each_room_of_fix_imports_only_those_it_stands_on(path: str) -> None:
+    names = imported(ast.parse(MODULES[path].read_text("utf-8")), path)
+    entered = {name.split(".")[2] for name in names if name.startswith("finallayer.fix.")}
+    found_by_walking = {"fixers"} if path == "fix/registry.py" else set()
+    assert entered <= WITHIN_FIX[path.split("/")[1].removesuffix(".py")] | found_by_walking
+
+
+def test_no_two_modules_share_a_base_name() -> None:
+    named: dict[str, set[str]] = {}
+    for path in MODULES:
+        *folders, name = path.removesuffix(".py").removesuffix("/__init__").split("/")
+        if (folders or [""])[0] not in NAMED_ALIKE:
+            named.setdefault(name, set()).add(path)
+    named.pop("__init__")
+    assert {name: paths for name, paths in named.items() if len(paths) > 1} == {}
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if not p.startswith(FRAMEWORK_ROOMS)])

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finallayer.check.check_error import CheckError
 from finallayer.check.config import Config, find, from_table
-from finallayer.check.errors import CheckError
-from finallayer.rules.base import Rule, Severity
+from finallayer.findings import Severity
+from finallayer.rules.base import Rule
 
 RULES = {
     code: Rule(code, name, Severity.ERROR, "")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from finallayer.check.check_error import CheckError
 from finallayer.check.discovery import discover
-from finallayer.check.errors import CheckError
 from finallayer.check.ignore import Patterns
 
 NOTHING = Patterns("/", [])

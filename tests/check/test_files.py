@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finallayer.source.files import MOST_CHARACTERS, SourceFile, Unreadable, decode, parse, read
+from finallayer.source.files import MOST_CHARACTERS, SourceFile, Unreadable, parse
+from finallayer.source.reading import decode, read
 
 
 def why(data: bytes) -> str:

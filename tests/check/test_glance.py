@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from finallayer import catalog
-from finallayer.check.glance import FRAMEWORKS, Files
-from finallayer.check.imports import imported
-from finallayer.rules import all_rules
+from finallayer.catalog.frameworks import BY_ROOT, STAR_IMPORTS
+from finallayer.catalog.names import PREFIXES
+from finallayer.check.glance import Files
+from finallayer.check.imported import imported
+from finallayer.rules import all_rules, rules_by_operation
 from finallayer.source import Project
 
 from .programs import DOUBLE, MODEL, TRAIN, lay
@@ -36,6 +38,7 @@ def test_every_rules_own_bad_examples_matter(tmp_path: Path, program: str) -> No
     [
         "model = Sequential()\nmodel.add(Dense(1))\nmodel.add(Activation('softmax'))\nmodel.compile(loss='mse')\n",
         "loss = F.cross_entropy(F.softmax(z, 1), y)\n",
+        "loss = nn.BCELoss()(nn.Linear(3, 1)(x), y)\n",
         "y = tf.nn.softmax(z)\nloss = -(y_ * tf.log(y))\n",
     ],
 )
@@ -49,13 +52,43 @@ def test_a_loss_that_the_framework_brings_along_matters(tmp_path: Path) -> None:
     assert matters(tmp_path / "net.py")
 
 
-def test_every_framework_of_the_catalogue_is_known() -> None:
+#: Of Python itself; they compute nothing.
+HELPERS = frozenset("builtins contextlib copy functools itertools random typing".split())
+
+
+def test_every_package_of_the_catalogue_has_a_row() -> None:
     names, _ = catalog._tables()
-    roots = {name.partition(".")[0].encode() for name in names}
-    helpers = (
-        b"builtins contextlib copy functools itertools random typing".split()
-    )  # of Python itself; they compute nothing
-    assert not {r for r in roots if not any(f in r for f in FRAMEWORKS)} - set(helpers)
+    roots = {name.partition(".")[0] for name in (*names, *PREFIXES, *STAR_IMPORTS)}
+    assert roots - BY_ROOT.keys() == HELPERS & roots
+
+
+@pytest.mark.parametrize("root", BY_ROOT)
+def test_the_import_of_every_package_is_seen(tmp_path: Path, root: str) -> None:
+    lay(tmp_path, a=f"from {root} import a\nloss = a\n")
+    assert matters(tmp_path / "a.py")
+
+
+#: What makes a value whose kind is known, or one that a rule takes for a softmax, a softplus, a logsumexp by hand.
+MAKERS = frozenset("softmax log_softmax sigmoid log_sigmoid softplus logsumexp log log1p exp xlogy logaddexp".split())
+
+
+def test_every_method_that_makes_what_a_rule_judges_is_seen_without_an_import(tmp_path: Path) -> None:
+    _, methods = catalog._tables()
+    telling = [name for name, line in methods.items() if line.partition("(")[0] in MAKERS | {"affine", "one_hot"}]
+    assert len(telling) > 10
+    for name in telling:
+        lay(tmp_path, a=f"def loss(x):\n    return x.{name}\n")
+        assert matters(tmp_path / "a.py"), name
+
+
+def test_every_loss_and_maker_of_the_catalogue_is_a_word_of_the_trade(tmp_path: Path) -> None:
+    names, _ = catalog._tables()
+    judged = MAKERS | rules_by_operation().keys() - {"neg", "threshold", "mse"} | {"xent", "bce", "fit_loss"}
+    for name, line in names.items():
+        if line.partition("(")[0] in judged and not name.startswith("builtins."):
+            module, _, member = name.rpartition(".")
+            lay(tmp_path, a=f"from {module} import (a,\n    {member} as f)\n")
+            assert matters(tmp_path / "a.py"), name
 
 
 @pytest.mark.parametrize(
@@ -91,7 +124,7 @@ def test_reach_goes_through_packages_and_round_in_circles(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("source", "names"),
     [
-        ("import a.b as c, d", {("a.b", 0), ("d", 0)}),
+        ("import a.b as c, d", {("a", 0), ("a.b", 0), ("d", 0)}),
         ("from a import b as c, d", {("a", 0), ("a.b", 0), ("a.d", 0)}),
         ("from a import (\n    b,  # why\n    c as d,\n)", {("a", 0), ("a.b", 0), ("a.c", 0)}),
         ("from a import *", {("a", 0)}),
@@ -101,7 +134,14 @@ def test_reach_goes_through_packages_and_round_in_circles(tmp_path: Path) -> Non
         ('   "from a import b\\n",', {("a", 0), ("a.b", 0)}),
         ('"source": "import a\\nfrom b import c"', {("a", 0), ("b", 0), ("b.c", 0)}),
         ('{"source":["import a\\n","from b import c"]}', {("a", 0), ("b", 0), ("b.c", 0)}),
+        ("if x: import a", {("a", 0)}),
+        ("from.a import b", {("a", 1), ("a.b", 1)}),
+        ("from . a import b", {("a", 1), ("a.b", 1)}),
+        ("from a \\\n import b, \\\n c", {("a", 0), ("a.b", 0), ("a.c", 0)}),
+        ("import a, \\\n b", {("a", 0), ("b", 0)}),
+        ("from a import (  # :)\n    b\n)", {("a", 0), ("a.b", 0)}),
         ("x = important\nfromage = 1", set()),
+        ("important.x()", set()),
     ],
 )
 def test_imports_are_read_off_the_bytes(source: str, names: set[tuple[str, int]]) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finallayer.expr import Origin
-from finallayer.source.files import SourceFile, Unreadable, read
+from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.notebook import plain_python
+from finallayer.source.reading import read
 
 
 def code(source: str | list[str]) -> dict[str, Any]:

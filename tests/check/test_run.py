@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from finallayer.check import cache, judge, run, workers
+from finallayer.check import cache, chunk, judge, pool, run, workers
 from finallayer.check.config import Config, find
 from finallayer.check.record import pack, unpack
 from finallayer.expr import Origin
+from finallayer.findings import Edit, Finding, Fix, Related
 from finallayer.rules import all_rules
-from finallayer.rules.base import Edit, Finding, Fix, Related
 from finallayer.source import Project
 
 from .programs import CLEAN, DOUBLE, MODEL, TRAIN, lay
@@ -41,7 +42,7 @@ def analysed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(Path(path).name)
         return real(path, project, **more)
 
-    monkeypatch.setattr(workers, "analyse", noting)
+    monkeypatch.setattr(chunk, "analyse", noting)
     return names
 
 
@@ -275,19 +276,36 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pyte
     assert len(alone.findings) == 20
 
 
-def _dying(path: str, project: Project, **more: Any) -> judge.Analysis:
-    if path.endswith("f001.py"):
-        os._exit(1)
-    return judge.analyse(path, project, **more)
-
-
 def test_a_process_that_dies_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many(tmp_path, 12)
     monkeypatch.setattr(workers, "BYTES_WORTH_A_PROCESS", 1)
-    monkeypatch.setattr(workers, "analyse", _dying)
+    monkeypatch.setattr(pool, "WORKER", f"{__package__}.dying_worker")
     outcome = check(tmp_path, jobs=2)
     assert [n.text for n in outcome.notes] == ["could not be analysed (the process died); please report this"]
     assert len(outcome.findings) == 7
+
+
+def test_a_check_that_is_broken_off_ends_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many(tmp_path, 12)
+    started: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1])
+    chunks = [[str(path)] for path in sorted(tmp_path.glob("*.py"))]
+    analyses = pool.analyse_apart(chunks, 2, False)
+    assert next(analyses)[0] == chunks[0]
+    analyses.close()
+    assert started and all(process.poll() is not None for process in started)
+
+
+def test_processes_import_nothing_of_the_folder_they_start_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder that is checked is anybody's: its struct.py must not run in place of Python's."""
+    lay(tmp_path, **{name: "open('ran', 'w')\n" for name in sorted(sys.stdlib_module_names) if name.isidentifier()})
+    lay(tmp_path, finallayer="open('ran', 'w')\n", numpy="open('ran', 'w')\n", double=DOUBLE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    ((_, analyses),) = pool.analyse_apart([["double.py"]], 1, True)
+    assert analyses is not None and [f.rule.code for f in analyses[0].findings] == ["FL101"]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_few_small_files_start_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

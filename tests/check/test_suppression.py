@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finallayer.check import suppression
-from finallayer.rules.base import Rule, Severity
+from finallayer.findings import Severity
+from finallayer.rules.base import Rule
 
 RULES = {
     code: Rule(code, name, Severity.ERROR, "")

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from finallayer.cli import compare as compare_verb
 from finallayer.cli import main
 from finallayer.compare import backends
+from finallayer.compare.heads import head_names
 
 SRC = Path(backends.__file__).parents[2]
 COMMAND = [sys.executable, "-m", "finallayer", "compare"]
@@ -194,7 +195,7 @@ def test_a_disk_that_fills_up_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ("comp", ["compare"]),
         ("compare --he", ["--heads", "--help"]),
-        ("compare --heads lo", ["logits", "log-of-softmax"]),
+        ("compare --heads lo", [name for name in head_names() if name.startswith("lo")]),
         ("compare --backends keras-jax,to", ["keras-jax,torch"]),
         ("compare --precisions mixed", ["mixed_bfloat16", "mixed_float16"]),
     ],

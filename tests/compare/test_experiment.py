@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -17,8 +16,8 @@ from synthetic import JAX_RAW
 
 from finallayer.compare import children
 from finallayer.compare.backends import parse_backends
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.dataset import split
-from finallayer.compare.errors import BadInputError
 from finallayer.compare.experiment import Experiment, prepare, run
 from finallayer.compare.grid import Cell
 from finallayer.compare.page import make_page
@@ -26,7 +25,6 @@ from finallayer.compare.progress import Bars, Lines
 from finallayer.compare.results import Results, Settings
 from finallayer.compare.sources import load
 
-STUB = Path(__file__).with_name("stub_worker.py")
 Start = Callable[..., tuple[Experiment, Results]]
 
 
@@ -35,9 +33,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """An experiment on two stand-in backends, prepared; ``how`` tells the stand-ins to misbehave."""
     digits = load("digits")
     dataset = split("digits", digits.x_train[:50], digits.y_train[:50], 10, 0.0, 255.0)
-    monkeypatch.setattr(children, "WORKER", (str(STUB),))
-    path = os.pathsep.join([str(STUB.parent), os.environ.get("PYTHONPATH", "")])
-    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setattr(children, "WORKER", "stub_worker")
 
     def prepared(how: dict[str, str] | None = None, go_on: bool = False, **changes: Any) -> tuple[Experiment, Results]:
         monkeypatch.setenv("STUB", json.dumps(how or {}))

@@ -5,19 +5,16 @@ from __future__ import annotations
 import pytest
 
 from finallayer.compare.backends import BACKENDS, BY_NAME, parse_backends
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.fairness import epoch_order, initial_weights
 from finallayer.compare.grid import INPUTS, PRECISIONS, Cell, order, parse_choices, plan
 from finallayer.compare.heads import BASELINE, HEADS, find_head, head_names, parse_heads
-from finallayer.compare.style import STROKES
 
 
-def test_every_framework_has_the_baseline_and_every_head_a_line() -> None:
+def test_every_framework_has_the_baseline_and_no_head_twice() -> None:
     for framework in ("keras", "torch"):
         assert find_head(framework, BASELINE).softmax_in_model is False  # type: ignore[arg-type]
-    assert set(STROKES) == set(head_names())
     assert len({(head.framework, head.name) for head in HEADS}) == len(HEADS)
-    assert len({stroke.light for stroke in STROKES.values()}) == len(STROKES)
 
 
 def test_backends_have_short_names_and_come_in_the_tables_order() -> None:
@@ -52,14 +49,11 @@ def test_the_baseline_always_runs() -> None:
 
 def test_the_grid_gives_each_framework_its_own_heads() -> None:
     cells = plan(BACKENDS, ["float32"], ["raw"], head_names(), seeds=2)
-    assert len(cells) == len(set(cells)) == 3 * 4 * 2 + 5 * 2
-    assert {cell.head for cell in cells if cell.backend == "torch"} == {
-        "logits",
-        "double-softmax",
-        "log-of-softmax",
-        "epsilon-log",
-        "clipped-log",
-    }
+    assert len(cells) == len(set(cells))
+    for backend in BACKENDS:
+        ours = [head.name for head in HEADS if head.framework == backend.framework]
+        assert [cell.head for cell in cells if cell.backend == backend.name] == ours * 2
+    assert "clipped-log" not in {cell.head for cell in cells if cell.backend != "torch"}
 
 
 def test_seeds_are_outermost_so_that_a_run_cut_short_leaves_whole_comparisons() -> None:

@@ -13,7 +13,7 @@ from synthetic import results_of, runs, silenced_and_rescued
 
 from finallayer.compare.grid import Setting
 from finallayer.compare.page import make_page
-from finallayer.compare.report import write_report
+from finallayer.compare.report_folder import write_report
 from finallayer.compare.results import Results
 from finallayer.compare.style import GROUND, STROKES
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from synthetic import results_of, silenced_and_rescued
 
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.results import SCHEMA_VERSION, Results, load, resume, write_atomically
 
 
@@ -97,4 +97,16 @@ def test_a_file_that_is_not_results_is_refused(results: Results, tmp_path: Path)
     assert "schema version None" in resume_error(path, results)
     path.write_text('{"schema_version": 1}')
     with pytest.raises(BadInputError, match="lacks a part"):
+        load(path)
+
+
+@pytest.mark.parametrize("part", ["backend", "precision", "inputs", "head"])
+def test_a_run_of_what_we_do_not_have_is_refused_before_any_training(
+    results: Results, tmp_path: Path, part: str
+) -> None:
+    path = saved(results, tmp_path)
+    content = json.loads(path.read_text())
+    content["cells"][0][part] = "no-such"
+    path.write_text(json.dumps(content))
+    with pytest.raises(BadInputError, match=r"does not know \('no-such' is not in list"):
         load(path)

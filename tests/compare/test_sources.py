@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from finallayer.compare import sources
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.dataset import Dataset
-from finallayer.compare.errors import BadInputError
 from finallayer.compare.idx import read_idx
 
 X = np.arange(20 * 4 * 4, dtype=np.uint8).reshape(20, 4, 4)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from finallayer.expr import Node, logits, make, target
+from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix import registry
+from finallayer.fix.flow.context import Context
 from finallayer.fix.proof import prove
-from finallayer.fix.registry import Context, Proposal
-from finallayer.rules.base import Edit, Match, Sighting
+from finallayer.fix.registry import Proposal
 
 from .workbench import repaired
 
@@ -100,7 +101,7 @@ def test_only_what_is_proven_parses_and_helps_is_made(
         yield Proposal((Edit(*at[:5], text),), nll(make("log", SOFTMAX)), new)
 
     registry.fixers("FL201")
-    monkeypatch.setitem(registry._FIXERS, "FL201", [fixer])
+    monkeypatch.setitem(registry._FIXERS, "FL201", [(registry.Reach.PLACE, fixer)])
     file = tmp_path / "program.py"
     file.write_text(PROGRAM)
     assert bool(repaired(file).changed) == changes

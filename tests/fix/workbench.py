@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from finallayer.check import run
 from finallayer.check.config import Config
-from finallayer.check.repair import Repair, repair
+from finallayer.fix.repair import Repair, repair
 from finallayer.rules import all_rules
 
 RULES = all_rules()
@@ -13,7 +16,15 @@ RULES = all_rules()
 
 def repaired(file: Path, unsafe: bool = False) -> Repair:
     """What fixing one file comes to; nothing is written."""
-    return repair([file], Config(file.parent, frozenset(RULES)), RULES, unsafe=unsafe, jobs=1)
+    return repaired_together([file], unsafe)
+
+
+def repaired_together(files: Sequence[Path], unsafe: bool = False) -> Repair:
+    """What fixing files of one folder, or all of the folder, comes to; nothing is written."""
+    root = files[0] if files[0].is_dir() else files[0].parent
+    config = Config(root, frozenset(RULES))
+    first = run.check(files, config, RULES, use_cache=False, jobs=1)
+    return repair(first.concerned, partial(run.found_in, config=config, rules=RULES), unsafe=unsafe)
 
 
 def fixed_bytes(folder: Path, data: bytes, name: str = "program.py") -> bytes:

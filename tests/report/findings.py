@@ -7,9 +7,9 @@ from math import inf
 from pathlib import Path
 
 from finallayer.expr import Origin
+from finallayer.findings import Edit, Finding, Fix, Related
 from finallayer.report import Report
 from finallayer.rules import all_rules
-from finallayer.rules.base import Edit, Finding, Fix, Related
 
 HERE = str(Path.cwd())
 RULES = all_rules()

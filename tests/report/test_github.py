@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from finallayer.findings import Finding
 from finallayer.report import render
-from finallayer.rules.base import Finding
 
 from .findings import ADVICE, ERROR, IN_CELL, ONE_LINE, SEVERAL_LINES, WARNING, WIDE, report
 

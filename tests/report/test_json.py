@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from finallayer.report import render, statistics
-from finallayer.rules.base import Finding
+from finallayer.findings import Finding
+from finallayer.report import render, tally
 
 from .findings import EVERY, IN_CELL, ONE_LINE, SEVERAL_LINES, report
 
@@ -71,9 +71,9 @@ def test_one_object_each_in_order() -> None:
 
 
 def test_statistics_count_each_rule_most_frequent_first() -> None:
-    counted = json.loads("\n".join(statistics.as_json([SEVERAL_LINES, *EVERY])))
+    counted = json.loads("\n".join(tally.as_json([SEVERAL_LINES, *EVERY])))
     assert [(c["rule"], c["count"]) for c in counted][:2] == [(ONE_LINE.rule.code, 3), (SEVERAL_LINES.rule.code, 2)]
-    lines = list(statistics.as_text([SEVERAL_LINES, *EVERY]))
+    lines = list(tally.as_text([SEVERAL_LINES, *EVERY]))
     assert lines[0] == f"3  {ONE_LINE.rule.code}  error    {ONE_LINE.rule.name}"
     assert len(lines) == len(counted) == 3
-    assert list(statistics.as_text([])) == []
+    assert list(tally.as_text([])) == []

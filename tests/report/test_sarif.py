@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from finallayer.findings import Finding
 from finallayer.report import Report, render
-from finallayer.rules.base import Finding
 
 from .findings import EVERY, IN_CELL, ONE_LINE, RULES, SEVERAL_LINES, at, lines, report
 

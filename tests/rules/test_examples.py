@@ -13,7 +13,7 @@ from _pytest.mark.structures import ParameterSet
 import finallayer.rules
 from finallayer.rules import all_rules, rules_by_operation
 from finallayer.source import Project, sightings
-from finallayer.source.files import read
+from finallayer.source.reading import read
 
 MODULES = [
     module

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from finallayer.expr import Node, Origin, logits, make, target
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.rules import all_rules, rules_by_operation
-from finallayer.rules.base import Match, Severity, Sighting
 
 Z = make("affine", make("opaque", name="x", rank=2), units=10)
 PROBS = make("softmax", Z, axis=-1)
@@ -18,13 +18,13 @@ UNIT = make("norm", UNKNOWN, name="torch.nn.functional.normalize")
 Y = make("opaque", name="y")
 
 
-def found(node: Node, framework: str = "torch", training: bool = True) -> set[str]:
+def found(node: Node, framework: str = "torch", training: bool = True, compiled: bool = False) -> set[str]:
     """The codes of all rules that report a node."""
-    return set(matches(node, framework, training))
+    return set(matches(node, framework, training, compiled))
 
 
-def matches(node: Node, framework: str = "torch", training: bool = True) -> dict[str, Match]:
-    sighting = Sighting(node, framework, training)
+def matches(node: Node, framework: str = "torch", training: bool = True, compiled: bool = False) -> dict[str, Match]:
+    sighting = Sighting(node, framework, training, compiled=compiled)
     return {rule.code: m for rule in rules_by_operation().get(node.op, ()) for m in rule.judge(sighting)}
 
 
@@ -192,7 +192,6 @@ def test_one_class_of_a_softmax_is_a_probability_of_its_own() -> None:
 def test_softmax_into_a_squared_error_against_labels_only() -> None:
     assert found(make("mse", PROBS, make("one_hot", Y))) == {"FL106"}
     assert found(make("mse", PROBS, target())) == {"FL106"}
-    assert found(make("mse", PROBS, Y, via="compile")) == {"FL106"}
     assert found(make("mse", PROBS, PROBS)) == set()
     assert found(make("mse", SIGMOID, target())) == set()
     assert found(make("mse", make("softmax", UNKNOWN, axis=-1), target())) == set()  # no classifier's
@@ -208,7 +207,7 @@ def along(axis: int | None, rank: int | None, op: str = "log_softmax", **attrs: 
 def test_a_loss_of_a_softmax_along_the_batch() -> None:
     assert found(make("nll", along(0, 2), Y)) == {"FL107"}
     assert found(make("nll", along(-2, 2), Y)) == {"FL107"}
-    assert "FL107" in found(make("xent_probs", along(0, None, "softmax"), Y, via="compile"))
+    assert "FL107" in found(make("xent_probs", along(0, None, "softmax"), Y), compiled=True)
     assert "FL107" in found(make("log", along(None, 2, "softmax", whole=True)))
     assert found(make("xent_logits", Z, Y, axis=0)) == {"FL107"}
 

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
+from finallayer.check.chunk import new_context
 from finallayer.check.judge import Analysis, analyse
-from finallayer.check.workers import new_context
 from finallayer.source import Project
 
 #: Processor seconds that are too many: each of these takes a tenth of it, and took minutes or all memory before.

@@ -5,10 +5,14 @@ Each case holds one piece of the interpreter: without it, the loss would be hand
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from finallayer.expr import UNREAD
 from finallayer.kinds import Kind
 from finallayer.rules.route import is_classifiers
 from finallayer.source import Project, sightings
@@ -556,3 +560,31 @@ def test_the_epsilon_that_log_loss_adds_is_no_clip() -> None:
     found = sightings(SourceFile("program.py", program), Project())
     (loss,) = [s.node for s in found if s.node.op == "bce_probs"]
     assert loss.attrs.get("eps") is None
+
+
+def test_an_expression_is_printed_the_same_whatever_the_hashes_of_strings() -> None:
+    program = "import torch\nprint(torch.nn.functional.cross_entropy(torch.clamp(x, -1, 1).softmax(1), y))\n"
+    code = (
+        "from finallayer.source import Project, sightings\nfrom finallayer.source.files import SourceFile\n"
+        f"print([str(s.node) for s in sightings(SourceFile('a.py', {program!r}), Project())])"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in "012345"
+    }
+    assert len(printed) == 1
+
+
+def test_a_line_of_the_catalogue_may_state_an_activation() -> None:
+    found = sightings(
+        SourceFile("program.py", "import tensorflow as tf\ntf.nn.softmax(tf.nn.relu_layer(x, w, b))\n"), Project()
+    )
+    (softmax,) = [s.node for s in found]
+    assert [n.op for n in softmax.walk()][:3] == ["softmax", "activation", "affine"]
+
+
+def test_what_is_no_axis_is_none_that_can_be_read() -> None:
+    found = sightings(SourceFile("program.py", "import torch\ntorch.softmax(x, 'rows')\n"), Project())
+    assert [s.node.attrs for s in found] == [{"axis": UNREAD}]

@@ -69,6 +69,8 @@ ATTRIBUTES = frozenset(
 #: Attributes that a line states after ``|``: what a metric reads, how many axes ``shape`` leaves out for the batch,
 #: whether positional arguments come in either order (TensorFlow before 1.0 took logits first).
 EXTRA_ATTRIBUTES = frozenset({"reads", "base", "batch_axes", "either_order", "rng"})
+#: Attributes that say how a call is read; all others its node carries.
+OF_THE_CALL = frozenset("shape dtype include_top batch_axes either_order rng activation".split())
 
 
 class Param(NamedTuple):

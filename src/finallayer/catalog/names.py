@@ -6,6 +6,7 @@ import re
 from functools import cache
 
 from finallayer.catalog.family import each
+from finallayer.catalog.frameworks import SAME_AS
 
 #: what flax and others hand on from jax.nn
 _JAX_ACTIVATIONS = (
@@ -32,8 +33,8 @@ def _moved(old: str, new: str, names: str) -> dict[str, str]:
 
 #: prefix (whole parts of the name) -> what stands for it; the longest that fits is taken, until none changes anything
 PREFIXES: dict[str, str] = {
+    **SAME_AS,
     # TensorFlow's versions and inner modules
-    "tf": "tensorflow",
     "tensorflow.compat.v1": "tensorflow",
     "tensorflow.compat.v2": "tensorflow",
     "tensorflow._api.v1": "tensorflow",
@@ -66,7 +67,6 @@ PREFIXES: dict[str, str] = {
     "tensorflow.contrib.slim": "tensorflow.contrib.layers",
     "tensorflow.contrib.slim.losses": "tensorflow.contrib.losses",
     "tensorflow.contrib.slim.metrics": "tensorflow.contrib.metrics",
-    "tf_slim": "tensorflow.contrib.layers",
     "tf_slim.layers": "tensorflow.contrib.layers",
     "tf_slim.losses": "tensorflow.contrib.losses",
     "tensorflow.contrib.layers.python.layers": "tensorflow.contrib.layers",
@@ -86,8 +86,6 @@ PREFIXES: dict[str, str] = {
     "tensorflow.contrib.keras": "keras",
     "tensorflow.contrib.keras.api.keras": "keras",
     "tensorflow.contrib.keras.python.keras": "keras",
-    "tf_keras": "keras",
-    "keras_core": "keras",
     "keras.api": "keras",
     "keras.api._v1.keras": "keras",
     "keras.api._v2.keras": "keras",
@@ -151,7 +149,6 @@ PREFIXES: dict[str, str] = {
     "apex.parallel.DistributedDataParallel": "torch.nn.parallel.DistributedDataParallel",
     "torch.utils.checkpoint.checkpoint": "torch.utils.checkpoint.checkpoint",
     "torch.utils.checkpoint": "torch.utils.checkpoint",
-    "functorch": "torch.func",
     "torch.func.vmap": "torch.vmap",
     "torchvision.ops.focal_loss": "torchvision.ops",
     "torchvision.ops.misc": "torchvision.ops",
@@ -162,7 +159,6 @@ PREFIXES: dict[str, str] = {
     "segmentation_models_pytorch.losses.soft_bce": "segmentation_models_pytorch.losses",
     "segmentation_models_pytorch.utils.losses": "segmentation_models_pytorch.utils.losses",
     "lightning.pytorch": "pytorch_lightning",
-    "lightning": "pytorch_lightning",
     **each(
         "pytorch_lightning", "core.LightningModule core.lightning.LightningModule", "pytorch_lightning.LightningModule"
     ),
@@ -173,11 +169,9 @@ PREFIXES: dict[str, str] = {
     "jax.numpy": "numpy",
     "jax.experimental.numpy": "numpy",
     "autograd.numpy": "numpy",
-    "cupy": "numpy",
     "mxnet.np": "numpy",
     "mxnet.numpy": "numpy",
     "minpy.numpy": "numpy",
-    "pylab": "numpy",
     "scipy.misc.logsumexp": "scipy.special.logsumexp",
     "autograd.scipy.misc.logsumexp": "scipy.special.logsumexp",
     "autograd.scipy.special": "scipy.special",
@@ -225,39 +219,6 @@ COLLAPSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"fastai2?(?:\.[a-z_0-9]+)+\.([A-Z]\w*)", r"fastai.\1"),
     )
 )
-
-_FASTAI = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "np": "numpy", "tensor": "torch.tensor"}
-
-#: ``from <module> import *``: packages that hand others on -> the names and what they stand for
-STAR_IMPORTS: dict[str, dict[str, str]] = {
-    **{
-        module: dict(_FASTAI)
-        for module in (
-            "fastai.vision.all fastai.text.all fastai.tabular.all fastai.basics fastai.vision fastai.basic_train "
-            "fastai.imports fastai.torch_core fastbook"
-        ).split()
-    },
-    "pylab": {"np": "numpy"},
-}
-
-#: names that nobody imports in a snippet, by the convention of every tutorial
-UNIMPORTED: dict[str, str] = {
-    "tf": "tensorflow",
-    "torch": "torch",
-    "nn": "torch.nn",
-    "F": "torch.nn.functional",
-    "np": "numpy",
-    "jnp": "jax.numpy",
-    "jax": "jax",
-    "optax": "optax",
-    "keras": "keras",
-    "K": "keras.backend",
-    **{
-        name: f"keras.layers.{name}"
-        for name in "Dense Activation Flatten Conv1D Conv2D Convolution2D MaxPooling2D Dropout".split()
-    },
-    "Sequential": "keras.Sequential",
-}
 
 _LONGEST = max(len(prefix.split(".")) for prefix in PREFIXES)
 

@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from finallayer.check.errors import CheckError
+from finallayer.check.check_error import CheckError
 from finallayer.check.selection import codes
-from finallayer.rules.base import Rule, Severity
+from finallayer.findings import Severity
+from finallayer.rules.base import Rule
 
 FILE = "pyproject.toml"
 TABLE = "tool.finallayer"

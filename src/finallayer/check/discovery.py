@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from finallayer.check.errors import CheckError
+from finallayer.check.check_error import CheckError
 from finallayer.check.ignore import Patterns
 
 SUFFIXES = (".py", ".ipynb")

@@ -10,8 +10,10 @@ from finallayer.check import suppression
 from finallayer.check.config import Config
 from finallayer.check.ignore import Patterns
 from finallayer.expr import Origin
-from finallayer.rules.base import Finding, Rule
-from finallayer.source.files import SourceFile, Unreadable, read
+from finallayer.findings import Finding
+from finallayer.rules.base import Rule
+from finallayer.source.files import SourceFile, Unreadable
+from finallayer.source.reading import read
 
 
 class Sources:

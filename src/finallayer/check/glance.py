@@ -1,47 +1,73 @@
 """Skips, by a scan of bytes, the files that can't matter, before anything is parsed.
 
-A finding takes a framework and a word of our trade: a loss, a softmax, a log. A file that holds neither still matters
-when what it imports of the project does, since it may be the one that hands the model's output to the loss.
+A finding takes a way to say an operation (a framework, or a method that every tensor has) and a word of our trade: a
+loss, a softmax, a log. A file that holds neither still matters when what it imports of the project does, since it may
+be the one that hands the model's output to the loss.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 
-from finallayer.catalog.names import UNIMPORTED
-from finallayer.check.imports import Finder, imported
+from finallayer.catalog.frameworks import BY_ROOT, UNIMPORTED
+from finallayer.check.imported import Finder, attributes, imported
 
-#: Without one of these no operation of the catalogue can be meant.
-FRAMEWORKS = (
-    *b"torch tensorflow keras tflearn tf_slim sonnet jax flax optax haiku equinox distrax numpy scipy math".split(),
-    *b"cupy lightning fastai timm kornia sklearn segmentation_models transformers monai ignite poutyne skorch".split(),
-)
+_ROOTS = tuple(root.encode() for root in BY_ROOT if len(root) > 2)
+#: Without one of these, or a name that everyone gives them, no framework is meant.
+FRAMEWORKS = tuple(word for word in _ROOTS if not any(other in word for other in _ROOTS if other != word))
 
-# A snippet that imports nothing, and means a framework by the names that everyone gives its modules and layers.
-_UNIMPORTED = re.compile(rb"\b(?:" + "|".join(UNIMPORTED).encode() + rb")[.(]")
-
-#: Without one of these no rule has anything to look at.
+#: Without one of these no rule has anything to look at ...
 WORDS = (
-    *b"loss Loss entropy Entropy xent nll NLL bce BCE kl_div KLDiv kld KLD mse MSE".split(),
-    *b"softmax Softmax SoftMax sigmoid Sigmoid logit Logit logsumexp log( .log exp( .exp".split(),
-    *b"compile( metric Metric accuracy Accuracy 0.5".split(),
-    *b"regression( NeuralNet".split(),  # tflearn and skorch bring a loss along
-    b"import log",
-    b"import exp",
+    *b"loss Loss entropy Entropy xent nll NLL bce BCE kl_div KLDiv kld KLD kullback mse MSE".split(),
+    *b"softmax Softmax SoftMax sigmoid Sigmoid expit logit Logit logsumexp LogSumExp softplus Softplus".split(),
+    *b"compile metric Metric accuracy Accuracy".split(),
+    *b"regression NeuralNet".split(),  # tflearn and skorch bring a loss along
 )
+#: ... nor without one of these as a word of its own.
+SHORT_WORDS = "log log_ log1p log1p_ log2 log10 exp exp_ expm1 Exp exponential logistic xlogy xlog1py logaddexp".split()
+#: What every tensor has as a method, whatever the file imports, and no framework need be named for.
+METHODS = "log log_ log2 log10 log1p log1p_ exp exp_ xlogy logaddexp addmm scatter_".split()
+#: What leaves no doubt, whichever module it is imported from.
+SELF_EXPLAINING = (b"softmax", b"sigmoid", b"logsumexp")
+
+
+def _alone(names: Iterable[str], before: str = "") -> re.Pattern[bytes]:
+    """These names as whole words, also behind a line end as a notebook's JSON spells it."""
+    starts = before or r"(?:(?<!\w)|(?<=\\[nt]))"
+    return re.compile(f"{starts}(?:{'|'.join(names)})(?!\\w)".encode())
+
+
+_SHORT_WORDS = _alone(SHORT_WORDS)
+# A snippet that imports nothing, and means a framework by the names that everyone gives its modules and layers.
+_UNIMPORTED = _alone(UNIMPORTED)
+# x.log, also with a line's end behind the dot, and getattr(x, "log").
+_METHODS = _alone(METHODS, r"""(?:\.(?:\s|\\[nt]|[",\\])*|["'])""")
+
+
+def _says_an_operation(data: bytes) -> bool:
+    """Whether a file can name an operation: of a framework, of a tensor, or of a module that isn't at hand."""
+    return (
+        any(word in data for word in FRAMEWORKS)
+        or any(word in data for word in SELF_EXPLAINING)
+        or _UNIMPORTED.search(data) is not None
+        or _METHODS.search(data) is not None
+    )
 
 
 class Glance:
     """What one look at a file's bytes tells; the bytes themselves are not kept."""
 
-    __slots__ = ("_finder", "_imports", "_names", "content", "framework", "path", "words")
+    __slots__ = ("_finder", "_imports", "_names", "content", "framework", "path", "readable", "words")
 
-    def __init__(self, path: str, data: bytes, finder: Finder) -> None:
+    def __init__(self, path: str, data: bytes | None, finder: Finder) -> None:
         self.path = path
-        self.framework = any(word in data for word in FRAMEWORKS) or _UNIMPORTED.search(data) is not None
-        self.words = any(word in data for word in WORDS)
+        self.readable = data is not None
+        data = data or b""
+        self.framework = _says_an_operation(data)
+        self.words = any(word in data for word in WORDS) or _SHORT_WORDS.search(data) is not None
         self.content = blake2b(data, digest_size=16).hexdigest()
         self._names = frozenset(imported(data))
         self._finder = finder
@@ -52,8 +78,21 @@ class Glance:
         """The project files that this one imports, each once, in order of their paths."""
         if self._imports is None:
             found = (self._finder.find(self.path, dotted, level) for dotted, level in self._names)
-            self._imports = tuple(sorted({str(f) for f in found if f is not None} - {self.path}))
+            named = {str(f) for f in found if f is not None}
+            self._imports = tuple(sorted((named | self._members(named)) - {self.path}))
         return self._imports
+
+    def _members(self, files: set[str]) -> set[str]:
+        """The modules that may be attributes of the packages among these files: ``package.module.function``."""
+        waiting = [f for f in files if f.endswith("__init__.py")]
+        names = [name.decode() for name in attributes(_bytes(self.path) or b"")] if waiting else []
+        found: set[str] = set()
+        while waiting:
+            package = waiting.pop()
+            members = {str(f) for name in names if (f := self._finder.find(package, name, 1)) is not None} - found
+            found |= members
+            waiting += [m for m in members if m.endswith("__init__.py")]
+        return found
 
     @property
     def fingerprint(self) -> str:
@@ -71,28 +110,31 @@ class Files:
         self._seen: dict[str, Glance] = {}
 
     def glance(self, path: str, data: bytes | None = None) -> Glance:
-        """A look at a file (``data``: its bytes, where they are at hand); one that can't be read is empty."""
+        """A look at a file (``data``: its bytes, where they are at hand)."""
         known = self._seen.get(path)
         if known is None:
             known = self._seen[path] = Glance(path, _bytes(path) if data is None else data, self._finder)
         return known
 
     def matters(self, path: str) -> bool:
-        """Whether anything could be found in a file, alone or with what it imports, directly or not."""
+        """Whether anything could be found in a file, alone or with what it imports, directly or not.
+
+        A file that can't be read matters: that it can't is worth a note.
+        """
         framework = words = False
         seen, waiting = {path}, [path]
         while waiting:
             glance = self.glance(waiting.pop())
             framework, words = framework or glance.framework, words or glance.words
-            if framework and words:
+            if (framework and words) or (glance.path == path and not glance.readable):
                 return True
             waiting += [i for i in glance.imports if i not in seen]
             seen.update(glance.imports)
         return False
 
 
-def _bytes(path: str) -> bytes:
+def _bytes(path: str) -> bytes | None:
     try:
         return Path(path).read_bytes()
     except OSError:
-        return b""
+        return None

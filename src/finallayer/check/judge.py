@@ -8,13 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from finallayer.expr import Origin
+from finallayer.findings import Finding, Fix, Match, Related, Sighting
 from finallayer.rules import rules_by_operation
-from finallayer.rules.base import Finding, Fix, Match, Related, Rule, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.margin import safe_margins
-from finallayer.source.files import Unreadable, read
+from finallayer.source.files import Unreadable
+from finallayer.source.reading import read
 
 if TYPE_CHECKING:
-    from finallayer.fix import Context
+    from finallayer.fix.flow.context import Context
     from finallayer.source import Project
 
 Place = tuple[str, Origin]
@@ -51,6 +53,16 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
     return Analysis(path, findings, tuple(sorted(project.dependencies(path))), file.notes)
 
 
+def what_is_wrong(path: str) -> Analysis | None:
+    """The notes on a file in which nothing can be found, but which was named: whether it can be read at all."""
+    try:
+        file = read(path)
+        _ = file.tree
+    except Unreadable as why:
+        return Analysis(path, notes=(str(why),))
+    return Analysis(path, notes=file.notes) if file.notes else None
+
+
 class Judged(NamedTuple):
     """A finding, and what it was found in."""
 
@@ -79,7 +91,7 @@ def _matches(rule: Rule, sighting: Sighting, origin: Origin) -> Iterator[Judged]
 
 def _with_fixes(findings: Sequence[Finding], judged: Sequence[Judged], context: Context) -> tuple[Finding, ...]:
     """The findings with a fix where there is one that every value met at the place agrees on."""
-    from finallayer.fix import propose
+    from finallayer.fix.proposals import propose
 
     fixes: dict[Place, set[Fix | None]] = {}
     for finding, sighting, match in judged:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from finallayer.expr import Origin
-from finallayer.rules.base import Edit, Finding, Fix, Related, Rule
+from finallayer.findings import Edit, Finding, Fix, Related
+from finallayer.rules.base import Rule
 
 Record = dict[str, Any]
 

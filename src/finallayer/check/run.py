@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from finallayer.check.chunk import new_context
 from finallayer.check.config import Config
 from finallayer.check.discovery import discover
 from finallayer.check.filters import Filter, Note, Sources
 from finallayer.check.glance import Files
 from finallayer.check.ignore import Patterns
-from finallayer.check.judge import Analysis, analyse
-from finallayer.check.workers import analyse_all, new_context
-from finallayer.rules.base import Finding, Rule
+from finallayer.check.judge import Analysis, analyse, what_is_wrong
+from finallayer.check.workers import analyse_all
+from finallayer.findings import Finding
+from finallayer.rules.base import Rule
+from finallayer.source.files import Unreadable
+from finallayer.source.reading import read
 
 
 @dataclass(frozen=True)
@@ -44,24 +49,25 @@ def check(
     """Check files and folders, and ``stdin``: (the path that it stands for, its content).
 
     ``fixes``: whether findings are to come with their fixes, which costs time and is not kept in the cache.
-    Raises :class:`~finallayer.check.errors.CheckError` where a path does not exist. What a file holds never raises.
+    Raises :class:`~finallayer.check.check_error.CheckError` where a path does not exist, never for what a file holds.
     """
     from finallayer.source import Project
 
     files = [str(f) for f in discover(paths, Patterns(str(config.root), config.exclude))]
-    named = {os.path.abspath(p) for p in paths}  # noqa: PTH100
     known = Files(Project())
-    relevant = [f for f in files if f in named or known.matters(f)]
+    relevant = [f for f in files if known.matters(f)]
     if use_cache and not fixes:
         analyses = _cached_or_new(relevant, known, config, rules, jobs)
     else:
         analyses = list(analyse_all(relevant, jobs, fixes))
+    named = {os.path.abspath(p) for p in paths}.difference(relevant)  # noqa: PTH100
+    analyses += [unread for f in files if f in named and (unread := what_is_wrong(f)) is not None]
     at_hand = {}
     if stdin is not None:
         at_hand[stdin[0]] = stdin[1]
         project = Project()
         analyses.append(analyse(stdin[0], project, stdin[1], new_context(project) if fixes else None))
-    order = {path: i for i, path in enumerate((*relevant, *at_hand))}
+    order = {path: i for i, path in enumerate((*files, *at_hand))}
     analyses.sort(key=lambda a: order[a.path])
 
     sources = Sources(at_hand)
@@ -70,6 +76,21 @@ def check(
     notes = [Note(a.path, None, text) for a in analyses for text in a.notes] + list(chosen.notes())
     concerned = tuple(a.path for a in analyses if a.findings)
     return Outcome(findings, len(files) + len(at_hand), tuple(notes), sources, concerned)
+
+
+def found_in(
+    paths: Sequence[str], now: Mapping[str, bytes], config: Config, rules: Mapping[str, Rule]
+) -> tuple[Finding, ...]:
+    """What files show, with fixes, where some files are ``now`` other than on disk. What a file holds never raises."""
+    from finallayer.source import Project
+
+    project = Project()
+    for path, data in now.items():
+        with suppress(Unreadable):  # the analysis will say so
+            project.adopt(read(path, data))
+    context = new_context(project)
+    found = [f for p in paths for f in analyse(p, project, now.get(p), context).findings]
+    return tuple(Filter(config, rules, Sources(now)).shown(found))
 
 
 def _cached_or_new(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from finallayer.check.errors import CheckError
+from finallayer.check.check_error import CheckError
 from finallayer.rules.base import Rule
 
 EVERY = "ALL"

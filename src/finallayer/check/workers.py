@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from finallayer.check.judge import Analysis, analyse
+from finallayer.check.chunk import analyse_chunk
+from finallayer.check.judge import Analysis
+from finallayer.processes import processors
 
-if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
-
-    from finallayer.fix import Context
-    from finallayer.source import Project
-
-#: A process pays from this much source on (about a quarter of a second of analysis).
+#: A process pays from this much source on: about a quarter of a second of analysis, where a start takes a tenth.
 BYTES_WORTH_A_PROCESS = 400_000
 #: Files analysed with one Project, which keeps every module that it parsed: neighbours share, memory stays bounded.
 FILES_PER_PROJECT = 64
-
-
-def processors() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def analyse_all(paths: Sequence[str], jobs: int | None = None, fixes: bool = False) -> Iterator[Analysis]:
@@ -37,7 +24,7 @@ def analyse_all(paths: Sequence[str], jobs: int | None = None, fixes: bool = Fal
     jobs = min(jobs or processors(), _worthwhile(paths), len(paths))
     if jobs <= 1:
         for chunk in chunks:
-            yield from _analyse_chunk(chunk, fixes)
+            yield from analyse_chunk(chunk, fixes)
         return
     if len(chunks) < 4 * jobs:  # smaller ones, so that all processes end at about the same time
         size = max(1, -(-len(paths) // (4 * jobs)))
@@ -52,62 +39,15 @@ def _worthwhile(paths: Sequence[str]) -> int:
     return 1 + total // BYTES_WORTH_A_PROCESS
 
 
-def _analyse_chunk(paths: Sequence[str], fixes: bool) -> list[Analysis]:
-    from finallayer.source import Project
-
-    project = Project()
-    context = new_context(project) if fixes else None
-    with _without_collection():
-        return [analyse(path, project, fixes=context) for path in paths]
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Trees and values live until the chunk ends: looking for garbage among them on the way only costs time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def new_context(project: Project) -> Context:
-    """What fixers share while files are analysed; fixes are imported only where they are asked for."""
-    from finallayer.fix import Context
-
-    return Context(project)
-
-
 def _analyse_apart(chunks: Sequence[Sequence[str]], jobs: int, fixes: bool) -> Iterator[Analysis]:
-    """The chunks over several processes; what was lost with one that died is analysed again, a file a process."""
-    from concurrent.futures.process import BrokenProcessPool
+    """The chunks over several processes; what was lost with one that died is analysed again, a file a chunk."""
+    from finallayer.check.pool import analyse_apart
 
-    lost: list[Sequence[str]] = []
-    with _pool(jobs) as pool:
-        waiting = [(chunk, pool.submit(_analyse_chunk, chunk, fixes)) for chunk in chunks]
-        try:
-            for chunk, result in waiting:
-                try:
-                    yield from result.result()
-                except BrokenProcessPool:
-                    lost.append(chunk)
-        except BaseException:  # interrupted: what has not begun is not waited for
-            pool.shutdown(cancel_futures=True)
-            raise
-    for path in (path for chunk in lost for path in chunk):
-        with _pool(1) as pool:
-            try:
-                yield from pool.submit(_analyse_chunk, [path], fixes).result()
-            except BrokenProcessPool:
-                yield Analysis(path, notes=("could not be analysed (the process died); please report this",))
-
-
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    # A forked process starts with everything imported; this process has no threads that a fork could lose.
-    method = "fork" if sys.platform == "linux" else None
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(method))
+    lost: list[str] = []
+    for chunk, analyses in analyse_apart(chunks, jobs, fixes):
+        if analyses is None:
+            lost += chunk
+        else:
+            yield from analyses
+    for (path,), analyses in analyse_apart([[path] for path in lost], 1, fixes):
+        yield from analyses or [Analysis(path, notes=("could not be analysed (the process died); please report this",))]

@@ -23,10 +23,10 @@ STDIN = "-"
 
 def _formats(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if ctx.params.get("show_statistics"):
-        from finallayer.report import statistics
+        from finallayer.report import tally
 
-        if value not in statistics.FORMATS:
-            raise click.UsageError(f"--statistics comes as {' or '.join(statistics.FORMATS)}, not {value}.")
+        if value not in tally.FORMATS:
+            raise click.UsageError(f"--statistics comes as {' or '.join(tally.FORMATS)}, not {value}.")
     return value
 
 
@@ -72,7 +72,7 @@ def command(
     PATH is a Python file, a notebook, a folder, or - for standard input. Nothing of yours is executed or imported.
     """
     from finallayer.check import config, run
-    from finallayer.check.errors import CheckError
+    from finallayer.check.check_error import CheckError
     from finallayer.rules import all_rules
 
     if not paths:
@@ -111,8 +111,8 @@ def _stdin(stands_for: Path | None) -> tuple[str, bytes]:
 
 def _rendered(outcome: Outcome, output_format: str, show_statistics: bool) -> Iterable[str]:
     if show_statistics:
-        from finallayer.report import statistics
+        from finallayer.report import tally
 
-        return statistics.FORMATS[output_format](outcome.findings)
+        return tally.FORMATS[output_format](outcome.findings)
     shown = report.Report(outcome.findings, outcome.files, outcome.sources.lines, wants_colour())
     return report.render(output_format, shown)

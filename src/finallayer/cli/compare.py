@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from finallayer.compare.backends import BY_NAME
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.grid import INPUTS, PRECISIONS
 from finallayer.compare.heads import head_names
 

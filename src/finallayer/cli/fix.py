@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from finallayer.cli.options import Several, flat
 from finallayer.cli.terminal import COULD_NOT_RUN, noted, say, show
 
 if TYPE_CHECKING:
-    from finallayer.check.repair import Repair
+    from finallayer.fix.repair import Repair
 
 
 @click.command(
@@ -44,8 +45,9 @@ def command(
     Each fix is proven before it is made: the old and the new loss are evaluated side by side, and agree wherever the
     old one was right. A file takes all of its fixes or none. PATH is a Python file, a notebook or a folder.
     """
-    from finallayer.check import config, repair
-    from finallayer.check.errors import CheckError
+    from finallayer.check import config, run
+    from finallayer.check.check_error import CheckError
+    from finallayer.fix.repair import repair
     from finallayer.rules import all_rules
 
     if not paths:
@@ -53,26 +55,28 @@ def command(
     try:
         rules = all_rules()
         settings = config.find(paths, rules).with_options(flat(select), flat(ignore), severity, rules)
-        repaired = repair.repair(paths, settings, rules, unsafe=unsafe_fixes, jobs=jobs)
+        first = run.check(paths, settings, rules, use_cache=False, jobs=jobs)
+        again = partial(run.found_in, config=settings, rules=rules)
+        repaired = repair(first.concerned, again, unsafe=unsafe_fixes)
     except CheckError as error:
         say(str(error))
         sys.exit(COULD_NOT_RUN)
-    for note in repaired.notes:
+    for note in first.notes:
         say(noted(note))
     if show_diff:
         from finallayer.report.diff import differences
 
         show(line for document, new in repaired.changed for line in differences(str(document.path), document.data, new))
-        say(_summary(repaired, len(repaired.changed), "Would fix"))
+        say(_summary(repaired, first.files, len(repaired.changed), "Would fix"))
         sys.exit(1 if repaired.changed else 0)
     written = _write(repaired)
-    show([_summary(repaired, written, "Fixed")])
+    show([_summary(repaired, first.files, written, "Fixed")])
     sys.exit(COULD_NOT_RUN if written < len(repaired.changed) else 1 if repaired.remaining else 0)
 
 
 def _write(repaired: Repair) -> int:
     """Write the changed files, those that belong together all or none; how many could be."""
-    from finallayer.fix import write_together
+    from finallayer.fix.text.documents import write_together
     from finallayer.report.places import shown_path
 
     written = 0
@@ -86,10 +90,10 @@ def _write(repaired: Repair) -> int:
     return written
 
 
-def _summary(repaired: Repair, files: int, done: str) -> str:
+def _summary(repaired: Repair, files: int, changed: int, done: str) -> str:
     if not repaired.fixed and not repaired.remaining:
-        return f"Nothing to fix in {_count(repaired.files, 'file')}."
-    parts = [f"{done} {_count(repaired.fixed, 'finding')} in {_count(files, 'file')}"]
+        return f"Nothing to fix in {_count(files, 'file')}."
+    parts = [f"{done} {_count(repaired.fixed, 'finding')} in {_count(changed, 'file')}"]
     left = len(repaired.remaining) - repaired.unsafe
     if repaired.unsafe:
         parts.append(f"{repaired.unsafe} more with --unsafe-fixes")

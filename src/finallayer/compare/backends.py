@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
 
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.heads import Framework
 
 

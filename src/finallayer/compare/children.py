@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,8 +16,9 @@ from typing import IO, Any
 
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Cell
+from finallayer.processes import command
 
-WORKER = ("-m", "finallayer.compare.worker")
+WORKER = "finallayer.compare.worker"
 TICK_SECONDS = 0.25
 STOP_SECONDS = 3.0
 
@@ -30,11 +30,6 @@ class Event:
     kind: str
     backend: str = ""
     fields: Mapping[str, Any] | None = None
-
-
-def default_jobs() -> int:
-    """Children at a time: one a CPU core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_children(
@@ -75,7 +70,7 @@ def _start(backend: str, job: Mapping[str, Any], events: queue.Queue[Event]) -> 
     """Start a child with its job on stdin; a thread of ours reads it to the end and then says ``gone``."""
     log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115, closed by _listen
     process = subprocess.Popen(
-        [sys.executable, *WORKER],
+        command(WORKER),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -131,10 +126,7 @@ def _environment(backend: str) -> dict[str, str]:
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "PYTHONUNBUFFERED": "1",
     }
-    # The child must find the package that runs now, however it was put on the path.
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, **ours, "PYTHONPATH": path}
+    return {**os.environ, **ours}
 
 
 def _stop(running: Iterable[subprocess.Popen[str]]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from finallayer.compare.trainer import Trainer
 from finallayer.numerics.blocks import xent_logits
-from finallayer.numerics.margin import safe_margin
+from finallayer.numerics.safe_margin import safe_margin
 
 Array = NDArray[Any]
 

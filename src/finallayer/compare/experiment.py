@@ -12,14 +12,14 @@ from typing import Any, Protocol
 from finallayer.compare.backends import Backend
 from finallayer.compare.children import Event, run_children
 from finallayer.compare.cliff import MARGINS, reference
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.dataset import Dataset
-from finallayer.compare.errors import BadInputError
 from finallayer.compare.estimate import Estimator
 from finallayer.compare.grid import Cell, plan
+from finallayer.compare.phrases import clock, setting_name
 from finallayer.compare.results import FILE_NAME, Results, Settings, environment, resume
 from finallayer.compare.statistics import summarize
 from finallayer.compare.verdict import give_verdict
-from finallayer.compare.wording import clock, setting_name
 
 NOT_RUN_YET = "not run yet"
 INTERRUPTED = "interrupted"

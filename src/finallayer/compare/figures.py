@@ -11,9 +11,9 @@ from typing import Any
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import PRECISIONS, Cell, Setting, order
 from finallayer.compare.heads import BASELINE, STATUS_QUO
+from finallayer.compare.phrases import edge, head_name, percent, setting_name
 from finallayer.compare.statistics import Row
 from finallayer.compare.style import STROKES, Room, color, new_figure, set_title
-from finallayer.compare.wording import edge, head_name, percent, setting_name
 
 PANEL = (4.0, 2.9)  # inches
 SHEET_PANEL = (3.6, 2.7)
@@ -203,7 +203,7 @@ def place(curve: Mapping[str, Any]) -> tuple[int, int]:
 
 def _line(head: str) -> dict[str, Any]:
     stroke = STROKES[head]
-    return {"color": stroke.light, "linestyle": stroke.dash, "linewidth": stroke.width}
+    return {"color": stroke.light, "linestyle": stroke.linestyle, "linewidth": stroke.width}
 
 
 def _baseline_first(items: Iterable[Any], key: Any) -> list[Any]:

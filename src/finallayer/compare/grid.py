@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from finallayer.compare.backends import BY_NAME, Backend
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.heads import head_names, heads_of
 
 # What the model computes in (Keras' dtype policies; torch.autocast in plain PyTorch).

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 
 Framework = Literal["keras", "torch"]
 

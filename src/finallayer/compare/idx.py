@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 
 _UNSIGNED_BYTE = 0x08
 

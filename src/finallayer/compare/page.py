@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from finallayer.compare import figures, wording
+from finallayer.compare import figures, phrases
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Cell, order
 from finallayer.compare.heads import BASELINE, HEADS, Head
@@ -31,12 +31,12 @@ def make_page(results: Results) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": wording.percent,
-        "points": wording.signed_points,
-        "number": wording.number,
-        "clock": wording.clock,
-        "setting": wording.setting_name,
-        "head": wording.head_name,
+        "percent": phrases.percent,
+        "points": phrases.signed_points,
+        "number": phrases.number,
+        "clock": phrases.clock,
+        "setting": phrases.setting_name,
+        "head": phrases.head_name,
     }
     return environment.get_template("report.html.j2").render(
         results=results.as_dict(),
@@ -86,7 +86,7 @@ def _safe_margins(results: Results, names: Sequence[str]) -> list[dict[str, Any]
     places: dict[tuple[str, str], dict[str, str]] = {}
     for curve in sorted(results.gradients["curves"], key=figures.place):
         program = places.setdefault((curve["backend"], curve["precision"]), {})
-        program[curve["head"]] = wording.edge(curve["safe_margin"])
+        program[curve["head"]] = phrases.edge(curve["safe_margin"])
     return [
         {"backend": backend, "precision": precision, "places": [by_head.get(name) for name in names]}
         for (backend, precision), by_head in places.items()

@@ -9,7 +9,7 @@ from rich.table import Column
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.experiment import Display
 from finallayer.compare.grid import Cell
-from finallayer.compare.wording import clock, percent
+from finallayer.compare.phrases import clock, percent
 
 
 def make_display(console: Console) -> Display:

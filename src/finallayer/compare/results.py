@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -28,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from finallayer import __version__
-from finallayer.compare.errors import BadInputError
-from finallayer.compare.grid import Cell
+from finallayer.compare.compare_error import BadInputError
+from finallayer.compare.grid import Cell, order
+from finallayer.processes import processors
 
 SCHEMA_VERSION = 1
 FILE_NAME = "results.json"
@@ -102,7 +102,7 @@ def load(path: Path) -> Results:
             f"(written by another finallayer: start anew with another --out)"
         )
     try:
-        return Results(
+        results = Results(
             settings=Settings(**content["settings"]),
             data=content["data"],
             environment=content["environment"],
@@ -113,6 +113,20 @@ def load(path: Path) -> Results:
         )
     except (KeyError, TypeError) as error:
         raise BadInputError(f"--resume: {path} lacks a part of its schema version {version} ({error})") from error
+    _refuse_strangers(results, path)
+    return results
+
+
+def _refuse_strangers(results: Results, path: Path) -> None:
+    """A cell of a head, backend or input that we don't have has no place in tables: said before hours of training."""
+    for cell in results.cells:
+        try:
+            order(cell)
+        except ValueError as error:
+            raise BadInputError(
+                f"--resume: {path} holds a run that this finallayer does not know ({error}: {cell}); "
+                f"expected another --out"
+            ) from error
 
 
 def resume(path: Path, settings: Settings, data: dict[str, Any], environment: dict[str, Any]) -> Results:
@@ -139,7 +153,7 @@ def environment(versions: dict[str, dict[str, str]]) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "cpus": processors(),
         "versions": versions,
     }
 

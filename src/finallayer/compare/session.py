@@ -8,16 +8,16 @@ from rich.console import Console
 
 from finallayer.compare import sources
 from finallayer.compare.backends import BACKENDS, Backend, parse_backends
-from finallayer.compare.children import default_jobs
-from finallayer.compare.errors import BadInputError
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.experiment import Experiment, prepare, run
 from finallayer.compare.grid import INPUTS, PRECISIONS, parse_choices
 from finallayer.compare.heads import head_names, parse_heads
 from finallayer.compare.progress import make_display
-from finallayer.compare.report import write_report
+from finallayer.compare.report_folder import write_report
 from finallayer.compare.results import Results, Settings
 from finallayer.compare.statistics import summarize
 from finallayer.compare.table import summary_table
+from finallayer.processes import processors
 
 COMPLETE, INCOMPLETE, INTERRUPTED = 0, 1, 130
 
@@ -61,7 +61,7 @@ def compare(
         log.print(f"left out: {_how_to_install(backend)}", highlight=False, soft_wrap=True)
 
     dataset = sources.load(data, data_dir)
-    experiment = Experiment(settings, installed, dataset, out, jobs or default_jobs())
+    experiment = Experiment(settings, installed, dataset, out, jobs or processors())
     results = prepare(experiment, resume, absent)
     finished = run(experiment, results, make_display(log))
     with log.status("writing the report"):

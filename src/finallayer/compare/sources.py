@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.dataset import Dataset, split
-from finallayer.compare.errors import BadInputError
 from finallayer.compare.idx import read_idx
 
 Array = NDArray[Any]

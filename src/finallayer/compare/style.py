@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from finallayer.compare.heads import BASELINE, head_names
 
 
 @dataclass(frozen=True)
@@ -15,23 +17,62 @@ class Stroke:
 
     light: str
     dark: str
-    dash: Any
-    css_dash: str
+    dashes: tuple[float, ...]  # lengths on and off, in widths of the line; none: drawn through
     width: float = 1.8
 
+    @property
+    def linestyle(self) -> Any:
+        """The dash as matplotlib takes it."""
+        return (0, self.dashes) if self.dashes else "-"
 
-# Colours keep 3:1 against their ground and are told apart with any colour vision (after Okabe and Ito).
-STROKES: dict[str, Stroke] = {
-    "logits": Stroke("#0b6e99", "#5cc3ee", "-", "none", 3.2),
-    "softmax": Stroke("#c8430a", "#ff8f57", (0, (5, 1.4)), "8 3"),
-    "double-softmax": Stroke("#9a3fa0", "#e08ee6", (0, (1, 1.2)), "2 3"),
-    "no-softmax": Stroke("#7a6a00", "#d9c64a", (0, (4, 1.4, 1, 1.4)), "7 3 2 3"),
-    "log-of-softmax": Stroke("#3d7a1f", "#92d36e", (0, (3, 1.2)), "5 3"),
-    "epsilon-log": Stroke("#7a6a01", "#d9c64b", (0, (4, 1.4, 1, 1.4)), "7 3 2 3"),
-    "clipped-log": Stroke("#c8430b", "#ff8f58", (0, (5, 1.4)), "8 3"),
-}
+    @property
+    def css_dash(self) -> str:
+        """The dash as ``stroke-dasharray`` takes it, in pixels."""
+        return " ".join(f"{2 * part:.3g}" for part in self.dashes) or "none"
 
-# name -> (light, dark); each light colour occurs once, so that a page can swap it for a variable
+
+# (light, dark): each has 4.5:1 against its ground. Eight colours cannot all be told apart with every colour vision:
+# what two of them have in common, the dash beside it sets apart.
+COLOURS = (
+    ("#0b6e99", "#5cc3ee"),  # blue
+    ("#c8430a", "#ff8f57"),  # vermilion
+    ("#9a3fa0", "#e08ee6"),  # purple
+    ("#7a6a00", "#d9c64a"),  # olive
+    ("#1f7a35", "#6fd38a"),  # green
+    ("#4a5560", "#b3bcc6"),  # slate
+    ("#8c1230", "#ff7f9a"),  # crimson
+    ("#3a3fc4", "#9aa2ff"),  # indigo
+)
+DASHES = (
+    (),
+    (5, 1.4),
+    (1, 1.2),
+    (4, 1.4, 1, 1.4),
+    (2.4, 1.2),
+    (4, 1.2, 1, 1.2, 1, 1.2),
+    (9, 1.6),
+    (7, 1.2, 2, 1.2),
+)
+BASELINE_WIDTH = 3.2
+
+
+def strokes(names: Iterable[str]) -> dict[str, Stroke]:
+    """A line for each of these heads, the baseline's first: no two of up to 64 share both colour and dash."""
+    ordered = sorted(names, key=lambda name: name != BASELINE)
+    return {name: _stroke(index, name) for index, name in enumerate(ordered)}
+
+
+def _stroke(index: int, name: str) -> Stroke:
+    turn, place = divmod(index, len(COLOURS))  # each turn through the colours starts one dash further on
+    light, dark = COLOURS[place]
+    dashes = DASHES[(place + turn) % len(DASHES)]
+    return Stroke(light, dark, dashes, BASELINE_WIDTH) if name == BASELINE else Stroke(light, dark, dashes)
+
+
+#: head -> its line, in the order of legends and tables
+STROKES = strokes(head_names())
+
+# name -> (light, dark); no light colour occurs above, so that a page can swap each for its variable
 GROUND: dict[str, tuple[str, str]] = {
     "surface": ("#ffffff", "#14181d"),
     "ink": ("#1b2127", "#e8ecf0"),

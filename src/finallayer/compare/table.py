@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from finallayer.compare.heads import BASELINE
+from finallayer.compare.phrases import number, percent, setting_name, signed_points
 from finallayer.compare.statistics import Difference, Row
-from finallayer.compare.wording import number, percent, setting_name, signed_points
 
 # title, width
 COLUMNS = (

@@ -9,8 +9,8 @@ from typing import Any
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Setting
 from finallayer.compare.heads import BASELINE, STATUS_QUO
+from finallayer.compare.phrases import percent, setting_name
 from finallayer.compare.statistics import Difference, Row
-from finallayer.compare.wording import percent, setting_name
 
 # A difference in validation accuracy that matters to someone; smaller ones are called equal.
 MATTERS = 0.01

@@ -95,7 +95,3 @@ def _claim_stdout() -> Emit:
         print(json.dumps({"event": event, **fields}, allow_nan=False), file=pipe, flush=True)
 
     return emit
-
-
-if __name__ == "__main__":
-    main()

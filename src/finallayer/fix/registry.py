@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
+import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from enum import IntEnum
+from functools import cache
 from typing import NamedTuple
 
 from finallayer.expr import Node
-from finallayer.fix.removal import Program
-from finallayer.fix.syntax import Syntax
-from finallayer.rules.base import Edit, Match, Sighting
-from finallayer.source import Project, Uses, sightings
-from finallayer.source.files import SourceFile, Unreadable, read
-
-#: The families of fixes, tried in this order.
-FAMILIES = ("logs", "logs_of_parameters", "logs_from_models", "naive", "heads_keras", "heads_torch", "heads_jax")
+from finallayer.findings import Edit, Match, Sighting
+from finallayer.fix.flow.context import Context
 
 
 class Proposal(NamedTuple):
@@ -35,94 +29,24 @@ class Proposal(NamedTuple):
     mends_maths: bool = False  # the old loss is wrong, not only unstable: the new one differs from it everywhere
 
 
-@dataclass
-class Context:
-    """What fixers ask about the program around a finding."""
+class Reach(IntEnum):
+    """How much of a program a fixer changes. Of several for one rule, that which changes least is tried first."""
 
-    project: Project = field(default_factory=Project)  # the files, as they are at hand
-    _file: SourceFile | None = None
-    _observed: tuple[Uses, list[Sighting]] | None = None
-    _syntax: dict[str, Syntax | None] = field(default_factory=dict)
-    _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
-
-    def syntax(self, path: str) -> Syntax | None:
-        """The syntax of one file, over the tree that analyses of it share; None where it can't be read."""
-        if path not in self._syntax:
-            file = self.project.file(Path(path)) or _read(path)
-            self._syntax[path] = Syntax(file) if file is not None else None
-        return self._syntax[path]
-
-    def adopt(self, file: SourceFile) -> None:
-        """Take in the file whose findings are to be fixed, on disk or not."""
-        self.project.adopt(file)
-        self._syntax[file.path] = Syntax(file)
-        self._file, self._observed = file, None
-
-    def _observe(self) -> tuple[Uses, list[Sighting]]:
-        """The file analysed once more, with everything remembered: only fixes of heads need that."""
-        if self._observed is None:
-            uses = Uses()
-            self._observed = (uses, sightings(self._file, self.project, uses) if self._file else [])
-        return self._observed
-
-    def program(self, path: str) -> Program | None:
-        """The file whose findings are fixed, and what its expressions stood for; None for any other."""
-        syntax = self.syntax(path)
-        return Program(syntax, self._observe()[0]) if syntax and self._file and self._file.path == path else None
-
-    def programs(self) -> dict[str, Program]:
-        """Every file that the program which starts in the file at hand runs through, by path."""
-        uses = self._observe()[0]
-        return {path: Program(syntax, uses) for path, syntax in self.syntaxes(uses).items()}
-
-    def uses(self) -> Uses:
-        """What every expression of that program stood for."""
-        return self._observe()[0]
-
-    def sightings(self) -> list[Sighting]:
-        """Every judged operation of the program that starts in the file at hand, in whichever file."""
-        return self._observe()[1]
-
-    def seen(self, path: str) -> list[Sighting]:
-        """Every judged operation of the program, where that starts in the file at a path."""
-        return self._observe()[1] if self._file and self._file.path == path else []
-
-    def syntaxes(self, uses: Uses) -> dict[str, Syntax]:
-        """The syntax of every file that the program runs through."""
-        found = {path: self.syntax(path) for path in uses.values}
-        return {path: syntax for path, syntax in found.items() if syntax is not None}
-
-    def logits_name(self, syntax: Syntax, probabilities: ast.expr) -> str:
-        """The name of the logits that go with a variable of probabilities: the same one whenever it is asked for.
-
-        ``logits`` goes to the first variable that asks; the next is told apart by its own name.
-        """
-        path = syntax.text(probabilities)
-        key = (syntax.file.path, syntax.scope(probabilities), path)
-        if key not in self._names:
-            taken = {name for (file, _, _), name in self._names.items() if file == syntax.file.path}
-            wanted = "logits" if "logits" not in taken else f"{path.rpartition('.')[2]}_logits"
-            self._names[key] = syntax.fresh_name(wanted, taken)
-        return self._names[key]
-
-
-def _read(path: str) -> SourceFile | None:
-    try:
-        return read(path)
-    except Unreadable:
-        return None
+    PLACE = 1  # the expression that was found, and what names its logits
+    CALLERS = 2  # a function, and who calls it
+    MODEL = 3  # what makes the probabilities, and all who read them
 
 
 Fixer = Callable[[Sighting, Match, Context], Iterator[Proposal]]
-_FIXERS: dict[str, list[Fixer]] = {}
+_FIXERS: dict[str, list[tuple[Reach, Fixer]]] = {}
 
 
-def mends(*codes: str) -> Callable[[Fixer], Fixer]:
+def mends(*codes: str, reach: Reach = Reach.PLACE) -> Callable[[Fixer], Fixer]:
     """Register a fixer for the findings of these rules."""
 
     def register(fixer: Fixer) -> Fixer:
         for code in codes:
-            _FIXERS.setdefault(code, []).append(fixer)
+            _FIXERS.setdefault(code, []).append((reach, fixer))
         return fixer
 
     return register
@@ -130,6 +54,14 @@ def mends(*codes: str) -> Callable[[Fixer], Fixer]:
 
 def fixers(code: str) -> list[Fixer]:
     """The fixers of a rule, in the order in which they are tried."""
-    for family in FAMILIES:
-        importlib.import_module(f"finallayer.fix.{family}")
-    return _FIXERS.get(code, [])
+    _find()
+    return [fixer for _, fixer in sorted(_FIXERS.get(code, ()), key=lambda pair: pair[0])]
+
+
+@cache
+def _find() -> None:
+    """Import every family, so that its fixers are registered."""
+    from finallayer.fix import fixers as families
+
+    for family in pkgutil.iter_modules(families.__path__):
+        importlib.import_module(f"{families.__name__}.{family.name}")

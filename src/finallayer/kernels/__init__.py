@@ -8,18 +8,18 @@ import struct
 from functools import cache
 from pathlib import Path
 
-ABI_VERSION = 2
-FLOAT32, BFLOAT16, FLOAT16 = range(3)
+ABI_VERSION = 3
+FLOAT32, BFLOAT16, FLOAT16, FLOAT64 = range(4)
 INDEX32, INDEX64, DISTRIBUTION = range(3)
 REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
-OK, TARGET_OUT_OF_RANGE, BAD_ARGUMENT, NO_MEMORY = range(4)
+OK, TARGET_OUT_OF_RANGE, BAD_ARGUMENT, NO_MEMORY, INEXACT = range(5)
 
-# Set to "framework" to run without the library, to "avx2" or "portable" to restrict it.
+# Set to "framework" to run without the library, to "avx2" or "generic" to restrict it.
 ENVIRONMENT_VARIABLE = "FINALLAYER_KERNEL"
 
 # struct fl_xent_args and struct fl_bce_args, member by member: q integer, Q pointer, d double.
-XENT_ARGS = struct.Struct("=qqQqqQqqqQQddqdQQQQQQqQqq")
-BCE_ARGS = struct.Struct("=qQqQQqQqqdQQQQq")
+XENT_ARGS = struct.Struct("=qqqqQqqqQqqqqqQQddddqdQQqQQQQqqqQqq")
+BCE_ARGS = struct.Struct("=qqQQQqQqqdQqQQQq")
 BAD_ROW_OFFSET = XENT_ARGS.size - 8
 
 
@@ -40,6 +40,7 @@ def library() -> ctypes.CDLL | None:
         return None
     lib.fl_isa.restype = lib.fl_force_isa.restype = ctypes.c_char_p
     lib.fl_force_isa.argtypes = [ctypes.c_char_p]
+    lib.fl_scale.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_int64]
     lib.fl_buffer_acquire.restype = ctypes.c_void_p
     lib.fl_buffer_acquire.argtypes = [ctypes.c_int64]
     lib.fl_buffer_release.argtypes = [ctypes.c_void_p]
@@ -50,6 +51,6 @@ def library() -> ctypes.CDLL | None:
 
 
 def backend() -> str:
-    """``"avx512"``, ``"avx2"`` or ``"portable"``: the kernel's path on this CPU; ``"framework"`` without a kernel."""
+    """The kernel's path on this CPU, ``"avx512"``, ``"avx2"``, ``"neon"`` or ``"generic"``; else ``"framework"``."""
     lib = library()
     return lib.fl_isa().decode() if lib else "framework"

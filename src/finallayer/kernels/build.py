@@ -14,8 +14,6 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SOURCE = HERE / "finallayer_kernels.cpp"
-XLA_ADAPTER = HERE / "xla_ffi.cpp"
 LIBRARY_NAME = "libfinallayer_kernels" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
@@ -41,8 +39,8 @@ def find_compiler() -> str | None:
     return None
 
 
-def compile_library(folder: Path, extra_flags: tuple[str, ...] = (), source: Path = SOURCE) -> Path | None:
-    """Compile the kernels into ``folder``; the library's path, or None if no compiler can.
+def compile_library(folder: Path, extra_flags: tuple[str, ...] = (), sources: Path = HERE) -> Path | None:
+    """Compile every ``.cpp`` of ``sources`` into one library in ``folder``; its path, or None if no compiler can.
 
     The library replaces an older one in one step, so a process that has the old one loaded keeps it.
     """
@@ -50,10 +48,11 @@ def compile_library(folder: Path, extra_flags: tuple[str, ...] = (), source: Pat
     if compiler is None:
         return None
     library = folder / LIBRARY_NAME
+    files = [str(p) for p in sorted(sources.glob("*.cpp"))]
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         built = Path(scratch) / LIBRARY_NAME
         for runtime in (STATIC_RUNTIME, ()):
-            command = [compiler, *FLAGS, *extra_flags, *runtime, str(source), str(XLA_ADAPTER), "-o", str(built)]
+            command = [compiler, *FLAGS, *extra_flags, *runtime, *files, "-o", str(built)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
                 built.replace(library)
                 return library

@@ -3,87 +3,111 @@
 // One shared library, no dependencies but the C++ runtime; callable from ctypes, from an XLA FFI handler, from C.
 // Every member of the argument structs is 8 bytes wide, in this order, without padding: `struct.pack` writes one.
 // A null pointer means "absent" (inputs) or "not wanted" (outputs). Counts and strides are in elements.
+//
+// "real" below is the type that goes with the logits: double for FL_FLOAT64, float for every other dtype.
 #pragma once
 #include <stdint.h>
 
+#if defined(_WIN32)
+#define FL_API __declspec(dllexport)
+#else
 #define FL_API __attribute__((visibility("default")))
+#endif
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum fl_dtype { FL_FLOAT32 = 0, FL_BFLOAT16 = 1, FL_FLOAT16 = 2 };
+enum fl_dtype { FL_FLOAT32 = 0, FL_BFLOAT16 = 1, FL_FLOAT16 = 2, FL_FLOAT64 = 3 };
 enum fl_target_kind { FL_INDEX32 = 0, FL_INDEX64 = 1, FL_DISTRIBUTION = 2 };
 enum fl_reduction { FL_NONE = 0, FL_SUM = 1, FL_MEAN = 2 };
 enum fl_status {
     FL_OK = 0,
     FL_TARGET_OUT_OF_RANGE = 1,  // a target outside [0, classes) that is not ignore_index: `bad_row` says where; nothing was written
-    FL_BAD_ARGUMENT = 2,         // unknown dtype/kind/reduction, negative size, or a missing required pointer
+    FL_BAD_ARGUMENT = 2,         // a member that its comment does not allow, or a missing required pointer; nothing was written
     FL_NO_MEMORY = 3,
+    FL_INEXACT = 4,              // fl_scale only
 };
 
-// For row i with logits z, target t, weight w = row_weight[i]:
-//   index target:  l_i = (1 - s) c_t (lse - z_t) + s/V sum_j c_j (lse - z_j)        s = label_smoothing, c = class_weight
-//   distribution:  l_i = sum_j c_j p'_j (lse - z_j),   p' = (1 - s) p + s/V
+// Where the rows of an array stand: row r, class j at  (r / inner) * outer_stride + (r % inner) * inner_stride + j * class_stride.
+struct fl_strides {
+    int64_t outer_stride, inner_stride, class_stride;
+};
+
+// For row i with logits z, target t, weight w = row_weight[i]:  x = softcap * tanh(z / softcap) / temperature, and
+//   index target:  l_i = (1 - s) c_t (lse - x_t) + s/V sum_j c_j (lse - x_j)        s = label_smoothing, c = class_weight
+//   distribution:  l_i = sum_j c_j p'_j (lse - x_j),   p' = (1 - s) p + s/V         lse = log(sum_j exp(x_j))
 //   loss_i = w (l_i + z_loss * lse^2);  an ignored row has loss 0 and gradient 0 (index targets only).
 // `reduced` is the sum of loss_i (FL_SUM), or that sum over the denominator (FL_MEAN), which is
 //   index: sum over rows not ignored of w c_t;  distribution: sum of w.   A denominator of 0 gives reduced = 0, gradient 0.
 // The gradient of  u * reduced  (FL_SUM, FL_MEAN)  or  sum_i u row_upstream[i] loss_i  (FL_NONE), u = upstream,
 //   plus  sum_i lse_upstream[i] * lse_i  under every reduction, goes to `grad`, in the dtype of the logits, rounded once.
-// -inf logits are masked classes: probability 0, gradient 0. A row whose target is masked has loss +inf and the
-// gradient of the formula (-1 at the target, softmax elsewhere). NaN or +inf in a row gives NaN in that row only.
+// -inf logits are masked classes: probability 0, gradient 0 (softcap makes them -softcap, as the formula says). A row
+// whose target is masked has loss +inf and the gradient of the formula (-1 at the target, softmax elsewhere). NaN or
+// +inf in a row gives NaN in that row only.
 struct fl_xent_args {
-    int64_t rows, classes;
-    const void* logits;          // rows x classes, unit stride along classes
-    int64_t logits_stride;       // between rows; may be 0 or negative
-    int64_t dtype;               // fl_dtype, of logits and grad
-    const void* targets;         // rows indices, or rows x classes float32 probabilities
-    int64_t target_kind;         // fl_target_kind
-    int64_t target_stride;       // between rows; 1 for packed indices
-    int64_t ignore_index;        // may lie outside [0, classes)
-    const float* class_weight;   // classes, or null: 1
-    const float* row_weight;     // rows, or null: 1
-    double label_smoothing;      // in [0, 1]
-    double z_loss;
-    int64_t reduction;           // fl_reduction
-    double upstream;             // gradient of the reduced loss; 1 for a plain backward
-    const float* row_upstream;   // rows, or null: 1; FL_NONE only
-    const float* lse_upstream;   // rows, or null: 0
-    float* loss;                 // rows
-    float* lse;                  // rows: log-sum-exp of the logits, ignored rows included
-    float* reduced;              // 1
-    void* grad;                  // rows x classes; may be exactly `logits` (same stride), else must not overlap it
-    int64_t grad_stride;
-    uint8_t* correct;            // rows: 1 where argmax(z) (the first, on ties) == t; index targets only; 0 if ignored
-    int64_t threads;             // at most this many run, the caller's included; 0 means one per core
-    int64_t bad_row;             // written with FL_TARGET_OUT_OF_RANGE
+    int64_t rows, inner, classes;      // rows is a multiple of inner >= 1. (rows, classes): inner = 1, outer_stride between rows;
+                                       // (n, classes, pixels): rows = n * pixels, inner = pixels
+    int64_t dtype;                     // fl_dtype, of logits and grad
+    const void* logits;
+    struct fl_strides logits_strides;  // any, 0 and negative ones too
+    const void* targets;               // rows indices, or rows x classes probabilities (real)
+    int64_t target_kind;               // fl_target_kind
+    struct fl_strides target_strides;
+    int64_t ignore_index;              // may lie outside [0, classes)
+    const void* class_weight;          // classes reals, or null: 1
+    const void* row_weight;            // rows reals, or null: 1
+    double label_smoothing;            // in [0, 1]
+    double z_loss;                     // finite
+    double softcap;                    // >= 0, finite; 0 means none
+    double temperature;                // > 0, finite; 1 means none
+    int64_t reduction;                 // fl_reduction
+    double upstream;                   // gradient of the reduced loss; 1 for a plain backward
+    const void* row_upstream;          // rows reals, or null: 1; FL_NONE only
+    const void* lse_upstream;          // rows reals, or null: 0
+    int64_t loss_dtype;                // fl_dtype of loss and reduced: that of `real`, or that of the logits
+    void* loss;                        // rows
+    void* reduced;                     // 1
+    void* lse;                         // rows reals: log-sum-exp of x, ignored rows included
+    void* grad;                        // rows x classes; may be exactly `logits` (same strides), else must not overlap it
+    struct fl_strides grad_strides;    // no two elements at the same place
+    uint8_t* correct;                  // rows: 1 where argmax(x) (the first, on ties) == t; index targets only; 0 if ignored
+    int64_t threads;                   // at most this many run, the caller's included; 0 means one per core
+    int64_t bad_row;                   // written with FL_TARGET_OUT_OF_RANGE
 };
 FL_API int32_t fl_xent(struct fl_xent_args* args);
 
-// Elementwise, over `count` elements, with y the target in [0, 1] (float32):
+// Elementwise, over `count` elements, with y the target in [0, 1] (real):
 //   loss = w ((1 - y) softplus(z) + v y softplus(-z)),   gradient = u w ((1 - y) sigmoid(z) - v y sigmoid(-z)),
-// w = weight[i % weight_period], v = pos_weight[i % pos_weight_period] (null: 1), u = upstream * (row_upstream[i] or 1).
-// FL_MEAN divides by count. `reduced`, `upstream` and aliasing as above.
+// w = weight[i % weight_period], v = pos_weight[i % pos_weight_period] (null: 1), u = upstream * (element_upstream[i] or 1).
+// FL_MEAN divides by count. `reduced`, `upstream`, `loss_dtype` and aliasing as above.
 struct fl_bce_args {
     int64_t count;
-    const void* logits;
     int64_t dtype;
-    const float* targets;
-    const float* weight;
+    const void* logits;
+    const void* targets;
+    const void* weight;
     int64_t weight_period;
-    const float* pos_weight;
+    const void* pos_weight;
     int64_t pos_weight_period;
     int64_t reduction;
     double upstream;
-    const float* element_upstream;  // count, or null: 1; FL_NONE only
-    float* loss;                    // count
-    float* reduced;                 // 1
-    void* grad;                     // count
+    const void* element_upstream;  // count reals, or null: 1; FL_NONE only
+    int64_t loss_dtype;
+    void* loss;                    // count
+    void* reduced;                 // 1
+    void* grad;                    // count
     int64_t threads;
 };
 FL_API int32_t fl_bce(struct fl_bce_args* args);
 
-// Which path this CPU gets: "avx512", "avx2" or "portable". fl_force_isa restricts it (tests); returns what is in force.
+// Multiplies a gradient that was computed with upstream 1 by `factor`, in place, if the result is as good as if it had been
+// computed with upstream = factor; else FL_INEXACT: then the data are lost, and to be computed again. That is so
+//   float32, float64: unless |factor| > 1 meets a 0 or a subnormal element (digits that an underflow has taken);
+//   16-bit: if factor is a power of two and no element is 0, infinite or subnormal before or after.
+FL_API int32_t fl_scale(void* data, int64_t count, int64_t dtype, double factor, int64_t threads);
+
+// Which path this CPU gets: "avx512", "avx2", "neon" or "generic". fl_force_isa restricts it (tests); returns what is in force.
 FL_API const char* fl_isa(void);
 FL_API const char* fl_force_isa(const char* name);
 

@@ -1,9 +1,9 @@
 // fl_xent as a custom call of XLA on the CPU: what `finallayer.losses.jax` runs.
 //
-//   logits F[..., C], targets s32[...] or f32[..., C]                       ->  loss f32[...]
-//   logits F[..., C], targets s32[...] or f32[..., C], upstream f32[...]    ->  gradient F[..., C]
+//   logits F[..., C], targets s32[...] or R[..., C]                     ->  loss R[...]
+//   logits F[..., C], targets s32[...] or R[..., C], upstream R[...]    ->  gradient F[..., C]
 //
-// F is f32, bf16 or f16; the gradient is that of the sum of upstream times loss.
+// F is f64, f32, bf16 or f16; R is f64 beside f64, else f32. The gradient is that of the sum of upstream times loss.
 #include "xla_ffi.h"
 
 #include <stdio.h>
@@ -57,6 +57,7 @@ int kernel_dtype(int dtype) {
         case kF32: return FL_FLOAT32;
         case kBF16: return FL_BFLOAT16;
         case kF16: return FL_FLOAT16;
+        case kF64: return FL_FLOAT64;
         default: return -1;
     }
 }
@@ -82,11 +83,12 @@ Error* execute(const CallFrame* frame) {
     const int64_t rank = logits->rank;
     const int64_t* dims = logits->dims;
     const int dtype = kernel_dtype(logits->dtype);
+    const int real = dtype == FL_FLOAT64 ? kF64 : kF32;
     const bool is_hard = targets->dtype == kS32;
     const bool fits = rank >= 1 && dtype >= 0 &&
-                      is_shaped(targets, is_hard ? kS32 : kF32, dims, is_hard ? rank - 1 : rank) &&
-                      (upstream ? is_shaped(upstream, kF32, dims, rank - 1) && is_shaped(result, logits->dtype, dims, rank)
-                                : is_shaped(result, kF32, dims, rank - 1));
+                      is_shaped(targets, is_hard ? kS32 : real, dims, is_hard ? rank - 1 : rank) &&
+                      (upstream ? is_shaped(upstream, real, dims, rank - 1) && is_shaped(result, logits->dtype, dims, rank)
+                                : is_shaped(result, real, dims, rank - 1));
     if (!fits) return fail(frame, kInvalidArgument, "finallayer: shapes or dtypes of a custom call do not fit");
 
     fl_xent_args xent = {};
@@ -94,20 +96,23 @@ Error* execute(const CallFrame* frame) {
     for (int64_t i = 0; i < rank - 1; ++i) xent.rows *= dims[i];
     xent.classes = dims[rank - 1];
     xent.logits = logits->data;
-    xent.logits_stride = xent.grad_stride = xent.classes;
+    xent.inner = 1;
+    xent.temperature = 1.0;
+    xent.logits_strides = xent.grad_strides = {xent.classes, 0, 1};
     xent.dtype = dtype;
+    xent.loss_dtype = dtype == FL_FLOAT64 ? FL_FLOAT64 : FL_FLOAT32;
     xent.targets = targets->data;
     xent.target_kind = is_hard ? FL_INDEX32 : FL_DISTRIBUTION;
-    xent.target_stride = is_hard ? 1 : xent.classes;
+    xent.target_strides = {is_hard ? 1 : xent.classes, 0, 1};
     xent.ignore_index = INT64_MIN;  // no row is
     xent.reduction = FL_NONE;
     xent.upstream = 1.0;
     if (upstream) {
-        xent.row_upstream = static_cast<const float*>(upstream->data);
+        xent.row_upstream = upstream->data;
         xent.grad = result->data;
-        prefer_large_pages(result->data, xent.rows * xent.classes * (dtype == FL_FLOAT32 ? 4 : 2));
+        prefer_large_pages(result->data, xent.rows * xent.classes * (dtype == FL_FLOAT64 ? 8 : dtype == FL_FLOAT32 ? 4 : 2));
     } else {
-        xent.loss = static_cast<float*>(result->data);
+        xent.loss = result->data;
     }
     if (xent.rows == 0) return nullptr;
     return status_error(frame, fl_xent(&xent), xent);

@@ -14,7 +14,7 @@ constexpr int kMinorVersion = 3;
 constexpr int kMetadataExtension = 1;
 constexpr int kExecuteStage = 3;
 constexpr int kInvalidArgument = 3, kOutOfRange = 11, kResourceExhausted = 8;  // error codes
-constexpr int kS32 = 4, kF16 = 10, kF32 = 11, kBF16 = 16;                          // data types
+constexpr int kS32 = 4, kF16 = 10, kF32 = 11, kF64 = 12, kBF16 = 16;               // data types
 
 struct Error;
 struct ExecutionContext;

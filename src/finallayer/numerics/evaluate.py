@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from finallayer.expr import Node
 from finallayer.numerics.arithmetic import Arithmetic, exact, rounding_to
 from finallayer.numerics.formats import float_format
-from finallayer.numerics.margin import gradient_is_right, largest_safe_margin
-from finallayer.numerics.operations import OPERATIONS, Value
+from finallayer.numerics.forward_backward import OPERATIONS, Value
 from finallayer.numerics.program import FIRST_STEP, LOGITS, Program, UnevaluableError, compile_expression
+from finallayer.numerics.safe_margin import gradient_is_right, largest_safe_margin
 
 #: Rows of classes, and binary logits, on which whatever is a cross-entropy at all has the right gradient.
 MODERATE: dict[bool, tuple[tuple[float, ...], ...]] = {

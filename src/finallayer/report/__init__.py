@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from finallayer.expr import Origin
-from finallayer.rules.base import Finding
+from finallayer.findings import Finding
 
 #: Format -> one line of help. The module of the same name renders it.
 FORMATS = {

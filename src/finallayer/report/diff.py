@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from difflib import unified_diff
 
 from finallayer.report.places import shown_path
-from finallayer.source.files import decode
+from finallayer.source.reading import decode
 
 
 def differences(path: str, old: bytes, new: bytes) -> Iterator[str]:

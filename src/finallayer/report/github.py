@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from finallayer.findings import Finding, Severity
 from finallayer.report import Report
 from finallayer.report.places import shown_path
-from finallayer.rules.base import Finding, Severity
 
 _COMMAND = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "notice"}
 

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from finallayer.findings import Finding, Fix
 from finallayer.report import Report
 from finallayer.report.places import fields, replaced
-from finallayer.rules.base import Finding, Fix
 
 
 def render(report: Report) -> Iterator[str]:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from finallayer.expr import Origin
-from finallayer.rules.base import Edit
+from finallayer.findings import Edit
 
 
 def shown_path(path: str) -> str:

@@ -13,10 +13,11 @@ from typing import Any
 
 from finallayer import __version__
 from finallayer.expr import Origin
+from finallayer.findings import Finding, Fix, Severity
 from finallayer.report import Report
 from finallayer.report.explanation import explanation
 from finallayer.report.places import replaced, shown_uri
-from finallayer.rules.base import Finding, Fix, Rule, Severity
+from finallayer.rules.base import Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

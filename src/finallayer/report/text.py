@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from finallayer.expr import Origin
+from finallayer.findings import Finding, Severity
 from finallayer.report import Report
 from finallayer.report.places import shown
-from finallayer.rules.base import Finding, Severity
 
 #: The most characters of a source line that are shown.
 WIDEST = 140

@@ -1,61 +1,19 @@
-"""What a rule is, what it is given, and what it gives back."""
+"""What a rule is: a defect with a name, and the function that judges whether a node has it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import NamedTuple
 
-from finallayer.expr import Node, Origin
-
-
-class Severity(IntEnum):
-    """How bad a finding is: works today (advice), unstable numerics (warning), wrong maths (error)."""
-
-    ADVICE = 1
-    WARNING = 2
-    ERROR = 3
-
-    def __str__(self) -> str:
-        return self.name.lower()
-
-
-class Related(NamedTuple):
-    """A second place that a finding speaks of, such as the softmax that the loss was handed."""
-
-    origin: Origin
-    message: str
-
-
-class Match(NamedTuple):
-    """What a rule saw at one node: the message, the expression to evaluate, and the places that belong to it."""
-
-    message: str
-    expression: Node | None = None  # the loss whose safe margin the finding states
-    related: tuple[Related, ...] = ()
-
-
-class Sighting(NamedTuple):
-    """One operation that a front end met, with what it knew of the place."""
-
-    node: Node
-    framework: str = ""  # torch, keras, tensorflow, jax, numpy
-    training: bool = True  # False where no gradient is asked for (no_grad, stop_gradient, a metric)
-    caller: Origin | None = None  # the call that brought the program into the function that the operation stands in
-
+from finallayer.findings import Defect, Match, Sighting
 
 Judge = Callable[[Sighting], Iterator[Match]]
 
 
 @dataclass
-class Rule:
-    """A rule: its code, its name, how severe its findings are, and the function that judges a node."""
+class Rule(Defect):
+    """A rule: what it reports, and the function that judges a node."""
 
-    code: str
-    name: str
-    severity: Severity
-    summary: str
     operations: tuple[str, ...] = ()
     judge: Judge = field(default=lambda sighting: iter(()))
 
@@ -67,38 +25,3 @@ class Rule:
             return judge
 
         return register
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One replacement of source text: a range (lines from 1, columns from 0, in characters) and the new text."""
-
-    path: str
-    line: int
-    column: int
-    end_line: int
-    end_column: int
-    text: str
-    cell: int | None = None
-
-
-@dataclass(frozen=True)
-class Fix:
-    """Edits that mend a finding. Safe when every reader of what changes is known and handled."""
-
-    safe: bool
-    edits: tuple[Edit, ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A rule's verdict on one place of the user's program."""
-
-    rule: Rule
-    origin: Origin
-    message: str
-    expression: str
-    safe_margin: dict[str, float] | None = None
-    related: tuple[Related, ...] = ()
-    fix: Fix | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import inf, isnan, log
 from typing import Any, NamedTuple
 
-from finallayer.expr import TRANSPARENT, Node
+from finallayer.expr import GUARDS, MOVES, SEVERAL, TRANSPARENT, Node
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 
 
@@ -166,13 +166,13 @@ def _matmul(z: Node, parts: list[Interval]) -> Interval:
 
 def _is_unit(x: Node) -> bool:
     """Whether a value's rows are vectors of length 1, or shorter."""
-    while x.op in _MOVES and x.args:
+    while x.op in MOVES and x.args:
         x = x.args[0]
-    if x.op in ("concat", "join"):
+    if x.op in SEVERAL:
         return bool(x.args) and all(_is_unit(a) for a in x.args)
     if x.op == "div":
         below = x.args[1]
-        while below.op in _MOVES | {"clip", "add_eps"} and below.args:
+        while below.op in MOVES | GUARDS and below.args:
             below = below.args[0]
         return below.op == "length" and below.args[:1] == x.args[:1]
     return x.op == "norm" and str(x.attrs.get("name")).endswith("normalize")
@@ -196,9 +196,6 @@ def _is_maximum(x: Node) -> bool:
         x = x.args[0]
     return x.op == "max"
 
-
-#: What leaves the length of a row's vector.
-_MOVES = TRANSPARENT - {"concat", "join"}
 
 _OF_OPERATION: dict[str, Interval | Arithmetic] = {
     **dict.fromkeys(("abs", "exp", "sqrt", "softplus"), NEVER_NEGATIVE),

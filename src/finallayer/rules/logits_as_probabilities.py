@@ -38,8 +38,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import LOG_KINDS, Kind
-from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.bounds import interval
 from finallayer.rules.route import units
 from finallayer.rules.wording import OUTPUTS, called, made_here, on_logits
@@ -74,15 +75,27 @@ def _may_be_probabilities(x: Node) -> bool:
 
 
 def _is_picture(sighting: Sighting, x: Node) -> bool:
-    """Whether Keras' binary loss stands on a tanh of many units or axes: a generator, which is compiled for the sake
-    of ``predict`` and trained through its discriminator. No classifier's head looks like that."""
+    """Whether a model is compiled with a binary loss on a tanh of many units or axes: a generator, compiled for
+    ``predict``'s sake and trained through its discriminator. No classifier's head looks like that."""
     head = through(x, TRANSPARENT)
     is_tanh = head.op == "activation" and str(head.attrs.get("name", "")).rpartition(".")[2] == "tanh"
-    compiled = sighting.framework == "keras" and sighting.node.op == "bce_probs"
-    return compiled and is_tanh and (units(x) != 1 or (head.rank or 0) > 2)
+    is_compiled = sighting.compiled and sighting.node.op == "bce_probs"
+    return is_compiled and is_tanh and (units(x) != 1 or (head.rank or 0) > 2)
 
 
 BAD = [
+    # a tanh of many units is no generator's where the loss trains it here and now
+    """
+import tensorflow as tf
+
+net = tf.keras.Sequential([tf.keras.layers.Dense(64), tf.keras.layers.Dense(8, activation="tanh")])
+bce = tf.keras.losses.BinaryCrossentropy()
+
+def train_step(x, y):
+    with tf.GradientTape() as tape:
+        loss = bce(y, net(x))  # FL102
+    return tape.gradient(loss, net.trainable_variables)
+""",
     """
 from keras.models import Sequential
 from keras.layers import Dense

@@ -38,18 +38,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import ON_LOGITS, Node
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
-from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.bounds import interval
 from finallayer.rules.wording import called, made_here
 
 RULE = Rule(
     "FL108", "metric-kind", Severity.ERROR, "a metric or threshold for probabilities handed logits, or the reverse"
 )
-
-
-_ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
 
 
 # `loss` is the operation of the loss that is handed the same value: what a loss on logits trains is logits, whoever
@@ -59,7 +57,7 @@ _ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(args=(Node(kind=Kind.LOGITS | Kind.UNKNOWN) as x, *_), attrs={"loss": loss}) as reader if (
-            loss in _ON_LOGITS and _is_for_probabilities(reader)
+            loss in ON_LOGITS and _is_for_probabilities(reader)
         ):
             remedy = "from_logits=True" if "from_logits" in reader.attrs else "a threshold of 0, or apply sigmoid"
             message = f"{_reads(reader)} probabilities, but is handed logits: use {remedy}"

@@ -50,9 +50,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.expr import OPERATIONS, PICKS, TRANSPARENT, Node, Role, having, scores, through
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
-from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.route import maker, units
 from finallayer.rules.wording import OUTPUTS, called, is_keras, made_here
 
@@ -63,8 +64,8 @@ RULE = Rule(
     "softmax into binary cross-entropy, sigmoid into categorical, softmax into squared error",
 )
 
-_WHOLE_ROW = TRANSPARENT - {"index", "gather"}
-_PER_CHANNEL = frozenset({"pool", "activation", "norm", "dropout"})
+_WHOLE_ROW = TRANSPARENT - PICKS
+_PER_CHANNEL = frozenset(op for op in having(Role.LAYER) if OPERATIONS[op].gives is scores)
 
 
 @RULE.on("xent_logits", "xent_probs", "nll", "bce_logits", "bce_probs", "mse")
@@ -115,7 +116,7 @@ def _is_against_labels(loss: Node, target: list[Node]) -> bool:
     """Whether a squared error compares a classifier's softmax with labels."""
     scores = maker(loss.args[0]).args
     is_classifier = any(z.kind is Kind.LOGITS for z in scores)
-    return is_classifier and (loss.attrs.get("via") == "compile" or any(y.kind is Kind.TARGET for y in target))
+    return is_classifier and any(y.kind is Kind.TARGET for y in target)
 
 
 BAD = [

@@ -33,7 +33,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import Node
-from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.findings import Match, Severity, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.bounds import exp_is_safe
 from finallayer.rules.margin import cost, loss_of
 from finallayer.rules.route import is_detached

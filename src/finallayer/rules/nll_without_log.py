@@ -38,8 +38,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import Node
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import PROBABILITY_KINDS, Kind
-from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.wording import OUTPUTS, called, made_here
 
 RULE = Rule("FL103", "nll-without-log", Severity.ERROR, "NLL or KL handed probabilities or logits")

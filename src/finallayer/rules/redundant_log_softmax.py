@@ -41,8 +41,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import Node
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
-from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.wording import called, made_here
 
 RULE = Rule("FL303", "redundant-log-softmax", Severity.ADVICE, "log_softmax before a loss that applies it again")

@@ -38,8 +38,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import Node
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
-from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.margin import cost, loss_of
 from finallayer.rules.wording import RESCUE, called, is_rescued, made_here, on_logits
 

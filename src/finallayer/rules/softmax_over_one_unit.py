@@ -36,8 +36,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.expr import Node
+from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
-from finallayer.rules.base import Match, Rule, Severity, Sighting
+from finallayer.rules.base import Rule
 from finallayer.rules.route import class_axis, softmax_of, units
 from finallayer.rules.wording import called, made_here
 

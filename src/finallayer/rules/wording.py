@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from finallayer.expr import Node
+from finallayer.findings import Related, Sighting
 from finallayer.kinds import Kind
-from finallayer.rules.base import Related, Sighting
 from finallayer.rules.route import maker
 
 #: What a loss was handed, in the field's terms.

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING
 
 from finallayer.expr import Node
 from finallayer.source.attributes import set_attribute
 from finallayer.source.containers import get_item, sequence, store_item
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.values import Frame, List, Value, opaque
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 
 def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> None:

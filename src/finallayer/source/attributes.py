@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
 
 from finallayer import catalog
 from finallayer.catalog import standard
 from finallayer.expr import Node, make
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import is_module_class
 from finallayer.source.values import (
     Bound,
@@ -29,9 +29,6 @@ from finallayer.source.values import (
     opaque,
     union,
 )
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 #: Attributes of a tensor that hand the tensor on.
 _SAME_NUMBERS = {"data": "stop_gradient", "T": "reshape", "mT": "reshape", "values": "index", "tensor": "identity"}

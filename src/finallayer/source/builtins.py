@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from finallayer.source.attributes import get_attribute, set_attribute
 from finallayer.source.calls import invoke
 from finallayer.source.containers import MOST_UNROLLED, element, sequence
 from finallayer.source.handlers import BUILTINS, Builtin
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.values import (
     Built,
     Call,
@@ -23,9 +23,6 @@ from finallayer.source.values import (
     is_constant,
     opaque,
 )
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 
 def _builtin(name: str) -> Callable[[Builtin], Builtin]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from finallayer import catalog
 from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
+from finallayer.catalog.frameworks import ZOOS
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node, make
 from finallayer.source import handlers
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import bind_signature, fits
@@ -35,9 +36,6 @@ from finallayer.source.values import (
     opaque,
     union,
 )
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 
 def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
@@ -273,7 +271,7 @@ def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
     last = symbol.name.rpartition(".")[2]
     if _hands_on(symbol.name, call.args):
         return _handed_on(symbol.name, call.args)
-    if symbol.name.startswith(MODEL_ZOOS):
+    if symbol.name.startswith(ZOOS):
         return Built(symbol, Signature("zoo", (), (), {}), {}, call.site)
     if symbol.name.endswith("TrainState.create"):
         state = Built(symbol, Signature("state", (), None, {}), {}, call.site)
@@ -306,8 +304,6 @@ def _handed_on(name: str, args: list[Value]) -> Value:
     return args[0] if len(args) == 1 or _HANDS_ON_FIRST.search(name) else tuple(args)
 
 
-#: Where pretrained classifiers come from. They give logits, by a head that users replace.
-MODEL_ZOOS = ("torchvision.models.", "timm.create_model", "pretrainedmodels.", "efficientnet_pytorch.EfficientNet")
 #: Functions of modules that aren't at hand, by the one name that leaves no doubt.
 SELF_EXPLAINING = {"softmax": "softmax(x, axis)", "log_softmax": "log_softmax(x, axis)", "sigmoid": "sigmoid(x)"}
 
@@ -319,7 +315,7 @@ def operate(
     if signature.op in CONSTRUCTS and signature.op in handlers.CONSTRUCTS:
         return handlers.CONSTRUCTS[signature.op](run, Built(symbol or External(signature.op), signature, bound, site))
     made = operation(run, signature, bound, symbol, site)
-    return activate(run, bound.get("activation"), made, site)
+    return activate(run, bound.get("activation", signature.attrs.get("activation")), made, site)
 
 
 def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value:

@@ -6,13 +6,14 @@ Each is registered for the construct's own call (``CONSTRUCTS``) or for a call o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from finallayer.catalog import Signature, keras
 from finallayer.expr import Node, make
 from finallayer.source.calls import activate, apply_layers, callable_value, invoke
 from finallayer.source.containers import sequence
 from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.models import model_output, regression
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import tensor_operation, to_node
@@ -31,9 +32,6 @@ from finallayer.source.values import (
     opaque,
     union,
 )
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 T = TypeVar("T", Construct, Called)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import MOST_CANDIDATES, any_of
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import (
@@ -29,9 +29,6 @@ from finallayer.source.values import (
     opaque,
     union,
 )
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 #: The name of what stands for a slice among the indices of several axes.
 SLICE = "slice"

@@ -5,16 +5,17 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from finallayer.canonical import constant
-from finallayer.catalog.names import STAR_IMPORTS, UNIMPORTED
+from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import SELF_EXPLAINING, invoke
 from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
-from finallayer.source.handlers import BUILTINS, EXPRESSIONS, Expression
+from finallayer.source.handlers import BUILTINS
+from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
 from finallayer.source.purposes import COMPARED
 from finallayer.source.symbols import signature_of
@@ -35,9 +36,6 @@ from finallayer.source.values import (
     opaque,
     union,
 )
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 H = TypeVar("H", bound=Expression)
 

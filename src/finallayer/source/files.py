@@ -1,4 +1,4 @@
-"""One source file or notebook, read as one module: its text, its tree, and where each line of it stands."""
+"""One source file or notebook as one module: its text, its tree, and where each line of it stands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import warnings
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.expr import Origin
@@ -16,7 +15,6 @@ from finallayer.expr import Origin
 #: A longer module is generated data, not a training script, and would take seconds.
 MOST_CHARACTERS = 2_000_000
 
-_NEWLINE = re.compile(r"\r\n?")
 _PYTHON_2 = re.compile(r"Missing parentheses in call to|multiple exception types must be parenthesized|<>")
 _PYTHON_2_TEXT = re.compile(
     r"^\s*(?:print\s+[^\s(=]|exec\s+[\"']|raise\s+\w+\s*,|except\s+[\w.]+\s*,\s*\w+\s*:)|<>|\b0[0-7]+\b|\bur[\"']|\d[lL]\b",
@@ -108,61 +106,17 @@ def parse(text: str) -> ast.Module:
     except (RecursionError, MemoryError):
         raise Unreadable("nested too deeply to be parsed") from None
     except ValueError as error:  # null bytes (before Python 3.12), lone surrogates, integers of too many digits
-        raise Unreadable(f"not Python: {_one_line(str(error))}") from None
-
-
-def read(path: str | Path, data: bytes | None = None) -> SourceFile:
-    """Read a file (``data``: its bytes, where they are at hand) as one module; a notebook by its suffix.
-
-    Nothing is executed. Raises :class:`Unreadable` when the file can't be opened, decoded, or, for a notebook, is
-    not one. Whether a plain file is Python shows when its ``tree`` is asked for.
-    """
-    if data is None:
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise Unreadable(f"can't be read: {error.strerror or type(error).__name__}") from None
-    if str(path).endswith(".ipynb"):
-        from finallayer.source import notebook
-
-        return notebook.read(str(path), data)
-    return SourceFile(str(path), decode(data))
-
-
-def decode(data: bytes) -> str:
-    """A file's text by its encoding cookie or byte order mark, with ``\\n`` for every line end."""
-    if b"\0" in data:
-        raise Unreadable("not Python: it holds null bytes")
-    plain = data.isascii() and b"coding" not in data[:200]
-    text = data.decode("ascii") if plain else _decode_declared(data)
-    return _NEWLINE.sub("\n", text) if "\r" in text else text
-
-
-def _decode_declared(data: bytes) -> str:
-    import io
-    import tokenize
-
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return data.decode(encoding)
-    except SyntaxError as error:  # an unknown encoding, or a cookie that contradicts the byte order mark
-        raise Unreadable(f"can't be decoded: {_one_line(error.msg)}") from None
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise Unreadable(f"can't be decoded: not {error.encoding} (line {line})") from None
-    except LookupError as error:  # a codec that doesn't give text, such as hex
-        raise Unreadable(f"can't be decoded: {_one_line(str(error))}") from None
-    except ValueError as error:
-        raise Unreadable(f"can't be decoded: {_one_line(str(error))}") from None
+        raise Unreadable(f"not Python: {one_line(str(error))}") from None
 
 
 def _syntax_error(error: SyntaxError) -> str:
-    message = _one_line(error.msg or "invalid syntax")
+    message = one_line(error.msg or "invalid syntax")
     where = f" (line {error.lineno})" if error.lineno else ""
     if _PYTHON_2.search(message) or _PYTHON_2_TEXT.search(error.text or ""):
         return f"Python 2, not Python 3{where}"
     return f"not Python 3: {message}{where}"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A message as one line of a bearable length."""
     return " ".join(text.split())[:200]

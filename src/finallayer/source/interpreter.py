@@ -8,20 +8,19 @@ understood becomes an opaque value. Work is bounded: by steps, by depth, and by 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from finallayer.expr import Node, Origin
-from finallayer.rules.base import Sighting
-from finallayer.source.handlers import EXPRESSIONS, STATEMENTS
+from finallayer.findings import Sighting
 from finallayer.source.parameters import NO_DEFAULT, bind_parameters
-from finallayer.source.project import Module, Project
+from finallayer.source.project import Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built, Call, Frame, Function, Instance, Lazy, Site, Value, opaque, union
+from finallayer.source.values import Built, Call, Frame, Function, Instance, Lazy, Module, Site, Value, opaque, union
 
 #: Syntax nodes evaluated for one file, everything it calls included.
 MOST_STEPS = 100_000
@@ -30,6 +29,10 @@ MOST_DEPTH = 24
 #: Modules of the project that one file's analysis may parse and run, and their bytes altogether.
 MOST_MODULES = 40
 MOST_IMPORTED = 600_000
+
+
+#: What stands around a place that runs, but not around the module that it imports.
+_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent")
 
 
 class OutOfBudget(Exception):
@@ -52,6 +55,7 @@ class Interpreter:
         self.instances: list[Instance] = []
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
+        self.compiling = 0  # > 0 where a model meets what it is compiled with
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
@@ -66,7 +70,8 @@ class Interpreter:
     def saw(self, node: Node, framework: str = "") -> Node:
         """Write down an operation that a rule may want to judge."""
         if node.op in self.judged and not self.silent and node.origin is not None:
-            self.sightings.append(Sighting(node, framework, not (self.no_grad or self.read_out), self._caller()))
+            training = not (self.no_grad or self.read_out)
+            self.sightings.append(Sighting(node, framework, training, self._caller(), self.compiling > 0))
         return node
 
     def _caller(self) -> Origin | None:
@@ -132,7 +137,7 @@ class Interpreter:
         if self.uses is not None:
             self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function, self.trail.way)
-        bind_parameters(self, function, frame, call)
+        bind_parameters(function, frame, call)
         self.stack.append(function)
         self.sites.append(call.site)
         without_gradient = any(_stops_gradient(d) for d in function.decorators)
@@ -204,13 +209,22 @@ class Interpreter:
     @contextmanager
     def _outside_everything(self) -> Iterator[None]:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
-        around = {name: getattr(self, name) for name in ("stack", "sites", "no_grad", "read_out", "loops", "silent")}
+        around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites = [], []
-        self.no_grad = self.read_out = self.loops = self.silent = 0
+        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = 0
         try:
             yield
         finally:
             vars(self).update(around)
+
+
+#: What a statement does; whether control goes on behind it.
+Statement = Callable[[Interpreter, Any, Frame], bool]
+#: The value of an expression.
+Expression = Callable[[Interpreter, Any, Frame], Value]
+#: Which function handles which syntax: filled by ``statements`` and ``expressions``.
+STATEMENTS: dict[type[ast.stmt], Statement] = {}
+EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 
 
 def _stops_gradient(decorator: Value) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from finallayer.catalog.frameworks import is_stateless
 from finallayer.expr import Node, make
 from finallayer.source.calls import call_built, invoke
 from finallayer.source.containers import get_item, sequence
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, Method
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import list_of
 from finallayer.source.models import compile_model, model_output
 from finallayer.source.symbols import is_module
@@ -31,9 +32,6 @@ from finallayer.source.values import (
     opaque,
     union,
 )
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 #: Methods that give the object itself back.
 _FLUENT = (
@@ -168,11 +166,9 @@ def _applied(run: Interpreter, owner: Value, call: Call) -> Value:
         return invoke(run, owner.function, call._replace(args=call.args[1 if owner.how == "pure_without_rng" else 2 :]))
     if isinstance(owner, Partial):
         return run.opaque_at(call.site, *call.args)
-    bases = owner.cls.external_bases() if isinstance(owner, Instance) else []
-    built = owner.symbol.name if isinstance(owner, Built) else ""
-    if not any(b.name.startswith(("flax", "linen")) for b in bases) and not built.startswith("flax"):
-        return owner
-    return _flax_apply(run, owner, call)
+    made_of = owner.cls.external_bases() if isinstance(owner, Instance) else []
+    made_of += [owner.symbol] if isinstance(owner, Built) else []
+    return _flax_apply(run, owner, call) if any(is_stateless(symbol.name) for symbol in made_of) else owner
 
 
 _NOT_THE_MODELS = frozenset({"rngs", "mutable", "method", "variables", "capture_intermediates"})

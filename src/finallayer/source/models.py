@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
 
 from finallayer.catalog import keras, tensorflow
-from finallayer.expr import Node, make
+from finallayer.expr import LOSSES, OPERATIONS, Node, make
+from finallayer.kinds import Kind
 from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
@@ -25,9 +26,6 @@ from finallayer.source.values import (
     opaque,
 )
 
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
-
 
 def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     """``model.compile(optimizer, loss, metrics)``: each output meets its loss and its metrics."""
@@ -36,13 +34,17 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     if loss is None and metrics is None:
         return None
     outputs = outputs_of(run, model, call.site)
-    spelled = _argument(call.site.node, "loss", 1)
-    for i, (name, output) in enumerate(outputs):
-        one = _for_output(loss, i, name, len(outputs))
-        if one is not None:
-            apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
-        for metric in _metrics(_for_output(metrics, i, name, len(outputs), spread=False)):
-            _apply_metric(run, metric, output, Site(_argument(call.site.node, "metrics", 2), call.site.frame))
+    spelled, measured = (_argument(call.site.node, *at) for at in (("loss", 1), ("metrics", 2)))
+    run.compiling += 1
+    try:
+        for i, (name, output) in enumerate(outputs):
+            one = _for_output(loss, i, name, len(outputs))
+            if one is not None:
+                apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
+            for metric in _metrics(_for_output(metrics, i, name, len(outputs), spread=False)):
+                _apply_metric(run, metric, output, Site(measured, call.site.frame))
+    finally:
+        run.compiling -= 1
     return None
 
 
@@ -151,10 +153,13 @@ def _apply_metric(run: Interpreter, metric: Value, output: Value, site: Site) ->
         apply_loss(run, metric, output, site)
 
 
+_OF_ANY_NUMBERS = frozenset(op for op in LOSSES if OPERATIONS[op].takes is Kind.UNKNOWN)
+
+
 def _is_of_any_numbers(loss: Built | External) -> bool:
     """Whether a loss that serves as a metric, by which nothing is trained, means the same of any numbers."""
     signature = loss.signature if isinstance(loss, Built) else signature_of(loss.name)
-    return signature is not None and signature.op in ("mse", "mae", "hinge")
+    return signature is not None and signature.op in _OF_ANY_NUMBERS
 
 
 def _units(output: Value) -> object:

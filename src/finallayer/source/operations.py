@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from finallayer.catalog import ATTRIBUTES, Signature
-from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.catalog import ATTRIBUTES, OF_THE_CALL, Signature
+from finallayer.expr import ATTRIBUTES as TYPES
+from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.containers import sequence
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.tensors import tensor_operation, to_node
 from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
 
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
-
-#: An attribute whose value isn't known.
-UNKNOWN_VALUE = "?"
-#: Operations on a list of tensors.
-SEVERAL = frozenset({"concat", "join"})
-#: Operations whose nodes say which loss or metric of which framework they are.
-NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation norm".split())
+#: Operations whose nodes say which loss, metric or layer of which framework they are.
+_NAMED = declaring("name") - LEAVES
 
 
 def operation(
@@ -41,7 +36,7 @@ def operation(
         if attrs.get("from_logits", False) not in (True, False):
             return run.opaque_at(site, *bound.values())
         op = _by_from_logits(op, attrs)
-    if op in NAMED and symbol is not None:
+    if op in _NAMED and symbol is not None:
         attrs["name"] = symbol.name
     return tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
 
@@ -75,14 +70,13 @@ def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
 
 def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
     """The attributes that a call gives its operation."""
-    attrs: dict[str, Any] = dict(signature.attrs)
-    for name in ATTRIBUTES & bound.keys():
-        value = bound[name]
+    attrs: dict[str, Any] = {name: value for name, value in signature.attrs.items() if name not in OF_THE_CALL}
+    for name, value in bound.items():
+        if name not in ATTRIBUTES - OF_THE_CALL:
+            continue
         plain = value.items if isinstance(value, List) and value.exact else value
-        known = is_constant(plain) or (isinstance(plain, tuple) and all(is_constant(v) for v in plain))
-        attrs[name] = plain if known else UNKNOWN_VALUE
-    for name in ("shape", "dtype", "either_order"):
-        attrs.pop(name, None)
+        known = all(is_constant(v) for v in plain) if isinstance(plain, tuple) else is_constant(plain)
+        attrs[name] = plain if known and type(plain) in TYPES[name] else UNREAD
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
         attrs["at"] = begin.attrs.get("name", begin.op)

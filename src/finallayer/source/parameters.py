@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from finallayer.catalog import Param
 from finallayer.source.limits import tuple_of
 from finallayer.source.values import Call, Dict, Frame, Function, Value, opaque
 
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
-
-def bind_parameters(run: Interpreter, function: Function, frame: Frame, call: Call) -> None:
+def bind_parameters(function: Function, frame: Frame, call: Call) -> None:
     """Write a call's arguments into the function's new frame; what the call leaves open takes its default."""
     spec = function.node.args
     names = [a.arg for a in (*spec.posonlyargs, *spec.args)]

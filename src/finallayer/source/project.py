@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
-from functools import cached_property
 from pathlib import Path
 
-from finallayer.source.files import SourceFile, Unreadable, read
-from finallayer.source.values import Frame
+from finallayer.catalog.frameworks import FOREIGN
+from finallayer.source.files import SourceFile, Unreadable
+from finallayer.source.reading import read
 
 #: Packages that are never a project's own, even where a folder of that name lies beside the file.
-FOREIGN = frozenset(
-    "torch tensorflow keras jax flax optax haiku equinox numpy scipy transformers pytorch_lightning lightning "
-    "torchvision sklearn pandas matplotlib tf_keras keras_core tflearn tf_slim".split()
-)
+_FOREIGN = FOREIGN | {"pandas", "matplotlib"}
 #: A module of fewer characters is parsed whatever it holds.
 SMALL = 8_000
 #: What a longer module has to mention for a model, layer or loss to come from it.
@@ -24,43 +20,7 @@ _MATTERS = re.compile(
 )
 #: How many folders upwards an absolute import is looked for.
 _MOST_FOLDERS = 6
-#: What a step in an environment gives at least: the next state, a reward, whether the episode is over, and more.
-_STEP_GIVES = 4
-#: An import of a library of environments.
-_IMPORTS_ENVIRONMENT = re.compile(
-    r"^\s*(?:import|from)\s+(?:gym|gymnasium|vizdoom|pettingzoo|dm_control|procgen|ale_py|pybullet_envs|unityagents)\b",
-    re.MULTILINE,
-)
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
-
-
-class Module:
-    """One module of the project in one analysis, and the names that running it defines."""
-
-    def __init__(self, file: SourceFile) -> None:
-        self.file = file
-        self.path = file.path
-        self.tree = file.tree
-        self.frame = Frame(self)
-        self.entered = False
-
-    @cached_property
-    def steps_environment(self) -> bool:
-        """Whether the module acts in an environment, as reinforcement learning does: it imports a library of them, or
-        calls ``env.reset()`` and ``state, reward, done, info = env.step(action)``."""
-        if _IMPORTS_ENVIRONMENT.search(self.file.text):
-            return True
-        if ".reset(" not in self.file.text or ".step(" not in self.file.text or self.tree is None:
-            return False
-        return any(
-            isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Tuple)
-            and len(node.targets[0].elts) >= _STEP_GIVES
-            and isinstance(node.value, ast.Call)
-            and isinstance(node.value.func, ast.Attribute)
-            and node.value.func.attr == "step"
-            for node in ast.walk(self.tree)
-        )
 
 
 class Project:
@@ -110,7 +70,7 @@ class Project:
             for _ in range(level - 1):
                 folder = folder.parent
             return self._file(folder, parts)
-        if not parts or parts[0] in FOREIGN:
+        if not parts or parts[0] in _FOREIGN:
             return None
         if parts[0] in sys.stdlib_module_names and "__init__.py" in self._listing(folder):
             return None  # a module of a package doesn't hide the standard library's: utils/logging.py imports logging

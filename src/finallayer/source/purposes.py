@@ -7,20 +7,19 @@ of two policies: no classifier is trained by it. What stands beside the log show
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.expr import GUARDS, MOVES, PICKS, TRANSPARENT, Node, Role, having, through
 from finallayer.kinds import PROBABILITY_KINDS, Kind
-
-if TYPE_CHECKING:
-    from finallayer.source.project import Module
+from finallayer.source.values import Module
 
 #: Products and sums nested deeper than this are one factor, or term: shared parts are visited once for each use.
 DEEPEST = 6
-_GUARDS = TRANSPARENT | {"clip", "add_eps"}
-_SIGNS = frozenset("neg scale cast identity reshape join".split())
-_PICKERS = frozenset({"gather", "index"})
-_MASKS = frozenset({"compare", "threshold", "mask", "one_hot"})
+_GUARDS = TRANSPARENT | GUARDS
+#: What leaves a factor or a term what it is, but for its sign, size and shape.
+_SIGNS = (MOVES - PICKS - {"stop_gradient"}) | {"neg", "scale", "join"}
+_MASKS = having(Role.MASK)
+_CONSTANTS = having(Role.CONSTANT)
 #: The name of what a comparison gives where nobody knows the answer.
 COMPARED = "compare"
 #: What only moves a log, and leaves it to be trained through.
@@ -90,7 +89,7 @@ def _picked_logs(factor: Node) -> Iterator[tuple[Node, bool]]:
         parts = _factors(through(x.args[0], _MOVES))
         by_action = any(p.op == "one_hot" for p in parts)
         yield from ((p, by_action) for p in parts if p.op == "log" and any(o.kind is Kind.TARGET for o in parts))
-    elif x.op == "log" and (_passes(x.args[0], _PICKERS) or _passes(factor, _PICKERS)):
+    elif x.op == "log" and (_passes(x.args[0], PICKS) or _passes(factor, PICKS)):
         yield x, False
 
 
@@ -128,7 +127,7 @@ def _is_return(factor: Node, by_action: bool, module: Module) -> bool:
         return True
     parts = list(factor.walk())
     unknown = factor.kind is Kind.UNKNOWN and not any(map(_tells, parts))
-    data = any(part.op not in ("const", "numbers") for part in parts if not part.args)
+    data = any(part.op not in _CONSTANTS for part in parts if not part.args)
     return unknown and data and (by_action or factor.rank == 1)
 
 
@@ -141,7 +140,7 @@ def _made_of(x: Node) -> Iterator[Node]:
         if id(step) not in seen:
             seen.add(id(step))
             yield step
-            stack += step.args[:1] if step.op in _PICKERS else step.args
+            stack += step.args[:1] if step.op in PICKS else step.args
 
 
 def _factors(x: Node, deep: int = DEEPEST) -> list[Node]:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from finallayer.expr import Node
 from finallayer.source.assignment import assign, scope_of
@@ -14,7 +14,7 @@ from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import SELF_EXPLAINING
 from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
-from finallayer.source.handlers import STATEMENTS, Statement
+from finallayer.source.interpreter import STATEMENTS, Interpreter, Statement
 from finallayer.source.symbols import TRANSFORMS, construct_of
 from finallayer.source.values import (
     FIELDS,
@@ -31,9 +31,6 @@ from finallayer.source.values import (
     Value,
     opaque,
 )
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 H = TypeVar("H", bound=Statement)
 

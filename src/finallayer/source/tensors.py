@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from finallayer.canonical import bernoulli_logs, build, naive_normaliser
 from finallayer.expr import Node, make
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import small
 from finallayer.source.purposes import purposes
 from finallayer.source.values import List, Site, Union, Value, opaque
-
-if TYPE_CHECKING:
-    from finallayer.source.interpreter import Interpreter
 
 
 def tensor_operation(

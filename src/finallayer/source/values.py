@@ -8,21 +8,30 @@ runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.T
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from finallayer.catalog import Signature
+from finallayer.catalog.frameworks import ENVIRONMENTS, family
 from finallayer.expr import Node, Origin, make
 from finallayer.kinds import PROBABILITY_KINDS
-
-if TYPE_CHECKING:
-    from finallayer.source.project import Module
+from finallayer.source.files import SourceFile
 
 #: Any abstract value. (Constants, tuples, nodes and the classes below have no common base.)
 Value = Any
+
+#: What a step in an environment gives at least: the next state, a reward, whether the episode is over, and more.
+_STEP_GIVES = 4
+#: An import of a library of environments.
+_IMPORTS_ENVIRONMENT = re.compile(
+    rf"^\s*(?:import|from)\s+(?:{'|'.join(ENVIRONMENTS)})\b",
+    re.MULTILINE,
+)
 
 CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 
@@ -58,6 +67,35 @@ class Frame:
         self.continues = False  # whether a ``continue`` of the loop that runs now has been met
 
 
+class Module:
+    """One module of the project in one analysis, and the names that running it defines."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self.file = file
+        self.path = file.path
+        self.tree = file.tree
+        self.frame = Frame(self)
+        self.entered = False
+
+    @cached_property
+    def steps_environment(self) -> bool:
+        """Whether the module acts in an environment, as reinforcement learning does: it imports a library of them, or
+        calls ``env.reset()`` and ``state, reward, done, info = env.step(action)``."""
+        if _IMPORTS_ENVIRONMENT.search(self.file.text):
+            return True
+        if ".reset(" not in self.file.text or ".step(" not in self.file.text or self.tree is None:
+            return False
+        return any(
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Tuple)
+            and len(node.targets[0].elts) >= _STEP_GIVES
+            and isinstance(node.value, ast.Call)
+            and isinstance(node.value.func, ast.Attribute)
+            and node.value.func.attr == "step"
+            for node in ast.walk(self.tree)
+        )
+
+
 class Lazy(NamedTuple):
     """An import of a project's module, or of a name in it, that nothing has used yet."""
 
@@ -80,29 +118,7 @@ class External(NamedTuple):
 
     @property
     def framework(self) -> str:
-        root = self.name.partition(".")[0]
-        return FRAMEWORKS.get(root, "keras" if ".keras." in self.name else root)
-
-
-FRAMEWORKS = {
-    "flax": "jax",
-    "optax": "jax",
-    "haiku": "jax",
-    "distrax": "jax",
-    "equinox": "jax",
-    "pytorch_lightning": "torch",
-    "lightning": "torch",
-    **dict.fromkeys(
-        "fastai kornia timm torchmetrics monai ignite poutyne skorch functorch torchvision".split(), "torch"
-    ),
-    "tflearn": "tensorflow",
-    "tensorflow_addons": "tensorflow",
-    "tf_slim": "tensorflow",
-    "tf_keras": "keras",
-    "keras_core": "keras",
-    "scipy": "numpy",
-    "math": "numpy",
-}
+        return family(self.name)
 
 
 class Function:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from finallayer.kernels import build, library
 
-ISAS = ("avx512", "avx2", "portable")
+ISAS = ("neon", "generic") if platform.machine() in ("aarch64", "arm64") else ("avx512", "avx2", "generic")
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
-"""Calls the C ABI on NumPy arrays, and the truth to judge it by: float64 without the target in the sum."""
+"""Calls the C ABI on NumPy arrays, and the truth to judge it by: long doubles without the target in the sum."""
 
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -12,7 +12,13 @@ import numpy as np
 from finallayer import kernels
 
 FLOAT32, BFLOAT16, FLOAT16 = np.dtype(np.float32), np.dtype(ml_dtypes.bfloat16), np.dtype(np.float16)
-DTYPES = {FLOAT32: kernels.FLOAT32, BFLOAT16: kernels.BFLOAT16, FLOAT16: kernels.FLOAT16}
+FLOAT64 = np.dtype(np.float64)
+DTYPES = {
+    FLOAT32: kernels.FLOAT32,
+    BFLOAT16: kernels.BFLOAT16,
+    FLOAT16: kernels.FLOAT16,
+    FLOAT64: kernels.FLOAT64,
+}
 KINDS = {np.dtype(np.int32): kernels.INDEX32, np.dtype(np.int64): kernels.INDEX64}
 
 
@@ -26,6 +32,8 @@ class Terms:
     row_weight: np.ndarray | None = None
     label_smoothing: float = 0.0
     z_loss: float = 0.0
+    softcap: float = 0.0
+    temperature: float = 1.0
     upstream: float = 1.0
     row_upstream: np.ndarray | None = None
     lse_upstream: np.ndarray | None = None
@@ -34,13 +42,48 @@ class Terms:
 class Result(NamedTuple):
     loss: np.ndarray
     lse: np.ndarray
-    reduced: np.float32
+    reduced: Any
     grad: np.ndarray
     correct: np.ndarray
 
 
 def _at(array: np.ndarray | None) -> int:
     return 0 if array is None else array.ctypes.data
+
+
+def real(dtype: np.dtype) -> np.dtype:
+    """What stands beside logits of ``dtype``."""
+    return FLOAT64 if dtype == FLOAT64 else FLOAT32
+
+
+def _strides(array: np.ndarray) -> tuple[int, int, int]:
+    """Between the rows of (rows, classes) or (n, classes, pixels), and between classes; in elements."""
+    outer, classes, *inner = (s // array.itemsize for s in array.strides)
+    return outer, inner[0] if inner else 0, classes
+
+
+def packed(
+    z: np.ndarray, target: np.ndarray, terms: Terms, outputs: dict[str, np.ndarray], threads: int = 1
+) -> ctypes.Array[ctypes.c_char]:
+    """The argument struct of a call. ``z`` is (rows, classes) or (n, classes, pixels); ``outputs`` as in `Result`."""
+    classes, inner = z.shape[1], z.shape[2] if z.ndim == 3 else 1
+    distribution = target.dtype.kind == "f"
+    beside = {k: v for k, v in vars(terms).items() if isinstance(v, np.ndarray)}
+    assert all(v.dtype == real(z.dtype) and v.flags.c_contiguous for v in beside.values())
+    grad = outputs.get("grad")
+    loss = outputs.get("loss", outputs.get("reduced"))
+    return ctypes.create_string_buffer(
+        kernels.XENT_ARGS.pack(
+            z.size // classes if classes else len(target), inner, classes, DTYPES[z.dtype], _at(z), *_strides(z),
+            _at(target), kernels.DISTRIBUTION if distribution else KINDS[target.dtype],
+            *(_strides(target) if distribution else (inner, 1, 0)), terms.ignore_index, _at(terms.class_weight),
+            _at(terms.row_weight), terms.label_smoothing, terms.z_loss, terms.softcap, terms.temperature,
+            kernels.REDUCTIONS[terms.reduction], terms.upstream, _at(terms.row_upstream), _at(terms.lse_upstream),
+            DTYPES[z.dtype if loss is None else loss.dtype], _at(outputs.get("loss")), _at(outputs.get("reduced")),
+            _at(outputs.get("lse")), _at(grad), *((0, 0, 0) if grad is None else _strides(grad)),
+            _at(outputs.get("correct")), threads, -1,
+        )
+    )  # fmt: skip
 
 
 def call(
@@ -51,29 +94,32 @@ def call(
     *,
     grad: np.ndarray | None = None,
     threads: int = 1,
+    lse: bool | None = None,
+    loss_dtype: np.dtype | None = None,
 ) -> Result:
-    """Run the kernel on ``z`` (rows, classes); the gradient goes to ``grad`` if one is given (it may be ``z``)."""
-    rows, classes = z.shape
-    dtype = DTYPES[z.dtype]
-    loss, lse, reduced = np.full(rows, -1, "f4"), np.full(rows, -1, "f4"), np.full(1, -1, "f4")
-    correct = np.full(rows, 2, "u1")
-    grad = np.full(z.shape, 7, z.dtype) if grad is None else grad
-    distribution = target.ndim == 2
-    arguments = ctypes.create_string_buffer(
-        kernels.XENT_ARGS.pack(
-            rows, classes, _at(z), z.strides[0] // z.itemsize, dtype,
-            _at(target), kernels.DISTRIBUTION if distribution else KINDS[target.dtype],
-            classes if distribution else 1, terms.ignore_index, _at(terms.class_weight), _at(terms.row_weight),
-            terms.label_smoothing, terms.z_loss, kernels.REDUCTIONS[terms.reduction], terms.upstream,
-            _at(terms.row_upstream), _at(terms.lse_upstream), _at(loss), _at(lse), _at(reduced),
-            _at(grad), grad.strides[0] // grad.itemsize, _at(correct), threads, -1,
-        )
-    )  # fmt: skip
+    """Run the kernel on ``z``; the gradient goes to ``grad`` if one is given (it may be ``z``).
+
+    ``lse`` says whether it is asked for, which makes the kernel compute in double; by default if the terms do, too.
+    """
+    rows = z.size // max(z.shape[1], 1)
+    beside, loss_dtype = real(z.dtype), loss_dtype or real(z.dtype)
+    outputs = {
+        "loss": np.full(rows, -1, loss_dtype),
+        "lse": np.full(rows, -1, beside),
+        "reduced": np.full(1, -1, loss_dtype),
+        "grad": np.full(z.shape, 7, z.dtype) if grad is None else grad,
+        "correct": np.full(rows, 2, "u1"),
+    }
+    if terms.reduction != "none":
+        terms = replace(terms, row_upstream=None)
+    if not (lse if lse is not None else terms.lse_upstream is not None or terms.z_loss):
+        outputs["lse"] = None
+    arguments = packed(z, target, terms, {k: v for k, v in outputs.items() if v is not None}, threads)
     status = lib.fl_xent(arguments)
     if status == kernels.TARGET_OUT_OF_RANGE:
         raise IndexError(int.from_bytes(arguments.raw[kernels.BAD_ROW_OFFSET : kernels.XENT_ARGS.size], "little"))
     assert status == kernels.OK
-    return Result(loss, lse, reduced[0], grad, correct)
+    return Result(**{**outputs, "reduced": outputs["reduced"][0]})
 
 
 class Truth(NamedTuple):
@@ -84,22 +130,30 @@ class Truth(NamedTuple):
 
 
 def truth(z: np.ndarray, target: np.ndarray, terms: Terms = Terms()) -> Truth:
-    """The same in float64, written from the definition of the loss. Rows must have one unmasked class."""
-    z = z.astype("f8")
+    """The same in long doubles, written from the definition of the loss. Rows must have one unmasked class."""
+    wide = np.longdouble
+    if z.ndim == 3:
+        return _truth_of_pixels(z, target, terms)
+    z = z.astype(wide)
+    slope = np.ones((), wide)
+    if terms.softcap:
+        y = z / wide(terms.softcap)
+        z, slope = wide(terms.softcap) * np.tanh(y), 4 * np.exp(-2 * np.abs(y)) / (1 + np.exp(-2 * np.abs(y))) ** 2
+    z, slope = z / wide(terms.temperature), slope / wide(terms.temperature)
     rows, classes = z.shape
     every = np.arange(rows)
-    c = np.ones(classes) if terms.class_weight is None else terms.class_weight.astype("f8")
-    w = np.ones(rows) if terms.row_weight is None else terms.row_weight.astype("f8")
-    s = terms.label_smoothing
-    if target.ndim == 2:
+    c = np.ones(classes, wide) if terms.class_weight is None else terms.class_weight.astype(wide)
+    w = np.ones(rows, wide) if terms.row_weight is None else terms.row_weight.astype(wide)
+    s, z_loss = wide(terms.label_smoothing), wide(terms.z_loss)
+    if target.dtype.kind == "f":
         counts = np.ones(rows, bool)
         anchor = z.argmax(1)
-        mass = ((1 - s) * target.astype("f8") + s / classes) * c
+        mass = ((1 - s) * target.astype(wide) + s / classes) * c
         weights = w
     else:
         counts = target != terms.ignore_index
         anchor = np.where(counts, target, 0)
-        mass = np.full(z.shape, s / classes)
+        mass = np.full(z.shape, s / classes, wide)
         mass[every, anchor] += 1 - s
         mass *= c
         weights = np.where(counts, w * c[anchor], 0)
@@ -107,54 +161,62 @@ def truth(z: np.ndarray, target: np.ndarray, terms: Terms = Terms()) -> Truth:
     mass[every, anchor] = 0
     z_anchor = z[every, anchor]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        e = np.exp(z - z_anchor[:, None])  # relative to the anchor: up to e^709
+        e = np.exp(z - z_anchor[:, None])  # relative to the anchor: up to e^11356
         e[every, anchor] = 0
-        high = e.max(1, initial=0) > 1e300
+        high = e.max(1, initial=0) > 1e4900
         assert not high.any(), "margins beyond the reach of this truth"
         others = e.sum(1)
         anchor_loss = np.log1p(others)
         gap = np.where(mass == 0, 0, mass * (z_anchor[:, None] - z)).sum(1)
         lse = z_anchor + anchor_loss
     total = mass.sum(1) + mass_anchor
-    loss = np.where(counts, w * (total * anchor_loss + gap + terms.z_loss * lse**2), 0)
+    loss = np.where(counts, w * (total * anchor_loss + gap + z_loss * lse**2), 0)
     denominator = weights.sum() if terms.reduction == "mean" else 1.0
     factor = 1 / denominator if denominator else 0.0
     push = terms.upstream * factor * w * counts
     if terms.row_upstream is not None:
-        push = push * terms.row_upstream.astype("f8")
-    lse_push = np.zeros(rows) if terms.lse_upstream is None else terms.lse_upstream.astype("f8")
-    pull = lse_push + 2 * terms.z_loss * lse * push
+        push = push * terms.row_upstream.astype(wide)
+    lse_push = np.zeros(rows, wide) if terms.lse_upstream is None else terms.lse_upstream.astype(wide)
+    pull = lse_push + 2 * z_loss * lse * push
     grad = ((push * total + pull) / (1 + others))[:, None] * e - push[:, None] * mass
     grad[every, anchor] = push * (mass.sum(1) - total * others / (1 + others)) + pull / (1 + others)
     grad[(push == 0) & (lse_push == 0)] = 0
-    return Truth(loss, lse, loss.sum() * factor, grad)
+    return Truth(loss, lse, loss.sum() * factor, grad * slope)
+
+
+def _truth_of_pixels(z: np.ndarray, target: np.ndarray, terms: Terms) -> Truth:
+    n, classes, pixels = z.shape
+    rows = np.moveaxis(z, 1, 2).reshape(-1, classes)
+    flat = np.moveaxis(target, 1, 2).reshape(-1, classes) if target.dtype.kind == "f" else target.reshape(-1)
+    exact = truth(rows, flat, terms)
+    return exact._replace(grad=np.moveaxis(exact.grad.reshape(n, pixels, classes), 2, 1))
 
 
 def ulps(got: np.ndarray, exact: np.ndarray, dtype: Any) -> np.ndarray:
-    """How far ``got`` is from ``exact`` (float64), in units in the last place of ``dtype`` at ``exact``."""
+    """How far ``got`` is from ``exact`` (long double), in units in the last place of ``dtype`` at ``exact``."""
     info = ml_dtypes.finfo(dtype)
-    _, exponent = np.frexp(np.abs(exact))
-    unit = np.ldexp(1.0, np.maximum(exponent - 1, info.minexp) - info.nmant)
-    return np.abs(got.astype("f8") - exact) / unit
+    _, exponent = np.frexp(np.abs(np.asarray(exact, np.longdouble)))
+    unit = np.ldexp(np.longdouble(1), np.maximum(exponent - 1, info.minexp) - info.nmant)
+    return np.abs(got.astype(np.longdouble) - exact) / unit
 
 
 # A float32 result is within 4 ulp. A 16-bit one is the float32 result rounded: half a unit, and 4 float32 units more.
-BOUND = {FLOAT32: 4.0, BFLOAT16: 0.5 + 4 / 2**16, FLOAT16: 0.5 + 4 / 2**13}
+BOUND = {FLOAT64: 4.0, FLOAT32: 4.0, BFLOAT16: 0.5 + 4 / 2**16, FLOAT16: 0.5 + 4 / 2**13}
 
 
 def worst(got: Result, exact: Truth) -> dict[str, float]:
     """The largest error of losses, sum and gradient, as a share of what is allowed; inf for what is not finite."""
     shares = {
-        "loss": ulps(got.loss, exact.loss, FLOAT32) / BOUND[FLOAT32],
-        "reduced": ulps(np.array(got.reduced), np.array(exact.reduced), FLOAT32) / BOUND[FLOAT32],
+        "loss": ulps(got.loss, exact.loss, got.loss.dtype) / BOUND[got.loss.dtype],
+        "reduced": ulps(np.array(got.reduced), np.array(exact.reduced), got.loss.dtype) / BOUND[got.loss.dtype],
         "grad": ulps(got.grad, exact.grad, got.grad.dtype) / BOUND[got.grad.dtype],
     }
     return {k: float(np.nan_to_num(v, nan=np.inf).max(initial=0)) for k, v in shares.items()}
 
 
 def hard_rows(rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Rows on which kernels fail: margins from -80 to 80, offsets to 1e6, ties, masked classes; and their targets."""
-    limit = 30.0 if dtype == FLOAT16 else 80.0  # of what float16 can hold beside an offset
+    """Rows on which kernels fail: margins of +-80 (float64: 600), offsets to 1e6, ties, masked classes; and targets."""
+    limit = {FLOAT16: 30.0, FLOAT64: 600.0}.get(dtype, 80.0)  # float16: of what it can hold beside an offset
     z = rng.normal(0, 1, (rows, classes)) * rng.choice([0.0, 1.0, 4.0], (rows, 1))
     target = rng.integers(0, classes, rows)
     every = np.arange(rows)

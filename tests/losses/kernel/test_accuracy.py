@@ -6,7 +6,7 @@ import ctypes
 
 import numpy as np
 import pytest
-from kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, call, hard_rows, truth, ulps, worst
+from kernel_rows import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Terms, call, hard_rows, truth, ulps, worst
 
 from finallayer.numerics.oracle import xent_logits
 from finallayer.numerics.ulp import ulp_error
@@ -34,13 +34,15 @@ def test_hard_rows_against_mpmath(lib: ctypes.CDLL, classes: int) -> None:
         assert max(ulp_error(g, x, FLOAT32) for g, x in zip(got.grad[row], exact.grad, strict=True)) <= 4
 
 
-@pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16], ids=str)
+@pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16, FLOAT64], ids=str)
 @pytest.mark.parametrize("classes", CLASSES)
 def test_hard_rows(lib: ctypes.CDLL, classes: int, dtype: np.dtype) -> None:
     z, target = hard_rows(np.random.default_rng(classes), max(3, min(400, 100_000 // classes)), classes, dtype)
     for reduction in ("none", "sum", "mean"):
         terms = Terms(reduction)
-        assert max(worst(call(lib, z, target, terms), truth(z, target, terms)).values()) <= 1
+        exact = truth(z, target, terms)
+        for in_double in (False, True):
+            assert max(worst(call(lib, z, target, terms, lse=in_double), exact).values()) <= 1
 
 
 @pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16], ids=str)
@@ -127,7 +129,7 @@ def test_terms(lib: ctypes.CDLL, terms: dict[str, object], soft: bool, reduction
         if soft:
             p = rng.random((rows, classes)) ** 8
             target = (p / p.sum(1, keepdims=True)).astype("f4")
-        got, exact = call(lib, z, target, t), truth(z, target, t)
+        got, exact = call(lib, z, target, t, lse=True), truth(z, target, t)
         np.testing.assert_allclose(got.loss, exact.loss, rtol=5e-7)
         np.testing.assert_allclose(got.reduced, exact.reduced, rtol=5e-7)
         np.testing.assert_allclose(got.lse, exact.lse, rtol=5e-7, atol=2e-7)

@@ -1,6 +1,6 @@
 """The mutation gate: each way a cross-entropy kernel is known to be wrong, put into the source, must be noticed.
 
-Every mutant is compiled (portable path) and judged by the same bounds as the kernel itself, on every shape and dtype.
+Every mutant is compiled (generic path) and judged by the same bounds as the kernel itself, on every shape and dtype.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, call, hard_rows, trut
 
 from finallayer.kernels import build
 
-SOURCE = build.SOURCE.read_text("utf-8")
+SOURCES = {p.name: p.read_text("utf-8") for p in build.HERE.iterdir() if p.suffix in (".cpp", ".h")}
 
 #: mutant -> what stands in the source, and what takes its place
 MUTANTS = {
     "zero gradient": ("if (!row.g) return result;", "if (row.g) fill(row.g, a.classes, 0.0f);\n    return result;"),
     "no softmax term": ("float_scale(softmax_scale * ", "float_scale(0 * softmax_scale * "),
-    "no -1 at the target": ("row.rest_mass - mass * others_share", "row.rest_mass + mass * (1 - others_share)"),
+    "no -1 at the target": ("-pull * (others * scale / total)", "pull * (1 - others * scale / total)"),
     "missing 1/N": ("call.upstream = a.upstream * factor;", "call.upstream = a.upstream;"),
-    "another row's scale": ("a.row_upstream[i] : 1", "a.row_upstream[i ? i - 1 : a.rows - 1] : 1"),
+    "another row's scale": (
+        "weight * reals(a.row_upstream, i);\n            outcome = walk(",
+        "weight * reals(a.row_upstream, i ? i - 1 : a.rows - 1);\n            outcome = walk("),
     "a padded lane counted": ("(kInf), others = 0;", "(kInf), others = 1;"),
     "sign flip": ("row.push = call.upstream * weight", "row.push = -call.upstream * weight"),
     "log-sum-exp in bfloat16": (
@@ -42,7 +44,7 @@ MUTANTS = {
     "a poor guess of the maximum kept": ("return p.value <= first.value + kRoom && ", "return "),
 }  # fmt: skip
 
-GROUP = 32  # classes taken at a time on the portable path
+GROUP = 32  # classes taken at a time on the generic path
 SHAPES = [(4, 128_256), (16_411, 12), (64, 1000), (5, 2), (9, 1030)]
 DTYPES = [FLOAT32, BFLOAT16, FLOAT16]
 #: mutants that a shape cannot show: without a partial block or group, none is forgotten, and the first group of a short
@@ -55,7 +57,7 @@ INVISIBLE = (
 
 
 def flags() -> tuple[str, ...]:
-    return ("-DFL_PORTABLE_ONLY", "-O1")
+    return ("-DFL_GENERIC_ONLY", "-O1")
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +68,13 @@ def mutants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ctyp
 
     def compiled(name: str) -> ctypes.CDLL:
         old, new = MUTANTS.get(name, ("", ""))
-        assert not old or SOURCE.count(old) == 1, f"{name}: {old!r} must stand once in the source"
+        found = sum(t.count(old) for t in SOURCES.values())
+        assert not old or found == 1, f"{name}: {old!r} must stand once in the source, not {found} times"
         folder = Path(root / name.replace(" ", "_").replace("/", "_"))
         folder.mkdir()
-        (folder / build.SOURCE.name).write_text(SOURCE.replace(old, new) if old else SOURCE, "utf-8")
-        (folder / "finallayer_kernels.h").write_bytes(build.SOURCE.with_suffix(".h").read_bytes())
-        library = build.compile_library(folder, flags(), source=folder / build.SOURCE.name)
+        for file, text in SOURCES.items():
+            (folder / file).write_text(text.replace(old, new) if old else text, "utf-8")
+        library = build.compile_library(folder, flags(), sources=folder)
         assert library is not None, f"{name}: does not compile"
         return ctypes.CDLL(str(library))
 

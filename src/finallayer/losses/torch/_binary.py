@@ -52,7 +52,7 @@ def binary_cross_entropy_with_logits(
         contiguous = input.contiguous()
         loss = _fused_binary(
             contiguous,
-            target.float().contiguous(),
+            target.to(_kernel.real_dtype(input.dtype)).contiguous(),
             _period(weight, input),
             _period(pos_weight, input),
             reduction,
@@ -115,7 +115,7 @@ def _period(weight: Tensor | None, input: Tensor) -> Tensor | None:
         return None
     if weight.shape != input.shape[input.dim() - weight.dim() :]:
         weight = weight.broadcast_to(input.shape)
-    return weight.float().contiguous()
+    return weight.to(_kernel.real_dtype(input.dtype)).contiguous()
 
 
 class _FusedBinary(torch.autograd.Function):
@@ -124,7 +124,7 @@ class _FusedBinary(torch.autograd.Function):
         ctx: Any, logits: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
     ) -> Tensor:
         per_element = reduction == "none"
-        loss = torch.empty(logits.shape if per_element else ())
+        loss = torch.empty(logits.shape if per_element else (), dtype=_kernel.real_dtype(logits.dtype), device="cpu")
         gradient = _kernel.gradient_like(logits) if ctx.needs_input_grad[0] and not per_element else None
         ctx.save_for_backward(logits, target, weight, pos_weight)
         ctx.reduction, ctx.gradient = reduction, gradient
@@ -158,7 +158,7 @@ class _FusedBinary(torch.autograd.Function):
                 pos_weight,
                 ctx.reduction,
                 upstream=1.0 if per_element else upstream.item(),
-                element_upstream=upstream.float().contiguous() if per_element else None,
+                element_upstream=upstream.to(_kernel.real_dtype(logits.dtype)).contiguous() if per_element else None,
                 grad=gradient,
             )
         return gradient, None, None, None, None

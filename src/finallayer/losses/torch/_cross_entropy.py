@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from finallayer.kernels import REDUCTIONS
-from finallayer.losses.torch import _fused, _ops, _small, _transforms
+from finallayer.losses.torch import _fused, _kernel, _ops, _small, _transforms
 from finallayer.losses.torch._kernel import Terms
 
 
@@ -243,13 +243,13 @@ def _rows_loss(
     )
     if _fused.applies(logits) and not learned:
         logits, target, weight = _ops.kernel_inputs(logits, target, weight)
-        row_weight = None if row_weight is None else row_weight.float().contiguous()
+        row_weight = None if row_weight is None else row_weight.to(_kernel.real_dtype(logits.dtype)).contiguous()
         result = _fused.fused_cross_entropy(
             logits, target, weight, row_weight, terms, want_lse, want_correct, in_place, dtype
         )
         return result if isinstance(result, tuple) else (result, None, None)
     rows_loss = _transforms.rows if _transforms.active() else _ops.xent
-    loss, lse = rows_loss(logits, target, weight, *terms[1:])
+    loss, lse = rows_loss(logits, target, weight, *terms[1:4])
     if row_weight is not None:
         loss = loss * row_weight.to(loss.dtype)
     if terms.reduction != "none":

@@ -23,9 +23,9 @@ _functorch_level = torch._C._functorch.peek_interpreter_stack
 def applies(logits: Tensor) -> bool:
     """Plain tensors, run as they are written: no tracing, no torch.func level, no subclass."""
     return (
-        type(logits) in _PLAIN
+        not _is_compiling()
+        and type(logits) in _PLAIN
         and _kernel.serves(logits)
-        and not _is_compiling()
         and _dispatch_modes() == 0
         and _functorch_level() is None
     )
@@ -49,9 +49,11 @@ class FusedCrossEntropy(torch.autograd.Function):
     ) -> Any:
         rows = logits.shape[0]
         per_row = terms.reduction == "none"
-        loss = torch.empty(rows if per_row else ())
-        lse = torch.empty(rows) if want_lse else None
-        correct = torch.empty(rows, dtype=torch.uint8) if want_correct else None
+        real = _kernel.real_dtype(logits.dtype)
+        kernel_dtype = dtype if dtype is logits.dtype else real
+        loss = torch.empty(rows if per_row else (), dtype=kernel_dtype, device="cpu")
+        lse = torch.empty(rows, dtype=real, device="cpu") if want_lse else None
+        correct = torch.empty(rows, dtype=torch.uint8, device="cpu") if want_correct else None
         gradient = None
         if ctx.needs_input_grad[0]:
             if in_place:
@@ -124,7 +126,8 @@ def again(
         return _differentiable_gradient(logits, target, weight, row_weight, terms, upstream, lse_upstream)
     per_row = terms.reduction == "none"
     if upstream is None:
-        upstream = torch.zeros(logits.shape[0] if per_row else ())
+        upstream = torch.zeros(logits.shape[0] if per_row else (), dtype=_kernel.real_dtype(logits.dtype))
+    real = _kernel.real_dtype(logits.dtype)
     gradient = _kernel.gradient_like(logits) if ready is None else ready
     _kernel.cross_entropy(
         logits,
@@ -133,8 +136,8 @@ def again(
         row_weight,
         terms,
         upstream=1.0 if per_row else upstream.item(),
-        row_upstream=upstream.float().contiguous() if per_row else None,
-        lse_upstream=None if lse_upstream is None else lse_upstream.contiguous(),
+        row_upstream=upstream.to(real).contiguous() if per_row else None,
+        lse_upstream=None if lse_upstream is None else lse_upstream.to(real).contiguous(),
         grad=gradient,
     )
     return gradient
@@ -160,7 +163,7 @@ def _differentiable_gradient(
     upstream: Tensor | None,
     lse_upstream: Tensor | None,
 ) -> Tensor:
-    rows = torch.zeros(logits.shape[0])
+    rows = torch.zeros(logits.shape[0], dtype=_kernel.real_dtype(logits.dtype))
     if upstream is not None:
         per_row = rows + upstream if row_weight is None else row_weight * upstream
         if terms.reduction == "mean":
@@ -168,7 +171,7 @@ def _differentiable_gradient(
     else:
         per_row = rows
     lse_rows = rows if lse_upstream is None else lse_upstream
-    gradient: Tensor = _ops.xent_backward(logits, target, weight, per_row, lse_rows, *terms[1:])
+    gradient: Tensor = _ops.xent_backward(logits, target, weight, per_row, lse_rows, *terms[1:4])
     return gradient
 
 

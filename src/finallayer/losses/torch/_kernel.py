@@ -1,4 +1,4 @@
-"""Hands rows of torch tensors to the CPU kernel: pointers, strides, threads, pooled gradient buffers."""
+"""The only way from torch tensors to the CPU kernel: every one is checked before its address is taken."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _DTYPES = {
     torch.float32: kernels.FLOAT32,
     torch.bfloat16: kernels.BFLOAT16,
     torch.float16: kernels.FLOAT16,
+    torch.float64: kernels.FLOAT64,
 }
-_TARGET_KINDS = {torch.int32: kernels.INDEX32, torch.int64: kernels.INDEX64, torch.float32: kernels.DISTRIBUTION}
+_INDEX_KINDS = {torch.int32: kernels.INDEX32, torch.int64: kernels.INDEX64}
+_PLAIN = (Tensor, torch.nn.Parameter)
 LIBRARY = kernels.library()
 Arguments = ctypes.c_char * kernels.XENT_ARGS.size
 _pack_into = kernels.XENT_ARGS.pack_into
@@ -36,13 +38,107 @@ class Terms(NamedTuple):
     temperature: float = 1.0
 
 
-def serves(logits: Tensor) -> bool:
-    """Whether the kernel can take these logits; otherwise `_framework` computes the same."""
-    return LIBRARY is not None and logits.is_cpu and logits.dtype in _DTYPES
+class Layout(NamedTuple):
+    """Where rows of classes stand in a tensor (N, C, d1, ..., dk): strides in elements."""
+
+    rows: int
+    inner: int  # rows that lie `inner_stride` apart, before the next step of `outer_stride`
+    classes: int
+    outer_stride: int
+    inner_stride: int
+    class_stride: int
+
+    @property
+    def strides(self) -> tuple[int, int, int]:
+        return self[3:]
 
 
-def _pointer(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
+def serves(logits: Tensor, *others: Tensor | None) -> bool:
+    """Whether the kernel can take these tensors; otherwise `_framework` computes the same."""
+    return (
+        LIBRARY is not None
+        and logits.dtype in _DTYPES
+        and is_plain(logits)
+        and all(t is None or is_plain(t) for t in others)
+    )
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether this is memory of the CPU as it stands: dense, no subclass, no pending negation."""
+    return (
+        type(tensor) in _PLAIN
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+        and not tensor.is_nested
+        and not tensor.is_neg()
+    )
+
+
+def real_dtype(logits_dtype: torch.dtype) -> torch.dtype:
+    """What stands beside logits of a dtype: weights, probabilities, losses, lse and upstream gradients."""
+    return torch.float64 if logits_dtype is torch.float64 else torch.float32
+
+
+def layout(tensor: Tensor) -> Layout | None:
+    """Where rows and classes stand in (N, C, d1, ..., dk); None if d1, ..., dk have no common stride: copy it then."""
+    shape, strides = tensor.shape, tensor.stride()
+    inner, inner_stride = 1, 0
+    for size, stride in zip(reversed(shape[2:]), reversed(strides[2:]), strict=True):
+        if size == 1:
+            continue
+        if inner == 1:
+            inner_stride = stride
+        elif stride != inner * inner_stride:
+            return None
+        inner *= size
+    return Layout(shape[0] * inner, max(inner, 1), shape[1], strides[0], inner_stride, strides[1])
+
+
+def address(tensor: Tensor, name: str, dtype: torch.dtype, count: int) -> int:
+    """The address of a contiguous tensor of ``count`` elements of ``dtype``, every one of them really there.
+
+    Raises:
+        RuntimeError: it is on another device, of another dtype, a subclass, a view that stands for other numbers, or
+            its storage is gone.
+        ValueError: it has another number of elements.
+    """
+    if tensor.dtype is not dtype or not is_plain(tensor) or not tensor.is_contiguous():
+        raise _refusal(tensor, name, dtype)
+    if tensor.numel() != count:
+        raise ValueError(f"{name}: expected {count} elements, got shape {tuple(tensor.shape)}")
+    return _address_within(tensor, name, count)
+
+
+def _optional(tensor: Tensor | None, name: str, dtype: torch.dtype, count: int) -> int:
+    return 0 if tensor is None else address(tensor, name, dtype, count)
+
+
+def _strided_address(tensor: Tensor, name: str, dtype: torch.dtype, shape: torch.Size) -> tuple[int, Layout]:
+    """The address of a tensor (N, C, d1, ..., dk) with the strides of its rows and classes."""
+    if tensor.dtype is not dtype or not is_plain(tensor):
+        raise _refusal(tensor, name, dtype)
+    if tensor.shape != shape or len(shape) < 2:
+        raise ValueError(f"{name}: expected shape {tuple(shape)}, got {tuple(tensor.shape)}")
+    found = layout(tensor)
+    if found is None:
+        raise _refusal(tensor, name, dtype)
+    last = 1 + sum((n - 1) * s for n, s in zip(shape, tensor.stride(), strict=True))
+    return _address_within(tensor, name, last if tensor.numel() else 0), found
+
+
+def _address_within(tensor: Tensor, name: str, extent: int) -> int:
+    there = tensor.untyped_storage().nbytes()
+    if extent and (tensor.storage_offset() + extent) * tensor.element_size() > there:
+        raise RuntimeError(f"{name}: its storage holds {there} bytes, fewer than its shape {tuple(tensor.shape)} needs")
+    return tensor.data_ptr()
+
+
+def _refusal(tensor: Tensor, name: str, dtype: torch.dtype) -> RuntimeError:
+    kind = "" if type(tensor) in _PLAIN else f" in a {type(tensor).__name__}"
+    return RuntimeError(
+        f"{name}: expected {dtype} in contiguous memory of the CPU, got {tensor.dtype} on {tensor.device}{kind}"
+        + ("" if tensor.layout is torch.strided and not tensor.is_nested else f", {tensor.layout}")
+    )
 
 
 def cross_entropy(
@@ -61,44 +157,70 @@ def cross_entropy(
     grad: Tensor | None = None,
     correct: Tensor | None = None,
 ) -> None:
-    """Fill the given outputs for ``logits`` (rows, classes), with unit stride along the classes.
+    """Fill the given outputs for ``logits`` (N, C, d1, ..., dk), of any strides for which `layout` holds.
 
-    Every other tensor is contiguous: ``target`` (rows,) int32 or int64, or (rows, classes) float32; ``weight``
-    (classes,), ``row_weight``, ``row_upstream``, ``lse_upstream``, ``loss``, ``lse`` (rows,) and ``reduced`` ()
-    float32; ``correct`` (rows,) uint8; ``grad`` like the logits, or the logits themselves.
+    "real" is `real_dtype` of the logits. ``target`` holds class indices, int32 or int64, (N, d1, ..., dk) contiguous,
+    or probabilities, real, with the shape of the logits. ``weight`` is (C,), real. ``row_weight``, ``row_upstream``
+    (``reduction="none"`` only), ``lse_upstream``, ``lse`` are real, ``correct`` is uint8, each with an element a row.
+    ``loss`` (an element a row) and ``reduced`` (one) are real or of the logits' dtype, both alike. ``grad`` is of the
+    logits' shape and dtype, or the logits themselves. All but logits, probabilities and ``grad`` are contiguous.
 
     Raises:
         IndexError: a target is outside [0, classes) and not ``ignore_index``.
+        RuntimeError, ValueError: a tensor is not as described.
     """
     assert LIBRARY is not None
-    rows, classes = logits.shape
+    dtype = logits.dtype
+    if dtype not in _DTYPES:
+        raise _refusal(logits, "input", torch.float32)
+    real = torch.float64 if dtype is torch.float64 else torch.float32
+    at_logits, where = _strided_address(logits, "input", dtype, logits.shape)
+    rows, classes = where.rows, where.classes
+    if target.dtype in _INDEX_KINDS:
+        kind = _INDEX_KINDS[target.dtype]
+        at_target, target_strides = address(target, "target", target.dtype, rows), (where.inner, 1, 0)
+    else:
+        kind = kernels.DISTRIBUTION
+        at_target, target_layout = _strided_address(target, "target", real, logits.shape)
+        target_strides = target_layout.strides
+    at_grad, grad_strides = 0, (0, 0, 0)
+    if grad is not None:
+        at_grad, grad_layout = _strided_address(grad, "gradient", dtype, logits.shape)
+        grad_strides = grad_layout.strides
+    loss_dtype = real if loss is None and reduced is None else (loss if reduced is None else reduced).dtype  # type: ignore[union-attr]
+    if loss_dtype is not real and loss_dtype is not dtype:
+        raise RuntimeError(f"loss: expected {real} or {dtype}, got {loss_dtype}")
     arguments = Arguments()
     _pack_into(
         arguments,
         0,
         rows,
+        where.inner,
         classes,
-        logits.data_ptr(),
-        logits.stride(0),
-        _DTYPES[logits.dtype],
-        target.data_ptr(),
-        _TARGET_KINDS[target.dtype],
-        1 if target.dim() == 1 else classes,
+        _DTYPES[dtype],
+        at_logits,
+        *where.strides,
+        at_target,
+        kind,
+        *target_strides,
         terms.ignore_index,
-        _pointer(weight),
-        _pointer(row_weight),
+        _optional(weight, "weight", real, classes),
+        _optional(row_weight, "token_weight", real, rows),
         terms.label_smoothing,
         terms.z_loss,
+        terms.softcap,
+        terms.temperature,
         kernels.REDUCTIONS[terms.reduction],
         upstream,
-        _pointer(row_upstream),
-        _pointer(lse_upstream),
-        _pointer(loss),
-        _pointer(lse),
-        _pointer(reduced),
-        _pointer(grad),
-        0 if grad is None else grad.stride(0),
-        _pointer(correct),
+        _optional(row_upstream, "gradient of the loss", real, rows),
+        _optional(lse_upstream, "gradient of the lse", real, rows),
+        _DTYPES[loss_dtype],
+        _optional(loss, "loss", loss_dtype, rows),
+        _optional(reduced, "loss", loss_dtype, 1),
+        _optional(lse, "lse", real, rows),
+        at_grad,
+        *grad_strides,
+        _optional(correct, "correct", torch.uint8, rows),
         torch.get_num_threads(),
         0,
     )
@@ -120,31 +242,62 @@ def binary_cross_entropy(
     reduced: Tensor | None = None,
     grad: Tensor | None = None,
 ) -> None:
-    """Fill the given outputs; all tensors contiguous, float32 but for ``logits`` and ``grad``.
+    """Fill the given outputs. All tensors are contiguous, and real (`real_dtype` of the logits) but for ``logits``,
+    ``grad`` and, if of the logits' dtype, ``loss`` and ``reduced``.
 
     ``weight`` and ``pos_weight`` repeat over the elements.
+
+    Raises:
+        RuntimeError, ValueError: a tensor is not as described.
     """
     assert LIBRARY is not None
+    dtype, count = logits.dtype, logits.numel()
+    if dtype not in _DTYPES:
+        raise _refusal(logits, "input", torch.float32)
+    real = real_dtype(dtype)
+    loss_dtype = real if loss is None and reduced is None else (loss if reduced is None else reduced).dtype  # type: ignore[union-attr]
+    if loss_dtype is not real and loss_dtype is not dtype:
+        raise RuntimeError(f"loss: expected {real} or {dtype}, got {loss_dtype}")
+    periods = [0 if t is None else t.numel() for t in (weight, pos_weight)]
+    for period in periods:
+        if period and count % period:
+            raise ValueError(f"weight: {period} elements do not repeat over {count}")
     arguments = kernels.BCE_ARGS.pack(
-        logits.numel(),
-        logits.data_ptr(),
-        _DTYPES[logits.dtype],
-        target.data_ptr(),
-        _pointer(weight),
-        0 if weight is None else weight.numel(),
-        _pointer(pos_weight),
-        0 if pos_weight is None else pos_weight.numel(),
+        count,
+        _DTYPES[dtype],
+        address(logits, "input", dtype, count),
+        address(target, "target", real, count),
+        _optional(weight, "weight", real, periods[0]),
+        periods[0],
+        _optional(pos_weight, "pos_weight", real, periods[1]),
+        periods[1],
         kernels.REDUCTIONS[reduction],
         upstream,
-        _pointer(element_upstream),
-        _pointer(loss),
-        _pointer(reduced),
-        _pointer(grad),
+        _optional(element_upstream, "gradient of the loss", real, count),
+        _DTYPES[loss_dtype],
+        _optional(loss, "loss", loss_dtype, count),
+        _optional(reduced, "loss", loss_dtype, 1),
+        _optional(grad, "gradient", dtype, count),
         torch.get_num_threads(),
     )
     status = LIBRARY.fl_bce(arguments)
     if status:
         raise RuntimeError(f"binary_cross_entropy_with_logits: the kernel refused its arguments (status {status})")
+
+
+def scale(gradient: Tensor, factor: float) -> bool:
+    """Multiply, in place, a gradient that was computed with upstream 1 and that nobody has seen.
+
+    True if it is now as good as one computed with upstream ``factor``; False if it is lost and to be computed again
+    (``fl_scale`` says when: an underflow took digits, or a 16-bit format would round twice).
+    """
+    assert LIBRARY is not None
+    if gradient.dtype not in _DTYPES:
+        raise _refusal(gradient, "gradient", torch.float32)
+    count = gradient.numel()
+    at = address(gradient, "gradient", gradient.dtype, count)
+    status = LIBRARY.fl_scale(at, count, _DTYPES[gradient.dtype], factor, torch.get_num_threads())
+    return bool(status == kernels.OK)
 
 
 def fail(status: int, arguments: ctypes.Array[ctypes.c_char], target: Tensor, classes: int) -> NoReturn:
@@ -158,7 +311,8 @@ def fail(status: int, arguments: ctypes.Array[ctypes.c_char], target: Tensor, cl
 
 def out_of_range(target: Tensor, row: int, classes: int) -> IndexError:
     """What to raise for a class index outside [0, classes) that is not ignored."""
-    return IndexError(f"Target {int(target[row])} is out of bounds: row {row}, expected 0 <= target < {classes}")
+    wrong = int(target.reshape(-1)[row])
+    return IndexError(f"Target {wrong} is out of bounds: row {row}, expected 0 <= target < {classes}")
 
 
 def gradient_like(logits: Tensor) -> Tensor:
@@ -167,11 +321,11 @@ def gradient_like(logits: Tensor) -> Tensor:
     """
     size = logits.numel() * logits.element_size()
     if size < _POOLED_BYTES:
-        return torch.empty_like(logits, memory_format=torch.contiguous_format)
+        return torch.empty(logits.shape, dtype=logits.dtype, device="cpu")
     assert LIBRARY is not None
-    address = LIBRARY.fl_buffer_acquire(size)
-    if not address:
+    pooled = LIBRARY.fl_buffer_acquire(size)
+    if not pooled:
         raise MemoryError(f"cross_entropy: no memory for a gradient of {size} bytes")
-    pages = (ctypes.c_char * size).from_address(address)
-    weakref.finalize(pages, LIBRARY.fl_buffer_release, address).atexit = False
+    pages = (ctypes.c_char * size).from_address(pooled)
+    weakref.finalize(pages, LIBRARY.fl_buffer_release, pooled).atexit = False
     return torch.frombuffer(pages, dtype=logits.dtype).view(logits.shape)

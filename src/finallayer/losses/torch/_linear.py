@@ -101,7 +101,7 @@ def linear_cross_entropy(
         assert not isinstance(output, CrossEntropyOutput)
         return output.reshape(target.shape) if reduction == "none" else output
     _, flat_target, class_weight = _ops.kernel_inputs(rows, target.reshape(-1), class_weight)
-    flat_weight = None if flat_weight is None else flat_weight.float().contiguous()
+    flat_weight = None if flat_weight is None else flat_weight.to(_kernel.real_dtype(hidden.dtype)).contiguous()
     objective = _Objective(flat_target, class_weight, flat_weight, terms, softcap, temperature)
     loss = _fused_linear(rows, weight, bias, objective)
     loss = loss if autocast or loss.dtype == hidden.dtype else loss.to(hidden.dtype)
@@ -123,7 +123,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         losses, ctx.gradients = _walk(layer, objective, scale if wanted else None, None)
         ctx.objective = objective
         ctx.save_for_backward(hidden, weight, bias)
-        return (losses.double().sum() * scale).float() if reduced else losses
+        return (losses.double().sum() * scale).to(losses.dtype) if reduced else losses
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
@@ -161,7 +161,10 @@ def _differentiable(layer: _Layer, objective: _Objective, upstream: Tensor) -> t
         softcap=objective.softcap,
         temperature=objective.temperature,
         token_weight=objective.row_weight,
-        **objective.terms._asdict(),
+        reduction=objective.terms.reduction,
+        ignore_index=objective.terms.ignore_index,
+        label_smoothing=objective.terms.label_smoothing,
+        z_loss=objective.terms.z_loss,
     )
     assert isinstance(loss, Tensor)
     found = iter(torch.autograd.grad(loss, wanted, upstream.to(loss.dtype), create_graph=True))
@@ -174,13 +177,14 @@ def _walk(
     """Each row's loss, chunk by chunk; the gradients too unless ``upstream`` is None."""
     hidden, weight, bias = layer
     rows, classes = hidden.shape[0], weight.shape[0]
-    losses = torch.empty(rows)
+    real = _kernel.real_dtype(hidden.dtype)
+    losses = torch.empty(rows, dtype=real, device="cpu")
     gradients = None
     if upstream is not None:
         gradients = _Gradients(
             torch.empty_like(hidden),
-            torch.zeros(weight.shape),
-            None if bias is None else torch.zeros(classes),
+            torch.zeros(weight.shape, dtype=real),
+            None if bias is None else torch.zeros(classes, dtype=real),
         )
     # Chunks of equal size: a short last one would waste a matrix product.
     count = max(1, -(-rows * classes // _CHUNK_ELEMENTS))
@@ -216,10 +220,11 @@ def _chunk_loss(
     softcap, temperature = objective.softcap, objective.temperature
     transformed, slope = logits, None
     if softcap is not None:
-        capped = torch.tanh(logits.float() / softcap)
+        capped = torch.tanh(logits.to(_kernel.real_dtype(logits.dtype)) / softcap)
         transformed, slope = capped * (softcap / temperature), (1 - capped.square()) / temperature
     elif temperature != 1.0:
-        transformed, slope = logits.float() / temperature, torch.tensor(1 / temperature)
+        transformed = logits.to(_kernel.real_dtype(logits.dtype)) / temperature
+        slope = torch.tensor(1 / temperature, dtype=transformed.dtype)
     _kernel.cross_entropy(
         transformed,
         objective.target[chunk],
@@ -238,9 +243,9 @@ def _chunk_loss(
 
 def _accumulate(gradients: _Gradients, gradient: Tensor, hidden: Tensor, weight: Tensor, chunk: slice) -> None:
     torch.mm(gradient, weight, out=gradients.hidden[chunk])
-    if gradient.dtype == torch.float32:
+    if gradient.dtype in (torch.float32, torch.float64):
         gradients.weight.addmm_(gradient.t(), hidden)
     else:
         gradients.weight.add_(torch.mm(gradient.t(), hidden))
     if gradients.bias is not None:
-        gradients.bias.add_(gradient.sum(0, dtype=torch.float32))
+        gradients.bias.add_(gradient.sum(0, dtype=_kernel.real_dtype(gradient.dtype)))

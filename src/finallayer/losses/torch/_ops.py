@@ -19,26 +19,26 @@ from finallayer.losses.torch._kernel import Terms
 
 
 def kernel_inputs(logits: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """What `_kernel.cross_entropy` takes: unit stride along the classes, contiguous targets of a known dtype."""
-    if logits.stride(1) != 1 and logits.shape[1] > 1:
-        logits = logits.contiguous()
+    """What `_kernel.cross_entropy` takes: contiguous targets and weights of a known dtype."""
+    real = _kernel.real_dtype(logits.dtype)
     if target.is_floating_point():
-        target = target.float()
+        target = target.to(real)
     elif target.dtype not in (torch.int32, torch.int64):
         target = target.long()
-    return logits, target.contiguous(), None if weight is None else weight.float().contiguous()
+    return logits, target.contiguous(), None if weight is None else weight.to(real).contiguous()
 
 
 @torch.library.custom_op("finallayer::xent", mutates_args=())
 def xent(
     logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float, z_loss: float
 ) -> tuple[Tensor, Tensor]:
-    """Each row's loss and log-sum-exp, (rows,) float32, of ``logits`` (rows, classes)."""
+    """Each row's loss and log-sum-exp, (rows,) float32 (float64 for float64), of ``logits`` (rows, classes)."""
     terms = Terms("none", ignore_index, label_smoothing, z_loss)
     if not _kernel.serves(logits):
         return _framework.forward(logits, target, weight, terms)
-    loss = torch.empty(logits.shape[0])
-    lse = torch.empty(logits.shape[0])
+    real = _kernel.real_dtype(logits.dtype)
+    loss = torch.empty(logits.shape[0], dtype=real, device="cpu")
+    lse = torch.empty(logits.shape[0], dtype=real, device="cpu")
     logits, target, weight = kernel_inputs(logits, target, weight)
     _kernel.cross_entropy(logits, target, weight, None, terms, loss=loss, lse=lse)
     return loss, lse
@@ -67,8 +67,8 @@ def xent_backward(
         weight,
         None,
         terms,
-        row_upstream=loss_upstream.contiguous(),
-        lse_upstream=lse_upstream.contiguous(),
+        row_upstream=loss_upstream.to(_kernel.real_dtype(logits.dtype)).contiguous(),
+        lse_upstream=lse_upstream.to(_kernel.real_dtype(logits.dtype)).contiguous(),
         grad=grad,
     )
     return grad
@@ -76,8 +76,8 @@ def xent_backward(
 
 @xent.register_fake
 def _(logits: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    rows = logits.shape[0]
-    return logits.new_empty(rows, dtype=torch.float32), logits.new_empty(rows, dtype=torch.float32)
+    rows, real = logits.shape[0], _kernel.real_dtype(logits.dtype)
+    return logits.new_empty(rows, dtype=real), logits.new_empty(rows, dtype=real)
 
 
 @xent_backward.register_fake
@@ -90,13 +90,14 @@ def target_mass(logits: Tensor, target: Tensor, weight: Tensor | None, terms: Te
     classes = logits.shape[1]
     keep, smooth = 1 - terms.label_smoothing, terms.label_smoothing / max(classes, 1)
     if target.is_floating_point():
-        mass = keep * target.float() + smooth
+        mass = keep * target.to(_kernel.real_dtype(logits.dtype)) + smooth
     else:
         ignored = (target == terms.ignore_index).unsqueeze(1)
         index = target.long().unsqueeze(1).masked_fill(ignored, 0)
-        one_hot = torch.zeros(logits.shape, device=logits.device).scatter(1, index, 1.0)
+        zeros = torch.zeros(logits.shape, dtype=_kernel.real_dtype(logits.dtype), device=logits.device)
+        one_hot = zeros.scatter(1, index, 1.0)
         mass = (keep * one_hot + smooth).masked_fill(ignored, 0.0)
-    return mass if weight is None else mass * weight.float()
+    return mass if weight is None else mass * weight.to(mass.dtype)
 
 
 def first_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -110,11 +111,11 @@ def first_derivative(
 ) -> tuple[Tensor | None, ...]:
     """What autograd is told about ``xent``; ``gradient`` computes what ``xent_backward`` does."""
     logits, target, weight, lse = ctx.saved_tensors
-    grad = gradient(logits, target, weight, loss_upstream, lse_upstream, *ctx.terms[1:])
+    grad = gradient(logits, target, weight, loss_upstream, lse_upstream, *ctx.terms[1:4])
     target_grad = None
     if ctx.needs_input_grad[1]:  # a distribution that is itself learned: d loss / d p_j = (1 - s) c_j (lse - z_j)
-        target_grad = (1 - ctx.terms.label_smoothing) * (lse.unsqueeze(1) - logits.float())
-        target_grad = target_grad if weight is None else target_grad * weight.float()
+        target_grad = (1 - ctx.terms.label_smoothing) * (lse.unsqueeze(1) - logits.to(lse.dtype))
+        target_grad = target_grad if weight is None else target_grad * weight.to(target_grad.dtype)
         target_grad = (loss_upstream.unsqueeze(1) * target_grad).to(target.dtype)
     return grad, target_grad, None, None, None, None
 
@@ -131,7 +132,8 @@ def second_derivative(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
     """
     logits, target, weight, u, v = ctx.saved_tensors
     terms: Terms = ctx.terms
-    z, cotangent = logits.float(), cotangent.float()
+    real = _kernel.real_dtype(logits.dtype)
+    z, cotangent = logits.to(real), cotangent.to(real)
     x = torch.softmax(z, dim=1)
     lse = torch.logsumexp(z, dim=1)
     q = target_mass(logits, target, weight, terms)
@@ -147,7 +149,7 @@ def second_derivative(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
     target_grad = None
     if ctx.needs_input_grad[1]:
         per_class = along.unsqueeze(1) - cotangent
-        per_class = per_class if weight is None else per_class * weight.float()
+        per_class = per_class if weight is None else per_class * weight.to(per_class.dtype)
         target_grad = ((1 - terms.label_smoothing) * u.unsqueeze(1) * per_class).to(target.dtype)
     return grad.to(logits.dtype), target_grad, None, u_grad, along, None, None, None
 

@@ -20,7 +20,7 @@ from finallayer.losses.torch._kernel import Terms
 # Up to here, keeping the logits alive until the loss itself is dropped costs nothing worth saving.
 MOST_LOGITS = 1 << 15
 
-_SCALAR = torch.zeros(())
+_SCALAR = torch.zeros((), dtype=torch.float32, device="cpu")
 _Job = tuple[Tensor, int, int]  # target, ignore_index, reduction: one argument of an autograd function is the cheapest
 
 _empty_like = torch.empty_like
@@ -28,6 +28,7 @@ _float32 = torch.float32
 _int64 = torch.int64
 _is_grad_enabled = torch.is_grad_enabled
 _pack_into = kernels.XENT_ARGS.pack_into
+_address = _kernel.address
 _Arguments = _kernel.Arguments
 _xent = _kernel.LIBRARY.fl_xent if _kernel.LIBRARY is not None else None
 
@@ -63,8 +64,9 @@ class SmallCrossEntropy(_SingleLevelFunction):
             at_gradient = gradient.data_ptr()
         arguments = _Arguments()
         _pack_into(
-            arguments, 0, rows, classes, logits.data_ptr(), classes, 0, target.data_ptr(), 1, 1, ignore_index, 0, 0,
-            0.0, 0.0, reduction, 1.0, 0, 0, 0, 0, loss.data_ptr(), at_gradient, classes, 0, 1, 0,
+            arguments, 0, rows, 1, classes, 0, _address(logits, "input", _float32, rows * classes), classes, 0, 1,
+            _address(target, "target", _int64, rows), 1, 1, 0, 0, ignore_index, 0, 0, 0.0, 0.0, 0.0, 1.0, reduction,
+            1.0, 0, 0, 0, 0, loss.data_ptr(), 0, at_gradient, classes, 0, 1, 0, 1, 0,
         )  # fmt: skip
         assert _xent is not None
         if status := _xent(arguments):

@@ -1,0 +1,90 @@
+"""What a rule is given and what it gives back: sightings in, matches out, and the findings made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from finallayer.expr import Node, Origin
+
+
+class Severity(IntEnum):
+    """How bad a finding is: works today (advice), unstable numerics (warning), wrong maths (error)."""
+
+    ADVICE = 1
+    WARNING = 2
+    ERROR = 3
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+class Sighting(NamedTuple):
+    """One operation that a front end met, with what it knew of the place."""
+
+    node: Node
+    framework: str = ""  # torch, keras, tensorflow, jax, numpy
+    training: bool = True  # False where no gradient is asked for (no_grad, stop_gradient, a metric)
+    caller: Origin | None = None  # the call that brought the program into the function that the operation stands in
+    compiled: bool = False  # a model was compiled with it: it will be handed batches, if it is trained at all
+
+
+class Related(NamedTuple):
+    """A second place that a finding speaks of, such as the softmax that the loss was handed."""
+
+    origin: Origin
+    message: str
+
+
+class Match(NamedTuple):
+    """What a rule saw at one node: the message, the expression to evaluate, and the places that belong to it."""
+
+    message: str
+    expression: Node | None = None  # the loss whose safe margin the finding states
+    related: tuple[Related, ...] = ()
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One replacement of source text: a range (lines from 1, columns from 0, in characters) and the new text."""
+
+    path: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    text: str
+    cell: int | None = None
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Edits that mend a finding. Safe when every reader of what changes is known and handled."""
+
+    safe: bool
+    edits: tuple[Edit, ...]
+    note: str = ""
+
+
+@dataclass
+class Defect:
+    """What a finding says is wrong, as a rule names it: its code, its name, how severe it is, and a line about it."""
+
+    code: str
+    name: str
+    severity: Severity
+    summary: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule's verdict on one place of the user's program."""
+
+    rule: Defect
+    origin: Origin
+    message: str
+    expression: str
+    safe_margin: dict[str, float] | None = None
+    related: tuple[Related, ...] = ()
+    fix: Fix | None = None

@@ -1,0 +1,181 @@
+"""Fixes of heads: the softmax leaves the model, the loss takes logits, and who needs probabilities gets them back.
+
+What differs between frameworks is a :class:`Dialect`: how a loss is told that it gets logits, how a softmax is put
+around an expression, what stands in for ``predict``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from finallayer.expr import Node, logits, make, target
+from finallayer.findings import Sighting
+from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
+from finallayer.fix.fixers.removal import Removal, remove
+from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.head import Head
+from finallayer.fix.flow.outsiders import outsiders
+from finallayer.fix.flow.readers import Reader, Readers
+from finallayer.fix.flow.roles import LOSSES
+from finallayer.fix.registry import Proposal
+from finallayer.kinds import Kind
+from finallayer.rules.margin import loss_of
+from finallayer.rules.route import maker
+
+#: The loss on logits that stands for the one on probabilities.
+ON_LOGITS = {"xent_probs": "xent_logits", "bce_probs": "bce_logits"}
+#: The head that belongs to each loss.
+_HEAD_OF = {"xent_logits": "softmax", "xent_probs": "softmax", "bce_logits": "sigmoid", "bce_probs": "sigmoid"}
+
+
+Programs = Mapping[str, Program]
+
+
+def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterator[Proposal]:
+    """The fix of a loss that is handed what a softmax or sigmoid made: that goes, and the loss takes logits.
+
+    Model, loss and readers may stand in different files: all of them are edited, or none.
+    """
+    loss = sighting.node
+    made = maker(loss.args[0]) if loss.op in LOSSES and loss.args else None
+    if made is None or loss.origin is None or made.origin is None or made.op != _HEAD_OF[loss.op]:
+        return
+    programs = context.programs()
+    program = programs.get(made.origin.path)
+    if program is None or loss.origin.path not in programs or _is_along_other_axis(made, dialect):
+        return
+    removal = remove(made, program)
+    if removal is None:
+        return
+    readers = Readers(removal.head, programs, program.uses)
+    if readers.steps(loss.args[0]) is None:
+        return
+    edits = _all_edits(programs, removal, readers, context.sightings(), dialect, made)
+    if edits is None or readers.refusals or not parses_after(programs, edits):
+        return
+    unseen = [
+        *removal.unseen,
+        *readers.unseen,
+        *outsiders({program.path, loss.origin.path, *(e.path for e in edits)}, programs),
+    ]
+    binary = made.op == "sigmoid"
+    new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
+    note = f"can't see all that reads the {made.op}: {'; '.join(unseen)}" if unseen else ""
+    yield Proposal(edits, loss_of(loss), new, not unseen, note, binary, mends_maths=loss.op not in ON_LOGITS)
+
+
+def take_logits(sighting: Sighting, context: Context, dialect: Dialect) -> Iterator[Proposal]:
+    """The fix of a loss on probabilities that is handed logits: it is told so."""
+    loss = sighting.node
+    programs = context.programs()
+    program = programs.get(loss.origin.path) if loss.origin is not None else None
+    x = loss.args[0] if loss.args else None
+    if loss.op not in ON_LOGITS or program is None or x is None or x.kind is not Kind.LOGITS:
+        return
+    if x.origin is None:
+        return
+    head = _HEAD_OF[loss.op]
+    readers = Readers(Head(x.op, frozenset({x.origin})), programs, program.uses)
+    layer = next((n.attrs["layer"] for n in x.walk() if "layer" in n.attrs), None)
+    parts = [
+        dialect.on_logits(program, loss),
+        *_at_metrics(readers, context.sightings(), dialect, head, layer),
+    ]
+    edits = tuple(dict.fromkeys(edit for part in parts if part is not None for edit in part))
+    if None in parts or not edits or not parses_after(programs, edits):
+        return
+    new = make(ON_LOGITS[loss.op], logits(), target())
+    old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
+    lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
+    unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
+    note = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
+    yield Proposal(edits, old, new, not unseen, note, loss.op == "bce_probs", mends_maths=True)
+
+
+def _is_along_other_axis(made: Node, dialect: Dialect) -> bool:
+    """A softmax along another axis than the classes is another mistake."""
+    return made.op == "softmax" and (made.attrs.get("naive") or made.attrs.get("axis", -1) not in (-1, 1, None))
+
+
+def _all_edits(
+    programs: Programs, removal: Removal, readers: Readers, seen: list[Sighting], dialect: Dialect, made: Node
+) -> Edits | None:
+    """Every edit of a fix; None where one of them can't be made."""
+    parts = [
+        removal.edits,
+        *(_at_reader(programs, reader, dialect, made) for reader in _readers_at_losses(seen, readers)),
+        *_at_metrics(readers, seen, dialect, made.op, made.attrs.get("layer")),
+        *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
+        *_at_predictions(readers.predictions, dialect, made),
+    ]
+    edits = [edit for part in parts if part is not None for edit in part]
+    return None if None in parts else tuple(dict.fromkeys(edits))
+
+
+def _at_reader(programs: Programs, reader: Node, dialect: Dialect, made: Node) -> Edits | None:
+    """The edits of a loss or metric that is handed the head's output."""
+    program = programs.get(reader.origin.path) if reader.origin is not None else None
+    if program is None:
+        return None
+    if reader.op in ON_LOGITS:
+        return dialect.on_logits(program, reader) if _HEAD_OF[reader.op] == made.op else None
+    if reader.op not in LOSSES and reader.op != "metric" and _is_compiled(program, reader):
+        return None
+    return ()
+
+
+def _at_metrics(
+    readers: Readers, seen: list[Sighting], dialect: Dialect, head: str, layer: object
+) -> Iterator[Edits | None]:
+    """The edits of the metrics that each model is compiled with."""
+    metrics = [s.node for s in seen if s.node.op == "metric"]
+    for place in readers.compiled:
+        within = [m for m in metrics if _is_within(m, place)]
+        reading = tuple(str(m.attrs.get("name")) for m in within if readers.steps(m.args[0]) is not None)
+        output = CompiledOutput(layer, reading, any(map(_is_binary, within)))
+        assert isinstance(place.node, ast.Call)
+        yield dialect.compiled(place.program, place.node, head, output)
+
+
+def _at_predictions(predictions: list[Reader], dialect: Dialect, made: Node) -> Iterator[Edits | None]:
+    for path in dict.fromkeys(p.program.path for p in predictions):
+        yield dialect.predicting([p for p in predictions if p.program.path == path], made)
+
+
+def _readers_at_losses(seen: list[Sighting], readers: Readers) -> list[Node]:
+    """The losses and metrics that are handed the head's output, each place once."""
+    reading = [s.node for s in seen if s.node.args and readers.steps(s.node.args[0]) is not None]
+    judged = {*LOSSES, "metric", "mse", "mae", "kl", "kl_probs", "nll", "hinge"}
+    return list({(n.origin, n.op, n.attrs.get("name")): n for n in reading if n.op in judged}.values())
+
+
+def _is_binary(metric: Node) -> bool:
+    return str(metric.attrs.get("name")).endswith("binary_accuracy")
+
+
+def _is_within(node: Node, place: Reader) -> bool:
+    """Whether a node's place lies inside an expression's."""
+    around = place.program.syntax.file.origin(place.node)
+    at = node.origin
+    return at is not None and around[1:3] <= at[1:3] and at[3:5] <= around[3:5]
+
+
+def _is_compiled(program: Program, reader: Node) -> bool:
+    """Whether a loss or metric stands in ``compile``, so that no expression of the program reads for it."""
+    node = program.syntax.expression(reader.origin)
+    return node is not None and not any(isinstance(v, Node) and v.op == reader.op for v in program.values(node))
+
+
+def parses_after(programs: Programs, edits: Edits) -> bool:
+    """Whether every file is still Python after the edits, and no two of them meet."""
+    from finallayer.fix.text.edits import ConflictError, apply
+
+    for path in {e.path for e in edits}:
+        file = programs[path].syntax.file
+        try:
+            ast.parse(apply(file.text, [e for e in edits if e.path == path]) if not file.cells else "")
+        except (SyntaxError, ConflictError):
+            return False
+    return True

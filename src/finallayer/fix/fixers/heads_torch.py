@@ -1,0 +1,67 @@
+"""Fixes of heads in PyTorch: ``CrossEntropyLoss`` and ``BCEWithLogitsLoss`` on logits."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+from finallayer.expr import Node
+from finallayer.findings import Match, Sighting
+from finallayer.fix.fixers.dialect import Dialect, Edits
+from finallayer.fix.fixers.head_removal import drop_head, take_logits
+from finallayer.fix.fixers.removal import Removal
+from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.readers import Reader
+from finallayer.fix.registry import Proposal, Reach, mends
+from finallayer.fix.text.spelling import as_object
+from finallayer.source.values import External
+
+#: What takes probabilities, and what takes logits with the same arguments in the same order.
+_WITH_LOGITS = {"BCELoss": "BCEWithLogitsLoss", "binary_cross_entropy": "binary_cross_entropy_with_logits"}
+
+
+class Torch(Dialect):
+    frameworks: ClassVar[frozenset[str]] = frozenset({"torch"})
+
+    def on_logits(self, program: Program, loss: Node) -> Edits | None:
+        call = program.syntax.expression(loss.origin)
+        if not isinstance(call, ast.Call):
+            return None
+        built = program.layer(call.func)
+        named = call if built is None else program.maker(built)
+        if named is None:
+            return None
+        return self._renamed(program, named.func)
+
+    def _renamed(self, program: Program, func: ast.expr) -> Edits | None:
+        name = func.attr if isinstance(func, ast.Attribute) else None
+        symbols = program.values(func)
+        if name not in _WITH_LOGITS or not all(isinstance(s, External) and s.name.endswith(name) for s in symbols):
+            return None
+        text = program.syntax.text(func)
+        return (program.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
+
+    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
+        text = as_object(reader.program.syntax.text(reader.node))
+        if made.op == "sigmoid":
+            return (reader.program.syntax.replace(reader.node, f"{text}.sigmoid()"),)
+        axis = made.attrs.get("axis")
+        if not isinstance(axis, int):
+            return None
+        return (reader.program.syntax.replace(reader.node, f"{text}.softmax(dim={axis})"),)
+
+
+@mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
+def torch_head(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """The softmax before ``CrossEntropyLoss`` goes; ``BCELoss`` after a sigmoid becomes ``BCEWithLogitsLoss``."""
+    if sighting.framework in Torch.frameworks:
+        yield from drop_head(sighting, context, Torch())
+
+
+@mends("FL102", reach=Reach.MODEL)
+def torch_loss_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``BCELoss`` that is handed logits becomes ``BCEWithLogitsLoss``."""
+    if sighting.framework in Torch.frameworks:
+        yield from take_logits(sighting, context, Torch())

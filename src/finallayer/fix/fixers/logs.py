@@ -1,0 +1,134 @@
+"""Fixes of logs of a softmax or sigmoid: the log moves inside, to ``log_softmax`` or ``log_sigmoid`` of the logits.
+
+The probabilities stay where they are for whoever else reads them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from finallayer.expr import Node, logits, make, target
+from finallayer.findings import Edit, Match, Sighting
+from finallayer.fix.fixers.cross_entropy import fused
+from finallayer.fix.fixers.removal import does_more
+from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.known_calls import known_call
+from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
+from finallayer.fix.flow.place import Place
+from finallayer.fix.registry import Proposal, mends
+from finallayer.fix.text.spelling import FRAMEWORKS, Written, as_object
+from finallayer.rules.margin import loss_of
+from finallayer.rules.route import guard, maker
+
+XENT = make("xent_logits", logits(), target())
+
+
+@mends("FL201", "FL202", "FL203")
+def log_softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``log(softmax(z))``, also guarded, indexed or through a variable, becomes ``log_softmax(z)``."""
+    log = sighting.node
+    softmax = maker(log.args[0])
+    if softmax.op != "softmax" or (guard(log.args[0]) is not None and may_be_masked(softmax)):
+        return
+    place = Place.of_log(context, log)
+    whole = with_fused(place, softmax, sighting, context)
+    if whole:
+        yield Proposal(whole, loss_of(log), XENT)
+    edits = with_log_softmax(place, softmax, sighting, context)
+    if edits:
+        yield Proposal(edits, loss_of(log), NLL)
+
+
+def with_fused(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
+    """The edits that put a fused cross-entropy of the logits in the place of the whole formula around a log."""
+    if place is None or not can_be_log_softmax(place, softmax) or (place.maker and does_more(place.maker)):
+        return ()
+    programs = context.programs()
+    framework, z = place.framework(sighting), place.logits_argument()
+    named = place.logits(context, z) if z is not None else None
+    if place.syntax.file.path not in programs or framework is None or named is None:
+        return ()
+    whole = fused(place, programs, softmax.attrs.get("axis"), framework, named.text)
+    return whole.place.edits(whole.written, named) if whole is not None else ()
+
+
+def can_be_log_softmax(place: Place, softmax: Node) -> bool:
+    """Whether a log can move into the softmax; one that is written out is mended where it stands."""
+    written_out = softmax.attrs.get("naive") and not place.descent.own
+    return not place.flips() and not softmax.attrs.get("whole") and not written_out
+
+
+def with_log_softmax(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
+    """The edits that put log_softmax of the logits in the place of what is made of a softmax."""
+    if place is None or not can_be_log_softmax(place, softmax):
+        return ()
+    z = place.logits_argument()
+    named = z and place.logits(context, z)
+    if not z or not named:
+        return ()
+    return place.edits(_log_softmax_of(place, named.text, softmax.attrs.get("axis"), place.framework(sighting)), named)
+
+
+#: Modules that have a log_softmax beside their softmax, with the same arguments.
+_WITH_LOG_SOFTMAX = frozenset(
+    "torch torch.nn.functional torch.special tensorflow.nn tensorflow.compat.v1.nn jax.nn flax.linen keras.ops "
+    "scipy.special".split()
+)
+
+
+def _log_softmax_of(place: Place, logits: str, axis: object, framework: str | None) -> Written | None:
+    """The log_softmax of logits as they are written, in the user's own words where the softmax has a twin."""
+    made, speller = place.descent.made, place.speller
+    softmax = known_call(place.program, made, "softmax")
+    twin = softmax.name.removesuffix(".softmax") if softmax is not None and softmax.last_name == "softmax" else None
+    if softmax is not None and (softmax.calls == "method" or twin in _WITH_LOG_SOFTMAX):
+        rest = place.other_arguments(softmax)
+        if rest is None:
+            return None
+        if softmax.calls == "method":
+            return Written(f"{as_object(logits)}.log_softmax({', '.join(rest)})")
+        return speller.call(f"{twin}.log_softmax", ", ".join([logits, *rest]), place.node)
+    if framework is None or not isinstance(axis, int) or not isinstance(made, ast.Call):
+        return None
+    return speller.along(FRAMEWORKS[framework].log_softmax, logits, framework, axis, place.node)
+
+
+@mends("FL103")
+def log_softmax_for_nll(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``nll_loss(softmax(z), y)``, which is wrong maths, becomes ``nll_loss(log_softmax(z), y)``."""
+    loss = sighting.node
+    softmax = maker(loss.args[0])
+    if loss.op == "nll" and softmax.op == "softmax":
+        edits = with_log_softmax(Place.of_argument(context, loss), softmax, sighting, context)
+        if edits:
+            yield Proposal(edits, None, NLL)
+
+
+@mends("FL303")
+def logits_for_xent(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``cross_entropy(log_softmax(z), y)`` becomes ``cross_entropy(z, y)``."""
+    loss = sighting.node
+    place = Place.of_argument(context, loss) if loss.op == "xent_logits" else None
+    z = place and place.logits_argument()
+    named = place and z and place.logits(context, z)
+    if place and named and maker(loss.args[0]).op == "log_softmax" and not place.flips():
+        edits = place.edits(Written(named.text), named)
+        old, new = (make("xent_logits", x, target()) for x in (make("log_softmax", logits()), logits()))
+        if edits:
+            yield Proposal(edits, old, new)
+
+
+@mends("FL203", "FL202", "FL205")
+def log_sigmoid(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+    """``log(sigmoid(z))`` becomes ``log_sigmoid(z)``, ``log(1 - sigmoid(z))`` ``log_sigmoid(-z)``."""
+    log = sighting.node
+    place = Place.of_log(context, log) if maker(log.args[0]).op == "sigmoid" else None
+    z = place and place.logits_argument()
+    named = place and z and place.logits(context, z)
+    framework = place and place.framework(sighting)
+    if not place or not named or not framework:
+        return
+    edits = place.edits(place.speller.log_sigmoid(framework, named.text, place.flips(), place.node), named)
+    if edits:
+        yield Proposal(edits, loss_of(log), NLL_OF_SIGMOID[place.flips()], binary=True)

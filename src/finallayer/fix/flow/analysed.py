@@ -1,0 +1,51 @@
+"""One file of an analysed program: its syntax, and what its expressions stood for."""
+
+from __future__ import annotations
+
+import ast
+from typing import NamedTuple
+
+from finallayer.fix.text.syntax import Syntax
+from finallayer.source.uses import Uses
+from finallayer.source.values import Built, Union, Value
+
+
+class Program(NamedTuple):
+    """One analysed file: its syntax, and what its expressions stood for."""
+
+    syntax: Syntax
+    uses: Uses
+
+    @property
+    def path(self) -> str:
+        return self.syntax.file.path
+
+    def values(self, node: ast.AST) -> list[Value]:
+        """The values that an expression had."""
+        return self.uses.of(self.path, node)
+
+    def evaluated(self, node: ast.expr) -> bool:
+        """Whether the analysis ever came to an expression."""
+        return self.uses.evaluated(self.path, node)
+
+    def layer(self, node: ast.AST) -> Built | None:
+        """The layer, loss or model that an expression stands for, where it is always the same."""
+        values = self.values(node)
+        built = values[0] if values else None
+        same_site = isinstance(built, Built) and all(made_alike(v, built) for v in values)
+        return built if same_site and isinstance(built, Built) else None
+
+    def maker(self, layer: Built) -> ast.Call | None:
+        """The call that constructs a layer or loss, where it stands in this file."""
+        node = layer.site.node
+        return node if isinstance(node, ast.Call) and layer.site.frame.module.path == self.path else None
+
+
+def made_alike(value: object, built: Built) -> bool:
+    """Whether the same call made two layers: ``nn.Softmax(dim=1)(x)`` makes one whenever it is run."""
+    return isinstance(value, Built) and value.site.node is built.site.node
+
+
+def alternatives(value: Value) -> tuple[Value, ...]:
+    """The values that a value may be."""
+    return value.values if isinstance(value, Union) else (value,)

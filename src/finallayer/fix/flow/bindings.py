@@ -1,0 +1,222 @@
+"""Which statement a name got its value from, where the syntax alone makes that certain."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from finallayer.fix.text.syntax import Scope, Syntax, last_name
+
+Path = str  #: a name, or an attribute of one: ``p``, ``self.p``
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+#: Methods that are called as if they changed a tensor, whose numbers stay.
+_KEEPING_NUMBERS = frozenset({"requires_grad_", "detach_", "share_memory_"})
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
+def path_of(node: ast.AST) -> Path | None:
+    """The path that a name or an attribute of a name spells; None for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"{node.value.id}.{node.attr}"
+    return None
+
+
+def binds(node: ast.AST, path: Path) -> bool:
+    """Whether a path, or the object that it starts from, may get another value somewhere in a statement."""
+    return any(_binds_here(n, path) for n in _same_scope(node))
+
+
+def binds_itself(node: ast.AST, path: Path) -> bool:
+    """Whether a statement binds the attribute itself, and not only the object that it belongs to."""
+    return any(isinstance(n, ast.Attribute) and _binds_here(n, path) for n in _same_scope(node))
+
+
+def _binds_here(node: ast.AST, path: Path) -> bool:
+    root = path.partition(".")[0]
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            return name in (path, root)
+        case ast.Attribute(ctx=ast.Store() | ast.Del()):
+            return path_of(node) == path
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return name in (path, root)
+        case ast.Global(names=names) | ast.Nonlocal(names=names):
+            return path in names or root in names
+        case ast.alias(name=name, asname=asname):
+            return (asname or name.partition(".")[0]) in (path, root)
+        case ast.ExceptHandler(name=name) | ast.MatchAs(name=name) | ast.MatchStar(name=name):
+            return name is not None and name in (path, root)
+    return False
+
+
+def alters(node: ast.AST, path: Path) -> bool:
+    """Whether a path may get another value somewhere in a statement, or its value other numbers."""
+    return any(_binds_here(n, path) or changes_in_place(n, path) for n in _same_scope(node))
+
+
+def changes_in_place(node: ast.AST, path: Path) -> bool:
+    """``p[0] = 1``, ``p += 1``, ``p.clamp_(0, 1)``: another name of the same array shows the change, too."""
+    match node:
+        case ast.Subscript(value=owner, ctx=ast.Store() | ast.Del()) | ast.AugAssign(target=owner):
+            return path_of(_viewed(owner)) == path
+        case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name.endswith("_") and name[-2:] != "__":
+            return name not in _KEEPING_NUMBERS and path_of(_viewed(owner)) == path
+        case ast.Call(func=func, args=[array, *_], keywords=given):  # torch.relu_(p), F.relu(p, inplace=True)
+            told = any(k.arg == "inplace" and getattr(k.value, "value", True) for k in given)
+            return (told or last_name(func).endswith("_")) and path_of(_viewed(array)) == path
+        case ast.keyword(arg="out", value=value):
+            return path_of(_viewed(value)) == path
+    return False
+
+
+def _viewed(node: ast.expr) -> ast.expr:
+    """The array that an expression is a part of: ``p`` of ``p[:, 0]`` and ``p.data``."""
+    while isinstance(node, ast.Subscript) or (isinstance(node, ast.Attribute) and node.attr in ("data", "T")):
+        node = node.value
+    return node
+
+
+def changes_after(syntax: Syntax, place: ast.expr, array: ast.expr) -> bool:
+    """Whether a function changes an array, which an expression names or is a part of, in place after a place."""
+    path, scope = path_of(_viewed(array)), syntax.scope(place)
+    body = scope.body if not isinstance(scope, ast.Lambda) and path is not None else []
+    later = (s for s in body if (s.end_lineno or s.lineno) > place.lineno)
+    return any(
+        changes_in_place(n, path or "") and getattr(n, "lineno", 0) > place.lineno
+        for s in later
+        for n in _same_scope(s)
+    )
+
+
+def _same_scope(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and what is below it, without the insides of functions and classes that it defines."""
+    yield node
+    if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _same_scope(child)
+
+
+def reaching(syntax: Syntax, use: ast.AST, path: Path) -> ast.AST | None:
+    """The statement, or the parameters, that last altered a path before a use on every way there; None if unsure."""
+    if path.partition(".")[0] in syntax.declared:
+        return None
+    node: ast.AST = syntax.statement(use)
+    scope = syntax.scope(use)
+    if isinstance(scope, ast.Lambda) or (binds(node, path) and not _is_plain(node)):
+        return None
+    while node is not scope:
+        parent = syntax.parent(node)
+        if parent is None:
+            return None
+        for sibling in reversed(_before(parent, node)):
+            if alters(sibling, path):
+                return _innermost(sibling, path)
+        if isinstance(parent, (*_LOOPS, ast.Try)) and alters(parent, path):
+            return None  # it may come from the round before, or from where the exception was raised
+        if parent is not scope and not isinstance(parent, ast.stmt) and binds(parent, path):
+            return None
+        if isinstance(parent, (ast.With, ast.AsyncWith)) and any(binds(item, path) for item in parent.items):
+            return parent
+        node = parent
+    return _from_outside(syntax, scope, path)
+
+
+def _innermost(statement: ast.AST, path: Path) -> ast.AST:
+    """The statement itself, or the last in the body of a ``with``, which always runs, that alters the path."""
+    while isinstance(statement, (ast.With, ast.AsyncWith)):
+        inner = [s for s in statement.body if alters(s, path)]
+        if not inner:
+            return statement
+        statement = inner[-1]
+    return statement
+
+
+def _is_plain(node: ast.AST) -> bool:
+    """Whether a statement reads everything before it binds anything."""
+    inner = any(isinstance(n, (ast.NamedExpr, ast.comprehension)) for n in ast.walk(node))
+    return isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)) and not inner
+
+
+def _before(parent: ast.AST, node: ast.AST) -> list[ast.AST]:
+    """The nodes of the same block that run before a node."""
+    for name in _BLOCKS:
+        block = getattr(parent, name, None)
+        if isinstance(block, list) and node in block:
+            return block[: block.index(node)] if name != "handlers" and name != "cases" else []
+    return []
+
+
+def _from_outside(syntax: Syntax, scope: Scope, path: Path) -> ast.AST | None:
+    """Where a path comes from that nothing before a use in its function binds."""
+    if isinstance(scope, ast.Module):
+        return None
+    root = path.partition(".")[0]
+    if any(binds(statement, path) for statement in _body(scope)):
+        return None  # bound later in the function: by a round of a loop that we don't follow
+    if root in parameters(scope):
+        return scope.args if root == path else only_binding(syntax, path)
+    if any(root in parameters(f) or any(binds(s, path) for s in _body(f)) for f in _functions_around(syntax, scope)):
+        return None
+    return only_binding(syntax, path)
+
+
+def only_binding(syntax: Syntax, path: Path) -> ast.AST | None:
+    """The one statement of the file that binds a module's name, or an attribute by that name, if there is just one."""
+    root, _, attribute = path.partition(".")
+    if attribute:
+        stores = [
+            n
+            for n in syntax.nodes
+            if isinstance(n, ast.Attribute) and n.attr == attribute and not isinstance(n.ctx, ast.Load)
+        ]
+        if len(stores) != 1 or path_of(stores[0]) is None:
+            return None
+        return syntax.statement(stores[0])
+    statements = [s for s in syntax.file.tree.body if binds(s, root)]
+    bound = [n for s in statements for n in _same_scope(s) if _binds_here(n, root)]
+    return _innermost(statements[0], root) if len(bound) == 1 else None
+
+
+def _body(scope: Scope) -> list[ast.stmt]:
+    return [] if isinstance(scope, ast.Lambda) else scope.body
+
+
+def parameters(scope: Scope) -> set[str]:
+    """The names of a function's parameters."""
+    if isinstance(scope, ast.Module):
+        return set()
+    spec = scope.args
+    return {a.arg for a in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs, spec.vararg, spec.kwarg) if a is not None}
+
+
+def home(syntax: Syntax, name: ast.Name) -> Scope:
+    """The function that a name belongs to, its own or one around it; the module where none binds it."""
+    scopes = [n for n in syntax.around(name) if isinstance(n, _FUNCTIONS)]
+    for scope in scopes:
+        if name.id in parameters(scope) or any(binds(s, name.id) for s in _body(scope)):
+            return scope
+    return syntax.file.tree
+
+
+def _functions_around(syntax: Syntax, scope: Scope) -> Iterator[Scope]:
+    for node in syntax.around(scope):
+        if isinstance(node, _FUNCTIONS):
+            yield node
+
+
+def unchanged(syntax: Syntax, expression: ast.expr, there: ast.AST, here: ast.AST) -> bool:
+    """Whether a name or attribute has the same value at two places, one of them where it is written."""
+    path = path_of(expression)
+    if path is None:
+        return False
+    first, second = reaching(syntax, there, path), reaching(syntax, here, path)
+    return first is not None and first is second
+
+
+def readers(scope: ast.AST, name: str) -> list[ast.Name]:
+    """Everywhere that a name is read in a scope, inner functions included."""
+    return [n for n in ast.walk(scope) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]

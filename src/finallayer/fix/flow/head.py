@@ -1,0 +1,165 @@
+"""What a value is to a head: its output itself, in another shape or place, perhaps among others, or none of it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from finallayer.expr import TRANSPARENT, Node, Origin
+from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.known_calls import calls_method, known_call
+from finallayer.source.uses import Uses
+from finallayer.source.values import Dict, External, List, Union, Value
+
+#: Methods that take a tensor out of its framework: the softmax must come back before them.
+_TO_HOST = ("numpy", "tolist", "item")
+#: Keras' methods that give a model's output as an array.
+_PREDICT = ("predict", "predict_on_batch")
+_HOST_FUNCTIONS = frozenset(
+    "jax.device_get keras.ops.convert_to_numpy builtins.float".split()
+)  # besides all of NumPy's
+#: Functions and methods after which the numbers are the same, elsewhere or in another shape. (The interpreter takes
+#: ``relu`` and ``where`` of probabilities for the same, too; of logits they aren't.)
+_KEEPING = frozenset(
+    (
+        "detach cpu cuda to float double half bfloat16 type type_as contiguous clone numpy item tolist squeeze "
+        "unsqueeze "
+        "view view_as reshape flatten ravel permute transpose t swapaxes cat concat concatenate stack hstack vstack "
+        "asarray array device_get stop_gradient cast convert_to_tensor convert_to_numpy expand_dims gather "
+        "index_select take take_along_dim take_along_axis requires_grad_ block_until_ready"
+    ).split()
+)
+#: Operations that put several values together.
+_OF_SEVERAL = frozenset({"concat", "join"})
+#: More ways from a value back to the head aren't told apart.
+_MOST_WAYS = 64
+_UNMOVED = frozenset({"cast", "identity", "stop_gradient", "join"})
+
+
+class Head(NamedTuple):
+    """The softmax or sigmoid: its operation, and the places under which the program's nodes know it."""
+
+    op: str
+    origins: frozenset[Origin]
+
+
+class Output:
+    """A head's output, as the values of one analysis show it."""
+
+    def __init__(self, head: Head, programs: Mapping[str, Program], uses: Uses) -> None:
+        self.head, self.programs, self.uses = head, programs, uses
+        self._same_numbers = TRANSPARENT - {"concat", "join"} if head.op == "sigmoid" else _UNMOVED
+
+    def steps(self, value: Value) -> list[Node] | None:
+        """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
+        found: list[Node] = []
+        node, of_several = value, False
+        while isinstance(node, Node):
+            if self.is_head(node):
+                return found
+            if node.op not in TRANSPARENT or not node.args or self._is_other(node):
+                return None
+            if len(node.args) > 1 and node.op in _OF_SEVERAL and not of_several:
+                of_several = True
+                if not self._all_of_head(node.args):
+                    return None
+            found.append(node)
+            node = node.args[0]
+        return None
+
+    def ways(self, value: Value) -> list[list[Node]]:
+        """The operations on every way from a value back to the head: what puts outputs together has one for each.
+
+        There is none where it isn't the head's output alone, or where the ways are too many to be told apart.
+        """
+        if self.steps(value) is None or not isinstance(value, Node):
+            return []
+        return self._ways(value, {}) or []
+
+    def _ways(self, node: Node, known: dict[int, list[list[Node]] | None]) -> list[list[Node]] | None:
+        if self.is_head(node):
+            return [[]]
+        if id(node) not in known:
+            parts = node.args if node.op in _OF_SEVERAL else node.args[:1]
+            behind = [self._ways(part, known) for part in parts]
+            found = [[node, *way] for ways in behind for way in ways or ()]
+            known[id(node)] = found if None not in behind and len(found) <= _MOST_WAYS else None
+        return known[id(node)]
+
+    def _all_of_head(self, nodes: Iterable[Node]) -> bool:
+        """Whether values that are put together are the head's output, all of them."""
+        return all(
+            self.is_head(node) or (node.op in TRANSPARENT and bool(node.args) and not self._is_other(node))
+            for node in self._behind(nodes, lambda node: node.args if node.op in _OF_SEVERAL else node.args[:1])
+        )
+
+    def _behind(self, nodes: Iterable[Node], parts: Callable[[Node], Iterable[Node]]) -> Iterator[Node]:
+        """These values and what hands its numbers on to them, back to the head; each once."""
+        seen: set[int] = set()
+        waiting = list(nodes)
+        while waiting:
+            node = waiting.pop()
+            if id(node) not in seen:
+                seen.add(id(node))
+                yield node
+                if node.op in TRANSPARENT and not self.is_head(node) and not self._is_other(node):
+                    waiting += parts(node)
+
+    def is_head(self, node: Node) -> bool:
+        return node.op == self.head.op and node.origin in self.head.origins
+
+    def touches(self, value: Value, depth: int = 4) -> bool:
+        """Whether a value is or holds the head's output, perhaps among others."""
+        if isinstance(value, Node):
+            return any(map(self.is_head, self._behind([value], lambda node: node.args)))
+        return depth > 0 and any(self.touches(v, depth - 1) for v in held(value))
+
+    def _is_other(self, node: Node) -> bool:
+        """Whether a call made this node that keeps numbers only if they are probabilities: so does all after it."""
+        program, call = self._call_at(node.origin if node.op == "identity" else None)
+        return program is not None and call is not None and not keeps_numbers(program, call)
+
+    def is_derived(self, steps: list[Node]) -> bool:
+        return any(s.op not in self._same_numbers or self._leaves_framework(s) for s in steps)
+
+    def _leaves_framework(self, step: Node) -> bool:
+        program, call = self._call_at(step.origin)
+        if program is None or call is None:
+            return False
+        if isinstance(call.func, ast.Attribute) and call.func.attr in (*_TO_HOST, *_PREDICT):
+            return True
+        callees = program.values(call.func)
+        return any(isinstance(c, External) and (c.name in _HOST_FUNCTIONS or c.framework == "numpy") for c in callees)
+
+    def _call_at(self, origin: Origin | None) -> tuple[Program | None, ast.Call | None]:
+        program = self.programs.get(origin.path) if origin is not None else None
+        call = program.syntax.expression(origin) if program is not None else None
+        return program, call if isinstance(call, ast.Call) else None
+
+    def through_predict(self, chain: list[Node]) -> bool:
+        """Whether a value comes out of Keras' ``predict``."""
+        calls = [self._call_at(step.origin) for step in chain]
+        return any(program is not None and call is not None and is_predict(program, call) for program, call in calls)
+
+
+def held(value: Value) -> Iterator[Value]:
+    if isinstance(value, List):
+        yield from value.items
+    elif isinstance(value, Dict):
+        yield from (v for k, v in value.slots.items() if isinstance(k, (str, int)))
+    elif isinstance(value, Union):
+        yield from value.values
+    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
+        yield from value
+
+
+def is_predict(program: Program, node: ast.expr) -> bool:
+    """Whether an expression is a call of Keras' ``predict``, and not of a project's own method."""
+    return isinstance(node, ast.Call) and calls_method(program, node, *_PREDICT)
+
+
+def keeps_numbers(program: Program, call: ast.Call) -> bool:
+    """Whether a call certainly gives the same numbers as it is handed, elsewhere or in another shape."""
+    known = known_call(program, call)
+    return is_predict(program, call) or (known is not None and known.last_name in _KEEPING)

@@ -1,0 +1,139 @@
+"""The models and functions that give a head's output, and who else gets hold of them: those may read it unseen."""
+
+from __future__ import annotations
+
+import ast
+
+from finallayer.expr import Node
+from finallayer.fix.flow.analysed import Program, alternatives
+from finallayer.fix.flow.head import Output, held
+from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.source.values import Bound, Built, External, Function, Instance, Partial, Value
+
+#: What a program does with a model without asking for its output.
+_MODEL_METHODS = frozenset(
+    (
+        "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
+        "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
+        "predict predict_on_batch "
+        "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
+        "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
+        "float "
+        "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
+        "__call__ call stateless_call trainable_variables non_trainable_variables"
+    ).split()
+)
+#: Keeping a model for others, who will miss the softmax that it had.
+_SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
+#: Where a model is read by nobody: what is around it gives it a name, or only asks whether it is there.
+_UNREAD = (
+    *(ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.Attribute, ast.Expr, ast.Compare, ast.If),
+    *(ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.arguments, ast.arg),
+)
+
+
+class Owners:
+    """The objects that give the output when they are called."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self.compiled: list[tuple[Program, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
+        self.unseen: list[str] = []  # readers that nobody can see from here
+        self._objects = self._found()
+        for owner in self._objects:
+            if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
+                self._note_returns(owner)
+                self._note_mentions(owner)
+
+    def include(self, value: Value) -> bool:
+        """Whether a value is, or may be, one of the objects."""
+        return _is_one_of(value, self._objects)
+
+    def _hold(self, value: Value) -> bool:
+        return any(map(self.include, held(value)))
+
+    def _found(self) -> list[Value]:
+        found: list[Value] = []
+        for owner, value in self._output.uses.given:
+            if self._output.touches(value) and not _is_one_of(owner, found) and not _is_layer(owner):
+                found.append(owner)
+                if isinstance(owner, Instance):
+                    found.append(owner.cls)
+        return found
+
+    def _note_returns(self, owner: Function) -> None:
+        """Note what else a function that gives the output may return, in code that the analysis never ran."""
+        program = self._output.programs.get(owner.frame.module.path)
+        returned = (n for n in ast.walk(owner.node) if isinstance(n, ast.Return) and n.value)
+        for node in returned if program is not None else ():
+            if node.value and program and not program.evaluated(node.value):
+                self._cannot_see(f"`{owner.name}` returns another in code that nothing runs", node)
+
+    def _note_mentions(self, owner: Function) -> None:
+        """Note where code that the analysis never ran may call a method, or read a property, that gives the output."""
+        for program in self._output.programs.values():
+            attributes = (n for n in program.syntax.nodes if isinstance(n, ast.Attribute))
+            for node in attributes:
+                if node.attr == owner.name and not program.evaluated(node) and isinstance(node.ctx, ast.Load):
+                    self._cannot_see(f"`{program.syntax.text(node)}` in code that nothing runs", node)
+
+    def judge(self, program: Program, node: ast.expr) -> None:
+        """Note what an expression that stands for one of the objects shows."""
+        inner, around = program.syntax.user(node)
+        match around:
+            case ast.Call() if inner is around.func:
+                return
+            case ast.Call():
+                self._given(program, around)
+            case ast.Attribute(ctx=ast.Load()):
+                self._asked(program, node, around)
+            case ast.Return() | ast.Lambda():
+                scope = around if isinstance(around, ast.Lambda) else program.syntax.scope(around)
+                if not program.uses.is_called(scope):
+                    self._cannot_see("the model is returned to callers unknown here", node)
+            case ast.expr() if any(self.include(v) or self._hold(v) for v in program.values(around)):
+                return
+            case _ if not isinstance(around, _UNREAD):
+                self._cannot_see("the model goes where it can't be followed", node)
+
+    def _asked(self, program: Program, model: ast.expr, attribute: ast.Attribute) -> None:
+        """Note who asks a model for something that isn't its output, or may be."""
+        name, called = attribute.attr, program.syntax.parent(attribute)
+        if name == "compile" and isinstance(called, ast.Call) and called.func is attribute:
+            self.compiled.append((program, called))
+        answers = program.values(attribute)
+        foreign = not answers or any(isinstance(a, (Node, Bound)) and not _own(a) for a in answers)
+        one_layer = name == "layers" and isinstance(called, ast.Subscript)
+        if name in _SAVING:
+            self._cannot_see(f"the model is kept by `{name}`", model)
+        elif foreign and (name not in _MODEL_METHODS or one_layer):
+            self._cannot_see(f"`.{name}` of the model", model)
+
+    def _given(self, program: Program, call: ast.Call) -> None:
+        callees = [c for v in program.values(call.func) for c in alternatives(v)]
+        results = program.values(call)
+        if any(runs_project_code(c) for c in callees):
+            return
+        if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
+            return
+        if any(self.include(r) or (isinstance(r, Partial) and self.include(r.function)) for r in results):
+            return
+        name = program.syntax.text(call.func)
+        kept = name.rpartition(".")[2] in _SAVING or name.endswith(("onnx.export", "torch.save"))
+        self._cannot_see(f"the model is kept by `{name}`" if kept else f"the model is handed to `{name}`", call)
+
+    def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
+        self.unseen.append(f"{what} (line {node.lineno})")
+
+
+def _own(value: Value) -> bool:
+    return isinstance(value, Bound) and not isinstance(value.function, str)
+
+
+def _is_layer(owner: Value) -> bool:
+    """A softmax layer or a dense layer with an activation: the head itself, not a model that ends in it."""
+    return isinstance(owner, Built) and owner.signature.op not in ("sequential", "model", "zoo", "application")
+
+
+def _is_one_of(value: Value, objects: list[Value]) -> bool:
+    return any(v is o for v in alternatives(value) for o in objects)

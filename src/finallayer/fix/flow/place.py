@@ -1,0 +1,152 @@
+"""The place that a fix rewrites, and the logits behind it as that place can read them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from finallayer.expr import TRANSPARENT, Node
+from finallayer.findings import Edit, Sighting
+from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.bindings import unchanged
+from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.descent import Descent, Step, descend
+from finallayer.fix.flow.known_calls import KnownCall, known_call
+from finallayer.fix.flow.naming import Named, name_logits
+from finallayer.fix.flow.unread import removals
+from finallayer.fix.text.spelling import Speller, Written
+from finallayer.fix.text.syntax import is_inside
+
+#: What stands between a softmax and its log only to keep that finite, or to no effect.
+GUARDS = frozenset({"clip", "add_eps", "identity"})
+#: The operations that make probabilities, and nothing else.
+_MAKERS = ("softmax", "log_softmax", "sigmoid")
+
+
+class Place:
+    """An expression of the source that a fix replaces, and the way from it down to the call that made its values."""
+
+    def __init__(self, program: Program, node: ast.expr, descent: Descent) -> None:
+        self.program = program
+        self.syntax = program.syntax
+        self.node = node
+        self.descent = descent
+        self.speller = Speller(program.syntax)
+
+    @classmethod
+    def of_log(
+        cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda here: False
+    ) -> Place | None:
+        """A call of log, and what it is taken of; ``arrived``: what else ends the way down from there."""
+        program = context.programs().get(log.origin.path) if log.origin is not None else None
+        call = known_call(program, program.syntax.expression(log.origin), "log") if program is not None else None
+        if program is None or call is None or call.only_operand is None or not call.is_natural_log:
+            return None
+        descent = descend(program.syntax, call.only_operand, log.args[0], arrived)
+        return cls(program, call.node, descent) if descent is not None else None
+
+    @classmethod
+    def of_argument(cls, context: Context, loss: Node) -> Place | None:
+        """The argument of a loss that holds its prediction."""
+        program = context.programs().get(loss.origin.path) if loss.origin is not None else None
+        call = program.syntax.expression(loss.origin) if program is not None else None
+        if program is None or not isinstance(call, ast.Call):
+            return None
+        given = [*call.args, *(k.value for k in call.keywords)]
+        found = [cls(program, a, d) for a in given if (d := descend(program.syntax, a, loss.args[0])) is not None]
+        return found[0] if len(found) == 1 else None
+
+    def framework(self, sighting: Sighting) -> str | None:
+        return self.speller.framework(sighting.framework, self.node, self.descent.made)
+
+    def flips(self) -> bool:
+        """Whether the log is of one minus the probability."""
+        return sum(step.kind == "one_minus" for step in self.descent.steps) % 2 == 1
+
+    @property
+    def maker(self) -> KnownCall | None:
+        """The framework's function, tensor's method or layer that makes the probabilities; no formula."""
+        return known_call(self.program, self.descent.made, *_MAKERS)
+
+    def logits_argument(self) -> ast.expr | None:
+        """The logits in what makes the probabilities: a framework's function, a tensor's method, a layer, a formula."""
+        made = self.descent.made
+        if not isinstance(made, ast.Call):
+            return self._logits_of_formula(made)
+        # a layer may do more than the softmax: Dense(10, activation="softmax")
+        return self.maker.operand if self.maker is not None else self.descent.given
+
+    def other_arguments(self, maker: KnownCall) -> list[str] | None:
+        """What makes the probabilities is given besides the logits and a name; None where the place can't say it."""
+        kept = maker.besides("x", "name")
+        here = is_inside(self.node, maker.node)
+        same = (here or _is_constant(a.node) or unchanged(self.syntax, a.node, maker.node, self.node) for a in kept)
+        named = {k.value: f"{k.arg}=" for k in maker.node.keywords}
+        return [named.get(a.node, "") + self.syntax.text(a.node) for a in kept] if all(same) else None
+
+    def logits(self, context: Context, z: ast.expr) -> Named | None:
+        """The logits as the log's place can read them."""
+        definition = self.descent.definition
+        if definition is None:
+            return Named(self.syntax.text(z))
+        return name_logits(context, self.syntax, self.descent, definition, z, self.node)
+
+    def replaced(self, written: Written | None) -> tuple[Edit, ...]:
+        """The edits that put a new expression in the place's stead; none where that can't be done."""
+        text = written and self._with_shape(written.text)
+        return (*written.edits, self.syntax.replace(self.node, self._as_operand(text))) if written and text else ()
+
+    def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
+        """Those edits, and those that name the logits or take out what nobody reads any more."""
+        text = written and self._with_shape(written.text)
+        if not written or not text:
+            return ()
+        unread = removals(self.syntax, [self.node], [text]) if not named.edits else ()
+        return (*named.edits, *unread, *self.replaced(written))
+
+    def _with_shape(self, text: str) -> str | None:
+        """The new call with the indexing and reshaping that stood between it and the log; guards are dropped."""
+        passed_name = False
+        outer: list[Step] = []
+        for step in self.descent.steps:
+            if step.kind == "name":
+                passed_name = True
+            elif step.kind in TRANSPARENT - GUARDS:
+                if passed_name:
+                    return None  # what it is indexed with may have changed since
+                outer.append(step)
+            elif step.kind not in GUARDS and step.kind != "one_minus":
+                return None
+        for step in reversed(outer):
+            text = self._around(step, text)
+        return text
+
+    def _around(self, step: Step, text: str) -> str:
+        """A step's own text with its inner expression replaced."""
+        whole, inner = self.syntax.file.origin(step.outer), self.syntax.file.origin(step.inner)
+        before = self.syntax.between((whole.line, whole.column), (inner.line, inner.column))
+        after = self.syntax.between((inner.end_line, inner.end_column), (whole.end_line, whole.end_column))
+        return f"{before}{text}{after}"
+
+    def _as_operand(self, text: str) -> str:
+        """The new text where the log stood: in brackets where a minus sign would bind otherwise."""
+        parent = self.syntax.parent(self.node)
+        tight = isinstance(parent, (ast.Attribute, ast.Subscript)) or (
+            isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow)
+        )
+        return f"({text})" if text.startswith("-") and tight else text
+
+    def _logits_of_formula(self, made: ast.expr) -> ast.expr | None:
+        """The ``z`` of ``1 / (1 + exp(-z))``."""
+        match made:
+            case ast.BinOp(op=ast.Div(), right=ast.BinOp(op=ast.Add(), left=left, right=right)):
+                for side in (left, right):
+                    power = known_call(self.program, side, "exp")
+                    if power and isinstance(power.only_operand, ast.UnaryOp):
+                        is_minus = isinstance(power.only_operand.op, ast.USub)
+                        return power.only_operand.operand if is_minus else None
+        return None
+
+
+def _is_constant(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant))

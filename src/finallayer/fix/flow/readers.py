@@ -1,0 +1,251 @@
+"""All that reads what a softmax or sigmoid made, in a program that was interpreted: who is indifferent, who isn't.
+
+A reader is found where an expression stands for the head's output and what is around it doesn't any more. ``argmax``
+reads the same from logits; what needs probabilities gets the softmax back right at that expression.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from finallayer.expr import Node
+from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.bindings import home, parameters
+from finallayer.fix.flow.callers import parameter_behind, unknown_callers
+from finallayer.fix.flow.head import Head, Output, is_predict
+from finallayer.fix.flow.head import held as contents
+from finallayer.fix.flow.owners import Owners
+from finallayer.fix.flow.roles import Role, Roles, kept_as
+from finallayer.source.uses import Uses
+from finallayer.source.values import Built, Instance, List, Value
+
+
+class Reader(NamedTuple):
+    """An expression of a file that reads the head's output, and what its value is to the head."""
+
+    program: Program
+    node: ast.expr
+    derived: bool = False  # the head's numbers in another shape or place
+    whole: bool = True  # every value that the expression had is the head's output
+
+    @property
+    def can_be_wrapped(self) -> bool:
+        """Whether a softmax around it gives the probabilities that it read."""
+        return self.whole and not self.derived and self.program.syntax.is_legible(self.node)
+
+
+@dataclass
+class _Known:
+    """What stands for the output or its models: the code that nothing runs may speak of it."""
+
+    names: set[tuple[ast.AST, str]] = field(default_factory=set)  # each with the scope that it belongs to
+    models: set[str] = field(default_factory=set)
+    attributes: set[str] = field(default_factory=set)  # that keep the output
+    handed: dict[ast.FunctionDef, Program] = field(default_factory=dict)  # functions that get it as an argument
+
+
+class Readers:
+    """What reads a head's output, as far as the analysis of one file shows.
+
+    ``handled``: expressions that the fix rewrites anyway, whatever they read.
+    """
+
+    def __init__(
+        self, head: Head, programs: Mapping[str, Program], uses: Uses, handled: frozenset[ast.expr] = frozenset()
+    ) -> None:
+        self._programs, self._uses, self._handled = programs, uses, handled
+        self.wraps: list[Reader] = []  # expressions that need the softmax back
+        self.predictions: list[Reader] = []  # Keras: calls of predict whose probabilities somebody needs
+        self.refusals: list[str] = []  # what stands against any fix
+        self.unseen: list[str] = []  # readers that nobody can see from here
+        self._boundaries: list[Reader] = []  # where a softmax can come back for what reads it farther on
+        self._needs: list[list[Node]] = []  # the ways to the head of what needs it back in another shape or place
+        self._appended = self._displayed = self._taken_out = self._moved_together = False  # what lists do with it
+        self._listed = False  # whether lists of it are read as a whole
+        self._output = Output(head, programs, uses)
+        self._roles = Roles(self._output)
+        self._owners = Owners(self._output)
+        self._collect()
+        #: Keras: where the model meets its loss and its metrics
+        self.compiled = [Reader(program, call) for program, call in self._owners.compiled]
+
+    def steps(self, value: Value) -> list[Node] | None:
+        """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
+        return self._output.steps(value)
+
+    def _collect(self) -> None:
+        known = _Known()
+        for program in self._programs.values():
+            for node in list(self._uses.values.get(program.path, ())):
+                self._meet(program, node, known)
+        for program in self._programs.values():
+            self._unseen_names(program, known)
+            self._unseen_attributes(program, known.attributes)
+        for function, program in known.handed.items():
+            self.unseen += unknown_callers(function, program, self._programs.values())
+        self.unseen += self._owners.unseen
+        if not self._uses.complete:
+            self.unseen.append("the program is too large to be followed to its end")
+        for reader in self._boundaries:
+            self._restore_at(reader)
+        if any(not self._output.through_predict(way) for way in self._needs):
+            self._refuse_lists()
+
+    def _meet(self, program: Program, node: ast.expr, known: _Known) -> None:
+        """Take note of an expression that stands for the output, or for what gives it."""
+        values = program.values(node)
+        reads = any(map(self._output.touches, values))
+        owns = any(map(self._owners.include, values))
+        if (reads or owns) and isinstance(node, ast.Name):
+            known.names.add((home(program.syntax, node), node.id))
+            known.models |= {node.id} if owns else set()
+        if reads and (function := parameter_behind(program.syntax, node)) is not None:
+            known.handed[function] = program
+        if reads and node not in self._handled:
+            known.attributes |= kept_as(program.syntax, node)
+            self._judge(program, node, values)
+        if owns:
+            self._owners.judge(program, node)
+
+    def _refuse_lists(self) -> None:
+        """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""
+        if self._appended and self._taken_out:
+            self.refusals.append("items of a list are read one by one and together")
+        if (self._moved_together or self._listed) and (self._displayed or not self._appended):
+            self.refusals.append("outputs are put together that aren't appended to a list one by one")
+
+    def _judge(self, program: Program, node: ast.expr, values: list[Value]) -> None:
+        """Decide what becomes of an expression that reads the output."""
+        ways = [way for v in values for way in self._output.ways(v)]
+        derived = any(map(self._output.is_derived, ways))
+        reader = Reader(program, node, derived, all(self._output.steps(v) is not None for v in values))
+        if is_predict(program, node):
+            self._boundaries.append(reader._replace(derived=False))
+        role = self._roles.of(program, node)
+        if not ways:  # a container, or a value that is only perhaps the head's
+            self._note_list(program, node, role)
+            self._judge_holder(reader, role, values)
+            return
+        if not derived:
+            self._note_item(program, node, role)
+        match role:
+            case Role.NEEDS | Role.STORED if derived:
+                self._needs += ways
+            case Role.NEEDS:
+                self.wraps.append(reader)
+            case Role.BOUNDARY if not derived:
+                self._boundaries.append(reader)
+            case Role.LOSS if derived:
+                self._refuse_reshaped_loss(node)
+            case _:
+                self._judge_any(reader, role)
+
+    def _judge_holder(self, reader: Reader, role: Role, values: list[Value]) -> None:
+        """The same, of an expression that holds the output among others."""
+        node = reader.node
+        match role:
+            case Role.NEEDS if inside := self._inside(values):
+                self._needs += inside
+                self._listed |= not all(map(self._output.is_derived, inside))
+            case Role.NEEDS:
+                self.refusals.append(f"line {node.lineno} reads the output together with something else")
+            case Role.LOSS:
+                self._refuse_reshaped_loss(node)
+            case _:
+                self._judge_any(reader, role)
+
+    def _judge_any(self, reader: Reader, role: Role) -> None:
+        if role is Role.STORED and not kept_as(reader.program.syntax, reader.node):
+            self._cannot_see("the output is kept for later", reader.node)
+        elif role is Role.CHANGES:
+            self.refusals.append(f"line {reader.node.lineno} changes the output in place")
+
+    def _refuse_reshaped_loss(self, node: ast.expr) -> None:
+        if self._output.head.op == "softmax":
+            self.refusals.append(f"the loss in line {node.lineno} reads the softmax in another shape")
+
+    def _note_list(self, program: Program, node: ast.expr, role: Role) -> None:
+        """Remember what becomes of a list of outputs."""
+        around = program.syntax.parent(node)
+        iterated = isinstance(around, (ast.For, ast.comprehension))
+        self._taken_out |= iterated or _is_unpacked(around)
+        self._moved_together |= role is Role.BOUNDARY and not iterated
+
+    def _note_item(self, program: Program, node: ast.expr, role: Role) -> None:
+        """Remember what lists have to do with the output as it is."""
+        around = program.syntax.parent(node)
+        owners = program.values(node.value) if isinstance(node, ast.Subscript) else []
+        self._taken_out |= any(isinstance(o, List) for o in owners)
+        self._appended |= role is Role.BOUNDARY and isinstance(around, ast.Call)
+        self._displayed |= isinstance(around, (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Dict))
+
+    def _inside(self, values: list[Value]) -> list[list[Node]]:
+        """The ways to the head of what containers hold, where all of it goes through a boundary: none if not."""
+        found = [self._way_inside(v, False) for v in values]
+        return [way for ways in found for way in ways or ()] if None not in found else []
+
+    def _way_inside(self, value: Value, listed: bool) -> list[list[Node]] | None:
+        """Items of lists are restored where they are appended; others must have gone through a boundary before."""
+        if not self._output.touches(value):
+            return []
+        if isinstance(value, Node):
+            ways = self._output.ways(value)
+            return ways if ways and (listed or all(map(self._output.is_derived, ways))) else None
+        found = [self._way_inside(v, listed or isinstance(value, List)) for v in contents(value)]
+        return [way for ways in found for way in ways or ()] if None not in found else None
+
+    def _restore_at(self, reader: Reader) -> None:
+        if is_predict(reader.program, reader.node):
+            origin = reader.program.syntax.file.origin(reader.node)
+            if any(step.origin == origin for way in self._needs for step in way):
+                self.predictions.append(reader)
+        elif any(not self._output.through_predict(way) for way in self._needs):
+            self.wraps.append(reader)
+
+    def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
+        self.unseen.append(f"{what} (line {node.lineno})")
+
+    def _unseen_names(self, program: Program, known: _Known) -> None:
+        """Code that the analysis never ran, and that speaks of the output or its model, or would give another."""
+        syntax = program.syntax
+        for node in syntax.loads():
+            unrun = not program.evaluated(node) and not syntax.in_annotation(node)
+            if unrun and (home(syntax, node), node.id) in known.names:
+                self._cannot_see(f"`{node.id}` in code that nothing runs", node)
+            elif node.id in known.models and self._is_unknown_argument(program, node):
+                self._cannot_see(f"`{node.id}`, an argument in a function that nothing calls,", node)
+        for statement in syntax.nodes:
+            if isinstance(statement, ast.Assign) and not program.evaluated(statement.value):
+                bound = [n for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+                another = [n.id for n in bound if (home(syntax, n), n.id) in known.names]
+                if another:
+                    self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
+
+    def _is_unknown_argument(self, program: Program, node: ast.Name) -> bool:
+        """Whether a name is a parameter that no call of the program gives a value."""
+        scope = program.syntax.scope(node)
+        if isinstance(scope, ast.Module) or node.id not in parameters(scope) or self._uses.is_called(scope):
+            return False
+        return not any(self._output.touches(v) or isinstance(v, (Built, Instance)) for v in program.values(node))
+
+    def _unseen_attributes(self, program: Program, attributes: set[str]) -> None:
+        """Readers of an attribute that keeps the output, to whom the analysis couldn't say that it does."""
+        for node in program.syntax.nodes:
+            if isinstance(node, ast.Attribute) and node.attr in attributes:
+                known = program.values(node) if isinstance(node.ctx, ast.Load) else _kept(program, node)
+                if not any(map(self._output.touches, known)):
+                    self._cannot_see(f"`{program.syntax.text(node)}` may be the output", node)
+
+
+def _kept(program: Program, target: ast.Attribute) -> list[Value]:
+    """What an assignment keeps as an attribute."""
+    statement = program.syntax.parent(target)
+    return program.values(statement.value) if isinstance(statement, ast.Assign) else []
+
+
+def _is_unpacked(statement: ast.AST | None) -> bool:
+    """``first, second = outputs``"""
+    return isinstance(statement, ast.Assign) and any(isinstance(t, (ast.Tuple, ast.List)) for t in statement.targets)

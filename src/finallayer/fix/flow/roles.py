@@ -1,0 +1,248 @@
+"""What becomes of an expression that stands for a head's output, by what is around it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from enum import Enum, auto
+
+from finallayer.expr import Node
+from finallayer.fix.flow.analysed import Program, alternatives
+from finallayer.fix.flow.head import Output, keeps_numbers
+from finallayer.fix.text.spelling import FRAMEWORKS
+from finallayer.fix.text.syntax import Syntax
+from finallayer.source.values import (
+    Bound,
+    Built,
+    Class,
+    Dict,
+    External,
+    Function,
+    Instance,
+    List,
+    Partial,
+    Value,
+)
+
+LOSSES = frozenset("xent_logits xent_probs bce_logits bce_probs".split())
+#: Operations on an output that give the same from logits.
+_ORDER = frozenset({"argmax"})
+_ORDER_AND_VALUES = frozenset({"topk", "max"})
+#: What of a tensor, or of a call with it, doesn't depend on its numbers.
+_SHAPE = frozenset("shape size dim ndim dtype device backward requires_grad rank get_shape numel __class__".split())
+#: Functions that are handed a tensor for its shape, or to put a name on it.
+_NUMBERLESS = frozenset(
+    "ones_like zeros_like empty_like full_like rand_like randn_like shape size rank op_scope name_scope".split()
+)
+HARMLESS_CALLS = frozenset("builtins.len builtins.isinstance builtins.type builtins.id builtins.super".split())
+
+
+class Role(Enum):
+    """What becomes of an expression that stands for the head's output."""
+
+    FLOWS = auto()  # what is around it stands for the same
+    INDIFFERENT = auto()  # the same is read from logits
+    LOSS = auto()
+    BOUNDARY = auto()  # the numbers go on, in another shape or place
+    STORED = auto()  # kept where functions that nobody calls here may read it
+    NEEDS = auto()  # reads probabilities, or nobody knows what
+    CHANGES = auto()  # writes into the output: no softmax put around it would be written into
+
+
+#: What may become of an assigned output, the gravest last.
+_ASSIGNED = (Role.FLOWS, Role.NEEDS, Role.STORED)
+
+
+class Roles:
+    """Tells the role of every expression that stands for one head's output."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def of(self, program: Program, node: ast.expr) -> Role:
+        """The role of an expression of a file."""
+        inner, around = program.syntax.user(node)
+        match around:
+            case ast.Call() if inner is not around.func:
+                return self._as_argument(program, around)
+            case ast.Attribute():
+                return self._as_owner(program, around)
+            case ast.Return() | ast.Lambda():
+                scope = around if isinstance(around, ast.Lambda) else program.syntax.scope(around)
+                return Role.FLOWS if program.uses.is_called(scope) else Role.NEEDS
+            case ast.Assign(targets=targets):
+                return max((self._assigned(program, t) for t in targets), key=_ASSIGNED.index)
+            case ast.AugAssign(target=changed) if changed is inner:
+                return Role.CHANGES
+            case ast.Subscript() if inner is around.value:
+                return self._as_container(program, around)
+            case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
+                return Role.FLOWS if any(map(self._output.touches, program.values(around))) else Role.NEEDS
+        return next((role for syntax, role in _BY_SYNTAX.items() if isinstance(around, syntax)), Role.NEEDS)
+
+    def _as_container(self, program: Program, item: ast.Subscript) -> Role:
+        if isinstance(item.ctx, (ast.Store, ast.Del)):
+            return Role.CHANGES
+        return self._unless_it_stays(program, item, Role.BOUNDARY)
+
+    def _unless_it_stays(self, program: Program, around: ast.expr, otherwise: Role) -> Role:
+        """FLOWS where what is around stands for the output itself, or for a container's item that is."""
+        values = program.values(around)
+        if values and all(not self._output.touches(v) for v in values):
+            return Role.FLOWS if otherwise is Role.BOUNDARY else Role.NEEDS  # another item of a container
+        chains = [self._output.steps(v) for v in values]
+        unmoved = all(c is not None and not self._output.is_derived(c) for c in chains)
+        return Role.FLOWS if unmoved else otherwise
+
+    def _assigned(self, program: Program, target: ast.expr) -> Role:
+        """What an assignment does with the output: the interpreter knows a function's own names, and the module's."""
+        syntax = program.syntax
+        inside = not isinstance(syntax.scope(target), ast.Module)
+        match target:
+            case ast.Name(id=name):
+                return Role.STORED if inside and not _is_local(syntax, target, name) else Role.FLOWS
+            case ast.Tuple(elts=elements) | ast.List(elts=elements):
+                return max((self._assigned(program, e) for e in elements), key=_ASSIGNED.index)
+            case ast.Subscript(value=ast.Name(id=name) as owner):
+                known = all(isinstance(v, Dict) for v in program.values(owner))
+                local = not inside or _is_local(syntax, target, name)
+                return Role.NEEDS if not known else Role.FLOWS if local else Role.STORED
+        return Role.STORED
+
+    def _as_argument(self, program: Program, call: ast.Call) -> Role:
+        callees = [c for v in program.values(call.func) for c in alternatives(v)]
+        if any(runs_project_code(c) for c in callees):
+            return Role.FLOWS
+        if any(isinstance(c, External) and (c.name in HARMLESS_CALLS or _reads_no_numbers(c)) for c in callees):
+            return Role.INDIFFERENT
+        if any(isinstance(c, Bound) and isinstance(c.owner, List) for c in callees):
+            return Role.BOUNDARY if _is_own_list(program.syntax, call) else Role.STORED
+        if callees and all(_updates_accuracy(c) for c in callees):
+            return Role.INDIFFERENT
+        return self._by_result(program, call)
+
+    def _as_owner(self, program: Program, attribute: ast.Attribute) -> Role:
+        if attribute.attr in _SHAPE or _takes_in(program, attribute):
+            return Role.INDIFFERENT
+        call = program.syntax.parent(attribute)
+        if isinstance(call, ast.Call) and call.func is attribute:
+            if attribute.attr.endswith("_") and attribute.attr not in ("detach_", "requires_grad_"):
+                return Role.CHANGES
+            return self._by_result(program, call)
+        return self._unless_it_stays(program, attribute, Role.NEEDS)
+
+    def _by_result(self, program: Program, call: ast.Call) -> Role:
+        """The role of what a call is handed, or a method called of, by what the call gives."""
+        results = program.values(call)
+        if any(isinstance(r, Built) and r.signature.op == "model" for r in results):
+            return Role.FLOWS
+        if any(map(self._output.touches, results)):
+            return self._kept(program, call, results)
+        nodes = [r for r in results if isinstance(r, Node)]
+        operations = {r.op for r in nodes}
+        if operations and operations <= LOSSES:
+            return self._at_loss(nodes)
+        places_only = operations <= _ORDER_AND_VALUES and _only_places_are_read(program.syntax, call)
+        accuracy = operations == {"metric"} and all(is_accuracy(str(r.attrs.get("name"))) for r in nodes)
+        if operations and (operations <= _ORDER or places_only or (accuracy and len(nodes) == len(results))):
+            return Role.INDIFFERENT
+        return Role.NEEDS
+
+    def _kept(self, program: Program, call: ast.Call, results: list[Value]) -> Role:
+        """The role where a call gives the output again, perhaps among others."""
+        if any(isinstance(r, Node) and self._output.steps(r) is None for r in results):
+            return Role.NEEDS
+        return self._unless_it_stays(program, call, Role.BOUNDARY) if keeps_numbers(program, call) else Role.CHANGES
+
+    def _at_loss(self, losses: list[Node]) -> Role:
+        """Whether the losses of a call read the output as their prediction; as a target it must stay probabilities."""
+        predicted = any(self._output.touches(loss.args[0]) for loss in losses)
+        aimed_at = any(self._output.touches(a) for loss in losses for a in loss.args[1:])
+        return Role.CHANGES if predicted and aimed_at else Role.NEEDS if aimed_at else Role.LOSS
+
+
+#: What the syntax alone says of an expression in it.
+_BY_SYNTAX: dict[type[ast.AST], Role] = {
+    ast.AnnAssign: Role.FLOWS,
+    ast.NamedExpr: Role.FLOWS,
+    ast.Await: Role.FLOWS,
+    ast.Expr: Role.INDIFFERENT,
+    ast.For: Role.BOUNDARY,
+    ast.comprehension: Role.BOUNDARY,
+}
+
+
+def _takes_in(program: Program, attribute: ast.Attribute) -> bool:
+    """``outputs.append``: what a list holds already isn't read."""
+    owners = program.values(attribute.value)
+    return attribute.attr in ("append", "clear") and all(isinstance(o, List) for o in owners)
+
+
+def _is_local(syntax: Syntax, place: ast.AST, name: str) -> bool:
+    """Whether a name belongs to the function around a place: it is bound there, and not declared global."""
+    scope = syntax.scope(place)
+    declared = {n for s in ast.walk(scope) if isinstance(s, (ast.Global, ast.Nonlocal)) for n in s.names}
+    return name not in declared and any(n.id == name and isinstance(n.ctx, ast.Store) for n in _names(scope))
+
+
+def _reads_no_numbers(callee: External) -> bool:
+    """Whether a framework's function gives the same whatever the numbers are: ``tf.ones_like(p)``."""
+    return callee.framework in FRAMEWORKS and callee.name.rpartition(".")[2] in _NUMBERLESS
+
+
+def kept_as(syntax: Syntax, node: ast.expr) -> set[str]:
+    """The attributes that an assignment keeps an expression as, where it keeps it as nothing else."""
+    statement = syntax.parent(node)
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    kept = [t.attr for t in targets if isinstance(t, ast.Attribute)]
+    return set(kept) if len(kept) == len(targets) else set()
+
+
+def _is_own_list(syntax: Syntax, call: ast.Call) -> bool:
+    """Whether a list that is appended to is the function's own, or all is at the top level of the module."""
+    if isinstance(syntax.scope(call), ast.Module):
+        return True
+    func = call.func
+    return (
+        isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and _is_local(syntax, call, func.value.id)
+    )
+
+
+def runs_project_code(callee: Value) -> bool:
+    """Whether calling a value runs code that the interpreter followed."""
+    match callee:
+        case Function() | Class() | Instance():
+            return True
+        case Partial(function=function) | Bound(function=function):
+            return runs_project_code(function)
+        case Built(signature=signature):
+            return signature.op in ("sequential", "model")
+    return False
+
+
+def is_accuracy(metric: str) -> bool:
+    """Whether a metric only asks which class has the greatest output."""
+    return metric.rpartition(".")[2].replace("_", "").lower().endswith("categoricalaccuracy")
+
+
+def _updates_accuracy(callee: Value) -> bool:
+    """``metric.update_state`` of a metric that only asks which output is the greatest."""
+    match callee:
+        case Bound(function="update_state", owner=Built(signature=signature)):
+            return signature.op == "metric" and is_accuracy(callee.owner.symbol.name)
+    return False
+
+
+def _only_places_are_read(syntax: Syntax, call: ast.Call) -> bool:
+    """Whether of (values, places) only the places are read: ``[1]``, ``.indices``, or unpacked with an unused name."""
+    match syntax.parent(call):
+        case ast.Subscript(slice=ast.Constant(value=1)) | ast.Attribute(attr="indices"):
+            return True
+        case ast.Assign(targets=[ast.Tuple(elts=[ast.Name(id=name), _])]) as statement:
+            scope = syntax.scope(statement)
+            return not any(n.id == name and isinstance(n.ctx, ast.Load) for n in _names(scope))
+    return False
+
+
+def _names(scope: ast.AST) -> Iterator[ast.Name]:
+    return (n for n in ast.walk(scope) if isinstance(n, ast.Name))

@@ -1,0 +1,22 @@
+"""From a finding to the fix that is offered: the first that can be proven."""
+
+from __future__ import annotations
+
+from finallayer.findings import Fix, Match, Sighting
+from finallayer.fix.flow.context import Context
+from finallayer.fix.proof import prove
+from finallayer.fix.registry import fixers
+from finallayer.fix.text.comments import with_comments
+from finallayer.fix.text.edits import meet
+
+
+def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | None:
+    """The first proven fix for a finding of a rule; None where nothing can be proven."""
+    for fixer in fixers(code):
+        for proposal in fixer(sighting, match, context):
+            edits = with_comments(proposal.edits, context.syntax)
+            if not edits or meet(edits):
+                continue
+            if prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths).holds:
+                return Fix(proposal.safe, edits, proposal.note)
+    return None

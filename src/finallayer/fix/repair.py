@@ -1,0 +1,160 @@
+"""From findings with fixes to mended files: in passes, since one fix may uncover another, and in memory until the end.
+
+A file takes all of its fixes or none: where the result doesn't parse, or a new check finds as much in it as before, it
+stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from finallayer.findings import Edit, Finding, Fix
+from finallayer.fix.flow.outsiders import importers
+from finallayer.fix.text.documents import Document
+from finallayer.fix.text.edits import ConflictError
+from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.unused_imports import unused_imports
+from finallayer.source.files import Unreadable, parse
+from finallayer.source.reading import read
+
+#: A file, and its new bytes.
+Change = tuple[Document, bytes]
+#: What a check of some files shows, with fixes; some (these, and what they import) as they are now, not as on disk.
+Check = Callable[[Sequence[str], Mapping[str, bytes]], tuple[Finding, ...]]
+#: After so many rounds of fixes nothing new comes up in any program that we have met.
+MOST_PASSES = 10
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a repair comes to: the files and their new bytes, and what is left.
+
+    ``together``: the same files, those that a fix changes together side by side.
+    """
+
+    together: tuple[tuple[Change, ...], ...]
+    fixed: int
+    remaining: tuple[Finding, ...]
+
+    @property
+    def changed(self) -> tuple[Change, ...]:
+        """The files that change."""
+        return tuple(change for changes in self.together for change in changes)
+
+    @property
+    def unsafe(self) -> int:
+        """How many of the remaining findings have an unsafe fix."""
+        return sum(f.fix is not None and not f.fix.safe for f in self.remaining)
+
+
+def repair(paths: Sequence[str], check: Check, *, unsafe: bool = False) -> Repair:
+    """Work out what the fixes of all that is found from these files make of them; nothing is written.
+
+    ``unsafe``: whether to apply the fixes that change what some reader of a model's output sees, too.
+    """
+    workshop = _Workshop(check, unsafe)
+    for path in paths:
+        workshop.mend(path)
+    remaining = workshop.remaining(paths)
+    return Repair(tuple(workshop.together()), workshop.fixed, remaining)
+
+
+class _Workshop:
+    """The files as they are so far."""
+
+    def __init__(self, check: Check, unsafe: bool) -> None:
+        self._check = check
+        self._unsafe = unsafe
+        self._documents: dict[str, Document] = {}
+        self._now: dict[str, bytes] = {}
+        self._linked: list[frozenset[str]] = []  # the files of each fix that changed several
+        self._last: dict[str, tuple[Finding, ...]] = {}
+        self.fixed = 0
+
+    def together(self) -> Iterator[tuple[Change, ...]]:
+        """The changed files, those side by side that a fix has changed together, if by way of others."""
+        left = {path: doc for path, doc in self._documents.items() if self._now[path] != doc.data}
+        while left:
+            group = {next(iter(left))}
+            while more := {p for linked in self._linked if linked & group for p in linked} - group:
+                group |= more
+            yield tuple((left.pop(path), self._now[path]) for path in list(left) if path in group)
+
+    def findings(self, paths: Sequence[str]) -> tuple[Finding, ...]:
+        """What a check of the files, as they are now, shows."""
+        for path in paths:
+            self._data(path)
+        return self._check(paths, self._now)
+
+    def remaining(self, paths: Sequence[str]) -> tuple[Finding, ...]:
+        """What is left: as it was last seen, where each file changed for its own sake only."""
+        if self._linked or set(self._now) - set(paths):
+            return self.findings(paths)
+        once = {(f.rule.code, f.origin): f for path in paths for f in self._last[path]}
+        return tuple(once.values())
+
+    def mend(self, path: str) -> None:
+        """Apply the fixes of what is found from one file, until none is left that helps."""
+        before = self._last[path] = self.findings([path])
+        for _ in range(MOST_PASSES):
+            kept = dict(self._now)
+            if not self._apply([f.fix for f in before if f.fix is not None and (f.fix.safe or self._unsafe)]):
+                return
+            after = self.findings([path])
+            if len(after) >= len(before):
+                self._now = kept
+                return
+            self.fixed += len(before) - len(after)
+            before = self._last[path] = after
+
+    def _apply(self, fixes: Sequence[Fix]) -> bool:
+        """Make the edits of as many fixes as go together; whether every file can still be read."""
+        chosen = list(_compatible(fixes))
+        by_file: dict[str, set[Edit]] = {}
+        for edit in (e for fix in chosen for e in fix.edits):
+            by_file.setdefault(edit.path, set()).add(edit)
+        try:
+            new = {path: self._edited(path, edits) for path, edits in by_file.items()}
+            for path, data in new.items():
+                parse(read(path, data).text)
+        except (ConflictError, Unreadable, UnicodeError):
+            return False
+        self._now |= new
+        self._linked += [paths for fix in chosen if len(paths := frozenset(e.path for e in fix.edits)) > 1]
+        return bool(new)
+
+    def _edited(self, path: str, edits: Iterable[Edit]) -> bytes:
+        """A file's bytes after edits, without the imports that those made unused."""
+        before = self._data(path)
+        after = Document(Path(path), before).edited(edits)
+        idle = list(unused_imports(Syntax(read(path, before)), Syntax(read(path, after)), importers))
+        return Document(Path(path), after).edited(idle) if idle else after
+
+    def _data(self, path: str) -> bytes:
+        if path not in self._now:
+            self._documents[path] = Document.read(Path(path))
+            self._now[path] = self._documents[path].data
+        return self._now[path]
+
+
+def _compatible(fixes: Iterable[Fix]) -> Iterator[Fix]:
+    """The fixes whose edits touch nothing that an earlier one's touch, except to make the very same edit."""
+    made: set[Edit] = set()
+    for fix in fixes:
+        if not any(_collide(new, old) for new in fix.edits for old in made):
+            made.update(fix.edits)
+            yield fix
+
+
+def _collide(a: Edit, b: Edit) -> bool:
+    if a == b or (a.path, a.cell) != (b.path, b.cell):
+        return False
+    start_a, end_a, start_b, end_b = (
+        (a.line, a.column),
+        (a.end_line, a.end_column),
+        (b.line, b.column),
+        (b.end_line, b.end_column),
+    )
+    return (start_a < end_b and start_b < end_a) or start_a == start_b

@@ -1,0 +1,129 @@
+"""How a file spells the functions of its frameworks, and the import that it lacks for one."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+from finallayer.catalog.frameworks import CUSTOMARY
+from finallayer.findings import Edit
+from finallayer.fix.text.syntax import Syntax
+
+
+class Spelled(NamedTuple):
+    """A dotted name as the file writes it, and what has to be imported first."""
+
+    text: str
+    edits: tuple[Edit, ...] = ()
+
+
+class Imports:
+    """The imports at the top level of a file."""
+
+    def __init__(self, syntax: Syntax) -> None:
+        self._syntax = syntax
+
+    @cached_property
+    def statements(self) -> list[ast.Import | ast.ImportFrom]:
+        return list(_imports(self._syntax.file.tree.body))
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Local name -> the dotted name that it was imported as."""
+        found: dict[str, str] = {}
+        for statement in self.statements:
+            for alias in statement.names:
+                if isinstance(statement, ast.ImportFrom):
+                    if not statement.level:
+                        found[alias.asname or alias.name] = f"{statement.module}.{alias.name}"
+                elif alias.asname:
+                    found[alias.asname] = alias.name
+                else:
+                    root = alias.name.partition(".")[0]
+                    found[root] = root
+        return found
+
+    def dotted(self, node: ast.expr) -> str | None:
+        """The dotted name of what an expression names, as far as imports say."""
+        if isinstance(node, ast.Name):
+            return self.names.get(node.id)
+        if isinstance(node, ast.Attribute):
+            owner = self.dotted(node.value)
+            return owner and f"{owner}.{node.attr}"
+        return None
+
+    def spell(self, dotted: str, at: ast.AST) -> Spelled | None:
+        """How to write a dotted name at a place, with the import that it lacks; None where a name is in the way."""
+        module, _, name = dotted.rpartition(".")
+        return self.known(dotted, at) or self._imported(module, name, self._local_names(at))
+
+    def known(self, dotted: str, at: ast.AST) -> Spelled | None:
+        """How to write a dotted name at a place by the imports that there are; None where none reaches it."""
+        taken = self._local_names(at)
+        ways = [
+            (len(target), local + dotted[len(target) :])
+            for local, target in self.names.items()
+            if (dotted == target or dotted.startswith(f"{target}.")) and local not in taken
+        ]
+        ways = [(n, text) for n, text in ways if not self._needs_submodule(dotted, n)]
+        return Spelled(max(ways)[1]) if ways else None
+
+    def imported_by_name(self, dotted: str) -> Spelled | None:
+        """``from module import name`` beside the like; None where there is none, or the name is used for something."""
+        module, _, name = dotted.rpartition(".")
+        root = module.partition(".")[0]
+        alike = [s for s in self.statements if isinstance(s, ast.ImportFrom) and _root(s) == root]
+        alike = [s for s in alike if s in self._syntax.file.tree.body]
+        if not alike or name in self._syntax.names:
+            return None
+        return Spelled(name, (self._syntax.insert_after(alike[-1], f"from {module} import {name}"),))
+
+    def _needs_submodule(self, dotted: str, known: int) -> bool:
+        """Whether a package must import a submodule of it before it has it."""
+        return dotted.startswith("scipy.special.") and known < len("scipy.special")
+
+    def _imported(self, module: str, name: str, taken: set[str]) -> Spelled | None:
+        line = CUSTOMARY.get(module)
+        if line is None:
+            return None
+        local = line.split()[-1]
+        if local in taken or local in self.names or local in self._syntax.names:
+            return None
+        text = f"{module}.{name}" if line == f"import {module}" else f"{local}.{name}"
+        if line == "import jax":
+            text = f"{module}.{name}"
+        insertion = self._insertion(line)
+        return Spelled(text, (insertion,)) if insertion is not None else None
+
+    def _insertion(self, line: str) -> Edit | None:
+        """After the last import at the top level that is like it, or else the last of all; None where there is none."""
+        root = line.split()[1].partition(".")[0]
+        body = self._syntax.file.tree.body
+        alike = [s for s in self.statements if s in body and _root(s) == root]
+        leading = [s for s in self.statements if s in body]
+        anchors = alike or leading
+        return self._syntax.insert_after(anchors[-1], line) if anchors else None
+
+    def _local_names(self, at: ast.AST) -> set[str]:
+        scope = self._syntax.scope(at)
+        if isinstance(scope, ast.Module):
+            stores = (n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+            return set(stores)
+        around = [scope, *(n for n in self._syntax.around(scope) if isinstance(n, ast.FunctionDef))]
+        names = {n.id for s in around for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        return names | {a.arg for s in around for n in ast.walk(s) if isinstance(n, ast.arguments) for a in n.args}
+
+
+def _root(statement: ast.Import | ast.ImportFrom) -> str:
+    name = statement.module if isinstance(statement, ast.ImportFrom) else statement.names[0].name
+    return (name or "").partition(".")[0]
+
+
+def _imports(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    for statement in body:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            yield statement
+        elif isinstance(statement, (ast.Try, ast.If)):
+            yield from _imports(statement.body)

@@ -1,0 +1,43 @@
+"""How a file spells Keras' names, and how a call is given an argument."""
+
+from __future__ import annotations
+
+import ast
+
+from finallayer.catalog.frameworks import homes
+from finallayer.findings import Edit
+from finallayer.fix.text.imports import Imports, Spelled
+from finallayer.fix.text.syntax import Syntax, is_written_out
+
+Edits = tuple[Edit, ...]
+#: Modules from which a file may know Keras.
+_KERAS = homes("keras")
+
+
+def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:
+    """``losses.SparseCategoricalCrossentropy`` as the file's imports reach it; with an import where none does."""
+    imports = Imports(syntax)
+    for root in _KERAS:
+        known = imports.known(f"{root}.{name}", at)
+        if known is not None:
+            return known
+    used = next((r for r in _KERAS for n in imports.names.values() if n == r or n.startswith(f"{r}.")), None)
+    return imports.imported_by_name(f"{used}.{name}") if used else None
+
+
+def with_argument(syntax: Syntax, call: ast.Call, name: str, value: str) -> Edits | None:
+    """The edits that give a call a keyword argument, or change the one that it has."""
+    if not is_written_out(call):
+        return None
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            return (syntax.replace(keyword.value, value),)
+    given: list[ast.AST] = [*call.args, *call.keywords]
+    file = syntax.file
+    if given:
+        last = max((file.origin(g) for g in given), key=lambda o: (o.end_line, o.end_column))  # type: ignore[arg-type]
+        place = (last.end_line, last.end_column)
+        return (syntax.put(place, place, f", {name}={value}"),)
+    at = file.origin(call)
+    place = (at.end_line, at.end_column - 1)
+    return (syntax.put(place, place, f"{name}={value}"),)

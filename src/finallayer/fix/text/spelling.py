@@ -1,0 +1,182 @@
+"""The stable functions of every framework, and how a call of one is written in a file."""
+
+from __future__ import annotations
+
+import ast
+from typing import NamedTuple
+
+from finallayer.catalog.frameworks import is_tf1, writes
+from finallayer.findings import Edit
+from finallayer.fix.text.imports import Imports, Spelled
+from finallayer.fix.text.syntax import Syntax
+
+
+class Functions(NamedTuple):
+    """A framework's stable functions by their dotted names, and what it calls the argument for the classes' axis."""
+
+    softmax: str
+    sigmoid: str
+    log_softmax: str
+    log_sigmoid: str | None
+    softplus: str | None
+    logsumexp: str
+    axis: str
+    keepdims: str
+
+
+FRAMEWORKS = {
+    "torch": Functions(
+        "torch.softmax",
+        "torch.sigmoid",
+        "torch.nn.functional.log_softmax",
+        "torch.nn.functional.logsigmoid",
+        "torch.nn.functional.softplus",
+        "torch.logsumexp",
+        "dim",
+        "keepdim",
+    ),
+    "tensorflow": Functions(
+        "tensorflow.nn.softmax",
+        "tensorflow.sigmoid",
+        "tensorflow.nn.log_softmax",
+        "tensorflow.math.log_sigmoid",
+        "tensorflow.nn.softplus",
+        "tensorflow.reduce_logsumexp",
+        "axis",
+        "keepdims",
+    ),
+    "jax": Functions(
+        "jax.nn.softmax",
+        "jax.nn.sigmoid",
+        "jax.nn.log_softmax",
+        "jax.nn.log_sigmoid",
+        "jax.nn.softplus",
+        "jax.nn.logsumexp",
+        "axis",
+        "keepdims",
+    ),
+    "keras": Functions(
+        "keras.ops.softmax",
+        "keras.ops.sigmoid",
+        "keras.ops.log_softmax",
+        "keras.ops.log_sigmoid",
+        "keras.ops.softplus",
+        "keras.ops.logsumexp",
+        "axis",
+        "keepdims",
+    ),
+    # NumPy has no log_sigmoid and no softplus of its own: both are a logaddexp
+    "numpy": Functions(
+        "scipy.special.softmax",
+        "scipy.special.expit",
+        "scipy.special.log_softmax",
+        None,
+        None,
+        "scipy.special.logsumexp",
+        "axis",
+        "keepdims",
+    ),
+}
+#: Where a TF 1 program's ``tf.log`` stands, TF 2 may be far: its own name for the same function.
+_TF1 = {"tensorflow.math.log_sigmoid": "tensorflow.log_sigmoid"}
+
+#: What TensorFlow 1.0 took away or renamed.
+_GONE_IN_TF1 = frozenset(
+    f"tensorflow.{name}"
+    for name in (
+        "histogram_summary scalar_summary image_summary merge_summary merge_all_summaries train.SummaryWriter pack "
+        "unpack mul sub neg select batch_matmul op_scope python.framework.ops.op_scope "
+        "nn.batch_norm_with_global_normalization"
+    ).split()
+)
+
+
+class Written(NamedTuple):
+    """A call as text, and the edits that it needs elsewhere."""
+
+    text: str
+    edits: tuple[Edit, ...] = ()
+
+
+class Speller:
+    """Writes calls in the style of one file."""
+
+    def __init__(self, syntax: Syntax) -> None:
+        self.syntax = syntax
+        self.imports = Imports(syntax)
+
+    def framework(self, met: str, *nodes: ast.expr) -> str | None:
+        """The framework whose function one of these expressions calls; else the only one that the file imports.
+
+        ``met``: the framework that the analysis met there, if it met one.
+        """
+        for node in nodes:
+            for n in ast.walk(node):
+                dotted = (self.imports.dotted(n.func) if isinstance(n, ast.Call) else None) or ""
+                known = writes(dotted)
+                if known and not dotted.startswith(("tensorflow.keras", "keras.backend")):
+                    return self._current(known)
+        imported = {writes(name) for name in self.imports.names.values()} - {None, "numpy"}
+        return self._current(imported.pop() if len(imported) == 1 else met if met in FRAMEWORKS else None)
+
+    def _current(self, framework: str | None) -> str | None:
+        """The framework itself; not Keras in a file that doesn't speak of ``keras.ops``, which Keras 2 lacks."""
+        if framework == "keras" and "ops" not in self.syntax.names:
+            return None
+        return framework
+
+    def call(self, dotted: str, arguments: str, at: ast.AST) -> Written | None:
+        """``function(arguments)``, spelled as the file would."""
+        spelled = self._spell(dotted, at)
+        return spelled and Written(f"{spelled.text}({arguments})", spelled.edits)
+
+    def _spell(self, dotted: str, at: ast.AST) -> Spelled | None:
+        if dotted in _TF1 and self.is_tf1():
+            dotted = _TF1[dotted]
+        return self.imports.spell(dotted, at)
+
+    def is_tf1(self) -> bool:
+        """Whether the file speaks TF 1: it imports a package of that time, or calls ``tf.log``, which TF 2 lacks."""
+        return any(map(is_tf1, self.imports.names.values())) or any(
+            isinstance(n, ast.Attribute) and n.attr == "log" and self.imports.dotted(n) == "tensorflow.log"
+            for n in self.syntax.nodes
+        )
+
+    def is_before_tf1(self) -> bool:
+        """Whether the file speaks a TensorFlow older than 1.0, which has no log_sigmoid yet."""
+        names = {self.imports.dotted(n) for n in self.syntax.nodes if isinstance(n, ast.Attribute)}
+        return not names.isdisjoint(_GONE_IN_TF1)
+
+    def along(self, dotted: str, text: str, framework: str, axis: int, use: ast.AST) -> Written | None:
+        """``function(text, axis=...)`` the axis as the framework spells it; TensorFlow's default goes unsaid."""
+        given = [text, f"{FRAMEWORKS[framework].axis}={axis}"]
+        if framework == "tensorflow" and axis == -1:
+            given.pop()
+        return self.call(dotted, ", ".join(given), use)
+
+    def log_sigmoid(self, framework: str, text: str, flips: bool, use: ast.AST) -> Written | None:
+        """``log_sigmoid(text)``, of minus that where it ``flips``: the log of one minus the sigmoid."""
+        argument = negated(text) if flips else text
+        if framework == "tensorflow" and self.is_before_tf1():
+            call = self.call("tensorflow.nn.softplus", negated(argument), use)
+            return call and Written(f"-{call.text}", call.edits)
+        dotted = FRAMEWORKS[framework].log_sigmoid
+        if dotted is not None:
+            return self.call(dotted, argument, use)
+        call = self.call("numpy.logaddexp", f"0, {negated(argument)}", use)
+        return call and Written(f"-{call.text}", call.edits)
+
+
+def as_object(text: str) -> str:
+    """An expression as the object of a method call."""
+    node = ast.parse(text.strip(), mode="eval").body
+    return text if isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) else f"({text})"
+
+
+def negated(text: str) -> str:
+    """Minus an expression."""
+    node = ast.parse(f"({text})", mode="eval").body
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = text.strip()[1:].strip()
+        return inner
+    return f"-{text}" if isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) else f"-({text})"

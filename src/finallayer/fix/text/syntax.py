@@ -1,0 +1,193 @@
+"""From a finding's origin back to the syntax: the node there, what is around it, and how the user spelled it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cached_property
+
+from finallayer.expr import Origin
+from finallayer.findings import Edit
+from finallayer.source.files import SourceFile
+
+Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+class Syntax:
+    """One file's syntax tree with its parents, asked by place."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self.file = file
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the file."""
+        return tuple(ast.walk(self.file.tree))
+
+    @cached_property
+    def declared(self) -> frozenset[str]:
+        """The names that some function writes from afar (``global``, ``nonlocal``)."""
+        declarations = (n for n in self.nodes if isinstance(n, (ast.Global, ast.Nonlocal)))
+        return frozenset(name for declaration in declarations for name in declaration.names)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name and attribute that occurs in the file."""
+        return frozenset(self.names_used(self.file.tree))
+
+    @cached_property
+    def _parents(self) -> dict[ast.AST, ast.AST]:
+        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[int, ...], ast.expr]:
+        found: dict[tuple[int, ...], ast.expr] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.expr):
+                found.setdefault(self.file.origin(node)[1:5], node)
+        return found
+
+    def expression(self, origin: Origin | None) -> ast.expr | None:
+        """The expression whose range is exactly the origin's."""
+        if origin is None or origin.path != self.file.path:
+            return None
+        return self._by_place.get(origin[1:5])
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        return self._parents.get(node)
+
+    def user(self, node: ast.AST) -> tuple[ast.AST, ast.AST | None]:
+        """A node with the ``name=`` or ``*`` around it, and what it is used in: a call, a ``return`` ..."""
+        around = self.parent(node)
+        while isinstance(around, (ast.keyword, ast.Starred)):
+            node, around = around, self.parent(around)
+        return node, around
+
+    def around(self, node: ast.AST) -> Iterator[ast.AST]:
+        """The nodes around a node, from the innermost outwards."""
+        parent = self._parents.get(node)
+        while parent is not None:
+            yield parent
+            parent = self._parents.get(parent)
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """The innermost statement that a node belongs to."""
+        if isinstance(node, ast.stmt):
+            return node
+        return next(n for n in self.around(node) if isinstance(n, ast.stmt))
+
+    def scope(self, node: ast.AST) -> Scope:
+        """The function, or the module, whose local names a node uses."""
+        return next(n for n in self.around(node) if isinstance(n, _SCOPES))
+
+    def text(self, node: ast.AST) -> str:
+        """The user's own spelling of a node."""
+        at = self.file.origin(node)  # type: ignore[arg-type]  # expressions and statements have a place
+        return self.between((at.line, at.column), (at.end_line, at.end_column))
+
+    def is_legible(self, node: ast.expr) -> bool:
+        """Whether the text at a node's place is the node (inside f-strings of older Pythons it isn't)."""
+        try:
+            parsed = ast.parse(f"({self.text(node)}\n)", mode="eval").body
+        except SyntaxError:
+            return False
+        return ast.dump(parsed) == ast.dump(node)
+
+    def between(self, start: tuple[int, int], end: tuple[int, int]) -> str:
+        """The text between two places, each a line and a column."""
+        lines = self.file.lines[start[0] - 1 : end[0]]
+        lines[-1] = lines[-1][: end[1]]
+        lines[0] = lines[0][start[1] :]
+        return "\n".join(lines)
+
+    def replace(self, node: ast.AST, text: str) -> Edit:
+        """The edit that puts new text in a node's place."""
+        return self._edit(self.file.origin(node), text)  # type: ignore[arg-type]
+
+    def replace_bracketed(self, node: ast.expr, name: str) -> Edit:
+        """The edit that puts a name in a node's place, and in that of brackets which only held it together."""
+        at = self.file.origin(node)
+        before, after = self.file.lines[at.line - 1][: at.column], self.file.lines[at.end_line - 1][at.end_column :]
+        held = before.endswith("(") and after.startswith(")") and isinstance(self.parent(node), ast.UnaryOp)
+        return self._edit(at._replace(column=at.column - held, end_column=at.end_column + held), name)
+
+    def insert_before(self, statement: ast.stmt, text: str) -> Edit:
+        """The edit that puts a simple statement before another: on a line of its own, or on the same where it must."""
+        at = self.file.origin(statement)
+        indent = self.file.lines[at.line - 1][: at.column]
+        separator = "; " if indent.strip() else f"\n{indent}"
+        return self._edit(at._replace(end_line=at.line, end_column=at.column), f"{text}{separator}")
+
+    def insert_after(self, statement: ast.stmt, text: str) -> Edit:
+        """The edit that puts a statement on a line of its own after another, at its indentation."""
+        at = self.file.origin(statement)
+        indent = self.file.lines[at.line - 1][: at.column]
+        end = len(self.file.lines[at.end_line - 1])  # behind a comment
+        return self._edit(at._replace(line=at.end_line, column=end, end_column=end), f"\n{indent}{text}")
+
+    def loads(self) -> Iterator[ast.Name]:
+        """Every name that is read."""
+        return (n for n in self.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+
+    def in_annotation(self, node: ast.AST) -> bool:
+        """Whether a node belongs to a type annotation."""
+        inner = node
+        for around in self.around(node):
+            if isinstance(around, (ast.arg, ast.AnnAssign)) and around.annotation is inner:
+                return True
+            if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)) and around.returns is inner:
+                return True
+            inner = around
+        return False
+
+    def put(self, start: tuple[int, int], end: tuple[int, int], text: str = "") -> Edit:
+        """The edit that puts new text between two places (line, column), or takes away what is there."""
+        return self._edit(Origin(self.file.path, *start, *end), text)
+
+    def is_alone(self, statement: ast.stmt) -> bool:
+        """Whether the lines of a statement hold nothing else, no comment either."""
+        at = self.file.origin(statement)
+        first, last = self.file.lines[at.line - 1], self.file.lines[at.end_line - 1]
+        inside = "\n".join(self.file.lines[at.line - 1 : at.end_line])
+        return not first[: at.column].strip() and not last[at.end_column :].strip() and "#" not in inside
+
+    def remove(self, statement: ast.stmt) -> Edit:
+        """The edit that takes a statement's lines away."""
+        at = self.file.origin(statement)
+        return self._edit(at._replace(column=0, end_line=at.end_line + 1, end_column=0), "")
+
+    def _edit(self, origin: Origin, text: str) -> Edit:
+        at = self.file.in_cell(origin)
+        return Edit(at.path, at.line, at.column, at.end_line, at.end_column, text, at.cell)
+
+    def names_used(self, scope: ast.AST) -> set[str]:
+        """Every name and attribute that occurs in a scope, its inner functions included."""
+        nodes = list(ast.walk(scope))
+        names = {n.id for n in nodes if isinstance(n, ast.Name)} | {
+            n.attr for n in nodes if isinstance(n, ast.Attribute)
+        }
+        names |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+        names |= {(a.asname or a.name).partition(".")[0] for a in nodes if isinstance(a, ast.alias)}
+        return names | {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+
+    def fresh_name(self, wanted: str, taken: set[str]) -> str:
+        """The wanted name, or one like it, that neither the file uses nor is taken."""
+        used = taken | self.names
+        candidates = (wanted, *(f"{wanted}_{i}" for i in range(2, 100)))
+        return next(name for name in candidates if name not in used)
+
+
+def last_name(node: ast.expr) -> str:
+    """The last part of a dotted name; nothing for what is no name."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def is_written_out(call: ast.Call) -> bool:
+    """Whether every argument of a call shows which parameter it is given to: there is no ``*`` and no ``**``."""
+    return not any(isinstance(a, ast.Starred) for a in call.args) and all(k.arg is not None for k in call.keywords)
+
+
+def is_inside(outer: ast.AST, node: ast.AST) -> bool:
+    """Whether a node is an expression or statement, or a part of it."""
+    return any(n is node for n in ast.walk(outer))

@@ -1,0 +1,58 @@
+"""Imports that a fix made unused: those, and no others, go."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from finallayer.findings import Edit
+from finallayer.fix.text.deletion import drop_item, whole_line
+from finallayer.fix.text.syntax import Syntax
+
+
+def unused_imports(before: Syntax, after: Syntax, importers: Callable[[str], Iterable[str]]) -> Iterator[Edit]:
+    """The edits that take out of a fixed file what it imports and, unlike before, doesn't read any more.
+
+    ``importers``: the files that import a file.
+    """
+    if Path(after.file.path).name == "__init__.py":
+        return  # its imports are for others
+    used, still = _read(before), _read(after)
+    for statement in after.file.tree.body:
+        if not isinstance(statement, (ast.Import, ast.ImportFrom)) or "#" in _lines(after, statement):
+            continue
+        unread = [a for a in statement.names if _bound(a) in used - still]
+        idle = [a for a in unread if not _is_mentioned(_bound(a), after, importers)]
+        if len(idle) == len(statement.names):
+            line = whole_line(after, statement)
+            if line is not None:
+                yield line
+        elif len(idle) == 1:
+            edit = drop_item(after, list(statement.names), statement.names.index(idle[0]))
+            if edit is not None:
+                yield edit
+
+
+def _bound(alias: ast.alias) -> str:
+    """The name that an import gives; a dotted one gives a package that other imports may give, too."""
+    return alias.asname or (alias.name if "." not in alias.name else "")
+
+
+def _read(syntax: Syntax) -> set[str]:
+    return {node.id for node in syntax.nodes if isinstance(node, ast.Name)}
+
+
+def _lines(syntax: Syntax, statement: ast.stmt) -> str:
+    return "\n".join(syntax.file.lines[statement.lineno - 1 : statement.end_lineno])
+
+
+def _is_mentioned(name: str, syntax: Syntax, importers: Callable[[str], Iterable[str]]) -> bool:
+    """Whether a string of the file, such as an annotation, or a file that imports it, speaks of a name."""
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    strings = (n.value for n in syntax.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    if any(map(word.search, strings)):
+        return True
+    texts = (Path(other).read_text(errors="ignore") for other in importers(syntax.file.path))
+    return any(word.search(text) or "import *" in text for text in texts)

@@ -1,0 +1,308 @@
+// Cross-entropy in float, a row at a time: class-index targets, unit stride, no option that moves mass between classes or
+// looks at the lse. The path of large vocabularies, bound by memory. Compiled once per instruction set.
+//
+// A row is read from memory once. Its exponentials are taken relative to a reference R that is guessed from the row's
+// first logits; any R within 40 of the maximum does, since exponents are stored with room to spare. Where the guess
+// fails (or an offset is large), the row is cut into blocks that fit the first-level cache, each with the reference that
+// suits it. The exponentials stay in a row buffer (second-level cache) until the row's sum is known; then the gradient is
+// written, once, past the caches. Sums run in double above eight float terms.
+
+constexpr float kUnshifted = 512;  // logits up to here are reduced as they are
+constexpr float kRoom = 40;        // by how much a row may exceed its guessed maximum
+constexpr int kAhead = 1024;       // elements between what is read and what is fetched
+constexpr int kFloor = 188;        // below 2^-188 of the block's largest, an exponential is 0
+constexpr double kLn2 = 0.69314718055994530942;
+
+// The frame around a logit that is neither NaN nor infinite, and what it makes of a block.
+FL_FN Frame frame(float reference, Block& b) {
+    // Up to here the reduction by multiples of ln 2 is exact as it stands; beyond, x - reference is exact for every x
+    // that is not negligible (Sterbenz), and the reduction starts from that difference.
+    b.shift = std::fabs(reference) <= kUnshifted ? 0.0f : reference;
+    b.exponent = static_cast<int>(std::lrint((reference - b.shift) * 1.44269504f));
+    b.log_scale = b.shift + b.exponent * kLn2;
+    const int exponent = kSteps * (b.exponent - kBias);
+    return {b.shift, static_cast<float>((b.exponent - kFloor) * kLn2), kMagic - static_cast<float>(exponent)};
+}
+
+// Rows are taken in groups of vectors. A group is plain if it is whole and the anchor is not in it.
+constexpr int kFan = 8;
+constexpr int kGroup = kFan * W;
+FL_FN bool is_plain(int64_t begin, int64_t n, int64_t anchor) {
+    return begin + kGroup <= n && (anchor < begin || anchor >= begin + kGroup);
+}
+
+// The vector at i of any other group: masked classes where the anchor or nothing is.
+template <class T> FL_FN F widen_careful(const T* x, int64_t i, int64_t n, int64_t anchor) {
+    if (i >= n) return splat(-kInf);
+    F v = i + W <= n ? widen(x + i) : widen_first(x + i, static_cast<int>(n - i));
+    if (anchor >= i && anchor < i + W) v = replaced(v, static_cast<int>(anchor - i), -kInf);
+    return v;
+}
+
+struct Peak {
+    float value;
+    bool nan;
+};
+
+template <class T> FL_FN Peak peak(const T* x, int64_t n, int64_t anchor) {
+    F top[2] = {splat(-kInf), splat(-kInf)};
+    Lanes nan{};
+    for (int64_t i = 0; i < n; i += kGroup) {
+        const bool plain = is_plain(i, n, anchor);
+        for (int k = 0; k < kFan; k += 2) {
+            const int64_t j = i + k * W;
+            if (j >= n) break;
+            const F a = plain ? widen(x + j) : widen_careful(x, j, n, anchor);
+            const F b = plain ? widen(x + j + W) : widen_careful(x, j + W, n, anchor);
+            top[0] = maximum(a, top[0]);
+            top[1] = maximum(b, top[1]);
+            nan |= either_nan(a, b);
+        }
+    }
+    return {largest(maximum(top[0], top[1])), any(nan)};
+}
+
+// Takes the exponentials of all but the anchor, keeps them if Keep, and returns their sum; `top` is the largest logit,
+// NaN apart. Meanwhile the memory ahead is on its way into the cache.
+template <bool Keep, bool Shifted, class T>
+FL_FN double exponentials(const T* x, int64_t n, int64_t anchor, const Frame& f, float* out, float& top) {
+    constexpr int kPerLine = 64 / sizeof(T);
+    D even{}, odd{};
+    F highest = splat(-kInf);
+    for (int64_t i = 0; i < n; i += kGroup) {
+        F e[kFan];
+        if (is_plain(i, n, anchor)) {
+#pragma GCC unroll 8
+            for (int k = 0; k < kFan; ++k) {
+                if (W >= kPerLine || k % (kPerLine / W) == 0) __builtin_prefetch(x + i + kAhead + k * W);
+                const F v = widen(x + i + k * W);
+                highest = maximum(v, highest);
+                e[k] = exp_framed(Shifted ? v - f.shift : v, f);
+                if (Keep) store(out + i + k * W, e[k]);
+            }
+        } else {
+            for (int k = 0; k < kFan; ++k) {
+                e[k] = F{};
+                if (i + k * W >= n) continue;
+                const F v = widen_careful(x, i + k * W, n, anchor);
+                highest = maximum(v, highest);
+                e[k] = exp_framed(Shifted ? v - f.shift : v, f);
+                if (Keep) store(out + i + k * W, e[k]);
+            }
+        }
+        const F sum = ((e[0] + e[1]) + (e[2] + e[3])) + ((e[4] + e[5]) + (e[6] + e[7]));
+        even += low(sum);
+        odd += high(sum);
+    }
+    top = largest(highest);
+    return sum_of(even + odd);
+}
+
+template <bool Shifted, class T>
+FL_FN double exponentials(const T* x, int64_t n, int64_t anchor, const Frame& f, float* out, float& top) {
+    return out ? exponentials<true, Shifted>(x, n, anchor, f, out, top)
+               : exponentials<false, Shifted>(x, n, anchor, f, out, top);
+}
+
+// A row in one frame, guessed from its first logits. False if the guess is not good enough: then nothing is known.
+template <class T> FL_FN bool take_row(const T* x, int64_t n, int64_t anchor, Block& block, float* out, Peak& p) {
+    const Peak first = peak(x, std::min<int64_t>(n, kGroup), anchor);
+    if (first.nan || !(std::fabs(first.value) <= kUnshifted)) return false;
+    const Frame f = frame(first.value, block);
+    const double sum = exponentials<false>(x, n, anchor, f, out, p.value);
+    p.nan = false;  // a NaN would be in the sum
+    block.sum = 0x1p-64 * sum;
+    return p.value <= first.value + kRoom && sum > 0 && sum < static_cast<double>(kInf);
+}
+
+// A block in the frame of its maximum; nothing is taken if that is NaN or infinite.
+template <class T> FL_FN Peak take_block(const T* x, int64_t n, int64_t anchor, Block& block, float* out) {
+    Peak p = peak(x, n, anchor);
+    if (p.nan || p.value == kInf) return p;
+    if (p.value == -kInf) {
+        block = {0, 0, -static_cast<double>(kInf), 0};
+        if (out) std::fill(out, out + n, 0.0f);
+        return p;
+    }
+    const Frame f = frame(p.value, block);
+    block.sum = 0x1p-64 * (f.shift == 0 ? exponentials<false>(x, n, anchor, f, out, p.value)
+                                        : exponentials<true>(x, n, anchor, f, out, p.value));
+    return p;
+}
+
+// The gradient of a block: g_j = stored_j * scale, and the anchor's own.
+struct Slope {
+    const float* e;
+    float scale;
+    int64_t anchor;
+    float at_anchor;
+};
+FL_FN F gradient(const Slope& s, int64_t i) { return load(s.e + i) * s.scale; }
+FL_FN F gradient_careful(const Slope& s, int64_t i) {
+    const F g = gradient(s, i);
+    return s.anchor >= i && s.anchor < i + W ? replaced(g, static_cast<int>(s.anchor - i), s.at_anchor) : g;
+}
+
+// A block's scale as a float. One too small for that (a confident row) is put into the exponentials, in two factors
+// of which none is subnormal; then 1 is left.
+FL_FN float float_scale(double scale, float* e, int64_t n) {
+    if (std::fabs(scale) >= 0x1p-110) return static_cast<float>(scale);
+    const auto first = static_cast<float>(scale * 0x1p120);
+    for (int64_t i = 0; i < n; i += W) store(e + i, load(e + i) * first * 0x1p-120f);
+    return 1;
+}
+
+template <class T> FL_FN void put(T* g, F v, bool streaming) {
+    if (streaming) stream(g, v);
+    else narrow(g, v);
+}
+template <class T> FL_FN void put_pair(T* g, F a, F b, bool streaming) {
+    put(g, a, streaming);
+    put(g + W, b, streaming);
+}
+// Whole lines of the gradient, aligned if they are streamed: [begin, end) is a multiple of two vectors.
+template <bool Streaming, class T>
+FL_FN void write_lines(T* g, const Slope& s, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += 2 * W) {
+        if (s.anchor < i || s.anchor >= i + 2 * W)
+            put_pair(g + i, gradient(s, i), gradient(s, i + W), Streaming);
+        else  // here, because to write it afterwards would fetch a line that is on its way to memory
+            put_pair(g + i, gradient_careful(s, i), gradient_careful(s, i + W), Streaming);
+    }
+}
+
+// Writes the gradient of a block. Where the vectors begin changes no result: every element is computed alike.
+template <class T> FL_FN void write(T* g, const Slope& s, int64_t n, bool streaming) {
+    const auto misalignment = reinterpret_cast<uintptr_t>(g) % 64;
+    const bool aligns = misalignment % sizeof(T) == 0;
+    const int64_t head = aligns ? std::min<int64_t>(n, (64 - misalignment) % 64 / sizeof(T)) : 0;
+    const int64_t lines_end = head + (n - head) / (2 * W) * (2 * W);
+    for (int64_t i = 0; i < head; i += W)
+        narrow_first(g + i, gradient_careful(s, i), static_cast<int>(std::min<int64_t>(W, head - i)));
+    if (streaming && aligns) write_lines<true>(g, s, head, lines_end);
+    else write_lines<false>(g, s, head, lines_end);
+    for (int64_t i = lines_end; i < n; i += W)
+        narrow_first(g + i, gradient_careful(s, i), static_cast<int>(std::min<int64_t>(W, n - i)));
+}
+
+template <class T> FL_FN void fill(T* g, int64_t n, float value) {
+    T v;
+    from_float(value, &v);
+    for (int64_t j = 0; j < n; ++j) std::memcpy(static_cast<void*>(g + j), &v, sizeof v);
+}
+
+// One row: where it lies, its anchor and the coefficients of its loss.
+template <class T> struct Row {
+    const T* z;
+    T* g;
+    int64_t anchor;  // the target
+    float anchor_logit;
+    double mass;     // class weight of the target
+    double push;     // gradient of the row's loss, times its weight
+};
+
+// The blocks of a row.
+struct Cut {
+    int64_t classes;
+    int64_t step;
+    int64_t count() const { return (classes + step - 1) / step; }
+    int64_t begin(int64_t b) const { return b * step; }
+    int64_t size(int64_t b) const { return std::min(step, classes - begin(b)); }
+};
+
+// Takes the row block by block, each in its own frame.
+template <class T> FL_FN Peak take_blocks(const Row<T>& row, const Cut& cut, Scratch& scratch, float* kept) {
+    Peak highest{-kInf, false};
+    for (int64_t i = 0; i < cut.count() && !highest.nan; ++i) {
+        const int64_t begin = cut.begin(i);
+        const Peak p = take_block(row.z + begin, cut.size(i), row.anchor - begin, scratch.blocks[i], row.g ? kept + begin : nullptr);
+        highest = {std::max(highest.value, p.value), p.nan || p.value == kInf};
+    }
+    return highest;
+}
+
+template <class T> FL_FN Outcome walk(const Call& call, const Row<T>& row, Scratch& scratch, float* kept) {
+    const fl_xent_args& a = *call.args;
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    Peak others_peak{-kInf, std::isnan(row.anchor_logit) || row.anchor_logit == kInf};
+    if (row.g) {  // the lines that it shares with its neighbours
+        __builtin_prefetch(row.g, 1);
+        __builtin_prefetch(row.g + a.classes, 1);
+    }
+    Cut cut{a.classes, a.classes};
+    if (!others_peak.nan &&
+        !take_row(row.z, a.classes, row.anchor, scratch.blocks[0], row.g ? kept : nullptr, others_peak)) {
+        cut.step = kBlock;
+        others_peak = take_blocks(row, cut, scratch, kept);
+    }
+    const int64_t blocks = cut.count();
+    if (others_peak.nan || (others_peak.value == -kInf && row.anchor_logit == -kInf)) {  // or every class masked
+        if (row.g) fill(row.g, a.classes, static_cast<float>(nan));
+        return {nan, nan, false};
+    }
+
+    // R = largest log_scale; the blocks' factors to it are powers of two unless a block is shifted.
+    double reference = -static_cast<double>(kInf), others = 0;
+    for (int64_t i = 0; i < blocks; ++i) reference = std::max(reference, scratch.blocks[i].log_scale);
+    for (int64_t i = 0; i < blocks; ++i) {
+        Block& b = scratch.blocks[i];
+        // From here on log_scale holds the factor itself.
+        b.log_scale = b.log_scale == reference ? 1 : std::exp(b.log_scale - reference);
+        if (b.sum != 0) others += b.sum * b.log_scale;
+    }
+    const double q = row.anchor_logit - reference;  // +inf when every other class is masked
+    const bool ahead = q > 0;
+    const double falling = std::exp(-std::fabs(q));  // without branches on q: it is as good as random
+    const double anchor_exp = ahead ? 1 : falling;
+    const double scale = ahead ? falling : 1;
+    const double total = others * scale + anchor_exp;
+    const double anchor_loss = std::log1p(ahead ? others * scale : total - 1) + (ahead ? 0 : -q);
+    Outcome result;
+    result.loss = row.mass != 0 ? row.mass * anchor_loss : 0;
+    result.anchor_is_argmax = row.anchor_logit > others_peak.value;
+    if (a.correct && row.anchor_logit == others_peak.value) {
+        int64_t j = 0;
+        while (to_float(element(row.z + j)) != others_peak.value) ++j;
+        result.anchor_is_argmax = j == row.anchor;
+    }
+    if (!row.g) return result;
+
+    const double pull = row.push * row.mass;
+    const double softmax_scale = pull * scale / total * 0x1p-64;
+    const double at_anchor = -pull * (others * scale / total);
+    for (int64_t i = 0; i < blocks; ++i) {
+        const int64_t begin = cut.begin(i), n = cut.size(i);
+        float* e = kept + begin;
+        const float s = float_scale(softmax_scale * scratch.blocks[i].log_scale, e, n);
+        const Slope slope{e, s, row.anchor - begin, static_cast<float>(at_anchor)};
+        write(row.g + begin, slope, n, call.stream);
+    }
+    return result;
+}
+
+template <class T> FL_TARGET void float_rows(const Call& call, int64_t begin, int64_t end, Scratch& scratch) {
+    const fl_xent_args& a = *call.args;
+    const auto* logits = static_cast<const T*>(a.logits);
+    const auto reals = [](const void* p, int64_t i) { return p ? static_cast<const float*>(p)[i] : 1.0; };
+    auto* grad = static_cast<T*>(a.grad);
+    float* kept = scratch.reserve_row(a.classes);
+    for (int64_t i = begin; i < end; ++i) {
+        Row<T> row{};
+        row.z = logits + offset(a, a.logits_strides, i);
+        row.g = grad ? grad + offset(a, a.grad_strides, i) : nullptr;
+        row.anchor = index_target(a, i);
+        const bool ignored = row.anchor == a.ignore_index;
+        const double weight = reals(a.row_weight, i);
+        Outcome outcome{0, 0, false};
+        if (!ignored) {
+            row.anchor_logit = to_float(element(row.z + row.anchor));
+            row.mass = reals(a.class_weight, row.anchor);
+            row.push = call.upstream * weight * reals(a.row_upstream, i);
+            outcome = walk(call, row, scratch, kept);
+        } else if (row.g) {
+            fill(row.g, a.classes, 0.0f);
+        }
+        put_outcome<T>(call, i, weight, ignored, outcome);
+    }
+    if (grad && call.stream) finish_streams();
+}

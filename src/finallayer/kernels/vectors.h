@@ -1,0 +1,45 @@
+// The vector types of an instruction set with FL_WIDTH floats, and what the compilers' own vector operations suffice for.
+// isa_*.h includes this at its beginning, inside the namespace of the instruction set.
+
+#define FL_FN static inline FL_TARGET
+
+constexpr int W = FL_WIDTH;
+constexpr int L = W / 2;  // as many doubles
+typedef float F __attribute__((vector_size(4 * W)));
+typedef int32_t I __attribute__((vector_size(4 * W)));
+typedef uint32_t U __attribute__((vector_size(4 * W)));
+typedef double D __attribute__((vector_size(8 * L)));
+typedef int64_t DI __attribute__((vector_size(8 * L)));
+typedef uint64_t DU __attribute__((vector_size(8 * L)));
+typedef float DF __attribute__((vector_size(4 * L)));
+
+FL_FN F load(const float* p) { F v; std::memcpy(&v, p, sizeof v); return v; }
+FL_FN void store(float* p, F v) { std::memcpy(p, &v, sizeof v); }
+FL_FN F splat(float v) { return v - F{}; }
+FL_FN F where(I mask, F a, F b) { return (F)(((I)a & mask) | ((I)b & ~mask)); }
+FL_FN F widen(const float* p) { return load(p); }
+FL_FN void narrow(float* p, F v) { store(p, v); }
+// The upper half of each lane, rounded to nearest. (A tie is the float32's, not the true gradient's: away from zero is as
+// good as to even, and cheaper.) A NaN stays one: those made by arithmetic have no low bits that could carry.
+FL_FN U bfloat_rounded(F v) { return (U)v + 0x8000u; }
+FL_FN U bfloat_lanes(F v) { return bfloat_rounded(v) >> 16; }
+
+FL_FN D load(const double* p) { D v; std::memcpy(&v, p, sizeof v); return v; }
+FL_FN void store(double* p, D v) { std::memcpy(p, &v, sizeof v); }
+FL_FN D splat(double v) { return v - D{}; }
+FL_FN D where(DI mask, D a, D b) { return (D)(((DI)a & mask) | ((DI)b & ~mask)); }
+FL_FN D absolute(D v) { return (D)((DI)v & INT64_MAX); }
+
+// L numbers of any format as doubles, and back, rounded to nearest.
+FL_FN D wide(const double* p) { return load(p); }
+FL_FN D wide(const float* p) { DF v; std::memcpy(&v, p, sizeof v); return __builtin_convertvector(v, D); }
+FL_FN void unwide(double* p, D v) { store(p, v); }
+FL_FN void unwide(float* p, D v) { const DF f = __builtin_convertvector(v, DF); std::memcpy(p, &f, sizeof f); }
+template <class T> FL_FN D wide(const T* p) {
+    float lanes[L];
+    for (int i = 0; i < L; ++i) lanes[i] = to_float(element(p + i));
+    return wide(lanes);
+}
+template <class T> FL_FN void unwide(T* p, D v) {
+    for (int i = 0; i < L; ++i) from_double(v[i], p + i);
+}

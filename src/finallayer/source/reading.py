@@ -1,0 +1,54 @@
+"""From the bytes of a file to one module: plain source by its encoding, a notebook by its suffix."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from finallayer.source import notebook
+from finallayer.source.files import SourceFile, Unreadable, one_line
+
+_NEWLINE = re.compile(r"\r\n?")
+
+
+def read(path: str | Path, data: bytes | None = None) -> SourceFile:
+    """Read a file (``data``: its bytes, where they are at hand) as one module; a notebook by its suffix.
+
+    Nothing is executed. Raises :class:`Unreadable` when the file can't be opened, decoded, or, for a notebook, is
+    not one. Whether a plain file is Python shows when its ``tree`` is asked for.
+    """
+    if data is None:
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise Unreadable(f"can't be read: {error.strerror or type(error).__name__}") from None
+    if str(path).endswith(".ipynb"):
+        return notebook.read(str(path), data)
+    return SourceFile(str(path), decode(data))
+
+
+def decode(data: bytes) -> str:
+    """A file's text by its encoding cookie or byte order mark, with ``\\n`` for every line end."""
+    if b"\0" in data:
+        raise Unreadable("not Python: it holds null bytes")
+    plain = data.isascii() and b"coding" not in data[:200]
+    text = data.decode("ascii") if plain else _decode_declared(data)
+    return _NEWLINE.sub("\n", text) if "\r" in text else text
+
+
+def _decode_declared(data: bytes) -> str:
+    import io
+    import tokenize
+
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding)
+    except SyntaxError as error:  # an unknown encoding, or a cookie that contradicts the byte order mark
+        raise Unreadable(f"can't be decoded: {one_line(error.msg)}") from None
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise Unreadable(f"can't be decoded: not {error.encoding} (line {line})") from None
+    except LookupError as error:  # a codec that doesn't give text, such as hex
+        raise Unreadable(f"can't be decoded: {one_line(str(error))}") from None
+    except ValueError as error:
+        raise Unreadable(f"can't be decoded: {one_line(str(error))}") from None

@@ -1,0 +1,77 @@
+"""Heads: the softmax leaves the model, the loss takes logits, and each reader goes on seeing what it saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..workbench import fixed, repaired
+from .heads import LEFT_ALONE, SAFE, TORCH, UNSAFE, Pair
+
+
+@pytest.mark.parametrize("pair", SAFE.values(), ids=SAFE)
+def test_what_becomes_of_it(tmp_path: Path, pair: Pair) -> None:
+    assert fixed(tmp_path, pair.before) == pair.after
+
+
+@pytest.mark.parametrize("pair", SAFE.values(), ids=SAFE)
+def test_nothing_is_found_afterwards(tmp_path: Path, pair: Pair) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(pair.after)
+    result = repaired(file)
+    assert [(f.rule.code, f.message) for f in result.remaining] == []
+    assert result.changed == ()
+
+
+@pytest.mark.parametrize(("program", "unseen"), UNSAFE.values(), ids=UNSAFE)
+def test_a_reader_out_of_sight_makes_it_unsafe(tmp_path: Path, program: str, unseen: str) -> None:
+    assert fixed(tmp_path, program) == program
+    (finding,) = repaired(tmp_path / "program.py").remaining
+    assert finding.fix is not None and not finding.fix.safe
+    assert unseen in finding.fix.note
+
+
+@pytest.mark.parametrize("program", LEFT_ALONE.values(), ids=LEFT_ALONE)
+def test_what_is_left_alone(tmp_path: Path, program: str) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(program)
+    assert repaired(file, unsafe=True).changed == ()
+
+
+def test_a_file_that_imports_the_model_makes_it_unsafe(tmp_path: Path) -> None:
+    program = SAFE["torch: the last of a Sequential"].before
+    (tmp_path / "serve.py").write_text("from program import net\n\nprint(net)\n")
+    assert fixed(tmp_path, program) == program
+    (finding,) = repaired(tmp_path / "program.py").remaining
+    assert finding.fix is not None and "serve.py imports program.py" in finding.fix.note
+
+
+INIT = "    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 3)\n\n"
+MODEL = f"{TORCH}class Net(nn.Module):\n{INIT}"
+TRAIN = "import torch.nn.functional as F\n\nfrom model import Net\n\nnet = Net()\n\n"
+
+
+def test_a_model_in_another_file_is_fixed_with_its_readers(tmp_path: Path) -> None:
+    model, train = tmp_path / "model.py", tmp_path / "train.py"
+    model.write_text(MODEL + "    def forward(self, x):\n        return F.softmax(self.fc(x), dim=1)\n")
+    train.write_text(TRAIN + "def step(x, y):\n    p = net(x)\n    print(p)\n    return F.cross_entropy(p, y)\n")
+    changed = {document.path.name: new.decode() for document, new in repaired(train).changed}
+    assert changed == {
+        "model.py": MODEL + "    def forward(self, x):\n        return self.fc(x)\n",
+        "train.py": TRAIN
+        + "def step(x, y):\n    p = net(x)\n    print(p.softmax(dim=1))\n    return F.cross_entropy(p, y)\n",
+    }
+
+
+def test_a_model_that_a_third_file_imports_is_not_safe_to_fix(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(
+        MODEL + "    def forward(self, x):\n        return F.softmax(self.fc(x), dim=1)\n"
+    )
+    (tmp_path / "serve.py").write_text("from model import Net\n\nprint(Net())\n")
+    train = tmp_path / "train.py"
+    train.write_text(TRAIN + "def step(x, y):\n    return F.cross_entropy(net(x), y)\n")
+    result = repaired(train)
+    assert result.changed == ()
+    (finding,) = result.remaining
+    assert finding.fix is not None and "serve.py imports model.py" in finding.fix.note

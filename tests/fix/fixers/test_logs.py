@@ -1,0 +1,340 @@
+"""Logs of softmax and sigmoid outputs: what each becomes. A program that has no certain fix stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..workbench import fixed, repaired
+
+TORCH = (
+    "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
+    "torch.manual_seed(0)\nnet = nn.Linear(20, 5)\n\n"
+)
+TF1 = (
+    "import tensorflow as tf\n\n"
+    "x = tf.placeholder(tf.float32, [None, 784])\ny_ = tf.placeholder(tf.float32, [None, 10])\n"
+    "W = tf.Variable(tf.zeros([784, 10]))\n"
+)
+JAX = "import jax\nimport jax.numpy as jnp\n\n"
+NUMPY = "import numpy as np\nfrom scipy import special\n\nx = np.random.randn(3, 4)\n\n"
+
+#: what is shown -> (what stands before it, before, after)
+REWRITTEN: dict[str, tuple[str, str, str]] = {
+    "in one expression": (
+        TORCH,
+        "def loss(x, y):\n    return -(y * torch.log(F.softmax(net(x), dim=1))).sum()\n",
+        "def loss(x, y):\n    return -(y * F.log_softmax(net(x), dim=1)).sum()\n",
+    ),
+    "a tensor's methods": (
+        TORCH,
+        "def loss(x, y):\n    return -(y * net(x).softmax(-1).log()).sum()\n",
+        "def loss(x, y):\n    return -(y * net(x).log_softmax(-1)).sum()\n",
+    ),
+    "an epsilon goes": (
+        TORCH,
+        "def loss(x, y):\n    return -(y * torch.log(torch.softmax(net(x), dim=1) + 1e-8)).sum()\n",
+        "def loss(x, y):\n    return -(y * torch.log_softmax(net(x), dim=1)).sum()\n",
+    ),
+    "a clip goes, an index stays": (
+        TORCH,
+        "def loss(x, y):\n    return -torch.log(torch.clamp(F.softmax(net(x), dim=1), min=1e-7)[:, 0]).sum()\n",
+        "def loss(x, y):\n    return -F.log_softmax(net(x), dim=1)[:, 0].sum()\n",
+    ),
+    "the logits have a name": (
+        TORCH,
+        "def loss(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n    return -(y * p.log()).sum(), p\n",
+        "def loss(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n"
+        "    return -(y * F.log_softmax(z, dim=1)).sum(), p\n",
+    ),
+    "the logits get a name": (
+        TORCH,
+        "def loss(x, y):\n    p = F.softmax(net(x), dim=1)  # probabilities\n    return -(y * torch.log(p)).sum(), p\n",
+        "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)  # probabilities\n"
+        "    return -(y * F.log_softmax(logits, dim=1)).sum(), p\n",
+    ),
+    "nobody else reads the probabilities": (
+        TORCH,
+        "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    return -(y * torch.log(p)).sum()\n",
+        "def loss(x, y):\n    logits = net(x)\n    return -(y * F.log_softmax(logits, dim=1)).sum()\n",
+    ),
+    "nobody else reads the probabilities of named logits": (
+        TORCH,
+        "def loss(x, y):\n    d = 1\n    z = net(x)\n    p = F.softmax(z, dim=d)\n    i = y + 1\n"
+        "    return -torch.log(p[i])\n",
+        "def loss(x, y):\n    d = 1\n    z = net(x)\n    i = y + 1\n    return -F.log_softmax(z, dim=d)[i]\n",
+    ),
+    "the name is taken": (
+        TORCH,
+        "logits = 3\n\ndef loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    return -(y * torch.log(p)).sum(), p\n",
+        "logits = 3\n\ndef loss(x, y):\n    logits_2 = net(x)\n    p = F.softmax(logits_2, dim=1)\n"
+        "    return -(y * F.log_softmax(logits_2, dim=1)).sum(), p\n",
+    ),
+    "two heads": (
+        TORCH,
+        "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    q = F.softmax(net(y), dim=1)\n"
+        "    return torch.log(p) + torch.log(q), p, q\n",
+        "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n    q_logits = net(y)\n"
+        "    q = F.softmax(q_logits, dim=1)\n"
+        "    return F.log_softmax(logits, dim=1) + F.log_softmax(q_logits, dim=1), p, q\n",
+    ),
+    "the logits have changed since": (
+        TORCH,
+        "def loss(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n    z = net(y)\n    return torch.log(p), p, z\n",
+        "def loss(x, y):\n    z = net(x)\n    logits = z\n    p = F.softmax(logits, dim=1)\n    z = net(y)\n"
+        "    return F.log_softmax(logits, dim=1), p, z\n",
+    ),
+    "a clip by name": (
+        TORCH,
+        "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
+        "    return -(y * torch.log(p)).sum()\n",
+        "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n"
+        "    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
+        "    return -(y * F.log_softmax(logits, dim=1)).sum()\n",
+    ),
+    "a layer": (
+        TORCH,
+        "def loss(x, y):\n    return -(y * torch.log(nn.Softmax(dim=1)(net(x)))).sum()\n",
+        "def loss(x, y):\n    return -(y * F.log_softmax(net(x), dim=1)).sum()\n",
+    ),
+    "a layer of the module": (
+        "import torch\nfrom torch import nn\n\ntorch.manual_seed(0)\n\n",
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(3, 3)\n"
+        "        self.softmax = nn.Softmax(dim=1)\n\n    def forward(self, x):\n        p = self.softmax(self.fc(x))\n"
+        "        return torch.log(p), p\n",
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(3, 3)\n"
+        "        self.softmax = nn.Softmax(dim=1)\n\n    def forward(self, x):\n        logits = self.fc(x)\n"
+        "        p = self.softmax(logits)\n        return nn.functional.log_softmax(logits, dim=1), p\n",
+    ),
+    "TF 1": (
+        TF1,
+        "y = tf.nn.softmax(tf.matmul(x, W), name='y')\n"
+        "loss = -tf.reduce_sum(y_ * tf.log(tf.clip_by_value(y, 1e-10, 1.0)))\n",
+        "logits = tf.matmul(x, W)\ny = tf.nn.softmax(logits, name='y')\n"
+        "loss = -tf.reduce_sum(y_ * tf.nn.log_softmax(logits))\n",
+    ),
+    "a name scope": (
+        TF1,
+        "with tf.name_scope('out'):\n    y = tf.nn.softmax(tf.matmul(x, W))\nloss = -tf.reduce_sum(y_ * tf.log(y))\n",
+        "with tf.name_scope('out'):\n    logits = tf.matmul(x, W)\n    y = tf.nn.softmax(logits)\n"
+        "loss = -tf.reduce_sum(y_ * tf.nn.log_softmax(logits))\n",
+    ),
+    "attributes": (
+        TF1,
+        "class Net:\n    def build(self):\n        self.y = tf.nn.softmax(tf.matmul(x, W))\n        self.cost()\n\n"
+        "    def cost(self):\n        self.loss = -tf.reduce_sum(y_ * tf.log(self.y))\n",
+        "class Net:\n    def build(self):\n        self.logits = tf.matmul(x, W)\n"
+        "        self.y = tf.nn.softmax(self.logits)\n"
+        "        self.cost()\n\n"
+        "    def cost(self):\n        self.loss = -tf.reduce_sum(y_ * tf.nn.log_softmax(self.logits))\n",
+    ),
+    "JAX": (
+        JAX,
+        "def loss(w, x, y):\n    return -jnp.mean(jnp.sum(y * jnp.log(jax.nn.softmax(x @ w)), axis=1))\n\n"
+        "g = jax.grad(loss)\n",
+        "def loss(w, x, y):\n    return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(x @ w), axis=1))\n\n"
+        "g = jax.grad(loss)\n",
+    ),
+    "binary cross-entropy by hand": (
+        TORCH,
+        "def loss(x, y):\n    p = torch.sigmoid(net(x))\n"
+        "    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean(), p\n",
+        "def loss(x, y):\n    logits = net(x)\n    p = torch.sigmoid(logits)\n"
+        "    return -(y * F.logsigmoid(logits) + (1 - y) * F.logsigmoid(-logits)).mean(), p\n",
+    ),
+    "a sigmoid of minus something": (
+        TORCH,
+        "def loss(x):\n    p = torch.log(torch.sigmoid(-net(x)))\n"
+        "    return p - torch.log(1 - torch.sigmoid(-net(x)))\n",
+        "def loss(x):\n    p = F.logsigmoid(-net(x))\n    return p - F.logsigmoid(net(x))\n",
+    ),
+    "a sigmoid by hand": (
+        "import jax\nimport jax.numpy as jnp\n\n",
+        "def loss(w, x):\n    p = 1 / (1 + jnp.exp(-(x @ w)))\n    return -jnp.mean(jnp.log(p)), p\n\n"
+        "g = jax.grad(loss)\n",
+        "def loss(w, x):\n    logits = x @ w\n    p = 1 / (1 + jnp.exp(-logits))\n"
+        "    return -jnp.mean(jax.nn.log_sigmoid(logits)), p\n\ng = jax.grad(loss)\n",
+    ),
+    "TF 1's log_sigmoid": (
+        TF1,
+        "y = tf.nn.sigmoid(tf.matmul(x, W))\nloss = -tf.reduce_sum(tf.log(1e-10 + 1 - y))\n",
+        "logits = tf.matmul(x, W)\ny = tf.nn.sigmoid(logits)\nloss = -tf.reduce_sum(tf.log_sigmoid(-logits))\n",
+    ),
+    "TF 2's log_sigmoid": (
+        "import tensorflow as tf\n\nnet = tf.keras.layers.Dense(1)\n\n",
+        "def loss(x):\n    return -tf.reduce_sum(tf.math.log(tf.sigmoid(net(x))))\n",
+        "def loss(x):\n    return -tf.reduce_sum(tf.math.log_sigmoid(net(x)))\n",
+    ),
+    "NLL of a softmax": (
+        TORCH,
+        "def loss(x, y):\n    return F.nll_loss(F.softmax(net(x), dim=1), y)\n",
+        "def loss(x, y):\n    return F.nll_loss(F.log_softmax(net(x), dim=1), y)\n",
+    ),
+    "NLL of a log of a softmax": (
+        TORCH,
+        "criterion = nn.NLLLoss()\n\ndef loss(x, y):\n    return criterion(torch.log(F.softmax(net(x), dim=1)), y)\n",
+        "criterion = nn.NLLLoss()\n\ndef loss(x, y):\n    return criterion(F.log_softmax(net(x), dim=1), y)\n",
+    ),
+    "a cross-entropy of log-probabilities": (
+        TORCH,
+        "def loss(x, y):\n    p = F.log_softmax(net(x), dim=1)\n    return F.cross_entropy(p, y), p\n",
+        "def loss(x, y):\n    logits = net(x)\n    p = F.log_softmax(logits, dim=1)\n"
+        "    return F.cross_entropy(logits, y), p\n",
+    ),
+    "softplus": (
+        TORCH,
+        "def loss(x):\n    z = net(x)\n    return torch.log(1 + torch.exp(z)).sum() + z.exp().add(1).log().sum()\n",
+        "def loss(x):\n    z = net(x)\n    return F.softplus(z).sum() + F.softplus(z).sum()\n",
+    ),
+    "logsumexp": (
+        TORCH,
+        "def loss(x):\n    z = net(x)\n    return torch.log(torch.sum(torch.exp(z), dim=1, keepdim=True)) - z\n",
+        "def loss(x):\n    z = net(x)\n    return torch.logsumexp(z, dim=1, keepdim=True) - z\n",
+    ),
+    "the logits' own softmax function": (
+        JAX,
+        "def softmax(z):\n    e = jnp.exp(z - z.max(axis=-1, keepdims=True))\n"
+        "    return e / e.sum(axis=-1, keepdims=True)\n\n"
+        "def loss(w, x, y):\n    p = softmax(x @ w)\n    return -jnp.mean(y * jnp.log(p)), p\n\ng = jax.grad(loss)\n",
+        "def softmax(z):\n    e = jnp.exp(z - z.max(axis=-1, keepdims=True))\n"
+        "    return e / e.sum(axis=-1, keepdims=True)\n\n"
+        "def loss(w, x, y):\n    logits = x @ w\n    p = softmax(logits)\n"
+        "    return -jnp.mean(y * jax.nn.log_softmax(logits, axis=-1)), p\n\ng = jax.grad(loss)\n",
+    ),
+    "a softmax in two steps": (
+        JAX,
+        "def loss(w, x, y):\n    z = x @ w\n    e = jnp.exp(z)\n    p = e / e.sum(axis=1, keepdims=True)\n"
+        "    return jnp.mean((p - y) ** 2)\n\ng = jax.grad(loss)\n",
+        "def loss(w, x, y):\n    z = x @ w\n    p = jax.nn.softmax(z, axis=1)\n"
+        "    return jnp.mean((p - y) ** 2)\n\ng = jax.grad(loss)\n",
+    ),
+    "a softmax function": (
+        JAX,
+        "def softmax(z):\n    e = jnp.exp(z)\n    return e / jnp.sum(e, axis=-1, keepdims=True)\n\n"
+        "def loss(w, x, y):\n    return jnp.mean((softmax(x @ w) - y) ** 2)\n\ng = jax.grad(loss)\n",
+        "def softmax(z):\n    return jax.nn.softmax(z, axis=-1)\n\n"
+        "def loss(w, x, y):\n    return jnp.mean((softmax(x @ w) - y) ** 2)\n\ng = jax.grad(loss)\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("head", "before", "after"), REWRITTEN.values(), ids=REWRITTEN)
+def test_what_becomes_of_it(tmp_path: Path, head: str, before: str, after: str) -> None:
+    assert fixed(tmp_path, head + before) == head + after
+
+
+#: which import goes, or stays -> (before, after)
+IMPORTS: dict[str, tuple[str, str]] = {
+    "one that nothing reads any more goes": (
+        "import torch\nfrom torch.nn.functional import softmax\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x, y):\n    return -(y * torch.log(softmax(net(x), dim=1))).sum()\n",
+        "import torch\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x, y):\n    return -(y * torch.nn.functional.log_softmax(net(x), dim=1)).sum()\n",
+    ),
+    "from among others": (
+        "import torch\nfrom torch.nn.functional import relu, softmax, tanh\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.log(softmax(net(relu(tanh(x))), dim=1)).sum()\n",
+        "import torch\nfrom torch.nn.functional import relu, tanh\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.nn.functional.log_softmax(net(relu(tanh(x))), dim=1).sum()\n",
+    ),
+    "one that nothing read before, either, stays": (
+        "import os\nimport torch\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.log(torch.softmax(net(x), dim=1)).sum()\n",
+        "import os\nimport torch\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.log_softmax(net(x), dim=1).sum()\n",
+    ),
+    "one with a comment stays": (
+        "import torch\nfrom torch.nn.functional import softmax  # noqa\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.log(softmax(net(x), dim=1)).sum()\n",
+        "import torch\nfrom torch.nn.functional import softmax  # noqa\n\nnet = torch.nn.Linear(3, 3)\n\n"
+        "def loss(x):\n    return torch.nn.functional.log_softmax(net(x), dim=1).sum()\n",
+    ),
+    "one that a string speaks of stays": (
+        "import torch\nfrom torch.nn.functional import softmax\n\n__all__ = ['softmax']\nnet = torch.nn.Linear(3, 3)\n"
+        "def loss(x):\n    return torch.log(softmax(net(x), dim=1)).sum()\n",
+        "import torch\nfrom torch.nn.functional import softmax\n\n__all__ = ['softmax']\nnet = torch.nn.Linear(3, 3)\n"
+        "def loss(x):\n    return torch.nn.functional.log_softmax(net(x), dim=1).sum()\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), IMPORTS.values(), ids=IMPORTS)
+def test_which_imports_go(tmp_path: Path, before: str, after: str) -> None:
+    assert fixed(tmp_path, before) == after
+
+
+def test_an_import_that_another_file_takes_from_here_stays(tmp_path: Path) -> None:
+    before, after = IMPORTS["one that nothing reads any more goes"]
+    (tmp_path / "other.py").write_text("from program import softmax\n")
+    assert fixed(tmp_path, before) == after.replace("import torch\n", "import torch\n" + before.splitlines(True)[1], 1)
+
+
+@pytest.mark.parametrize(("head", "before", "after"), REWRITTEN.values(), ids=REWRITTEN)
+def test_nothing_is_found_afterwards(tmp_path: Path, head: str, before: str, after: str) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(head + after)
+    result = repaired(file)
+    assert [(f.rule.code, f.message) for f in result.remaining] == []
+    assert result.changed == ()
+
+
+#: why there is no certain fix -> the program
+LEFT_ALONE: dict[str, str] = {
+    "the probabilities come from one of two places": TORCH
+    + "def loss(x, y, a):\n    if a:\n        p = F.softmax(net(x), dim=1)\n    else:\n"
+    "        p = F.softmax(net(y), dim=0)\n"
+    "    return torch.log(p)\n",
+    "a large clip is part of what the loss means": TORCH
+    + "def loss(x, y):\n    return -(y * torch.log(torch.clamp(F.softmax(net(x), dim=1), 0.1, 0.9))).sum()\n",
+    "the log of one minus a softmax has no stable form": TORCH
+    + "def loss(x, y):\n    return -(y * torch.log(1 - F.softmax(net(x), dim=1))).sum()\n",
+    "a name that a function writes from afar": TORCH
+    + "def other(x):\n    global p\n    p = x\n\np = F.softmax(net(torch.load('x')), dim=1)\nother(p)\n"
+    "l = torch.log(p)\n",
+    "another statement would rename the logits": TORCH
+    + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    q = torch.clamp(p, min=1e-7)\n"
+    "    p = F.softmax(net(y), dim=1)\n    return torch.log(q), p\n",
+    "a logarithm to another base": TORCH
+    + "def loss(x, y):\n    z = net(x)\n    return torch.log2(F.softmax(z, dim=1)), torch.log2(1 + z.exp())\n",
+    "a log in place": TORCH + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    p.log_()\n    return p\n",
+    "an epsilon that keeps masked classes from NaN": TORCH
+    + "def loss(x, y, m):\n    z = net(x).masked_fill(m, float('-inf'))\n"
+    "    return -(y * torch.log(F.softmax(z, dim=1) + 1e-8)).sum()\n",
+    "Keras 2 has no keras.ops": "import keras\nimport keras.backend as K\n\nhead = keras.layers.Dense(5)\n\n"
+    "def loss(x, y):\n    return -K.sum(y * K.log(K.softmax(head(x))))\n",
+    "an item of the probabilities is written": TORCH
+    + "def loss(z):\n    p = F.softmax(z, dim=1)\n    p[:, 0] = 0.5\n    return torch.log(p)\n\n"
+    "loss(torch.rand(3, 4))\n",
+    "the logits are written into meanwhile": TORCH
+    + "def loss(z):\n    p = F.softmax(z, dim=1)\n    z[:, 0] = 0\n    return torch.log(p)\n\nloss(torch.rand(3, 4))\n",
+    "a method changes the logits meanwhile": TORCH
+    + "def loss(z):\n    p = F.softmax(z, dim=1)\n    z.mul_(2)\n    return torch.log(p)\n\nloss(torch.rand(3, 4))\n",
+    "a function changes the logits meanwhile": TORCH
+    + "def loss(z):\n    p = F.softmax(z, dim=1)\n    F.relu(z, inplace=True)\n    return torch.log(p)\n\n"
+    "loss(torch.rand(3, 4))\n",
+    "the logits grow meanwhile, under any name": TORCH
+    + "def loss(z):\n    p = F.softmax(z, dim=1)\n    z += 1\n    return torch.log(p)\n\nloss(torch.rand(3, 4))\n",
+    "the powers of a written-out softmax are masked": NUMPY
+    + "def soft(z, m):\n    e = np.exp(z)\n    e[m] = 0\n    return e / np.sum(e, axis=1, keepdims=True)\n\n"
+    "soft(x, x > 0)\n",
+    "a sum of some of the powers": NUMPY
+    + "def soft(z):\n    return np.exp(z) / np.sum(np.exp(z)[:, :2], axis=1, keepdims=True)\n\nsoft(x)\n",
+    "powers of another type": NUMPY
+    + "def soft(z):\n    return np.exp(z, dtype=float) / np.sum(np.exp(z), axis=1, keepdims=True)\n\nsoft(x)\n",
+    "a softplus of some": NUMPY + "def f(z):\n    return np.log(1 + np.exp(z, where=z > 0))\n\nf(x)\n",
+    "a logsumexp in another shape": NUMPY
+    + "def f(z):\n    return np.log(np.sum(np.exp(z), axis=1)[:, None])\n\nf(x)\n",
+    "a logsumexp of some": NUMPY + "def f(z):\n    return np.log(np.sum(np.exp(z)[:, 1:], axis=1))\n\nf(x)\n",
+    "a sum of another type": NUMPY + "def f(z):\n    return np.log(np.sum(np.exp(z), 1, np.float64))\n\nf(x)\n",
+    "a log of another type": NUMPY + "def f(z):\n    return np.log(np.sum(np.exp(z), axis=1), dtype=float)\n\nf(x)\n",
+    "an axis that isn't the same any more": TORCH
+    + "def loss(x, y, d):\n    p = F.softmax(net(x), dim=d)\n    d = 0\n    return torch.log(p), d\n",
+}
+
+
+@pytest.mark.parametrize("program", LEFT_ALONE.values(), ids=LEFT_ALONE)
+def test_what_is_left_alone(tmp_path: Path, program: str) -> None:
+    assert fixed(tmp_path, program) == program
