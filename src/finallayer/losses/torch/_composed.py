@@ -29,6 +29,8 @@ def rows(
 
     The anchor is the target, or the largest logit where the target is a distribution.
     """
+    if logits.shape[1] == 0:
+        return wide(logits).sum(1), wide(logits).sum(1)  # nothing to lose, in the graph
     z = transformed(wide(logits), terms.softcap, terms.temperature)
     lse = log_sum_exp(z) if want_lse else None
     ignored = None
@@ -103,3 +105,33 @@ def _spread(anchor_loss: Tensor, z: Tensor, anchor: Tensor, mass: Tensor) -> Ten
 def _times(mass: Tensor, loss: Tensor) -> Tensor:
     """The product; 0 where the mass is 0, even of a loss of infinity."""
     return mass * loss.masked_fill((mass == 0) & loss.isinf(), 0.0)
+
+
+def gradient(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    terms: Terms,
+    loss_upstream: Tensor,
+    lse_upstream: Tensor,
+) -> Tensor:
+    """Of ``sum_i loss_upstream[i] loss_i + lse_upstream[i] lse_i``; itself differentiable, any number of times."""
+
+    def weighted(z: Tensor) -> Tensor:
+        loss, lse = rows(z, target, weight, terms)
+        assert lse is not None
+        return (loss * loss_upstream).sum() + (lse * lse_upstream).sum()
+
+    found: Tensor = torch.func.grad(weighted)(logits)
+    return found
+
+
+def denominator(target: Tensor, weight: Tensor | None, row_weight: Tensor | None, terms: Terms, like: Tensor) -> Tensor:
+    """What ``reduction="mean"`` divides by: the sum of the weights of the rows that count, in the dtype of ``like``."""
+    counts = torch.ones_like(like)
+    if not target.is_floating_point():
+        ignored = target == terms.ignore_index
+        if weight is not None:
+            counts = wide(weight)[target.long().masked_fill(ignored, 0)]
+        counts = counts.masked_fill(ignored, 0.0)
+    return (counts if row_weight is None else counts * row_weight).sum()

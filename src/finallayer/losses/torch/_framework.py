@@ -135,7 +135,7 @@ def cross_entropy(
         gradient,
     )
     plain = not (terms.label_smoothing or terms.z_loss or terms.softcap or terms.temperature != 1.0)
-    walk = _walk_plain if plain and pull is None and lse is None and not target.is_floating_point() else _walk
+    walk = _walk_plain if plain and pull is None and not target.is_floating_point() else _walk
     for chunk in _chunks(call.logits):
         walk(call, chunk)
     losses = torch.where(weights == 0, 0.0, losses * weights)
@@ -159,13 +159,19 @@ def _counts(target: Tensor, logits: Tensor, terms: Terms) -> Tensor:
     """1 for each row, 0 for one that is ignored."""
     if target.is_floating_point():
         return torch.ones_like(wide(logits[:, :0].sum(1)))
+    check_range(target, logits.shape[1], terms)
+    return wide(target != terms.ignore_index)
+
+
+def check_range(target: Tensor, classes: int, terms: Terms) -> None:
+    """On the CPU, in the words of the kernel's path; elsewhere the gather itself fails, and no check has to wait."""
+    if target.device.type != "cpu" or not target.numel():
+        return
     counts = target != terms.ignore_index
-    if target.device.type == "cpu" and target.numel():  # elsewhere the gather itself fails, and no check has to wait
-        low, high = torch.aminmax(target.masked_fill(~counts, 0))
-        if low < 0 or high >= logits.shape[1]:
-            wrong = counts & ((target < 0) | (target >= logits.shape[1]))
-            raise out_of_range(target, int(wrong.reshape(-1).nonzero()[0]), logits.shape[1])
-    return wide(counts)
+    low, high = torch.aminmax(target.masked_fill(~counts, 0))
+    if low < 0 or (high >= classes and (classes or counts.any())):
+        wrong = counts & ((target < 0) | (target >= classes))
+        raise out_of_range(target, int(wrong.reshape(-1).nonzero()[0]), classes)
 
 
 def _chunks(logits: Tensor) -> Iterator[_Chunk]:
@@ -187,7 +193,9 @@ def _walk_plain(call: _Call, chunk: _Chunk) -> None:
     x, counts = chunk.classes(call.logits), chunk.rows(call.counts)
     anchor = _anchor(x, call, chunk)
     s = _softmax(x, anchor)
-    loss = _losses(s, x, x.gather(1, anchor))[0]
+    loss, lse = _losses(s, x, wide(x.gather(1, anchor)))
+    if call.lse is not None:
+        call.lse[chunk.where] = lse.squeeze(1).to(call.lse.dtype)
     mass = None if call.weight is None else wide(call.weight)[anchor]
     if mass is not None:
         loss = torch.where(mass == 0, 0.0, mass * loss)
