@@ -18,18 +18,23 @@ LARGEST_SAFE_SCORE = 80.0
 #: A constant up to this size, added to a probability, is there to keep a log from zero.
 LARGEST_EPS = 1e-2
 _GUARDED = MOVES | GUARDS
-_OF_TWO = having(Role.ARITHMETIC) | {"where"}
+_OF_TWO = having(Role.ARITHMETIC) | {"where", "logaddexp"}
 
 
 def build(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node:
     """The canonical node for an operation on these arguments."""
-    if op in _OF_TWO and len(args) != 2 and "value" not in attrs:  # what the call lacks, nobody knows
-        return Node("opaque", (), {"name": op}, origin)
     builder = _BUILDERS.get(op)
-    node = builder(args, attrs, origin) if builder and args else None
+    lacks = op in _OF_TWO and "value" not in attrs and not 2 <= len(args) <= (3 if op == "where" else 2)
+    node = builder(args, attrs, origin) if builder and args and not lacks else None
+    if node is None and (lacks or op in SPELLINGS):  # what the call lacks, nobody knows
+        return Node("opaque", (), {"name": op, "of": tuple(map(hash, args))}, origin)
     return node if node is not None else Node(op, args, attrs, origin)
 
 
+#: Losses of which an attribute, ``from_logits``, says which they are.
+SPELLINGS_OF_LOSSES = frozenset({"xent", "bce"})
+#: What is always built as an operation of another name, if it can be told at all.
+SPELLINGS = SPELLINGS_OF_LOSSES | {"where", "logaddexp"}
 Builder = Callable[[tuple[Node, ...], dict[str, Any], Origin | None], Node | None]
 _BUILDERS: dict[str, Builder] = {}
 
@@ -98,8 +103,9 @@ def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     p = _outcome(x, y)
     if p is not None:
         return Node("gather", (p,), {"by": "outcome"}, origin)
-    if eps is None and _looks_like_eps(y) and x.kind in PROBABILITY_KINDS:
-        return Node("add_eps", (x,), {"eps": None}, origin)
+    for p, small in ((x, y), (y, x)):
+        if p.kind in PROBABILITY_KINDS and _is_taken_for_epsilon(small):
+            return Node("add_eps", (p,), {"eps": None}, origin)
     return Node("add", (x, y), attrs, origin)
 
 
@@ -125,9 +131,9 @@ def _sigmoid_by_tanh(tanh: Node, origin: Origin | None) -> Node:
     return Node("sigmoid", (make("scale", z, by=2.0),), {}, origin)
 
 
-def _looks_like_eps(node: Node) -> bool:
-    name = str(node.attrs.get("name", "")).rpartition(".")[2].lower()
-    return node.op == "opaque" and any(word in name for word in ("eps", "tiny", "smooth", "delta"))
+def _is_taken_for_epsilon(node: Node) -> bool:
+    """Whether the front end, which knows no more of a value than its name, takes it for a small number."""
+    return node.op == "opaque" and node.attrs.get("taken_for") == "epsilon"
 
 
 @_builds("sub")
@@ -273,9 +279,9 @@ def _minimum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | Non
 def _bounded(args: tuple[Node, ...], side: str, origin: Origin | None) -> Node | None:
     x, y = args if constant(through(args[0], MOVES)) is None else args[::-1]
     bound = constant(through(y, MOVES))
-    if bound is not None or _looks_like_eps(y):
+    if bound is not None or _is_taken_for_epsilon(y):
         return Node("clip", (x,), {side: bound}, origin)
-    return None
+    return Node("clip", (y,), {side: None}, origin) if _is_taken_for_epsilon(x) else None
 
 
 @_builds("sum")
@@ -291,12 +297,52 @@ def _sum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
 
 @_builds("where")
 def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
-    """A value chosen by a condition: guarded where the other choice is a constant."""
-    x, y = args
+    """A value chosen by a condition (which comes last): guarded where the other choice is a constant."""
+    x, y, *conditions = args
+    for condition in conditions:
+        size = _absolute(x, y, condition, origin)
+        if size is not None:
+            return size
     for value, other in ((x, y), (y, x)):
         if constant(other) is not None and constant(value) is None:
             return Node("clip", (value,), {"low": constant(other)}, origin)
     return make("join", x, y, origin=origin)
+
+
+def _absolute(x: Node, y: Node, condition: Node, origin: Origin | None) -> Node | None:
+    """``z`` or ``-z``, as the sign of z has it: its size, or that negated."""
+    if condition.op == "threshold" and condition.attrs.get("value") == 0 and "above" in condition.attrs:
+        z, minus = condition.args[0], make("neg", condition.args[0])
+        if (x, y) in ((z, minus), (minus, z)):
+            size = build("abs", (z,), {}, origin)
+            return size if (x == z) == condition.attrs["above"] else build("neg", (size,), {}, origin)
+    return None
+
+
+@_builds("logaddexp")
+def _logaddexp(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    zero, z = args if constant(args[0]) is not None else args[::-1]
+    return Node("softplus", (z,), {}, origin) if constant(zero) == 0 else None
+
+
+@_builds("xent")
+def _xent(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    return _by_from_logits("xent", args, attrs, origin)
+
+
+@_builds("bce")
+def _bce(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    return _by_from_logits("bce", args, attrs, origin)
+
+
+def _by_from_logits(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """The loss on logits, or the one on probabilities with the framework's clip; None where nobody knows which."""
+    from_logits = attrs.get("from_logits", False)
+    if from_logits not in (True, False):
+        return None
+    of_probs = ("eps", "on_logits") if from_logits else ()
+    kept = {name: value for name, value in attrs.items() if name not in of_probs}
+    return Node(f"{op}_logits" if from_logits else f"{op}_probs", args, kept, origin)
 
 
 def naive_normaliser(node: Node) -> Node | None:

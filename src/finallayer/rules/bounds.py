@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from math import inf, isnan, log
 from typing import Any, NamedTuple
@@ -18,10 +17,6 @@ class Interval(NamedTuple):
     high: float
 
 
-#: The names of log-probabilities: log_probs, logp, log_alpha ...
-_NAMED_A_LOG = re.compile(
-    r"(?:^|[._])(?:log_?p(?!ar)|log_?q|log_?pi|log_(?:alpha|beta|likelihood|weights?|z|softmax))", re.I
-)
 #: Up to here exp stays finite in float32 (88.7), summed over a few thousand terms.
 LARGEST_EXPONENT = 80.0
 #: What lies deeper in an expression than this is taken for any number: shared parts are visited once for each use.
@@ -44,7 +39,7 @@ def interval(z: Node, deep: int = 0) -> Interval:
     value = constant(z)
     if value is not None:
         return Interval(value, value)
-    if z.op == "opaque" and _NAMED_A_LOG.search(str(z.attrs.get("name"))):
+    if z.attrs.get("taken_for") == "log_probability":
         return NEVER_POSITIVE  # a name proves nothing, but is reason enough to keep silent
     known = _OF_KIND.get(z.kind) or _OF_OPERATION.get(z.op, ANY)
     if isinstance(known, Interval):

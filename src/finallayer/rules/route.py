@@ -38,19 +38,16 @@ def is_exempt(x: Node) -> bool:
     return (
         all(op in _CONSTANTS for op in leaves)
         or scores.op == "stop_gradient"
-        or any(step.op == "stop_gradient" or _picks_an_action(step) for step in route(x))
+        or any(step.op == "stop_gradient" or "sample" in _picked_by(step) for step in route(x))
     )
 
 
-def _picks_an_action(step: Node) -> bool:
-    """Whether one entry is picked that was drawn from a distribution: an action's, whose log trains no classifier."""
-    return step.op in PICKS and "sample" in _indices(step)
-
-
-def _indices(step: Node) -> list[str]:
-    """What picks an entry: the names, or operations, of its indices."""
-    picked = [step.attrs.get("at"), *(through(index, TRANSPARENT) for index in step.args[1:])]
-    return [str(index.attrs.get("name", index.op) if isinstance(index, Node) else index) for index in picked]
+def _picked_by(step: Node) -> set[str | None]:
+    """What picks an entry: a ``sample`` that was drawn from a distribution, or what is taken for an ``action``."""
+    if step.op not in PICKS:
+        return set()
+    indices = [through(index, TRANSPARENT) for index in step.args[1:]]
+    return {step.attrs.get("picked_by"), *("sample" if i.op == "sample" else i.attrs.get("taken_for") for i in indices)}
 
 
 def is_classifiers(log: Node) -> bool:
@@ -63,8 +60,7 @@ def is_classifiers(log: Node) -> bool:
     (x, *_) = log.args
     if log.attrs.get("no_loss") or is_exempt(x):
         return False
-    picked = [name for step in route(x) if step.op in PICKS for name in _indices(step)]
-    rewarded = log.attrs.get("rewarded") or any("action" in name.lower() for name in picked)
+    rewarded = log.attrs.get("rewarded") or any("action" in _picked_by(step) for step in route(x))
     return bool(log.attrs.get("over_classes")) or not rewarded
 
 

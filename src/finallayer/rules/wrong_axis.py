@@ -21,9 +21,6 @@ log_probs = F.log_softmax(net(x), dim=-1)
 loss = F.nll_loss(log_probs, y)
 ```
 
-## Fix safety
-Not safe to apply unseen: a network that keeps its examples in columns has its classes along axis 0.
-
 ## References
 - [torch.nn.Softmax: dim, every slice along it sums to 1](https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html)
 - [jax.nn.softmax: axis](https://docs.jax.dev/en/latest/_autosummary/jax.nn.softmax.html)
@@ -78,6 +75,7 @@ def _message(softmax: Node, reader: str) -> str:
     return f"{reader} reads a softmax taken {over}, not along the classes: use axis=-1"
 
 
+NO_FIX = "a network that keeps its examples in columns has its classes along axis 0"
 BAD = [
     """
 import keras

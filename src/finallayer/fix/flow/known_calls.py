@@ -12,7 +12,7 @@ from typing import NamedTuple
 from finallayer import catalog
 from finallayer.catalog import Param, Signature, keras
 from finallayer.expr import Node
-from finallayer.fix.flow.analysed import Program, alternatives
+from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import Bound, Built, External, Value
 
@@ -66,11 +66,11 @@ class KnownCall(NamedTuple):
         return [a for a in self.arguments if a.meaning not in meanings]
 
 
-def known_call(program: Program, node: ast.AST | None, *ops: str) -> KnownCall | None:
+def known_call(module: AnalysedModule, node: ast.AST | None, *ops: str) -> KnownCall | None:
     """What a call does, where it is one that does the same whenever it runs; None for any other (than of ``ops``)."""
     if not isinstance(node, ast.Call):
         return None
-    callees = [c for v in program.values(node.func) for c in alternatives(v)]
+    callees = [c for v in module.values(node.func) for c in alternatives(v)]
     known = [_of(node, callee) for callee in callees]
     first = known[0] if known else None
     if first is None or any(other != first for other in known):
@@ -79,27 +79,29 @@ def known_call(program: Program, node: ast.AST | None, *ops: str) -> KnownCall |
 
 
 def sides(
-    program: Program, node: ast.AST | None, operator: type[ast.operator], op: str
+    module: AnalysedModule, node: ast.AST | None, operator: type[ast.operator], op: str
 ) -> tuple[ast.expr, ast.expr] | None:
     """Both sides of an operation, whether it is written with its operator or as a call that is told nothing else."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, operator):
         return node.left, node.right
-    call = known_call(program, node, op)
+    call = known_call(module, node, op)
     if call is None or call.besides("x", "y", "name"):
         return None
     left, right = call.operand, call.argument("y")
     return (left, right) if left is not None and right is not None else None
 
 
-def calls_method(program: Program, call: ast.Call, *names: str) -> bool:
+def calls_method(module: AnalysedModule, call: ast.Call, *names: str) -> bool:
     """Whether a call always is of a method by one of these names, of an object whose methods aren't the project's."""
-    callees = [c for v in program.values(call.func) for c in alternatives(v)]
+    callees = [c for v in module.values(call.func) for c in alternatives(v)]
     return bool(callees) and all(isinstance(c, Bound) and c.function in names for c in callees)
 
 
 def operation_of(function: Value) -> str | None:
-    """The operation of a framework's function, or of the activation that Keras looks up by a string."""
+    """The operation of a framework's function or layer, or of the activation that Keras looks up by a string."""
     match function:
+        case Built(signature=layer):
+            return layer.op
         case External(name=name):
             signature = signature_of(name)
         case str():

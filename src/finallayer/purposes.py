@@ -6,12 +6,11 @@ of two policies: no classifier is trained by it. What stands beside the log show
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from finallayer.expr import GUARDS, MOVES, PICKS, TRANSPARENT, Node, Role, having, through
 from finallayer.kinds import PROBABILITY_KINDS, Kind
-from finallayer.source.values import Module
 
 #: Products and sums nested deeper than this are one factor, or term: shared parts are visited once for each use.
 DEEPEST = 6
@@ -26,13 +25,15 @@ COMPARED = "compare"
 _MOVES = (TRANSPARENT | _SIGNS) - {"stop_gradient"}
 
 
-def purposes(op: str, args: list[Node], attrs: dict[str, Any], module: Module) -> Iterator[tuple[Node, str]]:
+def purposes(
+    op: str, args: Sequence[Node], attrs: dict[str, Any], acts: Callable[[], bool]
+) -> Iterator[tuple[Node, str]]:
     """The logs of which this operation shows what they are for: ``no_loss``, or perhaps not (``rewarded``, by an
-    environment); or weighted and summed ``over_classes``."""
+    environment); or weighted and summed ``over_classes``. ``acts``: whether the program acts in an environment."""
     if op == "mul":
         factors = [factor for a in args for factor in _factors(a)]
         yield from ((log, "no_loss") for log in _entropies(factors))
-        yield from _of_policies(factors, module)
+        yield from _of_policies(factors, acts)
     elif op == "sample" and args:
         yield from ((drawn, "no_loss") for drawn in _drawn_from(args[0]))
     elif op == "cumsum" and args and args[0].op == "log":  # of which exp makes a running product
@@ -62,13 +63,13 @@ def _drawn_from(scores: Node) -> Iterator[Node]:
         yield x
 
 
-def _of_policies(factors: list[Node], module: Module) -> Iterator[tuple[Node, str]]:
+def _of_policies(factors: list[Node], acts: Callable[[], bool]) -> Iterator[tuple[Node, str]]:
     """The log of one picked probability, times an advantage or a return; or any, times its own ratio to another's."""
     for factor, others in _each(factors):
         for log, by_action in _picked_logs(factor):
             if any(_is_advantage(o) for o in others):
                 yield log, "no_loss"
-            elif any(_is_return(o, by_action, module) for o in others):
+            elif any(_is_return(o, by_action, acts) for o in others):
                 yield log, "rewarded"
         if factor.op == "log":
             p = through(factor.args[0], _GUARDS)
@@ -118,12 +119,12 @@ def _is_advantage(factor: Node) -> bool:
     )
 
 
-def _is_return(factor: Node, by_action: bool, module: Module) -> bool:
-    """Whether a factor may be a return: in a module that acts in an environment anything that isn't made of
+def _is_return(factor: Node, by_action: bool, acts: Callable[[], bool]) -> bool:
+    """Whether a factor may be a return: in a program that acts in an environment anything that isn't made of
     probabilities; elsewhere, of an action, data that nobody knows, as is a placeholder of a number a row."""
     if factor.op == "const" or any(n.kind in PROBABILITY_KINDS or n.kind is Kind.TARGET for n in _made_of(factor)):
         return False
-    if module.steps_environment:
+    if acts():
         return True
     parts = list(factor.walk())
     unknown = factor.kind is Kind.UNKNOWN and not any(map(_tells, parts))
