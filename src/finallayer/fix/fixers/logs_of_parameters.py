@@ -24,7 +24,7 @@ from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.roles import Role, Roles
 from finallayer.fix.flow.unread import removals
-from finallayer.fix.registry import Proposal, Reach, mends
+from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.spelling import Speller, Written
 from finallayer.fix.text.syntax import Syntax, is_written_out
 from finallayer.rules.margin import loss_of
@@ -45,9 +45,8 @@ def log_of_parameter(sighting: Sighting, match: Match, context: Context) -> Iter
     change = _Change(context, parameter, framework)
     edits = change.edits(log)
     if edits:
-        note = f"can't see all that calls `{parameter.function.name}`: {'; '.join(change.unseen)}"
-        safe = not change.unseen
-        yield Proposal(edits, loss_of(log), change.makers.loss(log), safe, "" if safe else note, change.makers.binary)
+        note = cannot_see(f"calls `{parameter.function.name}`", change.unseen)
+        yield Proposal(edits, loss_of(log), change.makers.loss(log), note, change.makers.binary)
 
 
 class _Parameter(NamedTuple):

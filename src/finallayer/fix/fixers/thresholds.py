@@ -18,7 +18,8 @@ from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.known_calls import calls_method, known_call
 from finallayer.fix.flow.outsiders import outsiders
-from finallayer.fix.registry import Proposal, mends
+from finallayer.fix.registry import Proposal, cannot_see, mends
+from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.kinds import Kind
 from finallayer.source.values import Built, External
@@ -30,7 +31,7 @@ _HEADS = {"bce_logits": "sigmoid", "xent_logits": "softmax"}
 @mends("FL108")
 def threshold_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
     """``logits > 0.5`` becomes ``logits > 0``."""
-    reader, module = sighting.node, _module_of(sighting, context)
+    reader, module = sighting.node, context.module_at(sighting.node.origin)
     place = module.syntax.expression(reader.origin) if module is not None else None
     if reader.op != "threshold" or module is None or place is None:
         return
@@ -39,10 +40,9 @@ def threshold_on_logits(sighting: Sighting, match: Match, context: Context) -> I
     compared = [v.args[0] if isinstance(v, Node) and v.op == "threshold" else None for v in module.values(place)]
     if half is None or not compared or any(all(x is not z for z in trained) for x in compared):
         return
-    unseen = dict.fromkeys(_unseen(module, place, context))
-    note = f"can't see all that is compared: {'; '.join(unseen)}" if unseen else ""
+    note = cannot_see("is compared", dict.fromkeys(_unseen(module, place, context)))
     edits = (module.syntax.replace(half, "0"),)
-    yield Proposal(edits, None, make("bce_logits", logits(), target()), not unseen, note, binary=True)
+    yield Proposal(edits, None, make("bce_logits", logits(), target()), note, binary=True)
 
 
 def _half_in(module: AnalysedModule, place: ast.expr) -> ast.expr | None:
@@ -82,7 +82,7 @@ def _unseen(module: AnalysedModule, place: ast.expr, context: Context) -> Iterat
 @mends("FL108")
 def metrics_of_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
     """``BinaryAccuracy()`` of a model compiled with ``from_logits=True`` becomes ``BinaryAccuracy(threshold=0)``."""
-    reader, module = sighting.node, _module_of(sighting, context)
+    reader, module = sighting.node, context.module_at(sighting.node.origin)
     place = module.syntax.expression(reader.origin) if module is not None else None
     loss = str(reader.attrs.get("loss"))
     if reader.op != "metric" or module is None or place is None or loss not in _HEADS:
@@ -92,13 +92,12 @@ def metrics_of_logits(sighting: Sighting, match: Match, context: Context) -> Ite
     if len(one_unit) > 1 or any(n.attrs.get("loss") != loss for n in met) or not _is_for_one_output(module, place):
         return
     items = place.elts if isinstance(place, (ast.List, ast.Tuple)) else [place]
-    parts = [_told(module, item, _HEADS[loss], one_unit == {True}) for item in items]
-    edits = tuple(edit for part in parts if part is not None for edit in part)
-    if None in parts:
+    edits = together(_told(module, item, _HEADS[loss], one_unit == {True}) for item in items)
+    if edits is None:
         return
     moved = any(edit.text == "0" or "threshold=0" in edit.text for edit in edits)
     note = "Keras 3.0 to 3.4 take no threshold of 0" if moved else ""
-    yield Proposal(edits, None, make(loss, logits(), target()), not note, note, loss == "bce_logits")
+    yield Proposal(edits, None, make(loss, logits(), target()), note, loss == "bce_logits")
 
 
 def _told(module: AnalysedModule, item: ast.expr, head: str, one_unit: bool) -> tuple[Edit, ...] | None:
@@ -127,8 +126,3 @@ def _is_for_one_output(module: AnalysedModule, metrics: ast.expr) -> bool:
 def _has_one_unit(x: Node) -> bool:
     """Whether a layer of one unit makes a value, and nothing has picked a part of it since."""
     return through(x, MOVES - PICKS).attrs.get("units") == 1
-
-
-def _module_of(sighting: Sighting, context: Context) -> AnalysedModule | None:
-    origin = sighting.node.origin
-    return context.modules().get(origin.path) if origin is not None else None
