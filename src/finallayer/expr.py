@@ -212,9 +212,7 @@ class Operation(NamedTuple):
     keeps: Keeps
     attrs: str = ""  # the names of the attributes that it may carry, besides those of any operation
     takes: Kind = Kind.UNKNOWN  # what its first argument should be; UNKNOWN: anything
-    over: Literal["classes", "outcome", ""] = (
-        ""  # whether it is of a row of classes, or of one outcome that is or isn't
-    )
+    over: Literal["classes", "outcome", ""] = ""  # a row of classes, or one outcome that is or isn't
     needs: str = ""  # the attributes of which it needs one to be computed
 
     @property
@@ -265,7 +263,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
 _PURPOSES = "no_loss rewarded over_classes"
 _OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
-_UNMOVED = Keeps.NUMBERS | _MONOTONE
+_AS_IT_IS = Keeps.NUMBERS | _MONOTONE
 
 #: All that there is to know of an operation. A new one is a row here, a line of the catalogue for each framework that
 #: has it, and, for a loss that holds it to be computed, a row of ``numerics.forward_backward.OPERATIONS``.
@@ -287,18 +285,16 @@ OPERATIONS: dict[str, Operation] = {
     "dropout": Operation(scores, Role.LAYER, Keeps.AXES),
     "pool": Operation(scores, Role.LAYER, _ANY, "keepdims"),  # pooling and interpolation: scores stay scores
     # the final layer's own
-    "softmax": Operation(
-        Kind.PROBS, Role.HEAD, _MONOTONE, "axis naive whole no_loss", takes=Kind.LOGITS, over="classes"
-    ),
-    "log_softmax": Operation(Kind.LOG_PROBS, Role.HEAD, _MONOTONE, "axis naive", takes=Kind.LOGITS, over="classes"),
-    "logsumexp": Operation(Kind.UNKNOWN, Role.HEAD, _ANY, "axis keepdims naive", takes=Kind.LOGITS, over="classes"),
-    "sigmoid": Operation(Kind.SIGMOID_PROBS, Role.HEAD, _MONOTONE, "naive", takes=Kind.LOGITS, over="outcome"),
-    "log_sigmoid": Operation(Kind.LOG_SIGMOID, Role.HEAD, _MONOTONE, takes=Kind.LOGITS, over="outcome"),
-    "softplus": Operation(Kind.UNKNOWN, Role.HEAD, _MONOTONE, "naive", takes=Kind.LOGITS, over="outcome"),
+    "softmax": Operation(Kind.PROBS, Role.HEAD, _MONOTONE, "axis naive whole no_loss", Kind.LOGITS, "classes"),
+    "log_softmax": Operation(Kind.LOG_PROBS, Role.HEAD, _MONOTONE, "axis naive", Kind.LOGITS, "classes"),
+    "logsumexp": Operation(Kind.UNKNOWN, Role.HEAD, _ANY, "axis keepdims naive", Kind.LOGITS, "classes"),
+    "sigmoid": Operation(Kind.SIGMOID_PROBS, Role.HEAD, _MONOTONE, "naive", Kind.LOGITS, "outcome"),
+    "log_sigmoid": Operation(Kind.LOG_SIGMOID, Role.HEAD, _MONOTONE, "", Kind.LOGITS, "outcome"),
+    "softplus": Operation(Kind.UNKNOWN, Role.HEAD, _MONOTONE, "naive", Kind.LOGITS, "outcome"),
     # element by element
     "log": Operation(log_of, Role.ELEMENTWISE | Role.FORMULA, _MONOTONE, f"base {_PURPOSES}"),
     "log1p": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, _MONOTONE),
-    "exp": Operation(exp_of, Role.ELEMENTWISE, _MONOTONE, takes=Kind.LOGITS),
+    "exp": Operation(exp_of, Role.ELEMENTWISE, _MONOTONE, "", Kind.LOGITS),
     "neg": Operation(scores, Role.ELEMENTWISE | Role.FORMULA, Keeps.AXES),
     "one_minus": Operation(probabilities, Role.ELEMENTWISE, Keeps.AXES),
     "clip": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "low high", needs="low high"),
@@ -307,9 +303,8 @@ OPERATIONS: dict[str, Operation] = {
     "shift": Operation(scores, Role.ELEMENTWISE, _MONOTONE),  # minus its own maximum
     "sqrt": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, _MONOTONE),
     "abs": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, Keeps.AXES),
-    "mask": Operation(
-        scores, Role.ELEMENTWISE | Role.MASK, _ANY, "value"
-    ),  # masked_fill, padding: by what isn't judged
+    # masked_fill, padding: by what isn't judged
+    "mask": Operation(scores, Role.ELEMENTWISE | Role.MASK, _ANY, "value"),
     "one_hot": Operation(Kind.TARGET, Role.ELEMENTWISE | Role.MASK, _ANY, "units axis value"),
     # of two
     "add": Operation(linear, Role.ARITHMETIC, _ANY),
@@ -323,9 +318,9 @@ OPERATIONS: dict[str, Operation] = {
     "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
     "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at picked_by"),
     "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by"),  # picks the target's entry
-    "cast": Operation(first, Role.PLACE, _UNMOVED),
-    "identity": Operation(first, Role.PLACE, _UNMOVED),
-    "stop_gradient": Operation(first, Role.PLACE, _UNMOVED),
+    "cast": Operation(first, Role.PLACE, _AS_IT_IS),
+    "identity": Operation(first, Role.PLACE, _AS_IT_IS),
+    "stop_gradient": Operation(first, Role.PLACE, _AS_IT_IS),
     "concat": Operation(joined, Role.PLACE | Role.SEVERAL, Keeps.NUMBERS, "axis"),
     "join": Operation(joined, Role.PLACE | Role.SEVERAL, Keeps.NUMBERS),  # one of them, nobody knows which
     # reductions
@@ -338,13 +333,13 @@ OPERATIONS: dict[str, Operation] = {
     # a cosine similarity lies within [-1, 1], so its exp can't overflow
     "cosine": Operation(Kind.UNKNOWN, Role.REDUCTION, _ANY, "axis eps"),
     # losses; eps: the framework's clip
-    "xent_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, takes=Kind.LOGITS, over="classes"),
-    "xent_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, takes=Kind.PROBS, over="classes"),
-    "nll": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, takes=Kind.LOG_PROBS, over="classes"),
-    "bce_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, takes=Kind.LOGITS, over="outcome"),
-    "bce_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, takes=Kind.SIGMOID_PROBS, over="outcome"),
-    "kl": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, takes=Kind.LOG_PROBS, over="classes"),
-    "kl_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, takes=Kind.PROBS, over="classes"),
+    "xent_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOGITS, "classes"),
+    "xent_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.PROBS, "classes"),
+    "nll": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOG_PROBS, "classes"),
+    "bce_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOGITS, "outcome"),
+    "bce_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.SIGMOID_PROBS, "outcome"),
+    "kl": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOG_PROBS, "classes"),
+    "kl_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.PROBS, "classes"),
     "mse": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES),
     "mae": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES),  # L1, smooth L1, Huber
     "hinge": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES),  # margin losses: take scores

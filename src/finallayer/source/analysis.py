@@ -22,8 +22,10 @@ from finallayer.source.values import (
     Instance,
     Module,
     Site,
+    Value,
     opaque,
     telling_places_apart,
+    tuple_in,
 )
 
 #: The modules whose functions fill the interpreter's tables when they are imported.
@@ -68,7 +70,7 @@ def _run_uncalled(run: Interpreter, module: Module) -> None:
                 _alone(run, function, [instance], node)
 
 
-def _alone(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
+def _alone(run: Interpreter, function: Function, args: list[Value], node: ast.AST) -> None:
     objects = len(run.instances)
     run.trail.attempt(lambda: _on_unknown_arguments(run, function, args, node))
     del run.instances[objects:]  # what was made there has lost its attributes
@@ -76,7 +78,7 @@ def _alone(run: Interpreter, function: Function, args: list[object], node: ast.A
         run.uses.alone = None
 
 
-def _on_unknown_arguments(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
+def _on_unknown_arguments(run: Interpreter, function: Function, args: list[Value], node: ast.AST) -> None:
     given = _open_arguments(function)
     if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
         given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
@@ -86,16 +88,16 @@ def _on_unknown_arguments(run: Interpreter, function: Function, args: list[objec
     run.call_function(function, Call(args, given, Site(node, function.frame)))
 
 
-def _output_of(run: Interpreter, owner: Instance, site: Site) -> object:
+def _output_of(run: Interpreter, owner: Instance, site: Site) -> Value:
     """What the model of a Keras model, or of a trainer that was given one, gives."""
-    for given in owner.slots.get(ARGUMENTS, ()):
+    for given in tuple_in(owner.slots, ARGUMENTS):
         model = instantiate(run, given, Call([], {}, site)) if isinstance(given, Class) else given
         if is_module(model):
             return model_output(run, model, site)
     return model_output(run, owner, site) if is_module(owner) else opaque("output", owner)
 
 
-def _open_arguments(function: Function) -> dict[str, object]:
+def _open_arguments(function: Function) -> dict[str, Value]:
     """A value that nobody knows for each parameter whose default is None: a caller may well give it (labels=None)."""
     spec = function.node.args
     names = [a.arg for a in (*spec.posonlyargs, *spec.args)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from finallayer import catalog
 from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
 from finallayer.catalog.conventions import Meaning, convention, suggests
@@ -33,6 +35,7 @@ from finallayer.source.values import (
     Union,
     Value,
     opaque,
+    tuple_in,
     union,
 )
 
@@ -69,13 +72,21 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
 
 def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
     """A callee that may be one of several. Losses of different kinds are looked at, but nothing is reported."""
-    operations = {v.signature.op if isinstance(v, Built) else id(v) for v in callee.values}
+    operations = {_operation_of(v) for v in callee.values}
     silent = len(operations) > 1 and any(isinstance(v, (Built, External)) for v in callee.values)
     run.silent += silent
     try:
         return union([invoke(run, v, call) for v in callee.values])
     finally:
         run.silent -= silent
+
+
+def _operation_of(callee: Value) -> str | int:
+    """What a catalogued callee does; any other is its own."""
+    signature = callee.signature if isinstance(callee, Built) else None
+    if isinstance(callee, External):
+        signature = signature_of(callee.name)
+    return signature.op if signature is not None else id(callee)
 
 
 def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Value:
@@ -90,25 +101,35 @@ def _method(run: Interpreter, owner: Value, name: str, call: Call) -> Value:
     """What ``owner.name(...)`` gives."""
     if isinstance(owner, str):
         return _of_text(owner, name, call.args)
-    table = handlers.OF_MODELS
-    if isinstance(owner, (List, Dict)):
-        table = handlers.OF_LISTS if isinstance(owner, List) else handlers.OF_DICTS
-    method = table.get(name)
-    if method is None:
+    if isinstance(owner, List) and name in handlers.OF_LISTS:
+        return handlers.OF_LISTS[name](run, owner, call)
+    if isinstance(owner, Dict) and name in handlers.OF_DICTS:
+        return handlers.OF_DICTS[name](run, owner, call)
+    if isinstance(owner, (List, Dict)) or name not in handlers.OF_MODELS:
         return run.opaque_at(call.site, owner, *call.args)
-    return method(run, owner, call)
+    return handlers.OF_MODELS[name](run, owner, call)
+
+
+_OF_TEXT: dict[str, Callable[[str], str]] = {
+    "lower": str.lower,
+    "upper": str.upper,
+    "strip": str.strip,
+    "title": str.title,
+    "capitalize": str.capitalize,
+}
 
 
 def _of_text(owner: str, name: str, args: list[Value]) -> Value:
-    if name in ("lower", "upper", "strip", "title", "capitalize") and not args:
-        return getattr(owner, name)()
+    if name in _OF_TEXT and not args:
+        return _OF_TEXT[name](owner)
     if name == "format" and may_format(owner) and all(isinstance(a, (str, int)) and small(a) for a in args):
         try:
-            return owner.format(*args)
+            text: str = owner.format(*args)
+            return text
         except (IndexError, KeyError, ValueError):
             pass
     if name in ("startswith", "endswith") and len(args) == 1 and isinstance(args[0], str):
-        return getattr(owner, name)(args[0])
+        return owner.startswith(args[0]) if name == "startswith" else owner.endswith(args[0])
     return opaque(f"text.{name}", owner, *args)
 
 
@@ -134,7 +155,8 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     instance = Instance(cls)
     run.instances.append(instance)
     run.write(instance.slots, ARGUMENTS, tuple(call.args))
-    fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get(FIELDS, ())]
+    lines = [tuple_in(c.slots, FIELDS) for c in reversed(cls.ancestry()) if isinstance(c, Class)]
+    fields = [field for line in lines for field in line if isinstance(field, str)]
     init = cls.find("__init__")
     if isinstance(init, Function):
         run.call_function(init, call.of(instance))
@@ -173,7 +195,7 @@ def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
         if method is not None:
             own = [] if name in instance.slots else [instance]
             return invoke(run, method, call.of(*own))
-    layers = instance.slots.get(LAYERS)
+    layers = tuple_in(instance.slots, LAYERS)
     if layers and call.args:
         return apply_layers(run, layers, call.args[0], call.site)
     outputs = _outputs(instance)
@@ -194,7 +216,7 @@ def _outputs(instance: Instance) -> Value:
     if "model" not in _base_constructs(instance.cls):
         return None
     own = isinstance(instance.cls.find("__init__"), Function)
-    given: tuple[Value, ...] = () if own else instance.slots.get(ARGUMENTS, ())
+    given = () if own else tuple_in(instance.slots, ARGUMENTS)
     outputs = instance.slots.get("outputs", given[1] if len(given) > 1 else None)
     return outputs.items[0] if isinstance(outputs, List) and outputs.exact and len(outputs.items) == 1 else outputs
 
@@ -205,7 +227,8 @@ def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Si
         if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
             continue
         run.step()  # the model may hold many, and be called often
-        x = invoke(run, layer, Call([x], {}, getattr(layer, "site", None) or site)) if layer is not None else x
+        at = layer.site if isinstance(layer, Built) else site
+        x = invoke(run, layer, Call([x], {}, at)) if layer is not None else x
     return x
 
 
@@ -224,13 +247,13 @@ def _call_built(run: Interpreter, built: Built, call: Call) -> Value:
         return called(run, built, call)
     if signature.call is None:
         return run.opaque_at(call.site, *call.args)
-    bound = {k: v for k, v in built.bound.items() if k != "**"} | bind_signature(signature.call, call.args, call.kwargs)
+    bound = built.bound | bind_signature(signature.call, call.args, call.kwargs)
     return _labelled(operate(run, signature, bound, built.symbol, call.site), built)
 
 
 def _labelled(value: Value, built: Built) -> Value:
     """A Keras layer's output bears the layer's name, by which ``compile`` finds the loss meant for it."""
-    name = built.bound.get("**", {}).get("name")
+    name = built.keywords.get("name")
     if isinstance(name, str) and isinstance(value, Node) and built.symbol.framework == "keras":
         return Node(value.op, value.args, {**value.attrs, "layer": name}, value.origin)
     return value
@@ -239,22 +262,18 @@ def _labelled(value: Value, built: Built) -> Value:
 def _external(run: Interpreter, symbol: External, call: Call) -> Value:
     builtin = handlers.BUILTINS.get(symbol.name.removeprefix("builtins."))
     if builtin is not None:
-        value = builtin(run, call)
-        if value is not NotImplemented:
-            return value
+        return builtin(run, call)
     signature = signature_of(symbol.name)
     if signature is None:
         return _unknown(run, symbol, call)
     bound = bind_signature(signature.params, call.args, call.kwargs)
     if signature.attrs.get("either_order") and len(call.args) > 1:
         bound = logits_first(bound)
-    bound["**"] = call.kwargs
     construct = handlers.CONSTRUCTS.get(signature.op)
     if construct is not None:
-        return construct(run, Built(symbol, signature, bound, call.site))
+        return construct(run, Built(symbol, signature, bound, call.site, call.kwargs))
     if signature.call is not None:
-        return Built(symbol, signature, bound, call.site)
-    del bound["**"]
+        return Built(symbol, signature, bound, call.site, call.kwargs)
     return operate(run, signature, bound, symbol, call.site)
 
 

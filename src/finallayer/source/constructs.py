@@ -31,6 +31,7 @@ from finallayer.source.values import (
     Site,
     Value,
     opaque,
+    tuple_in,
     union,
 )
 
@@ -79,7 +80,7 @@ def _run_sequential(run: Interpreter, built: Built, call: Call) -> Value:
     if not call.args:
         return run.opaque_at(call.site)
     x = call.args[0] if built.slots[EXACT] else opaque("layers", *call.args)
-    layers = built.slots[LAYERS]
+    layers = tuple_in(built.slots, LAYERS)
     return apply_layers(run, layers if built.slots[EXACT] else layers[-1:], x, call.site)
 
 
@@ -141,7 +142,9 @@ def _applied(pair: Value, site: Site) -> Value:
     """The layer of a pair (init, apply), or of a name that stands for one (Relu, Softmax)."""
     if isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Partial):
         return pair[1].function
-    signature = signature_of(pair.name) if isinstance(pair, External) else None
+    if not isinstance(pair, External):
+        return pair
+    signature = signature_of(pair.name)
     return pair if signature is None or signature.call is None else Built(pair, signature, {}, site)
 
 
@@ -160,7 +163,7 @@ def _trainer(run: Interpreter, made: Built) -> Value:
 @handles(CONSTRUCTS, "state")
 def _state(run: Interpreter, made: Built) -> Value:
     """flax: a state keeps what it is made with."""
-    made.slots |= made.bound.get("**", {})
+    made.slots |= made.keywords
     return made
 
 
@@ -192,18 +195,18 @@ def _transform(run: Interpreter, made: Built) -> Value:
 
 @handles(CONSTRUCTS, "call")
 def _call(run: Interpreter, made: Built) -> Value:
-    return invoke(run, made.bound.get("f"), Call(list(made.bound.get("operands", ())), {}, made.site))
+    return invoke(run, made.bound.get("f"), Call(list(tuple_in(made.bound, "operands")), {}, made.site))
 
 
 @handles(CONSTRUCTS, "partial")
 def _partial(run: Interpreter, made: Built) -> Value:
-    given = {k: v for k, v in made.bound.get("**", {}).items() if k != "func"}
-    return Partial(made.bound.get("f"), tuple(made.bound.get("operands", ())), tuple(given.items()))
+    given = {k: v for k, v in made.keywords.items() if k != "func"}
+    return Partial(made.bound.get("f"), tuple_in(made.bound, "operands"), tuple(given.items()))
 
 
 @handles(CONSTRUCTS, "cond")
 def _cond(run: Interpreter, made: Built) -> Value:
-    operands = list(made.bound.get("operands", ()))
+    operands = list(tuple_in(made.bound, "operands"))
     ways = [made.bound[k] for k in ("x", "y") if k in made.bound]
     tensors = [to_node(w) if isinstance(w, (int, float)) else w for w in ways]
     return union([w if not callable_value(w) else invoke(run, w, Call(operands, {}, made.site)) for w in tensors])
@@ -227,7 +230,7 @@ def _vjp(run: Interpreter, made: Built) -> Value:
 
 @handles(CONSTRUCTS, "einsum")
 def _einsum(run: Interpreter, made: Built) -> Value:
-    return run.record("matmul", [to_node(v) for v in made.bound.get("operands", ())], {}, made.site)
+    return run.record("matmul", [to_node(v) for v in tuple_in(made.bound, "operands")], {}, made.site)
 
 
 @handles(CONSTRUCTS, "applier")

@@ -8,19 +8,34 @@ understood becomes an opaque value. Work is bounded: by steps, by depth, and by 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from finallayer.expr import Node, Origin
 from finallayer.recording import Recorder, Scene
-from finallayer.source.parameters import NO_DEFAULT, bind_parameters
+from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built, Call, Frame, Function, Instance, Lazy, Module, Site, Value, opaque, union
+from finallayer.source.values import (
+    Attributes,
+    Built,
+    Call,
+    Frame,
+    Function,
+    Instance,
+    Lazy,
+    Module,
+    NoDefault,
+    Site,
+    Union,
+    Value,
+    opaque,
+    union,
+)
 
 #: Syntax nodes evaluated for one file, everything it calls included.
 MOST_STEPS = 100_000
@@ -33,6 +48,9 @@ MOST_IMPORTED = 600_000
 
 #: What stands around a place that runs, but not around the module that it imports.
 _AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent")
+
+
+K = TypeVar("K", bound=Hashable)
 
 
 class OutOfBudget(Exception):
@@ -66,7 +84,7 @@ class Interpreter:
         """The source range of a place."""
         return site.frame.module.file.origin(site.node)  # type: ignore[arg-type]  # every node that is asked for has a place
 
-    def record(self, op: str, args: list[Node], attrs: dict[str, Any], site: Site, framework: str = "") -> Node:
+    def record(self, op: str, args: list[Node], attrs: Attributes, site: Site, framework: str = "") -> Node:
         """An operation on tensors, written down."""
 
         def scene() -> Scene:
@@ -107,7 +125,7 @@ class Interpreter:
         node, path = site.node, site.frame.module.path
         return opaque(f"{path}:{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}", *parts)
 
-    def write(self, slots: dict[Any, Value], key: Any, value: Value) -> None:
+    def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
         self.trail.write(slots, key, value)
 
     def bind(self, frame: Frame, name: str, value: Value) -> None:
@@ -121,7 +139,9 @@ class Interpreter:
         """The function that a definition makes; its defaults are evaluated now."""
         function = Function(node, frame)
         function.defaults = [self.evaluate(d, frame) for d in node.args.defaults]
-        function.kw_defaults = [NO_DEFAULT if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults]
+        function.kw_defaults = [
+            NoDefault.NO_DEFAULT if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults
+        ]
         self.functions[node] = function
         return function
 
@@ -160,6 +180,8 @@ class Interpreter:
 
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
+        if isinstance(value, Union) and any(isinstance(v, Lazy) for v in value.values):
+            return union([self.resolve(v, frame) for v in value.values])
         passed: set[Lazy] = set()
         while isinstance(value, Lazy):
             names = self.names(value.path, frame)
@@ -217,9 +239,9 @@ class Interpreter:
 
 
 #: What a statement does; whether control goes on behind it.
-Statement = Callable[[Interpreter, Any, Frame], bool]
+Statement = Callable[[Interpreter, ast.stmt, Frame], bool]
 #: The value of an expression.
-Expression = Callable[[Interpreter, Any, Frame], Value]
+Expression = Callable[[Interpreter, ast.expr, Frame], Value]
 #: Which function handles which syntax: filled by ``statements`` and ``expressions``.
 STATEMENTS: dict[type[ast.stmt], Statement] = {}
 EXPRESSIONS: dict[type[ast.expr], Expression] = {}

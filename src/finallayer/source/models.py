@@ -24,6 +24,7 @@ from finallayer.source.values import (
     Union,
     Value,
     opaque,
+    tuple_in,
 )
 
 
@@ -53,7 +54,7 @@ def outputs_of(run: Interpreter, model: Value, site: Site) -> list[tuple[str | N
     value = model_output(run, model, site)
     if isinstance(value, Dict):
         return [(k if isinstance(k, str) else None, v) for k, v in value.slots.items()]
-    if isinstance(value, (List, tuple)) and not isinstance(value, Union):
+    if isinstance(value, (List, tuple)):
         return [(_layer_name(v), v) for v in sequence(value) or ()]
     return [(_layer_name(value), value)]
 
@@ -70,14 +71,14 @@ def model_output(run: Interpreter, model: Value, site: Site) -> Value:
 
 def _input_rank(model: Value) -> int | None:
     """The rank of a Sequential model's input, where its first layer states the shape."""
-    layers = model.slots.get(LAYERS) if isinstance(model, Built) else None
+    layers = tuple_in(model.slots, LAYERS) if isinstance(model, Built) else ()
     first = layers[0] if layers else None
     if isinstance(first, Node):
         return first.rank
-    given = first.bound if isinstance(first, Built) else {}
-    keywords = given.get("**", {})
-    shape = sequence(keywords.get("input_shape", given.get("shape")))
-    return len(shape) + 1 if shape else 2 if "input_dim" in keywords else None
+    if not isinstance(first, Built):
+        return None
+    shape = sequence(first.keywords.get("input_shape", first.bound.get("shape")))
+    return len(shape) + 1 if shape else 2 if "input_dim" in first.keywords else None
 
 
 def _layer_name(value: Value) -> str | None:

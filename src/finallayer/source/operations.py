@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeGuard
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.catalog import ATTRIBUTES, OF_THE_CALL, Signature
@@ -12,7 +12,17 @@ from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.containers import index_attributes, sequence
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.tensors import to_node
-from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
+from finallayer.source.values import (
+    Attributes,
+    Constant,
+    External,
+    List,
+    Site,
+    Union,
+    Value,
+    is_constant,
+    union,
+)
 
 #: Operations whose nodes say which loss, metric or layer of which framework they are.
 _NAMED = (declaring("name") - LEAVES) | SPELLINGS_OF_LOSSES
@@ -61,15 +71,18 @@ def logits_first(bound: dict[str, Value]) -> dict[str, Value]:
 _CARRIED = ATTRIBUTES - OF_THE_CALL
 
 
-def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
+def _is_plain(value: Value) -> TypeGuard[Constant | tuple[Constant, ...]]:
+    return all(map(is_constant, value)) if isinstance(value, tuple) else is_constant(value)
+
+
+def attributes(signature: Signature, bound: dict[str, Value]) -> Attributes:
     """The attributes that a call gives its operation."""
-    attrs: dict[str, Any] = {name: value for name, value in signature.attrs.items() if name not in OF_THE_CALL}
+    attrs: Attributes = {name: value for name, value in signature.attrs.items() if name not in OF_THE_CALL}
     for name, value in bound.items():
         if name not in _CARRIED:
             continue
         plain = value.items if isinstance(value, List) and value.exact else value
-        known = all(is_constant(v) for v in plain) if isinstance(plain, tuple) else is_constant(plain)
-        attrs[name] = plain if known and type(plain) in TYPES[name] else UNREAD
+        attrs[name] = plain if _is_plain(plain) and type(plain) in TYPES[name] else UNREAD
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
         attrs |= index_attributes(begin)
@@ -91,7 +104,7 @@ def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:
     found: list[Node] = []
     for name in ("x", "y", "target", "condition"):
         value = bound.get(name)
-        if name == "x" and op in SEVERAL and isinstance(value, (List, tuple)) and not hasattr(value, "_fields"):
+        if name == "x" and op in SEVERAL and isinstance(value, (List, tuple)):
             items = value.items if isinstance(value, List) else value
             found += [to_node(v) for v in items]
         elif value is not None:

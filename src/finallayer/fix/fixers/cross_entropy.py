@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from finallayer.expr import Node
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.known_calls import KnownCall, known_call, sides
 from finallayer.fix.flow.place import IDLE, Place
 from finallayer.fix.flow.targets import are_distributions, has_two_axes
@@ -44,29 +44,31 @@ class Fused(NamedTuple):
     written: Written
 
 
-def fused(place: Place, programs: Mapping[str, Program], axis: object, framework: str, logits: str) -> Fused | None:
+def fused(
+    place: Place, modules: Mapping[str, AnalysedModule], axis: object, framework: str, logits: str
+) -> Fused | None:
     """The whole cross-entropy around a log of a softmax along ``axis``; None where that isn't certain."""
-    program = programs[place.syntax.file.path]
+    module = modules[place.syntax.file.path]
     form, speller = _FORMS.get(framework), place.speller
     bare = all(step.kind in IDLE | {"name"} for step in place.descent.steps)
     if form is None or not bare or (form.needs_import and form.needs_import not in speller.imports.names.values()):
         return None
     formula = _Formula(place)
-    if not formula.climb() or formula.target is None or not _is_over_classes(formula, program, axis):
+    if not formula.climb() or formula.target is None or not _is_over_classes(formula, module, axis):
         return None
-    if form.needs_distributions and not are_distributions(formula.target, program, programs.values()):
+    if form.needs_distributions and not are_distributions(formula.target, module, modules.values()):
         return None
     arguments = form.arguments.format(y=place.syntax.text(formula.target), z=logits)
     call = speller.call(form.function, arguments, formula.node)
     if call is None:
         return None
-    return Fused(Place(place.program, formula.node, place.descent), Written(formula.around(call.text), call.edits))
+    return Fused(Place(place.module, formula.node, place.descent), Written(formula.around(call.text), call.edits))
 
 
-def _is_over_classes(formula: _Formula, program: Program, axis: object) -> bool:
+def _is_over_classes(formula: _Formula, module: AnalysedModule, axis: object) -> bool:
     """Whether the sum is over the axis of the softmax, and that is the last, which a fused call takes."""
-    ranks = {v.rank if isinstance(v, Node) else None for v in program.values(formula.log)}
-    two_axes = ranks == {2} or (formula.target is not None and has_two_axes(formula.target, program))
+    ranks = {v.rank if isinstance(v, Node) else None for v in module.values(formula.log)}
+    two_axes = ranks == {2} or (formula.target is not None and has_two_axes(formula.target, module))
     last = {-1, 1} if two_axes else {-1}
     return axis in last and (formula.total is None or formula.axis in {None, *last})
 
@@ -122,7 +124,7 @@ class _Formula:
 
     def _product(self) -> bool:
         product = self._parent
-        factors = sides(self.place.program, product, ast.Mult, "mul")
+        factors = sides(self.place.module, product, ast.Mult, "mul")
         if not isinstance(product, ast.expr) or factors is None:
             return False
         left, right = factors
@@ -151,7 +153,7 @@ class _Formula:
             self._sign()
 
     def _known(self, node: ast.AST | None, op: str) -> KnownCall | None:
-        return known_call(self.place.program, node, op)
+        return known_call(self.place.module, node, op)
 
 
 def _one_axis(node: ast.expr) -> int | None:

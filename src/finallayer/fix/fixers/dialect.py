@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 from finallayer.expr import Node
 from finallayer.findings import Edit
 from finallayer.fix.fixers.removal import Removal
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.readers import Reader
 
 Edits = tuple[Edit, ...]
@@ -30,7 +30,7 @@ class Dialect(ABC):
     frameworks: ClassVar[frozenset[str]]
 
     @abstractmethod
-    def on_logits(self, program: Program, loss: Node) -> Edits | None:
+    def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
         """The edits that make a loss on probabilities take logits."""
 
     @abstractmethod
@@ -41,6 +41,6 @@ class Dialect(ABC):
         """The edits that have calls of ``predict`` in one file give probabilities again."""
         return None
 
-    def compiled(self, program: Program, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
+    def compiled(self, module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
         """The edits that have the metrics that a model is compiled with read logits."""
         return ()

@@ -10,7 +10,7 @@ from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import Dialect, Edits
 from finallayer.fix.fixers.head_removal import drop_head
 from finallayer.fix.fixers.removal import Removal
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.readers import Reader
 from finallayer.fix.registry import Proposal, Reach, mends
@@ -20,12 +20,12 @@ from finallayer.fix.text.imports import Imports
 class Jax(Dialect):
     frameworks: ClassVar[frozenset[str]] = frozenset({"jax"})
 
-    def on_logits(self, program: Program, loss: Node) -> Edits | None:
+    def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
         return None  # optax has no loss on probabilities
 
     def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
         """The user's own call of softmax, around what reads probabilities."""
-        call, syntax = removal.call, reader.program.syntax
+        call, syntax = removal.call, reader.module.syntax
         if made.origin is None or syntax.file.path != made.origin.path:
             return None  # the user's spelling is of another file
         if call is None or call.operand is None or Imports(syntax).dotted(call.node.func) is None:

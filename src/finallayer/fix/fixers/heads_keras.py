@@ -14,7 +14,7 @@ from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.head_removal import drop_head, take_logits
 from finallayer.fix.fixers.keras_metrics import metrics_on_logits
 from finallayer.fix.fixers.removal import Removal
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.readers import Reader
@@ -35,31 +35,31 @@ _CLASSES = {
 class Keras(Dialect):
     frameworks: ClassVar[frozenset[str]] = frozenset({"keras", "tensorflow"})
 
-    def on_logits(self, program: Program, loss: Node) -> Edits | None:
-        place = program.syntax.expression(loss.origin)
+    def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
+        place = module.syntax.expression(loss.origin)
         if place is None:
             return None
-        named = _named_loss(program, place)
+        named = _named_loss(module, place)
         if isinstance(named, ast.Call):
-            if self._states_it_by_position(program, named):
+            if self._states_it_by_position(module, named):
                 return None
-            return with_argument(program.syntax, named, "from_logits", "True")
+            return with_argument(module.syntax, named, "from_logits", "True")
         if named is None:
             return None
-        spelled = spell(program.syntax, f"losses.{named}", place)
+        spelled = spell(module.syntax, f"losses.{named}", place)
         if spelled is None:
             return None
-        return (program.syntax.replace(place, f"{spelled.text}(from_logits=True)"), *spelled.edits)
+        return (module.syntax.replace(place, f"{spelled.text}(from_logits=True)"), *spelled.edits)
 
-    def _states_it_by_position(self, program: Program, call: ast.Call) -> bool:
+    def _states_it_by_position(self, module: AnalysedModule, call: ast.Call) -> bool:
         """Whether from_logits, a class' first parameter and a function's third, may be among the positional ones."""
-        return len(call.args) > (2 if known_call(program, call) else 0)
+        return len(call.args) > (2 if known_call(module, call) else 0)
 
     def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
         """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
         if made.attrs.get("axis", -1) not in (-1, None):
             return None
-        syntax = reader.program.syntax
+        syntax = reader.module.syntax
         tensorflow = Imports(syntax).known(f"tensorflow.nn.{made.op}", reader.node)
         spelled = tensorflow or spell(syntax, f"ops.{made.op}", reader.node)
         if spelled is None:
@@ -69,35 +69,35 @@ class Keras(Dialect):
 
     def predicting(self, calls: Sequence[Reader], made: Node) -> Edits | None:
         """``probability_model = keras.Sequential([model, keras.layers.Softmax()])``, and its ``predict``."""
-        program, at = calls[0].program, calls[0].node
-        several = any(not isinstance(v, Node) for call in calls for v in program.values(call.node))
+        module, at = calls[0].module, calls[0].node
+        several = any(not isinstance(v, Node) for call in calls for v in module.values(call.node))
         if made.attrs.get("axis", -1) not in (-1, None) or several:
             return None
-        ways = [spell(program.syntax, name, at) for name in ("Sequential", "models.Sequential")]
+        ways = [spell(module.syntax, name, at) for name in ("Sequential", "models.Sequential")]
         sequential = min((w for w in ways if w is not None), key=lambda w: len(w.edits), default=None)
-        layer = spell(program.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation", at)
+        layer = spell(module.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation", at)
         if sequential is None or layer is None:
             return None
         head = f"{layer.text}()" if made.op == "softmax" else f'{layer.text}("sigmoid")'
         edits: list[Edit] = [*sequential.edits, *layer.edits]
         for model, group in _by_model(calls).items():
-            if model in ("self", "cls") or not all(program.syntax.is_legible(c) for c in group):
+            if model in ("self", "cls") or not all(module.syntax.is_legible(c) for c in group):
                 return None
-            edits += _by_probability_model(program.syntax, group, model, f"{sequential.text}([{model}, {head}])")
+            edits += _by_probability_model(module.syntax, group, model, f"{sequential.text}([{model}, {head}])")
         return tuple(edits)
 
-    def compiled(self, program: Program, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
-        return metrics_on_logits(program, call, head, output)
+    def compiled(self, module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
+        return metrics_on_logits(module, call, head, output)
 
 
-def _named_loss(program: Program, place: ast.expr) -> ast.Call | str | None:
+def _named_loss(module: AnalysedModule, place: ast.expr) -> ast.Call | str | None:
     """The call that makes or is a loss, or the class that stands for the string or function at a place."""
-    built = program.layer(place) or (program.layer(place.func) if isinstance(place, ast.Call) else None)
+    built = module.layer(place) or (module.layer(place.func) if isinstance(place, ast.Call) else None)
     if built is not None:
-        return program.maker(built)
+        return module.maker(built)
     if isinstance(place, ast.Call):
-        return place if known_call(program, place, "xent", "bce") else None
-    classes = {_class_of(value) for value in program.values(place)}
+        return place if known_call(module, place, "xent", "bce") else None
+    classes = {_class_of(value) for value in module.values(place)}
     return classes.pop() if len(classes) == 1 else None
 
 
@@ -115,7 +115,7 @@ def _by_model(calls: Sequence[Reader]) -> dict[str, list[ast.Call]]:
     found: dict[str, list[ast.Call]] = {}
     for reader in sorted(calls, key=lambda c: (c.node.lineno, c.node.col_offset)):
         if isinstance(reader.node, ast.Call) and isinstance(reader.node.func, ast.Attribute):
-            found.setdefault(reader.program.syntax.text(reader.node.func.value), []).append(reader.node)
+            found.setdefault(reader.module.syntax.text(reader.node.func.value), []).append(reader.node)
     return found
 
 

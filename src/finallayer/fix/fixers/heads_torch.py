@@ -12,7 +12,7 @@ from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import Dialect, Edits
 from finallayer.fix.fixers.head_removal import drop_head, take_logits
 from finallayer.fix.fixers.removal import Removal
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.readers import Reader
 from finallayer.fix.registry import Proposal, Reach, mends
@@ -26,34 +26,34 @@ _WITH_LOGITS = {"BCELoss": "BCEWithLogitsLoss", "binary_cross_entropy": "binary_
 class Torch(Dialect):
     frameworks: ClassVar[frozenset[str]] = frozenset({"torch"})
 
-    def on_logits(self, program: Program, loss: Node) -> Edits | None:
-        call = program.syntax.expression(loss.origin)
+    def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
+        call = module.syntax.expression(loss.origin)
         if not isinstance(call, ast.Call):
             return None
-        built = program.layer(call.func)
-        named = call if built is None else program.maker(built)
+        built = module.layer(call.func)
+        named = call if built is None else module.maker(built)
         if named is None:
             return None
-        return self._renamed(program, named.func)
+        return self._renamed(module, named.func)
 
-    def _renamed(self, program: Program, func: ast.expr) -> Edits | None:
-        names = {canonical(s.name) if isinstance(s, External) else "" for s in program.values(func)}
-        module, _, name = names.pop().rpartition(".") if len(names) == 1 else ("", "", "")
-        text = program.syntax.text(func)
-        if module not in ("torch.nn", "torch.nn.functional") or name not in _WITH_LOGITS:
+    def _renamed(self, module: AnalysedModule, func: ast.expr) -> Edits | None:
+        names = {canonical(s.name) if isinstance(s, External) else "" for s in module.values(func)}
+        package, _, name = names.pop().rpartition(".") if len(names) == 1 else ("", "", "")
+        text = module.syntax.text(func)
+        if package not in ("torch.nn", "torch.nn.functional") or name not in _WITH_LOGITS:
             return None
         if not isinstance(func, ast.Attribute) or func.attr != name:  # another is imported by its name: so must the new
             return None
-        return (program.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
+        return (module.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
 
     def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
-        text = as_object(reader.program.syntax.text(reader.node))
+        text = as_object(reader.module.syntax.text(reader.node))
         if made.op == "sigmoid":
-            return (reader.program.syntax.replace(reader.node, f"{text}.sigmoid()"),)
+            return (reader.module.syntax.replace(reader.node, f"{text}.sigmoid()"),)
         axis = made.attrs.get("axis")
         if not isinstance(axis, int):
             return None
-        return (reader.program.syntax.replace(reader.node, f"{text}.softmax(dim={axis})"),)
+        return (reader.module.syntax.replace(reader.node, f"{text}.softmax(dim={axis})"),)
 
 
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from finallayer.catalog import Param
 from finallayer.catalog.names import canonical
-from finallayer.findings import Edit
 from finallayer.fix.fixers.dialect import CompiledOutput, Edits
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.known_calls import arguments
 from finallayer.fix.flow.roles import is_accuracy
+from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import spell, with_argument
 from finallayer.source.values import Built, External
 
@@ -39,25 +41,25 @@ _METRICS = {
 }
 
 
-def metrics_on_logits(program: Program, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
+def metrics_on_logits(module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
     """Accuracy stays, but for one unit; what Keras can read from logits is told to; anything else is in the way."""
-    edits: list[Edit] = []
-    for item in _metrics(call, output.layer):
-        if item is None:
-            return None
-        moved: Edits | None
-        if isinstance(item, (ast.List, ast.Tuple)):
-            moved = () if all(map(is_accuracy, output.metrics)) and _is_known(program, item) else None
-        else:
-            moved = metric_on_logits(program, item, head, output.one_unit)
-        if moved is None:
-            return None
-        edits += moved
-    return tuple(edits)
+    return together(
+        metric_on_logits(module, item, head, output.one_unit)
+        if item is not None and not isinstance(item, (ast.List, ast.Tuple))
+        else _all_accuracies(module, item, output)
+        for item in _metrics(call, output.layer)
+    )
 
 
-def metric_on_logits(program: Program, item: ast.expr, head: str, one_unit: bool) -> Edits | None:
-    values = program.values(item)
+def _all_accuracies(module: AnalysedModule, metrics: ast.expr | None, output: CompiledOutput) -> Edits | None:
+    """No edits for metrics of several outputs of which those of one only ask which class is the greatest."""
+    only = metrics is not None and all(map(is_accuracy, output.metrics)) and _is_known(module, metrics)
+    return () if only else None
+
+
+def metric_on_logits(module: AnalysedModule, item: ast.expr, head: str, one_unit: bool) -> Edits | None:
+    """The edits by which one metric, spelled out, reads logits as it read probabilities; None where it can't."""
+    values = module.values(item)
     if values and all(_is_indifferent(v) for v in values) and not (one_unit and all(_is_string(v) for v in values)):
         return ()
     names = {_metric_name(v, one_unit) for v in values}
@@ -66,22 +68,24 @@ def metric_on_logits(program: Program, item: ast.expr, head: str, one_unit: bool
     if name is None or argument is None:
         return None
     if isinstance(item, ast.Constant):
-        return _in_place_of_string(program, item, name, argument)
-    built = program.layer(item)
-    maker = program.maker(built) if built is not None else None
+        return _in_place_of_string(module, item, name, argument)
+    built = module.layer(item)
+    maker = module.maker(built) if built is not None else None
     stated = maker is None or any(k.arg == argument[0] for k in maker.keywords)
     if maker is None or stated or len(maker.args) > _POSITIONAL.get(name, 0):
         return None
-    return with_argument(program.syntax, maker, *argument)
+    return with_argument(module.syntax, maker, *argument)
 
 
-def _in_place_of_string(program: Program, item: ast.Constant, name: str, argument: tuple[str, str]) -> Edits | None:
+def _in_place_of_string(
+    module: AnalysedModule, item: ast.Constant, name: str, argument: tuple[str, str]
+) -> Edits | None:
     """``"accuracy"`` becomes a metric that is called the same."""
-    spelled = spell(program.syntax, f"metrics.{name}", item)
+    spelled = spell(module.syntax, f"metrics.{name}", item)
     if spelled is None:
         return None
-    text = f"{spelled.text}(name={program.syntax.text(item)}, {'='.join(argument)})"
-    return (program.syntax.replace(item, text), *spelled.edits)
+    text = f"{spelled.text}(name={module.syntax.text(item)}, {'='.join(argument)})"
+    return (module.syntax.replace(item, text), *spelled.edits)
 
 
 def _metric_name(metric: object, one_unit: bool) -> str | None:
@@ -101,16 +105,20 @@ def _is_string(value: object) -> bool:
     return isinstance(value, str)
 
 
+def given_to_compile(call: ast.Call) -> dict[str, ast.expr]:
+    """What a call of ``compile`` is given, by the names of its parameters."""
+    params = [Param(name, name) for name in ("optimizer", "loss", "metrics")]
+    return {argument.meaning: argument.node for argument in arguments(params, call.args, call.keywords)}
+
+
 def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
     """What a call of ``compile`` is given to measure of a layer's output, one by one; None for what isn't spelled.
 
     What holds several stands for itself where it isn't told which of its metrics are of which output.
     """
-    given = [k.value for k in call.keywords if k.arg in ("metrics", "weighted_metrics")]
-    given += call.args[2:3]
-    losses = [k.value for k in call.keywords if k.arg == "loss"] + call.args[1:2]
-    several = any(isinstance(loss, (ast.Dict, ast.List, ast.Tuple)) for loss in losses)
-    for one in given:
+    given = given_to_compile(call)
+    several = isinstance(given.get("loss"), (ast.Dict, ast.List, ast.Tuple))
+    for one in [given[name] for name in ("metrics", "weighted_metrics") if name in given]:
         match one:
             case ast.Constant(value=None):
                 continue
@@ -128,11 +136,11 @@ def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
                 yield from _spelled_one_by_one(one)
 
 
-def _is_known(program: Program, metrics: ast.expr) -> bool:
+def _is_known(module: AnalysedModule, metrics: ast.expr) -> bool:
     """Whether every metric of a list, or of lists in it, is one of Keras'."""
     if isinstance(metrics, (ast.List, ast.Tuple)):
-        return all(_is_known(program, item) for item in metrics.elts)
-    values = program.values(metrics.func if isinstance(metrics, ast.Call) else metrics)
+        return all(_is_known(module, item) for item in metrics.elts)
+    values = module.values(metrics.func if isinstance(metrics, ast.Call) else metrics)
     return bool(values) and all(isinstance(v, str) or (isinstance(v, External) and _of_keras(v)) for v in values)
 
 

@@ -44,12 +44,12 @@ def with_fused(place: Place | None, softmax: Node, sighting: Sighting, context: 
     """The edits that put a fused cross-entropy of the logits in the place of the whole formula around a log."""
     if place is None or not can_be_log_softmax(place, softmax) or (place.maker and does_more(place.maker)):
         return ()
-    programs = context.programs()
+    modules = context.modules()
     framework, z = place.framework(sighting), place.logits_argument()
     named = place.logits(context, z) if z is not None else None
-    if place.syntax.file.path not in programs or framework is None or named is None:
+    if place.syntax.file.path not in modules or framework is None or named is None:
         return ()
-    whole = fused(place, programs, softmax.attrs.get("axis"), framework, named.text)
+    whole = fused(place, modules, softmax.attrs.get("axis"), framework, named.text)
     return whole.place.edits(whole.written, named) if whole is not None else ()
 
 
@@ -80,7 +80,7 @@ _WITH_LOG_SOFTMAX = frozenset(
 def _log_softmax_of(place: Place, logits: str, axis: object, framework: str | None) -> Written | None:
     """The log_softmax of logits as they are written, in the user's own words where the softmax has a twin."""
     made, speller = place.descent.made, place.speller
-    softmax = known_call(place.program, made, "softmax")
+    softmax = known_call(place.module, made, "softmax")
     twin = softmax.name.removesuffix(".softmax") if softmax is not None and softmax.last_name == "softmax" else None
     if softmax is not None and (softmax.calls == "method" or twin in _WITH_LOG_SOFTMAX):
         rest = place.other_arguments(softmax)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from finallayer.expr import Node, Origin, logits, make, target
 from finallayer.findings import Edit, Match, Sighting
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import path_of, unchanged
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import definition
@@ -113,17 +113,17 @@ class _Sum(NamedTuple):
 class _Formula:
     """An expression of the source that amounts to one operation."""
 
-    def __init__(self, program: Program, node: ast.expr) -> None:
-        self.program = program
-        self.syntax = program.syntax
+    def __init__(self, module: AnalysedModule, node: ast.expr) -> None:
+        self.module = module
+        self.syntax = module.syntax
         self.node = node
-        self.speller = Speller(program.syntax)
+        self.speller = Speller(module.syntax)
 
     @classmethod
     def at(cls, context: Context, origin: Origin | None) -> _Formula | None:
-        program = context.programs().get(origin.path) if origin is not None else None
-        node = program.syntax.expression(origin) if program is not None else None
-        return cls(program, node) if program is not None and node is not None else None
+        module = context.module_at(origin)
+        node = module.syntax.expression(origin) if module is not None else None
+        return cls(module, node) if module is not None and node is not None else None
 
     def framework(self, sighting: Sighting) -> str | None:
         return self.speller.framework(sighting.framework, self.node)
@@ -172,7 +172,7 @@ class _Formula:
         return inner or z
 
     def division(self) -> tuple[ast.expr, ast.expr] | None:
-        return sides(self.program, self.node, ast.Div, "div")
+        return sides(self.module, self.node, ast.Div, "div")
 
     def is_summed(self, power: KnownCall, total: _Sum) -> bool:
         """Whether a sum is of the same powers."""
@@ -221,7 +221,7 @@ class _Formula:
         return _Sum(call, call.argument("axis"), call.argument("keepdims"))
 
     def _call(self, node: ast.AST | None, *ops: str) -> KnownCall | None:
-        return known_call(self.program, node, *ops)
+        return known_call(self.module, node, *ops)
 
 
 def _if_bare(power: KnownCall | None) -> KnownCall | None:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from finallayer.expr import Node, Origin
 from finallayer.findings import Edit
-from finallayer.fix.flow.analysed import Program, made_alike
+from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.bindings import changes_after
 from finallayer.fix.flow.head import Head
-from finallayer.fix.flow.known_calls import KnownCall, calls_method, known_call, operation_of
+from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built
@@ -34,55 +34,57 @@ class Removal(NamedTuple):
         return [f"the operation's name in the graph (line {self.call.node.lineno})"] if self.call and named else []
 
 
-def remove(made: Node, program: Program) -> Removal | None:
+def remove(made: Node, module: AnalysedModule) -> Removal | None:
     """How to take out what made these probabilities; None where its place isn't understood."""
-    syntax = program.syntax
+    syntax = module.syntax
     place = syntax.expression(made.origin)
     if not isinstance(place, ast.Call) or made.origin is None:
         return None
     head = Head(made.op, frozenset({made.origin}))
-    called, itself = program.layer(place.func), program.layer(place)
-    if any(layer is not None and _is_known_by_name(program, layer) for layer in (called, itself)):
+    called, itself = module.layer(place.func), module.layer(place)
+    if any(layer is not None and _is_known_by_name(module, layer) for layer in (called, itself)):
         return None
-    known = known_call(program, place)
+    known = known_call(module, place)
     if called is not None and called.signature.op in _HEAD_LAYERS:
         edits = _replaced_by_argument(syntax, known) if known is not None else ()
         unused = _unused_layer(syntax, place.func)
-        return Removal((*edits, *unused), head, None) if edits else None
+        return Removal((*edits, *unused), head) if edits else None
     if itself is not None and itself.signature.op in _HEAD_LAYERS:
-        edits = _taken_from_its_list(program, place)
-        return Removal(edits, head, None) if edits else None
+        edits = _taken_from_its_list(module, place)
+        return Removal(edits, head) if edits else None
     layer = called or itself
-    constructor = program.maker(layer) if layer is not None else None
+    constructor = module.maker(layer) if layer is not None else None
     if layer is not None and layer.signature.call is not None:
-        return None if constructor is None else _without_activation(program, layer, constructor, made)
+        if constructor is None:
+            return None
+        given = arguments(layer.signature.params, constructor.args, constructor.keywords)
+        edit = _without_activation(module, constructor, given, made)
+        applied = Head(made.op, frozenset(_applied(module, layer, constructor, made)))
+        return Removal((edit,), applied) if edit else None
     if known is None or known.op != made.op:
-        edit = _without_activation_argument(program, place, made)
-        return Removal((edit,), head, None) if edit else None
+        edit = _without_activation(module, place, known.arguments if known is not None else (), made)
+        return Removal((edit,), head) if edit else None
     edits = _replaced_by_argument(syntax, known)
     return Removal(edits, head, known) if edits else None
 
 
-def _is_known_by_name(program: Program, layer: Built) -> bool:
+def _is_known_by_name(module: AnalysedModule, layer: Built) -> bool:
     """Whether a softmax layer has a name that the file says elsewhere, too: as the key of its output's loss, say."""
-    constructor = program.maker(layer) if layer.signature.op in _HEAD_LAYERS else None
+    constructor = module.maker(layer) if layer.signature.op in _HEAD_LAYERS else None
     keywords = constructor.keywords if constructor is not None else []
     names = [k.value.value for k in keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
-    texts = [n.value for n in program.syntax.nodes if isinstance(n, ast.Constant)]
+    texts = [n.value for n in module.syntax.nodes if isinstance(n, ast.Constant)]
     return any(texts.count(name) > 1 for name in names)
 
 
-def _without_activation_argument(program: Program, call: ast.Call, made: Node) -> Edit | None:
-    """``tf.layers.dense(x, 10, activation=tf.nn.softmax)`` becomes ``tf.layers.dense(x, 10)``."""
-    known = known_call(program, call)
-    given = known.argument("activation") if known is not None else None
-    if given is None or any(operation_of(v) != made.op for v in program.values(given)):
+def _without_activation(module: AnalysedModule, call: ast.Call, given: Sequence[Argument], made: Node) -> Edit | None:
+    """``Dense(10, activation="softmax")`` becomes ``Dense(10)``; so does a function that is told its activation."""
+    told = next((a.node for a in given if a.meaning == "activation"), None)
+    values = module.values(told) if told is not None else []
+    if told is None or told in call.args[:-1] or not values or any(operation_of(v) != made.op for v in values):
         return None
-    items: list[ast.AST] = [*call.args, *call.keywords]
     places = [*call.args, *(k.value for k in call.keywords)]
-    if given in call.args and len(items) > places.index(given) + 1:
-        return None
-    return drop_item(program.syntax, items, places.index(given))
+    return drop_item(module.syntax, [*call.args, *call.keywords], places.index(told))
 
 
 def does_more(softmax: KnownCall) -> bool:
@@ -131,40 +133,40 @@ def _unused_layer(syntax: Syntax, func: ast.expr) -> tuple[Edit, ...]:
     return (edit,) if edit else ()
 
 
-def _taken_from_its_list(program: Program, layer: ast.Call) -> tuple[Edit, ...]:
+def _taken_from_its_list(module: AnalysedModule, layer: ast.Call) -> tuple[Edit, ...]:
     """A softmax layer goes from the list, or the arguments, of the model that it ends; or with its ``add``."""
-    syntax = program.syntax
+    syntax = module.syntax
     parent = syntax.parent(layer)
-    if isinstance(parent, ast.Call) and calls_method(program, parent, *_ADDING):
+    if isinstance(parent, ast.Call) and calls_method(module, parent, *_ADDING):
         statement = syntax.parent(parent)
         edit = whole_line(syntax, statement) if isinstance(statement, ast.Expr) else None
         return (edit,) if edit else ()
     if isinstance(parent, ast.Assign):
-        return _taken_by_name(program, parent)
-    return _taken_from_the_end(program, layer)
+        return _taken_by_name(module, parent)
+    return _taken_from_the_end(module, layer)
 
 
-def _taken_by_name(program: Program, definition: ast.Assign) -> tuple[Edit, ...]:
+def _taken_by_name(module: AnalysedModule, definition: ast.Assign) -> tuple[Edit, ...]:
     """``sigmoid = nn.Sigmoid()`` goes, and with it the name at the end of the one model that reads it."""
-    syntax = program.syntax
+    syntax = module.syntax
     match definition.targets:
         case [ast.Name(id=name)]:
             same = [n for n in syntax.nodes if isinstance(n, ast.Name) and n.id == name]
             line = whole_line(syntax, definition)
             if len(same) == 2 and line is not None:
-                edits = _taken_from_the_end(program, next(n for n in same if isinstance(n.ctx, ast.Load)))
+                edits = _taken_from_the_end(module, next(n for n in same if isinstance(n.ctx, ast.Load)))
                 return (*edits, line) if edits else ()
     return ()
 
 
-def _taken_from_the_end(program: Program, layer: ast.expr) -> tuple[Edit, ...]:
+def _taken_from_the_end(module: AnalysedModule, layer: ast.expr) -> tuple[Edit, ...]:
     """The last layer goes from a model's list or arguments, with its comma."""
-    syntax = program.syntax
+    syntax = module.syntax
     parent = syntax.parent(layer)
     model = syntax.parent(parent) if isinstance(parent, ast.List) else parent
     items: Sequence[ast.AST] = parent.elts if isinstance(parent, ast.List) else getattr(parent, "args", ())
     model = syntax.parent(model) if isinstance(model, ast.keyword) else model
-    built = program.layer(model) if isinstance(model, ast.Call) else None
+    built = module.layer(model) if isinstance(model, ast.Call) else None
     if built is None or built.signature.op != "sequential":
         return ()
     if len(items) < 2 or items[-1] is not layer:
@@ -173,36 +175,11 @@ def _taken_from_the_end(program: Program, layer: ast.expr) -> tuple[Edit, ...]:
     return (edit,) if edit else ()
 
 
-def _without_activation(program: Program, layer: Built, constructor: ast.Call, made: Node) -> Removal | None:
-    """``Dense(10, activation="softmax")`` becomes ``Dense(10)``."""
-    syntax = program.syntax
-    if operation_of(layer.bound.get("activation")) != made.op:
-        return None
-    items: list[ast.AST] = [*constructor.args, *constructor.keywords]
-    keyword = [k for k in constructor.keywords if k.arg == "activation"]
-    position = _activation_position(layer)
-    if keyword:
-        index = items.index(keyword[0])
-    elif position is not None and position == len(constructor.args) - 1:
-        index = position
-    else:
-        return None
-    edit = drop_item(syntax, items, index)
-    if edit is None:
-        return None
-    return Removal((edit,), Head(made.op, frozenset(_applied(program, layer, constructor, made))))
-
-
-def _activation_position(layer: Built) -> int | None:
-    names = [p.canonical for p in layer.signature.params if not p.keyword_only]
-    return names.index("activation") if "activation" in names else None
-
-
-def _applied(program: Program, layer: Built, constructor: ast.Call, made: Node) -> set[Origin]:
+def _applied(module: AnalysedModule, layer: Built, constructor: ast.Call, made: Node) -> set[Origin]:
     """Every place at which a layer is applied, by which its nodes are known."""
-    file = program.syntax.file
-    found = {file.origin(constructor)}
-    for node in program.syntax.nodes:
-        if isinstance(node, ast.Call) and any(made_alike(v, layer) for v in program.values(node.func)):
-            found.add(file.origin(node))
+    place = module.syntax.file.origin
+    found = {place(constructor)}
+    for node in module.syntax.nodes:
+        if isinstance(node, ast.Call) and any(made_alike(v, layer) for v in module.values(node.func)):
+            found.add(place(node))
     return found | ({made.origin} if made.origin else set())

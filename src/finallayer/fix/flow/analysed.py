@@ -10,7 +10,7 @@ from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Union, Value
 
 
-class Program(NamedTuple):
+class AnalysedModule(NamedTuple):
     """One analysed file: its syntax, and what its expressions stood for."""
 
     syntax: Syntax

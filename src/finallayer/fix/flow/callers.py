@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import reaching
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.symbols import TRANSFORMS, construct_of
@@ -25,10 +25,10 @@ def references(syntax: Syntax, name: str) -> Iterator[ast.expr]:
     yield from (n for n in attributes if n.attr == name and isinstance(n.ctx, ast.Load))
 
 
-def is_plain(program: Program, function: ast.FunctionDef) -> bool:
+def is_plain(module: AnalysedModule, function: ast.FunctionDef) -> bool:
     """Whether nothing that decorates a function hands it other arguments than its callers do."""
     decorators = (d.func if isinstance(d, ast.Call) else d for d in function.decorator_list)
-    return all((known := program.values(d)) and all(map(_is_plain_decorator, known)) for d in decorators)
+    return all((known := module.values(d)) and all(map(_is_plain_decorator, known)) for d in decorators)
 
 
 def _is_plain_decorator(decorator: Value) -> bool:
@@ -45,20 +45,22 @@ def parameter_behind(syntax: Syntax, read: ast.expr) -> ast.FunctionDef | None:
     return function if isinstance(reaching(syntax, read, read.id), ast.arguments) else None
 
 
-def unknown_callers(function: ast.FunctionDef, home: Program, programs: Iterable[Program]) -> Iterator[str]:
+def unknown_callers(
+    function: ast.FunctionDef, home: AnalysedModule, modules: Iterable[AnalysedModule]
+) -> Iterator[str]:
     """What may call a function of a file with other arguments than the analysis saw, a phrase each."""
     if not is_plain(home, function):
         yield f"what decorates `{function.name}` (line {function.lineno})"
-    for program in programs:
-        for reference in references(program.syntax, function.name):
-            call = program.syntax.parent(reference)
-            if not program.uses.evaluated(program.path, reference):
+    for module in modules:
+        for reference in references(module.syntax, function.name):
+            call = module.syntax.parent(reference)
+            if not module.uses.evaluated(module.path, reference):
                 yield f"`{function.name}` in code that nothing runs (line {reference.lineno})"
-            elif not isinstance(call, ast.Call) or (call.func is not reference and not _transforms(program, call)):
+            elif not isinstance(call, ast.Call) or (call.func is not reference and not _transforms(module, call)):
                 yield f"`{function.name}` is handed on (line {reference.lineno})"
 
 
-def _transforms(program: Program, call: ast.Call) -> bool:
+def _transforms(module: AnalysedModule, call: ast.Call) -> bool:
     """Whether a call gives a function back that the interpreter knows to call the one it was given."""
-    callees = program.values(call.func)
+    callees = module.values(call.func)
     return bool(callees) and all(construct_of(c) in TRANSFORMS for c in callees)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from finallayer.expr import MOVES, SEVERAL, TRANSPARENT, UNMOVED, Node, Origin
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.known_calls import calls_method, known_call
 from finallayer.source.uses import Uses
 from finallayer.source.values import Dict, External, List, Union, Value
@@ -44,8 +44,8 @@ class Head(NamedTuple):
 class Output:
     """A head's output, as the values of one analysis show it."""
 
-    def __init__(self, head: Head, programs: Mapping[str, Program], uses: Uses) -> None:
-        self.head, self.programs, self.uses = head, programs, uses
+    def __init__(self, head: Head, modules: Mapping[str, AnalysedModule], uses: Uses) -> None:
+        self.head, self.modules, self.uses = head, modules, uses
         self._same_numbers = MOVES if head.op == "sigmoid" else UNMOVED | {"join"}
 
     def steps(self, value: Value) -> list[Node] | None:
@@ -114,30 +114,30 @@ class Output:
 
     def _is_other(self, node: Node) -> bool:
         """Whether a call made this node that keeps numbers only if they are probabilities: so does all after it."""
-        program, call = self._call_at(node.origin if node.op == "identity" else None)
-        return program is not None and call is not None and not keeps_numbers(program, call)
+        module, call = self._call_at(node.origin if node.op == "identity" else None)
+        return module is not None and call is not None and not keeps_numbers(module, call)
 
     def is_derived(self, steps: list[Node]) -> bool:
         return any(s.op not in self._same_numbers or self._leaves_framework(s) for s in steps)
 
     def _leaves_framework(self, step: Node) -> bool:
-        program, call = self._call_at(step.origin)
-        if program is None or call is None:
+        module, call = self._call_at(step.origin)
+        if module is None or call is None:
             return False
         if isinstance(call.func, ast.Attribute) and call.func.attr in (*_TO_HOST, *_PREDICT):
             return True
-        callees = program.values(call.func)
+        callees = module.values(call.func)
         return any(isinstance(c, External) and (c.name in _HOST_FUNCTIONS or c.framework == "numpy") for c in callees)
 
-    def _call_at(self, origin: Origin | None) -> tuple[Program | None, ast.Call | None]:
-        program = self.programs.get(origin.path) if origin is not None else None
-        call = program.syntax.expression(origin) if program is not None else None
-        return program, call if isinstance(call, ast.Call) else None
+    def _call_at(self, origin: Origin | None) -> tuple[AnalysedModule | None, ast.Call | None]:
+        module = self.modules.get(origin.path) if origin is not None else None
+        call = module.syntax.expression(origin) if module is not None else None
+        return module, call if isinstance(call, ast.Call) else None
 
     def through_predict(self, chain: list[Node]) -> bool:
         """Whether a value comes out of Keras' ``predict``."""
         calls = [self._call_at(step.origin) for step in chain]
-        return any(program is not None and call is not None and is_predict(program, call) for program, call in calls)
+        return any(module is not None and call is not None and is_predict(module, call) for module, call in calls)
 
 
 def held(value: Value) -> Iterator[Value]:
@@ -147,16 +147,16 @@ def held(value: Value) -> Iterator[Value]:
         yield from (v for k, v in value.slots.items() if isinstance(k, (str, int)))
     elif isinstance(value, Union):
         yield from value.values
-    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
+    elif isinstance(value, tuple):
         yield from value
 
 
-def is_predict(program: Program, node: ast.expr) -> bool:
+def is_predict(module: AnalysedModule, node: ast.expr) -> bool:
     """Whether an expression is a call of Keras' ``predict``, and not of a project's own method."""
-    return isinstance(node, ast.Call) and calls_method(program, node, *_PREDICT)
+    return isinstance(node, ast.Call) and calls_method(module, node, *_PREDICT)
 
 
-def keeps_numbers(program: Program, call: ast.Call) -> bool:
+def keeps_numbers(module: AnalysedModule, call: ast.Call) -> bool:
     """Whether a call certainly gives the same numbers as it is handed, elsewhere or in another shape."""
-    known = known_call(program, call)
-    return is_predict(program, call) or (known is not None and known.last_name in _KEEPING)
+    known = known_call(module, call)
+    return is_predict(module, call) or (known is not None and known.last_name in _KEEPING)

@@ -6,13 +6,13 @@ What a function is called says nothing: a project's own ``softmax`` is none of t
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from finallayer import catalog
 from finallayer.catalog import Param, Signature, keras
 from finallayer.expr import Node
-from finallayer.fix.flow.analysed import Program, alternatives
+from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import Bound, Built, External, Value
 
@@ -66,11 +66,11 @@ class KnownCall(NamedTuple):
         return [a for a in self.arguments if a.meaning not in meanings]
 
 
-def known_call(program: Program, node: ast.AST | None, *ops: str) -> KnownCall | None:
+def known_call(module: AnalysedModule, node: ast.AST | None, *ops: str) -> KnownCall | None:
     """What a call does, where it is one that does the same whenever it runs; None for any other (than of ``ops``)."""
     if not isinstance(node, ast.Call):
         return None
-    callees = [c for v in program.values(node.func) for c in alternatives(v)]
+    callees = [c for v in module.values(node.func) for c in alternatives(v)]
     known = [_of(node, callee) for callee in callees]
     first = known[0] if known else None
     if first is None or any(other != first for other in known):
@@ -79,21 +79,21 @@ def known_call(program: Program, node: ast.AST | None, *ops: str) -> KnownCall |
 
 
 def sides(
-    program: Program, node: ast.AST | None, operator: type[ast.operator], op: str
+    module: AnalysedModule, node: ast.AST | None, operator: type[ast.operator], op: str
 ) -> tuple[ast.expr, ast.expr] | None:
     """Both sides of an operation, whether it is written with its operator or as a call that is told nothing else."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, operator):
         return node.left, node.right
-    call = known_call(program, node, op)
+    call = known_call(module, node, op)
     if call is None or call.besides("x", "y", "name"):
         return None
     left, right = call.operand, call.argument("y")
     return (left, right) if left is not None and right is not None else None
 
 
-def calls_method(program: Program, call: ast.Call, *names: str) -> bool:
+def calls_method(module: AnalysedModule, call: ast.Call, *names: str) -> bool:
     """Whether a call always is of a method by one of these names, of an object whose methods aren't the project's."""
-    callees = [c for v in program.values(call.func) for c in alternatives(v)]
+    callees = [c for v in module.values(call.func) for c in alternatives(v)]
     return bool(callees) and all(isinstance(c, Bound) and c.function in names for c in callees)
 
 
@@ -134,11 +134,15 @@ def _bound(
 ) -> KnownCall | None:
     if name.endswith("_") and signature.op not in _NUMBERS_STAY:
         return None  # works in place, besides
-    arguments = (*_by_position(params, args), *_by_name(params, node.keywords))
-    return KnownCall(node, name, signature.op, signature.attrs, arguments, calls)
+    return KnownCall(node, name, signature.op, signature.attrs, arguments(params, args, node.keywords), calls)
 
 
-def _by_position(params: tuple[Param, ...], args: list[ast.expr]) -> Iterator[Argument]:
+def arguments(params: Sequence[Param], args: list[ast.expr], keywords: list[ast.keyword]) -> tuple[Argument, ...]:
+    """What a call gives to which parameter; what nothing is known of bears its own name, ``*`` or ``**``, or none."""
+    return (*_by_position(params, args), *_by_name(params, keywords))
+
+
+def _by_position(params: Sequence[Param], args: list[ast.expr]) -> Iterator[Argument]:
     positional = [p for p in params if not p.keyword_only]
     unknown = positional[-1] if positional and positional[-1].rest else Param("", "")
     for i, arg in enumerate(args):
@@ -149,7 +153,7 @@ def _by_position(params: tuple[Param, ...], args: list[ast.expr]) -> Iterator[Ar
         yield Argument(param.canonical, param.name, arg)
 
 
-def _by_name(params: tuple[Param, ...], keywords: list[ast.keyword]) -> Iterator[Argument]:
+def _by_name(params: Sequence[Param], keywords: list[ast.keyword]) -> Iterator[Argument]:
     meanings = {p.name: p.canonical for p in params}
     for keyword in keywords:
         name = keyword.arg or "**"

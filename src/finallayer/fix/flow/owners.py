@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from finallayer.expr import Node
-from finallayer.fix.flow.analysed import Program, alternatives
+from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.source.values import Bound, Built, External, Function, Instance, Partial, Value
@@ -37,7 +37,7 @@ class Owners:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self.compiled: list[tuple[Program, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
+        self.compiled: list[tuple[AnalysedModule, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
         for owner in self._objects:
@@ -63,45 +63,45 @@ class Owners:
 
     def _note_returns(self, owner: Function) -> None:
         """Note what else a function that gives the output may return, in code that the analysis never ran."""
-        program = self._output.programs.get(owner.frame.module.path)
+        module = self._output.modules.get(owner.frame.module.path)
         returned = (n for n in ast.walk(owner.node) if isinstance(n, ast.Return) and n.value)
-        for node in returned if program is not None else ():
-            if node.value and program and not program.evaluated(node.value):
+        for node in returned if module is not None else ():
+            if node.value and module and not module.evaluated(node.value):
                 self._cannot_see(f"`{owner.name}` returns another in code that nothing runs", node)
 
     def _note_mentions(self, owner: Function) -> None:
         """Note where code that the analysis never ran may call a method, or read a property, that gives the output."""
-        for program in self._output.programs.values():
-            attributes = (n for n in program.syntax.nodes if isinstance(n, ast.Attribute))
+        for module in self._output.modules.values():
+            attributes = (n for n in module.syntax.nodes if isinstance(n, ast.Attribute))
             for node in attributes:
-                if node.attr == owner.name and not program.evaluated(node) and isinstance(node.ctx, ast.Load):
-                    self._cannot_see(f"`{program.syntax.text(node)}` in code that nothing runs", node)
+                if node.attr == owner.name and not module.evaluated(node) and isinstance(node.ctx, ast.Load):
+                    self._cannot_see(f"`{module.syntax.text(node)}` in code that nothing runs", node)
 
-    def judge(self, program: Program, node: ast.expr) -> None:
+    def judge(self, module: AnalysedModule, node: ast.expr) -> None:
         """Note what an expression that stands for one of the objects shows."""
-        inner, around = program.syntax.user(node)
+        inner, around = module.syntax.user(node)
         match around:
             case ast.Call() if inner is around.func:
                 return
             case ast.Call():
-                self._given(program, around)
+                self._given(module, around)
             case ast.Attribute(ctx=ast.Load()):
-                self._asked(program, node, around)
+                self._asked(module, node, around)
             case ast.Return() | ast.Lambda():
-                scope = around if isinstance(around, ast.Lambda) else program.syntax.scope(around)
-                if not program.uses.is_called(scope):
+                scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
+                if not module.uses.is_called(scope):
                     self._cannot_see("the model is returned to callers unknown here", node)
-            case ast.expr() if any(self.include(v) or self._hold(v) for v in program.values(around)):
+            case ast.expr() if any(self.include(v) or self._hold(v) for v in module.values(around)):
                 return
             case _ if not isinstance(around, _UNREAD):
                 self._cannot_see("the model goes where it can't be followed", node)
 
-    def _asked(self, program: Program, model: ast.expr, attribute: ast.Attribute) -> None:
+    def _asked(self, module: AnalysedModule, model: ast.expr, attribute: ast.Attribute) -> None:
         """Note who asks a model for something that isn't its output, or may be."""
-        name, called = attribute.attr, program.syntax.parent(attribute)
+        name, called = attribute.attr, module.syntax.parent(attribute)
         if name == "compile" and isinstance(called, ast.Call) and called.func is attribute:
-            self.compiled.append((program, called))
-        answers = program.values(attribute)
+            self.compiled.append((module, called))
+        answers = module.values(attribute)
         foreign = not answers or any(isinstance(a, (Node, Bound)) and not _own(a) for a in answers)
         one_layer = name == "layers" and isinstance(called, ast.Subscript)
         if name in _SAVING:
@@ -109,16 +109,16 @@ class Owners:
         elif foreign and (name not in _MODEL_METHODS or one_layer):
             self._cannot_see(f"`.{name}` of the model", model)
 
-    def _given(self, program: Program, call: ast.Call) -> None:
-        callees = [c for v in program.values(call.func) for c in alternatives(v)]
-        results = program.values(call)
+    def _given(self, module: AnalysedModule, call: ast.Call) -> None:
+        callees = [c for v in module.values(call.func) for c in alternatives(v)]
+        results = module.values(call)
         if any(runs_project_code(c) for c in callees):
             return
         if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
             return
         if any(self.include(r) or (isinstance(r, Partial) and self.include(r.function)) for r in results):
             return
-        name = program.syntax.text(call.func)
+        name = module.syntax.text(call.func)
         kept = name.rpartition(".")[2] in _SAVING or name.endswith(("onnx.export", "torch.save"))
         self._cannot_see(f"the model is kept by `{name}`" if kept else f"the model is handed to `{name}`", call)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from finallayer.expr import GUARDS, TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import unchanged
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent, Step, descend
@@ -26,34 +26,34 @@ _MAKERS = ("softmax", "log_softmax", "sigmoid")
 class Place:
     """An expression of the source that a fix replaces, and the way from it down to the call that made its values."""
 
-    def __init__(self, program: Program, node: ast.expr, descent: Descent) -> None:
-        self.program = program
-        self.syntax = program.syntax
+    def __init__(self, module: AnalysedModule, node: ast.expr, descent: Descent) -> None:
+        self.module = module
+        self.syntax = module.syntax
         self.node = node
         self.descent = descent
-        self.speller = Speller(program.syntax)
+        self.speller = Speller(module.syntax)
 
     @classmethod
     def of_log(
         cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda here: False
     ) -> Place | None:
         """A call of log, and what it is taken of; ``arrived``: what else ends the way down from there."""
-        program = context.programs().get(log.origin.path) if log.origin is not None else None
-        call = known_call(program, program.syntax.expression(log.origin), "log") if program is not None else None
-        if program is None or call is None or call.only_operand is None or not call.is_natural_log:
+        module = context.module_at(log.origin)
+        call = known_call(module, module.syntax.expression(log.origin), "log") if module is not None else None
+        if module is None or call is None or call.only_operand is None or not call.is_natural_log:
             return None
-        descent = descend(program.syntax, call.only_operand, log.args[0], arrived)
-        return cls(program, call.node, descent) if descent is not None else None
+        descent = descend(module.syntax, call.only_operand, log.args[0], arrived)
+        return cls(module, call.node, descent) if descent is not None else None
 
     @classmethod
     def of_argument(cls, context: Context, loss: Node) -> Place | None:
         """The argument of a loss that holds its prediction."""
-        program = context.programs().get(loss.origin.path) if loss.origin is not None else None
-        call = program.syntax.expression(loss.origin) if program is not None else None
-        if program is None or not isinstance(call, ast.Call):
+        module = context.module_at(loss.origin)
+        call = module.syntax.expression(loss.origin) if module is not None else None
+        if module is None or not isinstance(call, ast.Call):
             return None
         given = [*call.args, *(k.value for k in call.keywords)]
-        found = [cls(program, a, d) for a in given if (d := descend(program.syntax, a, loss.args[0])) is not None]
+        found = [cls(module, a, d) for a in given if (d := descend(module.syntax, a, loss.args[0])) is not None]
         return found[0] if len(found) == 1 else None
 
     def framework(self, sighting: Sighting) -> str | None:
@@ -66,7 +66,7 @@ class Place:
     @property
     def maker(self) -> KnownCall | None:
         """The framework's function, tensor's method or layer that makes the probabilities; no formula."""
-        return known_call(self.program, self.descent.made, *_MAKERS)
+        return known_call(self.module, self.descent.made, *_MAKERS)
 
     def logits_argument(self) -> ast.expr | None:
         """The logits in what makes the probabilities: a framework's function, a tensor's method, a layer, a formula."""
@@ -141,7 +141,7 @@ class Place:
         match made:
             case ast.BinOp(op=ast.Div(), right=ast.BinOp(op=ast.Add(), left=left, right=right)):
                 for side in (left, right):
-                    power = known_call(self.program, side, "exp")
+                    power = known_call(self.module, side, "exp")
                     if power and isinstance(power.only_operand, ast.UnaryOp):
                         is_minus = isinstance(power.only_operand.op, ast.USub)
                         return power.only_operand.operand if is_minus else None

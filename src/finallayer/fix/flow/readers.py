@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from finallayer.expr import Node
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import home, parameters
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.head import Head, Output, is_predict
@@ -26,7 +26,7 @@ from finallayer.source.values import Built, Instance, List, Value
 class Reader(NamedTuple):
     """An expression of a file that reads the head's output, and what its value is to the head."""
 
-    program: Program
+    module: AnalysedModule
     node: ast.expr
     derived: bool = False  # the head's numbers in another shape or place
     whole: bool = True  # every value that the expression had is the head's output
@@ -34,7 +34,7 @@ class Reader(NamedTuple):
     @property
     def can_be_wrapped(self) -> bool:
         """Whether a softmax around it gives the probabilities that it read."""
-        return self.whole and not self.derived and self.program.syntax.is_legible(self.node)
+        return self.whole and not self.derived and self.module.syntax.is_legible(self.node)
 
 
 @dataclass
@@ -44,7 +44,7 @@ class _Known:
     names: set[tuple[ast.AST, str]] = field(default_factory=set)  # each with the scope that it belongs to
     models: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)  # that keep the output
-    handed: dict[ast.FunctionDef, Program] = field(default_factory=dict)  # functions that get it as an argument
+    handed: dict[ast.FunctionDef, AnalysedModule] = field(default_factory=dict)  # functions that get it as an argument
 
 
 class Readers:
@@ -54,9 +54,9 @@ class Readers:
     """
 
     def __init__(
-        self, head: Head, programs: Mapping[str, Program], uses: Uses, handled: frozenset[ast.expr] = frozenset()
+        self, head: Head, modules: Mapping[str, AnalysedModule], uses: Uses, handled: frozenset[ast.expr] = frozenset()
     ) -> None:
-        self._programs, self._uses, self._handled = programs, uses, handled
+        self._modules, self._uses, self._handled = modules, uses, handled
         self.wraps: list[Reader] = []  # expressions that need the softmax back
         self.predictions: list[Reader] = []  # Keras: calls of predict whose probabilities somebody needs
         self.refusals: list[str] = []  # what stands against any fix
@@ -65,12 +65,12 @@ class Readers:
         self._needs: list[list[Node]] = []  # the ways to the head of what needs it back in another shape or place
         self._appended = self._displayed = self._taken_out = self._moved_together = False  # what lists do with it
         self._listed = False  # whether lists of it are read as a whole
-        self._output = Output(head, programs, uses)
+        self._output = Output(head, modules, uses)
         self._roles = Roles(self._output)
         self._owners = Owners(self._output)
         self._collect()
         #: Keras: where the model meets its loss and its metrics
-        self.compiled = [Reader(program, call) for program, call in self._owners.compiled]
+        self.compiled = [Reader(module, call) for module, call in self._owners.compiled]
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -78,14 +78,14 @@ class Readers:
 
     def _collect(self) -> None:
         known = _Known()
-        for program in self._programs.values():
-            for node in list(self._uses.values.get(program.path, ())):
-                self._meet(program, node, known)
-        for program in self._programs.values():
-            self._unseen_names(program, known)
-            self._unseen_attributes(program, known.attributes)
-        for function, program in known.handed.items():
-            self.unseen += unknown_callers(function, program, self._programs.values())
+        for module in self._modules.values():
+            for node in list(self._uses.values.get(module.path, ())):
+                self._meet(module, node, known)
+        for module in self._modules.values():
+            self._unseen_names(module, known)
+            self._unseen_attributes(module, known.attributes)
+        for function, module in known.handed.items():
+            self.unseen += unknown_callers(function, module, self._modules.values())
         self.unseen += self._owners.unseen
         if not self._uses.complete:
             self.unseen.append("the program is too large to be followed to its end")
@@ -94,21 +94,21 @@ class Readers:
         if any(not self._output.through_predict(way) for way in self._needs):
             self._refuse_lists()
 
-    def _meet(self, program: Program, node: ast.expr, known: _Known) -> None:
+    def _meet(self, module: AnalysedModule, node: ast.expr, known: _Known) -> None:
         """Take note of an expression that stands for the output, or for what gives it."""
-        values = program.values(node)
+        values = module.values(node)
         reads = any(map(self._output.touches, values))
         owns = any(map(self._owners.include, values))
         if (reads or owns) and isinstance(node, ast.Name):
-            known.names.add((home(program.syntax, node), node.id))
+            known.names.add((home(module.syntax, node), node.id))
             known.models |= {node.id} if owns else set()
-        if reads and (function := parameter_behind(program.syntax, node)) is not None:
-            known.handed[function] = program
+        if reads and (function := parameter_behind(module.syntax, node)) is not None:
+            known.handed[function] = module
         if reads and node not in self._handled:
-            known.attributes |= kept_as(program.syntax, node)
-            self._judge(program, node, values)
+            known.attributes |= kept_as(module.syntax, node)
+            self._judge(module, node, values)
         if owns:
-            self._owners.judge(program, node)
+            self._owners.judge(module, node)
 
     def _refuse_lists(self) -> None:
         """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""
@@ -117,20 +117,20 @@ class Readers:
         if (self._moved_together or self._listed) and (self._displayed or not self._appended):
             self.refusals.append("outputs are put together that aren't appended to a list one by one")
 
-    def _judge(self, program: Program, node: ast.expr, values: list[Value]) -> None:
+    def _judge(self, module: AnalysedModule, node: ast.expr, values: list[Value]) -> None:
         """Decide what becomes of an expression that reads the output."""
         ways = [way for v in values for way in self._output.ways(v)]
         derived = any(map(self._output.is_derived, ways))
-        reader = Reader(program, node, derived, all(self._output.steps(v) is not None for v in values))
-        if is_predict(program, node):
+        reader = Reader(module, node, derived, all(self._output.steps(v) is not None for v in values))
+        if is_predict(module, node):
             self._boundaries.append(reader._replace(derived=False))
-        role = self._roles.of(program, node)
+        role = self._roles.of(module, node)
         if not ways:  # a container, or a value that is only perhaps the head's
-            self._note_list(program, node, role)
+            self._note_list(module, node, role)
             self._judge_holder(reader, role, values)
             return
         if not derived:
-            self._note_item(program, node, role)
+            self._note_item(module, node, role)
         match role:
             case Role.NEEDS | Role.STORED if derived:
                 self._needs += ways
@@ -158,7 +158,7 @@ class Readers:
                 self._judge_any(reader, role)
 
     def _judge_any(self, reader: Reader, role: Role) -> None:
-        if role is Role.STORED and not kept_as(reader.program.syntax, reader.node):
+        if role is Role.STORED and not kept_as(reader.module.syntax, reader.node):
             self._cannot_see("the output is kept for later", reader.node)
         elif role is Role.CHANGES:
             self.refusals.append(f"line {reader.node.lineno} changes the output in place")
@@ -167,17 +167,17 @@ class Readers:
         if self._output.head.op == "softmax":
             self.refusals.append(f"the loss in line {node.lineno} reads the softmax in another shape")
 
-    def _note_list(self, program: Program, node: ast.expr, role: Role) -> None:
+    def _note_list(self, module: AnalysedModule, node: ast.expr, role: Role) -> None:
         """Remember what becomes of a list of outputs."""
-        around = program.syntax.parent(node)
+        around = module.syntax.parent(node)
         iterated = isinstance(around, (ast.For, ast.comprehension))
         self._taken_out |= iterated or _is_unpacked(around)
         self._moved_together |= role is Role.BOUNDARY and not iterated
 
-    def _note_item(self, program: Program, node: ast.expr, role: Role) -> None:
+    def _note_item(self, module: AnalysedModule, node: ast.expr, role: Role) -> None:
         """Remember what lists have to do with the output as it is."""
-        around = program.syntax.parent(node)
-        owners = program.values(node.value) if isinstance(node, ast.Subscript) else []
+        around = module.syntax.parent(node)
+        owners = module.values(node.value) if isinstance(node, ast.Subscript) else []
         self._taken_out |= any(isinstance(o, List) for o in owners)
         self._appended |= role is Role.BOUNDARY and isinstance(around, ast.Call)
         self._displayed |= isinstance(around, (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Dict))
@@ -198,8 +198,8 @@ class Readers:
         return [way for ways in found for way in ways or ()] if None not in found else None
 
     def _restore_at(self, reader: Reader) -> None:
-        if is_predict(reader.program, reader.node):
-            origin = reader.program.syntax.file.origin(reader.node)
+        if is_predict(reader.module, reader.node):
+            origin = reader.module.syntax.file.origin(reader.node)
             if any(step.origin == origin for way in self._needs for step in way):
                 self.predictions.append(reader)
         elif any(not self._output.through_predict(way) for way in self._needs):
@@ -208,42 +208,42 @@ class Readers:
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} (line {node.lineno})")
 
-    def _unseen_names(self, program: Program, known: _Known) -> None:
+    def _unseen_names(self, module: AnalysedModule, known: _Known) -> None:
         """Code that the analysis never ran, and that speaks of the output or its model, or would give another."""
-        syntax = program.syntax
+        syntax = module.syntax
         for node in syntax.loads():
-            unrun = not program.evaluated(node) and not syntax.in_annotation(node)
+            unrun = not module.evaluated(node) and not syntax.in_annotation(node)
             if unrun and (home(syntax, node), node.id) in known.names:
                 self._cannot_see(f"`{node.id}` in code that nothing runs", node)
-            elif node.id in known.models and self._is_unknown_argument(program, node):
+            elif node.id in known.models and self._is_unknown_argument(module, node):
                 self._cannot_see(f"`{node.id}`, an argument in a function that nothing calls,", node)
         for statement in syntax.nodes:
-            if isinstance(statement, ast.Assign) and not program.evaluated(statement.value):
+            if isinstance(statement, ast.Assign) and not module.evaluated(statement.value):
                 bound = [n for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
                 another = [n.id for n in bound if (home(syntax, n), n.id) in known.names]
                 if another:
                     self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
 
-    def _is_unknown_argument(self, program: Program, node: ast.Name) -> bool:
+    def _is_unknown_argument(self, module: AnalysedModule, node: ast.Name) -> bool:
         """Whether a name is a parameter that no call of the program gives a value."""
-        scope = program.syntax.scope(node)
+        scope = module.syntax.scope(node)
         if isinstance(scope, ast.Module) or node.id not in parameters(scope) or self._uses.is_called(scope):
             return False
-        return not any(self._output.touches(v) or isinstance(v, (Built, Instance)) for v in program.values(node))
+        return not any(self._output.touches(v) or isinstance(v, (Built, Instance)) for v in module.values(node))
 
-    def _unseen_attributes(self, program: Program, attributes: set[str]) -> None:
+    def _unseen_attributes(self, module: AnalysedModule, attributes: set[str]) -> None:
         """Readers of an attribute that keeps the output, to whom the analysis couldn't say that it does."""
-        for node in program.syntax.nodes:
+        for node in module.syntax.nodes:
             if isinstance(node, ast.Attribute) and node.attr in attributes:
-                known = program.values(node) if isinstance(node.ctx, ast.Load) else _kept(program, node)
+                known = module.values(node) if isinstance(node.ctx, ast.Load) else _kept(module, node)
                 if not any(map(self._output.touches, known)):
-                    self._cannot_see(f"`{program.syntax.text(node)}` may be the output", node)
+                    self._cannot_see(f"`{module.syntax.text(node)}` may be the output", node)
 
 
-def _kept(program: Program, target: ast.Attribute) -> list[Value]:
+def _kept(module: AnalysedModule, target: ast.Attribute) -> list[Value]:
     """What an assignment keeps as an attribute."""
-    statement = program.syntax.parent(target)
-    return program.values(statement.value) if isinstance(statement, ast.Assign) else []
+    statement = module.syntax.parent(target)
+    return module.values(statement.value) if isinstance(statement, ast.Assign) else []
 
 
 def _is_unpacked(statement: ast.AST | None) -> bool:
