@@ -11,6 +11,7 @@
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kBlock = 1024;  // elements: 4 KiB of float32, an eighth of a first-level cache
 constexpr int kPad = 32;      // at least the widest vector
 constexpr int kWidePad = 32;  // at least four of the widest vectors of doubles

@@ -7,7 +7,7 @@
 // The anchor never enters the sum, so nothing cancels: neither the loss nor the gradient of a confident row is 0.
 //
 // Here: the entry points, which check a call, choose its engine and divide it among threads. The engines are headers
-// (float_rows.h, wide_rows.h, binary.h) that are compiled once per instruction set (isa_*.h); one is picked at run time.
+// (float_rows.h, wide_rows.h, columns.h, binary.h) that are compiled once per instruction set (isa_*.h); one is picked at run time.
 #include "finallayer_kernels.h"
 
 #include <algorithm>
@@ -33,6 +33,7 @@ constexpr int64_t kFormats = 4;
 struct Engines {
     void (*float_rows[3])(const Call&, int64_t, int64_t, Scratch&);
     void (*wide_rows[kFormats])(const Call&, int64_t, int64_t, Scratch&);
+    void (*columns[kFormats])(const Call&, int64_t, int64_t, Scratch&);
     double (*binary[kFormats])(const fl_bce_args&, double, int64_t, int64_t);
     bool (*scaled[kFormats])(void*, int64_t, int64_t, double);
 };
@@ -139,11 +140,22 @@ double sum_in_order(const std::vector<double>& values) {
     return std::isfinite(sum) ? sum + lost : sum;
 }
 
+constexpr int64_t kFewClasses = 48;  // up to here rows are taken side by side
+
 // Whether float's 24 bits are enough for 4 ulp: nothing but the target's class has mass, and nothing is added.
 bool is_plain(const fl_xent_args& a) {
     return a.dtype != FL_FLOAT64 && a.target_kind != FL_DISTRIBUTION && a.label_smoothing == 0 && a.z_loss == 0 &&
-           a.softcap == 0 && a.temperature == 1 && !a.lse && !a.lse_upstream && a.classes > 0 &&
-           (a.classes == 1 || (a.logits_strides.class_stride == 1 && (!a.grad || a.grad_strides.class_stride == 1)));
+           a.softcap == 0 && a.temperature == 1 && !a.lse && !a.lse_upstream;
+}
+
+bool is_along_classes(const fl_xent_args& a) {
+    return a.logits_strides.class_stride == 1 && (!a.grad || a.grad_strides.class_stride == 1);
+}
+
+auto engine(const fl_xent_args& a) {
+    const Engines& engines = *isa().engines;
+    if (a.classes <= kFewClasses || !is_along_classes(a)) return engines.columns[a.dtype];
+    return is_plain(a) ? engines.float_rows[a.dtype] : engines.wide_rows[a.dtype];
 }
 
 int32_t xent(fl_xent_args& a) {
@@ -163,7 +175,7 @@ int32_t xent(fl_xent_args& a) {
     call.row_loss = row_loss.data();
 
     const int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, a.classes));
-    const auto rows = is_plain(a) ? isa().engines->float_rows[a.dtype] : isa().engines->wide_rows[a.dtype];
+    const auto rows = engine(a);
     parallel(a.rows, grain, a.rows * a.classes, a.threads,
              [&](int64_t begin, int64_t end) { rows(call, begin, end, thread_scratch()); });
     if (a.reduced)

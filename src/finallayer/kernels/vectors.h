@@ -32,14 +32,5 @@ FL_FN D absolute(D v) { return (D)((DI)v & INT64_MAX); }
 
 // L numbers of any format as doubles, and back, rounded to nearest.
 FL_FN D wide(const double* p) { return load(p); }
-FL_FN D wide(const float* p) { DF v; std::memcpy(&v, p, sizeof v); return __builtin_convertvector(v, D); }
 FL_FN void unwide(double* p, D v) { store(p, v); }
-FL_FN void unwide(float* p, D v) { const DF f = __builtin_convertvector(v, DF); std::memcpy(p, &f, sizeof f); }
-template <class T> FL_FN D wide(const T* p) {
-    float lanes[L];
-    for (int i = 0; i < L; ++i) lanes[i] = to_float(element(p + i));
-    return wide(lanes);
-}
-template <class T> FL_FN void unwide(T* p, D v) {
-    for (int i = 0; i < L; ++i) from_double(v[i], p + i);
-}
+// (isa_*.h: of and to the other formats)

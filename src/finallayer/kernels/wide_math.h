@@ -72,21 +72,31 @@ FL_FN D difference(D a, D b, D& low) {
     return hi;
 }
 
-// A sum that remembers what its additions lost.
-struct Sum {
+// A sum in each lane that remembers what its additions lost: for results that are rounded to doubles.
+struct CarefulSum {
     D high{}, low{};
+    FL_TARGET void add(D v) {
+        const D hi = high + v, part = hi - high;
+        low += (high - (hi - part)) + (v - part);
+        high = hi;
+    }
+    FL_TARGET D lanes() const { return where(high - high == 0.0, high + low, high); }  // an infinite sum has lost NaN
 };
-FL_FN void add(Sum& sum, D v) {
-    const D hi = sum.high + v, part = hi - sum.high;
-    sum.low += (sum.high - (hi - part)) + (v - part);
-    sum.high = hi;
-}
-FL_FN double total(const Sum& sum) {
+// And one that doesn't: for results that are rounded to floats.
+struct PlainSum {
+    D high{};
+    FL_TARGET void add(D v) { high += v; }
+    FL_TARGET D lanes() const { return high; }
+};
+template <bool Deep> using WideSum = std::conditional_t<Deep, CarefulSum, PlainSum>;
+
+FL_FN double total(const PlainSum& sum) { return sum_of(sum.high); }
+FL_FN double total(const CarefulSum& sum) {
     double high = 0, low = 0;
     for (int i = 0; i < L; ++i) {
         const double v = sum.high[i], hi = high + v, part = hi - high;
         low += ((high - (hi - part)) + (v - part)) + sum.low[i];
         high = hi;
     }
-    return std::isfinite(high) ? high + low : high;  // an infinite sum has lost NaN
+    return std::isfinite(high) ? high + low : high;
 }

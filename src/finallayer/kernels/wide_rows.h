@@ -41,7 +41,7 @@ FL_FN void transform(const fl_xent_args& a, const Lanes64& row) {
         }
         store(row.x + j, x / temperature);
     }
-    std::fill(row.x + row.n, row.x + round_up(row.n, kStride), -std::numeric_limits<double>::infinity());
+    std::fill(row.x + row.n, row.x + round_up(row.n, kStride), -kInfinity);
 }
 
 struct WidePeak {
@@ -49,20 +49,26 @@ struct WidePeak {
     bool nan;  // or +inf
 };
 FL_FN WidePeak peak(const Lanes64& row) {
-    D top = splat(-std::numeric_limits<double>::infinity());
+    D top[4];
     DI nan{};
-    for (int64_t j = 0; j < row.n; j += L) {
-        const D x = load(row.x + j);
-        top = where(x > top, x, top);
-        nan |= x != x;
+    for (D& t : top) t = splat(-kInfinity);
+    for (int64_t j = 0; j < row.n; j += kStride) {
+        for (int k = 0; k < 4; ++k) {
+            const D x = load(row.x + j + k * L);
+            top[k] = maximum(x, top[k]);
+            nan |= x != x;
+        }
     }
-    WidePeak result{top[0], false};
-    for (int k = 0; k < L; ++k) {
-        result.value = std::max(result.value, top[k]);
-        result.nan |= nan[k] != 0;
-    }
-    result.nan |= result.value == std::numeric_limits<double>::infinity();
-    return result;
+    const double value = largest(maximum(maximum(top[0], top[1]), maximum(top[2], top[3])));
+    return {value, any(nan) || value == kInfinity};
+}
+
+// Where the largest x stands first.
+FL_FN int64_t first_at(const Lanes64& row, double value) {
+    int64_t j = 0;
+    while (!any(load(row.x + j) == value)) j += L;
+    while (row.x[j] != value) ++j;
+    return j;
 }
 
 // What the sums over the other classes come to, each x taken relative to a reference.
@@ -73,7 +79,7 @@ struct Others {
 // Puts the exponentials in the place of x.
 template <bool Deep> FL_FN Others exponentials(const Lanes64& row, double reference) {
     const D r = splat(reference);
-    Sum sum, gap;
+    WideSum<Deep> sum, gap;
     for (int64_t j = 0; j < row.n; j += kStride) {
         D e[4];
         for (int k = 0; k < 4; ++k) {
@@ -84,12 +90,18 @@ template <bool Deep> FL_FN Others exponentials(const Lanes64& row, double refere
             store(row.x + j + k * L, e[k]);
             if (row.mass) {
                 const D m = load(row.mass + j + k * L);
-                add(gap, where(m == 0.0, D{}, m * -d));
+                gap.add(where(m == 0.0, D{}, m * -d));
             }
         }
-        add(sum, (e[0] + e[1]) + (e[2] + e[3]));
+        sum.add((e[0] + e[1]) + (e[2] + e[3]));
     }
     return {total(sum), total(gap)};
+}
+
+template <class R> FL_FN void multiply(double* by, const R* factors, int64_t n) {
+    int64_t j = 0;
+    for (; j + L <= n; j += L) store(by + j, load(by + j) * wide(factors + j));
+    for (; j < n; ++j) by[j] *= factors[j];
 }
 
 // The mass that the target puts on each class.
@@ -101,19 +113,19 @@ template <class T> FL_FN void masses(const Call& call, int64_t i, const Lanes64&
         const auto* p = static_cast<const Real<T>*>(a.targets) + offset(a, a.target_strides, i);
         gather(p, a.target_strides.class_stride, row.n, row.mass, 0);
         if (a.label_smoothing != 0)
-            for (int64_t j = 0; j < row.n; ++j) row.mass[j] = keep * row.mass[j] + call.smoothing_mass;
+            for (int64_t j = 0; j < row.n; j += L) store(row.mass + j, keep * load(row.mass + j) + call.smoothing_mass);
     } else {
         std::fill(row.mass, row.mass + row.n, call.smoothing_mass);
-        std::fill(row.mass + row.n, row.mass + round_up(row.n, kStride), 0.0);
         row.mass[index_target(a, i)] += keep;
     }
-    if (class_weight)
-        for (int64_t j = 0; j < row.n; ++j) row.mass[j] *= class_weight[j];
+    if (class_weight) multiply(row.mass, class_weight, row.n);
+    std::fill(row.mass + row.n, row.mass + round_up(row.n, kStride), 0.0);
 }
 
-FL_FN double sum_of(const double* p, int64_t n) {
-    Sum sum;
-    for (int64_t j = 0; j < n; j += L) add(sum, load(p + j));
+template <bool Deep> FL_FN double sum_over(const double* p, int64_t n) {
+    WideSum<Deep> sum;
+    for (int64_t j = 0; j < n; j += kStride)
+        sum.add((load(p + j) + load(p + j + L)) + (load(p + j + 2 * L) + load(p + j + 3 * L)));
     return total(sum);
 }
 
@@ -128,7 +140,6 @@ struct WideRow {
 // loss = mass * (lse - x_anchor) + gap + z_loss * lse^2, and its gradient in the place of the exponentials.
 template <bool Deep>
 FL_FN Outcome finish_row(const fl_xent_args& a, const WideRow& row, const Lanes64& lanes, double reference, const Others& others) {
-    const double inf = std::numeric_limits<double>::infinity();
     const double q = row.anchor_x - reference, back = q - row.anchor_x;  // +inf when every other class is masked
     const double q_low = std::isfinite(q) ? (row.anchor_x - (q - back)) - (reference + back) : 0;
     const bool ahead = q >= 0;
@@ -140,7 +151,7 @@ FL_FN Outcome finish_row(const fl_xent_args& a, const WideRow& row, const Lanes6
     Outcome result{};
     result.lse = ahead ? row.anchor_x + anchor_loss : reference + std::log(sum);
     result.loss = (mass != 0 ? mass * anchor_loss : 0) + others.gap;
-    if (anchor_loss == inf && mass != 0) result.loss = mass * anchor_loss;
+    if (anchor_loss == kInfinity && mass != 0) result.loss = mass * anchor_loss;
     if (a.z_loss != 0) result.loss += a.z_loss * result.lse * result.lse;
     if (!a.grad) return result;
 
@@ -160,28 +171,34 @@ FL_FN Outcome finish_row(const fl_xent_args& a, const WideRow& row, const Lanes6
 
 // The row whose x stands in `lanes`; its target has mass on one class (lanes.mass is null) or on several.
 template <bool Deep> FL_FN Outcome walk_wide(const fl_xent_args& a, WideRow& row, const Lanes64& lanes, int64_t target) {
-    const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
-    WidePeak top = peak(lanes);
-    Outcome result{nan, nan, false};
-    if (!top.nan && top.value != -inf) {
-        const int64_t first = std::find(lanes.x, lanes.x + lanes.n, top.value) - lanes.x;
-        row.anchor = lanes.mass ? first : target;
-        row.anchor_x = lanes.x[row.anchor];
-        lanes.x[row.anchor] = -inf;
-        if (lanes.mass) {
-            row.anchor_mass = lanes.mass[row.anchor];
-            lanes.mass[row.anchor] = 0;
-            row.rest_mass = sum_of(lanes.mass, lanes.n);
-        } else if (first == target) {
-            top = peak(lanes);
-        }
-        const Others others = top.value == -inf ? Others{0, 0} : exponentials<Deep>(lanes, top.value);
-        if (top.value == -inf) std::fill(lanes.x, lanes.x + lanes.n, 0.0);
-        result = finish_row<Deep>(a, row, lanes, top.value, others);
-        result.anchor_is_argmax = first == target;
-    } else {
-        std::fill(lanes.x, lanes.x + lanes.n, nan);
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    if (!lanes.mass) {
+        row.anchor = target;
+        row.anchor_x = lanes.x[target];
+        lanes.x[target] = -kInfinity;
     }
+    const WidePeak top = peak(lanes);
+    if (lanes.mass && !top.nan && top.value != -kInfinity) {
+        row.anchor = first_at(lanes, top.value);
+        row.anchor_x = top.value;
+        lanes.x[row.anchor] = -kInfinity;
+        row.anchor_mass = lanes.mass[row.anchor];
+        lanes.mass[row.anchor] = 0;
+        row.rest_mass = sum_over<Deep>(lanes.mass, lanes.n);
+    }
+    const bool undefined = top.nan || std::isnan(row.anchor_x) || row.anchor_x == kInfinity;
+    if (undefined || (top.value == -kInfinity && (lanes.mass || row.anchor_x == -kInfinity))) {  // or every class masked
+        std::fill(lanes.x, lanes.x + lanes.n, nan);
+        return {nan, nan, false};
+    }
+    // Before the exponentials take the place of x.
+    const bool is_argmax = lanes.mass ? row.anchor == target
+                                      : row.anchor_x > top.value || (row.anchor_x == top.value && target < first_at(lanes, top.value));
+    Others others{0, 0};
+    if (top.value == -kInfinity) std::fill(lanes.x, lanes.x + lanes.n, 0.0);
+    else others = exponentials<Deep>(lanes, top.value);
+    Outcome result = finish_row<Deep>(a, row, lanes, top.value, others);
+    result.anchor_is_argmax = is_argmax;
     return result;
 }
 
@@ -210,12 +227,13 @@ template <class T> FL_TARGET void wide_rows(const Call& call, int64_t begin, int
         row.lse_push = reals(a.lse_upstream, i, 0);
         if (a.classes > 0 && (!ignored || a.lse || a.lse_upstream)) {
             gather(static_cast<const T*>(a.logits) + offset(a, a.logits_strides, i), a.logits_strides.class_stride, a.classes,
-                   lanes.x, -std::numeric_limits<double>::infinity());
+                   lanes.x, -kInfinity);
             if (a.softcap != 0 || a.temperature != 1) transform(a, lanes);
             lanes.mass = ignored ? nullptr : mass;
             if (lanes.mass) masses<T>(call, i, lanes);
             else row.anchor_mass = ignored ? 0 : reals(a.class_weight, target, 1);
             outcome = walk_wide<deep>(a, row, lanes, ignored ? 0 : target);
+            if (ignored && !a.lse_upstream) std::fill(lanes.x, lanes.x + a.classes, 0.0);
         } else {
             std::fill(lanes.x, lanes.x + a.classes, 0.0);
         }
