@@ -26,6 +26,7 @@ FL_FN U bfloat_lanes(F v) { return bfloat_rounded(v) >> 16; }
 
 FL_FN D load(const double* p) { D v; std::memcpy(&v, p, sizeof v); return v; }
 FL_FN void store(double* p, D v) { std::memcpy(p, &v, sizeof v); }
+FL_FN DI load(const int64_t* p) { DI v; std::memcpy(&v, p, sizeof v); return v; }
 FL_FN D splat(double v) { return v - D{}; }
 FL_FN D where(DI mask, D a, D b) { return (D)(((DI)a & mask) | ((DI)b & ~mask)); }
 FL_FN D absolute(D v) { return (D)((DI)v & INT64_MAX); }
