@@ -48,7 +48,13 @@ public:
         return storage_.data() + ((64 - address % 64) % 64 + sizeof(T) - 1) / sizeof(T);
     }
 
+    // Gives back what is not worth keeping for the next call.
+    void trim() {
+        if (storage_.size() * sizeof(T) > kKeptBytes) storage_ = std::vector<T>();
+    }
+
 private:
+    static constexpr size_t kKeptBytes = size_t{16} << 20;
     std::vector<T> storage_;
 };
 
@@ -56,6 +62,8 @@ struct Scratch {
     Lasting<float> floats;
     Lasting<double> doubles;
     Lasting<Block> blocks;
+
+    void trim() { floats.trim(), doubles.trim(), blocks.trim(); }
 };
 
 // What the rows of one call have in common.

@@ -153,10 +153,11 @@ template <class T, bool Massive> FL_FN void take_gradient(const Call& call, cons
 template <class T, bool Massive> FL_FN void walk_columns(const Call& call, int64_t begin, int64_t end, Scratch& scratch) {
     const fl_xent_args& a = *call.args;
     const int64_t room = a.classes * kTile;
+    const bool capped = a.softcap != 0, soft = a.target_kind == FL_DISTRIBUTION;
     Tile tile{};
-    tile.x = scratch.doubles.reserve(3 * room);
-    tile.slope = a.softcap != 0 ? tile.x + room : nullptr;
-    tile.mass = a.target_kind == FL_DISTRIBUTION ? tile.x + 2 * room : nullptr;
+    tile.x = scratch.doubles.reserve((1 + capped + soft) * room);
+    tile.slope = capped ? tile.x + room : nullptr;
+    tile.mass = soft ? tile.x + (1 + capped) * room : nullptr;
     RowLanes t[kVectors];
     DI anchors[kVectors];
     for (int64_t row = begin; row < end; row += kTile) {

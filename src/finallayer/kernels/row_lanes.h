@@ -100,7 +100,11 @@ template <bool Deep> FL_FN void finish_rows(const fl_xent_args& a, RowLanes& t) 
     const D lse_pull = (load(t.push) * (2 * a.z_loss) * lse + load(t.lse_push)) / a.temperature;
     store(t.push, push);
     store(t.pull, (push * mass + lse_pull) * scale / sum);
-    store(t.at_anchor, push * (load(t.rest_mass) - mass * (others * scale / sum)) + lse_pull * anchor_exp / sum);
+    // The anchor's softmax less its mass, or the other way round: whichever has the smaller terms.
+    const D share = others * scale / sum, softmax = anchor_exp / sum, rest = load(t.rest_mass);
+    const DI is_small = (share > 0.5) & (rest != 0.0);
+    const D from_loss = where(is_small, mass * softmax - load(t.anchor_mass), rest - mass * share);
+    store(t.at_anchor, push * from_loss + lse_pull * softmax);
 }
 
 template <class T> FL_FN void put_rows(const Call& call, const RowLanes& t, int64_t row, int rows) {
