@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import finallayer
+from finallayer.catalog.frameworks import FRAMEWORKS as CATALOGUED
 
 HOUSE = Path(finallayer.__file__).parent
 MODULES = {p.relative_to(HOUSE).as_posix(): p for p in sorted(HOUSE.rglob("*.py"))}
@@ -20,7 +21,7 @@ MODULES = {p.relative_to(HOUSE).as_posix(): p for p in sorted(HOUSE.rglob("*.py"
 CORE = {"kinds", "expr", "canonical", "findings"}
 FOUNDATIONS = CORE | {"catalog", "numerics"}
 FRONT_ENDS = {"source", "live", "models"}
-CHECKER = FOUNDATIONS | FRONT_ENDS | {"recording", "rules", "fix"}
+CHECKER = FOUNDATIONS | FRONT_ENDS | {"recording", "purposes", "rules", "fix"}
 
 #: room -> the rooms that it may import; all may import themselves and the version in finallayer/__init__.py
 MAY_IMPORT: dict[str, set[str]] = {
@@ -32,9 +33,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "findings": {"kinds", "expr"},
     "catalog": CORE,
     "numerics": CORE,
-    "recording": FOUNDATIONS,
+    "purposes": {"kinds", "expr"},
+    "recording": CORE | {"purposes"},
     "rules": FOUNDATIONS,
-    **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"recording"}),
+    **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"recording", "purposes"}),
     "fix": CHECKER - {"fix"},
     "report": CHECKER,
     "processes": set(),
@@ -46,7 +48,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compare": {"numerics", "losses", "watch", "report", "fix", "processes"},
     "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server"},
 }
-MAY_IMPORT["source"] = MAY_IMPORT["source"] | {"rules"}  # until the recorder stands
 
 #: the rooms within ``fix``, each with those that it stands on: text knows no program, flow no fixer
 WITHIN_FIX: dict[str, set[str]] = {
@@ -218,6 +219,43 @@ def test_a_breach_of_a_wall_is_seen(path: str, source: str, entered: set[str]) -
 )
 def test_a_framework_imported_at_module_level_is_seen(source: str, loaded: set[str]) -> None:
     assert frameworks_on_import(source, "catalog/a.py") == loaded
+
+
+#: What a rule's code may not mention; its docstrings and examples do.
+FAMILIES = {row.family for row in CATALOGUED if row.family}
+EXAMPLES = {"BAD", "GOOD"}
+
+
+def mentioned(source: str) -> set[str]:
+    """The frameworks that a rule's code names: in a name, or in a text that is neither documentation nor an example."""
+    tree = ast.parse(source)
+    tree.body = [n for n in tree.body if not isinstance(n, ast.Assign) or ast.unparse(n.targets[0]) not in EXAMPLES]
+    for node in list(ast.walk(tree)):
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
+            node.body = node.body[1:]
+    fields = ("id", "attr", "name", "module", "arg", "value")
+    words = [getattr(node, field, None) for node in ast.walk(tree) for field in fields]
+    return {family for word in words if isinstance(word, str) for family in FAMILIES if family in word.lower()}
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.startswith("rules/")])
+def test_no_rule_names_a_framework(path: str) -> None:
+    assert mentioned(MODULES[path].read_text("utf-8")) == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("def is_keras(x): pass", {"keras"}),
+        ("if sighting.framework == 'keras':\n    pass", {"keras"}),
+        ("message = 'except on the TensorFlow backend'", {"tensorflow"}),
+        ("from finallayer.catalog import torch", {"torch"}),
+        ("def f():\n    'Of jax.'\n    return f'{x} or numpy'", {"numpy"}),
+        ("'Of torch.'\nBAD = ['import torch']\ndef f():\n    'Of torch.'", set()),
+    ],
+)
+def test_a_framework_named_in_a_rules_code_is_seen(source: str, named: set[str]) -> None:
+    assert mentioned(source) == named
 
 
 def python(code: str) -> str:

@@ -10,29 +10,31 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from finallayer.expr import TRANSPARENT, Node, Origin, make, through
+from finallayer.expr import GUARDS, MOVES, Node, Origin, Role, having, make, through
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 
 #: Below this, the exp of a score can't overflow float32, nor can the sum of a few.
 LARGEST_SAFE_SCORE = 80.0
 #: A constant up to this size, added to a probability, is there to keep a log from zero.
 LARGEST_EPS = 1e-2
-_SHAPE = TRANSPARENT - {"join", "concat"}
-_GUARDED = _SHAPE | {"add_eps", "clip"}
+_GUARDED = MOVES | GUARDS
+_OF_TWO = having(Role.ARITHMETIC) | {"where", "logaddexp"}
 
 
 def build(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node:
     """The canonical node for an operation on these arguments."""
-    if (
-        op in _OF_TWO and len(args) != 2 and "value" not in attrs
-    ):  # the call lacks an argument: nobody knows what it was to be
-        return Node("opaque", (), {"name": op}, origin)
     builder = _BUILDERS.get(op)
-    node = builder(args, attrs, origin) if builder and args else None
+    lacks = op in _OF_TWO and "value" not in attrs and not 2 <= len(args) <= (3 if op == "where" else 2)
+    node = builder(args, attrs, origin) if builder and args and not lacks else None
+    if node is None and (lacks or op in SPELLINGS):  # what the call lacks, nobody knows
+        return Node("opaque", (), {"name": op, "of": tuple(map(hash, args))}, origin)
     return node if node is not None else Node(op, args, attrs, origin)
 
 
-_OF_TWO = frozenset({"add", "sub", "mul", "div", "pow", "maximum", "minimum", "where"})
+#: Losses of which an attribute, ``from_logits``, says which they are.
+SPELLINGS_OF_LOSSES = frozenset({"xent", "bce"})
+#: What is always built as an operation of another name, if it can be told at all.
+SPELLINGS = SPELLINGS_OF_LOSSES | {"where", "logaddexp"}
 Builder = Callable[[tuple[Node, ...], dict[str, Any], Origin | None], Node | None]
 _BUILDERS: dict[str, Builder] = {}
 
@@ -48,7 +50,7 @@ def _builds(op: str) -> Callable[[Builder], Builder]:
 def constant(node: Node) -> float | None:
     """The number that a node stands for, if it is one."""
     value = node.attrs.get("value") if node.op == "const" else None
-    return float(value) if isinstance(value, (int, float)) else None
+    return float(value) if isinstance(value, (int, float)) and not math.isnan(value) else None
 
 
 def bare(node: Node) -> Node:
@@ -58,8 +60,8 @@ def bare(node: Node) -> Node:
 
 def is_shift_of(shift: Node, z: Node) -> bool:
     """Whether ``shift`` is the maximum of ``z`` (any axis, any shape)."""
-    top = through(shift, _SHAPE)
-    return top.op == "max" and bool(top.args) and through(top.args[0], _SHAPE) == through(z, _SHAPE)
+    top = through(shift, MOVES)
+    return top.op == "max" and bool(top.args) and through(top.args[0], MOVES) == through(z, MOVES)
 
 
 def _is_sum_of(total: Node, term: Node) -> Node | None:
@@ -72,8 +74,8 @@ def _is_sum_of(total: Node, term: Node) -> Node | None:
 
 def _unclipped(term: Node) -> Node:
     """The term without what moves it; of an exp, its scores without their clip."""
-    term = through(term, _SHAPE)
-    return through(term.args[0], _SHAPE | {"clip"}) if term.op == "exp" else term
+    term = through(term, MOVES)
+    return through(term.args[0], MOVES | {"clip"}) if term.op == "exp" else term
 
 
 @_builds("abs")
@@ -101,8 +103,9 @@ def _add(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     p = _outcome(x, y)
     if p is not None:
         return Node("gather", (p,), {"by": "outcome"}, origin)
-    if eps is None and _looks_like_eps(y) and x.kind in PROBABILITY_KINDS:
-        return Node("add_eps", (x,), {"eps": None}, origin)
+    for p, small in ((x, y), (y, x)):
+        if p.kind in PROBABILITY_KINDS and _is_taken_for_epsilon(small):
+            return Node("add_eps", (p,), {"eps": None}, origin)
     return Node("add", (x, y), attrs, origin)
 
 
@@ -128,9 +131,9 @@ def _sigmoid_by_tanh(tanh: Node, origin: Origin | None) -> Node:
     return Node("sigmoid", (make("scale", z, by=2.0),), {}, origin)
 
 
-def _looks_like_eps(node: Node) -> bool:
-    name = str(node.attrs.get("name", "")).rpartition(".")[2].lower()
-    return node.op == "opaque" and any(word in name for word in ("eps", "tiny", "smooth", "delta"))
+def _is_taken_for_epsilon(node: Node) -> bool:
+    """Whether the front end, which knows no more of a value than its name, takes it for a small number."""
+    return node.op == "opaque" and node.attrs.get("taken_for") == "epsilon"
 
 
 @_builds("sub")
@@ -143,7 +146,7 @@ def _sub(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
         return Node("add_eps", (x,), {"eps": -right}, origin) if right else x
     if is_shift_of(y, x):
         return Node("shift", (x,), {}, origin)
-    total = through(y, _SHAPE)
+    total = through(y, MOVES)
     if total.op == "logsumexp" and total.args and _same_scores(total.args[0], x):
         axis = total.attrs.get("axis")
         naive = bool(total.attrs.get("naive"))
@@ -152,7 +155,7 @@ def _sub(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
 
 
 def _same_scores(a: Node, b: Node) -> bool:
-    ignore = _SHAPE | {"shift"}
+    ignore = MOVES | {"shift"}
     return through(a, ignore) == through(b, ignore)
 
 
@@ -179,7 +182,7 @@ def _div(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     by = constant(y)
     if by is not None:
         return _scaled(x, 1 / by if by else math.inf, origin)
-    top, bottom = through(x, _SHAPE), bare(y)
+    top, bottom = through(x, MOVES), bare(y)
     if top.op == "exp":
         total = _is_sum_of(y, top)
         if total is not None:
@@ -202,7 +205,7 @@ def _normalised(top: Node, total: Node, origin: Origin | None) -> Node:
     attrs: dict[str, Any] = {"axis": axis}
     if "axis" not in total.attrs:
         attrs["whole"] = True  # summed over every axis
-    below = through(total.args[0], _SHAPE)
+    below = through(total.args[0], MOVES)
     if is_shifted(z) and is_shifted(below.args[0]):
         return Node("softmax", (z.args[0] if z.op == "shift" else z,), attrs, origin)
     return Node("softmax", (z,), attrs | {"naive": True}, origin)
@@ -210,7 +213,7 @@ def _normalised(top: Node, total: Node, origin: Origin | None) -> Node:
 
 def is_shifted(z: Node) -> bool:
     """Whether something that may be the maximum was subtracted before the exp, so that it can't overflow."""
-    z = through(z, _SHAPE | {"scale", "div"})
+    z = through(z, MOVES | {"scale", "div"})
     if z.op == "log":  # a power of something, normalised: probabilities at another temperature
         return True
     if z.op == "clip":
@@ -221,7 +224,7 @@ def is_shifted(z: Node) -> bool:
 
 @_builds("log")
 def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
-    x = through(args[0], _SHAPE)
+    x = through(args[0], MOVES)
     if x.op == "add" and constant(x.args[1]) == 1 and x.args[0].op == "exp":
         return Node("softplus", x.args[0].args, {"naive": True}, origin)
     total = bare(args[0])
@@ -229,7 +232,7 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     if picked is not None:
         return Node("log", (_replaced(args[0], total, picked),), attrs, origin)
     if total.op == "sum" and total.args:
-        power = through(total.args[0], _SHAPE)
+        power = through(total.args[0], MOVES)
         if power.op == "exp":
             z = power.args[0]
             naive = {} if is_shifted(z) else {"naive": True}
@@ -241,7 +244,7 @@ def _picked_by_data(total: Node) -> Node | None:
     """The entry of each row that a one-hot row of labels picks, where the rows are fed: ``sum(y * p, axis)``."""
     if total.op == "sum" and total.args[0].op == "mul" and "axis" in total.attrs:
         for labels, p in (total.args[0].args, total.args[0].args[::-1]):
-            if through(labels, _SHAPE).attrs.get("fed") and p.kind in PROBABILITY_KINDS:
+            if through(labels, MOVES).attrs.get("fed") and p.kind in PROBABILITY_KINDS:
                 return Node("gather", (p,), {"by": "one_hot"}, total.origin)
     return None
 
@@ -255,7 +258,7 @@ def _replaced(node: Node, old: Node, new: Node) -> Node:
 
 @_builds("log1p")
 def _log1p(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
-    x = through(args[0], _SHAPE)
+    x = through(args[0], MOVES)
     if x.op == "exp":
         return Node("softplus", x.args, {"naive": True}, origin)
     if x.op == "neg" and x.args[0].kind in PROBABILITY_KINDS:
@@ -274,11 +277,11 @@ def _minimum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | Non
 
 
 def _bounded(args: tuple[Node, ...], side: str, origin: Origin | None) -> Node | None:
-    x, y = args if constant(through(args[0], _SHAPE)) is None else args[::-1]
-    bound = constant(through(y, _SHAPE))
-    if bound is not None or _looks_like_eps(y):
+    x, y = args if constant(through(args[0], MOVES)) is None else args[::-1]
+    bound = constant(through(y, MOVES))
+    if bound is not None or _is_taken_for_epsilon(y):
         return Node("clip", (x,), {side: bound}, origin)
-    return None
+    return Node("clip", (y,), {side: None}, origin) if _is_taken_for_epsilon(x) else None
 
 
 @_builds("sum")
@@ -294,12 +297,52 @@ def _sum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
 
 @_builds("where")
 def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
-    """A value chosen by a condition: guarded where the other choice is a constant."""
-    x, y = args
+    """A value chosen by a condition (which comes last): guarded where the other choice is a constant."""
+    x, y, *conditions = args
+    for condition in conditions:
+        size = _absolute(x, y, condition, origin)
+        if size is not None:
+            return size
     for value, other in ((x, y), (y, x)):
         if constant(other) is not None and constant(value) is None:
             return Node("clip", (value,), {"low": constant(other)}, origin)
     return make("join", x, y, origin=origin)
+
+
+def _absolute(x: Node, y: Node, condition: Node, origin: Origin | None) -> Node | None:
+    """``z`` or ``-z``, as the sign of z has it: its size, or that negated."""
+    if condition.op == "threshold" and condition.attrs.get("value") == 0 and "above" in condition.attrs:
+        z, minus = condition.args[0], make("neg", condition.args[0])
+        if (x, y) in ((z, minus), (minus, z)):
+            size = build("abs", (z,), {}, origin)
+            return size if (x == z) == condition.attrs["above"] else build("neg", (size,), {}, origin)
+    return None
+
+
+@_builds("logaddexp")
+def _logaddexp(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    zero, z = args if constant(args[0]) is not None else args[::-1]
+    return Node("softplus", (z,), {}, origin) if constant(zero) == 0 else None
+
+
+@_builds("xent")
+def _xent(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    return _by_from_logits("xent", args, attrs, origin)
+
+
+@_builds("bce")
+def _bce(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    return _by_from_logits("bce", args, attrs, origin)
+
+
+def _by_from_logits(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """The loss on logits, or the one on probabilities with the framework's clip; None where nobody knows which."""
+    from_logits = attrs.get("from_logits", False)
+    if from_logits not in (True, False):
+        return None
+    of_probs = ("eps", "on_logits") if from_logits else ()
+    kept = {name: value for name, value in attrs.items() if name not in of_probs}
+    return Node(f"{op}_logits" if from_logits else f"{op}_probs", args, kept, origin)
 
 
 def naive_normaliser(node: Node) -> Node | None:
@@ -308,7 +351,7 @@ def naive_normaliser(node: Node) -> Node | None:
     if x.op != "div" or bare(x.args[0]).op != "exp":
         return None
     for total in _addends(bare(x.args[1])):
-        power = through(total.args[0], _SHAPE) if total.op == "sum" else total
+        power = through(total.args[0], MOVES) if total.op == "sum" else total
         if total.op == "sum" and power.op == "exp" and not is_shifted(power.args[0]):
             attrs = {"axis": total.attrs.get("axis"), "naive": True}
             return Node("logsumexp", power.args, attrs, node.origin)
@@ -328,7 +371,7 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
     """
     if node.op not in ("add", "sub"):
         return ()
-    sides = [_weighted_log(through(side, _SHAPE | {"neg"})) for side in node.args]
+    sides = [_weighted_log(through(side, MOVES | {"neg"})) for side in node.args]
     for left, right in (sides, sides[::-1]):
         if left and right and right[0].op == right[1].args[0].op == "one_minus":
             p = left[1].args[0]
@@ -349,5 +392,5 @@ def _weighted_log(node: Node) -> tuple[Node, Node] | None:
     if node.op == "mul":
         for weight, log in (node.args, node.args[::-1]):
             if log.op == "log":
-                return through(weight, _SHAPE | {"neg"}), log
+                return through(weight, MOVES | {"neg"}), log
     return None

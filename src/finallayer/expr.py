@@ -1,14 +1,16 @@
 """The loss expression: a small immutable DAG of canonical operations, each node with its origin.
 
-Front ends build it with :func:`make`, rules judge it, numerics evaluates it, fixes rewrite it. An operation is one
-line of :data:`OPERATIONS`, which says what kind of value it gives. Equality and hash are structural and ignore the
+Front ends build it with :func:`make`, rules judge it, numerics evaluates it, fixes rewrite it. An operation is one row
+of :data:`OPERATIONS`, which says all that there is to know of it. Equality and hash are structural and ignore the
 origin: ``exp(z)`` of line 3 equals ``exp(z)`` of line 4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from enum import Flag, auto
+from types import NoneType
+from typing import Any, Literal, NamedTuple
 
 from finallayer.kinds import EXP_OF, LOG_OF, PROBABILITY_KINDS, Kind, join
 
@@ -45,7 +47,7 @@ class Node:
         self.args = args
         self.attrs = attrs
         self.origin = origin
-        gives = OPERATIONS.get(op, unknown)
+        gives = OPERATIONS.get(op, UNDECLARED).gives
         self.kind = gives(self) if callable(gives) else gives
         self.rank = rank_of(self)
         self._hash = hash((op, tuple([a._hash for a in args]), _frozen(attrs) if attrs else None))
@@ -67,6 +69,11 @@ class Node:
 
     __repr__ = __str__
 
+    @property
+    def operation(self) -> Operation:
+        """All that there is to know of the node's operation."""
+        return OPERATIONS.get(self.op, UNDECLARED)
+
     def text(self, levels: int) -> str:
         """The expression in words, so many operations deep; what lies deeper is an ellipsis."""
         if self.op in LEAVES:
@@ -74,7 +81,7 @@ class Node:
         if levels == 0:
             return "..."
         shown = [a.text(levels - 1) for a in self.args[:MOST_TERMS]] + ["..."] * (len(self.args) > MOST_TERMS)
-        shown += [f"{k}={v}" for k, v in self.attrs.items() if k in SHOWN_ATTRS and v is not None]
+        shown += [f"{k}={self.attrs[k]}" for k in SHOWN_ATTRS if self.attrs.get(k) is not None]
         return f"{self.op}({', '.join(shown)})"
 
     def walk(self) -> Iterator[Node]:
@@ -119,11 +126,7 @@ def through(node: Node, ops: frozenset[str]) -> Node:
     return node
 
 
-# What kind an operation gives: a kind, or a function of the node. An operation that isn't here gives UNKNOWN.
-
-
-def unknown(node: Node) -> Kind:
-    return Kind.UNKNOWN
+# What kind an operation gives: a kind, or a function of the node.
 
 
 def first(node: Node) -> Kind:
@@ -167,98 +170,237 @@ def product(node: Node) -> Kind:
     return Kind.LOGITS if Kind.PARAMETER in kinds else Kind.UNKNOWN
 
 
-LEAVES = frozenset({"logits", "target", "parameter", "const", "numbers", "opaque"})
+# What else there is to know of an operation.
 
-OPERATIONS: dict[str, Kind | Callable[[Node], Kind]] = {
-    # leaves
-    "logits": Kind.LOGITS,
-    "target": Kind.TARGET,
-    "one_hot": Kind.TARGET,
-    "parameter": Kind.PARAMETER,
-    "bernoulli": Kind.SIGMOID_PROBS,  # what a formula uses as the probability of one of two outcomes
-    "const": Kind.UNKNOWN,  # attrs: value
-    "numbers": Kind.UNKNOWN,  # constants, whichever: arange, linspace
-    "opaque": Kind.UNKNOWN,
-    # layers
-    "affine": Kind.LOGITS,  # attrs: units
-    "matmul": product,
-    "activation": scores,  # relu, tanh, gelu ... (attrs: name)
-    "norm": scores,
-    "dropout": scores,
-    "pool": scores,  # pooling and interpolation: scores stay scores
-    # the final layer's own
-    "softmax": Kind.PROBS,  # attrs: axis, naive (hand-written without subtracting the maximum)
-    "log_softmax": Kind.LOG_PROBS,  # attrs: axis
-    "sigmoid": Kind.SIGMOID_PROBS,
-    "log_sigmoid": Kind.LOG_SIGMOID,
-    "softplus": Kind.UNKNOWN,
-    "logsumexp": Kind.UNKNOWN,  # attrs: axis, naive
-    # element by element
-    "log": log_of,
-    "log1p": unknown,
-    "exp": exp_of,
-    "neg": scores,
-    "one_minus": probabilities,
-    "clip": first,  # attrs: low, high
-    "add_eps": first,  # attrs: eps
-    "scale": scores,  # by a constant: temperature
-    "shift": scores,  # minus its own maximum
-    "add": linear,
-    "sub": linear,
-    "mul": unknown,
-    "div": unknown,
-    "pow": unknown,
-    "cosine": unknown,  # a cosine similarity: within [-1, 1], so its exp can't overflow
-    "length": unknown,  # of a vector: its Euclidean norm
-    "sqrt": unknown,
-    "abs": unknown,
-    "mask": scores,  # masked_fill: the value of masked entries is not judged
-    # shape, type and place
-    "reshape": first,
-    "index": first,
-    "gather": first,  # picks the target's entry
-    "cast": first,
-    "identity": first,
-    "stop_gradient": first,
-    "concat": joined,
-    "join": joined,
-    "sum": unknown,
-    "cumsum": unknown,
-    "mean": scores,
-    "max": unknown,
-    "min": unknown,
-    # losses: args are (prediction, target)
-    "xent_logits": unknown,
-    "xent_probs": unknown,  # attrs: eps (the framework's clip)
-    "nll": unknown,
-    "bce_logits": unknown,
-    "bce_probs": unknown,  # attrs: eps
-    "kl": unknown,  # takes log-probabilities
-    "kl_probs": unknown,  # takes probabilities (attrs: eps)
-    "mse": unknown,
-    "mae": unknown,  # L1, smooth L1, Huber
-    "hinge": unknown,  # margin losses: take scores
-    # readers
-    "argmax": unknown,
-    "topk": unknown,  # also sort: gives (values, indices)
-    "compare": unknown,  # > < == between tensors (in_top_k, eq): a threshold's general case
-    "distribution": unknown,  # over the classes, to be sampled from
-    "sample": unknown,  # draws from a distribution over the classes
-    "threshold": unknown,  # attrs: value
-    "metric": unknown,  # attrs: name, reads
+
+class Role(Flag):
+    """What an operation is to a loss. Every operation has one of the first ten, and may have more."""
+
+    LEAF = auto()  # data, weights, numbers
+    LAYER = auto()
+    HEAD = auto()  # the final layer's own: softmax, sigmoid, their logs and normalisers
+    ELEMENTWISE = auto()
+    ARITHMETIC = auto()  # of two numbers
+    PLACE = auto()  # shape, type and place
+    REDUCTION = auto()
+    LOSS = auto()  # of a prediction and a target
+    READER = auto()  # what looks at a prediction besides the loss
+    STATED = auto()  # what a formula says its argument is
+    CONSTANT = auto()  # a leaf whose numbers the program spells out
+    FORMULA = auto()  # what shows a loss that is written by hand
+    GUARD = auto()  # keeps a probability from 0
+    PICK = auto()  # some entries of all
+    SEVERAL = auto()  # of any number of values
+    MASK = auto()  # tells which entries or samples count
+
+
+class Keeps(Flag):
+    """What an operation leaves of its (first) argument as it was."""
+
+    NOTHING = 0
+    NUMBERS = 1  # they are the same, elsewhere, in another shape, or among others
+    RANK = 2  # as many axes
+    AXES = 4 | 2  # every axis where it was, and as long
+    ORDER = 8  # of two entries the larger is still no smaller
+
+
+class Operation(NamedTuple):
+    """A row of :data:`OPERATIONS`."""
+
+    gives: Kind | Callable[[Node], Kind]
+    role: Role
+    keeps: Keeps
+    attrs: str = ""  # the names of the attributes that it may carry, besides those of any operation
+    takes: Kind = Kind.UNKNOWN  # what its first argument should be; UNKNOWN: anything
+    over: Literal["classes", "outcome", ""] = ""  # a row of classes, or one outcome that is or isn't
+    needs: str = ""  # the attributes of which it needs one to be computed
+
+    @property
+    def declares(self) -> frozenset[str]:
+        """The attributes that a node of this operation may carry."""
+        return frozenset(self.attrs.split()) | ANY_MAY_CARRY
+
+
+ANY_MAY_CARRY = frozenset({"rank", "layer"})
+#: The value of an attribute that the program states, but nobody can read.
+UNREAD = "?"
+_Axis = (int, tuple, NoneType)
+_Number = (int, float, NoneType)
+#: attribute -> the types that its value may have
+ATTRIBUTES: dict[str, tuple[type, ...]] = {
+    "name": (str,),  # of a leaf, or of the framework's function
+    "layer": (str,),  # the name that the program gave the layer
+    "rank": (int, NoneType),  # how many axes it has, where that is stated
+    "axis": _Axis,
+    "keepdims": (bool, int, NoneType),
+    "units": (int, NoneType),
+    "value": (bool, *_Number),  # of a constant; of a threshold, a mask or a power
+    "low": _Number,
+    "high": _Number,
+    "eps": _Number,
+    "by": (*_Number, str),  # the factor; of a gather: what picks (outcome, one_hot)
+    "base": (int,),  # of a logarithm
+    "at": (str,),  # what an index is called
+    "picked_by": (str,),  # a sample that was drawn, or what the index is taken for
+    "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability, action
+    "above": (bool,),  # whether a threshold asks for more
+    "from_logits": (bool, int),
+    "reduction": (str, NoneType),
+    "on_logits": (str,),  # how this loss or metric is made to take logits
+    "rescued_by": (str,),  # which backend finds the logits behind the probabilities that this loss is handed
+    "reads": (str,),  # what a metric makes of its prediction: probs, logs, labels, any
+    "loss": (str,),  # the loss that is handed what this reads
+    "naive": (bool,),  # written by hand, without subtracting the maximum
+    "whole": (bool,),  # over all axes
+    "fed": (bool,),  # data that the program is fed with
+    "of": (tuple,),  # what tells an opaque value from others of its name
+    "finfo": (str,),  # the floating type whose limits a value has as attributes
+    "no_loss": (bool,),  # what a log is for: no classifier's loss
+    "rewarded": (bool,),  # perhaps none: times what may be a reward
+    "over_classes": (bool,),  # one: weighted, and summed over the classes
 }
 
-#: Operations that keep the numbers: what comes out is what went in, elsewhere or reshaped.
-TRANSPARENT = frozenset({"reshape", "index", "gather", "cast", "identity", "stop_gradient", "concat", "join"})
-#: Attributes worth printing.
-SHOWN_ATTRS = frozenset({"axis", "eps", "low", "high", "value", "units", "from_logits"})
+_PURPOSES = "no_loss rewarded over_classes"
+_OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
+_ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
+_AS_IT_IS = Keeps.NUMBERS | _MONOTONE
 
-_SAME_RANK = frozenset(
-    (
-        "softmax log_softmax sigmoid log_sigmoid log log1p exp neg one_minus clip add_eps scale cast identity "
-        "stop_gradient affine activation norm softplus"
-    ).split()
-)
+#: All that there is to know of an operation. A new one is a row here, a line of the catalogue for each framework that
+#: has it, and, for a loss that holds it to be computed, a row of ``numerics.forward_backward.OPERATIONS``.
+OPERATIONS: dict[str, Operation] = {
+    # leaves
+    "logits": Operation(Kind.LOGITS, Role.LEAF, _ANY, "name"),
+    "target": Operation(Kind.TARGET, Role.LEAF, _ANY, "name"),
+    "parameter": Operation(Kind.PARAMETER, Role.LEAF, _ANY, "name"),
+    "const": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY, "value", needs="value"),
+    "numbers": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY),  # whichever: arange, linspace
+    "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed finfo taken_for"),
+    # what a formula uses as the probability of one of two outcomes
+    "bernoulli": Operation(Kind.SIGMOID_PROBS, Role.STATED, _MONOTONE),
+    # layers
+    "affine": Operation(Kind.LOGITS, Role.LAYER, Keeps.RANK, "units axis"),
+    "matmul": Operation(product, Role.LAYER, _ANY),
+    "activation": Operation(scores, Role.LAYER, Keeps.AXES, "name"),  # relu, tanh, gelu ...
+    "norm": Operation(scores, Role.LAYER, Keeps.AXES, "name axis"),
+    "dropout": Operation(scores, Role.LAYER, Keeps.AXES),
+    "pool": Operation(scores, Role.LAYER, _ANY, "keepdims"),  # pooling and interpolation: scores stay scores
+    # the final layer's own
+    "softmax": Operation(Kind.PROBS, Role.HEAD, _MONOTONE, "axis naive whole no_loss", Kind.LOGITS, "classes"),
+    "log_softmax": Operation(Kind.LOG_PROBS, Role.HEAD, _MONOTONE, "axis naive", Kind.LOGITS, "classes"),
+    "logsumexp": Operation(Kind.UNKNOWN, Role.HEAD, _ANY, "axis keepdims naive", Kind.LOGITS, "classes"),
+    "sigmoid": Operation(Kind.SIGMOID_PROBS, Role.HEAD, _MONOTONE, "naive", Kind.LOGITS, "outcome"),
+    "log_sigmoid": Operation(Kind.LOG_SIGMOID, Role.HEAD, _MONOTONE, "", Kind.LOGITS, "outcome"),
+    "softplus": Operation(Kind.UNKNOWN, Role.HEAD, _MONOTONE, "naive", Kind.LOGITS, "outcome"),
+    # element by element
+    "log": Operation(log_of, Role.ELEMENTWISE | Role.FORMULA, _MONOTONE, f"base {_PURPOSES}"),
+    "log1p": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, _MONOTONE),
+    "exp": Operation(exp_of, Role.ELEMENTWISE, _MONOTONE, "", Kind.LOGITS),
+    "neg": Operation(scores, Role.ELEMENTWISE | Role.FORMULA, Keeps.AXES),
+    "one_minus": Operation(probabilities, Role.ELEMENTWISE, Keeps.AXES),
+    "clip": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "low high", needs="low high"),
+    "add_eps": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "eps", needs="eps"),
+    "scale": Operation(scores, Role.ELEMENTWISE, Keeps.AXES, "by", needs="by"),  # by a constant: temperature
+    "shift": Operation(scores, Role.ELEMENTWISE, _MONOTONE),  # minus its own maximum
+    "sqrt": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, _MONOTONE),
+    "abs": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, Keeps.AXES),
+    # masked_fill, padding: by what isn't judged
+    "mask": Operation(scores, Role.ELEMENTWISE | Role.MASK, _ANY, "value"),
+    "one_hot": Operation(Kind.TARGET, Role.ELEMENTWISE | Role.MASK, _ANY, "units axis value"),
+    # of two
+    "add": Operation(linear, Role.ARITHMETIC, _ANY),
+    "sub": Operation(linear, Role.ARITHMETIC, _ANY),
+    "mul": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
+    "div": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
+    "pow": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY, "value"),
+    "maximum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
+    "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
+    # shape, type and place
+    "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
+    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at picked_by"),
+    "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by"),  # picks the target's entry
+    "cast": Operation(first, Role.PLACE, _AS_IT_IS),
+    "identity": Operation(first, Role.PLACE, _AS_IT_IS),
+    "stop_gradient": Operation(first, Role.PLACE, _AS_IT_IS),
+    "concat": Operation(joined, Role.PLACE | Role.SEVERAL, Keeps.NUMBERS, "axis"),
+    "join": Operation(joined, Role.PLACE | Role.SEVERAL, Keeps.NUMBERS),  # one of them, nobody knows which
+    # reductions
+    "sum": Operation(Kind.UNKNOWN, Role.REDUCTION, _ANY, "axis keepdims"),
+    "cumsum": Operation(Kind.UNKNOWN, Role.REDUCTION, Keeps.AXES, "axis"),
+    "mean": Operation(scores, Role.REDUCTION, _ANY, "axis keepdims"),
+    "max": Operation(Kind.UNKNOWN, Role.REDUCTION, _ANY, "axis keepdims"),
+    "min": Operation(Kind.UNKNOWN, Role.REDUCTION, _ANY, "axis keepdims"),
+    "length": Operation(Kind.UNKNOWN, Role.REDUCTION, _ANY, "axis keepdims"),  # of a vector: its Euclidean norm
+    # a cosine similarity lies within [-1, 1], so its exp can't overflow
+    "cosine": Operation(Kind.UNKNOWN, Role.REDUCTION, _ANY, "axis eps"),
+    # losses; eps: the framework's clip
+    "xent_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOGITS, "classes"),
+    "xent_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.PROBS, "classes"),
+    "nll": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOG_PROBS, "classes"),
+    "bce_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOGITS, "outcome"),
+    "bce_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.SIGMOID_PROBS, "outcome"),
+    "kl": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOG_PROBS, "classes"),
+    "kl_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.PROBS, "classes"),
+    "mse": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES),
+    "mae": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES),  # L1, smooth L1, Huber
+    "hinge": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES),  # margin losses: take scores
+    # readers
+    "argmax": Operation(Kind.UNKNOWN, Role.READER, _ANY, "axis keepdims"),
+    "topk": Operation(Kind.UNKNOWN, Role.READER, _ANY, "axis"),  # also sort: gives (values, indices)
+    # > < == between tensors (in_top_k, eq): a threshold's general case
+    "compare": Operation(Kind.UNKNOWN, Role.READER | Role.MASK, _ANY),
+    "threshold": Operation(Kind.UNKNOWN, Role.READER | Role.MASK, _ANY, "value above loss"),
+    "distribution": Operation(Kind.UNKNOWN, Role.READER, _ANY),  # over the classes, to be sampled from
+    "sample": Operation(Kind.UNKNOWN, Role.READER, _ANY, "axis eps"),  # draws from a distribution over the classes
+    "metric": Operation(Kind.UNKNOWN, Role.READER, _ANY, "name reads value from_logits on_logits axis units loss"),
+}
+
+#: The row of an operation that nobody has declared: a front end's mistake, which tests report.
+UNDECLARED = Operation(Kind.UNKNOWN, Role.LEAF, _ANY)
+
+
+def having(role: Role) -> frozenset[str]:
+    """The operations that have a role."""
+    return frozenset(op for op, row in OPERATIONS.items() if role in row.role)
+
+
+def keeping(kept: Keeps) -> frozenset[str]:
+    """The operations that keep all of this."""
+    return frozenset(op for op, row in OPERATIONS.items() if kept in row.keeps)
+
+
+def declaring(attribute: str) -> frozenset[str]:
+    """The operations that may carry an attribute."""
+    return frozenset(op for op, row in OPERATIONS.items() if attribute in row.declares)
+
+
+LEAVES = having(Role.LEAF)
+#: What comes out is what went in, elsewhere or reshaped, perhaps among others.
+TRANSPARENT = keeping(Keeps.NUMBERS)
+#: The same, of one value alone.
+MOVES = TRANSPARENT - having(Role.SEVERAL)
+#: The same, every number where it was.
+UNMOVED = keeping(Keeps.NUMBERS | Keeps.AXES)
+SAME_RANK, SAME_AXES = keeping(Keeps.RANK), keeping(Keeps.AXES)
+SEVERAL, PICKS, GUARDS, LOSSES = map(having, (Role.SEVERAL, Role.PICK, Role.GUARD, Role.LOSS))
+#: Losses that apply the softmax or sigmoid themselves.
+ON_LOGITS = frozenset(op for op in LOSSES if OPERATIONS[op].takes is Kind.LOGITS)
+#: What gives a probability (or whatever it is) when given one.
+HANDS_ON = frozenset(op for op, row in OPERATIONS.items() if row.gives in (first, joined, probabilities))
+_BROADCASTS = having(Role.ARITHMETIC) | {"join"}
+#: Attributes worth printing.
+SHOWN_ATTRS = ("axis", "eps", "low", "high", "value", "units", "from_logits")
+
+
+def undeclared(node: Node) -> list[str]:
+    """What the tables don't provide for in one node: its operation, an attribute, or the type of one's value."""
+    row = OPERATIONS.get(node.op)
+    if row is None:
+        return [f"no operation {node.op}"]
+    wrong = [f"{node.op} may not carry {name}" for name in sorted(node.attrs.keys() - row.declares)]
+    stated = {name: value for name, value in node.attrs.items() if name in row.declares and value != UNREAD}
+    return wrong + [
+        f"{node.op}: {name} is {value!r}" for name, value in stated.items() if type(value) not in ATTRIBUTES[name]
+    ]
 
 
 def rank_of(node: Node) -> int | None:
@@ -266,9 +408,9 @@ def rank_of(node: Node) -> int | None:
     stated: int | None = node.attrs.get("rank")
     if stated is not None:
         return stated
-    if node.op in _SAME_RANK and node.args:
+    if node.op in SAME_RANK and node.args:
         return node.args[0].rank
-    if node.op in ("add", "sub", "mul", "div", "join"):
+    if node.op in _BROADCASTS:
         ranks = {a.rank for a in node.args if a.kind is not Kind.PARAMETER and a.op != "const"}
         return ranks.pop() if len(ranks) == 1 else None
     return None

@@ -27,6 +27,7 @@ class Sighting(NamedTuple):
     framework: str = ""  # torch, keras, tensorflow, jax, numpy
     training: bool = True  # False where no gradient is asked for (no_grad, stop_gradient, a metric)
     caller: Origin | None = None  # the call that brought the program into the function that the operation stands in
+    compiled: bool = False  # a model was compiled with it: it will be handed batches, if it is trained at all
 
 
 class Related(NamedTuple):

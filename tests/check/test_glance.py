@@ -12,6 +12,7 @@ from finallayer.catalog.names import PREFIXES
 from finallayer.check.glance import Files
 from finallayer.check.imported import imported
 from finallayer.rules import all_rules, rules_by_operation
+from finallayer.rules.examples import bad_examples
 from finallayer.source import Project
 
 from .programs import DOUBLE, MODEL, TRAIN, lay
@@ -21,13 +22,7 @@ def matters(path: Path) -> bool:
     return Files(Project()).matters(str(path))
 
 
-def bad_examples() -> list[str]:
-    import sys
-
-    return [bad for rule in all_rules().values() for bad in sys.modules[rule.judge.__module__].BAD]
-
-
-@pytest.mark.parametrize("program", bad_examples())
+@pytest.mark.parametrize("program", [bad.before for rule in all_rules().values() for bad in bad_examples(rule)])
 def test_every_rules_own_bad_examples_matter(tmp_path: Path, program: str) -> None:
     lay(tmp_path, bad=program)
     assert matters(tmp_path / "bad.py")

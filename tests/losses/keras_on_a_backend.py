@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -34,6 +36,12 @@ SAME_AS_KERAS = {
     "categorical, smoothing": ("CategoricalCrossentropy", {"label_smoothing": 0.1}, MASSES),
     "binary": ("BinaryCrossentropy", {}, MASSES),
     "binary, smoothing": ("BinaryCrossentropy", {"label_smoothing": 0.1}, MASSES),
+    "binary focal": ("BinaryFocalCrossentropy", {}, ONE_HOT),
+    "binary focal, all options": (
+        "BinaryFocalCrossentropy",
+        {"apply_class_balancing": True, "alpha": 0.3, "gamma": 1.5, "label_smoothing": 0.1},
+        MASSES,
+    ),
     "focal": ("CategoricalFocalCrossentropy", {}, ONE_HOT),
     "focal, alpha and gamma": ("CategoricalFocalCrossentropy", {"alpha": [0.1, 0.5, 2.0], "gamma": 1.5}, MASSES),
     "focal, smoothing": ("CategoricalFocalCrossentropy", {"label_smoothing": 0.1}, ONE_HOT),
@@ -63,6 +71,97 @@ def test_a_class_axis_in_front() -> None:
     last = losses.SparseCategoricalCrossentropy(reduction=None)(labels, np.moveaxis(images, 1, -1))
     assert loss.shape == (2, 4, 4)
     np.testing.assert_array_equal(ops.convert_to_numpy(loss), ops.convert_to_numpy(last))
+
+
+@pytest.mark.parametrize("case", SAME_AS_KERAS)
+def test_functions_are_keras_functions_on_logits(case) -> None:
+    name, options, y_true = SAME_AS_KERAS[case]
+    function = "".join("_" + c.lower() if c.isupper() else c for c in name).strip("_")
+    ours, theirs = getattr(losses, function), getattr(keras.losses, function)
+    got = ours(y_true, LOGITS, **options)
+    expected = theirs(ops.convert_to_tensor(y_true), ops.convert_to_tensor(LOGITS), from_logits=True, **options)
+    np.testing.assert_allclose(ops.convert_to_numpy(got), ops.convert_to_numpy(expected), rtol=2e-5)
+
+
+SPARSE, DENSE, FOCAL = "SparseCategoricalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy"
+BINARY, BINARY_FOCAL = "BinaryCrossentropy", "BinaryFocalCrossentropy"
+WRONG_SHAPES = (
+    *((name, shape) for name in (DENSE, FOCAL) for shape in ((4, 1), (5,), (4, 4), (1, 5), (4,), (4, 5, 1), (4, 1, 5))),
+    *((name, shape) for name in (BINARY, BINARY_FOCAL) for shape in ((4, 1), (4, 3), (2, 5), (5,), (4,), (1, 5))),
+    *((SPARSE, shape) for shape in ((1,), (2,), (4, 4), (4, 5), (1, 1), (5, 1), ())),
+)
+
+
+@pytest.mark.parametrize("name, shape", WRONG_SHAPES, ids=str)
+def test_labels_of_a_wrong_shape_are_refused(name, shape) -> None:
+    loss, labels = getattr(losses, name)(), np.zeros(shape, np.float32)
+    with pytest.raises(ValueError, match="must have the same shape"):
+        loss(labels, np.zeros((4, 5), np.float32))
+    made = model(layers.Dense(5), compiled_with=loss)
+    if shape[:1] == (4,):
+        with pytest.raises(ValueError, match="must have the same shape"):
+            made.fit(X[:4], labels, verbose=0, batch_size=4)
+
+
+@pytest.mark.parametrize("alpha", [[0.1, 0.2], [[0.1, 0.2, 0.3]]], ids=str)
+def test_an_alpha_of_another_shape_is_refused(alpha) -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        losses.CategoricalFocalCrossentropy(alpha=alpha)(ONE_HOT, LOGITS)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_label_smoothing_is_a_share(share) -> None:
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        losses.CategoricalCrossentropy(label_smoothing=share)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", [SPARSE, DENSE, FOCAL, BINARY, BINARY_FOCAL])
+def test_16_bit_losses_are_the_float32_loss_rounded(name, dtype) -> None:
+    z = ops.cast(LOGITS, dtype)
+    y_true = LABELS if name == SPARSE else ONE_HOT
+    for reduction in (None, "sum_over_batch_size"):
+        got = getattr(losses, name)(dtype=dtype, reduction=reduction)(y_true, z)
+        exact = getattr(losses, name)(reduction=reduction)(y_true, ops.cast(z, "float32"))
+        assert keras.backend.standardize_dtype(got.dtype) == dtype
+        expected = ops.convert_to_numpy(ops.cast(ops.cast(exact, dtype), "float32"))
+        np.testing.assert_array_equal(ops.convert_to_numpy(ops.cast(got, "float32")), expected)
+
+
+def test_many_rows_do_not_overflow_a_16_bit_mean() -> None:
+    z = np.full((6000, 2), [[20.0, 0.0]], np.float32)
+    loss = losses.SparseCategoricalCrossentropy(dtype="float16")(np.ones(6000, int), z)
+    assert float(ops.cast(loss, "float32")) == 20.0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_classes_keep_their_numbers_in_16_bits(dtype) -> None:
+    z = RNG.normal(size=(2, 5000)).astype(np.float32)
+    labels = np.array([301, 4999])
+    got = losses.SparseCategoricalCrossentropy(dtype=dtype, reduction=None)(labels, z)
+    exact = losses.SparseCategoricalCrossentropy(reduction=None)(labels, ops.cast(ops.cast(z, dtype), "float32"))
+    np.testing.assert_allclose(ops.convert_to_numpy(ops.cast(got, "float32")), ops.convert_to_numpy(exact), rtol=4e-3)
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 2**32], np.array([0, 2**32]), np.array([0, -(2**32) + 1]), [0.0, 2.0**32]], ids=str
+)
+def test_wide_labels_do_not_wrap_into_the_classes(labels) -> None:
+    with pytest.raises(ValueError, match=r"expected classes in 0\.\.2"):
+        losses.SparseCategoricalCrossentropy()(labels, LOGITS[:2])
+
+
+@pytest.mark.parametrize("wrong", [3, -1])
+def test_a_label_out_of_range_never_trains_silently(wrong) -> None:
+    labels = np.where(np.arange(16) == 5, wrong, LABELS)
+    made = model(layers.Dense(3), compiled_with=losses.SparseCategoricalCrossentropy())
+    try:
+        history = made.fit(X, labels, verbose=0).history
+    except ValueError as error:  # where the labels are known: torch
+        assert str(wrong) in str(error)
+    else:
+        assert np.isnan(history["loss"]).all()
+        assert all(np.isnan(w).any() for w in made.get_weights())
 
 
 def gradient(loss, y_true: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -117,6 +216,7 @@ CONFIGURED = (
     losses.CategoricalCrossentropy(label_smoothing=0.1, reduction=None),
     losses.CategoricalFocalCrossentropy(alpha=[0.1, 0.2], gamma=3.0, label_smoothing=0.1),
     losses.BinaryCrossentropy(label_smoothing=0.1, dtype="float64"),
+    losses.BinaryFocalCrossentropy(True, alpha=0.3, gamma=1.0, label_smoothing=0.1),
 )
 
 
@@ -186,6 +286,35 @@ def test_a_probability_head_is_refused_before_training(head) -> None:
     y = ONE_HOT if head.startswith("sigmoid") else LABELS
     with pytest.raises(ValueError, match=r"takes logits, but the model's output is made by (softmax|sigmoid)"):
         made.fit(X, y, verbose=0)
+
+
+def test_a_loss_that_has_met_a_good_model_refuses_a_bad_one() -> None:
+    loss = losses.SparseCategoricalCrossentropy()
+    model(layers.Dense(3), compiled_with=loss).fit(X, LABELS, verbose=0)
+    with pytest.raises(ValueError, match="made by softmax"):
+        model(layers.Dense(3, "softmax"), compiled_with=loss).fit(X, LABELS, verbose=0)
+
+
+def test_where_nothing_is_recorded_a_softmax_is_seen_by_its_numbers() -> None:
+    loss = losses.SparseCategoricalCrossentropy()
+    with pytest.warns(UserWarning, match="sums to 1"):
+        loss(LABELS, np.asarray(ops.convert_to_numpy(ops.softmax(LOGITS))))
+    made = model(layers.Dense(3, "softmax"), compiled_with=loss)
+    made.compile("sgd", loss, run_eagerly=True)
+    # Torch records, and Keras' activations on TensorFlow leave a note: there it is refused.
+    expected = UserWarning if BACKEND == "jax" else ValueError
+    with warnings.catch_warnings(), pytest.raises(expected, match="takes logits"):
+        warnings.simplefilter("error", UserWarning)
+        made.fit(X, LABELS, verbose=0)
+
+
+def test_logits_are_not_taken_for_probabilities(recwarn) -> None:
+    loss = losses.SparseCategoricalCrossentropy()
+    made = model(layers.Dense(3), compiled_with=loss)
+    made.compile("sgd", loss, run_eagerly=True)
+    made.fit(X, LABELS, verbose=0)
+    loss(LABELS, np.zeros_like(LOGITS))
+    assert not [w for w in recwarn if "logits" in str(w.message)]
 
 
 def test_softmax_inside_the_model_is_its_own_affair() -> None:

@@ -122,13 +122,46 @@ def test_16_bit_logits_give_a_float32_loss_and_a_16_bit_gradient(dtype) -> None:
     assert gradient.dtype == dtype
 
 
-def test_labels_out_of_range_under_jit() -> None:
-    loss = jax.jit(losses.softmax_cross_entropy_with_integer_labels)
-    if finallayer.kernels.library() is None:
-        assert np.isnan(loss(LOGITS, LABELS.at[1].set(7))).tolist() == [False, True, False, False]
-    else:
-        with pytest.raises(Exception, match=r"expected classes in 0\.\.6, got another in row 1"):
-            loss(LOGITS, LABELS.at[1].set(7)).block_until_ready()
+@pytest.mark.parametrize("wrong", [7, -1, 2**31 - 1, -(2**31)])
+def test_a_label_out_of_range_under_jit_makes_its_row_nan(wrong) -> None:
+    def loss(z, labels):
+        rows = losses.softmax_cross_entropy_with_integer_labels(z, labels)
+        return rows.sum(), rows
+
+    (_, rows), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(LOGITS, LABELS.at[1].set(wrong))
+    assert np.isnan(rows).tolist() == [False, True, False, False]
+    assert np.isnan(gradient).all(axis=1).tolist() == [False, True, False, False]
+    assert np.isfinite(np.delete(gradient, 1, axis=0)).all()
+
+
+WIDE_LABELS = [
+    np.array([3, 2**32, 6, 3]),
+    np.array([3, 2**32 + 1, 6, 3], np.uint64),
+    np.array([3, 2**32 - 1, 6, 3], np.uint32),
+    np.array([3, -(2**32), 6, 3]),
+    [3, 2**40, 6, 3],
+]
+
+
+@pytest.mark.parametrize("labels", WIDE_LABELS, ids=str)
+def test_wide_labels_do_not_wrap_into_the_classes(labels) -> None:
+    with pytest.raises(ValueError, match=r"expected classes in 0\.\.6"):
+        losses.softmax_cross_entropy_with_integer_labels(LOGITS, labels)
+    with jax.enable_x64(True):
+        wide = jnp.asarray(labels)
+        assert wide.dtype.itemsize == 8 or wide.dtype == jnp.uint32
+        rows = jax.jit(losses.softmax_cross_entropy_with_integer_labels)(LOGITS, wide)
+        assert np.isnan(rows).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("dtype", [jnp.int8, jnp.uint8, jnp.int16, jnp.uint16, jnp.uint32])
+def test_narrow_labels(dtype) -> None:
+    z = jnp.asarray(RNG.normal(size=(2, 300)), jnp.float32)
+    labels = jnp.asarray([100, 5])
+    expected = losses.softmax_cross_entropy_with_integer_labels(z, labels)
+    for run in (lambda f: f, jax.jit):
+        got = run(losses.softmax_cross_entropy_with_integer_labels)(z, labels.astype(dtype))
+        np.testing.assert_array_equal(got, expected)
 
 
 BAD_ARGUMENTS = {
@@ -174,6 +207,16 @@ SAME(CallFrame, api, XLA_FFI_CallFrame, api);
 SAME(CallFrame, stage, XLA_FFI_CallFrame, stage);
 SAME(CallFrame, args, XLA_FFI_CallFrame, args);
 SAME(CallFrame, results, XLA_FFI_CallFrame, rets);
+SAME(CallFrame, attributes, XLA_FFI_CallFrame, attrs);
+SAME(Attributes, size, XLA_FFI_Attrs, size);
+SAME(Attributes, types, XLA_FFI_Attrs, types);
+SAME(Attributes, names, XLA_FFI_Attrs, names);
+SAME(Attributes, values, XLA_FFI_Attrs, attrs);
+SAME(ByteSpan, start, XLA_FFI_ByteSpan, ptr);
+SAME(ByteSpan, size, XLA_FFI_ByteSpan, len);
+SAME(Scalar, dtype, XLA_FFI_Scalar, dtype);
+SAME(Scalar, value, XLA_FFI_Scalar, value);
+static_assert(xla_ffi::kScalarAttribute == XLA_FFI_AttrType_SCALAR);
 static_assert(sizeof(xla_ffi::ErrorArgs) >= XLA_FFI_Error_Create_Args_STRUCT_SIZE);
 static_assert(xla_ffi::kMajorVersion == XLA_FFI_API_MAJOR && xla_ffi::kMinorVersion <= XLA_FFI_API_MINOR);
 static_assert(xla_ffi::kMetadataExtension == XLA_FFI_Extension_Metadata);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from finallayer.catalog import lookup
 from finallayer.expr import Node, Origin, logits, make, target
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.rules import all_rules, rules_by_operation
@@ -18,13 +19,13 @@ UNIT = make("norm", UNKNOWN, name="torch.nn.functional.normalize")
 Y = make("opaque", name="y")
 
 
-def found(node: Node, framework: str = "torch", training: bool = True) -> set[str]:
+def found(node: Node, training: bool = True, compiled: bool = False) -> set[str]:
     """The codes of all rules that report a node."""
-    return set(matches(node, framework, training))
+    return set(matches(node, training, compiled))
 
 
-def matches(node: Node, framework: str = "torch", training: bool = True) -> dict[str, Match]:
-    sighting = Sighting(node, framework, training)
+def matches(node: Node, training: bool = True, compiled: bool = False) -> dict[str, Match]:
+    sighting = Sighting(node, training=training, compiled=compiled)
     return {rule.code: m for rule in rules_by_operation().get(node.op, ()) for m in rule.judge(sighting)}
 
 
@@ -192,7 +193,6 @@ def test_one_class_of_a_softmax_is_a_probability_of_its_own() -> None:
 def test_softmax_into_a_squared_error_against_labels_only() -> None:
     assert found(make("mse", PROBS, make("one_hot", Y))) == {"FL106"}
     assert found(make("mse", PROBS, target())) == {"FL106"}
-    assert found(make("mse", PROBS, Y, via="compile")) == {"FL106"}
     assert found(make("mse", PROBS, PROBS)) == set()
     assert found(make("mse", SIGMOID, target())) == set()
     assert found(make("mse", make("softmax", UNKNOWN, axis=-1), target())) == set()  # no classifier's
@@ -208,7 +208,7 @@ def along(axis: int | None, rank: int | None, op: str = "log_softmax", **attrs: 
 def test_a_loss_of_a_softmax_along_the_batch() -> None:
     assert found(make("nll", along(0, 2), Y)) == {"FL107"}
     assert found(make("nll", along(-2, 2), Y)) == {"FL107"}
-    assert "FL107" in found(make("xent_probs", along(0, None, "softmax"), Y, via="compile"))
+    assert "FL107" in found(make("xent_probs", along(0, None, "softmax"), Y), compiled=True)
     assert "FL107" in found(make("log", along(None, 2, "softmax", whole=True)))
     assert found(make("xent_logits", Z, Y, axis=0)) == {"FL107"}
 
@@ -300,16 +300,17 @@ def test_a_log_that_is_no_loss() -> None:
 @pytest.mark.parametrize(
     ("picked_by", "marks", "codes"),
     [
-        ("labels", set(), {"FL201"}),
-        ("labels", {"rewarded"}, set()),
-        ("actions", set(), set()),
-        ("actions", {"over_classes"}, {"FL201"}),  # a distribution over values, of the action that was taken
-        ("labels", {"rewarded", "over_classes"}, {"FL201"}),
+        ("", set(), {"FL201"}),
+        ("", {"rewarded"}, set()),
+        ("action", set(), set()),
+        ("action", {"over_classes"}, {"FL201"}),  # a distribution over values, of the action that was taken
+        ("", {"rewarded", "over_classes"}, {"FL201"}),
         ("sample", {"over_classes"}, set()),
     ],
 )
 def test_the_log_of_a_policy(picked_by: str, marks: set[str], codes: set[str]) -> None:
-    assert found(make("log", make("index", PROBS, at=picked_by), **dict.fromkeys(marks, True))) == codes
+    by = {"picked_by": picked_by} if picked_by else {}  # a name alone says nothing: a batch may be called a sample
+    assert found(make("log", make("index", PROBS, at="sample", **by), **dict.fromkeys(marks, True))) == codes
 
 
 # FL204, FL206, FL207: exponentials
@@ -393,15 +394,39 @@ def test_a_message_names_the_loss_and_says_what_to_do() -> None:
     assert message == "`CrossEntropyLoss` applies softmax itself, but is handed softmax outputs: pass the logits"
 
 
-def test_keras_is_told_where_it_is_rescued_and_where_not() -> None:
-    def message(prediction: Node, op: str = "xent_probs") -> str:
-        (match,) = matches(make(op, prediction, Y, eps=1e-7, name="categorical_crossentropy"), "keras").values()
+def test_it_is_told_which_backend_rescues_a_loss_and_where_it_does_not() -> None:
+    def message(prediction: Node, op: str = "xent_probs", **attrs: str) -> str:
+        (match,) = matches(make(op, prediction, Y, eps=1e-7, **attrs)).values()
         return match.message
 
-    assert "except on Keras' TensorFlow backend in float32" in message(PROBS)
-    assert "except on Keras' TensorFlow backend in float32" in message(PROBS, "xent_logits")
-    assert "TensorFlow" not in message(make("reshape", PROBS))
-    assert "TensorFlow" not in message(make("reshape", PROBS), "xent_logits")
+    told = "except on that backend, which goes back to the logits behind them"
+    assert message(PROBS, rescued_by="that backend").endswith(told)
+    assert f"({told})" in message(PROBS, "xent_logits", rescued_by="that backend")
+    assert "backend" not in message(PROBS) + message(PROBS, "xent_logits")
+    assert "backend" not in message(make("reshape", PROBS), rescued_by="that backend")
+    assert "backend" not in message(make("reshape", PROBS), "xent_logits", rescued_by="that backend")
+
+
+def test_a_loss_says_itself_how_it_takes_logits() -> None:
+    assert "use `from_logits=True`" in matches(make("xent_probs", Z, Y, on_logits="from_logits=True"))["FL102"].message
+    assert "use a loss on logits" in matches(make("xent_probs", Z, Y))["FL102"].message
+
+
+@pytest.mark.parametrize(
+    ("loss", "on_logits", "rescued"),
+    [
+        ("keras.losses.BinaryCrossentropy", "from_logits=True", True),
+        ("keras.ops.categorical_crossentropy", "from_logits=True", True),
+        ("keras.losses.KLDivergence", None, False),
+        ("torch.nn.BCELoss", "BCEWithLogitsLoss", False),
+        ("torch.nn.functional.binary_cross_entropy", "binary_cross_entropy_with_logits", False),
+    ],
+)
+def test_the_catalogue_says_what_differs_between_frameworks(loss: str, on_logits: str | None, rescued: bool) -> None:
+    signature = lookup(loss)
+    assert signature is not None
+    assert signature.attrs.get("on_logits") == on_logits
+    assert ("rescued_by" in signature.attrs) == rescued
 
 
 def test_the_cost_is_computed_and_stated() -> None:
@@ -413,8 +438,8 @@ def test_the_cost_is_computed_and_stated() -> None:
     assert "off by more than 1 %, and soon vanishing, once the target trails by 11.5 (float32)" in eps
     naive = matches(make("logsumexp", Z, naive=True))["FL207"].message
     assert naive.endswith("once a logit reaches 88.7 (float32)")
-    keras = matches(make("xent_probs", PROBS, Y, eps=1e-7), "keras")["FL301"].message
-    assert "the gradient is exactly 0 once the target trails by 16.1 (float32), except on Keras" in keras
+    rescued = matches(make("xent_probs", PROBS, Y, eps=1e-7, rescued_by="it"))["FL301"].message
+    assert "the gradient is exactly 0 once the target trails by 16.1 (float32), except on it" in rescued
 
 
 @pytest.mark.parametrize(("p", "name"), [(PROBS, "softmax"), (SIGMOID, "sigmoid")])

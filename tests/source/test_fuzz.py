@@ -12,6 +12,7 @@ import pytest
 
 from finallayer import rules
 from finallayer.check.judge import analyse
+from finallayer.rules.examples import bad_examples
 from finallayer.source import Project
 
 #: Mutated programs a test, and mutations in each at most: two seconds a test.
@@ -20,7 +21,12 @@ MUTANTS, MOST_MUTATIONS = 400, 4
 TOKEN = re.compile(r"\w+|\s+|.", re.DOTALL)
 NAMES = [f"{rules.__name__}.{module.name}" for module in pkgutil.iter_modules(rules.__path__)]
 MODULES = [importlib.import_module(name) for name in NAMES]
-PROGRAMS = [p for module in MODULES if hasattr(module, "RULE") for p in (*module.BAD, *module.GOOD)]
+PROGRAMS = [
+    program
+    for module in MODULES
+    if hasattr(module, "RULE")
+    for program in (*(bad.before for bad in bad_examples(module.RULE)), *module.GOOD)
+]
 
 Tokens = list[str]
 Mutation = Callable[[Tokens, random.Random], Tokens]

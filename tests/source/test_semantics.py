@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from finallayer.expr import UNREAD
 from finallayer.kinds import Kind
 from finallayer.rules.route import is_classifiers
 from finallayer.source import Project, sightings
@@ -574,3 +575,16 @@ def test_an_expression_is_printed_the_same_whatever_the_hashes_of_strings() -> N
         for seed in "012345"
     }
     assert len(printed) == 1
+
+
+def test_a_line_of_the_catalogue_may_state_an_activation() -> None:
+    found = sightings(
+        SourceFile("program.py", "import tensorflow as tf\ntf.nn.softmax(tf.nn.relu_layer(x, w, b))\n"), Project()
+    )
+    (softmax,) = [s.node for s in found]
+    assert [n.op for n in softmax.walk()][:3] == ["softmax", "activation", "affine"]
+
+
+def test_what_is_no_axis_is_none_that_can_be_read() -> None:
+    found = sightings(SourceFile("program.py", "import torch\ntorch.softmax(x, 'rows')\n"), Project())
+    assert [s.node.attrs for s in found] == [{"axis": UNREAD}]

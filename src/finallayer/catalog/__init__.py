@@ -5,12 +5,12 @@ A table maps a dotted name to one line::
     "torch.softmax":            "softmax(input: x, dim: axis)"
     "torch.nn.CrossEntropyLoss": "xent_logits(weight, size_average, ignore_index)(input: x, target)"
 
-The operation is one of ``expr.OPERATIONS`` or a *construct* that the source front end knows (:data:`CONSTRUCTS`). The
-parameters stand in positional order: the framework's name, then, after a colon, the canonical name where it differs; a
-default after ``=``; ``*layers`` takes the rest. A second pair of brackets holds the parameters of the call: the
-first pair then belongs to the constructor. ``| eps=1e-7`` adds attributes that the operation always has. A bare ``*``
-ends the positional parameters. What follows the framework's own parameters may be another version's spelling of the
-same one (``dim: axis, ..., axis``): a call uses one of them.
+The operation is one of ``expr.OPERATIONS``, a spelling of one (``recording.SPELLINGS``), or a *construct* that the
+source front end knows (:data:`CONSTRUCTS`). The parameters stand in positional order: the framework's name, then, after
+a colon, the canonical name where it differs; a default after ``=``; ``*layers`` takes the rest. A second pair of
+brackets holds the parameters of the call: the first pair then belongs to the constructor. ``| eps=1e-7`` adds
+attributes that the operation always has. A bare ``*`` ends the positional parameters. What follows the framework's own
+parameters may be another version's spelling of the same one (``dim: axis, ..., axis``): a call uses one of them.
 
 Canonical names: :data:`TENSORS` (``x`` is what is judged; where an operation takes a list of tensors, ``x`` is that
 list), :data:`ATTRIBUTES`, and :data:`PARTS` (functions and layers that a construct is made of); any other parameter is
@@ -40,20 +40,14 @@ CONSTRUCTS = frozenset(
         "vjp",  # (f, *operands): gives (f(*operands), opaque)
         "partial",  # (f, *operands): functools.partial
         "applier",  # (name): an activation looked up by name: keras.activations.get, Activation
-        "xent",  # cross-entropy whose from_logits says which: xent_logits or xent_probs
-        "bce",  # the same for the binary one
         "no_grad",  # a context manager or decorator under which no gradient is asked for
-        "choose",  # (condition, x, y): where; the kind is the join of x and y, and neither is always what is used
-        "cond",  # (condition, x, y, *operands): the same with functions (or values) for x and y
-        "maximum",  # (x, y): clip from below where one is a constant
-        "minimum",  # (x, y): clip from above where one is a constant
-        "xlogy",  # (x, y): x * log(y)
-        "logaddexp",  # (x, y): log(exp(x) + exp(y)); softplus where one is 0
+        "cond",  # (condition, x, y, *operands): where, with functions (or values) for x and y
         "einsum",  # (equation, *operands): a contraction of its operands, like matmul
         "layers",  # (layers): a list or dict of layers (ModuleList, ModuleDict)
         "serial",  # (*layers): the (init, apply) pair of a stax model; apply takes the parameters first
         "pure",  # (f): haiku's transform; .apply takes parameters (and a random key unless rng=False), then f's own
         "application",  # a pretrained Keras network: softmax(affine) where include_top, else features
+        "state",  # (**kwargs): an object that keeps what it is made with, by name
         "trainer",  # (f, loss): a training loop of a library's own, in which a model's output meets the loss
         "draw",  # (x): a sample of a distribution; another object's method of that name is not known
         "fit_loss",  # (x, loss): tflearn.regression, a network's output meets the loss named by a string
@@ -66,9 +60,13 @@ PARTS = frozenset({"f", "layers", "inputs", "outputs", "activation", "equation",
 ATTRIBUTES = frozenset(
     "axis keepdims eps units low high value from_logits rank shape include_top dtype reduction".split()
 )
-#: Attributes that a line states after ``|``: what a metric reads, how many axes ``shape`` leaves out for the batch,
-#: whether positional arguments come in either order (TensorFlow before 1.0 took logits first).
-EXTRA_ATTRIBUTES = frozenset({"reads", "base", "batch_axes", "either_order", "rng"})
+#: Attributes that a line states after ``|``: what a metric reads, which side a threshold asks for, how a loss on
+#: probabilities is made to take logits (``on_logits``), which backend goes back to the logits by itself
+#: (``rescued_by``), how many axes ``shape`` leaves out for the batch, whether positional arguments come in either order
+#: (TensorFlow before 1.0 took logits first).
+EXTRA_ATTRIBUTES = frozenset({"reads", "base", "above", "on_logits", "rescued_by", "batch_axes", "either_order", "rng"})
+#: Attributes that say how a call is read; all others its node carries.
+OF_THE_CALL = frozenset("shape dtype include_top batch_axes either_order rng activation".split())
 
 
 class Param(NamedTuple):

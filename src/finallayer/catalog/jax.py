@@ -41,7 +41,7 @@ NAMES: dict[str, str] = {
     "jax.lax.max": "maximum(x, y)",
     "jax.lax.min": "minimum(x, y)",
     "jax.lax.clamp": "clip(min: low, x, max: high)",
-    "jax.lax.select": "choose(pred: condition, on_true: x, on_false: y)",
+    "jax.lax.select": "where(pred: condition, on_true: x, on_false: y)",
     "jax.lax.cond": "cond(pred: condition, true_fun: x, false_fun: y, *operands)",
     # contractions
     **each("jax.lax", "dot dot_general batch_matmul", "matmul(lhs: x, rhs: y)"),
@@ -87,6 +87,7 @@ NAMES: dict[str, str] = {
     "optax.smooth_labels": "identity(labels: x)",
     # Flax: programs
     "flax.linen.Module": "module()",
+    "flax.training.train_state.TrainState.create": "state()",
     "flax.nnx.Module": "module()",
     "flax.linen.Sequential": "sequential(layers)(x)",
     "flax.nnx.Sequential": "sequential(*fns: layers)(x)",

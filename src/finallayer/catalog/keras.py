@@ -6,6 +6,9 @@ from finallayer.catalog.family import each
 
 #: the clip of Keras' losses on probabilities (keras.config.epsilon())
 _EPS = "| eps=1e-7"
+#: how a loss or metric that takes either is told that it gets logits; where a loss goes back to them by itself
+_TOLD = "on_logits='from_logits=True'"
+_EITHER = f'{_EPS}, {_TOLD}, rescued_by="Keras\' TensorFlow backend in float32"'
 _PAIR = "(y_true: target, y_pred: x)"
 _REDUCE = "(x, axis, keepdims)"
 
@@ -161,29 +164,29 @@ _KERAS: dict[str, str] = {
         "activation(x)",
     ),
     # losses on probabilities or logits
-    "keras.losses.CategoricalCrossentropy": f"xent(from_logits=False, label_smoothing, axis=-1){_PAIR} {_EPS}",
-    "keras.losses.SparseCategoricalCrossentropy": f"xent(from_logits=False, ignore_class, *, axis=-1){_PAIR} {_EPS}",
+    "keras.losses.CategoricalCrossentropy": f"xent(from_logits=False, label_smoothing, axis=-1){_PAIR} {_EITHER}",
+    "keras.losses.SparseCategoricalCrossentropy": f"xent(from_logits=False, ignore_class, *, axis=-1){_PAIR} {_EITHER}",
     "keras.losses.CategoricalFocalCrossentropy": (
-        f"xent(alpha, gamma, from_logits=False, label_smoothing, axis=-1){_PAIR} {_EPS}"
+        f"xent(alpha, gamma, from_logits=False, label_smoothing, axis=-1){_PAIR} {_EITHER}"
     ),
-    "keras.losses.BinaryCrossentropy": f"bce(from_logits=False, label_smoothing, axis=-1){_PAIR} {_EPS}",
+    "keras.losses.BinaryCrossentropy": f"bce(from_logits=False, label_smoothing, axis=-1){_PAIR} {_EITHER}",
     "keras.losses.BinaryFocalCrossentropy": (
-        f"bce(apply_class_balancing, alpha, gamma, from_logits=False){_PAIR} {_EPS}"
+        f"bce(apply_class_balancing, alpha, gamma, from_logits=False){_PAIR} {_EITHER}"
     ),
     "keras.losses.categorical_crossentropy": (
-        f"xent(y_true: target, y_pred: x, from_logits=False, label_smoothing, axis=-1) {_EPS}"
+        f"xent(y_true: target, y_pred: x, from_logits=False, label_smoothing, axis=-1) {_EITHER}"
     ),
     "keras.losses.sparse_categorical_crossentropy": (
-        f"xent(y_true: target, y_pred: x, from_logits=False, *, axis=-1) {_EPS}"
+        f"xent(y_true: target, y_pred: x, from_logits=False, *, axis=-1) {_EITHER}"
     ),
     "keras.losses.categorical_focal_crossentropy": (
-        f"xent(y_true: target, y_pred: x, alpha, gamma, from_logits=False, label_smoothing, axis=-1) {_EPS}"
+        f"xent(y_true: target, y_pred: x, alpha, gamma, from_logits=False, label_smoothing, axis=-1) {_EITHER}"
     ),
     "keras.losses.binary_crossentropy": (
-        f"bce(y_true: target, y_pred: x, from_logits=False, label_smoothing, axis=-1) {_EPS}"
+        f"bce(y_true: target, y_pred: x, from_logits=False, label_smoothing, axis=-1) {_EITHER}"
     ),
     "keras.losses.binary_focal_crossentropy": (
-        f"bce(y_true: target, y_pred: x, apply_class_balancing, alpha, gamma, from_logits=False) {_EPS}"
+        f"bce(y_true: target, y_pred: x, apply_class_balancing, alpha, gamma, from_logits=False) {_EITHER}"
     ),
     # other losses
     "keras.losses.KLDivergence": f"kl_probs(){_PAIR} {_EPS}",
@@ -228,7 +231,8 @@ _KERAS: dict[str, str] = {
     "keras.backend.argmax": "argmax(x, axis=-1)",
     "keras.backend.argmin": "argmax(x, axis=-1)",
     "keras.backend.round": "threshold(x) | value=0.5",
-    **each("keras.backend", "greater greater_equal less less_equal", "threshold(x, y: value)"),
+    **each("keras.backend", "greater greater_equal", "threshold(x, y: value) | above=True"),
+    **each("keras.backend", "less less_equal", "threshold(x, y: value) | above=False"),
     **each("keras.backend", "equal not_equal", "compare(x, y)"),
     "keras.backend.switch": "cond(condition, then_expression: x, else_expression: y)",
     "keras.backend.reshape": "reshape(x, shape)",
@@ -253,14 +257,14 @@ _KERAS: dict[str, str] = {
     **each("keras.backend", "eval get_value", "stop_gradient(x)"),
     "keras.backend.variable": "parameter(value: initial)",
     "keras.backend.constant": "identity(value: x)",
-    "keras.backend.categorical_crossentropy": (f"xent(target, output: x, from_logits=False, axis=-1) {_EPS}"),
-    "keras.backend.sparse_categorical_crossentropy": (f"xent(target, output: x, from_logits=False, axis=-1) {_EPS}"),
+    "keras.backend.categorical_crossentropy": (f"xent(target, output: x, from_logits=False, axis=-1) {_EITHER}"),
+    "keras.backend.sparse_categorical_crossentropy": (f"xent(target, output: x, from_logits=False, axis=-1) {_EITHER}"),
     "keras.backend.categorical_focal_crossentropy": (
-        f"xent(target, output: x, alpha, gamma, from_logits=False, axis=-1) {_EPS}"
+        f"xent(target, output: x, alpha, gamma, from_logits=False, axis=-1) {_EITHER}"
     ),
-    "keras.backend.binary_crossentropy": f"bce(target, output: x, from_logits=False) {_EPS}",
+    "keras.backend.binary_crossentropy": f"bce(target, output: x, from_logits=False) {_EITHER}",
     "keras.backend.binary_focal_crossentropy": (
-        f"bce(target, output: x, apply_class_balancing, alpha, gamma, from_logits=False) {_EPS}"
+        f"bce(target, output: x, apply_class_balancing, alpha, gamma, from_logits=False) {_EITHER}"
     ),
     # ops (Keras 3)
     "keras.ops.softmax": "softmax(x, axis=-1)",
@@ -291,7 +295,7 @@ _KERAS: dict[str, str] = {
     **each("keras.ops", "matmul dot", "matmul(x1: x, x2: y)"),
     "keras.ops.tensordot": "matmul(x1: x, x2: y, axes)",
     "keras.ops.einsum": "einsum(subscripts: equation, *operands)",
-    "keras.ops.where": "choose(condition, x1: x, x2: y)",
+    "keras.ops.where": "where(condition, x1: x, x2: y)",
     "keras.ops.cond": "cond(pred: condition, true_fn: x, false_fn: y)",
     "keras.ops.sum": f"sum{_REDUCE}",
     "keras.ops.mean": f"mean{_REDUCE}",
@@ -301,7 +305,8 @@ _KERAS: dict[str, str] = {
     "keras.ops.top_k": "topk(x, k)",
     **each("keras.ops", "sort argsort", "topk(x, axis)"),
     "keras.ops.round": "threshold(x) | value=0.5",
-    **each("keras.ops", "greater greater_equal less less_equal", "threshold(x1: x, x2: value)"),
+    **each("keras.ops", "greater greater_equal", "threshold(x1: x, x2: value) | above=True"),
+    **each("keras.ops", "less less_equal", "threshold(x1: x, x2: value) | above=False"),
     **each("keras.ops", "equal not_equal", "compare(x1: x, x2: y)"),
     "keras.ops.in_top_k": "compare(targets: target, predictions: x)",
     **each(
@@ -334,9 +339,9 @@ _KERAS: dict[str, str] = {
     "keras.ops.convert_to_numpy": "stop_gradient(x)",
     "keras.ops.stop_gradient": "stop_gradient(variable: x)",
     **each("keras.ops", "one_hot", "one_hot(x, num_classes: units)"),
-    "keras.ops.categorical_crossentropy": f"xent(target, output: x, from_logits=False, axis=-1) {_EPS}",
-    "keras.ops.sparse_categorical_crossentropy": f"xent(target, output: x, from_logits=False, axis=-1) {_EPS}",
-    "keras.ops.binary_crossentropy": f"bce(target, output: x, from_logits=False) {_EPS}",
+    "keras.ops.categorical_crossentropy": f"xent(target, output: x, from_logits=False, axis=-1) {_EITHER}",
+    "keras.ops.sparse_categorical_crossentropy": f"xent(target, output: x, from_logits=False, axis=-1) {_EITHER}",
+    "keras.ops.binary_crossentropy": f"bce(target, output: x, from_logits=False) {_EITHER}",
     "keras.ops.ctc_loss": "xent_logits(target, output: x)",
     "keras.utils.to_categorical": "one_hot(x, num_classes: units)",
     "keras.random.categorical": "sample(logits: x)",
@@ -350,13 +355,13 @@ _KERAS: dict[str, str] = {
         f"metric(thresholds: value){_PAIR} | reads='probs'",
     ),
     "keras.metrics.BinaryIoU": f"metric(target_class_ids, threshold: value=0.5){_PAIR} | reads='probs'",
-    "keras.metrics.AUC": f"metric(num_thresholds, *, from_logits=False){_PAIR} | reads='probs'",
+    "keras.metrics.AUC": f"metric(num_thresholds, *, from_logits=False){_PAIR} | reads='probs', {_TOLD}",
     **each("keras.metrics", "PrecisionAtRecall RecallAtPrecision", f"metric(){_PAIR} | reads='probs'"),
     **each("keras.metrics", "SensitivityAtSpecificity SpecificityAtSensitivity", f"metric(){_PAIR} | reads='probs'"),
     **each(
         "keras.metrics",
         "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy",
-        f"metric(name, dtype, from_logits=False){_PAIR} | reads='logs'",
+        f"metric(name, dtype, from_logits=False){_PAIR} | reads='logs', {_TOLD}",
     ),
     "keras.metrics.KLDivergence": f"metric(){_PAIR} | reads='probs'",
     "keras.metrics.binary_accuracy": "metric(y_true: target, y_pred: x, threshold: value=0.5) | reads='probs'",
@@ -393,9 +398,9 @@ OLD: dict[str, str] = {
     "keras.backend.placeholder": "input(shape)",
     "tensorflow_addons.layers.SpectralNormalization": "same(layer: x)",
     "tensorflow_addons.layers.WeightNormalization": "same(layer: x)",
-    "tensorflow_addons.losses.SigmoidFocalCrossEntropy": f"bce(from_logits=False, alpha, gamma){_PAIR} {_EPS}",
+    "tensorflow_addons.losses.SigmoidFocalCrossEntropy": f"bce(from_logits=False, alpha, gamma){_PAIR} {_EITHER}",
     "tensorflow_addons.losses.sigmoid_focal_crossentropy": (
-        f"bce(y_true: target, y_pred: x, alpha, gamma, from_logits=False) {_EPS}"
+        f"bce(y_true: target, y_pred: x, alpha, gamma, from_logits=False) {_EITHER}"
     ),
 }
 

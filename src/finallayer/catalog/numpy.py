@@ -37,7 +37,7 @@ NAMES: dict[str, str] = {
     "numpy.clip": "clip(a: x, a_min: low, a_max: high, *, min: low, max: high)",
     "numpy.tanh": "activation(x)",
     "numpy.nan_to_num": "identity(x)",
-    "numpy.where": "choose(condition, x, y)",
+    "numpy.where": "where(condition, x, y)",
     # contractions
     "numpy.dot": "matmul(a: x, b: y)",
     "numpy.matmul": "matmul(x1: x, x2: y)",
@@ -54,7 +54,8 @@ NAMES: dict[str, str] = {
     "numpy.argpartition": "topk(a: x, kth, axis)",
     **each("numpy", "round around", "threshold(a: x) | value=0.5"),
     "numpy.rint": "threshold(x) | value=0.5",
-    **each("numpy", "greater greater_equal less less_equal", "threshold(x1: x, x2: value)"),
+    **each("numpy", "greater greater_equal", "threshold(x1: x, x2: value) | above=True"),
+    **each("numpy", "less less_equal", "threshold(x1: x, x2: value) | above=False"),
     **each("numpy", "equal not_equal", "compare(x1: x, x2: y)"),
     # shape, type and place
     "numpy.reshape": "reshape(a: x, shape, *, newshape: shape)",

@@ -52,7 +52,7 @@ _BOTH: dict[str, str] = {
     "tensorflow.maximum": "maximum(x, y)",
     "tensorflow.minimum": "minimum(x, y)",
     "tensorflow.clip_by_value": "clip(t: x, clip_value_min: low, clip_value_max: high)",
-    "tensorflow.where": "choose(condition, x, y)",
+    "tensorflow.where": "where(condition, x, y)",
     "tensorflow.cond": "cond(pred: condition, true_fn: x, false_fn: y)",
     "tensorflow.nn.tanh": "activation(x)",
     **each("tensorflow.nn", "relu relu6 elu selu softsign leaky_relu crelu", "activation(features: x)"),
@@ -85,7 +85,8 @@ _BOTH: dict[str, str] = {
     "tensorflow.nn.in_top_k": "compare(targets: target, predictions: x)",
     **each("tensorflow", "sort argsort", "topk(values: x, axis)"),
     "tensorflow.round": "threshold(x) | value=0.5",
-    **each("tensorflow", "greater greater_equal less less_equal", "threshold(x, y: value)"),
+    **each("tensorflow", "greater greater_equal", "threshold(x, y: value) | above=True"),
+    **each("tensorflow", "less less_equal", "threshold(x, y: value) | above=False"),
     **each("tensorflow", "equal not_equal", "compare(x, y)"),
     # shape, type and place
     "tensorflow.reshape": "reshape(tensor: x, shape)",
@@ -174,7 +175,7 @@ OLD: dict[str, str] = {
     "tensorflow.pack": "concat(values: x, axis=0)",
     "tensorflow.unpack": "index(value: x, num, axis)",
     "tensorflow.batch_matmul": "matmul(x, y)",
-    "tensorflow.select": "choose(condition, t: x, e: y)",
+    "tensorflow.select": "where(condition, t: x, e: y)",
     "tensorflow.nn.batch_norm": "norm(x)",
     # tf.layers
     "tensorflow.layers.dense": "affine(inputs: x, units, activation)",

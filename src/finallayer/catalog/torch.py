@@ -55,7 +55,7 @@ _TORCH: dict[str, str] = {
     **each("torch", "div divide true_divide", "div(input: x, other: y)"),
     "torch.maximum": "maximum(input: x, other: y)",
     "torch.minimum": "minimum(input: x, other: y)",
-    "torch.where": "choose(condition, input: x, other: y, *, self: x)",
+    "torch.where": "where(condition, input: x, other: y, *, self: x)",
     "torch.masked_fill": "mask(input: x, mask, value)",
     "torch.dropout": "dropout(input: x, p, train)",
     # torch.*: contractions
@@ -89,7 +89,8 @@ _TORCH: dict[str, str] = {
     ),
     **each("torch", "cosine_similarity", "cosine(x1: x, x2: y, dim: axis, eps)"),
     "torch.round": "threshold(input: x, *, decimals) | value=0.5",
-    **each("torch", "gt greater ge greater_equal lt less le less_equal", "threshold(input: x, other: value)"),
+    **each("torch", "gt greater ge greater_equal", "threshold(input: x, other: value) | above=True"),
+    **each("torch", "lt less le less_equal", "threshold(input: x, other: value) | above=False"),
     "torch.eq": "compare(input: x, other: y)",
     # torch.*: shape, type and place
     "torch.reshape": "reshape(input: x, shape)",
@@ -165,7 +166,9 @@ _TORCH: dict[str, str] = {
     "torch.nn.functional.cross_entropy": "xent_logits(input: x, target, weight)",
     "torch.nn.functional.nll_loss": "nll(input: x, target, weight, size_average, ignore_index, reduce, reduction)",
     "torch.nn.functional.ctc_loss": "nll(log_probs: x, targets: target)",
-    "torch.nn.functional.binary_cross_entropy": "bce_probs(input: x, target, weight)",
+    "torch.nn.functional.binary_cross_entropy": (
+        "bce_probs(input: x, target, weight) | on_logits='binary_cross_entropy_with_logits'"
+    ),
     "torch.nn.functional.binary_cross_entropy_with_logits": "bce_logits(input: x, target, weight)",
     "torch.nn.functional.multilabel_soft_margin_loss": "bce_logits(input: x, target, weight)",
     "torch.nn.functional.soft_margin_loss": "bce_logits(input: x, target)",
@@ -225,7 +228,7 @@ _TORCH: dict[str, str] = {
     "torch.nn.NLLLoss": "nll(weight, size_average, ignore_index, reduce, reduction)(input: x, target)",
     "torch.nn.NLLLoss2d": "nll(weight, size_average, ignore_index, reduce, reduction)(input: x, target)",
     "torch.nn.CTCLoss": "nll(blank, reduction)(log_probs: x, targets: target, input_lengths, target_lengths)",
-    "torch.nn.BCELoss": "bce_probs(weight, size_average, reduce)(input: x, target)",
+    "torch.nn.BCELoss": "bce_probs(weight, size_average, reduce)(input: x, target) | on_logits='BCEWithLogitsLoss'",
     "torch.nn.BCEWithLogitsLoss": "bce_logits(weight, size_average, reduce)(input: x, target)",
     "torch.nn.MultiLabelSoftMarginLoss": "bce_logits(weight, size_average, reduce)(input: x, target)",
     "torch.nn.SoftMarginLoss": "bce_logits(size_average, reduce)(input: x, target)",
@@ -349,7 +352,7 @@ METHODS: dict[str, str] = {
     "true_divide": "div(self: x, other: y)",
     "maximum": "maximum(self: x, other: y)",
     "minimum": "minimum(self: x, other: y)",
-    "where": "choose(self: x, condition, other: y)",
+    "where": "where(self: x, condition, other: y)",
     **each("", "masked_fill masked_fill_", "mask(self: x, mask, value)"),
     # contractions
     "matmul": "matmul(self: x, other: y)",
@@ -370,7 +373,8 @@ METHODS: dict[str, str] = {
     "multinomial": "sample(self: x, num_samples, replacement, *, generator)",
     "bernoulli": "sample(self: x, *, generator)",
     **each("", "round round_", "threshold(self: x, *, decimals) | value=0.5"),
-    **each("", "gt greater ge greater_equal lt less le less_equal", "threshold(self: x, other: value)"),
+    **each("", "gt greater ge greater_equal", "threshold(self: x, other: value) | above=True"),
+    **each("", "lt less le less_equal", "threshold(self: x, other: value) | above=False"),
     "eq": "compare(self: x, other: y)",
     # shape
     "view": "reshape(self: x, *size: shape)",

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from finallayer.expr import Origin
-from finallayer.findings import Finding, Fix, Match, Related, Sighting
-from finallayer.rules import rules_by_operation
-from finallayer.rules.base import Rule
-from finallayer.rules.margin import safe_margins
+from finallayer.findings import Finding, Fix
+from finallayer.rules.judging import Judged, Place, judge, outermost, place_of
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
 
 if TYPE_CHECKING:
     from finallayer.fix.flow.context import Context
     from finallayer.source import Project
-
-Place = tuple[str, Origin]
 
 
 class Analysis(NamedTuple):
@@ -41,8 +35,8 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
     try:
         file = read(path, data)
         seen = sightings(file, project)
-        judged = list(_judged(seen))
-        findings = _outermost([finding for finding, _, _ in judged])
+        judged = list(judge(seen))
+        findings = outermost([finding for finding, _, _ in judged])
         if fixes is not None:
             fixes.adopt(file)
             findings = _with_fixes(findings, judged, fixes)
@@ -63,53 +57,12 @@ def what_is_wrong(path: str) -> Analysis | None:
     return Analysis(path, notes=file.notes) if file.notes else None
 
 
-class Judged(NamedTuple):
-    """A finding, and what it was found in."""
-
-    finding: Finding
-    sighting: Sighting
-    match: Match
-
-
-def _judged(seen: list[Sighting]) -> Iterator[Judged]:
-    judges = rules_by_operation()
-    for sighting in seen:
-        if sighting.node.origin is None:
-            continue
-        for rule in judges.get(sighting.node.op, ()):
-            with suppress(RecursionError):  # an expression of a thousand operations is nobody's final layer
-                yield from list(_matches(rule, sighting, sighting.node.origin))
-
-
-def _matches(rule: Rule, sighting: Sighting, origin: Origin) -> Iterator[Judged]:
-    for match in rule.judge(sighting):
-        margin = None if match.expression is None else safe_margins(match.expression)
-        expression = str(match.expression or sighting.node)
-        related = (*match.related, *_called_from(sighting))
-        yield Judged(Finding(rule, origin, match.message, expression, margin, related), sighting, match)
-
-
 def _with_fixes(findings: Sequence[Finding], judged: Sequence[Judged], context: Context) -> tuple[Finding, ...]:
     """The findings with a fix where there is one that every value met at the place agrees on."""
     from finallayer.fix.proposals import propose
 
     fixes: dict[Place, set[Fix | None]] = {}
     for finding, sighting, match in judged:
-        fixes.setdefault(_place(finding), set()).add(propose(finding.rule.code, sighting, match, context))
+        fixes.setdefault(place_of(finding), set()).add(propose(finding.rule.code, sighting, match, context))
     agreed = {place: proposed.pop() for place, proposed in fixes.items() if len(proposed) == 1}
-    return tuple(replace(f, fix=agreed.get(_place(f))) for f in findings)
-
-
-def _place(finding: Finding) -> Place:
-    return finding.rule.code, finding.origin
-
-
-def _outermost(findings: list[Finding]) -> tuple[Finding, ...]:
-    """The findings without those at a place that another of the same rule already points to."""
-    pointed_at = {(f.rule.code, r.origin) for f in findings for r in f.related}
-    return tuple(f for f in findings if _place(f) not in pointed_at)
-
-
-def _called_from(sighting: Sighting) -> tuple[Related, ...]:
-    """The call that handed the function its wrong value, where the loss stands in a function of its own."""
-    return (Related(sighting.caller, "called from here"),) if sighting.caller is not None else ()
+    return tuple(replace(f, fix=agreed.get(place_of(f))) for f in findings)

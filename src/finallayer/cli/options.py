@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    Rules = click.ParamType[tuple[str, ...]]
+else:
+    Rules = click.ParamType  # takes no type argument before click 8.4
 
-class Several(click.ParamType[tuple[str, ...]]):
+
+class Several(Rules):
     """Values separated by commas."""
 
     name = "RULE,.."

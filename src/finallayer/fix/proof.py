@@ -13,7 +13,7 @@ from math import exp, isfinite
 from typing import Any, NamedTuple
 
 from finallayer.canonical import LARGEST_EPS
-from finallayer.expr import Node, logits, make, target
+from finallayer.expr import GUARDS, Node, logits, make, target
 from finallayer.kinds import Kind
 
 #: Rows on which every loss that is right at all is right: a few classes, logits of ordinary size.
@@ -74,7 +74,7 @@ def _disagreements(old: Node, new: Node, binary: bool) -> Iterator[str]:
 def without_guards(loss: Node) -> Node:
     """A loss without its clips and epsilons: the formula that was meant."""
     inner = [without_guards(a) for a in loss.args]
-    return inner[0] if loss.op in ("clip", "add_eps") else make(loss.op, *inner, **_without_eps(loss.attrs))
+    return inner[0] if loss.op in GUARDS else make(loss.op, *inner, **_without_eps(loss.attrs))
 
 
 def _without_eps(attrs: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _without_eps(attrs: dict[str, Any]) -> dict[str, Any]:
 
 def _least_probability(row: list[float], binary: bool) -> float:
     scores = [*row, 0.0] if binary else row
-    return exp(min(scores)) / sum(map(exp, scores))
+    return exp(min(scores)) / sum(map(exp, scores))  # finallayer: ignore[FL207] (the rows are ours, and small)
 
 
 def largest_guard(loss: Node) -> float:

@@ -13,6 +13,7 @@ constexpr int kMinorVersion = 3;
 
 constexpr int kMetadataExtension = 1;
 constexpr int kExecuteStage = 3;
+constexpr int kScalarAttribute = 3;
 constexpr int kInvalidArgument = 3, kOutOfRange = 11, kResourceExhausted = 8;  // error codes
 constexpr int kS32 = 4, kF16 = 10, kF32 = 11, kF64 = 12, kBF16 = 16;               // data types
 
@@ -59,6 +60,25 @@ struct Buffers {  // a call's arguments, or its results
     Buffer** buffers;
 };
 
+struct ByteSpan {
+    const char* start;
+    size_t size;
+};
+
+struct Scalar {
+    int dtype;
+    const void* value;
+};
+
+struct Attributes {
+    size_t struct_size;
+    Extension* extensions;
+    int64_t size;
+    int* types;
+    ByteSpan** names;
+    void** values;
+};
+
 struct ErrorArgs {
     size_t struct_size;
     Extension* extensions;
@@ -82,6 +102,7 @@ struct CallFrame {
     int stage;
     Buffers args;
     Buffers results;
+    Attributes attributes;
 };
 
 }  // namespace xla_ffi

@@ -1,24 +1,28 @@
 """XentLogits and its binary twin, written once over an array namespace: NumPy's, JAX's or Keras' operations.
 
-Let ``z`` be a row of logits, ``m`` its maximum, ``e_j = exp(z_j - m)``. Everything follows from one number,
-``rest``: the sum of all ``e`` but one that holds the maximum (and is 1). Then::
+Let ``z`` be a row of logits, ``m`` its maximum, ``e_j = exp(z_j - m)``. For a distribution ``q``, everything follows
+from one number, ``rest``: the sum of all ``e`` but one that holds the maximum (and is 1)::
 
     softmax         x_j        e_j / (1 + rest)
     complement      1 - x_j    (1 - e_j + rest) / (1 + rest); rest / (1 + rest) where only j is the maximum
     the loss        -log x_j   log1p(rest) + (m - z_j)
     the gradient of sum_j q_j*(-log x_j)       x_j * (sum of the other q) - q_j * (1 - x_j)
 
+For a class ``t`` it follows from ``others``, the sum of all ``e`` but its own: the gradient at ``t`` is
+``-others / (others + e_t)``.
+
 Every sum has terms of one sign, so nothing cancels: not for confident rows (``rest`` is tiny, and known to
 full relative precision), not for lost ones, not under a common offset. The gradient is one of its two terms
-for a hard target; for a distribution it is their difference, and right to a few ulp of the larger.
+for a class; for a distribution it is their difference, and right to a few ulp of the larger.
 
-Two roundings would show in float32. ``z_j - m`` is rounded, worth 32 ulp of ``e_j`` at a margin of 80: the
-rounding error is known exactly (Knuth's TwoSum) and applied. And XLA flushes subnormal numbers to zero, worth
-1e-3 of a sum near 1e-35: small exponentials are taken at 2**64 times their size.
+Exponentials are taken in the dtype of the logits (the dear part); what a row has one of, and what is multiplied
+and subtracted, is float64. Two roundings would show in float32. ``z_j - m`` is rounded, worth 32 ulp of ``e_j`` at a
+margin of 80: the rounding error is known exactly (Knuth's TwoSum) and applied. And XLA flushes subnormal numbers to
+zero, worth 1e-3 of a sum near 1e-35: exponentials are kept at 2**64 times their size.
 
-Functions take rows, classes on the last axis, in the dtype that they compute in; axes that are summed over
-are kept, with length 1. -inf logits are masked classes. A row that is all masked, or that holds NaN or +inf,
-gives NaN, in that row only.
+Functions take rows, classes on the last axis, of float32 or float64 logits; axes that are summed over are kept, with
+length 1. -inf logits are masked classes. A row that is all masked, or that holds NaN or +inf, gives NaN, in that row
+only.
 """
 
 from __future__ import annotations
@@ -29,83 +33,121 @@ Array = Any  # an array of the namespace
 Namespace = Any  # numpy, jax.numpy or keras.ops: what is used here is named and behaves alike in all
 
 _FAN_IN = 16  # terms that a level of the summation tree adds up: vectorizes, and touches memory once
-_LOG1P_DIRECT = 0.4  # below it XLA's log1p is within 0.8 ulp, above it up to 2.5
 _SCALE = 2.0**64
-_LOG_SCALE_HI = 44.361419677734375  # log(2**64) in 24 bits, so that adding it to a float32 near -80 is exact
+_LOG_SCALE_HI = 44.361419677734375  # log(2**64) in 24 bits
 _LOG_SCALE_LO = -1.2189787519729714e-07
+_FARTHEST = -760.0  # below it exp is 0 in every dtype, also at 2**64 times its size
 
 
 class Softmax(NamedTuple):
     """A row's softmax, by parts that lose nothing."""
 
-    trail: Array  # m - z_j >= 0, shape (..., C)
-    exps: Array  # e_j, shape (..., C)
-    probs: Array  # x_j, shape (..., C)
-    rest: Array  # the sum of all e but one maximum's, shape (..., 1)
+    trail: Array  # m - z_j >= 0, float64, shape (..., C)
+    exps: Array  # e_j, float64 (of the precision of the logits), shape (..., C)
+    rest: Array  # the sum of all e but one maximum's, float64, shape (..., 1)
     only_max: Array  # true where j alone holds the maximum, shape (..., C)
+    log_sum_exp: Array  # float64, shape (..., 1)
+    careful: bool  # whether sums over a row are taken with care: float64 results need it
 
 
-def softmax_parts(xp: Namespace, z: Array) -> Softmax:
-    """The parts of the softmax of logits ``z``, shape (..., C)."""
-    zeros, ones = xp.zeros_like(z), xp.ones_like(z)
-    diff, error = _two_sum(z, -_max(xp, z))
-    small = diff < -_LOG_SCALE_HI / 2
-    shifted = xp.where(small, diff + _LOG_SCALE_HI, diff)  # exact, at most half its size
-    error = error + xp.where(small, _LOG_SCALE_LO * ones, zeros)
-    rounded = xp.exp(shifted) * xp.where(small, ones, _SCALE * ones)
-    scaled = _corrected(xp, rounded, error)
+class ClassRow(NamedTuple):
+    """What the loss of one class needs to know of its row. float64, shape (..., 1)."""
 
+    others: Array  # the sum of all e but the class's own
+    own: Array  # the class's own e
+    trail: Array  # m - z_t
+    log_sum_exp: Array
+
+
+def softmax_parts(xp: Namespace, z: Array, careful: bool = True) -> Softmax:
+    """The parts of the softmax of logits ``z``, shape (..., C). float64 logits for float32 results need no care."""
+    top = _max(xp, z)
+    exps, diff = _scaled_exps(xp, z, top)
     holds_max = diff == 0
-    maxima = xp.sum(xp.where(holds_max, ones, zeros), axis=-1, keepdims=True)
-    rest = total(xp, xp.where(holds_max, zeros, scaled)) / _SCALE + (maxima - 1)
-    all_exps, sum_error = _two_sum(rest, xp.ones_like(rest))
+    maxima = xp.sum(_float64(xp, holds_max), axis=-1, keepdims=True)
+    rest = _row_sum(xp, xp.where(holds_max, xp.zeros_like(z), exps), careful) / _SCALE + (maxima - 1)
+    top = _float64(xp, top)
+    rest = rest + (top - top)  # a row without a finite maximum has no softmax
     return Softmax(
-        trail=-diff,
-        exps=scaled / _SCALE,
-        probs=_corrected(xp, rounded / all_exps, error - sum_error / all_exps) / _SCALE,
+        trail=top - _float64(xp, z),
+        exps=_float64(xp, exps) / _SCALE,
         rest=rest,
         only_max=xp.logical_and(holds_max, maxima == 1),
+        log_sum_exp=top + xp.log1p(rest),
+        careful=careful and _is_double(z),
     )
 
 
-def log_sum_exp(xp: Namespace, z: Array, parts: Softmax) -> Array:
-    """log sum exp z, shape (..., 1)."""
-    return _max(xp, z) + _log1p(xp, parts.rest)
+def softmax(parts: Softmax) -> Array:
+    """softmax(z), float64, shape (..., C)."""
+    return parts.exps / (1 + parts.rest)
 
 
 def complements(xp: Namespace, parts: Softmax) -> Array:
-    """1 - softmax(z), shape (..., C), to full relative precision."""
+    """1 - softmax(z), float64, shape (..., C), to full relative precision."""
     others = xp.where(parts.only_max, parts.rest, (1 - parts.exps) + parts.rest)
     return others / (1 + parts.rest)
 
 
 def neg_log_softmax(xp: Namespace, parts: Softmax) -> Array:
-    """-log softmax(z), shape (..., C): +inf at masked classes."""
-    return _log1p(xp, parts.rest) + parts.trail
+    """-log softmax(z), float64, shape (..., C): +inf at masked classes."""
+    return xp.log1p(parts.rest) + parts.trail
 
 
-def hard_loss(xp: Namespace, parts: Softmax, is_target: Array) -> Array:
-    """-log softmax(z) at the one class where ``is_target`` is true, shape (..., 1)."""
-    trail = xp.where(is_target, parts.trail, xp.zeros_like(parts.trail))
-    return _log1p(xp, parts.rest) + xp.sum(trail, axis=-1, keepdims=True)
+def class_row(xp: Namespace, z: Array, labels: Array) -> ClassRow:
+    """What the losses of classes ``labels``, shape (...), need to know of their rows of logits ``z``."""
+    top = _max(xp, z)
+    exps, _ = _scaled_exps(xp, z, top)
+    is_class = class_mask(xp, z, labels)
+    others = _row_sum(xp, xp.where(is_class, xp.zeros_like(z), exps)) / _SCALE
+    top = _float64(xp, top)
+    logit = _float64(xp, xp.sum(xp.where(is_class, z, xp.zeros_like(z)), axis=-1, keepdims=True))
+    own = xp.exp(logit - top)
+    total_exps = others + own
+    return ClassRow(others + (top - top), own, top - logit, top + xp.log(total_exps))
 
 
-def hard_gradient(xp: Namespace, parts: Softmax, is_target: Array) -> Array:
-    """The gradient of ``hard_loss`` with respect to the logits, shape (..., C)."""
-    return xp.where(is_target, -complements(xp, parts), parts.probs)
+def class_mask(xp: Namespace, z: Array, labels: Array) -> Array:
+    """True at each row's class, shape (..., C)."""
+    return xp.equal(xp.arange(z.shape[-1], dtype="int32"), labels[..., None])
+
+
+def class_loss(xp: Namespace, row: ClassRow) -> Array:
+    """-log softmax(z) at the class, float64, shape (..., 1)."""
+    lost = xp.log(row.others + row.own) + row.trail
+    return xp.where(row.trail == 0, xp.log1p(row.others), lost)
+
+
+def class_gradient(
+    xp: Namespace, z: Array, labels: Array, row: ClassRow, upstream: Array | float, pull: Array | float = 0.0
+) -> Array:
+    """The gradient of ``upstream*class_loss``, plus ``pull*softmax(z)``, in the dtype of ``z``, shape (..., C).
+
+    ``upstream`` and ``pull`` are float64, of shape (..., 1) or ().
+    """
+    exps, _ = _scaled_exps(xp, z, _max(xp, z))
+    total_exps = row.others + row.own
+    at_class = _like(xp, (pull * row.own - upstream * row.others) / total_exps, z)
+    elsewhere = exps * _like(xp, (upstream + pull) / total_exps / _SCALE, z)
+    return xp.where(class_mask(xp, z, labels), at_class, elsewhere)
 
 
 def soft_loss(xp: Namespace, parts: Softmax, q: Array) -> Array:
-    """sum q*(-log softmax(z)), shape (..., 1), for class masses ``q >= 0`` of shape (..., C), of any sum."""
+    """sum q*(-log softmax(z)), float64, shape (..., 1), for float64 masses ``q >= 0``, shape (..., C), of any sum."""
     terms = xp.where(q == 0, xp.zeros_like(q), q * neg_log_softmax(xp, parts))  # 0 of a masked class is 0
-    return total(xp, terms)
+    return _mass_sum(xp, parts, terms)
 
 
 def soft_gradient(xp: Namespace, parts: Softmax, q: Array, extra: Array | float = 0.0) -> Array:
-    """The gradient of ``soft_loss`` with respect to the logits, plus ``extra*softmax(z)``, shape (..., C)."""
-    beside_max = total(xp, xp.where(parts.only_max, xp.zeros_like(q), q))
-    others = xp.where(parts.only_max, beside_max, total(xp, q) - q) + extra
-    return others * parts.probs - q * complements(xp, parts)
+    """The gradient of ``soft_loss`` with respect to the logits, plus ``extra*softmax(z)``, float64, shape (..., C)."""
+    beside_max = _mass_sum(xp, parts, xp.where(parts.only_max, xp.zeros_like(q), q))
+    others = xp.where(parts.only_max, beside_max, _mass_sum(xp, parts, q) - q) + extra
+    return others * softmax(parts) - q * complements(xp, parts)
+
+
+def smoothed(q: Array, label_smoothing: float) -> Array:
+    """Masses ``q``, shape (..., C), of which a share is spread over all classes."""
+    return q * (1 - label_smoothing) + label_smoothing / q.shape[-1] if label_smoothing else q
 
 
 def focal_loss_and_masses(xp: Namespace, parts: Softmax, q: Array, gamma: float) -> tuple[Array, Array]:
@@ -118,9 +160,10 @@ def focal_loss_and_masses(xp: Namespace, parts: Softmax, q: Array, gamma: float)
     ones, zeros = xp.ones_like(q), xp.zeros_like(q)
     focus = xp.power(complement, gamma * ones)
     quotient = xp.where(complement == 0, ones, losses / xp.where(complement == 0, ones, complement))
-    slope = xp.where(parts.probs == 0, zeros, gamma * parts.probs * quotient)
+    probs = softmax(parts)
+    slope = xp.where(probs == 0, zeros, gamma * probs * quotient)
     terms = xp.where(q == 0, zeros, q * focus * losses)
-    return total(xp, terms), q * focus * (1 + slope)
+    return _mass_sum(xp, parts, terms), q * focus * (1 + slope)
 
 
 def binary_loss(xp: Namespace, z: Array, y: Array, positive_weight: Array | float = 1.0) -> Array:
@@ -137,6 +180,20 @@ def binary_gradient(xp: Namespace, z: Array, y: Array, positive_weight: Array | 
     positive = xp.where(z >= 0, large_side, small_side)
     negative = xp.where(z >= 0, small_side, large_side)
     return (1 - y) * positive - positive_weight * y * negative
+
+
+def binary_focal_loss_and_gradient(xp: Namespace, z: Array, y: Array, gamma: float) -> tuple[Array, Array]:
+    """(1 - p)**gamma times ``binary_loss``, elementwise, and its gradient; p is what the model gives the target.
+
+    With ``u = 1 - p = y*sigmoid(-z) + (1 - y)*sigmoid(z)``, whose derivative is ``(1 - 2*y)*sigmoid(z)*sigmoid(-z)``.
+    """
+    loss, slope = binary_loss(xp, z, y), binary_gradient(xp, z, y)
+    positive, negative = binary_gradient(xp, z, xp.zeros_like(y)), -binary_gradient(xp, z, xp.ones_like(y))
+    miss = y * negative + (1 - y) * positive
+    ones = xp.ones_like(miss)
+    focus = xp.power(miss, gamma * ones)
+    drift = xp.where(miss == 0, xp.zeros_like(miss), positive * negative / xp.where(miss == 0, ones, miss))
+    return _mass(xp, focus, loss), focus * (slope + gamma * (1 - 2 * y) * _mass(xp, drift, loss))
 
 
 def total(xp: Namespace, x: Array) -> Array:
@@ -161,17 +218,41 @@ def _add(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
     return rounded, a[1] + b[1] + error
 
 
+def _mass_sum(xp: Namespace, parts: Softmax, x: Array) -> Array:
+    """Sum of float64 terms over the last axis, kept."""
+    return total(xp, x) if parts.careful else xp.sum(x, axis=-1, keepdims=True)
+
+
+def _row_sum(xp: Namespace, x: Array, careful: bool = True) -> Array:
+    """Sum over the last axis, kept, in float64: of float32 terms plainly, of float64 ones with care."""
+    return total(xp, x) if careful and _is_double(x) else xp.sum(_float64(xp, x), axis=-1, keepdims=True)
+
+
 def _max(xp: Namespace, x: Array) -> Array:
     return xp.max(x, axis=-1, keepdims=True, initial=float("-inf"))  # without an initial value, Keras wants rows
 
 
-def _log1p(xp: Namespace, x: Array) -> Array:
-    one_more, error = _two_sum(x, xp.ones_like(x))
-    return xp.where(x < _LOG1P_DIRECT, xp.log1p(x), xp.log(one_more) + error / one_more)
+def _scaled_exps(xp: Namespace, z: Array, top: Array) -> tuple[Array, Array]:
+    """2**64 * exp(z - top) to a relative error of about an ulp, and z - top rounded, both of shape (..., C)."""
+    diff, error = _two_sum(z, -top)
+    by = (top - top) + _LOG_SCALE_HI  # no constant: XLA would add and subtract one at compile time
+    shifted = diff + by
+    error = error + (diff - (shifted - by)) + _LOG_SCALE_LO
+    rounded = xp.exp(shifted)
+    return xp.where(diff > _FARTHEST, rounded + rounded * error, xp.zeros_like(z)), diff  # error may be inf - inf
 
 
-def _corrected(xp: Namespace, x: Array, relative_error: Array) -> Array:
-    return xp.where(x > 0, x + x * relative_error, x)  # where it is 0, the error may be inf - inf
+def _is_double(x: Array) -> bool:
+    return "float64" in str(x.dtype)
+
+
+def _float64(xp: Namespace, x: Array) -> Array:
+    return x.astype("float64") if hasattr(x, "astype") else xp.cast(x, "float64")
+
+
+def _like(xp: Namespace, x: Array, z: Array) -> Array:
+    """In the dtype of ``z``."""
+    return x.astype(z.dtype) if hasattr(x, "astype") else xp.cast(x, z.dtype)
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:

@@ -197,7 +197,7 @@ class _Rows:
         z, q = self.logits[block].astype(np.float64), self._masses(block)
         with np.errstate(all="ignore"):
             parts = xent.softmax_parts(np, z)
-            lse = xent.log_sum_exp(np, z, parts) if z_loss else np.zeros((len(z), 1))
+            lse = parts.log_sum_exp if z_loss else np.zeros((len(z), 1))
             loss = (xent.soft_loss(np, parts, q) + z_loss * lse**2)[:, 0]
             return np.where(self.counted[block], loss, 0.0), xent.soft_gradient(np, parts, q, 2 * z_loss * lse)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from finallayer.expr import TRANSPARENT, Node, make, target, through
+from finallayer.expr import GUARDS, LEAVES, LOSSES, MOVES, TRANSPARENT, Node, Role, having, make, target, through
+from finallayer.expr import OPERATIONS as ROWS
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.numerics.forward_backward import COMPOSITES, OPERATIONS, composed
 
@@ -16,26 +17,20 @@ LOGITS, TARGET, FIRST_STEP = 0, 1, 2
 MOST_NODES = 100
 
 #: Operations whose second argument is the target.
-READS_TARGET = frozenset(
-    {"xent_logits", "xent_probs", "nll", "bce_logits", "bce_probs", "kl", "kl_probs", "mse", "gather"}
-)
+READS_TARGET = LOSSES | {"gather"}
 #: Operations whose first argument is scores, whatever else is known of it.
-READS_SCORES = frozenset(
-    {"softmax", "log_softmax", "sigmoid", "log_sigmoid", "logsumexp", "softplus", "exp", "xent_logits", "bce_logits"}
-)
+READS_SCORES = frozenset(op for op, row in ROWS.items() if row.takes is Kind.LOGITS)
 #: What gives logits when given logits, and can still spoil their gradient, or belongs to what protects it.
-JUDGED_ON_LOGITS = frozenset({"clip", "add_eps", "shift", "cast", "reshape", "index", "identity"})
-ARITHMETIC = frozenset({"add", "sub", "mul", "div"})
+JUDGED_ON_LOGITS = (MOVES - {"gather", "stop_gradient"}) | GUARDS | {"shift"}
+ARITHMETIC = having(Role.ARITHMETIC) & OPERATIONS.keys()
 READS_ALL = ARITHMETIC | {"concat"}
-CATEGORICAL = frozenset({"softmax", "log_softmax", "logsumexp", "xent_logits", "xent_probs", "nll", "kl", "gather"})
-BINARY = frozenset({"sigmoid", "log_sigmoid", "softplus", "bce_logits", "bce_probs"})
+CATEGORICAL = frozenset(op for op, row in ROWS.items() if row.over == "classes") | {"gather"}
+BINARY = frozenset(op for op, row in ROWS.items() if row.over == "outcome")
 ACROSS_CLASSES = frozenset({"sum", "max"})
 #: What normalises scores: given something normalised already, the maths is wrong.
-NORMALISING = frozenset({"softmax", "sigmoid", "xent_logits", "bce_logits"})
+NORMALISING = frozenset(op for op in READS_SCORES if op in LOSSES or ROWS[op].gives in PROBABILITY_KINDS)
 #: Leaves whose numbers nobody knows: weights, masks. As a factor or a term they do not move the margin.
-UNKNOWN_LEAVES = frozenset({"numbers", "opaque", "parameter"})
-#: The numbers that an operation takes as attributes: it needs one of them.
-NUMBERS = {"const": ("value",), "add_eps": ("eps",), "scale": ("by",), "clip": ("low", "high")}
+UNKNOWN_LEAVES = LEAVES - {"logits", "target", "const"}
 #: How many arguments an operation reads, where that is not one.
 ARGUMENTS = {"const": 0, **dict.fromkeys(ARITHMETIC, 2)}
 LARGEST_INT = 2**1023  # larger ones are no floats
@@ -157,8 +152,8 @@ def _read(node: Node) -> tuple[Node, ...]:
 
 
 def _numbers(node: Node) -> tuple[tuple[str, float], ...]:
-    """The attributes that the operation computes with."""
-    names = NUMBERS.get(node.op, ())
+    """The attributes that the operation computes with: it needs one of them."""
+    names = node.operation.needs.split()
     known = tuple((name, float(node.attrs[name])) for name in names if _is_float(node.attrs.get(name)))
     if names and not known:
         raise UnevaluableError(f"{node.op} without a known {' or '.join(names)}")

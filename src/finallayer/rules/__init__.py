@@ -1,8 +1,8 @@
 """The rules: one file a rule, found by walking this package; none knows a framework.
 
 A rule module holds a docstring (what ``finallayer explain`` prints), ``RULE``, a ``judge`` function registered for the
-operations that it looks at, and the examples that are its tests: ``BAD`` (the line that must be reported ends in
-``# FLnnn``) and ``GOOD`` (nothing may be reported).
+operations that it looks at, and the examples that are its tests: ``BAD``, with what becomes of each (see ``examples``),
+and ``GOOD`` (nothing may be reported).
 """
 
 from __future__ import annotations

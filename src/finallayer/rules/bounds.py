@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from math import inf, isnan, log
 from typing import Any, NamedTuple
 
-from finallayer.expr import TRANSPARENT, Node
+from finallayer.canonical import constant
+from finallayer.expr import GUARDS, MOVES, SEVERAL, TRANSPARENT, Node, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 
 
@@ -18,10 +18,6 @@ class Interval(NamedTuple):
     high: float
 
 
-#: The names of log-probabilities: log_probs, logp, log_alpha ...
-_NAMED_A_LOG = re.compile(
-    r"(?:^|[._])(?:log_?p(?!ar)|log_?q|log_?pi|log_(?:alpha|beta|likelihood|weights?|z|softmax))", re.I
-)
 #: Up to here exp stays finite in float32 (88.7), summed over a few thousand terms.
 LARGEST_EXPONENT = 80.0
 #: What lies deeper in an expression than this is taken for any number: shared parts are visited once for each use.
@@ -44,7 +40,7 @@ def interval(z: Node, deep: int = 0) -> Interval:
     value = constant(z)
     if value is not None:
         return Interval(value, value)
-    if z.op == "opaque" and _NAMED_A_LOG.search(str(z.attrs.get("name"))):
+    if z.attrs.get("taken_for") == "log_probability":
         return NEVER_POSITIVE  # a name proves nothing, but is reason enough to keep silent
     known = _OF_KIND.get(z.kind) or _OF_OPERATION.get(z.op, ANY)
     if isinstance(known, Interval):
@@ -103,7 +99,7 @@ def _add(z: Node, parts: list[Interval]) -> Interval:
 
 
 def _sub(z: Node, parts: list[Interval]) -> Interval:
-    if _is_maximum(z.args[1]):
+    if through(z.args[1], TRANSPARENT).op == "max":
         return NEVER_POSITIVE
     return _add(z, [parts[0], _neg(z, parts[1:])])
 
@@ -166,14 +162,11 @@ def _matmul(z: Node, parts: list[Interval]) -> Interval:
 
 def _is_unit(x: Node) -> bool:
     """Whether a value's rows are vectors of length 1, or shorter."""
-    while x.op in _MOVES and x.args:
-        x = x.args[0]
-    if x.op in ("concat", "join"):
+    x = through(x, MOVES)
+    if x.op in SEVERAL:
         return bool(x.args) and all(_is_unit(a) for a in x.args)
     if x.op == "div":
-        below = x.args[1]
-        while below.op in _MOVES | {"clip", "add_eps"} and below.args:
-            below = below.args[0]
+        below = through(x.args[1], MOVES | GUARDS)
         return below.op == "length" and below.args[:1] == x.args[:1]
     return x.op == "norm" and str(x.attrs.get("name")).endswith("normalize")
 
@@ -182,23 +175,9 @@ def _same(z: Node, parts: list[Interval]) -> Interval:
     return parts[0]
 
 
-def constant(z: Node) -> float | None:
-    """The number that a node stands for, if it is one."""
-    return _number(z.attrs.get("value")) if z.op == "const" else None
-
-
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isnan(value) else None
 
-
-def _is_maximum(x: Node) -> bool:
-    while x.op in TRANSPARENT and x.args:
-        x = x.args[0]
-    return x.op == "max"
-
-
-#: What leaves the length of a row's vector.
-_MOVES = TRANSPARENT - {"concat", "join"}
 
 _OF_OPERATION: dict[str, Interval | Arithmetic] = {
     **dict.fromkeys(("abs", "exp", "sqrt", "softplus"), NEVER_NEGATIVE),

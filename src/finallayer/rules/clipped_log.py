@@ -65,18 +65,24 @@ from torch import nn
 net = nn.Linear(20, 5)
 
 def step(x, y):
-    probs = torch.softmax(net(x), dim=1)
-    return F.nll_loss(torch.log(probs.clamp(min=1e-7)), y)  # FL202
+-    probs = torch.softmax(net(x), dim=1)
+-    return F.nll_loss(torch.log(probs.clamp(min=1e-7)), y)  # FL202
++    logits = net(x)
++    return F.nll_loss(torch.log_softmax(logits, dim=1), y)
 """,
     """
 import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 784])
 y = tf.placeholder(tf.float32, [None, 10])
-pred = tf.nn.softmax(tf.layers.dense(x, 10))
-loss = -tf.reduce_mean(tf.reduce_sum(y * tf.log(tf.clip_by_value(pred, 1e-10, 1.0)), axis=1))  # FL202
+-pred = tf.nn.softmax(tf.layers.dense(x, 10))
+-loss = -tf.reduce_mean(tf.reduce_sum(y * tf.log(tf.clip_by_value(pred, 1e-10, 1.0)), axis=1))  # FL202
++logits = tf.layers.dense(x, 10)
++pred = tf.nn.softmax(logits)
++loss = -tf.reduce_mean(tf.reduce_sum(y * tf.nn.log_softmax(logits), axis=1))
 """,
     """
+! what is clipped is a parameter that its function binds again
 import tensorflow as tf
 
 W = tf.Variable(tf.ones([784, 10]))
@@ -99,13 +105,17 @@ import jax
 import jax.numpy as jnp
 
 def loss(params, x, y):
-    p = jax.nn.sigmoid(x @ params["w"])
+-    p = jax.nn.sigmoid(x @ params["w"])
++    logits = x @ params["w"]
++    p = jax.nn.sigmoid(logits)
     p = jnp.clip(p, 1e-7, 1 - 1e-7)
-    return -jnp.mean(y * jnp.log(p) + (1 - y) * jnp.log(1 - p))  # FL202
+-    return -jnp.mean(y * jnp.log(p) + (1 - y) * jnp.log(1 - p))  # FL202
++    return -jnp.mean(y * jax.nn.log_sigmoid(logits) + (1 - y) * jax.nn.log_sigmoid(-logits))
 
 grads = jax.grad(loss)
 """,
     """
+! the clipped output of a model has a name of its own
 import torch
 from torch import nn
 

@@ -24,8 +24,7 @@ loss = nn.BCEWithLogitsLoss()(model(x), y)
 ```
 
 ## Fix safety
-Dropping the sigmoid changes what its other readers get: a threshold of 0.5 becomes 0, anything that reads
-probabilities needs its own sigmoid. A fix is safe only where every reader is known.
+Safe where every reader of the sigmoid is known: anything that reads probabilities gets its own sigmoid.
 
 ## References
 - [torch.nn.BCEWithLogitsLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html)
@@ -41,7 +40,7 @@ from finallayer.expr import Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
-from finallayer.rules.wording import OUTPUTS, RESCUE, called, is_rescued, made_here
+from finallayer.rules.wording import OUTPUTS, called, made_here, rescue
 
 RULE = Rule("FL104", "double-sigmoid", Severity.ERROR, "sigmoid outputs handed to a loss that applies sigmoid itself")
 
@@ -50,8 +49,8 @@ RULE = Rule("FL104", "double-sigmoid", Severity.ERROR, "sigmoid outputs handed t
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="bce_logits", args=(Node(kind=Kind.SIGMOID_PROBS | Kind.LOG_SIGMOID as kind) as x, *_)) as loss:
-            rescue = f" ({RESCUE})" if is_rescued(sighting) else ""
-            message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}{rescue}: pass the logits"
+            unless = f" ({rescue(loss)})" if rescue(loss) else ""
+            message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}{unless}: pass the logits"
             yield Match(message, related=made_here(x))
         case Node(op="sigmoid" | "log_sigmoid" as op, args=(Node(kind=Kind.SIGMOID_PROBS) as x,)):
             yield Match(f"{op} is applied to sigmoid outputs: apply it once, to the logits", related=made_here(x))
@@ -61,27 +60,30 @@ BAD = [
     """
 from torch import nn
 
-model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1), nn.Sigmoid())
+-model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1), nn.Sigmoid())
++model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
 criterion = nn.BCEWithLogitsLoss()
 
 def step(x, y):
     return criterion(model(x), y)  # FL104
 """,
     """
-import torch
+-import torch
 import torch.nn.functional as F
 from torch import nn
 
 net = nn.Linear(8, 1)
 
 def step(x, y):
-    logits = torch.sigmoid(net(x)).squeeze(1)
+-    logits = torch.sigmoid(net(x)).squeeze(1)
++    logits = net(x).squeeze(1)
     return F.binary_cross_entropy_with_logits(logits, y)  # FL104
 """,
     """
 import keras
 
-model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1, activation="sigmoid")])
+-model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1, activation="sigmoid")])
++model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
 model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))  # FL104
 """,
     """
@@ -90,7 +92,8 @@ import tensorflow as tf
 x = tf.placeholder(tf.float32, [None, 8])
 y = tf.placeholder(tf.float32, [None, 1])
 hidden = tf.layers.dense(x, 16, activation=tf.nn.relu)
-out = tf.layers.dense(hidden, 1, activation=tf.nn.sigmoid)
+-out = tf.layers.dense(hidden, 1, activation=tf.nn.sigmoid)
++out = tf.layers.dense(hidden, 1)
 loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=out))  # FL104
 """,
     """
@@ -105,7 +108,8 @@ class Net(nn.Module):
     def __call__(self, x):
         x = nn.Dense(1)(x)
         if self.head == "sigmoid":
-            x = nn.sigmoid(x)
+-            x = nn.sigmoid(x)
++            x = x
         return x
 
 def loss_fn(params, x, y):

@@ -25,9 +25,8 @@ loss = F.cross_entropy(net(x), y)
 ```
 
 ## Fix safety
-Dropping the softmax changes what its other readers get: predictions read by `argmax` stay the same, anything that
-reads probabilities needs its own softmax. A fix is safe only where every reader is known. A saved model keeps its
-weights; its loss curve starts anew.
+Safe where every reader of the softmax is known. The largest output stays the largest; anything that reads
+probabilities gets its own softmax. A saved model keeps its weights; its loss curve starts anew.
 
 ## References
 - [torch.nn.CrossEntropyLoss: the input holds unnormalised logits](https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html)
@@ -45,7 +44,7 @@ from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
 from finallayer.rules.route import maker
-from finallayer.rules.wording import RESCUE, called, is_rescued, made_here
+from finallayer.rules.wording import called, made_here, rescue
 
 RULE = Rule(
     "FL101", "double-softmax", Severity.ERROR, "probabilities handed to a loss or softmax that applies softmax itself"
@@ -56,8 +55,8 @@ RULE = Rule(
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="xent_logits", args=(Node(kind=Kind.PROBS) as x, *_)) as loss:
-            rescue = f" ({RESCUE})" if is_rescued(sighting) else ""
-            message = f"{called(loss)} applies softmax itself, but is handed softmax outputs{rescue}: pass the logits"
+            unless = f" ({rescue(loss)})" if rescue(loss) else ""
+            message = f"{called(loss)} applies softmax itself, but is handed softmax outputs{unless}: pass the logits"
             yield Match(message, related=made_here(x))
         case Node(op="softmax" | "log_softmax" as op, args=(Node(kind=Kind.PROBS) as x,)) as again if (
             _along_the_same_axis(again, maker(x))
@@ -73,11 +72,12 @@ def _along_the_same_axis(again: Node, made: Node) -> bool:
 
 BAD = [
     """
-import torch
+-import torch
 import torch.nn.functional as F
 
 def step(net, x, y):
-    return F.cross_entropy(torch.softmax(net(x), dim=1), y)  # FL101
+-    return F.cross_entropy(torch.softmax(net(x), dim=1), y)  # FL101
++    return F.cross_entropy(net(x), y)
 """,
     """
 import torch
@@ -88,10 +88,11 @@ class Net(nn.Module):
         super().__init__()
         self.body = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU())
         self.head = nn.Linear(128, classes)
-        self.act = nn.Softmax(dim=1)
+-        self.act = nn.Softmax(dim=1)
 
     def forward(self, x):
-        logits = self.act(self.head(self.body(x)))
+-        logits = self.act(self.head(self.body(x)))
++        logits = self.head(self.body(x))
         return logits
 
 model = Net()
@@ -106,6 +107,7 @@ def train(loader):
         optimizer.step()
 """,
     """
+! the probabilities are the exponential of a model's log-probabilities
 import torch
 from torch import nn
 
@@ -122,7 +124,8 @@ import keras
 model = keras.Sequential([
     keras.Input((784,)),
     keras.layers.Dense(128, activation="relu"),
-    keras.layers.Dense(10, activation="softmax"),
+-    keras.layers.Dense(10, activation="softmax"),
++    keras.layers.Dense(10),
 ])
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 model.compile(optimizer="adam", loss=loss)  # FL101
@@ -130,7 +133,8 @@ model.compile(optimizer="adam", loss=loss)  # FL101
     """
 import tensorflow as tf
 
-model = tf.keras.Sequential([tf.keras.layers.Dense(10), tf.keras.layers.Softmax()])
+-model = tf.keras.Sequential([tf.keras.layers.Dense(10), tf.keras.layers.Softmax()])
++model = tf.keras.Sequential([tf.keras.layers.Dense(10)])
 
 def train_step(x, y):
     with tf.GradientTape() as tape:
@@ -145,7 +149,8 @@ x = tf.placeholder(tf.float32, [None, 784])
 y = tf.placeholder(tf.float32, [None, 10])
 w = tf.Variable(tf.zeros([784, 10]))
 b = tf.Variable(tf.zeros([10]))
-prediction = tf.nn.softmax(tf.matmul(x, w) + b)
+-prediction = tf.nn.softmax(tf.matmul(x, w) + b)
++prediction = tf.matmul(x, w) + b
 cost = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(logits=prediction, labels=y))  # FL101
 train = tf.train.AdamOptimizer(0.01).minimize(cost)
 """,
@@ -158,7 +163,8 @@ class Net(nn.Module):
     @nn.compact
     def __call__(self, x):
         x = nn.relu(nn.Dense(64)(x))
-        return nn.softmax(nn.Dense(10)(x))
+-        return nn.softmax(nn.Dense(10)(x))
++        return nn.Dense(10)(x)
 
 net = Net()
 
@@ -170,6 +176,7 @@ def step(params, x, y):
     return jax.value_and_grad(loss_fn)(params)
 """,
     """
+! no loss says which of two softmaxes was meant
 import torch
 
 net = torch.nn.Sequential(torch.nn.Linear(8, 3), torch.nn.Softmax(dim=-1))

@@ -63,17 +63,22 @@ from tensorflow.python.framework import ops
 
 x = tf.placeholder(tf.float32, [None, 784])
 y = tf.placeholder(tf.float32, [None, 1])
-pred = ops.convert_to_tensor(tf.nn.sigmoid(tf.layers.dense(x, 1)))
-loss = -tf.reduce_mean(y * tf.log(pred + 1e-12))  # FL203
+-pred = ops.convert_to_tensor(tf.nn.sigmoid(tf.layers.dense(x, 1)))
+-loss = -tf.reduce_mean(y * tf.log(pred + 1e-12))  # FL203
++logits = tf.layers.dense(x, 1)
++pred = ops.convert_to_tensor(tf.nn.sigmoid(logits))
++loss = -tf.reduce_mean(y * tf.log_sigmoid(logits))
 """,
     # a divergence from a teacher: its own log is harmless, the student's isn't
     """
 import tensorflow as tf
 
 def distil(student, teacher):
-    p, q = tf.nn.softmax(tf.stop_gradient(teacher)), tf.nn.softmax(student)
+-    p, q = tf.nn.softmax(tf.stop_gradient(teacher)), tf.nn.softmax(student)
++    p, q = tf.nn.softmax(tf.stop_gradient(teacher)), student
     own = tf.math.log(p + 1e-8)
-    other = tf.math.log(q + 1e-8)  # FL203
+-    other = tf.math.log(q + 1e-8)  # FL203
++    other = tf.nn.log_softmax(q)
     return tf.reduce_sum(p * (own - other), axis=-1)
 """,
     """
@@ -81,27 +86,35 @@ import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 784])
 y = tf.placeholder(tf.float32, [None, 10])
-pred = tf.nn.softmax(tf.layers.dense(x, 10))
-loss = -tf.reduce_mean(tf.reduce_sum(y * tf.log(pred + 1e-10), 1))  # FL203
+-pred = tf.nn.softmax(tf.layers.dense(x, 10))
+-loss = -tf.reduce_mean(tf.reduce_sum(y * tf.log(pred + 1e-10), 1))  # FL203
++logits = tf.layers.dense(x, 10)
++pred = tf.nn.softmax(logits)
++loss = -tf.reduce_mean(tf.reduce_sum(y * tf.nn.log_softmax(logits), 1))
 """,
     """
-import torch
+-import torch
 from torch import nn
 
 EPS = 1e-8
-net = nn.Sequential(nn.Linear(20, 5), nn.Softmax(dim=1))
+-net = nn.Sequential(nn.Linear(20, 5), nn.Softmax(dim=1))
++net = nn.Sequential(nn.Linear(20, 5))
 
 def step(x, y):
-    return -(y * torch.log(net(x) + EPS)).sum(1).mean()  # FL203
+-    return -(y * torch.log(net(x) + EPS)).sum(1).mean()  # FL203
++    return -(y * nn.functional.log_softmax(net(x), dim=1)).sum(1).mean()
 """,
     """
 import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 784])
-z = tf.layers.dense(tf.layers.dense(x, 32, activation=tf.nn.relu), 784, activation=tf.nn.sigmoid)
-loss = -tf.reduce_sum(x * tf.log(1e-10 + z) + (1 - x) * tf.log(1e-10 + 1 - z), 1)  # FL203 FL205
+-z = tf.layers.dense(tf.layers.dense(x, 32, activation=tf.nn.relu), 784, activation=tf.nn.sigmoid)
+-loss = -tf.reduce_sum(x * tf.log(1e-10 + z) + (1 - x) * tf.log(1e-10 + 1 - z), 1)  # FL203 FL205
++z = tf.layers.dense(tf.layers.dense(x, 32, activation=tf.nn.relu), 784)
++loss = -tf.reduce_sum(x * tf.log_sigmoid(z) + (1 - x) * tf.log_sigmoid(-z), 1)
 """,
     """
+! the probability that the label picks has a name of its own
 import jax
 import jax.numpy as jnp
 
@@ -113,13 +126,15 @@ def loss(params, x, y):
 grads = jax.grad(loss)
 """,
     """
-import torch
+-import torch
 from torch import nn
 
-discriminator = nn.Sequential(nn.Linear(64, 1), nn.Sigmoid())
+-discriminator = nn.Sequential(nn.Linear(64, 1), nn.Sigmoid())
++discriminator = nn.Sequential(nn.Linear(64, 1))
 
 def loss(real, fake, eps=1e-8):
-    return -(torch.log(discriminator(real) + eps) + torch.log(1 - discriminator(fake) + eps)).mean()  # FL203
+-    return -(torch.log(discriminator(real) + eps) + torch.log(1 - discriminator(fake) + eps)).mean()  # FL203
++    return -(nn.functional.logsigmoid(discriminator(real)) + nn.functional.logsigmoid(-discriminator(fake))).mean()
 """,
 ]
 

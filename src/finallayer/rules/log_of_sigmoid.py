@@ -59,6 +59,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 BAD = [
     # the probability of what happened, then its log
     """
+! the log is of p or 1 - p, by the label: only the whole formula has a stable form
 import tensorflow as tf
 
 X = tf.placeholder(tf.float32, [None, 8])
@@ -68,6 +69,7 @@ cost = tf.reduce_mean(-tf.log(p * Y + (1 - p) * (1 - Y)))  # FL205
 """,
     # a sigmoid by way of the hyperbolic tangent
     """
+! the log is of p or 1 - p, by the label: only the whole formula has a stable form
 import jax
 import jax.numpy as jnp
 
@@ -87,8 +89,11 @@ from torch import nn
 net = nn.Linear(8, 1)
 
 def step(x, y):
-    p = torch.sigmoid(net(x))
-    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean()  # FL205
+-    p = torch.sigmoid(net(x))
+-    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean()  # FL205
++    logits = net(x)
++    p = torch.sigmoid(logits)
++    return -(y * nn.functional.logsigmoid(logits) + (1 - y) * nn.functional.logsigmoid(-logits)).mean()
 """,
     """
 import tensorflow as tf
@@ -96,8 +101,11 @@ import tensorflow as tf
 X = tf.placeholder(tf.float32, [None, 8])
 Y = tf.placeholder(tf.float32, [None, 1])
 W = tf.Variable(tf.random_normal([8, 1]))
-hypothesis = tf.sigmoid(tf.matmul(X, W))
-cost = -tf.reduce_mean(Y * tf.log(hypothesis) + (1 - Y) * tf.log(1 - hypothesis))  # FL205
+-hypothesis = tf.sigmoid(tf.matmul(X, W))
+-cost = -tf.reduce_mean(Y * tf.log(hypothesis) + (1 - Y) * tf.log(1 - hypothesis))  # FL205
++logits = tf.matmul(X, W)
++hypothesis = tf.sigmoid(logits)
++cost = -tf.reduce_mean(Y * tf.log_sigmoid(logits) + (1 - Y) * tf.log_sigmoid(-logits))
 train = tf.train.GradientDescentOptimizer(0.01).minimize(cost)
 """,
     """
@@ -108,52 +116,49 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 def loss(w, b, x, y):
-    p = sigmoid(np.dot(x, w) + b)
-    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))  # FL205
+-    p = sigmoid(np.dot(x, w) + b)
+-    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))  # FL205
++    logits = np.dot(x, w) + b
++    p = sigmoid(logits)
++    return -np.mean(y * jax.nn.log_sigmoid(logits) + (1 - y) * jax.nn.log_sigmoid(-logits))
 
 grads = jax.grad(loss)
 """,
     """
+! the log is a `log1p`, of minus a sigmoid
 import jax
 import jax.numpy as jnp
 
 def loss(params, x, y):
-    p = jax.nn.sigmoid(x @ params["w"])
-    return -jnp.mean(y * jnp.log(p) + (1 - y) * jnp.log1p(-p))  # FL205
+-    p = jax.nn.sigmoid(x @ params["w"])
+-    return -jnp.mean(y * jnp.log(p) + (1 - y) * jnp.log1p(-p))  # FL205
++    logits = x @ params["w"]
++    p = jax.nn.sigmoid(logits)
++    return -jnp.mean(y * jax.nn.log_sigmoid(logits) + (1 - y) * jnp.log1p(-p))
 
 grads = jax.grad(loss)
 """,
     """
-import torch
+-import torch
 from torch import nn
 
 user, item = nn.Embedding(100, 16), nn.Embedding(200, 16)
 
 def bpr(u, i, j):
     x = (user(u) * (item(i) - item(j))).sum(-1)
-    return -torch.log(torch.sigmoid(x)).mean()  # FL205
+-    return -torch.log(torch.sigmoid(x)).mean()  # FL205
++    return -nn.functional.logsigmoid(x).mean()
 """,
     """
 import keras
 from keras import ops
 
-discriminator = keras.Sequential([keras.layers.Dense(1, activation="sigmoid")])
+-discriminator = keras.Sequential([keras.layers.Dense(1, activation="sigmoid")])
++discriminator = keras.Sequential([keras.layers.Dense(1)])
 
 def generator_loss(fake):
-    return -ops.mean(ops.log(discriminator(fake)))  # FL205
-""",
-    """
-import jax
-import jax.numpy as jnp
-
-def sigmoid(x):
-    return 0.5 * (jnp.tanh(x / 2) + 1)
-
-def loss(w, x, y):
-    p = sigmoid(x @ w)
-    return -jnp.sum(jnp.log(p * y + (1 - p) * (1 - y)))  # FL205
-
-grads = jax.grad(loss)
+-    return -ops.mean(ops.log(discriminator(fake)))  # FL205
++    return -ops.mean(ops.log_sigmoid(discriminator(fake)))
 """,
 ]
 

@@ -62,6 +62,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 BAD = [
     # the target's entry, picked by labels that are fed
     """
+! a sum over the classes picks the probability: only the whole formula has a stable form
 import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 8])
@@ -72,19 +73,23 @@ loss = -tf.reduce_mean(tf.log(tf.reduce_sum(p * y, axis=1)))  # FL201
     # padding that doesn't count
     """
 import numpy as np
++from scipy import special
 
 def softmax(x):
     e = np.exp(x - x.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
 
 def loss(x, w, t, n):
-    y = softmax(np.dot(x, w))
-    ls = np.log(y[np.arange(n), t])  # FL201
+-    y = softmax(np.dot(x, w))
+-    ls = np.log(y[np.arange(n), t])  # FL201
++    logits = np.dot(x, w)
++    ls = special.log_softmax(logits, axis=1)[np.arange(n), t]
     ls *= (t != -1).reshape(n)
     return -np.sum(ls) / n
 """,
     # a focal loss weighs by the probability itself, a masked one by what counts: neither is a policy
     """
+! the probability that the label picks has a name of its own
 import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 8])
@@ -102,12 +107,15 @@ x = tf.placeholder(tf.float32, [None, 784])
 y_ = tf.placeholder(tf.float32, [None, 10])
 W = tf.Variable(tf.zeros([784, 10]))
 b = tf.Variable(tf.zeros([10]))
-y = tf.nn.softmax(tf.matmul(x, W) + b)
-cross_entropy = -tf.reduce_sum(y_ * tf.log(y))  # FL201
+-y = tf.nn.softmax(tf.matmul(x, W) + b)
+-cross_entropy = -tf.reduce_sum(y_ * tf.log(y))  # FL201
++logits = tf.matmul(x, W) + b
++y = tf.nn.softmax(logits)
++cross_entropy = -tf.reduce_sum(y_ * tf.nn.log_softmax(logits))
 train_step = tf.train.GradientDescentOptimizer(0.01).minimize(cross_entropy)
 """,
     """
-import torch
+-import torch
 from torch import nn
 
 class Net(nn.Module):
@@ -116,25 +124,30 @@ class Net(nn.Module):
         self.fc = nn.Linear(20, 5)
 
     def forward(self, x):
-        return torch.softmax(self.fc(x), dim=1)
+-        return torch.softmax(self.fc(x), dim=1)
++        return self.fc(x)
 
 net = Net()
 
 def step(x, y):
     probs = net(x)
-    return -torch.log(probs.gather(1, y.unsqueeze(1))).mean()  # FL201
+-    return -torch.log(probs.gather(1, y.unsqueeze(1))).mean()  # FL201
++    return -nn.functional.log_softmax(probs, dim=1).gather(1, y.unsqueeze(1)).mean()
 """,
     """
 import torch
 from torch import nn
 
-net = nn.Sequential(nn.Linear(20, 5), nn.Softmax(dim=1))
+-net = nn.Sequential(nn.Linear(20, 5), nn.Softmax(dim=1))
++net = nn.Sequential(nn.Linear(20, 5))
 criterion = nn.NLLLoss()
 
 def step(x, y):
-    return criterion(net(x).log(), y)  # FL201
+-    return criterion(net(x).log(), y)  # FL201
++    return criterion(nn.functional.log_softmax(net(x), dim=1), y)
 """,
     """
+! the log is of one minus a softmax, which has no stable form
 import torch
 from torch import nn
 
@@ -153,8 +166,10 @@ def softmax(z):
     return e / jnp.sum(e, axis=-1, keepdims=True)
 
 def loss(params, x, y):
-    probs = softmax(x @ params["w"] + params["b"])
-    return -jnp.mean(jnp.sum(y * jnp.log(probs), axis=1))  # FL201
+-    probs = softmax(x @ params["w"] + params["b"])
+-    return -jnp.mean(jnp.sum(y * jnp.log(probs), axis=1))  # FL201
++    logits = x @ params["w"] + params["b"]
++    return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(logits, axis=-1), axis=1))
 
 grads = jax.grad(loss)
 """,
@@ -162,12 +177,14 @@ grads = jax.grad(loss)
 import tensorflow as tf
 from tensorflow import keras
 
-model = keras.Sequential([keras.layers.Dense(10, activation="softmax")])
+-model = keras.Sequential([keras.layers.Dense(10, activation="softmax")])
++model = keras.Sequential([keras.layers.Dense(10)])
 
 @tf.function
 def train_step(x, y):
     with tf.GradientTape() as tape:
-        loss = -tf.reduce_mean(tf.math.log(tf.gather(model(x), y, batch_dims=1)))  # FL201
+-        loss = -tf.reduce_mean(tf.math.log(tf.gather(model(x), y, batch_dims=1)))  # FL201
++        loss = -tf.reduce_mean(tf.gather(tf.nn.log_softmax(model(x)), y, batch_dims=1))
     return tape.gradient(loss, model.trainable_variables)
 """,
     """
@@ -177,13 +194,15 @@ from keras import ops
 class Net(keras.Model):
     def __init__(self):
         super().__init__()
-        self.head = keras.layers.Dense(4, activation="softmax")
+-        self.head = keras.layers.Dense(4, activation="softmax")
++        self.head = keras.layers.Dense(4)
 
     def call(self, x):
         return self.head(x)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
-        return -ops.mean(ops.sum(y * ops.log(self(x)), axis=-1))  # FL201
+-        return -ops.mean(ops.sum(y * ops.log(self(x)), axis=-1))  # FL201
++        return -ops.mean(ops.sum(y * ops.log_softmax(self(x), axis=-1), axis=-1))
 """,
 ]
 

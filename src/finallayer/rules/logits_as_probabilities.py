@@ -24,7 +24,7 @@ model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 ```
 
 ## Fix safety
-Telling the loss that it gets logits changes nothing but the loss, and is safe. What reads the model's output as
+Safe: telling the loss that it gets logits changes nothing but the loss. What reads the model's output as
 probabilities was wrong before and stays so: apply softmax or sigmoid there.
 
 ## References
@@ -61,7 +61,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(args=(Node(kind=Kind.LOGITS) as x, *_)) as loss if not (
             _may_be_probabilities(x) or _is_picture(sighting, x)
         ):
-            message = f"{called(loss)} takes probabilities, but is handed logits: use {on_logits(sighting)}"
+            message = f"{called(loss)} takes probabilities, but is handed logits: use {on_logits(loss)}"
             yield Match(message, related=made_here(x))
         case Node(args=(Node(kind=kind) as x, *_)) as loss if kind in LOG_KINDS:
             message = f"{called(loss)} takes probabilities, but is handed {OUTPUTS[kind]}: use a loss on logits"
@@ -75,27 +75,43 @@ def _may_be_probabilities(x: Node) -> bool:
 
 
 def _is_picture(sighting: Sighting, x: Node) -> bool:
-    """Whether Keras' binary loss stands on a tanh of many units or axes: a generator, which is compiled for the sake
-    of ``predict`` and trained through its discriminator. No classifier's head looks like that."""
+    """Whether a model is compiled with a binary loss on a tanh of many units or axes: a generator, compiled for
+    ``predict``'s sake and trained through its discriminator. No classifier's head looks like that."""
     head = through(x, TRANSPARENT)
     is_tanh = head.op == "activation" and str(head.attrs.get("name", "")).rpartition(".")[2] == "tanh"
-    compiled = sighting.framework == "keras" and sighting.node.op == "bce_probs"
-    return compiled and is_tanh and (units(x) != 1 or (head.rank or 0) > 2)
+    is_compiled = sighting.compiled and sighting.node.op == "bce_probs"
+    return is_compiled and is_tanh and (units(x) != 1 or (head.rank or 0) > 2)
 
 
 BAD = [
+    # a tanh of many units is no generator's where the loss trains it here and now
+    """
+import tensorflow as tf
+
+net = tf.keras.Sequential([tf.keras.layers.Dense(64), tf.keras.layers.Dense(8, activation="tanh")])
+-bce = tf.keras.losses.BinaryCrossentropy()
++bce = tf.keras.losses.BinaryCrossentropy(from_logits=True)
+
+def train_step(x, y):
+    with tf.GradientTape() as tape:
+        loss = bce(y, net(x))  # FL102
+    return tape.gradient(loss, net.trainable_variables)
+""",
     """
 from keras.models import Sequential
 from keras.layers import Dense
++from keras.losses import BinaryCrossentropy
 
 model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(1, activation="tanh")])
-model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
+-model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
++model.compile(loss=BinaryCrossentropy(from_logits=True), optimizer="sgd")
 """,
     """
 import keras
 
 model = keras.Sequential([keras.Input((20,)), keras.layers.Dense(64, activation="relu"), keras.layers.Dense(10)])
-model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")  # FL102
+-model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")  # FL102
++model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 """,
     """
 import keras
@@ -105,7 +121,8 @@ x = keras.layers.Conv2D(16, 3, activation="relu")(inputs)
 x = keras.layers.GlobalAveragePooling2D()(x)
 outputs = keras.layers.Dense(1)(x)
 model = keras.Model(inputs, outputs)
-model.compile(loss=keras.losses.BinaryCrossentropy())  # FL102
+-model.compile(loss=keras.losses.BinaryCrossentropy())  # FL102
++model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
 """,
     """
 from tensorflow.keras import layers, models, losses
@@ -113,7 +130,8 @@ from tensorflow.keras import layers, models, losses
 model = models.Sequential()
 model.add(layers.Dense(32, activation="tanh", input_shape=(8,)))
 model.add(layers.Dense(4))
-model.compile("sgd", losses.categorical_crossentropy)  # FL102
+-model.compile("sgd", losses.categorical_crossentropy)  # FL102
++model.compile("sgd", losses.CategoricalCrossentropy(from_logits=True))
 """,
     """
 import tensorflow as tf
@@ -122,7 +140,8 @@ dense = tf.keras.layers.Dense(10)
 
 def train_step(x, y):
     with tf.GradientTape() as tape:
-        loss = tf.keras.losses.sparse_categorical_crossentropy(y, dense(x))  # FL102
+-        loss = tf.keras.losses.sparse_categorical_crossentropy(y, dense(x))  # FL102
++        loss = tf.keras.losses.sparse_categorical_crossentropy(y, dense(x), from_logits=True)
     return tape.gradient(loss, dense.trainable_variables)
 """,
     """
@@ -130,12 +149,14 @@ import torch
 from torch import nn
 
 net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
-criterion = nn.BCELoss()
+-criterion = nn.BCELoss()
++criterion = nn.BCEWithLogitsLoss()
 
 def step(x, y):
     return criterion(net(x), y)  # FL102
 """,
     """
+! log-probabilities are handed over, which are no logits
 import torch.nn.functional as F
 from torch import nn
 
@@ -145,6 +166,7 @@ def step(x, y):
     return F.binary_cross_entropy(F.logsigmoid(net(x)), y)  # FL102
 """,
     """
+! the loss has no form for logits with the same arguments
 import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 8])
@@ -153,6 +175,7 @@ out = tf.layers.dense(x, 1)
 loss = tf.losses.log_loss(y, out)  # FL102
 """,
     """
+! the output is a relu's, and so no logits
 import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 784])

@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import cache
 from math import inf, isfinite
 
-from finallayer.expr import TRANSPARENT, Node, logits, make, target
+from finallayer.expr import TRANSPARENT, Node, Role, having, logits, make, target
 from finallayer.kinds import Kind
 
 #: The formats whose safe margin a finding states, the one of its message first.
 FORMATS = ("float32", "bfloat16", "float16")
 
-_MAKERS = frozenset({"softmax", "log_softmax", "sigmoid", "log_sigmoid", "softplus", "logsumexp"})
-_BINARY = frozenset({"sigmoid", "log_sigmoid", "softplus"})
+_HEADS = having(Role.HEAD)
 _NUMERIC_ATTRS = ("naive", "eps", "low", "high", "by", "value")
 
 
@@ -34,7 +33,7 @@ def _bare(node: Node) -> Node:
     attrs = {name: node.attrs[name] for name in _NUMERIC_ATTRS if name in node.attrs}
     if node.op == "bernoulli":
         return make("sigmoid", logits())
-    if node.op in _MAKERS:
+    if node.op in _HEADS:
         return make(node.op, logits(), **attrs)
     if not node.args:
         return node
@@ -58,8 +57,8 @@ def safe_margins(loss: Node) -> dict[str, float] | None:
 
 def _is_read(node: Node) -> bool:
     """Whether the numbers that a guard depends on could be read from the program."""
-    bounds = {"clip": ("low", "high"), "add_eps": ("eps",), "scale": ("by",)}.get(node.op, ())
-    return not bounds or any(isinstance(node.attrs.get(name), (int, float)) for name in bounds)
+    needed = node.operation.needs.split()
+    return not needed or any(isinstance(node.attrs.get(name), (int, float)) for name in needed)
 
 
 def cost(loss: Node, unless: str = "") -> str:
@@ -91,7 +90,7 @@ def _event(loss: Node) -> str:
 
 
 def _is_binary(loss: Node) -> bool:
-    return any(n.op in _BINARY for n in loss.walk())
+    return any(n.operation.over == "outcome" for n in loss.walk())
 
 
 def _gradient(loss: Node, margin: float) -> float:

@@ -26,8 +26,8 @@ model.compile(
 ```
 
 ## Fix safety
-Safe for a threshold: 0 on logits says the same as 0.5 on probabilities. A metric over many thresholds, such as Keras'
-`AUC`, takes `from_logits=True`.
+Safe for a threshold of 0.5, which becomes 0: on logits that says the same. A metric over many thresholds or of a
+logarithm gets `from_logits=True`.
 
 ## References
 - [Keras accuracy metrics: threshold](https://keras.io/api/metrics/accuracy_metrics/)
@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import ON_LOGITS, Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
@@ -50,9 +50,6 @@ RULE = Rule(
 )
 
 
-_ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
-
-
 # `loss` is the operation of the loss that is handed the same value: what a loss on logits trains is logits, whoever
 # made it. Without one an affine map's output may be anything (one that a squared error trains may well be read at 0.5),
 # except to a metric that takes its log.
@@ -60,15 +57,14 @@ _ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(args=(Node(kind=Kind.LOGITS | Kind.UNKNOWN) as x, *_), attrs={"loss": loss}) as reader if (
-            loss in _ON_LOGITS and _is_for_probabilities(reader)
+            loss in ON_LOGITS and _is_for_probabilities(reader)
         ):
-            remedy = "from_logits=True" if "from_logits" in reader.attrs else "a threshold of 0, or apply sigmoid"
-            message = f"{_reads(reader)} probabilities, but is handed logits: use {remedy}"
+            message = f"{_reads(reader)} probabilities, but is handed logits: use {_remedy(reader)}"
             yield Match(message, related=made_here(x))
         case Node(args=(Node(kind=Kind.LOGITS) as x, *_), attrs={"reads": "logs", "from_logits": False}) as reader if (
             interval(x)[0] < 0
         ):
-            message = f"{_reads(reader)} probabilities, but is handed logits: use from_logits=True"
+            message = f"{_reads(reader)} probabilities, but is handed logits: use {_remedy(reader)}"
             yield Match(message, related=made_here(x))
         case Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as reader if _is_for_logits(reader):
             message = f"{_reads(reader)} logits, but is handed sigmoid outputs: use a threshold of 0.5"
@@ -89,6 +85,10 @@ def _is_for_logits(reader: Node) -> bool:
     return isinstance(at, (int, float)) and at == 0
 
 
+def _remedy(reader: Node) -> str:
+    return str(reader.attrs.get("on_logits", "a threshold of 0, or apply sigmoid"))
+
+
 def _reads(reader: Node) -> str:
     return f"{called(reader)} reads" if reader.op == "metric" else f"a threshold of {reader.attrs['value']:g} is for"
 
@@ -96,6 +96,7 @@ def _reads(reader: Node) -> str:
 BAD = [
     # the loss stands in another function, on another batch
     """
+! a metric is an object of its own, which may be updated elsewhere
 import tensorflow as tf
 
 model = tf.keras.Sequential([tf.keras.layers.Dense(10)])
@@ -111,14 +112,20 @@ import keras
 
 model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
 loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-model.compile(loss=loss, metrics=["accuracy", "categorical_crossentropy"])  # FL108
+model.compile(loss=loss, metrics=[  # FL108
+    "accuracy",
+-    "categorical_crossentropy",
++    keras.metrics.CategoricalCrossentropy(name="categorical_crossentropy", from_logits=True),
+])
 """,
     """
+? Keras 3.0 to 3.4 take no threshold of 0
 import keras
 
 model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
 loss = keras.losses.BinaryCrossentropy(from_logits=True)
-model.compile(loss=loss, metrics=[keras.metrics.BinaryAccuracy()])  # FL108
+-model.compile(loss=loss, metrics=[keras.metrics.BinaryAccuracy()])  # FL108
++model.compile(loss=loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0)])
 """,
     """
 import torch
@@ -130,10 +137,12 @@ criterion = nn.BCEWithLogitsLoss()
 def step(x, y):
     out = net(x)
     loss = criterion(out, y)
-    predicted = (out > 0.5).float()  # FL108
+-    predicted = (out > 0.5).float()  # FL108
++    predicted = (out > 0).float()
     return loss, (predicted == y).float().mean()
 """,
     """
+! a probability is compared with 0, which may guard a logarithm
 import torch
 from torch import nn
 
@@ -143,6 +152,7 @@ def predict(x):
     return net(x) > 0  # FL108
 """,
     """
+! the metric is one in which Keras 2 takes no logits, such as `Precision` and `Recall`
 import tensorflow as tf
 
 model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(8,))])
@@ -156,7 +166,8 @@ import optax
 
 def loss_fn(params, x, y):
     logits = x @ params["w"]
-    accuracy = jnp.mean((logits > 0.5) == y)  # FL108
+-    accuracy = jnp.mean((logits > 0.5) == y)  # FL108
++    accuracy = jnp.mean((logits > 0) == y)
     return optax.sigmoid_binary_cross_entropy(logits, y).mean(), accuracy
 
 grads = jax.value_and_grad(loss_fn, has_aux=True)

@@ -37,9 +37,6 @@ model.add(Dense(10))
 model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
 ```
 
-## Fix safety
-Never safe: only the author knows which of the two problems was meant.
-
 ## References
 - [Keras probabilistic losses](https://keras.io/api/losses/probabilistic_losses/)
 - [torch.nn.BCEWithLogitsLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html)
@@ -50,12 +47,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.expr import OPERATIONS, PICKS, TRANSPARENT, Node, Role, having, scores, through
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
 from finallayer.rules.route import maker, units
-from finallayer.rules.wording import OUTPUTS, called, is_keras, made_here
+from finallayer.rules.wording import OUTPUTS, called, made_here
 
 RULE = Rule(
     "FL106",
@@ -64,18 +61,19 @@ RULE = Rule(
     "softmax into binary cross-entropy, sigmoid into categorical, softmax into squared error",
 )
 
-_WHOLE_ROW = TRANSPARENT - {"index", "gather"}
-_PER_CHANNEL = frozenset({"pool", "activation", "norm", "dropout"})
+_WHOLE_ROW = TRANSPARENT - PICKS
+_PER_CHANNEL = frozenset(op for op in having(Role.LAYER) if OPERATIONS[op].gives is scores)
 
 
 @RULE.on("xent_logits", "xent_probs", "nll", "bce_logits", "bce_probs", "mse")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="bce_probs", args=(Node(kind=Kind.PROBS) as x, *_)) as loss if _is_row_of_classes(x):
-            backends = " (the TensorFlow backend trains their logits as sigmoids)" if is_keras(sighting) else ""
+            backend = loss.attrs.get("rescued_by")
+            unless = f" ({backend} trains their logits as sigmoids)" if backend else ""
             message = (
                 f"{called(loss)} is a loss for independent classes, but is handed a softmax over {_classes(x)}: "
-                f"use a categorical cross-entropy{backends}"
+                f"use a categorical cross-entropy{unless}"
             )
             yield Match(message, related=made_here(x))
         case Node(op="bce_logits", args=(Node(kind=Kind.PROBS | Kind.LOG_PROBS as kind) as x, *_)) as loss:
@@ -116,9 +114,10 @@ def _is_against_labels(loss: Node, target: list[Node]) -> bool:
     """Whether a squared error compares a classifier's softmax with labels."""
     scores = maker(loss.args[0]).args
     is_classifier = any(z.kind is Kind.LOGITS for z in scores)
-    return is_classifier and (loss.attrs.get("via") == "compile" or any(y.kind is Kind.TARGET for y in target))
+    return is_classifier and any(y.kind is Kind.TARGET for y in target)
 
 
+NO_FIX = "only the author knows which of the two problems was meant"
 BAD = [
     """
 from keras import layers, models

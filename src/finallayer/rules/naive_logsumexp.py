@@ -61,13 +61,15 @@ net = nn.Linear(20, 5)
 
 def step(x, y):
     z = net(x)
-    return (torch.log(torch.exp(z).sum(dim=1)) - z[range(len(y)), y]).mean()  # FL207
+-    return (torch.log(torch.exp(z).sum(dim=1)) - z[range(len(y)), y]).mean()  # FL207
++    return (torch.logsumexp(z, dim=1) - z[range(len(y)), y]).mean()
 """,
     """
 import tensorflow as tf
 
 def cox(risk, event):
-    log_risk = tf.log(tf.reduce_sum(tf.exp(risk)))  # FL207
+-    log_risk = tf.log(tf.reduce_sum(tf.exp(risk)))  # FL207
++    log_risk = tf.reduce_logsumexp(risk)
     return -tf.reduce_mean((risk - log_risk) * event)
 """,
     """
@@ -76,13 +78,15 @@ import jax.numpy as jnp
 
 def loss(params, x, y):
     z = x @ params["w"]
-    log_probs = z - jnp.log(jnp.sum(jnp.exp(z), axis=1, keepdims=True))  # FL207
+-    log_probs = z - jnp.log(jnp.sum(jnp.exp(z), axis=1, keepdims=True))  # FL207
++    log_probs = z - jax.nn.logsumexp(z, axis=1, keepdims=True)
     return -jnp.mean(jnp.sum(y * log_probs, axis=1))
 
 grads = jax.grad(loss)
 """,
     # a contrastive loss by hand
     """
+! an exponential is divided by the sum: the whole is a cross-entropy of the scores
 import torch
 from torch import nn
 

@@ -56,17 +56,20 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 BAD = [
     """
-import numpy as np
+-import numpy as np
++from scipy import special
 
 def softmax(x):
-    return np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True)  # FL204
+-    return np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True)  # FL204
++    return special.softmax(x, axis=1)
 """,
     """
 import jax
-import jax.numpy as jnp
+-import jax.numpy as jnp
 
 def softmax(z):
-    return jnp.exp(z) / jnp.sum(jnp.exp(z), axis=-1, keepdims=True)  # FL204
+-    return jnp.exp(z) / jnp.sum(jnp.exp(z), axis=-1, keepdims=True)  # FL204
++    return jax.nn.softmax(z, axis=-1)
 
 def mix(params, x):
     return (softmax(x @ params["w"]) * params["values"]).sum()
@@ -77,11 +80,13 @@ grads = jax.grad(mix)
 import tensorflow as tf
 
 def pixel_wise_softmax(output_map):
-    exponential_map = tf.exp(output_map)
-    sum_exp = tf.reduce_sum(exponential_map, 3, keep_dims=True)
-    return tf.div(exponential_map, sum_exp)  # FL204
+-    exponential_map = tf.exp(output_map)
+-    sum_exp = tf.reduce_sum(exponential_map, 3, keep_dims=True)
+-    return tf.div(exponential_map, sum_exp)  # FL204
++    return tf.nn.softmax(output_map, axis=3)
 """,
     """
+! the scores have no name to be read again by
 import torch
 from torch import nn
 

@@ -54,26 +54,29 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 BAD = [
     """
-import torch
+-import torch
 from torch import nn
 
 net = nn.Linear(8, 1)
 
 def step(x, y):
-    return torch.log(1 + torch.exp(-y * net(x))).mean()  # FL206
+-    return torch.log(1 + torch.exp(-y * net(x))).mean()  # FL206
++    return nn.functional.softplus(-y * net(x)).mean()
 """,
     """
 import tensorflow as tf
 
 def logistic(y, score):
-    return tf.reduce_mean(tf.log(1.0 + tf.exp(-y * score)))  # FL206
+-    return tf.reduce_mean(tf.log(1.0 + tf.exp(-y * score)))  # FL206
++    return tf.reduce_mean(tf.nn.softplus(-y * score))
 """,
     """
 import jax
 import jax.numpy as jnp
 
 def loss(w, x, y):
-    return jnp.mean(jnp.log1p(jnp.exp(-y * (x @ w))))  # FL206
+-    return jnp.mean(jnp.log1p(jnp.exp(-y * (x @ w))))  # FL206
++    return jnp.mean(jax.nn.softplus(-y * (x @ w)))
 
 grads = jax.grad(loss)
 """,

@@ -25,8 +25,7 @@ loss = F.nll_loss(F.log_softmax(net(x), dim=1), y)
 ```
 
 ## Fix safety
-Turning the softmax into a log_softmax changes what its other readers get; it is safe where the loss is the only one,
-or where the others take an `argmax`.
+Safe: the loss gets a log_softmax, and whoever else reads the probabilities keeps them.
 
 ## References
 - [torch.nn.NLLLoss: the input holds log-probabilities](https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html)
@@ -64,9 +63,11 @@ from torch import nn
 net = nn.Linear(8, 4)
 
 def step(x, y):
-    return F.nll_loss(F.softmax(net(x), dim=1), y)  # FL103
+-    return F.nll_loss(F.softmax(net(x), dim=1), y)  # FL103
++    return F.nll_loss(F.log_softmax(net(x), dim=1), y)
 """,
     """
+! logits are handed over: either a log_softmax is missing, or the loss is another
 from torch import nn
 
 model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
@@ -77,6 +78,7 @@ def train(loader):
         criterion(model(x), y).backward()  # FL103
 """,
     """
+! the loss is a divergence, which also reads its target
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -98,9 +100,11 @@ class Head(nn.Module):
         self.criterion = nn.NLLLoss()
 
     def forward(self, h, labels):
-        return self.criterion(self.linear(h).softmax(-1), labels)  # FL103
+-        return self.criterion(self.linear(h).softmax(-1), labels)  # FL103
++        return self.criterion(self.linear(h).log_softmax(-1), labels)
 """,
     """
+! the loss is a divergence, which also reads its target
 import optax
 from flax import linen as nn
 

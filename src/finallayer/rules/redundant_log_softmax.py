@@ -28,8 +28,7 @@ loss = nn.NLLLoss()(model(x), y)
 ```
 
 ## Fix safety
-Exchanging the loss for `NLLLoss` is safe: no other reader of the output changes, and the loss is the same up to
-rounding.
+Safe: the log_softmax goes, and the loss is the same up to rounding. Whoever else reads it keeps it.
 
 ## References
 - [torch.nn.CrossEntropyLoss: LogSoftmax on an input, followed by NLLLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html)
@@ -61,6 +60,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 BAD = [
     """
+! the log_softmax is the model's, and others may read it
 from torch import nn
 
 model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.LogSoftmax(dim=1))
@@ -70,6 +70,7 @@ def step(x, y):
     return criterion(model(x), y)  # FL303
 """,
     """
+! the log_softmax is the model's, and others may read it
 import torch.nn.functional as F
 from torch import nn
 
@@ -91,8 +92,10 @@ import jax
 import optax
 
 def loss(params, x, y):
-    log_probs = jax.nn.log_softmax(x @ params["w"])
-    return optax.softmax_cross_entropy(log_probs, y).mean()  # FL303
+-    log_probs = jax.nn.log_softmax(x @ params["w"])
+-    return optax.softmax_cross_entropy(log_probs, y).mean()  # FL303
++    logits = x @ params["w"]
++    return optax.softmax_cross_entropy(logits, y).mean()
 
 grads = jax.grad(loss)
 """,

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.expr import GUARDS, HANDS_ON, OPERATIONS, PICKS, SAME_AXES, TRANSPARENT, Node, Role, having, through
 from finallayer.findings import Sighting
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 
 #: What may stand between a softmax or sigmoid and the log or loss that reads its probabilities.
-_ROUTE = TRANSPARENT | {"one_minus", "clip", "add_eps", "bernoulli"}
+_ROUTE = HANDS_ON | having(Role.STATED)
 #: What may stand between scores that carry no gradient and the softmax or sigmoid that reads them.
 _SCORES = (TRANSPARENT - {"stop_gradient"}) | {"scale", "shift"}
-#: Operations that keep every axis where it was, and as long as it was.
-_SAME_AXES = frozenset(
-    (
-        "cast identity stop_gradient neg one_minus clip add_eps scale shift activation norm dropout "
-        "log log1p exp softmax log_softmax sigmoid log_sigmoid softplus"
-    ).split()
-)
+_CONSTANTS = having(Role.CONSTANT)
+#: The softmax and its log.
+_SOFTMAXES = frozenset(op for op in SAME_AXES & having(Role.HEAD) if OPERATIONS[op].over == "classes")
 
 
 def route(x: Node) -> Iterator[Node]:
@@ -40,21 +36,18 @@ def is_exempt(x: Node) -> bool:
     made = maker(x)
     scores = through(made.args[0], _SCORES) if made.args else made
     return (
-        all(op in ("const", "numbers") for op in leaves)
+        all(op in _CONSTANTS for op in leaves)
         or scores.op == "stop_gradient"
-        or any(step.op == "stop_gradient" or _picks_an_action(step) for step in route(x))
+        or any(step.op == "stop_gradient" or "sample" in _picked_by(step) for step in route(x))
     )
 
 
-def _picks_an_action(step: Node) -> bool:
-    """Whether one entry is picked that was drawn from a distribution: an action's, whose log trains no classifier."""
-    return step.op in ("index", "gather") and "sample" in _indices(step)
-
-
-def _indices(step: Node) -> list[str]:
-    """What picks an entry: the names, or operations, of its indices."""
-    picked = [step.attrs.get("at"), *(through(index, TRANSPARENT) for index in step.args[1:])]
-    return [str(index.attrs.get("name", index.op) if isinstance(index, Node) else index) for index in picked]
+def _picked_by(step: Node) -> set[str | None]:
+    """What picks an entry: a ``sample`` that was drawn from a distribution, or what is taken for an ``action``."""
+    if step.op not in PICKS:
+        return set()
+    indices = [through(index, TRANSPARENT) for index in step.args[1:]]
+    return {step.attrs.get("picked_by"), *("sample" if i.op == "sample" else i.attrs.get("taken_for") for i in indices)}
 
 
 def is_classifiers(log: Node) -> bool:
@@ -67,14 +60,13 @@ def is_classifiers(log: Node) -> bool:
     (x, *_) = log.args
     if log.attrs.get("no_loss") or is_exempt(x):
         return False
-    picked = [name for step in route(x) if step.op in ("index", "gather") for name in _indices(step)]
-    rewarded = log.attrs.get("rewarded") or any("action" in name.lower() for name in picked)
+    rewarded = log.attrs.get("rewarded") or any("action" in _picked_by(step) for step in route(x))
     return bool(log.attrs.get("over_classes")) or not rewarded
 
 
 def is_detached(x: Node) -> bool:
     """Whether the gradient stops on the way to a value, so that nothing is trained by what is made of it."""
-    while x.op in _ROUTE or x.op in _SAME_AXES:
+    while x.op in _ROUTE or x.op in SAME_AXES:
         if x.op == "stop_gradient" or not x.args:
             return x.op == "stop_gradient"
         x = x.args[0]
@@ -83,7 +75,7 @@ def is_detached(x: Node) -> bool:
 
 def guard(x: Node) -> Node | None:
     """The clip or epsilon that keeps a probability from 0 on its way to a log; the clip where there are both."""
-    guards = [step for step in route(x) if step.op == "add_eps" or (step.op == "clip" and _bites(step))]
+    guards = [step for step in route(x) if step.op in GUARDS and (step.op != "clip" or _bites(step))]
     return min(guards, key=lambda step: step.op != "clip", default=None)
 
 
@@ -106,7 +98,7 @@ def _bites(clip: Node) -> bool:
 
 def softmax_of(x: Node) -> Node | None:
     """The softmax behind a value, where no axis has moved since."""
-    return next((step for step in _unmoved(x) if step.op in ("softmax", "log_softmax")), None)
+    return next((step for step in _unmoved(x) if step.op in _SOFTMAXES), None)
 
 
 def units(x: Node) -> int | None:
@@ -135,7 +127,7 @@ def class_axis(x: Node) -> int | None:
 def _unmoved(x: Node) -> Iterator[Node]:
     """This value and those that it was made of, as long as every axis stayed where it was."""
     yield x
-    while x.op in _SAME_AXES and x.args:
+    while x.op in SAME_AXES and x.args:
         x = x.args[0]
         yield x
 

@@ -24,8 +24,8 @@ loss = nn.BCEWithLogitsLoss()(model(x), y)
 ```
 
 ## Fix safety
-Safe where all that reads the model's output is the loss and a threshold, which moves from 0.5 to 0. What reads
-probabilities needs its own sigmoid.
+Safe where all that reads the model's output is known: the loss gets logits, a metric's threshold moves from 0.5 to 0.
+What reads probabilities gets its own sigmoid.
 
 ## References
 - [torch.nn.BCELoss: its log is clamped at -100](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html)
@@ -42,7 +42,7 @@ from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.wording import RESCUE, called, is_rescued, made_here, on_logits
+from finallayer.rules.wording import called, made_here, on_logits, rescue
 
 RULE = Rule("FL302", "sigmoid-head", Severity.ADVICE, "sigmoid layer with a loss on probabilities")
 
@@ -52,8 +52,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as loss, training=True):
             expression = loss_of(loss)
-            harm = cost(expression, RESCUE if is_rescued(sighting) else "")
-            message = f"{called(loss)} on sigmoid outputs: drop the sigmoid and use {on_logits(sighting)}{harm}"
+            harm = cost(expression, rescue(loss))
+            message = f"{called(loss)} on sigmoid outputs: drop the sigmoid and use {on_logits(loss)}{harm}"
             yield Match(message, expression, made_here(x))
 
 
@@ -61,8 +61,10 @@ BAD = [
     """
 import keras
 
-model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1, activation="sigmoid")])
-model.compile(optimizer="adam", loss="binary_crossentropy")  # FL302
+-model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1, activation="sigmoid")])
+-model.compile(optimizer="adam", loss="binary_crossentropy")  # FL302
++model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
++model.compile(optimizer="adam", loss=keras.losses.BinaryCrossentropy(from_logits=True))
 """,
     """
 from torch import nn
@@ -70,26 +72,29 @@ from torch import nn
 class Discriminator(nn.Module):
     def __init__(self):
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(784, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1), nn.Sigmoid())
+-        self.net = nn.Sequential(nn.Linear(784, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1), nn.Sigmoid())
++        self.net = nn.Sequential(nn.Linear(784, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1))
 
     def forward(self, x):
         return self.net(x)
 
 discriminator = Discriminator()
-adversarial_loss = nn.BCELoss()
+-adversarial_loss = nn.BCELoss()
++adversarial_loss = nn.BCEWithLogitsLoss()
 
 def step(real, valid):
     return adversarial_loss(discriminator(real), valid)  # FL302
 """,
     """
-import torch
+-import torch
 import torch.nn.functional as F
 from torch import nn
 
 decode = nn.Linear(20, 784)
 
 def loss_function(z, x):
-    return F.binary_cross_entropy(torch.sigmoid(decode(z)), x, reduction="sum")  # FL302
+-    return F.binary_cross_entropy(torch.sigmoid(decode(z)), x, reduction="sum")  # FL302
++    return F.binary_cross_entropy_with_logits(decode(z), x, reduction="sum")
 """,
 ]
 

@@ -33,8 +33,8 @@ probabilities = keras.ops.softmax(model.predict(x))
 ```
 
 ## Fix safety
-Safe where all that reads the model's output is the loss and an `argmax`. What reads probabilities, such as `predict`,
-needs its own softmax.
+Safe where every reader of the softmax is known. The largest output stays the largest; what reads probabilities,
+such as Keras' predict, gets its own softmax.
 
 ## References
 - [Keras probabilistic losses: from_logits](https://keras.io/api/losses/probabilistic_losses/)
@@ -50,7 +50,7 @@ from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
 from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.wording import RESCUE, called, is_rescued, made_here, on_logits
+from finallayer.rules.wording import called, made_here, on_logits, rescue
 
 RULE = Rule("FL301", "softmax-head", Severity.ADVICE, "softmax layer with a loss on probabilities")
 
@@ -60,8 +60,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as loss, training=True):
             expression = loss_of(loss)
-            harm = cost(expression, RESCUE if is_rescued(sighting) else "")
-            message = f"{called(loss)} on softmax outputs: drop the softmax and use {on_logits(sighting)}{harm}"
+            harm = cost(expression, rescue(loss))
+            message = f"{called(loss)} on softmax outputs: drop the softmax and use {on_logits(loss)}{harm}"
             yield Match(message, expression, made_here(x))
 
 
@@ -69,25 +69,32 @@ BAD = [
     """
 import keras
 
-model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, activation="softmax")])
-model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")  # FL301
+-model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, activation="softmax")])
+-model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")  # FL301
++model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10)])
++model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 """,
     """
-from tensorflow.keras.layers import Activation, Dense, Flatten, Input
+-from tensorflow.keras.layers import Activation, Dense, Flatten, Input
++from tensorflow.keras.layers import Dense, Flatten, Input
 from tensorflow.keras.losses import CategoricalCrossentropy
 from tensorflow.keras.models import Model
 
 inputs = Input((28, 28))
 x = Dense(64, activation="relu")(Flatten()(inputs))
-outputs = Activation("softmax")(Dense(10)(x))
+-outputs = Activation("softmax")(Dense(10)(x))
++outputs = Dense(10)(x)
 model = Model(inputs, outputs)
-model.compile("adam", CategoricalCrossentropy())  # FL301
+-model.compile("adam", CategoricalCrossentropy())  # FL301
++model.compile("adam", CategoricalCrossentropy(from_logits=True))
 """,
     """
 import tensorflow as tf
 
-model = tf.keras.Sequential([tf.keras.layers.Dense(10), tf.keras.layers.Softmax()])
-loss_object = tf.keras.losses.SparseCategoricalCrossentropy()
+-model = tf.keras.Sequential([tf.keras.layers.Dense(10), tf.keras.layers.Softmax()])
+-loss_object = tf.keras.losses.SparseCategoricalCrossentropy()
++model = tf.keras.Sequential([tf.keras.layers.Dense(10)])
++loss_object = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 @tf.function
 def train_step(images, labels):

@@ -22,10 +22,6 @@ model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
 ```
 or two units and a cross-entropy on logits.
 
-## Fix safety
-Sigmoid in place of softmax is what was meant wherever the labels are 0 and 1. It is not safe to apply unseen: with
-several classes the number of units is what is wrong.
-
 ## References
 - [Stack Overflow 45337371: a model with one softmax unit that does not learn](https://stackoverflow.com/questions/45337371)
 - [Bridle 1990: Probabilistic interpretation of feedforward classification network outputs](https://doi.org/10.1007/978-3-642-76153-9_28)
@@ -71,6 +67,7 @@ def _is_over_units(softmax: Node) -> bool:
     return axis == of_units or (rank is not None and axis % rank == of_units % rank)
 
 
+NO_FIX = "with several classes it is the number of units that is wrong"
 BAD = [
     """
 from keras.models import Sequential

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from finallayer.expr import Node
-from finallayer.findings import Related, Sighting
+from finallayer.findings import Related
 from finallayer.kinds import Kind
 from finallayer.rules.route import maker
 
@@ -16,11 +16,6 @@ OUTPUTS = {
     Kind.LOG_SIGMOID: "log-sigmoid outputs",
 }
 
-#: Said where Keras' TensorFlow backend trains on the logits all the same.
-RESCUE = "except on Keras' TensorFlow backend in float32, which goes back to the logits behind them"
-
-_ON_LOGITS = {"BCELoss": "BCEWithLogitsLoss", "binary_cross_entropy": "binary_cross_entropy_with_logits"}
-
 
 def called(loss: Node) -> str:
     """The name of a loss or metric as the user writes it, or what it is."""
@@ -28,20 +23,16 @@ def called(loss: Node) -> str:
     return f"`{name}`" if name else "the loss"
 
 
-def on_logits(sighting: Sighting) -> str:
+def on_logits(loss: Node) -> str:
     """The form of a loss on probabilities that takes logits instead."""
-    name = str(sighting.node.attrs.get("name") or "").rpartition(".")[2]
-    form = _ON_LOGITS.get(name)
-    return f"`{form}`" if form else "`from_logits=True`" if is_keras(sighting) else "a loss on logits"
+    form = loss.attrs.get("on_logits")
+    return f"`{form}`" if form else "a loss on logits"
 
 
-def is_keras(sighting: Sighting) -> bool:
-    return sighting.framework == "keras"
-
-
-def is_rescued(sighting: Sighting) -> bool:
-    """Whether Keras' TensorFlow backend finds the logits behind what its loss was handed: nothing lies between."""
-    return is_keras(sighting) and sighting.node.args[0].op in ("softmax", "sigmoid")
+def rescue(loss: Node) -> str:
+    """Where a loss is trained on the logits all the same: on a backend that finds them if nothing lies between."""
+    backend = loss.attrs.get("rescued_by") if loss.args[0].op in ("softmax", "sigmoid") else None
+    return f"except on {backend}, which goes back to the logits behind them" if backend else ""
 
 
 def made_here(x: Node) -> tuple[Related, ...]:

@@ -21,9 +21,6 @@ log_probs = F.log_softmax(net(x), dim=-1)
 loss = F.nll_loss(log_probs, y)
 ```
 
-## Fix safety
-Not safe to apply unseen: a network that keeps its examples in columns has its classes along axis 0.
-
 ## References
 - [torch.nn.Softmax: dim, every slice along it sums to 1](https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html)
 - [jax.nn.softmax: axis](https://docs.jax.dev/en/latest/_autosummary/jax.nn.softmax.html)
@@ -50,26 +47,27 @@ def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="nll" | "xent_probs", args=(Node(kind=kind) as x, *_)) as loss if kind in _READ_KINDS:
             softmax = softmax_of(x)
-            if softmax is not None and _is_along_batch(softmax, loss):
+            if softmax is not None and _is_along_batch(softmax, sighting):
                 yield Match(_message(softmax, called(loss)), related=made_here(softmax))
-        case Node(op="log", args=(Node(kind=Kind.PROBS) as x,)) as log:
+        case Node(op="log", args=(Node(kind=Kind.PROBS) as x,)):
             softmax = softmax_of(x)
-            if softmax is not None and class_axis(softmax) not in (None, 0) and _is_along_batch(softmax, log):
+            if softmax is not None and class_axis(softmax) not in (None, 0) and _is_along_batch(softmax, sighting):
                 yield Match(_message(softmax, "the log"), related=made_here(softmax))
         case Node(op="xent_logits", args=(Node(kind=Kind.LOGITS) as z, *_), attrs={"axis": 0}) as loss:
-            if class_axis(z) not in (None, 0) and _has_batch(z, loss):
+            if class_axis(z) not in (None, 0) and _has_batch(z, sighting):
                 yield Match(f"{called(loss)} runs along axis 0, the batch: use axis=-1", related=made_here(z))
 
 
-def _is_along_batch(softmax: Node, reader: Node) -> bool:
+def _is_along_batch(softmax: Node, sighting: Sighting) -> bool:
     axis, rank = softmax.attrs.get("axis"), softmax.rank
     along_batch = axis == 0 or softmax.attrs.get("whole") or (rank is not None and axis == -rank)
-    return bool(along_batch) and _has_batch(softmax, reader)
+    return bool(along_batch) and _has_batch(softmax, sighting)
 
 
-def _has_batch(x: Node, reader: Node) -> bool:
-    """Whether there is an axis of examples beside that of the classes, for certain. Keras always has one."""
-    return (x.rank is not None and x.rank >= 2) or reader.attrs.get("via") == "compile"
+def _has_batch(x: Node, sighting: Sighting) -> bool:
+    """Whether there is an axis of examples beside that of the classes, for certain. A model that is compiled is
+    handed batches."""
+    return (x.rank is not None and x.rank >= 2) or sighting.compiled
 
 
 def _message(softmax: Node, reader: str) -> str:
@@ -77,11 +75,34 @@ def _message(softmax: Node, reader: str) -> str:
     return f"{reader} reads a softmax taken {over}, not along the classes: use axis=-1"
 
 
+NO_FIX = "a network that keeps its examples in columns has its classes along axis 0"
 BAD = [
     """
 import keras
 
 model = keras.Sequential([keras.Input((20,)), keras.layers.Dense(5), keras.layers.Softmax(axis=0)])
+model.compile(loss="categorical_crossentropy")  # FL107 FL301
+""",
+    # whose input no line states: what is compiled is handed batches
+    """
+import keras
+
+class Classifier(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(5)
+        self.softmax = keras.layers.Softmax(axis=0)
+
+    def call(self, x):
+        return self.softmax(self.dense(x))
+
+model = Classifier()
+model.compile(loss="sparse_categorical_crossentropy")  # FL107 FL301
+""",
+    """
+import keras
+
+model = keras.Sequential([keras.layers.Dense(5), keras.layers.Softmax(axis=0)])
 model.compile(loss="categorical_crossentropy")  # FL107 FL301
 """,
     """

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 from contextlib import nullcontext
 
-from finallayer.expr import Node, through
 from finallayer.findings import Sighting
-from finallayer.rules import rules_by_operation
 from finallayer.source import builtins, constructs, expressions, methods, statements
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
@@ -24,16 +22,15 @@ from finallayer.source.values import (
     Instance,
     Module,
     Site,
+    Value,
     opaque,
     telling_places_apart,
+    tuple_in,
 )
 
 #: The modules whose functions fill the interpreter's tables when they are imported.
 HANDLERS = (builtins, constructs, expressions, methods, statements)
 
-_ON_LOGITS = frozenset({"bce_logits", "xent_logits"})
-_READERS = frozenset({"metric", "threshold"})
-_SAME_VALUE = frozenset({"reshape", "cast", "identity", "stop_gradient"})
 #: Methods that a framework calls with the model's output, and the parameter that gets it.
 PROTOCOLS = {"compute_loss": "y_pred", "get_loss": "y_pred"}
 #: Objects of one class on which its uncalled methods are tried.
@@ -45,7 +42,7 @@ def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> l
 
     ``uses``: filled, where it is given, with what every expression stood for.
     """
-    run = Interpreter(project, frozenset(rules_by_operation()), uses)
+    run = Interpreter(project, uses)
     module = run.entry = run.modules[file.path] = Module(file)
     try:
         with nullcontext() if uses is None else telling_places_apart():
@@ -56,25 +53,7 @@ def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> l
             uses.complete = False
     finally:
         run.trail.undo()
-    return _with_losses(run.sightings)
-
-
-def _with_losses(seen: list[Sighting]) -> list[Sighting]:
-    """Metrics and thresholds say which loss on logits is handed the very value that they read: that makes it logits."""
-    trained = {id(_value(s.node)): s.node.op for s in seen if s.node.op in _ON_LOGITS}
-    return [
-        s._replace(
-            node=Node(s.node.op, s.node.args, {**s.node.attrs, "loss": trained[id(_value(s.node))]}, s.node.origin)
-        )
-        if s.node.op in _READERS and id(_value(s.node)) in trained
-        else s
-        for s in seen
-    ]
-
-
-def _value(reader: Node) -> Node:
-    """What a loss or a metric reads, without what only moves it: another head of the same shape is another value."""
-    return through(reader.args[0], _SAME_VALUE) if reader.args else reader
+    return run.recorder.sightings()
 
 
 def _run_uncalled(run: Interpreter, module: Module) -> None:
@@ -91,7 +70,7 @@ def _run_uncalled(run: Interpreter, module: Module) -> None:
                 _alone(run, function, [instance], node)
 
 
-def _alone(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
+def _alone(run: Interpreter, function: Function, args: list[Value], node: ast.AST) -> None:
     objects = len(run.instances)
     run.trail.attempt(lambda: _on_unknown_arguments(run, function, args, node))
     del run.instances[objects:]  # what was made there has lost its attributes
@@ -99,7 +78,7 @@ def _alone(run: Interpreter, function: Function, args: list[object], node: ast.A
         run.uses.alone = None
 
 
-def _on_unknown_arguments(run: Interpreter, function: Function, args: list[object], node: ast.AST) -> None:
+def _on_unknown_arguments(run: Interpreter, function: Function, args: list[Value], node: ast.AST) -> None:
     given = _open_arguments(function)
     if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
         given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
@@ -109,16 +88,16 @@ def _on_unknown_arguments(run: Interpreter, function: Function, args: list[objec
     run.call_function(function, Call(args, given, Site(node, function.frame)))
 
 
-def _output_of(run: Interpreter, owner: Instance, site: Site) -> object:
+def _output_of(run: Interpreter, owner: Instance, site: Site) -> Value:
     """What the model of a Keras model, or of a trainer that was given one, gives."""
-    for given in owner.slots.get(ARGUMENTS, ()):
+    for given in tuple_in(owner.slots, ARGUMENTS):
         model = instantiate(run, given, Call([], {}, site)) if isinstance(given, Class) else given
         if is_module(model):
             return model_output(run, model, site)
     return model_output(run, owner, site) if is_module(owner) else opaque("output", owner)
 
 
-def _open_arguments(function: Function) -> dict[str, object]:
+def _open_arguments(function: Function) -> dict[str, Value]:
     """A value that nobody knows for each parameter whose default is None: a caller may well give it (labels=None)."""
     spec = function.node.args
     names = [a.arg for a in (*spec.posonlyargs, *spec.args)]

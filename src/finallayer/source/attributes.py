@@ -6,6 +6,7 @@ import ast
 
 from finallayer import catalog
 from finallayer.catalog import standard
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node, make
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import is_module_class
@@ -123,7 +124,13 @@ def _is_property(function: Function) -> bool:
         own = decorator.function if isinstance(decorator, Partial) else decorator
         if isinstance(own, Function):
             return any(isinstance(n, ast.Name) and n.id == "property" for n in ast.walk(own.node))
+        if isinstance(own, (External, Node)) and suggests(_name_of(own), Meaning.PROPERTY):
+            return True
     return False
+
+
+def _name_of(value: External | Node) -> str:
+    return value.name if isinstance(value, External) else str(value.attrs.get("name", ""))
 
 
 def set_attribute(run: Interpreter, owner: Value, name: str, value: Value) -> None:

@@ -33,14 +33,6 @@ def _builtin(name: str) -> Callable[[Builtin], Builtin]:
     return register
 
 
-for _name in (
-    "sum max min abs pow round float print property staticmethod classmethod int str bool object type set frozenset "
-    "open input id any all iter next repr hash format sorted filter divmod callable vars dir bytes complex "
-    "Exception ValueError NotImplementedError RuntimeError TypeError KeyError ImportError AssertionError eval exec"
-).split():
-    BUILTINS[_name] = lambda run, call: NotImplemented
-
-
 @_builtin("super")
 def _super(run: Interpreter, call: Call) -> Value:
     if len(call.args) == 2 and isinstance(call.args[0], Class):
@@ -103,8 +95,9 @@ def _len(run: Interpreter, call: Call) -> Value:
 
 @_builtin("range")
 def _range(run: Interpreter, call: Call) -> Value:
-    if call.args and all(type(a) is int for a in call.args) and not (len(call.args) == 3 and call.args[2] == 0):
-        numbers = range(*call.args[:3])
+    ends = [a for a in call.args[:3] if type(a) is int]
+    if ends and len(ends) == len(call.args) and ends[2:] != [0]:
+        numbers = range(*ends)
         return tuple(numbers) if len(numbers) <= MOST_UNROLLED else opaque("range", *call.args)
     return opaque("range", *call.args)
 
@@ -164,10 +157,10 @@ def _map(run: Interpreter, call: Call) -> Value:
 @_builtin("collections.OrderedDict")
 @_builtin("dict")
 def _dict(run: Interpreter, call: Call) -> Value:
-    made = Dict(dict(call.args[0].slots) if call.args and isinstance(call.args[0], Dict) else {})
+    made = call.args[0].copy() if call.args and isinstance(call.args[0], Dict) else Dict({})
     pairs = sequence(call.args[0]) if call.args and not isinstance(call.args[0], Dict) else ()
     for pair in pairs or ():
         if isinstance(pair, tuple) and len(pair) == 2 and is_constant(pair[0]):
             made.slots[pair[0]] = pair[1]
-    made.slots.update(call.kwargs)
+    made.slots.update(call.kwargs.items())
     return made

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 
 from finallayer import catalog
 from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
+from finallayer.catalog.conventions import Meaning, convention, suggests
 from finallayer.catalog.frameworks import ZOOS
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node, make
@@ -34,6 +35,7 @@ from finallayer.source.values import (
     Union,
     Value,
     opaque,
+    tuple_in,
     union,
 )
 
@@ -65,25 +67,26 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
             return _one_of(run, callee, call)
     if isinstance(callee, Node) and _hands_on(callee.attrs.get("name", ""), call.args):
         return _handed_on(callee.attrs["name"], call.args)
-    return _wrapped(run, call) or run.opaque_at(call.site, *call.args)
-
-
-def _wrapped(run: Interpreter, call: Call) -> Value | None:
-    """A foreign layer that is handed a tensor and a model applies the model: (x, model), as wrappers of layers do."""
-    if len(call.args) == 2 and isinstance(call.args[0], Node) and is_module(call.args[1]):
-        return invoke(run, call.args[1], Call(call.args[:1], {}, call.site))
-    return None
+    return run.opaque_at(call.site, *call.args)
 
 
 def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
     """A callee that may be one of several. Losses of different kinds are looked at, but nothing is reported."""
-    operations = {v.signature.op if isinstance(v, Built) else id(v) for v in callee.values}
+    operations = {_operation_of(v) for v in callee.values}
     silent = len(operations) > 1 and any(isinstance(v, (Built, External)) for v in callee.values)
     run.silent += silent
     try:
         return union([invoke(run, v, call) for v in callee.values])
     finally:
         run.silent -= silent
+
+
+def _operation_of(callee: Value) -> str | int:
+    """What a catalogued callee does; any other is its own."""
+    signature = callee.signature if isinstance(callee, Built) else None
+    if isinstance(callee, External):
+        signature = signature_of(callee.name)
+    return signature.op if signature is not None else id(callee)
 
 
 def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Value:
@@ -98,25 +101,35 @@ def _method(run: Interpreter, owner: Value, name: str, call: Call) -> Value:
     """What ``owner.name(...)`` gives."""
     if isinstance(owner, str):
         return _of_text(owner, name, call.args)
-    table = handlers.OF_MODELS
-    if isinstance(owner, (List, Dict)):
-        table = handlers.OF_LISTS if isinstance(owner, List) else handlers.OF_DICTS
-    method = table.get(name)
-    if method is None:
+    if isinstance(owner, List) and name in handlers.OF_LISTS:
+        return handlers.OF_LISTS[name](run, owner, call)
+    if isinstance(owner, Dict) and name in handlers.OF_DICTS:
+        return handlers.OF_DICTS[name](run, owner, call)
+    if isinstance(owner, (List, Dict)) or name not in handlers.OF_MODELS:
         return run.opaque_at(call.site, owner, *call.args)
-    return method(run, owner, call)
+    return handlers.OF_MODELS[name](run, owner, call)
+
+
+_OF_TEXT: dict[str, Callable[[str], str]] = {
+    "lower": str.lower,
+    "upper": str.upper,
+    "strip": str.strip,
+    "title": str.title,
+    "capitalize": str.capitalize,
+}
 
 
 def _of_text(owner: str, name: str, args: list[Value]) -> Value:
-    if name in ("lower", "upper", "strip", "title", "capitalize") and not args:
-        return getattr(owner, name)()
+    if name in _OF_TEXT and not args:
+        return _OF_TEXT[name](owner)
     if name == "format" and may_format(owner) and all(isinstance(a, (str, int)) and small(a) for a in args):
         try:
-            return owner.format(*args)
+            text: str = owner.format(*args)
+            return text
         except (IndexError, KeyError, ValueError):
             pass
     if name in ("startswith", "endswith") and len(args) == 1 and isinstance(args[0], str):
-        return getattr(owner, name)(args[0])
+        return owner.startswith(args[0]) if name == "startswith" else owner.endswith(args[0])
     return opaque(f"text.{name}", owner, *args)
 
 
@@ -142,7 +155,8 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     instance = Instance(cls)
     run.instances.append(instance)
     run.write(instance.slots, ARGUMENTS, tuple(call.args))
-    fields = [f for c in reversed(cls.ancestry()) if isinstance(c, Class) for f in c.slots.get(FIELDS, ())]
+    lines = [tuple_in(c.slots, FIELDS) for c in reversed(cls.ancestry()) if isinstance(c, Class)]
+    fields = [field for line in lines for field in line if isinstance(field, str)]
     init = cls.find("__init__")
     if isinstance(init, Function):
         run.call_function(init, call.of(instance))
@@ -181,7 +195,7 @@ def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
         if method is not None:
             own = [] if name in instance.slots else [instance]
             return invoke(run, method, call.of(*own))
-    layers = instance.slots.get(LAYERS)
+    layers = tuple_in(instance.slots, LAYERS)
     if layers and call.args:
         return apply_layers(run, layers, call.args[0], call.site)
     outputs = _outputs(instance)
@@ -202,7 +216,7 @@ def _outputs(instance: Instance) -> Value:
     if "model" not in _base_constructs(instance.cls):
         return None
     own = isinstance(instance.cls.find("__init__"), Function)
-    given: tuple[Value, ...] = () if own else instance.slots.get(ARGUMENTS, ())
+    given = () if own else tuple_in(instance.slots, ARGUMENTS)
     outputs = instance.slots.get("outputs", given[1] if len(given) > 1 else None)
     return outputs.items[0] if isinstance(outputs, List) and outputs.exact and len(outputs.items) == 1 else outputs
 
@@ -213,7 +227,8 @@ def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Si
         if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
             continue
         run.step()  # the model may hold many, and be called often
-        x = invoke(run, layer, Call([x], {}, getattr(layer, "site", None) or site)) if layer is not None else x
+        at = layer.site if isinstance(layer, Built) else site
+        x = invoke(run, layer, Call([x], {}, at)) if layer is not None else x
     return x
 
 
@@ -232,13 +247,13 @@ def _call_built(run: Interpreter, built: Built, call: Call) -> Value:
         return called(run, built, call)
     if signature.call is None:
         return run.opaque_at(call.site, *call.args)
-    bound = {k: v for k, v in built.bound.items() if k != "**"} | bind_signature(signature.call, call.args, call.kwargs)
+    bound = built.bound | bind_signature(signature.call, call.args, call.kwargs)
     return _labelled(operate(run, signature, bound, built.symbol, call.site), built)
 
 
 def _labelled(value: Value, built: Built) -> Value:
     """A Keras layer's output bears the layer's name, by which ``compile`` finds the loss meant for it."""
-    name = built.bound.get("**", {}).get("name")
+    name = built.keywords.get("name")
     if isinstance(name, str) and isinstance(value, Node) and built.symbol.framework == "keras":
         return Node(value.op, value.args, {**value.attrs, "layer": name}, value.origin)
     return value
@@ -247,40 +262,32 @@ def _labelled(value: Value, built: Built) -> Value:
 def _external(run: Interpreter, symbol: External, call: Call) -> Value:
     builtin = handlers.BUILTINS.get(symbol.name.removeprefix("builtins."))
     if builtin is not None:
-        value = builtin(run, call)
-        if value is not NotImplemented:
-            return value
+        return builtin(run, call)
     signature = signature_of(symbol.name)
     if signature is None:
         return _unknown(run, symbol, call)
     bound = bind_signature(signature.params, call.args, call.kwargs)
     if signature.attrs.get("either_order") and len(call.args) > 1:
         bound = logits_first(bound)
-    bound["**"] = call.kwargs
     construct = handlers.CONSTRUCTS.get(signature.op)
     if construct is not None:
-        return construct(run, Built(symbol, signature, bound, call.site))
+        return construct(run, Built(symbol, signature, bound, call.site, call.kwargs))
     if signature.call is not None:
-        return Built(symbol, signature, bound, call.site)
-    del bound["**"]
+        return Built(symbol, signature, bound, call.site, call.kwargs)
     return operate(run, signature, bound, symbol, call.site)
 
 
 def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
     """A foreign call that the catalogue doesn't know. What wraps a model gives the model back."""
-    last = symbol.name.rpartition(".")[2]
     if _hands_on(symbol.name, call.args):
         return _handed_on(symbol.name, call.args)
     if symbol.name.startswith(ZOOS):
         return Built(symbol, Signature("zoo", (), (), {}), {}, call.site)
-    if symbol.name.endswith("TrainState.create"):
-        state = Built(symbol, Signature("state", (), None, {}), {}, call.site)
-        state.slots.update(call.kwargs)
-        return state
     if canonical(symbol.name) in standard.FINFO and call.args:
         return make("opaque", name=str(run.opaque_at(call.site)), finfo=_floating_type(call.args[0]))
-    if last in SELF_EXPLAINING and call.args and not symbol.name.startswith("builtins."):
-        return operate(run, parse(SELF_EXPLAINING[last]), {"x": call.args[0]} | call.kwargs, symbol, call.site)
+    operation = convention(symbol.name, Meaning.OPERATION)
+    if operation is not None and call.args:
+        return operate(run, parse(operation.says), {"x": call.args[0]} | call.kwargs, symbol, call.site)
     return run.opaque_at(call.site, *call.args, *call.kwargs.values())
 
 
@@ -290,22 +297,15 @@ def _floating_type(dtype: Value) -> str | None:
     return name if isinstance(name, str) else None
 
 
-#: Functions that aren't at hand and give back what they are handed, models among it: a tuple of several, or the first.
-_HANDS_ON_ALL = re.compile(r"(?:^|\.)(?:prepare\w*|setup\w*|initialize)$")
-_HANDS_ON_FIRST = re.compile(r"(?:^|\.)(?:wrap\w*|to_device|to_gpu|cuda|parallelize\w*)$")
-
-
 def _hands_on(name: str, args: list[Value]) -> bool:
     """Whether a foreign function's name says that it gives back the models that it is handed."""
-    return any(is_module(a) for a in args) and bool(_HANDS_ON_ALL.search(name) or _HANDS_ON_FIRST.search(name))
+    return any(is_module(a) for a in args) and (
+        suggests(name, Meaning.HANDS_ON) or suggests(name, Meaning.HANDS_ON_FIRST)
+    )
 
 
 def _handed_on(name: str, args: list[Value]) -> Value:
-    return args[0] if len(args) == 1 or _HANDS_ON_FIRST.search(name) else tuple(args)
-
-
-#: Functions of modules that aren't at hand, by the one name that leaves no doubt.
-SELF_EXPLAINING = {"softmax": "softmax(x, axis)", "log_softmax": "log_softmax(x, axis)", "sigmoid": "sigmoid(x)"}
+    return args[0] if len(args) == 1 or suggests(name, Meaning.HANDS_ON_FIRST) else tuple(args)
 
 
 def operate(
@@ -315,7 +315,7 @@ def operate(
     if signature.op in CONSTRUCTS and signature.op in handlers.CONSTRUCTS:
         return handlers.CONSTRUCTS[signature.op](run, Built(symbol or External(signature.op), signature, bound, site))
     made = operation(run, signature, bound, symbol, site)
-    return activate(run, bound.get("activation"), made, site)
+    return activate(run, bound.get("activation", signature.attrs.get("activation")), made, site)
 
 
 def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value:

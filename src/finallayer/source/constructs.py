@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from finallayer.catalog import Signature, keras
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node, make
 from finallayer.source.calls import activate, apply_layers, callable_value, invoke
 from finallayer.source.containers import sequence
@@ -16,7 +17,7 @@ from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.models import model_output, regression
 from finallayer.source.symbols import signature_of
-from finallayer.source.tensors import tensor_operation, to_node
+from finallayer.source.tensors import to_node
 from finallayer.source.values import (
     EXACT,
     LAYERS,
@@ -30,6 +31,7 @@ from finallayer.source.values import (
     Site,
     Value,
     opaque,
+    tuple_in,
     union,
 )
 
@@ -78,7 +80,7 @@ def _run_sequential(run: Interpreter, built: Built, call: Call) -> Value:
     if not call.args:
         return run.opaque_at(call.site)
     x = call.args[0] if built.slots[EXACT] else opaque("layers", *call.args)
-    layers = built.slots[LAYERS]
+    layers = tuple_in(built.slots, LAYERS)
     return apply_layers(run, layers if built.slots[EXACT] else layers[-1:], x, call.site)
 
 
@@ -109,14 +111,10 @@ def _run_application(run: Interpreter, built: Built, call: Call) -> Value:
     return activate(run, built.bound.get("activation", "softmax"), scores, built.site)
 
 
-#: The names under which a zoo's models keep their head.
-_HEADS = ("fc", "classifier", "head", "heads", "last_linear", "_fc")
-
-
 @handles(CALLED, "zoo")
 def _run_zoo(run: Interpreter, built: Built, call: Call) -> Value:
     features = run.opaque_at(call.site, *call.args)
-    head = next((built.slots[name] for name in _HEADS if name in built.slots), None)
+    head = next((layer for name, layer in built.slots.items() if suggests(name, Meaning.HEAD)), None)
     if head is not None:
         return invoke(run, head, Call([features], {}, call.site)) if callable_value(head) else features
     return make("affine", features, origin=run.origin(built.site))
@@ -144,7 +142,9 @@ def _applied(pair: Value, site: Site) -> Value:
     """The layer of a pair (init, apply), or of a name that stands for one (Relu, Softmax)."""
     if isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Partial):
         return pair[1].function
-    signature = signature_of(pair.name) if isinstance(pair, External) else None
+    if not isinstance(pair, External):
+        return pair
+    signature = signature_of(pair.name)
     return pair if signature is None or signature.call is None else Built(pair, signature, {}, site)
 
 
@@ -157,6 +157,13 @@ def _trainer(run: Interpreter, made: Built) -> Value:
         loss = invoke(run, loss, Call([], {}, made.site))  # the class of a loss: the trainer makes one
     if model is not None and callable_value(loss):
         invoke(run, loss, Call([model_output(run, model, made.site), opaque("y_true")], {}, made.site))
+    return made
+
+
+@handles(CONSTRUCTS, "state")
+def _state(run: Interpreter, made: Built) -> Value:
+    """flax: a state keeps what it is made with."""
+    made.slots |= made.keywords
     return made
 
 
@@ -188,18 +195,18 @@ def _transform(run: Interpreter, made: Built) -> Value:
 
 @handles(CONSTRUCTS, "call")
 def _call(run: Interpreter, made: Built) -> Value:
-    return invoke(run, made.bound.get("f"), Call(list(made.bound.get("operands", ())), {}, made.site))
+    return invoke(run, made.bound.get("f"), Call(list(tuple_in(made.bound, "operands")), {}, made.site))
 
 
 @handles(CONSTRUCTS, "partial")
 def _partial(run: Interpreter, made: Built) -> Value:
-    given = {k: v for k, v in made.bound.get("**", {}).items() if k != "func"}
-    return Partial(made.bound.get("f"), tuple(made.bound.get("operands", ())), tuple(given.items()))
+    given = {k: v for k, v in made.keywords.items() if k != "func"}
+    return Partial(made.bound.get("f"), tuple_in(made.bound, "operands"), tuple(given.items()))
 
 
 @handles(CONSTRUCTS, "cond")
 def _cond(run: Interpreter, made: Built) -> Value:
-    operands = list(made.bound.get("operands", ()))
+    operands = list(tuple_in(made.bound, "operands"))
     ways = [made.bound[k] for k in ("x", "y") if k in made.bound]
     tensors = [to_node(w) if isinstance(w, (int, float)) else w for w in ways]
     return union([w if not callable_value(w) else invoke(run, w, Call(operands, {}, made.site)) for w in tensors])
@@ -208,47 +215,11 @@ def _cond(run: Interpreter, made: Built) -> Value:
 # Tensors
 
 
-@handles(CONSTRUCTS, "choose")
-def _choose(run: Interpreter, made: Built) -> Value:
-    if "x" not in made.bound or "y" not in made.bound:
-        return run.opaque_at(made.site, *made.bound.values())
-    x, y, condition = to_node(made.bound["x"]), to_node(made.bound["y"]), made.bound.get("condition")
-    if isinstance(condition, Node) and condition.op == "threshold" and condition.attrs["value"] == 0:
-        z, is_minus = condition.args[0], make("neg", condition.args[0])
-        if (x, y) in ((z, is_minus), (is_minus, z)):  # |z| or -|z|, as the condition has it
-            size = tensor_operation(run, "abs", [z], {}, made.site)
-            return size if (x == z) == condition.attrs["above"] else tensor_operation(run, "neg", [size], {}, made.site)
-    return tensor_operation(run, "where", [x, y], {}, made.site)
-
-
-@handles(CONSTRUCTS, "maximum", "minimum")
-def _bound(run: Interpreter, made: Built) -> Value:
-    if "x" not in made.bound or "y" not in made.bound:
-        return run.opaque_at(made.site, *made.bound.values())
-    return tensor_operation(run, made.signature.op, [to_node(made.bound["x"]), to_node(made.bound["y"])], {}, made.site)
-
-
 @handles(CONSTRUCTS, "draw")
 def _draw(run: Interpreter, made: Built) -> Value:
     x = made.bound.get("x")
     if isinstance(x, Node) and x.op == "distribution":
-        return tensor_operation(run, "sample", [x], {}, made.site)
-    return run.opaque_at(made.site, *made.bound.values())
-
-
-@handles(CONSTRUCTS, "xlogy")
-def _xlogy(run: Interpreter, made: Built) -> Value:
-    if "x" not in made.bound or "y" not in made.bound:
-        return run.opaque_at(made.site, *made.bound.values())
-    log = tensor_operation(run, "log", [to_node(made.bound["y"])], {}, made.site, made.symbol.framework)
-    return tensor_operation(run, "mul", [to_node(made.bound["x"]), log], {}, made.site, made.symbol.framework)
-
-
-@handles(CONSTRUCTS, "logaddexp")
-def _logaddexp(run: Interpreter, made: Built) -> Value:
-    for zero, z in (("x", "y"), ("y", "x")):
-        if made.bound.get(zero) == 0 and z in made.bound:
-            return tensor_operation(run, "softplus", [to_node(made.bound[z])], {}, made.site, made.symbol.framework)
+        return run.record("sample", [x], {}, made.site)
     return run.opaque_at(made.site, *made.bound.values())
 
 
@@ -259,7 +230,7 @@ def _vjp(run: Interpreter, made: Built) -> Value:
 
 @handles(CONSTRUCTS, "einsum")
 def _einsum(run: Interpreter, made: Built) -> Value:
-    return tensor_operation(run, "matmul", [to_node(v) for v in made.bound.get("operands", ())], {}, made.site)
+    return run.record("matmul", [to_node(v) for v in tuple_in(made.bound, "operands")], {}, made.site)
 
 
 @handles(CONSTRUCTS, "applier")

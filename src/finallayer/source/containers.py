@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import TypeGuard
 
 from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.source.interpreter import Interpreter
@@ -13,6 +14,7 @@ from finallayer.source.values import (
     ITEMS,
     LAYERS,
     REST,
+    Attributes,
     Bound,
     Built,
     Class,
@@ -27,6 +29,7 @@ from finallayer.source.values import (
     Value,
     is_constant,
     opaque,
+    tuple_in,
     union,
 )
 
@@ -44,7 +47,7 @@ def truth(value: Value) -> bool | None:
         return True
     if isinstance(value, External):  # a function or module is true; who knows of a flag or another library's variable?
         return True if "." not in value.name or signature_of(value.name) is not None else None
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+    if isinstance(value, tuple):
         return bool(value)
     if isinstance(value, List):
         return bool(value.items) if value.exact or value.items else None
@@ -56,14 +59,15 @@ def truth(value: Value) -> bool | None:
 
 def sequence(value: Value) -> tuple[Value, ...] | None:
     """The items of a tuple, list or dictionary whose length is certain."""
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+    if isinstance(value, tuple):
         return value
     if isinstance(value, List) and value.exact:
         return value.items
-    if isinstance(value, Dict) and all(isinstance(k, (str, int)) for k in value.slots):
-        return tuple(value.slots)
+    if isinstance(value, Dict):
+        keys = tuple(k for k in value.slots if isinstance(k, (str, int)))
+        return keys if len(keys) == len(value.slots) else None
     if isinstance(value, Built) and LAYERS in value.slots:
-        return tuple(value.slots[LAYERS]) if value.slots[EXACT] else None
+        return tuple_in(value.slots, LAYERS) if value.slots[EXACT] else None
     return None
 
 
@@ -84,20 +88,22 @@ def get_slice(owner: Value, lower: Value, upper: Value, stepped: bool) -> Value:
     if is_constant(owner):
         return owner
     items = sequence(owner)
-    certain = items is not None and all(b is None or type(b) is int for b in (lower, upper)) and not stepped
-    if items is not None and certain:
+    if items is not None and not stepped and _is_bound(lower) and _is_bound(upper):
         part = items[lower:upper]
         return part if isinstance(owner, tuple) else List(tuple(part))
     return owner if isinstance(owner, List) else opaque("slice", owner)
+
+
+def _is_bound(value: Value) -> TypeGuard[int | None]:
+    return value is None or type(value) is int
 
 
 def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     """``owner[index]``."""
     if isinstance(owner, Node):
         if owner.op == "opaque":
-            return opaque(f"{owner.attrs['name']}[{index if is_constant(index) else ''}]", owner, index)
-        at = _name_of_index(index)
-        attrs = {k: v for k, v in (("rank", rank), ("at", at)) if v is not None}
+            return opaque(f"{owner.attrs['name']}[{str(index) if is_constant(index) else ''}]", owner, index)
+        attrs = _of_index(index) | ({} if rank is None else {"rank": rank})
         return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):
         return union([get_item(v, index) for v in owner.values])
@@ -113,33 +119,39 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
     return opaque("item", owner, index)
 
 
-def _name_of_index(index: Value) -> str | None:
-    """What an index goes by, also one of several: ``probs[0, action]``; a drawn one by the name of its operation."""
+def _of_index(index: Value) -> Attributes:
+    """What an index goes by, also one of several: ``probs[0, action]``."""
     parts = index if isinstance(index, tuple) else (index,)
-    bare = (through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node))
-    names = [p.attrs.get("name", p.op) for p in bare]
-    return next((name for name in names if name != SLICE), None)
+    bare = [through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node)]
+    return next((index_attributes(p) for p in bare if p.attrs.get("name") != SLICE), {})
+
+
+def index_attributes(index: Node) -> Attributes:
+    """What an index, or its operation, is called, and what picked it: a drawn sample, or what it is taken for."""
+    at = {"at": index.attrs.get("name", index.op)}
+    picked_by = "sample" if index.op == "sample" else index.attrs.get("taken_for")
+    return at if picked_by is None else at | {"picked_by": picked_by}
 
 
 def _dict_item(owner: Dict, index: Value) -> Value:
     if is_constant(index) and index in owner.slots:
         return owner.slots[index]
-    rest = owner.slots.get(REST, ())
+    rest = owner.rest
     if is_constant(index):
-        return any_of(rest, owner) if rest else opaque(f"[{index}]", owner)
-    known = (v for k, v in owner.slots.items() if k is not REST)
-    return any_of(chain(known, rest), owner) if owner.slots else opaque("item", owner, index)
+        return any_of(rest, owner) if rest else opaque(f"[{index!s}]", owner)
+    return any_of(chain(owner.known.values(), rest), owner) if owner.slots else opaque("item", owner, index)
 
 
 def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> None:
     """``owner[index] = value``."""
-    if isinstance(owner, Bound) and isinstance(owner.owner, Built):  # model.classifier[6] = a new head
-        run.write(owner.owner.slots, owner.function, value)
+    match owner:
+        case Bound(function=str() as name, owner=Built(slots=slots)):  # model.classifier[6] = a new head
+            run.write(slots, name, value)
     if isinstance(owner, Dict):
         if is_constant(index):
             run.write(owner.slots, index, value)
         else:
-            rest = owner.slots.get(REST, ())
+            rest = owner.rest
             if len(rest) <= MOST_CANDIDATES:  # more aren't told apart
                 run.write(owner.slots, REST, (*rest, value))
     elif isinstance(owner, List):

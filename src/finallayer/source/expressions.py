@@ -5,25 +5,29 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar, cast, overload
 
 from finallayer.canonical import constant
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
+from finallayer.purposes import COMPARED
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
-from finallayer.source.calls import SELF_EXPLAINING, invoke
+from finallayer.source.calls import invoke
 from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
-from finallayer.source.handlers import BUILTINS
+from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
-from finallayer.source.purposes import COMPARED
 from finallayer.source.symbols import signature_of
-from finallayer.source.tensors import tensor_operation, to_node
+from finallayer.source.tensors import to_node
 from finallayer.source.values import (
+    REST,
     STARRED,
+    Attributes,
     Call,
     Class,
+    Constant,
     Dict,
     External,
     Frame,
@@ -34,15 +38,28 @@ from finallayer.source.values import (
     Value,
     is_constant,
     opaque,
+    tuple_in,
     union,
 )
 
-H = TypeVar("H", bound=Expression)
+N = TypeVar("N", bound=ast.expr)
+O = TypeVar("O", bound=ast.expr)  # noqa: E741
+P = TypeVar("P", bound=ast.expr)
+R = TypeVar("R")
+Handler = Callable[[Interpreter, N, Frame], Value]
 
 
-def values(*types: type[ast.expr]) -> Callable[[H], H]:
-    def register(handler: H) -> H:
-        EXPRESSIONS.update(dict.fromkeys(types, handler))
+@overload
+def values(one: type[N], /) -> Callable[[Handler[N]], Handler[N]]: ...
+@overload
+def values(one: type[N], other: type[O], /) -> Callable[[Handler[N | O]], Handler[N | O]]: ...
+@overload
+def values(one: type[N], other: type[O], third: type[P], /) -> Callable[[Handler[N | O | P]], Handler[N | O | P]]: ...
+def values(*types: type[ast.expr]) -> Callable[[Handler[N]], Handler[N]]:
+    """Registers what handles these kinds of expressions."""
+
+    def register(handler: Handler[N]) -> Handler[N]:
+        EXPRESSIONS.update(dict.fromkeys(types, cast(Expression, handler)))
         return handler
 
     return register
@@ -60,25 +77,26 @@ def _name(run: Interpreter, node: ast.Name, frame: Frame) -> Value:
     while scope is not None:
         if name in scope.vars:
             value = scope.vars[name]
-            if isinstance(value, Lazy):
+            if isinstance(value, (Lazy, Union)):
                 value = scope.vars[name] = run.resolve(value, scope)
             return value
         scope = scope.parent
-    if name in BUILTINS:
+    if name in BUILTINS or name in OTHER_BUILTINS:
         return External(f"builtins.{name}")
     return _from_star_import(frame.module.frame, name)
 
 
 def _from_star_import(module: Frame, name: str) -> Value:
     """A name that no scope has: perhaps of a framework's ``from ... import *``."""
-    for starred in module.vars.get(STARRED, ()):
+    starred_modules = [s for s in tuple_in(module.vars, STARRED) if isinstance(s, External)]
+    for starred in starred_modules:
         handed_on = STAR_IMPORTS.get(starred.name, {})
         if name in handed_on:
             return External(handed_on[name])
         if signature_of(f"{starred.name}.{name}") is not None:
             return External(f"{starred.name}.{name}")
-    if name in SELF_EXPLAINING and module.vars.get(STARRED):  # of a module that isn't at hand
-        return External(f"{module.vars[STARRED][-1].name}.{name}")
+    if starred_modules and suggests(name, Meaning.OPERATION):  # of a module that isn't at hand
+        return External(f"{starred_modules[-1].name}.{name}")
     return External(UNIMPORTED[name]) if name in UNIMPORTED else opaque(name)
 
 
@@ -125,7 +143,7 @@ def _tuple(run: Interpreter, node: ast.Tuple, frame: Frame) -> Value:
 
 
 @values(ast.List, ast.Set)
-def _list(run: Interpreter, node: ast.List, frame: Frame) -> Value:
+def _list(run: Interpreter, node: ast.List | ast.Set, frame: Frame) -> Value:
     return list_of(*_items(run, node.elts, frame))
 
 
@@ -145,22 +163,24 @@ def _items(run: Interpreter, nodes: list[ast.expr], frame: Frame) -> tuple[tuple
 
 @values(ast.Dict)
 def _dict(run: Interpreter, node: ast.Dict, frame: Frame) -> Value:
-    items: dict[Any, Value] = {}
+    items = Dict({})
     rest: list[Value] = []
     for key_node, value_node in zip(node.keys, node.values, strict=True):
         value = run.evaluate(value_node, frame)
         if key_node is None:
             if isinstance(value, Dict):
-                items.update(value.slots)
+                items.slots.update(value.slots)
             else:
                 rest.append(opaque("item", value))
             continue
         key = run.evaluate(key_node, frame)
         if is_constant(key):
-            items[key] = value
+            items.slots[key] = value
         else:
             rest.append(value)
-    return Dict(items, tuple(rest))
+    if rest:
+        items.slots[REST] = tuple(rest)
+    return items
 
 
 @values(ast.Lambda)
@@ -207,7 +227,7 @@ _OPERATIONS: dict[type[ast.operator], str] = {
     ast.MatMult: "matmul",
     ast.Pow: "pow",
 }
-_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Constant]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -236,23 +256,28 @@ def binary(run: Interpreter, op: type[ast.operator], left: Value, right: Value, 
     name = _OPERATIONS.get(op)
     if name is None or not (isinstance(left, Node) or isinstance(right, Node)):
         return opaque(op.__name__, left, right)
-    return tensor_operation(run, name, [to_node(left), to_node(right)], {}, site)
+    return run.record(name, [to_node(left), to_node(right)], {}, site)
 
 
-def _computed(op: type[ast.operator], left: Any, right: Any) -> Value:
+def _computed(op: type[ast.operator], left: Constant, right: Constant) -> Value:
     function = _ARITHMETIC.get(op)
-    numbers = op is ast.Pow and all(isinstance(v, (int, float)) and abs(v) < 400 for v in (left, right))
     try:
         if function is not None and _may_compute(op, left, right):
             return function(left, right)
-        if numbers:
-            return float(left) ** right
+        if op is ast.Pow and _is_moderate(left) and _is_moderate(right):
+            power: float | complex = float(left) ** right
+            return power
     except (ArithmeticError, TypeError, ValueError):
         pass
     return opaque(op.__name__, left, right)
 
 
-def _may_compute(op: type[ast.operator], left: Any, right: Any) -> bool:
+def _is_moderate(value: Constant) -> TypeGuard[int | float]:
+    """Whether a power of this number, or to it, is no giant."""
+    return isinstance(value, (int, float)) and abs(value) < 400
+
+
+def _may_compute(op: type[ast.operator], left: Constant, right: Constant) -> bool:
     """Whether the result is about as large as what goes in."""
     if op is ast.Mult and any(isinstance(v, (str, bytes)) for v in (left, right)):
         return False
@@ -272,7 +297,7 @@ def _unary(run: Interpreter, node: ast.UnaryOp, frame: Frame) -> Value:
             return ~value if isinstance(value, int) else opaque("~", value)
         return -value if isinstance(node.op, ast.USub) else +value
     if isinstance(value, Node) and isinstance(node.op, ast.USub):
-        return tensor_operation(run, "neg", [value], {}, Site(node, frame))
+        return run.record("neg", [value], {}, Site(node, frame))
     return value if isinstance(node.op, ast.UAdd) else opaque("~", value)
 
 
@@ -286,8 +311,8 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
     if isinstance(op, (ast.Gt, ast.GtE, ast.Lt, ast.LtE)) and isinstance(left, Node):
         value = constant(to_node(right)) if isinstance(right, (Node, int, float)) else None
         if value is not None:
-            attrs = {"value": value, "above": isinstance(op, (ast.Gt, ast.GtE))}
-            return tensor_operation(run, "threshold", [left], attrs, Site(node, frame))
+            attrs: Attributes = {"value": value, "above": isinstance(op, (ast.Gt, ast.GtE))}
+            return run.record("threshold", [left], attrs, Site(node, frame))
     decided = _compared(op, left, right)
     return opaque(COMPARED, left, right) if decided is None else decided
 
@@ -307,8 +332,8 @@ def _compared(op: ast.cmpop, left: Value, right: Value) -> bool | None:
     return None
 
 
-def _constants_compared(op: ast.cmpop, left: Any, right: Any) -> bool | None:
-    tests: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+def _constants_compared(op: ast.cmpop, left: Constant, right: Constant) -> bool | None:
+    tests: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
         ast.Eq: operator.eq,
         ast.NotEq: operator.ne,
         ast.Is: operator.eq,
@@ -370,7 +395,7 @@ def _index_rank(owner: Value, index: ast.expr) -> int | None:
 
 
 @values(ast.ListComp, ast.GeneratorExp, ast.SetComp)
-def _comprehension(run: Interpreter, node: ast.ListComp, frame: Frame) -> Value:
+def _comprehension(run: Interpreter, node: ast.ListComp | ast.GeneratorExp | ast.SetComp, frame: Frame) -> Value:
     items, exact = _generated(run, node.generators, frame, lambda inner: run.evaluate(node.elt, inner))
     return List(tuple(items), exact)
 
@@ -385,11 +410,11 @@ def _dict_comprehension(run: Interpreter, node: ast.DictComp, frame: Frame) -> V
 
 
 def _generated(
-    run: Interpreter, generators: list[ast.comprehension], frame: Frame, result: Callable[[Frame], Value]
-) -> tuple[list[Value], bool]:
+    run: Interpreter, generators: list[ast.comprehension], frame: Frame, result: Callable[[Frame], R]
+) -> tuple[list[R], bool]:
     """What a comprehension yields: item by item where the sequence is known, else one item that stands for all."""
     inner = Frame(frame.module, frame, frame.function, run.trail.way)
-    found: list[Value] = []
+    found: list[R] = []
     exact = True
 
     def descend(depth: int) -> None:
@@ -426,12 +451,12 @@ def _formatted(run: Interpreter, node: ast.JoinedStr, frame: Frame) -> Value:
 
 
 @values(ast.Await, ast.Starred)
-def _inner(run: Interpreter, node: ast.Await, frame: Frame) -> Value:
+def _inner(run: Interpreter, node: ast.Await | ast.Starred, frame: Frame) -> Value:
     return run.evaluate(node.value, frame)
 
 
 @values(ast.Yield, ast.YieldFrom)
-def _yield(run: Interpreter, node: ast.Yield, frame: Frame) -> Value:
+def _yield(run: Interpreter, node: ast.Yield | ast.YieldFrom, frame: Frame) -> Value:
     frame.yields = True
     if node.value is not None:
         run.evaluate(node.value, frame)

@@ -8,19 +8,34 @@ understood becomes an opaque value. Work is bounded: by steps, by depth, and by 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from finallayer.expr import Node, Origin
-from finallayer.findings import Sighting
-from finallayer.source.parameters import NO_DEFAULT, bind_parameters
+from finallayer.recording import Recorder, Scene
+from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built, Call, Frame, Function, Instance, Lazy, Module, Site, Value, opaque, union
+from finallayer.source.values import (
+    Attributes,
+    Built,
+    Call,
+    Frame,
+    Function,
+    Instance,
+    Lazy,
+    Module,
+    NoDefault,
+    Site,
+    Union,
+    Value,
+    opaque,
+    union,
+)
 
 #: Syntax nodes evaluated for one file, everything it calls included.
 MOST_STEPS = 100_000
@@ -31,6 +46,13 @@ MOST_MODULES = 40
 MOST_IMPORTED = 600_000
 
 
+#: What stands around a place that runs, but not around the module that it imports.
+_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent")
+
+
+K = TypeVar("K", bound=Hashable)
+
+
 class OutOfBudget(Exception):
     """The analysis has done as much as one file may cost."""
 
@@ -38,12 +60,11 @@ class OutOfBudget(Exception):
 class Interpreter:
     """The state of one analysis: what has been met, and what the program's state is at this point."""
 
-    def __init__(self, project: Project, judged: frozenset[str], uses: Uses | None = None) -> None:
+    def __init__(self, project: Project, uses: Uses | None = None) -> None:
         self.project = project
         self.uses = uses  # what is remembered of every expression; None where nobody asks
-        self.judged = judged
         self.trail = Trail()
-        self.sightings: list[Sighting] = []
+        self.recorder = Recorder()
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
@@ -51,6 +72,7 @@ class Interpreter:
         self.instances: list[Instance] = []
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
+        self.compiling = 0  # > 0 where a model meets what it is compiled with
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.steps = 0
@@ -62,16 +84,16 @@ class Interpreter:
         """The source range of a place."""
         return site.frame.module.file.origin(site.node)  # type: ignore[arg-type]  # every node that is asked for has a place
 
-    def saw(self, node: Node, framework: str = "") -> Node:
-        """Write down an operation that a rule may want to judge."""
-        if node.op in self.judged and not self.silent and node.origin is not None:
-            self.sightings.append(Sighting(node, framework, not (self.no_grad or self.read_out), self._caller()))
-        return node
+    def record(self, op: str, args: list[Node], attrs: Attributes, site: Site, framework: str = "") -> Node:
+        """An operation on tensors, written down."""
 
-    def _caller(self) -> Origin | None:
-        """Where the running function was called; None at a module's top, or where nobody calls it."""
-        called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node
-        return self.origin(self.sites[-1]) if called else None
+        def scene() -> Scene:
+            called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
+            caller = self.origin(self.sites[-1]) if called else None
+            training = not (self.no_grad or self.read_out)
+            return Scene(training, caller, self.compiling > 0, site.frame.module.steps_environment)
+
+        return self.recorder.record(op, args, attrs, self.origin(site), framework, scene, silent=self.silent > 0)
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
@@ -103,7 +125,7 @@ class Interpreter:
         node, path = site.node, site.frame.module.path
         return opaque(f"{path}:{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}", *parts)
 
-    def write(self, slots: dict[Any, Value], key: Any, value: Value) -> None:
+    def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
         self.trail.write(slots, key, value)
 
     def bind(self, frame: Frame, name: str, value: Value) -> None:
@@ -117,7 +139,9 @@ class Interpreter:
         """The function that a definition makes; its defaults are evaluated now."""
         function = Function(node, frame)
         function.defaults = [self.evaluate(d, frame) for d in node.args.defaults]
-        function.kw_defaults = [NO_DEFAULT if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults]
+        function.kw_defaults = [
+            NoDefault.NO_DEFAULT if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults
+        ]
         self.functions[node] = function
         return function
 
@@ -156,6 +180,8 @@ class Interpreter:
 
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
+        if isinstance(value, Union) and any(isinstance(v, Lazy) for v in value.values):
+            return union([self.resolve(v, frame) for v in value.values])
         passed: set[Lazy] = set()
         while isinstance(value, Lazy):
             names = self.names(value.path, frame)
@@ -203,9 +229,9 @@ class Interpreter:
     @contextmanager
     def _outside_everything(self) -> Iterator[None]:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
-        around = {name: getattr(self, name) for name in ("stack", "sites", "no_grad", "read_out", "loops", "silent")}
+        around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites = [], []
-        self.no_grad = self.read_out = self.loops = self.silent = 0
+        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = 0
         try:
             yield
         finally:
@@ -213,9 +239,9 @@ class Interpreter:
 
 
 #: What a statement does; whether control goes on behind it.
-Statement = Callable[[Interpreter, Any, Frame], bool]
+Statement = Callable[[Interpreter, ast.stmt, Frame], bool]
 #: The value of an expression.
-Expression = Callable[[Interpreter, Any, Frame], Value]
+Expression = Callable[[Interpreter, ast.expr, Frame], Value]
 #: Which function handles which syntax: filled by ``statements`` and ``expressions``.
 STATEMENTS: dict[type[ast.stmt], Statement] = {}
 EXPRESSIONS: dict[type[ast.expr], Expression] = {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from finallayer.catalog.frameworks import is_stateless
 from finallayer.expr import Node, make
 from finallayer.source.calls import call_built, invoke
 from finallayer.source.containers import get_item, sequence
-from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, Method
+from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod, ListMethod, Method
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import list_of
 from finallayer.source.models import compile_model, model_output
@@ -30,6 +31,7 @@ from finallayer.source.values import (
     Value,
     is_constant,
     opaque,
+    tuple_in,
     union,
 )
 
@@ -40,8 +42,11 @@ _FLUENT = (
 )
 
 
-def _method(table: dict[str, Method], *names: str) -> Callable[[Method], Method]:
-    def register(method: Method) -> Method:
+M = TypeVar("M", ListMethod, DictMethod, Method)
+
+
+def _method(table: dict[str, M], *names: str) -> Callable[[M], M]:
+    def register(method: M) -> M:
         table.update(dict.fromkeys(names, method))
         return method
 
@@ -118,25 +123,25 @@ def _get(run: Interpreter, owner: Dict, call: Call) -> Value:
 
 @_method(OF_DICTS, "items")
 def _items(run: Interpreter, owner: Dict, call: Call) -> Value:
-    pairs = tuple((k, v) for k, v in owner.slots.items() if k is not REST)
-    return pairs if REST not in owner.slots else List((*pairs, (opaque("key"), union(list(owner.slots[REST])))), False)
+    pairs = tuple(owner.known.items())
+    return List((*pairs, (opaque("key"), union(list(owner.rest)))), False) if owner.rest else pairs
 
 
 @_method(OF_DICTS, "values")
 def _values(run: Interpreter, owner: Dict, call: Call) -> Value:
-    known = tuple(v for k, v in owner.slots.items() if k is not REST)
-    return known if REST not in owner.slots else List((*known, *owner.slots[REST]), False)
+    known = tuple(owner.known.values())
+    return List((*known, *owner.rest), False) if owner.rest else known
 
 
 @_method(OF_DICTS, "keys")
 def _keys(run: Interpreter, owner: Dict, call: Call) -> Value:
-    return tuple(k for k in owner.slots if k is not REST)
+    return tuple(owner.known)
 
 
 @_method(OF_DICTS, "update")
 def _update(run: Interpreter, owner: Dict, call: Call) -> Value:
-    given = dict(call.args[0].slots) if call.args and isinstance(call.args[0], Dict) else {}
-    for key, value in {**given, **call.kwargs}.items():
+    given = call.args[0].slots if call.args and isinstance(call.args[0], Dict) else {}
+    for key, value in [*given.items(), *call.kwargs.items()]:
         run.write(owner.slots, key, value)
     return None
 
@@ -213,7 +218,7 @@ def _as_array(run: Interpreter, output: Value, site: Site) -> Value:
     if isinstance(output, Node):
         return make("stop_gradient", output, origin=run.origin(site))
     if isinstance(output, Dict):
-        return Dict({name: _as_array(run, one, site) for name, one in output.slots.items() if name is not REST})
+        return Dict({name: _as_array(run, one, site) for name, one in output.known.items()})
     items = sequence(output) if isinstance(output, (List, tuple)) else None
     return output if items is None else List(tuple(_as_array(run, one, site) for one in items))
 
@@ -230,8 +235,8 @@ def _made_of(run: Interpreter, owner: Value, call: Call) -> Value:
 @_method(OF_MODELS, "pop")
 def _drop_layer(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: takes the last layer off."""
-    layers = owner.slots.get(LAYERS) if isinstance(owner, (Built, Instance)) else None
-    if not layers or call.args:
+    layers = tuple_in(owner.slots, LAYERS) if isinstance(owner, (Built, Instance)) else ()
+    if not isinstance(owner, (Built, Instance)) or not layers or call.args:
         return run.opaque_at(call.site, owner, *call.args)
     run.write(owner.slots, LAYERS, layers[:-1])
     return layers[-1]
@@ -241,12 +246,12 @@ def _drop_layer(run: Interpreter, owner: Value, call: Call) -> Value:
 def _add_layer(run: Interpreter, owner: Value, call: Call) -> Value:
     layer = call.args[-1] if call.args else call.kwargs.get("layer", call.kwargs.get("module"))
     if isinstance(owner, Built) and LAYERS in owner.slots:
-        run.write(owner.slots, LAYERS, (*owner.slots[LAYERS], layer))
+        run.write(owner.slots, LAYERS, (*tuple_in(owner.slots, LAYERS), layer))
     elif isinstance(owner, Instance):
         if len(call.args) == 2 and isinstance(call.args[0], str):
             run.write(owner.slots, call.args[0], layer)
         else:
-            run.write(owner.slots, LAYERS, (*owner.slots.get(LAYERS, ()), layer))
+            run.write(owner.slots, LAYERS, (*tuple_in(owner.slots, LAYERS), layer))
     return owner
 
 

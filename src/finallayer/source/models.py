@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 
 from finallayer.catalog import keras, tensorflow
-from finallayer.expr import Node, make
+from finallayer.expr import LOSSES, OPERATIONS, Node, make
+from finallayer.kinds import Kind
 from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
 from finallayer.source.interpreter import Interpreter
@@ -23,6 +24,7 @@ from finallayer.source.values import (
     Union,
     Value,
     opaque,
+    tuple_in,
 )
 
 
@@ -33,13 +35,17 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     if loss is None and metrics is None:
         return None
     outputs = outputs_of(run, model, call.site)
-    spelled = _argument(call.site.node, "loss", 1)
-    for i, (name, output) in enumerate(outputs):
-        one = _for_output(loss, i, name, len(outputs))
-        if one is not None:
-            apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
-        for metric in _metrics(_for_output(metrics, i, name, len(outputs), spread=False)):
-            _apply_metric(run, metric, output, Site(_argument(call.site.node, "metrics", 2), call.site.frame))
+    spelled, measured = (_argument(call.site.node, *at) for at in (("loss", 1), ("metrics", 2)))
+    run.compiling += 1
+    try:
+        for i, (name, output) in enumerate(outputs):
+            one = _for_output(loss, i, name, len(outputs))
+            if one is not None:
+                apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
+            for metric in _metrics(_for_output(metrics, i, name, len(outputs), spread=False)):
+                _apply_metric(run, metric, output, Site(measured, call.site.frame))
+    finally:
+        run.compiling -= 1
     return None
 
 
@@ -48,7 +54,7 @@ def outputs_of(run: Interpreter, model: Value, site: Site) -> list[tuple[str | N
     value = model_output(run, model, site)
     if isinstance(value, Dict):
         return [(k if isinstance(k, str) else None, v) for k, v in value.slots.items()]
-    if isinstance(value, (List, tuple)) and not isinstance(value, Union):
+    if isinstance(value, (List, tuple)):
         return [(_layer_name(v), v) for v in sequence(value) or ()]
     return [(_layer_name(value), value)]
 
@@ -65,14 +71,14 @@ def model_output(run: Interpreter, model: Value, site: Site) -> Value:
 
 def _input_rank(model: Value) -> int | None:
     """The rank of a Sequential model's input, where its first layer states the shape."""
-    layers = model.slots.get(LAYERS) if isinstance(model, Built) else None
+    layers = tuple_in(model.slots, LAYERS) if isinstance(model, Built) else ()
     first = layers[0] if layers else None
     if isinstance(first, Node):
         return first.rank
-    given = first.bound if isinstance(first, Built) else {}
-    keywords = given.get("**", {})
-    shape = sequence(keywords.get("input_shape", given.get("shape")))
-    return len(shape) + 1 if shape else 2 if "input_dim" in keywords else None
+    if not isinstance(first, Built):
+        return None
+    shape = sequence(first.keywords.get("input_shape", first.bound.get("shape")))
+    return len(shape) + 1 if shape else 2 if "input_dim" in first.keywords else None
 
 
 def _layer_name(value: Value) -> str | None:
@@ -148,10 +154,13 @@ def _apply_metric(run: Interpreter, metric: Value, output: Value, site: Site) ->
         apply_loss(run, metric, output, site)
 
 
+_OF_ANY_NUMBERS = frozenset(op for op in LOSSES if OPERATIONS[op].takes is Kind.UNKNOWN)
+
+
 def _is_of_any_numbers(loss: Built | External) -> bool:
     """Whether a loss that serves as a metric, by which nothing is trained, means the same of any numbers."""
     signature = loss.signature if isinstance(loss, Built) else signature_of(loss.name)
-    return signature is not None and signature.op in ("mse", "mae", "hinge")
+    return signature is not None and signature.op in _OF_ANY_NUMBERS
 
 
 def _units(output: Value) -> object:

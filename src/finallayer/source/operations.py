@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeGuard
 
-from finallayer.catalog import ATTRIBUTES, Signature
-from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.canonical import SPELLINGS_OF_LOSSES
+from finallayer.catalog import ATTRIBUTES, OF_THE_CALL, Signature
+from finallayer.expr import ATTRIBUTES as TYPES
+from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
-from finallayer.source.containers import sequence
+from finallayer.source.containers import index_attributes, sequence
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.tensors import tensor_operation, to_node
-from finallayer.source.values import External, List, Site, Union, Value, is_constant, union
+from finallayer.source.tensors import to_node
+from finallayer.source.values import (
+    Attributes,
+    Constant,
+    External,
+    List,
+    Site,
+    Union,
+    Value,
+    is_constant,
+    union,
+)
 
-#: An attribute whose value isn't known.
-UNKNOWN_VALUE = "?"
-#: Operations on a list of tensors.
-SEVERAL = frozenset({"concat", "join"})
-#: Operations whose nodes say which loss or metric of which framework they are.
-NAMED = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs mse mae metric activation norm".split())
+#: Operations whose nodes say which loss, metric or layer of which framework they are.
+_NAMED = (declaring("name") - LEAVES) | SPELLINGS_OF_LOSSES
 
 
 def operation(
@@ -30,18 +38,14 @@ def operation(
         return union([operation(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
     if op in ("identity", "reshape", "cast") and x is not None and not isinstance(x, (Node, List, tuple)):
         return x
-    if op == "opaque" or (x is None and op not in ("parameter", "const", "numbers", "target", "one_hot")):
+    if op == "opaque" or (x is None and op not in LEAVES | {"one_hot"}):
         return run.opaque_at(site, *bound.values())
     if op in _EXTREMES and _is_tensor(bound.get("axis")):  # torch.max(x, y): element by element
-        return tensor_operation(run, _EXTREMES[op], [to_node(x), to_node(bound["axis"])], {}, site)
+        return run.record(_EXTREMES[op], [to_node(x), to_node(bound["axis"])], {}, site)
     attrs = attributes(signature, bound)
-    if op in ("xent", "bce"):
-        if attrs.get("from_logits", False) not in (True, False):
-            return run.opaque_at(site, *bound.values())
-        op = _by_from_logits(op, attrs)
-    if op in NAMED and symbol is not None:
+    if op in _NAMED and symbol is not None:
         attrs["name"] = symbol.name
-    return tensor_operation(run, op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
+    return run.record(op, _tensors(op, bound), attrs, site, symbol.framework if symbol else "")
 
 
 _EXTREMES = {"max": "maximum", "min": "minimum"}
@@ -63,28 +67,25 @@ def logits_first(bound: dict[str, Value]) -> dict[str, Value]:
     return bound
 
 
-def _by_from_logits(op: str, attrs: dict[str, Any]) -> str:
-    """The loss on logits, or the one on probabilities with the framework's clip."""
-    if not attrs.get("from_logits", False):
-        return f"{op}_probs"
-    attrs.pop("eps", None)
-    return f"{op}_logits"
+#: Attributes of a call that its node carries.
+_CARRIED = ATTRIBUTES - OF_THE_CALL
 
 
-def attributes(signature: Signature, bound: dict[str, Value]) -> dict[str, Any]:
+def _is_plain(value: Value) -> TypeGuard[Constant | tuple[Constant, ...]]:
+    return all(map(is_constant, value)) if isinstance(value, tuple) else is_constant(value)
+
+
+def attributes(signature: Signature, bound: dict[str, Value]) -> Attributes:
     """The attributes that a call gives its operation."""
-    attrs: dict[str, Any] = dict(signature.attrs)
-    for name, value in bound.items():  # in the signature's order: a finding prints them
-        if name not in ATTRIBUTES:
+    attrs: Attributes = {name: value for name, value in signature.attrs.items() if name not in OF_THE_CALL}
+    for name, value in bound.items():
+        if name not in _CARRIED:
             continue
         plain = value.items if isinstance(value, List) and value.exact else value
-        known = is_constant(plain) or (isinstance(plain, tuple) and all(is_constant(v) for v in plain))
-        attrs[name] = plain if known else UNKNOWN_VALUE
-    for name in ("shape", "dtype", "either_order"):
-        attrs.pop(name, None)
+        attrs[name] = plain if _is_plain(plain) and type(plain) in TYPES[name] else UNREAD
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
-        attrs["at"] = begin.attrs.get("name", begin.op)
+        attrs |= index_attributes(begin)
     axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
     if axes is not None:
         attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))
@@ -101,9 +102,9 @@ def _axes(shape: Value) -> int | None:
 
 def _tensors(op: str, bound: dict[str, Value]) -> list[Node]:
     found: list[Node] = []
-    for name in ("x", "y", "target"):
+    for name in ("x", "y", "target", "condition"):
         value = bound.get(name)
-        if name == "x" and op in SEVERAL and isinstance(value, (List, tuple)) and not hasattr(value, "_fields"):
+        if name == "x" and op in SEVERAL and isinstance(value, (List, tuple)):
             items = value.items if isinstance(value, List) else value
             found += [to_node(v) for v in items]
         elif value is not None:

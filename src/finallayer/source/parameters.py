@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from finallayer.catalog import Param
 from finallayer.source.limits import tuple_of
-from finallayer.source.values import Call, Dict, Frame, Function, Value, opaque
+from finallayer.source.values import Call, Dict, Frame, Function, NoDefault, Value, opaque
 
 
 def bind_parameters(function: Function, frame: Frame, call: Call) -> None:
@@ -17,10 +17,11 @@ def bind_parameters(function: Function, frame: Frame, call: Call) -> None:
     for i, name in enumerate(names):
         if name in values:
             continue
-        default = function.defaults[i - first_default] if i >= first_default else NO_DEFAULT
-        values[name] = _given(function, left, name, default if call.complete else NO_DEFAULT)
-    for arg, default in zip(spec.kwonlyargs, function.kw_defaults, strict=False):
-        values[arg.arg] = _given(function, left, arg.arg, default if call.complete else NO_DEFAULT)
+        has_default = i >= first_default and call.complete
+        default = function.defaults[i - first_default] if has_default else NoDefault.NO_DEFAULT
+        values[name] = _given(function, left, name, default)
+    for arg, stated in zip(spec.kwonlyargs, function.kw_defaults, strict=False):
+        values[arg.arg] = _given(function, left, arg.arg, stated if call.complete else NoDefault.NO_DEFAULT)
     if spec.vararg:
         rest = tuple(call.args[len(names) :])
         values[spec.vararg.arg] = tuple_of(rest) if call.complete else opaque(f"*{spec.vararg.arg}")
@@ -29,14 +30,10 @@ def bind_parameters(function: Function, frame: Frame, call: Call) -> None:
     frame.vars.update(values)
 
 
-#: Marks a parameter that has no default, or whose default a call may replace.
-NO_DEFAULT = object()
-
-
-def _given(function: Function, kwargs: dict[str, Value], name: str, default: Value) -> Value:
+def _given(function: Function, kwargs: dict[str, Value], name: str, default: Value | NoDefault) -> Value:
     if name in kwargs:
         return kwargs.pop(name)
-    if default is not NO_DEFAULT:
+    if not isinstance(default, NoDefault):
         return default
     return opaque(f"{name}@{function.name}:{getattr(function.node, 'lineno', 0)}")
 

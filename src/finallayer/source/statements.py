@@ -6,12 +6,12 @@ import ast
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast, overload
 
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.source.assignment import assign, scope_of
 from finallayer.source.attributes import get_attribute
-from finallayer.source.calls import SELF_EXPLAINING
 from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Statement
@@ -30,14 +30,26 @@ from finallayer.source.values import (
     Site,
     Value,
     opaque,
+    tuple_in,
 )
 
-H = TypeVar("H", bound=Statement)
+N = TypeVar("N", bound=ast.stmt)
+O = TypeVar("O", bound=ast.stmt)  # noqa: E741
+P = TypeVar("P", bound=ast.stmt)
+Handler = Callable[[Interpreter, N, Frame], bool]
 
 
-def runs(*types: type[ast.stmt]) -> Callable[[H], H]:
-    def register(handler: H) -> H:
-        STATEMENTS.update(dict.fromkeys(types, handler))
+@overload
+def runs(one: type[N], /) -> Callable[[Handler[N]], Handler[N]]: ...
+@overload
+def runs(one: type[N], other: type[O], /) -> Callable[[Handler[N | O]], Handler[N | O]]: ...
+@overload
+def runs(one: type[N], other: type[O], third: type[P], /) -> Callable[[Handler[N | O | P]], Handler[N | O | P]]: ...
+def runs(*types: type[ast.stmt]) -> Callable[[Handler[N]], Handler[N]]:
+    """Registers what handles these kinds of statements."""
+
+    def register(handler: Handler[N]) -> Handler[N]:
+        STATEMENTS.update(dict.fromkeys(types, cast(Statement, handler)))
         return handler
 
     return register
@@ -57,8 +69,7 @@ def _changes_in_place(node: ast.expr) -> bool:
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and node.func.attr.endswith("_")
-        and not node.func.attr.endswith("__")
+        and suggests(node.func.attr, Meaning.IN_PLACE)
         and isinstance(node.func.value, (ast.Name, ast.Attribute))
     )
 
@@ -95,7 +106,7 @@ def _if(run: Interpreter, node: ast.If, frame: Frame) -> bool:
 
 
 @runs(ast.For, ast.AsyncFor)
-def _for(run: Interpreter, node: ast.For, frame: Frame) -> bool:
+def _for(run: Interpreter, node: ast.For | ast.AsyncFor, frame: Frame) -> bool:
     iterable = run.evaluate(node.iter, frame)
     items = sequence(iterable)
     if items and len(items) <= MOST_UNROLLED:
@@ -128,7 +139,7 @@ def _repeat(run: Interpreter, body: list[ast.stmt], frame: Frame) -> None:
 
 
 @runs(ast.With, ast.AsyncWith)
-def _with(run: Interpreter, node: ast.With, frame: Frame) -> bool:
+def _with(run: Interpreter, node: ast.With | ast.AsyncWith, frame: Frame) -> bool:
     without_gradient = 0
     for item in node.items:
         value = run.evaluate(item.context_expr, frame)
@@ -178,7 +189,7 @@ def _return(run: Interpreter, node: ast.Return, frame: Frame) -> bool:
 
 
 @runs(ast.Raise, ast.Break, ast.Continue)
-def _leave(run: Interpreter, node: ast.stmt, frame: Frame) -> bool:
+def _leave(run: Interpreter, node: ast.Raise | ast.Break | ast.Continue, frame: Frame) -> bool:
     frame.continues = frame.continues or isinstance(node, ast.Continue)
     return False
 
@@ -196,7 +207,7 @@ def _nonlocal(run: Interpreter, node: ast.Nonlocal, frame: Frame) -> bool:
 
 
 @runs(ast.FunctionDef, ast.AsyncFunctionDef)
-def _function(run: Interpreter, node: ast.FunctionDef, frame: Frame) -> bool:
+def _function(run: Interpreter, node: ast.FunctionDef | ast.AsyncFunctionDef, frame: Frame) -> bool:
     function = run.define(node, frame)
     value: Value = function
     for decorator in reversed(node.decorator_list):
@@ -275,14 +286,14 @@ def _name_from(run: Interpreter, node: ast.ImportFrom, path: Path | None, name: 
     if path is not None:
         return Lazy(path, name)
     if node.level:  # a module of the project's own that isn't at hand
-        return External(f".{inside}") if name in SELF_EXPLAINING else opaque(f"module {inside}")
+        return External(f".{inside}") if suggests(name, Meaning.OPERATION) else opaque(f"module {inside}")
     return get_attribute(run, External(node.module or ""), name)
 
 
 def _import_all(run: Interpreter, source: Path | str, frame: Frame) -> None:
     module = frame.module.frame.vars
     if isinstance(source, str):
-        run.write(module, STARRED, (*module.get(STARRED, ()), External(source)))
+        run.write(module, STARRED, (*tuple_in(module, STARRED), External(source)))
         return
     names = run.names(source, frame)
     for name, value in list(names.vars.items()) if names is not None else ():

@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from finallayer.source.values import EXACT, ITEMS, LAYERS, REST, STARRED, Value, distinct, union
 
 T = TypeVar("T")
 
-_MISSING = object()
+#: A dictionary of state: of variables by their names, of attributes, of a dictionary's own keys.
+Slots: TypeAlias = dict[Any, Value]
+K = TypeVar("K", bound=Hashable)
+
+
+class _Missing(Enum):
+    """What a slot holds that isn't there."""
+
+    MISSING = None
+
+
+_MISSING = _Missing.MISSING
 
 #: The slots that hold the items of a list, or the layers of a model.
 SEQUENCES = frozenset({ITEMS, LAYERS})
 
 #: One branch's net effect: (id of the dict, key) -> (the dict, the key, the value it left there).
-Changes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value]]
+Changes: TypeAlias = "dict[tuple[int, Hashable], tuple[Slots, Hashable, Value | _Missing]]"
 
 
-def _every(known: list[tuple[Value, ...]]) -> tuple[Value, ...]:
+def _every(known: list[Value]) -> tuple[Value, ...]:
     """What any of the ways has collected, each once."""
-    return tuple(distinct(chain.from_iterable(known)))
+    return tuple(distinct(chain.from_iterable(v for v in known if isinstance(v, tuple))))
 
 
 #: How a slot that isn't a single value joins; every other is a union.
-_JOINS: dict[Any, Callable[[list[Any]], Value]] = {REST: _every, STARRED: _every, EXACT: all}
+_JOINS: dict[Hashable, Callable[[list[Value]], Value]] = {REST: _every, STARRED: _every, EXACT: all}
 
 
 class Trail:
     """The log of writes since the analysis began."""
 
     def __init__(self) -> None:
-        self._log: list[tuple[dict[Any, Value], Any, Value]] = []
+        self._log: list[tuple[Slots, Hashable, Value | _Missing]] = []
         #: Which way of which branch is run now. What came into being on it is lost with it, so that its first state,
         #: and all that is written there before the next branch, needs no log.
         self.way = 0
         self._ways = 0
 
-    def write(self, slots: dict[Any, Value], key: Any, value: Value) -> None:
+    def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
         self._log.append((slots, key, slots.get(key, _MISSING)))
         slots[key] = value
 
-    def remove(self, slots: dict[Any, Value], key: Any) -> None:
+    def remove(self, slots: dict[K, Value], key: K) -> None:
         self._log.append((slots, key, slots.pop(key)))
 
     @contextmanager
@@ -93,17 +105,17 @@ class Trail:
         for place in {p: None for changes in live for p in changes}:
             slots, key = next((c[place][0], c[place][1]) for c in live if place in c)
             left = [c[place][2] if place in c else slots.get(key, _MISSING) for c in live]
-            known = [v for v in left if v is not _MISSING]
+            known = [v for v in left if not isinstance(v, _Missing)]
             if not known:  # every way has removed it
                 if key in slots:
                     self.remove(slots, key)
             elif key in SEQUENCES:
-                self._write_sequence(slots, key, known)
+                self._write_sequence(slots, key, [v for v in known if isinstance(v, tuple)])
             else:
                 self.write(slots, key, _JOINS.get(key, union)(known))
         return bool(live)
 
-    def _write_sequence(self, slots: dict[Any, Value], key: str, known: list[tuple[Value, ...]]) -> None:
+    def _write_sequence(self, slots: Slots, key: Hashable, known: list[tuple[Value, ...]]) -> None:
         """Items that differ between branches: the longest, ending in what any of them ends in, and not exact."""
         longest = max(known, key=len)
         if any(len(k) != len(longest) for k in known):

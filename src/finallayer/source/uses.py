@@ -64,7 +64,7 @@ def as_it_is(value: Value) -> Value:
     """
     if isinstance(value, (List, tuple)) and surveyable((value,)):
         return _copied(value)
-    return Dict(value.slots) if isinstance(value, Dict) and len(value.slots) <= MOST_LEAVES else value
+    return value.copy() if isinstance(value, Dict) and len(value.slots) <= MOST_LEAVES else value
 
 
 def _copied(value: Value) -> Value:

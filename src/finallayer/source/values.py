@@ -1,29 +1,39 @@
 """Abstract values: what a Python expression may stand for when nobody runs it.
 
-Python's own constants and tuples stand for themselves; a tensor, and anything not understood, is an ``expr.Node``
-(what isn't understood is an ``opaque`` one). The classes here are all the rest. Whatever can change while the program
-runs keeps its state in ``slots``, which only :class:`~finallayer.source.trail.Trail` writes.
+:data:`Value` is all of them: Python's own constants and tuples, which stand for themselves; ``expr.Node``, a tensor or
+anything not understood (an ``opaque`` one); and the classes here. None of these is a tuple, so that what is an instance
+of one is a tuple of the program's. Whatever can change while the program runs keeps its state in ``slots``, which only
+:class:`~finallayer.source.trail.Trail` writes.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from types import EllipsisType
+from typing import NamedTuple, TypeAlias, TypeGuard, TypeVar
 
 from finallayer.catalog import Signature
+from finallayer.catalog.conventions import Meaning, suggests, taken_for
 from finallayer.catalog.frameworks import ENVIRONMENTS, family
 from finallayer.expr import Node, Origin, make
 from finallayer.kinds import PROBABILITY_KINDS
 from finallayer.source.files import SourceFile
 
-#: Any abstract value. (Constants, tuples, nodes and the classes below have no common base.)
-Value = Any
+#: What stands for itself and has no parts.
+Constant: TypeAlias = bool | int | float | complex | str | bytes | EllipsisType | None
+#: Any abstract value.
+Value: TypeAlias = (
+    "Constant | tuple[Value, ...] | Node | List | Dict | External | Lazy | Frame | Function | Class | Instance | Built"
+    " | Bound | Super | Partial | Union"
+)
 
 #: What a step in an environment gives at least: the next state, a reward, whether the episode is over, and more.
 _STEP_GIVES = 4
@@ -33,7 +43,12 @@ _IMPORTS_ENVIRONMENT = re.compile(
     re.MULTILINE,
 )
 
+K = TypeVar("K", bound=Hashable)
+C = TypeVar("C", bound=Constant)
+
 CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
+#: What is said of a node: constants, or several of them.
+Attributes: TypeAlias = dict[str, Constant | tuple[Constant, ...]]
 
 
 class Frame:
@@ -80,23 +95,26 @@ class Module:
     @cached_property
     def steps_environment(self) -> bool:
         """Whether the module acts in an environment, as reinforcement learning does: it imports a library of them, or
-        calls ``env.reset()`` and ``state, reward, done, info = env.step(action)``."""
-        if _IMPORTS_ENVIRONMENT.search(self.file.text):
+        resets one and says ``state, reward, done, info = env.step(action)``."""
+        text = self.file.text
+        if _IMPORTS_ENVIRONMENT.search(text):
             return True
-        if ".reset(" not in self.file.text or ".step(" not in self.file.text or self.tree is None:
-            return False
-        return any(
-            isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Tuple)
-            and len(node.targets[0].elts) >= _STEP_GIVES
-            and isinstance(node.value, ast.Call)
-            and isinstance(node.value.func, ast.Attribute)
-            and node.value.func.attr == "step"
-            for node in ast.walk(self.tree)
-        )
+        return ".reset(" in text and ".step(" in text and any(map(_steps_environment, ast.walk(self.tree)))
 
 
-class Lazy(NamedTuple):
+def _steps_environment(node: ast.AST) -> bool:
+    """Whether a statement takes what a step of an environment gives, as its names say."""
+    match node:
+        case ast.Assign(
+            targets=[ast.Tuple(elts=given)], value=ast.Call(func=ast.Attribute(attr="step", value=owner))
+        ) if len(given) >= _STEP_GIVES:
+            names = [ast.unparse(part) for part in given if isinstance(part, (ast.Name, ast.Attribute))]
+            return suggests(ast.unparse(owner), Meaning.ENVIRONMENT) or any(suggests(n, Meaning.REWARD) for n in names)
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
     """An import of a project's module, or of a name in it, that nothing has used yet."""
 
     path: Path
@@ -111,7 +129,8 @@ class Site(NamedTuple):
     frame: Frame
 
 
-class External(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class External:
     """A module, function or class that isn't the project's own, by its dotted name."""
 
     name: str
@@ -119,6 +138,12 @@ class External(NamedTuple):
     @property
     def framework(self) -> str:
         return family(self.name)
+
+
+class NoDefault(Enum):
+    """Marks a parameter that has no default, or whose default a call may replace."""
+
+    NO_DEFAULT = None
 
 
 class Function:
@@ -132,7 +157,7 @@ class Function:
         self.name = getattr(node, "name", "<lambda>")
         self.owner: Class | None = None
         self.defaults: list[Value] = []
-        self.kw_defaults: list[Value] = []
+        self.kw_defaults: list[Value | NoDefault] = []
         self.decorators: list[Value] = []
 
 
@@ -182,33 +207,47 @@ class Instance:
 
 
 class Built:
-    """What a catalogued layer, loss, model or transform gave when it was constructed."""
+    """What a catalogued layer, loss, model or transform gave when it was constructed.
 
-    __slots__ = ("bound", "signature", "site", "slots", "symbol")
+    ``bound``: its arguments by the signature's names. ``keywords``: all that were given by name, as they were given.
+    """
 
-    def __init__(self, symbol: External, signature: Signature, bound: dict[str, Value], site: Site) -> None:
+    __slots__ = ("bound", "keywords", "signature", "site", "slots", "symbol")
+
+    def __init__(
+        self,
+        symbol: External,
+        signature: Signature,
+        bound: dict[str, Value],
+        site: Site,
+        keywords: dict[str, Value] | None = None,
+    ) -> None:
         self.symbol = symbol
         self.signature = signature
         self.bound = bound
+        self.keywords = keywords or {}
         self.site = site
         self.slots: dict[str, Value] = {}
 
 
-class Bound(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
     """A method with the object that it was taken from. ``function`` is a Function, or the name of a foreign method."""
 
     function: Value
     owner: Value
 
 
-class Super(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Super:
     """``super()``: the instance, seen past a class."""
 
     cls: Class
     instance: Value
 
 
-class Partial(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Partial:
     """A callable with some of its arguments given; ``how`` names what else a call does (``value_and_grad``, ...)."""
 
     function: Value
@@ -239,12 +278,22 @@ class List:
 
     @property
     def items(self) -> tuple[Value, ...]:
-        items: tuple[Value, ...] = self.slots[ITEMS]
-        return items
+        return tuple_in(self.slots, ITEMS)
 
     @property
     def exact(self) -> bool:
         return bool(self.slots[EXACT])
+
+
+class Rest(Enum):
+    """The key under which a Dict keeps values of unknown keys."""
+
+    REST = None
+
+
+REST = Rest.REST
+#: A key of a Dict.
+Key: TypeAlias = Constant | Rest
 
 
 class Dict:
@@ -252,14 +301,31 @@ class Dict:
 
     __slots__ = ("slots",)
 
-    def __init__(self, items: dict[Any, Value], rest: tuple[Value, ...] = ()) -> None:
-        self.slots: dict[Any, Value] = dict(items)
+    def __init__(self, items: Mapping[C, Value], rest: tuple[Value, ...] = ()) -> None:
+        self.slots: dict[Key, Value] = dict(items.items())
         if rest:
             self.slots[REST] = rest
 
+    def copy(self) -> Dict:
+        """Another dictionary that holds the same now."""
+        made = Dict({})
+        made.slots.update(self.slots)
+        return made
 
-#: The key under which a Dict keeps values of unknown keys.
-REST = object()
+    @property
+    def rest(self) -> tuple[Value, ...]:
+        return tuple_in(self.slots, REST)
+
+    @property
+    def known(self) -> dict[Constant, Value]:
+        """What is stored under keys that are known."""
+        return {k: v for k, v in self.slots.items() if not isinstance(k, Rest)}
+
+
+def tuple_in(slots: Mapping[K, Value], key: K) -> tuple[Value, ...]:
+    """The tuple that a slot holds; an empty one where it holds none."""
+    value = slots.get(key)
+    return value if isinstance(value, tuple) else ()
 
 
 class Call(NamedTuple):
@@ -275,7 +341,8 @@ class Call(NamedTuple):
         return self._replace(args=[*first, *self.args])
 
 
-class Union(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Union:
     """One of several values, depending on what nobody knows before the program runs."""
 
     values: tuple[Value, ...]
@@ -289,7 +356,13 @@ MOST_TOLD_APART = 32
 
 def opaque(name: str, *parts: Value) -> Node:
     """A value that isn't understood; the same name and parts stand for the same value."""
-    return make("opaque", name=name, of=tuple(_identity(p) for p in parts)) if parts else make("opaque", name=name)
+    attrs: dict[str, str | tuple[int, ...]] = {"name": name}
+    if parts:
+        attrs["of"] = tuple([_identity(p) for p in parts])
+    meaning = taken_for(name)
+    if meaning is not None:
+        attrs["taken_for"] = meaning
+    return Node("opaque", (), attrs, None)
 
 
 def _identity(value: Value) -> int:
@@ -302,10 +375,12 @@ def union(values: list[Value]) -> Value:
     if len(flat) == 1:
         return flat[0]
     most = MOST_TOLD_APART if _places_matter.get() else MOST_ALTERNATIVES
-    if flat and all(isinstance(v, Node) for v in flat):
-        return make("join", *flat) if len(flat) <= most else opaque("join", *flat)
-    if flat and all(isinstance(v, tuple) and len(v) == len(flat[0]) for v in flat):
-        return tuple(union(list(column)) for column in zip(*flat, strict=True))
+    nodes = [v for v in flat if isinstance(v, Node)]
+    if flat and len(nodes) == len(flat):
+        return make("join", *nodes) if len(flat) <= most else opaque("join", *flat)
+    rows = [v for v in flat if isinstance(v, tuple)]
+    if flat and len(rows) == len(flat) and len({len(row) for row in rows}) == 1:
+        return tuple(union(list(column)) for column in zip(*rows, strict=True))
     if len(flat) > most or not flat:
         return opaque("any", *flat)
     return Union(tuple(flat))
@@ -320,27 +395,26 @@ def distinct(values: Iterable[Value]) -> list[Value]:
     return list(found.values())
 
 
-_BY_VALUE = frozenset({External, *CONSTANTS})
-
-
 def _key(value: Value, places: bool = False) -> Hashable:
     """What two values have in common that are certainly the same, and no two others.
 
     ``places``: whether probabilities that were made at different places, or came another way, are others.
     """
-    kind = type(value)
-    if kind is Node:
-        return (value, _places(value)) if places and value.kind in PROBABILITY_KINDS else cast(Node, value)
-    if kind in _BY_VALUE:
-        return kind, value
-    if kind is tuple:
-        return tuple([_key(v, places) for v in value])
-    if kind is Union:
-        return Union, tuple([_key(v, places) for v in value.values])
-    if kind is Bound:
-        return Bound, _key(value.function, places), _key(value.owner, places)
-    if kind is Partial and not value.args and not value.kwargs:
-        return Partial, value.how, _key(value.function, places)
+    match value:
+        case Node():
+            return (value, _places(value)) if places and value.kind in PROBABILITY_KINDS else value
+        case tuple():
+            return tuple([_key(v, places) for v in value])
+        case External():
+            return External, value.name
+        case Union():
+            return Union, tuple([_key(v, places) for v in value.values])
+        case Bound():
+            return Bound, _key(value.function, places), _key(value.owner, places)
+        case Partial(args=(), kwargs=()):
+            return Partial, value.how, _key(value.function, places)
+        case bool() | int() | float() | complex() | str() | bytes() | None | EllipsisType():
+            return type(value), value
     return object, id(value)
 
 
@@ -372,5 +446,6 @@ def _places(node: Node) -> tuple[Origin | None, ...]:
     return tuple(found)
 
 
-def is_constant(value: Value) -> bool:
+def is_constant(value: Value) -> TypeGuard[Constant]:
+    """Whether a value stands for itself and has no parts."""
     return isinstance(value, CONSTANTS)

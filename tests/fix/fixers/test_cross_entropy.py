@@ -70,7 +70,12 @@ FEEDS = {
     "sess.run(loss, feed_dict={x: mnist.test.images, y: mnist.test.labels[:50]})\n": True,
     "feed = {x: 0, y: mnist.test.labels}\nsess.run(loss, feed_dict=feed)\n": True,
     "labels = keras.utils.to_categorical(data.labels)\nsess.run(loss, {x: 0, y: labels[0:9]})\n": True,
-    "def rows(labels):\n    return labels\n\nsess.run(loss, {x: 0, y: dense_to_one_hot(rows(0), 10)})\n": True,
+    "def rows(labels):\n    return labels\n\nsess.run(loss, {x: 0, y: tf.one_hot(rows(0), 10)})\n": True,
+    "def to_one_hot(labels):\n    return tf.one_hot(labels, 10)\n\nsess.run(loss, {x: 0, y: to_one_hot(0)})\n": True,
+    # what a function is called says nothing of what it makes
+    "def one_hot(labels):\n    return 0.9 * labels\n\nsess.run(loss, {x: 0, y: one_hot(data[1])})\n": False,
+    "sess.run(loss, {x: 0, y: helpers.dense_to_one_hot(data[1], 10)})\n": False,
+    "def cast(labels):\n    return labels * 2\n\nsess.run(loss, {x: 0, y: cast(mnist.test.labels)})\n": False,
     "sess.run(loss, {x: 0, y: np.array(tf.one_hot(0, 10)).astype('f')})\n": True,
     "": False,
     "sess.run(loss, {x: 0, y: data.labels})\n": False,

@@ -56,35 +56,28 @@ def jax() -> Framework:
 
     from finallayer.losses import jax as losses
 
-    def with_gradient(rows: Callable) -> Callable:
-        @jax.jit  # one compilation for all cases of a shape
-        def loss_and_gradient(z: jax.Array, upstream: jax.Array, *arguments: jax.Array) -> tuple[jax.Array, jax.Array]:
-            loss, pull_back = jax.vjp(lambda z: rows(z, *arguments), z)
-            return loss, pull_back(upstream)[0]
-
-        return loss_and_gradient
-
-    hard = with_gradient(losses.softmax_cross_entropy_with_integer_labels)
-    hard_where = with_gradient(
-        lambda z, labels, where: losses.softmax_cross_entropy_with_integer_labels(z, labels, where=where)
-    )
-    soft_where = with_gradient(lambda z, masses, where: losses.softmax_cross_entropy(z, masses, where=where))
-    soft = with_gradient(losses.softmax_cross_entropy)
-    binary_rows = with_gradient(losses.sigmoid_binary_cross_entropy)
+    @partial(jax.jit, static_argnames=("rows", "label_smoothing"))  # one compilation for all cases of a shape
+    def with_gradient(rows: Callable, z: jax.Array, upstream: jax.Array, *arguments: jax.Array, **options) -> tuple:
+        loss, pull_back = jax.vjp(lambda z: rows(z, *arguments, **options), z)
+        return loss, pull_back(upstream)[0]
 
     def run(case: Case) -> Result:
-        is_hard = case.target.ndim == 1 and case.is_plain
-        target = case.target.astype(np.int32) if is_hard else case.masses.astype(np.float32)
-        where = () if case.counted.all() else (case.counted,)
-        rows = (hard_where if where else hard) if is_hard else (soft_where if where else soft)
+        rows = losses.softmax_cross_entropy
+        if case.target.ndim == 1:
+            rows = losses.softmax_cross_entropy_with_integer_labels
+        options = {"where": None if case.counted.all() else case.counted, "label_smoothing": case.label_smoothing}
+        if case.weight is not None:
+            options["class_weight"] = case.weight
+        target = case.target.astype(np.int32) if case.target.ndim == 1 else case.target
         logits = jnp.asarray(case.logits.astype(np_dtype(case.dtype)))
-        loss, gradient = rows(logits, case.row_upstream, target, *where)
+        loss, gradient = with_gradient(rows, logits, case.row_upstream, target, **options)
         share = np.float32(1 / max(case.counted.sum(), 1))
-        mean_gradient = rows(logits, np.full(len(logits), share), target, *where)[1]
+        mean_gradient = with_gradient(rows, logits, np.full(len(logits), share), target, **options)[1]
         return Result(loss, gradient, loss.sum() * share, mean_gradient)
 
     def binary(y: float) -> tuple[np.ndarray, np.ndarray]:
-        return binary_rows(BINARY_LOGITS, np.ones_like(BINARY_LOGITS), np.full_like(BINARY_LOGITS, y))
+        target, ones = np.full_like(BINARY_LOGITS, y), np.ones_like(BINARY_LOGITS)
+        return with_gradient(losses.sigmoid_binary_cross_entropy, BINARY_LOGITS, ones, target)
 
     return Framework(run, binary, losses.softmax_cross_entropy_with_integer_labels)
 

@@ -19,11 +19,12 @@ from cases import CASES, gradient_error, loss_error
 from frameworks import FRAMEWORKS, Framework
 
 ULPS = 4.0
-JUDGES = ("margins, 10 classes", "upstream", "ignored in the middle", "label smoothing")
+JUDGES = ("margins, 10 classes", "upstream", "ignored in the middle", "label smoothing", "distributions, one-hot")
 FORMULA = "finallayer.losses._xent_logits"
-NUMPY, JAX = "finallayer.losses.numpy", "finallayer.losses.jax"
-KERAS, KERAS_ROWS = "finallayer.losses.keras", "finallayer.losses._keras_rows"
-TORCH_ROWS, TORCH = "finallayer.losses.torch._framework", "finallayer.losses.torch._cross_entropy"
+NUMPY, JAX = "finallayer.losses.numpy", "finallayer.losses.jax._cross_entropy"
+JAX_OPERATIONS, JAX_DERIVATIVES = "finallayer.losses.jax._operations", "finallayer.losses.jax._derivatives"
+KERAS, KERAS_ROWS = "finallayer.losses.keras._functions", "finallayer.losses.keras._rows"
+TORCH_ROWS = "finallayer.losses.torch._framework"
 
 
 class Mutant(NamedTuple):
@@ -35,39 +36,40 @@ class Mutant(NamedTuple):
     new: str
 
 
-#: In the formula that NumPy, JAX and Keras share.
-SHARED = (
-    Mutant("no softmax term", FORMULA, "probs=_corrected(", "probs=0 * _corrected("),
-    Mutant("no -1 at the target", FORMULA, "return others / (1 + parts.rest)", "return -parts.probs"),
-    Mutant("1 - softmax by subtraction", FORMULA, "return others / (1 + parts.rest)", "return 1 - parts.probs"),
+#: In the formula of a distribution, which NumPy, JAX and Keras share.
+SOFT = (
+    Mutant("no softmax term", FORMULA, "return parts.exps / (1 + parts.rest)", "return 0 * parts.exps"),
+    Mutant("no -1 at the target", FORMULA, "return others / (1 + parts.rest)", "return -softmax(parts)"),
+    Mutant("1 - softmax by subtraction", FORMULA, "return others / (1 + parts.rest)", "return 1 - softmax(parts)"),
+    Mutant("sign flip", FORMULA, "trail=top - _float64(xp, z)", "trail=_float64(xp, z) - top"),
+    Mutant("the maximum counted as another", FORMULA, "xp.where(holds_max, xp.zeros_like(z), exps)", "exps"),
     Mutant(
-        "log of a sum that holds the 1",
-        FORMULA,
-        "return xp.where(x < _LOG1P_DIRECT, xp.log1p(x), xp.log(one_more) + error / one_more)",
-        "return xp.log(one_more)",
+        "log of a sum that holds the 1", FORMULA, "return xp.log1p(parts.rest) +", "return xp.log(1 + parts.rest) +"
     ),
-    Mutant("sign flip", FORMULA, "trail=-diff", "trail=diff"),
-    Mutant("the maximum counted as another", FORMULA, "xp.where(holds_max, zeros, scaled)", "scaled"),
 )
-#: In what JAX and Keras make of it, in float32.
-SINGLE = (
+#: In the formula of a class, which JAX and Keras share.
+HARD = (
+    Mutant("no softmax term for a class", FORMULA, "elsewhere = exps * ", "elsewhere = 0 * exps * "),
+    Mutant("no -1 at the class", FORMULA, "pull * row.own - upstream * row.others", "(pull + upstream) * row.own"),
+    Mutant("log of a class's sum that holds the 1", FORMULA, "xp.log1p(row.others)", "xp.log(1 + row.others)"),
+    Mutant("the class counted as another", FORMULA, "xp.where(is_class, xp.zeros_like(z), exps)", "exps"),
     Mutant(
-        "zero gradient",
+        "sign flip for a class",
         FORMULA,
-        "return xp.where(is_target, -complements(xp, parts), parts.probs)",
-        "return 0 * parts.probs",
+        "others + (top - top), own, top - logit",
+        "others + (top - top), own, logit - top",
     ),
-    Mutant("an uncorrected exponential", FORMULA, "return xp.where(x > 0, x + x * relative_error, x)", "return x"),
+    Mutant("an uncorrected exponential", FORMULA, "rounded + rounded * error", "rounded"),
 )
 
 MUTANTS = {
     "numpy": (
-        *SHARED,
+        *SOFT,
         Mutant(
             "zero gradient",
             FORMULA,
-            "return others * parts.probs - q * complements(xp, parts)",
-            "return 0 * parts.probs",
+            "return others * softmax(parts) - q * complements(xp, parts)",
+            "return 0 * softmax(parts)",
         ),
         Mutant("missing 1/N", NUMPY, "upstream = upstream / count if count", "upstream = upstream if count"),
         Mutant("another row's scale", NUMPY, "row_gradient * scale[block", "row_gradient * np.roll(scale, 1)[block"),
@@ -77,59 +79,63 @@ MUTANTS = {
             "np.where(rows.counted[block, None], row_gradient",
             "np.where(True, row_gradient",
         ),
-        Mutant("log-sum-exp in float16", NUMPY, "xent.softmax_parts(np, z)", "xent.softmax_parts(np, z.astype('f2'))"),
+        Mutant("log-sum-exp in float16", NUMPY, "xent.softmax_parts(np, z", "xent.softmax_parts(np, z.astype('f2')"),
     ),
     "jax": (
-        *SHARED,
-        *SINGLE,
+        *SOFT,
+        *HARD,
         Mutant(
             "another row's scale",
-            JAX,
-            "(upstream[..., None] * gradient)",
-            "(jnp.roll(upstream, 1)[..., None] * gradient)",
+            JAX_OPERATIONS,
+            'upstream = upstream[..., None].astype("float64")',
+            'upstream = jnp.roll(upstream, 1)[..., None].astype("float64")',
         ),
         Mutant("ignore mask dropped", JAX, "loss if where is None else jnp.where(row_counts, loss, 0)", "loss"),
         Mutant(
             "upstream dropped",
-            JAX,
-            "else _gradient(z, target, upstream)",
-            "else _gradient(z, target, jnp.ones_like(upstream))",
+            JAX_DERIVATIVES,
+            "else _gradient(z, target, upstream, terms)",
+            "else _gradient(z, target, jnp.ones_like(upstream), terms)",
         ),
+        Mutant("smoothing dropped", JAX_OPERATIONS, "xent.smoothed(q, terms.label_smoothing)", "q"),
     ),
     "keras": (
-        *SHARED,
-        *SINGLE,
-        Mutant("upstream dropped", KERAS_ROWS, "(args[-1] if upstream is None else upstream) * gradient", "gradient"),
+        *SOFT,
+        *HARD,
+        Mutant("upstream dropped", KERAS_ROWS, "ops.cast(upstream, gradient.dtype) * gradient", "gradient"),
         Mutant("ignore mask dropped", KERAS, "set_keras_mask(loss, mask=counted)", "pass"),
     ),
     "torch": (
-        Mutant("zero gradient", TORCH_ROWS, "gradient.masked_fill(idle, 0.0)", "torch.zeros_like(gradient)"),
-        Mutant("no softmax term", TORCH_ROWS, "(push * mass + lse_pull) * r.softmax - ", "-"),
         Mutant(
-            "no -1 at the target",
+            "zero gradient",
             TORCH_ROWS,
-            "r.rest_mass - mass * r.others_share",
-            "r.rest_mass + mass * (1 - r.others_share)",
+            "gradient = s.exps.mul_(push / s.total).scatter_(1, anchor, -push * s.rest)",
+            "gradient = torch.zeros_like(s.exps)",
         ),
-        Mutant("missing 1/N", TORCH, "total / torch.where(counted == 0, 1.0, counted)", "total"),
-        Mutant("another row's scale", TORCH_ROWS, "push = _wide(loss_upstream)", "push = _wide(loss_upstream).roll(1)"),
-        Mutant("sign flip", TORCH_ROWS, "push = _wide(", "push = -_wide("),
+        Mutant("no softmax term", TORCH_ROWS, "s.exps.mul_(push / s.total)", "s.exps.mul_(0 * push / s.total)"),
+        Mutant("no -1 at the target", TORCH_ROWS, "-push * s.rest)", "push * (1 - s.rest))"),
+        Mutant("1 - softmax by subtraction", TORCH_ROWS, "others / total", "1 - anchor_exp / total"),
+        Mutant("missing 1/N", TORCH_ROWS, "torch.where(total == 0, 0.0, 1 / total)", "torch.ones_like(total)"),
+        Mutant("another row's scale", TORCH_ROWS, "push * wide(row_upstream)", "push * wide(row_upstream).roll(1)"),
+        Mutant("sign flip", TORCH_ROWS, "s.exps.mul_(push / s.total)", "s.exps.mul_(-push / s.total)"),
+        Mutant("log1p in bfloat16", TORCH_ROWS, "-torch.log1p(-s.rest)", "-torch.log1p(-s.rest.bfloat16())"),
         Mutant(
-            "log-sum-exp in bfloat16",
+            "ignore mask dropped",
             TORCH_ROWS,
-            "others_sum * scale + anchor_exp",
-            "(others_sum * scale + anchor_exp).bfloat16()",
+            "return wide(target != terms.ignore_index)",
+            "return torch.ones_like(wide(target))",
         ),
-        Mutant(
-            "ignore mask dropped", TORCH_ROWS, "counts = (~ignored).to(z.dtype)", "counts = torch.ones_like(z[:, :1])"
-        ),
-        Mutant("target counted as another", TORCH_ROWS, "others = z.scatter(1, anchor, -torch.inf)", "others = z"),
+        Mutant("target counted as another", TORCH_ROWS, "exps.scatter_(1, anchor, 0.0)", "pass"),
+        Mutant("smoothing's mass dropped", TORCH_ROWS, "gradient.sub_(mass.others.mul_(push))", "pass"),
+        Mutant("smoothing's gap dropped", TORCH_ROWS, "row_loss, row_loss + gap)", "row_loss, row_loss)"),
+        Mutant("smoothing at the target", TORCH_ROWS, "mass.rest - mass.total * s.rest", "-mass.total * s.rest"),
     ),
 }
 
 
 def run_in(module: ModuleType, source: str) -> None:
     exec(compile(source, str(module.__file__), "exec"), module.__dict__)
+    importlib.reload(sys.modules[str(module.__package__)])  # which holds the module's functions by name
 
 
 def is_noticed(framework: Framework) -> bool:

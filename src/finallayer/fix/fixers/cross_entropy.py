@@ -14,16 +14,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from finallayer.expr import Node
-from finallayer.fix.flow.analysed import Program
-from finallayer.fix.flow.place import GUARDS, Place
+from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.known_calls import KnownCall, known_call, sides
+from finallayer.fix.flow.place import IDLE, Place
 from finallayer.fix.flow.targets import are_distributions, has_two_axes
 from finallayer.fix.text.spelling import Written
-from finallayer.fix.text.syntax import last_name
-
-_PRODUCTS = frozenset({"multiply", "mul"})
-_SUMS = frozenset({"reduce_sum", "sum"})
-_MEANS = frozenset({"reduce_mean", "mean"})
-_AXES = frozenset({"axis", "reduction_indices"})
+from finallayer.fix.text.syntax import is_inside
 
 
 class _Form(NamedTuple):
@@ -48,29 +44,31 @@ class Fused(NamedTuple):
     written: Written
 
 
-def fused(place: Place, programs: Mapping[str, Program], axis: object, framework: str, logits: str) -> Fused | None:
+def fused(
+    place: Place, modules: Mapping[str, AnalysedModule], axis: object, framework: str, logits: str
+) -> Fused | None:
     """The whole cross-entropy around a log of a softmax along ``axis``; None where that isn't certain."""
-    program = programs[place.syntax.file.path]
+    module = modules[place.syntax.file.path]
     form, speller = _FORMS.get(framework), place.speller
-    bare = all(step.kind in GUARDS | {"name"} for step in place.descent.steps)
+    bare = all(step.kind in IDLE | {"name"} for step in place.descent.steps)
     if form is None or not bare or (form.needs_import and form.needs_import not in speller.imports.names.values()):
         return None
     formula = _Formula(place)
-    if not formula.climb() or formula.target is None or not _is_over_classes(formula, program, axis):
+    if not formula.climb() or formula.target is None or not _is_over_classes(formula, module, axis):
         return None
-    if form.needs_distributions and not are_distributions(formula.target, program, programs.values()):
+    if form.needs_distributions and not are_distributions(formula.target, module, modules.values()):
         return None
     arguments = form.arguments.format(y=place.syntax.text(formula.target), z=logits)
     call = speller.call(form.function, arguments, formula.node)
     if call is None:
         return None
-    return Fused(Place(place.syntax, formula.node, place.descent), Written(formula.around(call.text), call.edits))
+    return Fused(Place(place.module, formula.node, place.descent), Written(formula.around(call.text), call.edits))
 
 
-def _is_over_classes(formula: _Formula, program: Program, axis: object) -> bool:
+def _is_over_classes(formula: _Formula, module: AnalysedModule, axis: object) -> bool:
     """Whether the sum is over the axis of the softmax, and that is the last, which a fused call takes."""
-    ranks = {v.rank if isinstance(v, Node) else None for v in program.values(formula.log)}
-    two_axes = ranks == {2} or (formula.target is not None and has_two_axes(formula.target, program))
+    ranks = {v.rank if isinstance(v, Node) else None for v in module.values(formula.log)}
+    two_axes = ranks == {2} or (formula.target is not None and has_two_axes(formula.target, module))
     last = {-1, 1} if two_axes else {-1}
     return axis in last and (formula.total is None or formula.axis in {None, *last})
 
@@ -125,39 +123,37 @@ class _Formula:
                 self.node, self._negated = negation, not self._negated
 
     def _product(self) -> bool:
-        match self._parent:
-            case ast.BinOp(left=left, op=ast.Mult(), right=right) as product:
-                self.node = product
-            case ast.Call(args=[left, right], keywords=[]) as product if _is_call_of(product, _PRODUCTS):
-                self.node = product
-            case _:
-                return False
-        inside = set(ast.walk(right))
-        self.target = left if self.log in inside else right
+        product = self._parent
+        factors = sides(self.place.module, product, ast.Mult, "mul")
+        if not isinstance(product, ast.expr) or factors is None:
+            return False
+        left, right = factors
+        self.node = product
+        self.target = left if is_inside(right, self.log) else right
         if isinstance(self.target, ast.UnaryOp) and isinstance(self.target.op, ast.USub):
             self.target, self._negated = self.target.operand, not self._negated
         return True
 
     def _sum(self) -> bool:
-        match self._parent:
-            case ast.Call(args=[summed, *rest], keywords=keywords) as total if summed is self.node:
-                named = [k.value for k in keywords if k.arg in _AXES]
-                axes = [*rest, *named]
-                if not _is_call_of(total, _SUMS) or len(axes) > 1 or len(named) < len(keywords):
-                    return False
-                self.axis = _one_axis(axes[0]) if axes else None
-                if axes and self.axis is None:
-                    return False
-                self.node, self.total = total, total
-                return True
-        return False
+        total = self._known(self._parent, "sum")
+        if total is None or total.calls != "function" or total.operand is not self.node or total.besides("x", "axis"):
+            return False
+        along = total.argument("axis")
+        self.axis = _one_axis(along) if along is not None else None
+        if along is not None and self.axis is None:
+            return False
+        self.node = self.total = total.node
+        return True
 
     def _mean(self) -> None:
         """``-mean(sum(...))``: the minus sign goes, the mean stays."""
-        match self._parent:
-            case ast.Call(args=[averaged]) as mean if averaged is self.node and _is_call_of(mean, _MEANS):
-                self.node, self.mean = mean, mean
-                self._sign()
+        mean = self._known(self._parent, "mean")
+        if mean is not None and mean.calls == "function" and mean.only_operand is self.node and mean.node.args:
+            self.node = self.mean = mean.node
+            self._sign()
+
+    def _known(self, node: ast.AST | None, op: str) -> KnownCall | None:
+        return known_call(self.place.module, node, op)
 
 
 def _one_axis(node: ast.expr) -> int | None:
@@ -168,7 +164,3 @@ def _one_axis(node: ast.expr) -> int | None:
     if isinstance(value, (list, tuple)) and len(value) == 1:
         (value,) = value
     return value if isinstance(value, int) else None
-
-
-def _is_call_of(call: ast.Call, names: frozenset[str]) -> bool:
-    return last_name(call.func) in names

@@ -7,62 +7,31 @@ around an expression, what stands in for ``predict``.
 from __future__ import annotations
 
 import ast
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from collections.abc import Iterator, Mapping
 
-from finallayer.expr import Node, logits, make, target
-from finallayer.findings import Edit, Sighting
+from finallayer.expr import LOSSES, Node, logits, make, target
+from finallayer.findings import Sighting
+from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.removal import Removal, remove
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.outsiders import outsiders
-from finallayer.fix.flow.readers import Place, Readers
-from finallayer.fix.flow.roles import LOSSES
-from finallayer.fix.registry import Proposal
+from finallayer.fix.flow.readers import Reader, Readers
+from finallayer.fix.flow.roles import CROSS_ENTROPIES
+from finallayer.fix.registry import Proposal, cannot_see
+from finallayer.fix.text.edits import together
 from finallayer.kinds import Kind
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker
 
-Edits = tuple[Edit, ...]
 #: The loss on logits that stands for the one on probabilities.
 ON_LOGITS = {"xent_probs": "xent_logits", "bce_probs": "bce_logits"}
 #: The head that belongs to each loss.
 _HEAD_OF = {"xent_logits": "softmax", "xent_probs": "softmax", "bce_logits": "sigmoid", "bce_probs": "sigmoid"}
 
 
-Programs = dict[str, Program]
-
-
-class Output(NamedTuple):
-    """One output of a compiled model: its layer's name, the metrics that read it, and whether it has one unit."""
-
-    layer: object
-    metrics: tuple[str, ...]
-    one_unit: bool
-
-
-class Dialect(ABC):
-    """How one framework spells what a fix writes. Every method gives None where it can't say it surely."""
-
-    frameworks: ClassVar[frozenset[str]]
-
-    @abstractmethod
-    def on_logits(self, program: Program, loss: Node) -> Edits | None:
-        """The edits that make a loss on probabilities take logits."""
-
-    @abstractmethod
-    def restored(self, program: Program, place: Place, removal: Removal, made: Node) -> Edits | None:
-        """The edits that put the softmax back around an expression that reads probabilities."""
-
-    def predicting(self, program: Program, calls: list[Place], removal: Removal, made: Node) -> Edits | None:
-        """The edits that have calls of ``predict`` in one file give probabilities again."""
-        return None
-
-    def compiled(self, program: Program, call: ast.Call, head: str, output: Output) -> Edits | None:
-        """The edits that have the metrics that a model is compiled with read logits."""
-        return ()
+Modules = Mapping[str, AnalysedModule]
 
 
 def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterator[Proposal]:
@@ -71,59 +40,57 @@ def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterato
     Model, loss and readers may stand in different files: all of them are edited, or none.
     """
     loss = sighting.node
-    made = maker(loss.args[0]) if loss.op in LOSSES and loss.args else None
+    made = maker(loss.args[0]) if loss.op in CROSS_ENTROPIES and loss.args else None
     if made is None or loss.origin is None or made.origin is None or made.op != _HEAD_OF[loss.op]:
         return
-    programs = context.programs()
-    program = programs.get(made.origin.path)
-    if program is None or loss.origin.path not in programs or _is_along_other_axis(made, dialect):
+    modules = context.modules()
+    module = modules.get(made.origin.path)
+    if module is None or loss.origin.path not in modules or _is_along_other_axis(made, dialect):
         return
-    removal = remove(made, program)
+    removal = remove(made, module)
     if removal is None:
         return
-    readers = Readers(removal.head, program.uses, context.syntaxes(program.uses))
+    readers = Readers(removal.head, modules, module.uses)
     if readers.steps(loss.args[0]) is None:
         return
-    edits = _all_edits(programs, removal, readers, context.sightings(), dialect, made)
-    if edits is None or readers.refusals or not parses_after(programs, edits):
+    edits = _all_edits(modules, removal, readers, context.sightings(), dialect, made)
+    if edits is None or readers.refusals or not parses_after(modules, edits):
         return
     unseen = [
         *removal.unseen,
         *readers.unseen,
-        *outsiders({program.path, loss.origin.path, *(e.path for e in edits)}, programs),
+        *outsiders({module.path, loss.origin.path, *(e.path for e in edits)}, modules),
     ]
     binary = made.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
-    note = f"can't see all that reads the {made.op}: {'; '.join(unseen)}" if unseen else ""
-    yield Proposal(edits, loss_of(loss), new, not unseen, note, binary, mends_maths=loss.op not in ON_LOGITS)
+    note = cannot_see(f"reads the {made.op}", unseen)
+    yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths=loss.op not in ON_LOGITS)
 
 
 def take_logits(sighting: Sighting, context: Context, dialect: Dialect) -> Iterator[Proposal]:
     """The fix of a loss on probabilities that is handed logits: it is told so."""
     loss = sighting.node
-    programs = context.programs()
-    program = programs.get(loss.origin.path) if loss.origin is not None else None
+    modules = context.modules()
+    module = context.module_at(loss.origin)
     x = loss.args[0] if loss.args else None
-    if loss.op not in ON_LOGITS or program is None or x is None or x.kind is not Kind.LOGITS:
+    if loss.op not in ON_LOGITS or module is None or x is None or x.kind is not Kind.LOGITS:
         return
     if x.origin is None:
         return
-    head, uses = _HEAD_OF[loss.op], context.uses()
-    readers = Readers(Head(x.op, frozenset({x.origin})), uses, context.syntaxes(uses))
+    head = _HEAD_OF[loss.op]
+    readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
     layer = next((n.attrs["layer"] for n in x.walk() if "layer" in n.attrs), None)
-    parts = [
-        dialect.on_logits(program, loss),
-        *_at_metrics(programs, readers, context.sightings(), dialect, head, layer),
-    ]
-    edits = tuple(dict.fromkeys(edit for part in parts if part is not None for edit in part))
-    if None in parts or not edits or not parses_after(programs, edits):
+    edits = together(
+        [dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, layer)]
+    )
+    if not edits or not parses_after(modules, edits):
         return
     new = make(ON_LOGITS[loss.op], logits(), target())
     old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
     lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
     unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
     note = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
-    yield Proposal(edits, old, new, not unseen, note, loss.op == "bce_probs", mends_maths=True)
+    yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
 
 
 def _is_along_other_axis(made: Node, dialect: Dialect) -> bool:
@@ -132,63 +99,53 @@ def _is_along_other_axis(made: Node, dialect: Dialect) -> bool:
 
 
 def _all_edits(
-    programs: Programs, removal: Removal, readers: Readers, seen: list[Sighting], dialect: Dialect, made: Node
+    modules: Modules, removal: Removal, readers: Readers, seen: list[Sighting], dialect: Dialect, made: Node
 ) -> Edits | None:
     """Every edit of a fix; None where one of them can't be made."""
     parts = [
         removal.edits,
-        *(_at_reader(programs, reader, dialect, made) for reader in _readers_at_losses(seen, readers)),
-        *_at_metrics(programs, readers, seen, dialect, made.op, made.attrs.get("layer")),
-        *(_around(programs, place, removal, dialect, made) for place in readers.wraps),
-        *_at_predictions(programs, readers, removal, dialect, made),
+        *(_at_reader(modules, reader, dialect, made) for reader in _readers_at_losses(seen, readers)),
+        *_at_metrics(readers, seen, dialect, made.op, made.attrs.get("layer")),
+        *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
+        *_at_predictions(readers.predictions, dialect, made),
     ]
-    edits = [edit for part in parts if part is not None for edit in part]
-    return None if None in parts else tuple(dict.fromkeys(edits))
+    return together(parts)
 
 
-def _at_reader(programs: Programs, reader: Node, dialect: Dialect, made: Node) -> Edits | None:
+def _at_reader(modules: Modules, reader: Node, dialect: Dialect, made: Node) -> Edits | None:
     """The edits of a loss or metric that is handed the head's output."""
-    program = programs.get(reader.origin.path) if reader.origin is not None else None
-    if program is None:
+    module = modules.get(reader.origin.path) if reader.origin is not None else None
+    if module is None:
         return None
     if reader.op in ON_LOGITS:
-        return dialect.on_logits(program, reader) if _HEAD_OF[reader.op] == made.op else None
-    if reader.op not in LOSSES and reader.op != "metric" and _is_compiled(program, reader):
+        return dialect.on_logits(module, reader) if _HEAD_OF[reader.op] == made.op else None
+    if reader.op not in CROSS_ENTROPIES and reader.op != "metric" and _is_compiled(module, reader):
         return None
     return ()
 
 
 def _at_metrics(
-    programs: Programs, readers: Readers, seen: list[Sighting], dialect: Dialect, head: str, layer: object
+    readers: Readers, seen: list[Sighting], dialect: Dialect, head: str, layer: object
 ) -> Iterator[Edits | None]:
     """The edits of the metrics that each model is compiled with."""
     metrics = [s.node for s in seen if s.node.op == "metric"]
     for place in readers.compiled:
-        program = programs[place.path]
-        within = [m for m in metrics if _is_within(m, place, program)]
+        within = [m for m in metrics if _is_within(m, place)]
         reading = tuple(str(m.attrs.get("name")) for m in within if readers.steps(m.args[0]) is not None)
-        output = Output(layer, reading, any(map(_is_binary, within)))
+        output = CompiledOutput(layer, reading, any(map(_is_binary, within)))
         assert isinstance(place.node, ast.Call)
-        yield dialect.compiled(program, place.node, head, output)
+        yield dialect.compiled(place.module, place.node, head, output)
 
 
-def _around(programs: Programs, place: Place, removal: Removal, dialect: Dialect, made: Node) -> Edits | None:
-    program = programs[place.path]
-    return dialect.restored(program, place, removal, made) if _can_be_wrapped(program, place) else None
-
-
-def _at_predictions(
-    programs: Programs, readers: Readers, removal: Removal, dialect: Dialect, made: Node
-) -> Iterator[Edits | None]:
-    for path in dict.fromkeys(p.path for p in readers.predictions):
-        calls = [p for p in readers.predictions if p.path == path]
-        yield dialect.predicting(programs[path], calls, removal, made)
+def _at_predictions(predictions: list[Reader], dialect: Dialect, made: Node) -> Iterator[Edits | None]:
+    for path in dict.fromkeys(p.module.path for p in predictions):
+        yield dialect.predicting([p for p in predictions if p.module.path == path], made)
 
 
 def _readers_at_losses(seen: list[Sighting], readers: Readers) -> list[Node]:
     """The losses and metrics that are handed the head's output, each place once."""
     reading = [s.node for s in seen if s.node.args and readers.steps(s.node.args[0]) is not None]
-    judged = {*LOSSES, "metric", "mse", "mae", "kl", "kl_probs", "nll", "hinge"}
+    judged = LOSSES | {"metric"}
     return list({(n.origin, n.op, n.attrs.get("name")): n for n in reading if n.op in judged}.values())
 
 
@@ -196,47 +153,27 @@ def _is_binary(metric: Node) -> bool:
     return str(metric.attrs.get("name")).endswith("binary_accuracy")
 
 
-def _is_within(node: Node, place: Place, program: Program) -> bool:
+def _is_within(node: Node, place: Reader) -> bool:
     """Whether a node's place lies inside an expression's."""
-    around = program.syntax.file.origin(place.node)
+    around = place.module.syntax.file.origin(place.node)
     at = node.origin
     return at is not None and around[1:3] <= at[1:3] and at[3:5] <= around[3:5]
 
 
-def _is_compiled(program: Program, reader: Node) -> bool:
+def _is_compiled(module: AnalysedModule, reader: Node) -> bool:
     """Whether a loss or metric stands in ``compile``, so that no expression of the program reads for it."""
-    node = program.syntax.expression(reader.origin)
-    return node is not None and not any(
-        isinstance(v, Node) and v.op == reader.op for v in program.uses.of(program.path, node)
-    )
+    node = module.syntax.expression(reader.origin)
+    return node is not None and not any(isinstance(v, Node) and v.op == reader.op for v in module.values(node))
 
 
-def _can_be_wrapped(program: Program, place: Place) -> bool:
-    return place.whole and not place.derived and is_legible(program, place.node)
-
-
-def is_legible(program: Program, node: ast.expr) -> bool:
-    """Whether the text at a node's place is the node (inside f-strings of older Pythons it isn't)."""
-    try:
-        parsed = ast.parse(f"({program.syntax.text(node)}\n)", mode="eval").body
-    except SyntaxError:
-        return False
-    return ast.dump(parsed) == ast.dump(node)
-
-
-def parses_after(programs: Programs, edits: Edits) -> bool:
+def parses_after(modules: Modules, edits: Edits) -> bool:
     """Whether every file is still Python after the edits, and no two of them meet."""
     from finallayer.fix.text.edits import ConflictError, apply
 
     for path in {e.path for e in edits}:
-        file = programs[path].syntax.file
+        file = modules[path].syntax.file
         try:
             ast.parse(apply(file.text, [e for e in edits if e.path == path]) if not file.cells else "")
         except (SyntaxError, ConflictError):
             return False
     return True
-
-
-def bracketed(text: str, node: ast.expr) -> str:
-    """The text of an expression as something that a method can be called on."""
-    return text if isinstance(node, (ast.Name, ast.Call, ast.Attribute, ast.Subscript)) else f"({text})"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from finallayer.catalog import keras
+from finallayer.catalog.names import canonical
 from finallayer.expr import Node
 from finallayer.findings import Edit, Match, Sighting
-from finallayer.fix.fixers.head_removal import Dialect, Edits, Output, drop_head, is_legible, take_logits
+from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
+from finallayer.fix.fixers.head_removal import drop_head, take_logits
 from finallayer.fix.fixers.keras_metrics import metrics_on_logits
 from finallayer.fix.fixers.removal import Removal
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context
-from finallayer.fix.flow.readers import Place
+from finallayer.fix.flow.known_calls import known_call
+from finallayer.fix.flow.readers import Reader
 from finallayer.fix.registry import Proposal, Reach, mends
 from finallayer.fix.text.imports import Imports
 from finallayer.fix.text.keras_spelling import spell, with_argument
@@ -31,99 +35,99 @@ _CLASSES = {
 class Keras(Dialect):
     frameworks: ClassVar[frozenset[str]] = frozenset({"keras", "tensorflow"})
 
-    def on_logits(self, program: Program, loss: Node) -> Edits | None:
-        place = program.syntax.expression(loss.origin)
+    def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
+        place = module.syntax.expression(loss.origin)
         if place is None:
             return None
-        named = loss_values(program, place)
+        named = _named_loss(module, place)
         if isinstance(named, ast.Call):
-            if self._states_it_by_position(program, named):
+            if self._states_it_by_position(module, named):
                 return None
-            return with_argument(program.syntax, named, "from_logits", "True")
+            return with_argument(module.syntax, named, "from_logits", "True")
         if named is None:
             return None
-        spelled = spell(program.syntax, f"losses.{named}", place)
+        spelled = spell(module.syntax, f"losses.{named}", place)
         if spelled is None:
             return None
-        return (program.syntax.replace(place, f"{spelled.text}(from_logits=True)"), *spelled.edits)
+        return (module.syntax.replace(place, f"{spelled.text}(from_logits=True)"), *spelled.edits)
 
-    def _states_it_by_position(self, program: Program, call: ast.Call) -> bool:
+    def _states_it_by_position(self, module: AnalysedModule, call: ast.Call) -> bool:
         """Whether from_logits, a class' first parameter and a function's third, may be among the positional ones."""
-        is_class = any(
-            isinstance(v, External) and v.name[v.name.rfind(".") + 1].isupper() for v in _symbols(program, call)
-        )
-        return len(call.args) > (0 if is_class else 2)
+        return len(call.args) > (2 if known_call(module, call) else 0)
 
-    def restored(self, program: Program, place: Place, removal: Removal, made: Node) -> Edits | None:
+    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
         """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
         if made.attrs.get("axis", -1) not in (-1, None):
             return None
-        tensorflow = Imports(program.syntax).known(f"tensorflow.nn.{made.op}", place.node)
-        spelled = tensorflow or spell(program.syntax, f"ops.{made.op}", place.node)
+        syntax = reader.module.syntax
+        tensorflow = Imports(syntax).known(f"tensorflow.nn.{made.op}", reader.node)
+        spelled = tensorflow or spell(syntax, f"ops.{made.op}", reader.node)
         if spelled is None:
             return None
-        text = f"{spelled.text}({program.syntax.text(place.node)})"
-        return (program.syntax.replace(place.node, text), *spelled.edits)
+        text = f"{spelled.text}({syntax.text(reader.node)})"
+        return (syntax.replace(reader.node, text), *spelled.edits)
 
-    def predicting(self, program: Program, calls: list[Place], removal: Removal, made: Node) -> Edits | None:
+    def predicting(self, calls: Sequence[Reader], made: Node) -> Edits | None:
         """``probability_model = keras.Sequential([model, keras.layers.Softmax()])``, and its ``predict``."""
-        several = any(not isinstance(v, Node) for call in calls for v in program.values(call.node))
+        module, at = calls[0].module, calls[0].node
+        several = any(not isinstance(v, Node) for call in calls for v in module.values(call.node))
         if made.attrs.get("axis", -1) not in (-1, None) or several:
             return None
-        at = calls[0].node
-        ways = [spell(program.syntax, name, at) for name in ("Sequential", "models.Sequential")]
+        ways = [spell(module.syntax, name, at) for name in ("Sequential", "models.Sequential")]
         sequential = min((w for w in ways if w is not None), key=lambda w: len(w.edits), default=None)
-        layer = spell(program.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation", at)
+        layer = spell(module.syntax, "layers.Softmax" if made.op == "softmax" else "layers.Activation", at)
         if sequential is None or layer is None:
             return None
         head = f"{layer.text}()" if made.op == "softmax" else f'{layer.text}("sigmoid")'
         edits: list[Edit] = [*sequential.edits, *layer.edits]
-        for model, group in _by_model(program, calls).items():
-            if model in ("self", "cls") or not all(is_legible(program, c) for c in group):
+        for model, group in _by_model(calls).items():
+            if model in ("self", "cls") or not all(module.syntax.is_legible(c) for c in group):
                 return None
-            whole = f"{sequential.text}([{model}, {head}])"
-            anchor = _anchor(program.syntax, group)
-            name = program.syntax.fresh_name(_probability_name(model), set())
-            if anchor is not None:
-                edits.append(program.syntax.insert_before(anchor, f"{name} = {whole}"))
-            for call in group:
-                assert isinstance(call.func, ast.Attribute)
-                edits.append(program.syntax.replace(call.func.value, name if anchor is not None else whole))
+            edits += _by_probability_model(module.syntax, group, model, f"{sequential.text}([{model}, {head}])")
         return tuple(edits)
 
-    def compiled(self, program: Program, call: ast.Call, head: str, output: Output) -> Edits | None:
-        return metrics_on_logits(program, call, head, output)
+    def compiled(self, module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
+        return metrics_on_logits(module, call, head, output)
 
 
-def loss_values(program: Program, place: ast.expr) -> ast.Call | str | None:
+def _named_loss(module: AnalysedModule, place: ast.expr) -> ast.Call | str | None:
     """The call that makes or is a loss, or the class that stands for the string or function at a place."""
-    values = program.values(place)
-    named = {v if isinstance(v, str) else v.name for v in values if isinstance(v, (str, External))}
-    if len(named) == 1 and all(isinstance(v, (str, External)) for v in values):
-        last = named.pop().rpartition(".")[2]
-        return _CLASSES.get(last, last if last in _CLASSES.values() else None)
-    built = program.layer(place)
+    built = module.layer(place) or (module.layer(place.func) if isinstance(place, ast.Call) else None)
     if built is not None:
-        return program.maker(built)
-    if not isinstance(place, ast.Call):
+        return module.maker(built)
+    if isinstance(place, ast.Call):
+        return place if known_call(module, place, "xent", "bce") else None
+    classes = {_class_of(value) for value in module.values(place)}
+    return classes.pop() if len(classes) == 1 else None
+
+
+def _class_of(loss: object) -> str | None:
+    """The class of Keras' that a string, a function or the class itself names as a loss."""
+    name = keras.LOSSES.get(loss) if isinstance(loss, str) else loss.name if isinstance(loss, External) else None
+    module, _, last = canonical(name or "").rpartition(".")
+    if module not in ("keras.losses", "keras.metrics"):
         return None
-    built = program.layer(place.func)
-    if built is not None:
-        return program.maker(built)
-    return place if any("crossentropy" in s.name for s in _symbols(program, place)) else None
+    return _CLASSES.get(last, last if last in _CLASSES.values() else None)
 
 
-def _symbols(program: Program, call: ast.Call) -> list[External]:
-    return [v for v in program.values(call.func) if isinstance(v, External)]
-
-
-def _by_model(program: Program, calls: list[Place]) -> dict[str, list[ast.Call]]:
+def _by_model(calls: Sequence[Reader]) -> dict[str, list[ast.Call]]:
     """Calls of ``predict`` by the model that they are of, as it is spelled, in the order of the text."""
     found: dict[str, list[ast.Call]] = {}
-    for place in sorted(calls, key=lambda c: (c.node.lineno, c.node.col_offset)):
-        if isinstance(place.node, ast.Call) and isinstance(place.node.func, ast.Attribute):
-            found.setdefault(program.syntax.text(place.node.func.value), []).append(place.node)
+    for reader in sorted(calls, key=lambda c: (c.node.lineno, c.node.col_offset)):
+        if isinstance(reader.node, ast.Call) and isinstance(reader.node.func, ast.Attribute):
+            found.setdefault(reader.module.syntax.text(reader.node.func.value), []).append(reader.node)
     return found
+
+
+def _by_probability_model(syntax: Syntax, calls: list[ast.Call], model: str, whole: str) -> Iterator[Edit]:
+    """The edits that have calls of ``predict`` ask a model with the softmax, made where the first of them stands."""
+    anchor = _anchor(syntax, calls)
+    name = syntax.fresh_name(_probability_name(model), set())
+    if anchor is not None:
+        yield syntax.insert_before(anchor, f"{name} = {whole}")
+    for call in calls:
+        assert isinstance(call.func, ast.Attribute)
+        yield syntax.replace(call.func.value, name if anchor is not None else whole)
 
 
 def _probability_name(model: str) -> str:

@@ -6,14 +6,17 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
+from finallayer.catalog.names import canonical
 from finallayer.expr import Node
 from finallayer.findings import Match, Sighting
-from finallayer.fix.fixers.head_removal import Dialect, Edits, bracketed, drop_head, take_logits
+from finallayer.fix.fixers.dialect import Dialect, Edits
+from finallayer.fix.fixers.head_removal import drop_head, take_logits
 from finallayer.fix.fixers.removal import Removal
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context
-from finallayer.fix.flow.readers import Place
+from finallayer.fix.flow.readers import Reader
 from finallayer.fix.registry import Proposal, Reach, mends
+from finallayer.fix.text.spelling import as_object
 from finallayer.source.values import External
 
 #: What takes probabilities, and what takes logits with the same arguments in the same order.
@@ -23,32 +26,34 @@ _WITH_LOGITS = {"BCELoss": "BCEWithLogitsLoss", "binary_cross_entropy": "binary_
 class Torch(Dialect):
     frameworks: ClassVar[frozenset[str]] = frozenset({"torch"})
 
-    def on_logits(self, program: Program, loss: Node) -> Edits | None:
-        call = program.syntax.expression(loss.origin)
+    def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
+        call = module.syntax.expression(loss.origin)
         if not isinstance(call, ast.Call):
             return None
-        built = program.layer(call.func)
-        named = call if built is None else program.maker(built)
+        built = module.layer(call.func)
+        named = call if built is None else module.maker(built)
         if named is None:
             return None
-        return self._renamed(program, named.func)
+        return self._renamed(module, named.func)
 
-    def _renamed(self, program: Program, func: ast.expr) -> Edits | None:
-        name = func.attr if isinstance(func, ast.Attribute) else None
-        symbols = program.values(func)
-        if name not in _WITH_LOGITS or not all(isinstance(s, External) and s.name.endswith(name) for s in symbols):
+    def _renamed(self, module: AnalysedModule, func: ast.expr) -> Edits | None:
+        names = {canonical(s.name) if isinstance(s, External) else "" for s in module.values(func)}
+        package, _, name = names.pop().rpartition(".") if len(names) == 1 else ("", "", "")
+        text = module.syntax.text(func)
+        if package not in ("torch.nn", "torch.nn.functional") or name not in _WITH_LOGITS:
             return None
-        text = program.syntax.text(func)
-        return (program.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
+        if not isinstance(func, ast.Attribute) or func.attr != name:  # another is imported by its name: so must the new
+            return None
+        return (module.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
 
-    def restored(self, program: Program, place: Place, removal: Removal, made: Node) -> Edits | None:
-        text = bracketed(program.syntax.text(place.node), place.node)
+    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
+        text = as_object(reader.module.syntax.text(reader.node))
         if made.op == "sigmoid":
-            return (program.syntax.replace(place.node, f"{text}.sigmoid()"),)
+            return (reader.module.syntax.replace(reader.node, f"{text}.sigmoid()"),)
         axis = made.attrs.get("axis")
         if not isinstance(axis, int):
             return None
-        return (program.syntax.replace(place.node, f"{text}.softmax(dim={axis})"),)
+        return (reader.module.syntax.replace(reader.node, f"{text}.softmax(dim={axis})"),)
 
 
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)

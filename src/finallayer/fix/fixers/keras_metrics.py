@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from finallayer.findings import Edit
-from finallayer.fix.fixers.head_removal import Edits, Output
-from finallayer.fix.flow.analysed import Program
+from finallayer.catalog.names import canonical
+from finallayer.fix.fixers.dialect import CompiledOutput, Edits
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.roles import is_accuracy
+from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import spell, with_argument
 from finallayer.source.values import Built, External
 
@@ -38,25 +39,25 @@ _METRICS = {
 }
 
 
-def metrics_on_logits(program: Program, call: ast.Call, head: str, output: Output) -> Edits | None:
+def metrics_on_logits(module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
     """Accuracy stays, but for one unit; what Keras can read from logits is told to; anything else is in the way."""
-    edits: list[Edit] = []
-    for item in _metrics(call, output.layer):
-        if item is None:
-            return None
-        moved: Edits | None
-        if isinstance(item, (ast.List, ast.Tuple)):
-            moved = () if all(map(is_accuracy, output.metrics)) and _is_known(program, item) else None
-        else:
-            moved = _metric_on_logits(program, item, head, output.one_unit)
-        if moved is None:
-            return None
-        edits += moved
-    return tuple(edits)
+    return together(
+        metric_on_logits(module, item, head, output.one_unit)
+        if item is not None and not isinstance(item, (ast.List, ast.Tuple))
+        else _all_accuracies(module, item, output)
+        for item in _metrics(call, output.layer)
+    )
 
 
-def _metric_on_logits(program: Program, item: ast.expr, head: str, one_unit: bool) -> Edits | None:
-    values = program.values(item)
+def _all_accuracies(module: AnalysedModule, metrics: ast.expr | None, output: CompiledOutput) -> Edits | None:
+    """No edits for metrics of several outputs of which those of one only ask which class is the greatest."""
+    only = metrics is not None and all(map(is_accuracy, output.metrics)) and _is_known(module, metrics)
+    return () if only else None
+
+
+def metric_on_logits(module: AnalysedModule, item: ast.expr, head: str, one_unit: bool) -> Edits | None:
+    """The edits by which one metric, spelled out, reads logits as it read probabilities; None where it can't."""
+    values = module.values(item)
     if values and all(_is_indifferent(v) for v in values) and not (one_unit and all(_is_string(v) for v in values)):
         return ()
     names = {_metric_name(v, one_unit) for v in values}
@@ -65,29 +66,37 @@ def _metric_on_logits(program: Program, item: ast.expr, head: str, one_unit: boo
     if name is None or argument is None:
         return None
     if isinstance(item, ast.Constant):
-        return _in_place_of_string(program, item, name, argument)
-    built = program.layer(item)
-    maker = program.maker(built) if built is not None else None
+        return _in_place_of_string(module, item, name, argument)
+    built = module.layer(item)
+    maker = module.maker(built) if built is not None else None
     stated = maker is None or any(k.arg == argument[0] for k in maker.keywords)
     if maker is None or stated or len(maker.args) > _POSITIONAL.get(name, 0):
         return None
-    return with_argument(program.syntax, maker, *argument)
+    return with_argument(module.syntax, maker, *argument)
 
 
-def _in_place_of_string(program: Program, item: ast.Constant, name: str, argument: tuple[str, str]) -> Edits | None:
+def _in_place_of_string(
+    module: AnalysedModule, item: ast.Constant, name: str, argument: tuple[str, str]
+) -> Edits | None:
     """``"accuracy"`` becomes a metric that is called the same."""
-    spelled = spell(program.syntax, f"metrics.{name}", item)
+    spelled = spell(module.syntax, f"metrics.{name}", item)
     if spelled is None:
         return None
-    text = f"{spelled.text}(name={program.syntax.text(item)}, {'='.join(argument)})"
-    return (program.syntax.replace(item, text), *spelled.edits)
+    text = f"{spelled.text}(name={module.syntax.text(item)}, {'='.join(argument)})"
+    return (module.syntax.replace(item, text), *spelled.edits)
 
 
 def _metric_name(metric: object, one_unit: bool) -> str | None:
-    """The class of a metric that a model is compiled with."""
+    """The class of Keras' metric that a model is compiled with."""
     if isinstance(metric, str):
         return "BinaryAccuracy" if one_unit and metric in ("accuracy", "acc") else _METRICS.get(metric)
-    return metric.symbol.name.rpartition(".")[2] if isinstance(metric, Built) else None
+    return _of_keras(metric.symbol) if isinstance(metric, Built) else None
+
+
+def _of_keras(metric: External) -> str | None:
+    """What a metric of Keras' is called there; None for any other."""
+    module, _, name = canonical(metric.name).rpartition(".")
+    return name if module == "keras.metrics" else None
 
 
 def _is_string(value: object) -> bool:
@@ -121,14 +130,12 @@ def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
                 yield from _spelled_one_by_one(one)
 
 
-def _is_known(program: Program, metrics: ast.expr) -> bool:
+def _is_known(module: AnalysedModule, metrics: ast.expr) -> bool:
     """Whether every metric of a list, or of lists in it, is one of Keras'."""
     if isinstance(metrics, (ast.List, ast.Tuple)):
-        return all(_is_known(program, item) for item in metrics.elts)
-    values = program.values(metrics.func if isinstance(metrics, ast.Call) else metrics)
-    return bool(values) and all(
-        isinstance(v, str) or (isinstance(v, External) and v.name.startswith("keras.metrics.")) for v in values
-    )
+        return all(_is_known(module, item) for item in metrics.elts)
+    values = module.values(metrics.func if isinstance(metrics, ast.Call) else metrics)
+    return bool(values) and all(isinstance(v, str) or (isinstance(v, External) and _of_keras(v)) for v in values)
 
 
 def _spelled_one_by_one(given: ast.expr) -> Iterator[ast.expr | None]:
@@ -143,5 +150,5 @@ def _is_indifferent(metric: object) -> bool:
     """Whether a metric reads the same from logits as from a softmax (or from several sigmoids)."""
     if isinstance(metric, str):
         return metric in ("accuracy", "acc") or is_accuracy(metric)
-    name = metric.symbol.name if isinstance(metric, Built) else metric.name if isinstance(metric, External) else ""
-    return is_accuracy(name)
+    symbol = metric.symbol if isinstance(metric, Built) else metric
+    return isinstance(symbol, External) and is_accuracy(_of_keras(symbol) or "")

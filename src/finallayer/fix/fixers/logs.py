@@ -13,10 +13,11 @@ from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.cross_entropy import fused
 from finallayer.fix.fixers.removal import does_more
 from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
 from finallayer.fix.flow.place import Place
 from finallayer.fix.registry import Proposal, mends
-from finallayer.fix.text.spelling import Written
+from finallayer.fix.text.spelling import FRAMEWORKS, Written, as_object
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import guard, maker
 
@@ -41,15 +42,14 @@ def log_softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[
 
 def with_fused(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
     """The edits that put a fused cross-entropy of the logits in the place of the whole formula around a log."""
-    made = place and place.descent.made
-    if place is None or not can_be_log_softmax(place, softmax) or (isinstance(made, ast.Call) and does_more(made)):
+    if place is None or not can_be_log_softmax(place, softmax) or (place.maker and does_more(place.maker)):
         return ()
-    programs = context.programs()
+    modules = context.modules()
     framework, z = place.framework(sighting), place.logits_argument()
     named = place.logits(context, z) if z is not None else None
-    if place.syntax.file.path not in programs or framework is None or named is None:
+    if place.syntax.file.path not in modules or framework is None or named is None:
         return ()
-    whole = fused(place, programs, softmax.attrs.get("axis"), framework, named.text)
+    whole = fused(place, modules, softmax.attrs.get("axis"), framework, named.text)
     return whole.place.edits(whole.written, named) if whole is not None else ()
 
 
@@ -67,9 +67,31 @@ def with_log_softmax(place: Place | None, softmax: Node, sighting: Sighting, con
     named = z and place.logits(context, z)
     if not z or not named:
         return ()
-    axis, framework, rest = softmax.attrs.get("axis"), place.framework(sighting), place.other_arguments(z)
-    made = place.descent.made
-    return place.edits(place.speller.log_softmax(made, z, named.text, rest, axis, framework, place.node), named)
+    return place.edits(_log_softmax_of(place, named.text, softmax.attrs.get("axis"), place.framework(sighting)), named)
+
+
+#: Modules that have a log_softmax beside their softmax, with the same arguments.
+_WITH_LOG_SOFTMAX = frozenset(
+    "torch torch.nn.functional torch.special tensorflow.nn tensorflow.compat.v1.nn jax.nn flax.linen keras.ops "
+    "scipy.special".split()
+)
+
+
+def _log_softmax_of(place: Place, logits: str, axis: object, framework: str | None) -> Written | None:
+    """The log_softmax of logits as they are written, in the user's own words where the softmax has a twin."""
+    made, speller = place.descent.made, place.speller
+    softmax = known_call(place.module, made, "softmax")
+    twin = softmax.name.removesuffix(".softmax") if softmax is not None and softmax.last_name == "softmax" else None
+    if softmax is not None and (softmax.calls == "method" or twin in _WITH_LOG_SOFTMAX):
+        rest = place.other_arguments(softmax)
+        if rest is None:
+            return None
+        if softmax.calls == "method":
+            return Written(f"{as_object(logits)}.log_softmax({', '.join(rest)})")
+        return speller.call(f"{twin}.log_softmax", ", ".join([logits, *rest]), place.node)
+    if framework is None or not isinstance(axis, int) or not isinstance(made, ast.Call):
+        return None
+    return speller.along(FRAMEWORKS[framework].log_softmax, logits, framework, axis, place.node)
 
 
 @mends("FL103")

@@ -9,11 +9,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import LOSSES, Node
 from finallayer.findings import Edit, Match, Sighting
-from finallayer.fix.fixers.head_removal import is_legible
-from finallayer.fix.fixers.removal import Removal, argument_of, remove
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.fixers.removal import Removal, remove
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.head import Head, Output
@@ -22,13 +21,12 @@ from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.flow.unread import removals as unread
-from finallayer.fix.registry import Proposal, Reach, mends
+from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.spelling import Speller, Written
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
 
 #: Operations that read a head's output as a prediction, which is then theirs to be told that it is logits.
-_LOSSES = frozenset("xent_logits xent_probs bce_logits bce_probs nll kl kl_probs mse mae hinge metric".split())
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.MODEL)
@@ -36,49 +34,49 @@ def log_of_output(sighting: Sighting, match: Match, context: Context) -> Iterato
     """``log(model(x))``, where the model ends in a softmax, becomes ``log_softmax(model(x))`` of one that doesn't."""
     log = sighting.node
     seen = context.sightings()
-    programs = context.programs()
-    makers = makers_of(logs_at(programs, log.origin))
+    modules = context.modules()
+    makers = makers_of(logs_at(modules, log.origin))
     if makers is None:
         return
-    removals = _removals(makers, programs)
+    removals = _removals(makers, modules)
     if not removals:
         return
     head = Head(makers.op, frozenset().union(*(r.head.origins for _, r in removals)))
-    fix = _Rewriting(context, programs, makers, Output(head, context.uses(), context.syntaxes(context.uses())))
+    fix = _Rewriting(context, modules, makers, Output(head, modules, context.uses()))
     logs = {s.node.origin: s for s in seen if s.node.op == "log" and fix.reads(s.node)}
     written = {origin: fix.of_log(s) for origin, s in logs.items()}
     edits = fix.all_edits(removals, [w for w in written.values() if w is not None], seen)
     if written.get(log.origin) is None or edits is None or fix.refusals:
         return
-    note = f"can't see all that reads the {makers.op}: {'; '.join(fix.unseen)}" if fix.unseen else ""
-    yield Proposal(edits, loss_of(log), makers.loss(log), not fix.unseen, note, makers.binary)
+    note = cannot_see(f"reads the {makers.op}", fix.unseen)
+    yield Proposal(edits, loss_of(log), makers.loss(log), note, makers.binary)
 
 
-def _removals(makers: Makers, programs: dict[str, Program]) -> list[tuple[Program, Removal]]:
+def _removals(makers: Makers, modules: dict[str, AnalysedModule]) -> list[tuple[AnalysedModule, Removal]]:
     """How each softmax is taken out; nothing where one can't be."""
     found = []
     for origin, made in makers.nodes.items():
-        program = programs.get(origin.path)
-        removal = remove(made, program) if program is not None else None
-        if program is None or removal is None or _is_all_of_a_function(program, removal):
+        module = modules.get(origin.path)
+        removal = remove(made, module) if module is not None else None
+        if module is None or removal is None or _is_all_of_a_function(module, removal):
             return []
-        found.append((program, removal))
+        found.append((module, removal))
     return found
 
 
-def _is_all_of_a_function(program: Program, removal: Removal) -> bool:
+def _is_all_of_a_function(module: AnalysedModule, removal: Removal) -> bool:
     """Whether a function does nothing besides the softmax of its own argument: without that it would do nothing."""
     call = removal.call
-    z = argument_of(call, program.syntax) if call is not None else None
-    is_given_back = call is not None and isinstance(program.syntax.parent(call), (ast.Return, ast.Lambda))
-    return is_given_back and z is not None and parameter_behind(program.syntax, z) is not None
+    z = call.operand if call is not None else None
+    is_given_back = call is not None and isinstance(module.syntax.parent(call.node), (ast.Return, ast.Lambda))
+    return is_given_back and z is not None and parameter_behind(module.syntax, z) is not None
 
 
 class _Rewriting:
     """The edits of one fix over all files, and what stands against it."""
 
-    def __init__(self, context: Context, programs: dict[str, Program], makers: Makers, output: Output) -> None:
-        self._context, self._programs, self._makers, self._output = context, programs, makers, output
+    def __init__(self, context: Context, modules: dict[str, AnalysedModule], makers: Makers, output: Output) -> None:
+        self._context, self._modules, self._makers, self._output = context, modules, makers, output
         self._handled: set[ast.expr] = set()
         self._gone: dict[ast.AST, list[tuple[Place, str]]] = {}  # by function: the logs, and what replaces them
         self._framework: str | None = None
@@ -113,14 +111,15 @@ class _Rewriting:
         return bool(ways) and all(w is not None and not self._output.is_derived(w) for w in ways)
 
     def all_edits(
-        self, removals: list[tuple[Program, Removal]], logs: list[tuple[Edit, ...]], seen: list[Sighting]
+        self, removals: list[tuple[AnalysedModule, Removal]], logs: list[tuple[Edit, ...]], seen: list[Sighting]
     ) -> tuple[Edit, ...] | None:
         """Every edit of the fix; None where one of them can't be made."""
         output = self._output
-        readers = Readers(output.head, output.uses, output.syntaxes, frozenset(self._handled))
+        readers = Readers(output.head, output.modules, output.uses, frozenset(self._handled))
         self.refusals += readers.refusals
         self.unseen += readers.unseen
-        if readers.compiled or readers.predictions or any(s.node.op in _LOSSES and self.reads(s.node) for s in seen):
+        judged = (s.node for s in seen if s.node.op in LOSSES | {"metric"})
+        if readers.compiled or readers.predictions or any(map(self.reads, judged)):
             return None  # a fix of heads tells losses and metrics
         edits = [e for log in logs for e in log]
         for gone in self._gone.values():
@@ -128,14 +127,13 @@ class _Rewriting:
         for _, removal in removals:
             edits += removal.edits
             self.unseen += removal.unseen
-        for place in readers.wraps:
-            program = self._programs[place.path]
-            sure = place.whole and not place.derived and is_legible(program, place.node)
-            around = self._restored(program.syntax, place.node) if sure else None
+        for reader in readers.wraps:
+            syntax = reader.module.syntax
+            around = self._restored(syntax, reader.node) if reader.can_be_wrapped else None
             if around is None:
                 return None
-            edits += (*around.edits, program.syntax.replace(place.node, around.text))
-        self.unseen += outsiders((e.path for e in edits), self._programs)
+            edits += (*around.edits, syntax.replace(reader.node, around.text))
+        self.unseen += outsiders((e.path for e in edits), self._modules)
         return tuple(dict.fromkeys(edits))
 
     def _restored(self, syntax: Syntax, reader: ast.expr) -> Written | None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from finallayer.expr import Node
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.removal import does_more
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import readers, unchanged
 from finallayer.fix.flow.callers import is_plain, parameter_behind, references
 from finallayer.fix.flow.context import Context
@@ -24,9 +24,9 @@ from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.roles import Role, Roles
 from finallayer.fix.flow.unread import removals
-from finallayer.fix.registry import Proposal, Reach, mends
+from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.spelling import Speller, Written
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.syntax import Syntax, is_written_out
 from finallayer.rules.margin import loss_of
 from finallayer.source.values import Bound, Function
 
@@ -45,9 +45,8 @@ def log_of_parameter(sighting: Sighting, match: Match, context: Context) -> Iter
     change = _Change(context, parameter, framework)
     edits = change.edits(log)
     if edits:
-        note = f"can't see all that calls `{parameter.function.name}`: {'; '.join(change.unseen)}"
-        safe = not change.unseen
-        yield Proposal(edits, loss_of(log), change.makers.loss(log), safe, "" if safe else note, change.makers.binary)
+        note = cannot_see(f"calls `{parameter.function.name}`", change.unseen)
+        yield Proposal(edits, loss_of(log), change.makers.loss(log), note, change.makers.binary)
 
 
 class _Parameter(NamedTuple):
@@ -64,7 +63,7 @@ class _Parameter(NamedTuple):
         function = place.syntax.scope(read)
         if not isinstance(read, ast.Name) or not isinstance(function, ast.FunctionDef):
             return None
-        return cls(place.syntax, function, read.id) if is_plain(function) else None
+        return cls(place.syntax, function, read.id) if is_plain(place.module, function) else None
 
     @property
     def reads(self) -> list[ast.Name]:
@@ -78,7 +77,7 @@ class _Parameter(NamedTuple):
 
     def given(self, call: ast.Call, is_bound: bool) -> ast.expr | None:
         """What a call hands to it; None where that isn't certain."""
-        if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+        if not is_written_out(call):
             return None
         named = [k.value for k in call.keywords if k.arg == self.name]
         if named or self.position is None:
@@ -99,7 +98,7 @@ class _Change:
 
     def __init__(self, context: Context, parameter: _Parameter, framework: str) -> None:
         self._context, self._parameter, self._framework = context, parameter, framework
-        self._programs = context.programs()
+        self._modules = context.modules()
         self._uses = context.uses()
         self._name = parameter.renamed()
         self.unseen: list[str] = []
@@ -108,7 +107,7 @@ class _Change:
         """Every edit in every file; None where one can't be made."""
         origins = {s.node.origin: s.node for s in self._context.sightings() if s.node.op == "log"}
         places = [place for node in origins.values() if (place := self._place_of(node)) is not None]
-        nodes = [logs_at(self._programs, place.syntax.file.origin(place.node)) for place in places]
+        nodes = [logs_at(self._modules, place.syntax.file.origin(place.node)) for place in places]
         makers = makers_of(node for at in nodes for node in at) if all(nodes) else None
         if makers is None:
             return None
@@ -117,7 +116,7 @@ class _Change:
         around = self._at_calls() if inside else None
         if not inside or not around:
             return None
-        self.unseen += outsiders([self._parameter.syntax.file.path], self._programs)
+        self.unseen += outsiders([self._parameter.syntax.file.path], self._modules)
         return tuple(dict.fromkeys((*inside, *around, *self._in_signature())))
 
     def _place_of(self, log: Node) -> Place | None:
@@ -155,10 +154,8 @@ class _Change:
 
     def _other_reader(self, read: ast.Name) -> Edits:
         syntax = self._parameter.syntax
-        output = Output(
-            Head(self.makers.op, frozenset(self.makers.nodes)), self._uses, self._context.syntaxes(self._uses)
-        )
-        if Roles(output).of(syntax.file.path, syntax, read) is Role.INDIFFERENT:
+        output = Output(Head(self.makers.op, frozenset(self.makers.nodes)), self._modules, self._uses)
+        if Roles(output).of(self._modules[syntax.file.path], read) is Role.INDIFFERENT:
             return (syntax.replace(read, self._name),)
         written = self.makers.probabilities(Speller(syntax), self._framework, self._name, read)
         return (*written.edits, syntax.replace(read, written.text)) if written is not None else ()
@@ -176,62 +173,61 @@ class _Change:
     def _at_calls(self) -> list[Edit] | None:
         """The edits of every call; None where one can't be made, or there is none."""
         edits: list[Edit] = []
-        for program in self._programs.values():
-            if _is_renamed(program.syntax, self._parameter.function.name):
+        for module in self._modules.values():
+            if _is_renamed(module.syntax, self._parameter.function.name):
                 return None
-            for reference in references(program.syntax, self._parameter.function.name):
-                made = self._at_reference(program, reference)
+            for reference in references(module.syntax, self._parameter.function.name):
+                made = self._at_reference(module, reference)
                 if made is None:
                     return None
                 edits += made
         return edits or None
 
-    def _at_reference(self, program: Program, reference: ast.expr) -> Edits | None:
-        values = program.values(reference)
-        if not self._uses.evaluated(program.path, reference):
+    def _at_reference(self, module: AnalysedModule, reference: ast.expr) -> Edits | None:
+        values = module.values(reference)
+        if not self._uses.evaluated(module.path, reference):
             self.unseen.append(f"line {reference.lineno}, in code that nothing runs")
             return ()
         functions = [v.function if isinstance(v, Bound) else v for v in values]
         ours = [isinstance(f, Function) and f.node is self._parameter.function for f in functions]
         if not any(ours):
             return ()
-        call = program.syntax.parent(reference)
+        call = module.syntax.parent(reference)
         if not all(ours) or not isinstance(call, ast.Call) or call.func is not reference:
             return None
         given = self._parameter.given(call, any(isinstance(v, Bound) for v in values))
-        return self._at_argument(program, given) if given is not None else None
+        return self._at_argument(module, given) if given is not None else None
 
-    def _at_argument(self, program: Program, given: ast.expr) -> Edits | None:
+    def _at_argument(self, module: AnalysedModule, given: ast.expr) -> Edits | None:
         """The logits in the place of an argument, which must always be theirs."""
-        values = program.values(given)
+        values = module.values(given)
         known = [v for v in values if isinstance(v, Node) and v.origin in self.makers.nodes and v.op == self.makers.op]
-        ways = [self._way(program, given, v) for v in known]
+        ways = [self._way(module, given, v) for v in known]
         if not ways or len(known) < len(values) or any(way != ways[0] for way in ways) or ways[0] is None:
             return None
-        made = ways[0].made
-        if isinstance(made, ast.Call) and does_more(made):
+        place = Place(module, given, ways[0])
+        if place.maker and does_more(place.maker):
             return None
-        place = Place(program.syntax, given, ways[0])
         z = place.logits_argument()
         named = place.logits(self._context, z) if z is not None else None
         edits = place.edits(Written(named.text), named) if named is not None else ()
-        keyword = program.syntax.parent(given)
+        keyword = module.syntax.parent(given)
         if edits and isinstance(keyword, ast.keyword):
-            start = program.syntax.file.column(keyword.lineno, keyword.col_offset)
+            start = module.syntax.file.column(keyword.lineno, keyword.col_offset)
             end = start + len(self._parameter.name)
-            edits = (*edits, program.syntax.put((keyword.lineno, start), (keyword.lineno, end), self._name))
+            edits = (*edits, module.syntax.put((keyword.lineno, start), (keyword.lineno, end), self._name))
         return edits or None
 
-    def _way(self, program: Program, given: ast.expr, made: Node) -> Descent | None:
+    def _way(self, module: AnalysedModule, given: ast.expr, made: Node) -> Descent | None:
         """The way from an argument, by names only, to the call that made it and the logits there."""
 
         def handed(call: ast.expr) -> list[ast.expr]:
             """The arguments of a call of the project's own function that are the logits."""
-            own = isinstance(call, ast.Call) and all(isinstance(f, Function) for f in program.values(call.func))
+            own = isinstance(call, ast.Call) and all(isinstance(f, Function) for f in module.values(call.func))
             inner = [*call.args, *(k.value for k in call.keywords)] if isinstance(call, ast.Call) and own else []
-            return [a for a in inner if (v := program.values(a)) and all(x is made.args[0] for x in v)]
+            return [a for a in inner if (v := module.values(a)) and all(x is made.args[0] for x in v)]
 
-        way = descend(program.syntax, given, made, lambda here: len(handed(here)) == 1)
+        way = descend(module.syntax, given, made, lambda here: len(handed(here)) == 1)
         if way is None or any(step.kind != "name" for step in way.steps):
             return None
         found = handed(way.made)

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 from finallayer.expr import Node, Origin, logits, make, target
 from finallayer.findings import Edit, Match, Sighting
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import path_of, unchanged
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import definition
-from finallayer.fix.flow.place import only_argument
+from finallayer.fix.flow.known_calls import KnownCall, known_call, sides
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller, Written
-from finallayer.fix.text.syntax import Syntax, last_name
+from finallayer.fix.text.syntax import is_inside
 from finallayer.rules.margin import loss_of
 
-_LOGS = frozenset({"log", "log1p"})
-_EXP = frozenset({"exp"})
-_ADDITIONS = frozenset({"add"})
-_DIVISIONS = frozenset({"div", "divide", "truediv", "true_divide"})
-_SUMS = frozenset({"sum", "reduce_sum"})
-_CLIPS = frozenset({"clip_by_value", "clip", "clamp"})
-_AXES = frozenset({"axis", "dim", "axes", "reduction_indices"})
-_KEEPS = frozenset({"keepdims", "keepdim", "keep_dims"})
-#: Calls that spread a sum over the classes again.
+#: Functions and methods, by their framework's own names, that spread a sum over the classes again.
 _SPREADS = frozenset(
     {"tile", "expand_dims", "unsqueeze", "reshape", "view", "repeat", "broadcast_to", "expand", "stack"}
 )
@@ -40,9 +33,9 @@ def softplus(sighting: Sighting, match: Match, context: Context) -> Iterator[Pro
     found = _Formula.at(context, sighting.node.origin)
     power = found and found.only_exp()
     framework = found and found.framework(sighting)
-    if not found or not power or not framework or not found.is_log_of(power) or not found.is_bare_but([power]):
+    if not found or not power or not framework or not found.is_log_of(power) or not found.is_bare_but([power.node]):
         return
-    z = found.syntax.text(_scores(found, power))
+    z = found.syntax.text(found.scores(power))
     dotted = FRAMEWORKS[framework].softplus
     call = (
         found.speller.call(dotted, z, found.node)
@@ -59,14 +52,14 @@ def logsumexp(sighting: Sighting, match: Match, context: Context) -> Iterator[Pr
     power = found and found.only_exp()
     framework = found and found.framework(sighting)
     total = found and found.only_sum()
-    if not found or not power or not framework or not total or _argument(total.call) is not power:
+    if not found or not power or not framework or not total or total.call.operand is not power.node:
         return
     if not found.is_log_of(total.call):
         return
-    if not found.is_bare_but([power, *total.arguments()]) or (total.axis is None and framework == "torch"):
+    if not found.is_bare_but([power.node, *total.arguments()]) or (total.axis is None and framework == "torch"):
         return
     functions = FRAMEWORKS[framework]
-    given = [found.syntax.text(_scores(found, power))]
+    given = [found.syntax.text(found.scores(power))]
     given += [f"{functions.axis}={found.syntax.text(total.axis)}"] if total.axis else []
     given += [f"{functions.keepdims}={found.syntax.text(total.keeps)}"] if total.keeps else []
     call = found.speller.call(functions.logsumexp, ", ".join(given), found.node)
@@ -77,7 +70,7 @@ def logsumexp(sighting: Sighting, match: Match, context: Context) -> Iterator[Pr
 def softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
     """``exp(z) / sum(exp(z), axis)`` becomes ``softmax(z, axis)``."""
     found = _Formula.at(context, sighting.node.origin)
-    sides = found and _division(found.node)
+    sides = found and found.division()
     framework = found and found.framework(sighting)
     if not found or not sides or not framework:
         return
@@ -90,9 +83,9 @@ def softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Prop
         or not found.is_summed(power, total)
     ):
         return
-    z = _scores(found, power)
-    is_here = _is_inside(found.node, power)
-    if not is_here and not (path_of(z) and unchanged(found.syntax, z, power, found.node)):
+    z = found.scores(power)
+    is_here = is_inside(found.node, power.node)
+    if not is_here and not (path_of(z) and unchanged(found.syntax, z, power.node, found.node)):
         return
     functions = FRAMEWORKS[framework]
     call = found.speller.call(
@@ -108,7 +101,7 @@ def softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Prop
 class _Sum(NamedTuple):
     """A sum over an axis: how the user wrote the axis, and whether it can be divided by as it is."""
 
-    call: ast.Call
+    call: KnownCall
     axis: ast.expr | None
     keeps: ast.expr | None
     spread: bool = False
@@ -120,38 +113,38 @@ class _Sum(NamedTuple):
 class _Formula:
     """An expression of the source that amounts to one operation."""
 
-    def __init__(self, syntax: Syntax, node: ast.expr) -> None:
-        self.syntax = syntax
+    def __init__(self, module: AnalysedModule, node: ast.expr) -> None:
+        self.module = module
+        self.syntax = module.syntax
         self.node = node
-        self.speller = Speller(syntax)
+        self.speller = Speller(module.syntax)
 
     @classmethod
     def at(cls, context: Context, origin: Origin | None) -> _Formula | None:
-        syntax = context.syntax(origin.path) if origin is not None else None
-        node = syntax.expression(origin) if syntax is not None else None
-        return cls(syntax, node) if syntax is not None and node is not None else None
+        module = context.module_at(origin)
+        node = module.syntax.expression(origin) if module is not None else None
+        return cls(module, node) if module is not None and node is not None else None
 
     def framework(self, sighting: Sighting) -> str | None:
         return self.speller.framework(sighting.framework, self.node)
 
-    def is_log_of(self, part: ast.expr) -> bool:
+    def is_log_of(self, part: KnownCall) -> bool:
         """Whether the formula is the log of a part, with only numbers added to that, or a clip around it."""
-        argument = only_argument(self.node) if _is_call_of(self.node, _LOGS) else None
-        inner: ast.AST | None = part
+        log = self._call(self.node)
+        argument = log.only_operand if log is not None and log.is_natural_log else None
+        inner: ast.AST | None = part.node
         while inner is not argument:
             inner = self.syntax.parent(inner) if inner is not None else None
-            match inner:
-                case ast.BinOp(op=ast.Add()):
-                    continue
-                case ast.Attribute(attr=name) if name in _ADDITIONS | _CLIPS:
-                    continue
-            if not _is_call_of(inner, _ADDITIONS | _CLIPS):
+            if isinstance(inner, ast.Attribute):  # exp(z).add(1)
+                inner = self.syntax.parent(inner)
+            is_addition = isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Add)
+            if not is_addition and self._call(inner, "add", "clip") is None:
                 return False
         return argument is not None
 
-    def only_exp(self) -> ast.Call | None:
-        calls = [n for n in ast.walk(self.node) if _is_call_of(n, _EXP)]
-        return _bare_exp(calls[0]) if len(calls) == 1 else None
+    def only_exp(self) -> KnownCall | None:
+        calls = [call for n in ast.walk(self.node) if (call := self._call(n, "exp")) is not None]
+        return _if_bare(calls[0]) if len(calls) == 1 else None
 
     def only_sum(self) -> _Sum | None:
         sums = [s for n in ast.walk(self.node) if (s := self._sum(n)) is not None]
@@ -163,21 +156,35 @@ class _Formula:
         rest = (n for n in ast.walk(self.node) if n not in inside and isinstance(n, ast.Name))
         return all(n.id in self.speller.imports.names for n in rest)
 
-    def exp_behind(self, node: ast.expr) -> ast.Call | None:
+    def exp_behind(self, node: ast.expr) -> KnownCall | None:
         """The exp call that an expression is, maybe by name."""
-        return _bare_exp(self._resolved(node))
+        return _if_bare(self._call(self._resolved(node), "exp"))
 
-    def is_summed(self, power: ast.Call, total: _Sum) -> bool:
+    def scores(self, power: KnownCall) -> ast.expr:
+        """What an exp is taken of, without a clip that only keeps it from overflowing."""
+        z = power.operand
+        clip = self._call(z, "clip")
+        bounds = [_number(a.node) for a in clip.besides("x", "name")] if clip is not None else []
+        known = [b for b in bounds if b is not None]
+        wide = bool(known) and all(abs(b) >= _SMALLEST_GUARD for b in known)
+        inner = clip.operand if clip is not None and wide else None
+        assert z is not None
+        return inner or z
+
+    def division(self) -> tuple[ast.expr, ast.expr] | None:
+        return sides(self.module, self.node, ast.Div, "div")
+
+    def is_summed(self, power: KnownCall, total: _Sum) -> bool:
         """Whether a sum is of the same powers."""
-        summed = _argument(total.call)
+        summed = total.call.operand
         other = self.exp_behind(summed) if summed is not None else None
-        if other is None or other is power:
+        if other is None or other.node is power.node:
             return other is not None
-        z, same = _scores(self, power), _scores(self, other)
+        z, same = self.scores(power), self.scores(other)
         if ast.dump(z) != ast.dump(same):
             return False
-        inside = _is_inside(self.node, power) and _is_inside(self.node, other)
-        return inside or unchanged(self.syntax, z, power, other)
+        inside = is_inside(self.node, power.node) and is_inside(self.node, other.node)
+        return inside or unchanged(self.syntax, z, power.node, other.node)
 
     def sum_behind(self, node: ast.expr, spread: bool = False, budget: int = 6) -> _Sum | None:
         """The sum that an expression is, maybe by name, indexed with None, or spread over the classes again."""
@@ -190,10 +197,10 @@ class _Formula:
             return found._replace(spread=spread or kept)
         if isinstance(node, ast.Subscript):
             return self.sum_behind(node.value, True, budget - 1)
-        if _is_call_of(node, _SPREADS):
-            inner = _argument(node)
-            return self.sum_behind(inner, True, budget - 1) if inner is not None else None
-        return None
+        spreading = self._call(node, "reshape", "concat")
+        if spreading is None or spreading.last_name not in _SPREADS or spreading.operand is None:
+            return None
+        return self.sum_behind(spreading.operand, True, budget - 1)
 
     def proposal(
         self, call: Written | None, old: Node, new: Node, binary: bool = False, more: tuple[Edit, ...] = ()
@@ -208,61 +215,18 @@ class _Formula:
         return statement.value if statement is not None else node
 
     def _sum(self, node: ast.AST) -> _Sum | None:
-        if not _is_call_of(node, _SUMS):
-            return None
-        rest = node.args if self._is_method(node) else node.args[1:]
-        keywords = {k.arg: k.value for k in node.keywords}
-        if len(rest) > 2 or None in keywords or set(keywords) - _AXES - _KEEPS - {"input", "a", "x", "input_tensor"}:
-            return None
-        axis = next((keywords[n] for n in keywords if n in _AXES), rest[0] if rest else None)
-        if len(rest) > 1 and not (isinstance(rest[1], ast.Constant) and isinstance(rest[1].value, bool)):
-            return None  # NumPy's third argument is a type
-        keeps = next((keywords[n] for n in keywords if n in _KEEPS), rest[1] if len(rest) > 1 else None)
-        return _Sum(node, axis, keeps)
+        call = self._call(node, "sum")
+        if call is None or call.besides("x", "axis", "keepdims", "name"):
+            return None  # of another type, or from a start on
+        return _Sum(call, call.argument("axis"), call.argument("keepdims"))
 
-    def _is_method(self, call: ast.Call) -> bool:
-        return isinstance(call.func, ast.Attribute) and self.speller.imports.dotted(call.func) is None
+    def _call(self, node: ast.AST | None, *ops: str) -> KnownCall | None:
+        return known_call(self.module, node, *ops)
 
 
-def _scores(found: _Formula, power: ast.Call) -> ast.expr:
-    """What an exp is taken of, without a clip that only keeps it from overflowing."""
-    z = _argument(power)
-    if _is_call_of(z, _CLIPS):
-        bounds = [_number(a) for a in (*z.args, *(k.value for k in z.keywords))]
-        if all(abs(b) >= _SMALLEST_GUARD for b in bounds if b is not None) and any(b is not None for b in bounds):
-            return _argument(z) or z
-    assert z is not None
-    return z
-
-
-def _bare_exp(node: ast.AST) -> ast.Call | None:
+def _if_bare(power: KnownCall | None) -> KnownCall | None:
     """A call of exp that is told nothing but what it is of: no type, nor where."""
-    return node if _is_call_of(node, _EXP) and only_argument(node) is not None else None
-
-
-def _argument(call: ast.Call) -> ast.expr | None:
-    """A function's first argument; a method's object."""
-    func = call.func
-    if isinstance(func, ast.Attribute) and (not call.args or _number(call.args[0]) is not None):
-        return func.value
-    return call.args[0] if call.args else None
-
-
-def _division(node: ast.expr) -> tuple[ast.expr, ast.expr] | None:
-    match node:
-        case ast.BinOp(left=left, op=ast.Div(), right=right):
-            return left, right
-        case ast.Call(args=[left, right]) if _is_call_of(node, _DIVISIONS):
-            return left, right
-    return None
-
-
-def _is_call_of(node: ast.AST | None, names: frozenset[str]) -> TypeGuard[ast.Call]:
-    return isinstance(node, ast.Call) and last_name(node.func) in names
-
-
-def _is_inside(outer: ast.AST, node: ast.AST) -> bool:
-    return any(n is node for n in ast.walk(outer))
+    return power if power is not None and power.only_operand is not None else None
 
 
 def _number(node: ast.expr) -> float | None:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built
+from finallayer.source.values import Built, Union, Value
 
 
-class Program(NamedTuple):
+class AnalysedModule(NamedTuple):
     """One analysed file: its syntax, and what its expressions stood for."""
 
     syntax: Syntax
@@ -20,8 +20,13 @@ class Program(NamedTuple):
     def path(self) -> str:
         return self.syntax.file.path
 
-    def values(self, node: ast.AST) -> list[object]:
+    def values(self, node: ast.AST) -> list[Value]:
+        """The values that an expression had."""
         return self.uses.of(self.path, node)
+
+    def evaluated(self, node: ast.expr) -> bool:
+        """Whether the analysis ever came to an expression."""
+        return self.uses.evaluated(self.path, node)
 
     def layer(self, node: ast.AST) -> Built | None:
         """The layer, loss or model that an expression stands for, where it is always the same."""
@@ -39,3 +44,8 @@ class Program(NamedTuple):
 def made_alike(value: object, built: Built) -> bool:
     """Whether the same call made two layers: ``nn.Softmax(dim=1)(x)`` makes one whenever it is run."""
     return isinstance(value, Built) and value.site.node is built.site.node
+
+
+def alternatives(value: Value) -> tuple[Value, ...]:
+    """The values that a value may be."""
+    return value.values if isinstance(value, Union) else (value,)

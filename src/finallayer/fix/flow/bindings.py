@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.fix.text.syntax import Scope, Syntax, last_name
 
 Path = str  #: a name, or an attribute of one: ``p``, ``self.p``
@@ -62,11 +63,11 @@ def changes_in_place(node: ast.AST, path: Path) -> bool:
     match node:
         case ast.Subscript(value=owner, ctx=ast.Store() | ast.Del()) | ast.AugAssign(target=owner):
             return path_of(_viewed(owner)) == path
-        case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name.endswith("_") and name[-2:] != "__":
+        case ast.Call(func=ast.Attribute(value=owner, attr=name)) if suggests(name, Meaning.IN_PLACE):
             return name not in _KEEPING_NUMBERS and path_of(_viewed(owner)) == path
         case ast.Call(func=func, args=[array, *_], keywords=given):  # torch.relu_(p), F.relu(p, inplace=True)
             told = any(k.arg == "inplace" and getattr(k.value, "value", True) for k in given)
-            return (told or last_name(func).endswith("_")) and path_of(_viewed(array)) == path
+            return (told or suggests(last_name(func), Meaning.IN_PLACE)) and path_of(_viewed(array)) == path
         case ast.keyword(arg="out", value=value):
             return path_of(_viewed(value)) == path
     return False

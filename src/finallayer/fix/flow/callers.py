@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import reaching
-from finallayer.fix.text.syntax import Syntax, last_name
+from finallayer.fix.text.syntax import Syntax
 from finallayer.source.symbols import TRANSFORMS, construct_of
-from finallayer.source.uses import Uses
+from finallayer.source.values import External, Value
 
-#: Decorators that leave a function's parameters what they are.
+#: Decorators that leave a function's parameters what they are: the library's, besides those that the catalogue knows.
 _PLAIN_DECORATORS = frozenset(
-    "function jit njit staticmethod classmethod property no_grad inference_mode compile filter_jit compact".split()
+    "builtins.staticmethod builtins.classmethod builtins.property numba.jit numba.njit".split()
 )
+_PLAIN_CONSTRUCTS = frozenset({"transform", "same", "no_grad"})
 
 
 def references(syntax: Syntax, name: str) -> Iterator[ast.expr]:
@@ -23,10 +25,16 @@ def references(syntax: Syntax, name: str) -> Iterator[ast.expr]:
     yield from (n for n in attributes if n.attr == name and isinstance(n.ctx, ast.Load))
 
 
-def is_plain(function: ast.FunctionDef) -> bool:
+def is_plain(module: AnalysedModule, function: ast.FunctionDef) -> bool:
     """Whether nothing that decorates a function hands it other arguments than its callers do."""
     decorators = (d.func if isinstance(d, ast.Call) else d for d in function.decorator_list)
-    return all(last_name(d) in _PLAIN_DECORATORS for d in decorators)
+    return all((known := module.values(d)) and all(map(_is_plain_decorator, known)) for d in decorators)
+
+
+def _is_plain_decorator(decorator: Value) -> bool:
+    if not isinstance(decorator, External) or decorator.name == "tensorflow.custom_gradient":
+        return False
+    return decorator.name in _PLAIN_DECORATORS or construct_of(decorator) in _PLAIN_CONSTRUCTS
 
 
 def parameter_behind(syntax: Syntax, read: ast.expr) -> ast.FunctionDef | None:
@@ -37,20 +45,22 @@ def parameter_behind(syntax: Syntax, read: ast.expr) -> ast.FunctionDef | None:
     return function if isinstance(reaching(syntax, read, read.id), ast.arguments) else None
 
 
-def unknown_callers(function: ast.FunctionDef, syntaxes: Mapping[str, Syntax], uses: Uses) -> Iterator[str]:
-    """What may call a function with other arguments than the analysis saw, a phrase each."""
-    if not is_plain(function):
+def unknown_callers(
+    function: ast.FunctionDef, home: AnalysedModule, modules: Iterable[AnalysedModule]
+) -> Iterator[str]:
+    """What may call a function of a file with other arguments than the analysis saw, a phrase each."""
+    if not is_plain(home, function):
         yield f"what decorates `{function.name}` (line {function.lineno})"
-    for path, syntax in syntaxes.items():
-        for reference in references(syntax, function.name):
-            call = syntax.parent(reference)
-            if not uses.evaluated(path, reference):
+    for module in modules:
+        for reference in references(module.syntax, function.name):
+            call = module.syntax.parent(reference)
+            if not module.uses.evaluated(module.path, reference):
                 yield f"`{function.name}` in code that nothing runs (line {reference.lineno})"
-            elif not isinstance(call, ast.Call) or (call.func is not reference and not _transforms(path, call, uses)):
+            elif not isinstance(call, ast.Call) or (call.func is not reference and not _transforms(module, call)):
                 yield f"`{function.name}` is handed on (line {reference.lineno})"
 
 
-def _transforms(path: str, call: ast.Call, uses: Uses) -> bool:
+def _transforms(module: AnalysedModule, call: ast.Call) -> bool:
     """Whether a call gives a function back that the interpreter knows to call the one it was given."""
-    callees = uses.of(path, call.func)
+    callees = module.values(call.func)
     return bool(callees) and all(construct_of(c) in TRANSFORMS for c in callees)

@@ -6,8 +6,9 @@ import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from finallayer.expr import Origin
 from finallayer.findings import Sighting
-from finallayer.fix.flow.analysed import Program
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable
@@ -44,15 +45,15 @@ class Context:
             self._observed = (uses, sightings(self._file, self.project, uses) if self._file else [])
         return self._observed
 
-    def program(self, path: str) -> Program | None:
-        """The file whose findings are fixed, and what its expressions stood for; None for any other."""
-        syntax = self.syntax(path)
-        return Program(syntax, self._observe()[0]) if syntax and self._file and self._file.path == path else None
-
-    def programs(self) -> dict[str, Program]:
+    def modules(self) -> dict[str, AnalysedModule]:
         """Every file that the program which starts in the file at hand runs through, by path."""
-        uses = self._observe()[0]
-        return {path: Program(syntax, uses) for path, syntax in self.syntaxes(uses).items()}
+        uses = self.uses()
+        syntaxes = {path: self.syntax(path) for path in uses.values}
+        return {path: AnalysedModule(syntax, uses) for path, syntax in syntaxes.items() if syntax is not None}
+
+    def module_at(self, origin: Origin | None) -> AnalysedModule | None:
+        """The file of that program in which a place is."""
+        return self.modules().get(origin.path) if origin is not None else None
 
     def uses(self) -> Uses:
         """What every expression of that program stood for."""
@@ -61,15 +62,6 @@ class Context:
     def sightings(self) -> list[Sighting]:
         """Every judged operation of the program that starts in the file at hand, in whichever file."""
         return self._observe()[1]
-
-    def seen(self, path: str) -> list[Sighting]:
-        """Every judged operation of the program, where that starts in the file at a path."""
-        return self._observe()[1] if self._file and self._file.path == path else []
-
-    def syntaxes(self, uses: Uses) -> dict[str, Syntax]:
-        """The syntax of every file that the program runs through."""
-        found = {path: self.syntax(path) for path in uses.values}
-        return {path: syntax for path, syntax in found.items() if syntax is not None}
 
     def logits_name(self, syntax: Syntax, probabilities: ast.expr) -> str:
         """The name of the logits that go with a variable of probabilities: the same one whenever it is asked for.

@@ -6,12 +6,11 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from finallayer.expr import TRANSPARENT, Node
+from finallayer.expr import SEVERAL, TRANSPARENT, Node
 from finallayer.fix.flow.bindings import Path, binds_itself, only_binding, path_of, reaching
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.route import maker
 
-_SPLIT = frozenset({"join", "concat"})
 #: As many steps are followed.
 _MOST_STEPS = 12
 
@@ -65,7 +64,7 @@ class _Search(NamedTuple):
         if self.arrived(here):
             return Descent((), here)
         origin = self.syntax.file.origin(here)
-        if not budget or value.op in _SPLIT or self.goal.origin is None:
+        if not budget or value.op in SEVERAL or self.goal.origin is None:
             return None
         path = path_of(here) if isinstance(here, (ast.Name, ast.Attribute)) else None
         if path is not None:

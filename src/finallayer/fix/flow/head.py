@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from finallayer.expr import TRANSPARENT, Node, Origin
-from finallayer.fix.text.syntax import Syntax, last_name
+from finallayer.expr import MOVES, SEVERAL, TRANSPARENT, UNMOVED, Node, Origin
+from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.known_calls import calls_method, known_call
 from finallayer.source.uses import Uses
 from finallayer.source.values import Dict, External, List, Union, Value
 
 #: Methods that take a tensor out of its framework: the softmax must come back before them.
-_TO_HOST = frozenset("numpy tolist item".split())
+_TO_HOST = ("numpy", "tolist", "item")
+#: Keras' methods that give a model's output as an array.
+_PREDICT = ("predict", "predict_on_batch")
 _HOST_FUNCTIONS = frozenset(
     "jax.device_get keras.ops.convert_to_numpy builtins.float".split()
 )  # besides all of NumPy's
 #: Functions and methods after which the numbers are the same, elsewhere or in another shape. (The interpreter takes
 #: ``relu`` and ``where`` of probabilities for the same, too; of logits they aren't.)
-KEEPING = frozenset(
+_KEEPING = frozenset(
     (
         "detach cpu cuda to float double half bfloat16 type type_as contiguous clone numpy item tolist squeeze "
         "unsqueeze "
         "view view_as reshape flatten ravel permute transpose t swapaxes cat concat concatenate stack hstack vstack "
         "asarray array device_get stop_gradient cast convert_to_tensor convert_to_numpy expand_dims gather "
-        "index_select take take_along_dim take_along_axis requires_grad_ predict predict_on_batch block_until_ready"
+        "index_select take take_along_dim take_along_axis requires_grad_ block_until_ready"
     ).split()
 )
-#: Operations that put several values together.
-_OF_SEVERAL = frozenset({"concat", "join"})
 #: More ways from a value back to the head aren't told apart.
 _MOST_WAYS = 64
-_UNMOVED = frozenset({"cast", "identity", "stop_gradient", "join"})
 
 
 class Head(NamedTuple):
@@ -44,9 +44,9 @@ class Head(NamedTuple):
 class Output:
     """A head's output, as the values of one analysis show it."""
 
-    def __init__(self, head: Head, uses: Uses, syntaxes: dict[str, Syntax]) -> None:
-        self.head, self.uses, self.syntaxes = head, uses, syntaxes
-        self._same_numbers = TRANSPARENT - {"concat", "join"} if head.op == "sigmoid" else _UNMOVED
+    def __init__(self, head: Head, modules: Mapping[str, AnalysedModule], uses: Uses) -> None:
+        self.head, self.modules, self.uses = head, modules, uses
+        self._same_numbers = MOVES if head.op == "sigmoid" else UNMOVED | {"join"}
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -57,7 +57,7 @@ class Output:
                 return found
             if node.op not in TRANSPARENT or not node.args or self._is_other(node):
                 return None
-            if len(node.args) > 1 and node.op in _OF_SEVERAL and not of_several:
+            if len(node.args) > 1 and node.op in SEVERAL and not of_several:
                 of_several = True
                 if not self._all_of_head(node.args):
                     return None
@@ -78,7 +78,7 @@ class Output:
         if self.is_head(node):
             return [[]]
         if id(node) not in known:
-            parts = node.args if node.op in _OF_SEVERAL else node.args[:1]
+            parts = node.args if node.op in SEVERAL else node.args[:1]
             behind = [self._ways(part, known) for part in parts]
             found = [[node, *way] for ways in behind for way in ways or ()]
             known[id(node)] = found if None not in behind and len(found) <= _MOST_WAYS else None
@@ -88,7 +88,7 @@ class Output:
         """Whether values that are put together are the head's output, all of them."""
         return all(
             self.is_head(node) or (node.op in TRANSPARENT and bool(node.args) and not self._is_other(node))
-            for node in self._behind(nodes, lambda node: node.args if node.op in _OF_SEVERAL else node.args[:1])
+            for node in self._behind(nodes, lambda node: node.args if node.op in SEVERAL else node.args[:1])
         )
 
     def _behind(self, nodes: Iterable[Node], parts: Callable[[Node], Iterable[Node]]) -> Iterator[Node]:
@@ -114,29 +114,30 @@ class Output:
 
     def _is_other(self, node: Node) -> bool:
         """Whether a call made this node that keeps numbers only if they are probabilities: so does all after it."""
-        call = self.call_at(node.origin) if node.op == "identity" else None
-        return call is not None and last_name(call.func) not in KEEPING
+        module, call = self._call_at(node.origin if node.op == "identity" else None)
+        return module is not None and call is not None and not keeps_numbers(module, call)
 
     def is_derived(self, steps: list[Node]) -> bool:
         return any(s.op not in self._same_numbers or self._leaves_framework(s) for s in steps)
 
     def _leaves_framework(self, step: Node) -> bool:
-        call = self.call_at(step.origin)
-        if call is None or step.origin is None:
+        module, call = self._call_at(step.origin)
+        if module is None or call is None:
             return False
-        if isinstance(call.func, ast.Attribute) and call.func.attr in _TO_HOST | {"predict", "predict_on_batch"}:
+        if isinstance(call.func, ast.Attribute) and call.func.attr in (*_TO_HOST, *_PREDICT):
             return True
-        callees = self.uses.of(step.origin.path, call.func)
+        callees = module.values(call.func)
         return any(isinstance(c, External) and (c.name in _HOST_FUNCTIONS or c.framework == "numpy") for c in callees)
 
-    def call_at(self, origin: Origin | None) -> ast.Call | None:
-        syntax = self.syntaxes.get(origin.path) if origin is not None else None
-        call = syntax.expression(origin) if syntax is not None else None
-        return call if isinstance(call, ast.Call) else None
+    def _call_at(self, origin: Origin | None) -> tuple[AnalysedModule | None, ast.Call | None]:
+        module = self.modules.get(origin.path) if origin is not None else None
+        call = module.syntax.expression(origin) if module is not None else None
+        return module, call if isinstance(call, ast.Call) else None
 
     def through_predict(self, chain: list[Node]) -> bool:
-        calls = [self.call_at(step.origin) for step in chain]
-        return any(call is not None and is_predict(call) for call in calls)
+        """Whether a value comes out of Keras' ``predict``."""
+        calls = [self._call_at(step.origin) for step in chain]
+        return any(module is not None and call is not None and is_predict(module, call) for module, call in calls)
 
 
 def held(value: Value) -> Iterator[Value]:
@@ -146,9 +147,16 @@ def held(value: Value) -> Iterator[Value]:
         yield from (v for k, v in value.slots.items() if isinstance(k, (str, int)))
     elif isinstance(value, Union):
         yield from value.values
-    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
+    elif isinstance(value, tuple):
         yield from value
 
 
-def is_predict(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr in ("predict", "predict_on_batch")
+def is_predict(module: AnalysedModule, node: ast.expr) -> bool:
+    """Whether an expression is a call of Keras' ``predict``, and not of a project's own method."""
+    return isinstance(node, ast.Call) and calls_method(module, node, *_PREDICT)
+
+
+def keeps_numbers(module: AnalysedModule, call: ast.Call) -> bool:
+    """Whether a call certainly gives the same numbers as it is handed, elsewhere or in another shape."""
+    known = known_call(module, call)
+    return is_predict(module, call) or (known is not None and known.last_name in _KEEPING)

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from finallayer.expr import TRANSPARENT, Node, Origin, logits, make, target, through
-from finallayer.fix.flow.analysed import Program
+from finallayer.expr import SEVERAL, TRANSPARENT, Node, Origin, logits, make, target, through
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller, Written
 from finallayer.rules.route import guard, route
 
@@ -50,14 +50,14 @@ class Makers(NamedTuple):
         )
 
 
-def logs_at(programs: Mapping[str, Program], log: Origin | None) -> list[Node]:
+def logs_at(modules: Mapping[str, AnalysedModule], log: Origin | None) -> list[Node]:
     """Every log that the program takes at one place; nothing where it is something else at times.
 
     What a function does with arguments that nobody knows is left out, where the program calls it with others.
     """
-    program = programs.get(log.path) if log is not None else None
-    call = program.syntax.expression(log) if program is not None else None
-    values = program.values(call) if program is not None and call is not None else []
+    module = modules.get(log.path) if log is not None else None
+    call = module.syntax.expression(log) if module is not None else None
+    values = module.values(call) if module is not None and call is not None else []
     logs = [v for v in values if isinstance(v, Node) and v.op == "log"]
     return logs if len(logs) == len(values) else []
 
@@ -86,7 +86,7 @@ def may_be_masked(softmax: Node) -> bool:
 def behind(x: Node) -> Iterator[Node]:
     """Every softmax or sigmoid behind a probability: several where it comes from one of several places."""
     for step in route(x):
-        if step.op in ("join", "concat"):
+        if step.op in SEVERAL:
             for way in step.args:
                 yield from behind(way)
             return

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 
 from finallayer.expr import Node
+from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, held
-from finallayer.fix.flow.roles import HARMLESS_CALLS, alternatives, runs_project_code
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.source.values import Bound, Built, External, Function, Instance, Partial, Value
 
 #: What a program does with a model without asking for its output.
@@ -25,14 +25,19 @@ _MODEL_METHODS = frozenset(
 )
 #: Keeping a model for others, who will miss the softmax that it had.
 _SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
+#: Where a model is read by nobody: what is around it gives it a name, or only asks whether it is there.
+_UNREAD = (
+    *(ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.Attribute, ast.Expr, ast.Compare, ast.If),
+    *(ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.arguments, ast.arg),
+)
 
 
 class Owners:
     """The objects that give the output when they are called."""
 
     def __init__(self, output: Output) -> None:
-        self._output, self._uses = output, output.uses
-        self.compiled: list[tuple[str, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
+        self._output = output
+        self.compiled: list[tuple[AnalysedModule, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
         for owner in self._objects:
@@ -49,7 +54,7 @@ class Owners:
 
     def _found(self) -> list[Value]:
         found: list[Value] = []
-        for owner, value in self._uses.given:
+        for owner, value in self._output.uses.given:
             if self._output.touches(value) and not _is_one_of(owner, found) and not _is_layer(owner):
                 found.append(owner)
                 if isinstance(owner, Instance):
@@ -58,66 +63,62 @@ class Owners:
 
     def _note_returns(self, owner: Function) -> None:
         """Note what else a function that gives the output may return, in code that the analysis never ran."""
-        path = owner.frame.module.path
-        for node in ast.walk(owner.node):
-            if isinstance(node, ast.Return) and node.value and not self._uses.evaluated(path, node.value):
+        module = self._output.modules.get(owner.frame.module.path)
+        returned = (n for n in ast.walk(owner.node) if isinstance(n, ast.Return) and n.value)
+        for node in returned if module is not None else ():
+            if node.value and module and not module.evaluated(node.value):
                 self._cannot_see(f"`{owner.name}` returns another in code that nothing runs", node)
 
     def _note_mentions(self, owner: Function) -> None:
         """Note where code that the analysis never ran may call a method, or read a property, that gives the output."""
-        for path, syntax in self._output.syntaxes.items():
-            attributes = (n for n in syntax.nodes if isinstance(n, ast.Attribute))
+        for module in self._output.modules.values():
+            attributes = (n for n in module.syntax.nodes if isinstance(n, ast.Attribute))
             for node in attributes:
-                if node.attr == owner.name and not self._uses.evaluated(path, node) and isinstance(node.ctx, ast.Load):
-                    self._cannot_see(f"`{syntax.text(node)}` in code that nothing runs", node)
+                if node.attr == owner.name and not module.evaluated(node) and isinstance(node.ctx, ast.Load):
+                    self._cannot_see(f"`{module.syntax.text(node)}` in code that nothing runs", node)
 
-    def judge(self, path: str, syntax: Syntax, node: ast.expr) -> None:
+    def judge(self, module: AnalysedModule, node: ast.expr) -> None:
         """Note what an expression that stands for one of the objects shows."""
-        inner, around = syntax.user(node)
+        inner, around = module.syntax.user(node)
         match around:
             case ast.Call() if inner is around.func:
                 return
             case ast.Call():
-                self._given(path, syntax, around)
-            case ast.Attribute(ctx=ast.Store()):
-                return
-            case ast.Attribute(attr=name):
-                owners = self._uses.of(path, around)
-                called = syntax.parent(around)
-                if name == "compile" and isinstance(called, ast.Call) and called.func is around:
-                    self.compiled.append((path, called))
-                foreign = not owners or any(isinstance(o, (Node, Bound)) and not _own(o) for o in owners)
-                if name in _SAVING:
-                    self._cannot_see(f"the model is kept by `{name}`", node)
-                elif foreign and (
-                    name not in _MODEL_METHODS or (name == "layers" and isinstance(called, ast.Subscript))
-                ):
-                    self._cannot_see(f"`.{name}` of the model", node)
+                self._given(module, around)
+            case ast.Attribute(ctx=ast.Load()):
+                self._asked(module, node, around)
             case ast.Return() | ast.Lambda():
-                scope = around if isinstance(around, ast.Lambda) else syntax.scope(around)
-                if not self._uses.is_called(scope):
+                scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
+                if not module.uses.is_called(scope):
                     self._cannot_see("the model is returned to callers unknown here", node)
-            case ast.Assign() | ast.AnnAssign() | ast.NamedExpr() | ast.Expr() | ast.ClassDef():
+            case ast.expr() if any(self.include(v) or self._hold(v) for v in module.values(around)):
                 return
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.arguments() | ast.arg():
-                return
-            case ast.Compare() | ast.If():
-                return
-            case ast.expr() if any(self.include(v) or self._hold(v) for v in self._uses.of(path, around)):
-                return
-            case _:
+            case _ if not isinstance(around, _UNREAD):
                 self._cannot_see("the model goes where it can't be followed", node)
 
-    def _given(self, path: str, syntax: Syntax, call: ast.Call) -> None:
-        callees = [c for v in self._uses.of(path, call.func) for c in alternatives(v)]
-        results = self._uses.of(path, call)
+    def _asked(self, module: AnalysedModule, model: ast.expr, attribute: ast.Attribute) -> None:
+        """Note who asks a model for something that isn't its output, or may be."""
+        name, called = attribute.attr, module.syntax.parent(attribute)
+        if name == "compile" and isinstance(called, ast.Call) and called.func is attribute:
+            self.compiled.append((module, called))
+        answers = module.values(attribute)
+        foreign = not answers or any(isinstance(a, (Node, Bound)) and not _own(a) for a in answers)
+        one_layer = name == "layers" and isinstance(called, ast.Subscript)
+        if name in _SAVING:
+            self._cannot_see(f"the model is kept by `{name}`", model)
+        elif foreign and (name not in _MODEL_METHODS or one_layer):
+            self._cannot_see(f"`.{name}` of the model", model)
+
+    def _given(self, module: AnalysedModule, call: ast.Call) -> None:
+        callees = [c for v in module.values(call.func) for c in alternatives(v)]
+        results = module.values(call)
         if any(runs_project_code(c) for c in callees):
             return
         if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
             return
         if any(self.include(r) or (isinstance(r, Partial) and self.include(r.function)) for r in results):
             return
-        name = syntax.text(call.func)
+        name = module.syntax.text(call.func)
         kept = name.rpartition(".")[2] in _SAVING or name.endswith(("onnx.export", "torch.save"))
         self._cannot_see(f"the model is kept by `{name}`" if kept else f"the model is handed to `{name}`", call)
 

@@ -5,53 +5,55 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from finallayer.catalog.frameworks import writes
-from finallayer.expr import TRANSPARENT, Node
+from finallayer.expr import GUARDS, TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import unchanged
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent, Step, descend
+from finallayer.fix.flow.known_calls import KnownCall, known_call
 from finallayer.fix.flow.naming import Named, name_logits
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.text.spelling import Speller, Written
-from finallayer.fix.text.syntax import Syntax, last_name
+from finallayer.fix.text.syntax import is_inside
 
 #: What stands between a softmax and its log only to keep that finite, or to no effect.
-GUARDS = frozenset({"clip", "add_eps", "identity"})
-#: The functions whose first argument is the logits.
-_MAKERS = frozenset({"softmax", "log_softmax", "sigmoid", "expit"})
-_NAMES_OF_LOGITS = frozenset({"logits", "input", "x", "features"})
+IDLE = GUARDS | {"identity"}
+#: The operations that make probabilities, and nothing else.
+_MAKERS = ("softmax", "log_softmax", "sigmoid")
 
 
 class Place:
     """An expression of the source that a fix replaces, and the way from it down to the call that made its values."""
 
-    def __init__(self, syntax: Syntax, node: ast.expr, descent: Descent) -> None:
-        self.syntax = syntax
+    def __init__(self, module: AnalysedModule, node: ast.expr, descent: Descent) -> None:
+        self.module = module
+        self.syntax = module.syntax
         self.node = node
         self.descent = descent
-        self.speller = Speller(syntax)
+        self.speller = Speller(module.syntax)
 
     @classmethod
     def of_log(
         cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda here: False
     ) -> Place | None:
         """A call of log, and what it is taken of; ``arrived``: what else ends the way down from there."""
-        syntax, call = _call_at(context, log)
-        argument = call and only_argument(call)
-        if syntax is None or call is None or argument is None or not is_natural_log(call):
+        module = context.module_at(log.origin)
+        call = known_call(module, module.syntax.expression(log.origin), "log") if module is not None else None
+        if module is None or call is None or call.only_operand is None or not call.is_natural_log:
             return None
-        descent = descend(syntax, argument, log.args[0], arrived)
-        return cls(syntax, call, descent) if descent is not None else None
+        descent = descend(module.syntax, call.only_operand, log.args[0], arrived)
+        return cls(module, call.node, descent) if descent is not None else None
 
     @classmethod
     def of_argument(cls, context: Context, loss: Node) -> Place | None:
         """The argument of a loss that holds its prediction."""
-        syntax, call = _call_at(context, loss)
-        if syntax is None or call is None:
+        module = context.module_at(loss.origin)
+        call = module.syntax.expression(loss.origin) if module is not None else None
+        if module is None or not isinstance(call, ast.Call):
             return None
         given = [*call.args, *(k.value for k in call.keywords)]
-        found = [cls(syntax, a, d) for a in given if (d := descend(syntax, a, loss.args[0])) is not None]
+        found = [cls(module, a, d) for a in given if (d := descend(module.syntax, a, loss.args[0])) is not None]
         return found[0] if len(found) == 1 else None
 
     def framework(self, sighting: Sighting) -> str | None:
@@ -61,41 +63,26 @@ class Place:
         """Whether the log is of one minus the probability."""
         return sum(step.kind == "one_minus" for step in self.descent.steps) % 2 == 1
 
+    @property
+    def maker(self) -> KnownCall | None:
+        """The framework's function, tensor's method or layer that makes the probabilities; no formula."""
+        return known_call(self.module, self.descent.made, *_MAKERS)
+
     def logits_argument(self) -> ast.expr | None:
         """The logits in what makes the probabilities: a framework's function, a tensor's method, a layer, a formula."""
         made = self.descent.made
         if not isinstance(made, ast.Call):
-            return _logits_of_formula(made)
-        dotted = self.speller.imports.dotted(made.func)
-        if dotted is None and isinstance(made.func, ast.Attribute) and made.func.attr in _MAKERS and _is_method(made):
-            return made.func.value
-        if dotted is None or dotted.rpartition(".")[2] not in _MAKERS or writes(dotted) is None:
-            return self.descent.given  # a layer may do more than the softmax: Dense(10, activation="softmax")
-        if made.args:
-            return None if isinstance(made.args[0], ast.Starred) else made.args[0]
-        return next((k.value for k in made.keywords if k.arg in _NAMES_OF_LOGITS), None)
+            return self._logits_of_formula(made)
+        # a layer may do more than the softmax: Dense(10, activation="softmax")
+        return self.maker.operand if self.maker is not None else self.descent.given
 
-    def other_arguments(self, logits: ast.expr) -> list[str] | None:
+    def other_arguments(self, maker: KnownCall) -> list[str] | None:
         """What makes the probabilities is given besides the logits and a name; None where the place can't say it."""
-        call = self.descent.made
-        if not isinstance(call, ast.Call):
-            return None
-        kept = [(a, self.syntax.text(a)) for a in call.args if a is not logits]
-        kept += [
-            (k.value, f"{k.arg}={self.syntax.text(k.value)}")
-            for k in call.keywords
-            if k.arg != "name" and k.value is not logits
-        ]
-        if call.keywords and any(k.arg is None for k in call.keywords):
-            return None
-        for node, _ in kept:
-            if (
-                not _is_constant(node)
-                and not unchanged(self.syntax, node, call, self.node)
-                and not _inside(self.node, call)
-            ):
-                return None
-        return [text for _, text in kept]
+        kept = maker.besides("x", "name")
+        here = is_inside(self.node, maker.node)
+        same = (here or _is_constant(a.node) or unchanged(self.syntax, a.node, maker.node, self.node) for a in kept)
+        named = {k.value: f"{k.arg}=" for k in maker.node.keywords}
+        return [named.get(a.node, "") + self.syntax.text(a.node) for a in kept] if all(same) else None
 
     def logits(self, context: Context, z: ast.expr) -> Named | None:
         """The logits as the log's place can read them."""
@@ -124,11 +111,11 @@ class Place:
         for step in self.descent.steps:
             if step.kind == "name":
                 passed_name = True
-            elif step.kind in TRANSPARENT - GUARDS:
+            elif step.kind in TRANSPARENT - IDLE:
                 if passed_name:
                     return None  # what it is indexed with may have changed since
                 outer.append(step)
-            elif step.kind not in GUARDS and step.kind != "one_minus":
+            elif step.kind not in IDLE and step.kind != "one_minus":
                 return None
         for step in reversed(outer):
             text = self._around(step, text)
@@ -149,46 +136,17 @@ class Place:
         )
         return f"({text})" if text.startswith("-") and tight else text
 
-
-def _inside(outer: ast.AST, node: ast.AST) -> bool:
-    return any(n is node for n in ast.walk(outer))
+    def _logits_of_formula(self, made: ast.expr) -> ast.expr | None:
+        """The ``z`` of ``1 / (1 + exp(-z))``."""
+        match made:
+            case ast.BinOp(op=ast.Div(), right=ast.BinOp(op=ast.Add(), left=left, right=right)):
+                for side in (left, right):
+                    power = known_call(self.module, side, "exp")
+                    if power and isinstance(power.only_operand, ast.UnaryOp):
+                        is_minus = isinstance(power.only_operand.op, ast.USub)
+                        return power.only_operand.operand if is_minus else None
+        return None
 
 
 def _is_constant(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant))
-
-
-def _call_at(context: Context, node: Node) -> tuple[Syntax | None, ast.Call | None]:
-    syntax = context.syntax(node.origin.path) if node.origin is not None else None
-    call = syntax.expression(node.origin) if syntax is not None else None
-    return syntax, call if isinstance(call, ast.Call) else None
-
-
-def is_natural_log(call: ast.Call) -> bool:
-    """Whether a call is of ``log`` itself: not of ``log2``, nor of one that works in place."""
-    return last_name(call.func) == "log"
-
-
-def only_argument(call: ast.Call) -> ast.expr | None:
-    """What a log is taken of: its only argument, or the tensor whose method it is."""
-    given = [*call.args, *(k.value for k in call.keywords if k.arg != "name")]
-    if len(given) == 1 and not isinstance(given[0], ast.Starred):
-        return given[0]
-    return call.func.value if isinstance(call.func, ast.Attribute) and not given else None
-
-
-def _is_method(made: ast.Call) -> bool:
-    """Whether a call may be a tensor's method: it is handed an axis at most."""
-    given = [*made.args, *(k.value for k in made.keywords)]
-    return all(isinstance(a.operand if isinstance(a, ast.UnaryOp) else a, ast.Constant) for a in given)
-
-
-def _logits_of_formula(made: ast.expr) -> ast.expr | None:
-    """The ``z`` of ``1 / (1 + exp(-z))``."""
-    match made:
-        case ast.BinOp(op=ast.Div(), right=ast.BinOp(op=ast.Add(), left=left, right=right)):
-            for side in (left, right):
-                power = only_argument(side) if isinstance(side, ast.Call) else None
-                if isinstance(power, ast.UnaryOp) and isinstance(power.op, ast.USub):
-                    return power.operand
-    return None

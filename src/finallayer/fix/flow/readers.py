@@ -7,27 +7,44 @@ reads the same from logits; what needs probabilities gets the softmax back right
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from finallayer.expr import Node
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import home, parameters
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.roles import Role, Roles, kept_as
-from finallayer.fix.text.syntax import Syntax
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
 
 
-class Place(NamedTuple):
-    """An expression of a file, and what its value is to the head."""
+class Reader(NamedTuple):
+    """An expression of a file that reads the head's output, and what its value is to the head."""
 
-    path: str
+    module: AnalysedModule
     node: ast.expr
-    derived: bool  # the head's numbers in another shape or place
-    whole: bool  # every value that the expression had is the head's output
+    derived: bool = False  # the head's numbers in another shape or place
+    whole: bool = True  # every value that the expression had is the head's output
+
+    @property
+    def can_be_wrapped(self) -> bool:
+        """Whether a softmax around it gives the probabilities that it read."""
+        return self.whole and not self.derived and self.module.syntax.is_legible(self.node)
+
+
+@dataclass
+class _Known:
+    """What stands for the output or its models: the code that nothing runs may speak of it."""
+
+    names: set[tuple[ast.AST, str]] = field(default_factory=set)  # each with the scope that it belongs to
+    models: set[str] = field(default_factory=set)
+    attributes: set[str] = field(default_factory=set)  # that keep the output
+    handed: dict[ast.FunctionDef, AnalysedModule] = field(default_factory=dict)  # functions that get it as an argument
 
 
 class Readers:
@@ -37,59 +54,61 @@ class Readers:
     """
 
     def __init__(
-        self, head: Head, uses: Uses, syntaxes: dict[str, Syntax], handled: frozenset[ast.expr] = frozenset()
+        self, head: Head, modules: Mapping[str, AnalysedModule], uses: Uses, handled: frozenset[ast.expr] = frozenset()
     ) -> None:
-        self.uses, self.syntaxes, self._handled = uses, syntaxes, handled
-        self.wraps: list[Place] = []  # expressions that need the softmax back
-        self.predictions: list[Place] = []  # Keras: calls of predict whose probabilities somebody needs
+        self._modules, self._uses, self._handled = modules, uses, handled
+        self.wraps: list[Reader] = []  # expressions that need the softmax back
+        self.predictions: list[Reader] = []  # Keras: calls of predict whose probabilities somebody needs
         self.refusals: list[str] = []  # what stands against any fix
         self.unseen: list[str] = []  # readers that nobody can see from here
+        self._boundaries: list[Reader] = []  # where a softmax can come back for what reads it farther on
+        self._needs: list[list[Node]] = []  # the ways to the head of what needs it back in another shape or place
         self._appended = self._displayed = self._taken_out = self._moved_together = False  # what lists do with it
         self._listed = False  # whether lists of it are read as a whole
-        self._output = Output(head, uses, syntaxes)
+        self._output = Output(head, modules, uses)
         self._roles = Roles(self._output)
         self._owners = Owners(self._output)
         self._collect()
         #: Keras: where the model meets its loss and its metrics
-        self.compiled = [Place(path, call, False, True) for path, call in self._owners.compiled]
+        self.compiled = [Reader(module, call) for module, call in self._owners.compiled]
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
         return self._output.steps(value)
 
     def _collect(self) -> None:
-        boundaries: list[Place] = []
-        derived_needs: list[list[Node]] = []
-        names: set[tuple[ast.AST, str]] = set()  # of the output and its models, each with the scope that it belongs to
-        models: set[str] = set()
-        attributes: set[str] = set()
-        handed: dict[ast.FunctionDef, None] = {}  # functions that get the output as an argument
-        for path, syntax in self.syntaxes.items():
-            for node in list(self.uses.values.get(path, ())):
-                values = self.uses.of(path, node)
-                reads = any(map(self._output.touches, values))
-                owns = any(map(self._owners.include, values))
-                if (reads or owns) and isinstance(node, ast.Name):
-                    names.add((home(syntax, node), node.id))
-                    models |= {node.id} if owns else set()
-                if reads and (function := parameter_behind(syntax, node)) is not None:
-                    handed[function] = None
-                if reads and node not in self._handled:
-                    attributes |= kept_as(syntax, node)
-                    self._judge(path, syntax, node, values, boundaries, derived_needs)
-                if owns:
-                    self._owners.judge(path, syntax, node)
-        for path, syntax in self.syntaxes.items():
-            self._unseen_names(path, syntax, names, models)
-            self._unseen_attributes(path, syntax, attributes)
-        self.unseen += [who for f in handed for who in unknown_callers(f, self.syntaxes, self.uses)]
+        known = _Known()
+        for module in self._modules.values():
+            for node in list(self._uses.values.get(module.path, ())):
+                self._meet(module, node, known)
+        for module in self._modules.values():
+            self._unseen_names(module, known)
+            self._unseen_attributes(module, known.attributes)
+        for function, module in known.handed.items():
+            self.unseen += unknown_callers(function, module, self._modules.values())
         self.unseen += self._owners.unseen
-        if not self.uses.complete:
+        if not self._uses.complete:
             self.unseen.append("the program is too large to be followed to its end")
-        for place in boundaries:
-            self._restore_at(place, derived_needs)
-        if any(not self._output.through_predict(chain) for chain in derived_needs):
+        for reader in self._boundaries:
+            self._restore_at(reader)
+        if any(not self._output.through_predict(way) for way in self._needs):
             self._refuse_lists()
+
+    def _meet(self, module: AnalysedModule, node: ast.expr, known: _Known) -> None:
+        """Take note of an expression that stands for the output, or for what gives it."""
+        values = module.values(node)
+        reads = any(map(self._output.touches, values))
+        owns = any(map(self._owners.include, values))
+        if (reads or owns) and isinstance(node, ast.Name):
+            known.names.add((home(module.syntax, node), node.id))
+            known.models |= {node.id} if owns else set()
+        if reads and (function := parameter_behind(module.syntax, node)) is not None:
+            known.handed[function] = module
+        if reads and node not in self._handled:
+            known.attributes |= kept_as(module.syntax, node)
+            self._judge(module, node, values)
+        if owns:
+            self._owners.judge(module, node)
 
     def _refuse_lists(self) -> None:
         """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""
@@ -98,55 +117,70 @@ class Readers:
         if (self._moved_together or self._listed) and (self._displayed or not self._appended):
             self.refusals.append("outputs are put together that aren't appended to a list one by one")
 
-    def _judge(
-        self,
-        path: str,
-        syntax: Syntax,
-        node: ast.expr,
-        values: list[Value],
-        boundaries: list[Place],
-        derived_needs: list[list[Node]],
-    ) -> None:
-        known = [way for v in values for way in self._output.ways(v)]
-        held = not known  # a container, or a value that is only perhaps the head's
-        derived = any(self._output.is_derived(c) for c in known)
-        place = Place(path, node, derived, all(self._output.steps(v) is not None for v in values))
-        if isinstance(node, ast.Call) and is_predict(node):
-            boundaries.append(place._replace(derived=False))
-        role = self._roles.of(path, syntax, node)
-        self._note_lists(path, syntax, node, role, held, derived)
+    def _judge(self, module: AnalysedModule, node: ast.expr, values: list[Value]) -> None:
+        """Decide what becomes of an expression that reads the output."""
+        ways = [way for v in values for way in self._output.ways(v)]
+        derived = any(map(self._output.is_derived, ways))
+        reader = Reader(module, node, derived, all(self._output.steps(v) is not None for v in values))
+        if is_predict(module, node):
+            self._boundaries.append(reader._replace(derived=False))
+        role = self._roles.of(module, node)
+        if not ways:  # a container, or a value that is only perhaps the head's
+            self._note_list(module, node, role)
+            self._judge_holder(reader, role, values)
+            return
+        if not derived:
+            self._note_item(module, node, role)
         match role:
-            case Role.STORED if derived:
-                derived_needs.extend(known)
-            case Role.STORED if not kept_as(syntax, node):
-                self._cannot_see("the output is kept for later", node)
-            case Role.CHANGES:
-                self.refusals.append(f"line {node.lineno} changes the output in place")
-            case Role.BOUNDARY if not derived and not held:
-                boundaries.append(place)
-            case Role.NEEDS if held and (inside := self._inside(values)):
-                derived_needs.extend(inside)
-                self._listed |= not all(map(self._output.is_derived, inside))
-            case Role.NEEDS if held:
-                self.refusals.append(f"line {node.lineno} reads the output together with something else")
-            case Role.NEEDS if derived:
-                derived_needs.extend(known)
+            case Role.NEEDS | Role.STORED if derived:
+                self._needs += ways
             case Role.NEEDS:
-                self.wraps.append(place)
-            case Role.LOSS if (derived or held) and self._output.head.op == "softmax":
-                self.refusals.append(f"the loss in line {node.lineno} reads the softmax in another shape")
+                self.wraps.append(reader)
+            case Role.BOUNDARY if not derived:
+                self._boundaries.append(reader)
+            case Role.LOSS if derived:
+                self._refuse_reshaped_loss(node)
+            case _:
+                self._judge_any(reader, role)
 
-    def _note_lists(self, path: str, syntax: Syntax, node: ast.expr, role: Role, held: bool, derived: bool) -> None:
+    def _judge_holder(self, reader: Reader, role: Role, values: list[Value]) -> None:
+        """The same, of an expression that holds the output among others."""
+        node = reader.node
+        match role:
+            case Role.NEEDS if inside := self._inside(values):
+                self._needs += inside
+                self._listed |= not all(map(self._output.is_derived, inside))
+            case Role.NEEDS:
+                self.refusals.append(f"line {node.lineno} reads the output together with something else")
+            case Role.LOSS:
+                self._refuse_reshaped_loss(node)
+            case _:
+                self._judge_any(reader, role)
+
+    def _judge_any(self, reader: Reader, role: Role) -> None:
+        if role is Role.STORED and not kept_as(reader.module.syntax, reader.node):
+            self._cannot_see("the output is kept for later", reader.node)
+        elif role is Role.CHANGES:
+            self.refusals.append(f"line {reader.node.lineno} changes the output in place")
+
+    def _refuse_reshaped_loss(self, node: ast.expr) -> None:
+        if self._output.head.op == "softmax":
+            self.refusals.append(f"the loss in line {node.lineno} reads the softmax in another shape")
+
+    def _note_list(self, module: AnalysedModule, node: ast.expr, role: Role) -> None:
+        """Remember what becomes of a list of outputs."""
+        around = module.syntax.parent(node)
+        iterated = isinstance(around, (ast.For, ast.comprehension))
+        self._taken_out |= iterated or _is_unpacked(around)
+        self._moved_together |= role is Role.BOUNDARY and not iterated
+
+    def _note_item(self, module: AnalysedModule, node: ast.expr, role: Role) -> None:
         """Remember what lists have to do with the output as it is."""
-        around = syntax.parent(node)
-        if held:
-            self._taken_out |= isinstance(around, (ast.For, ast.comprehension)) or _is_unpacked(around)
-            self._moved_together |= role is Role.BOUNDARY and not isinstance(around, (ast.For, ast.comprehension))
-        elif not derived:
-            owners = self.uses.of(path, node.value) if isinstance(node, ast.Subscript) else []
-            self._taken_out |= any(isinstance(o, List) for o in owners)
-            self._appended |= role is Role.BOUNDARY and isinstance(around, ast.Call)
-            self._displayed |= isinstance(around, (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Dict))
+        around = module.syntax.parent(node)
+        owners = module.values(node.value) if isinstance(node, ast.Subscript) else []
+        self._taken_out |= any(isinstance(o, List) for o in owners)
+        self._appended |= role is Role.BOUNDARY and isinstance(around, ast.Call)
+        self._displayed |= isinstance(around, (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Dict))
 
     def _inside(self, values: list[Value]) -> list[list[Node]]:
         """The ways to the head of what containers hold, where all of it goes through a boundary: none if not."""
@@ -163,52 +197,53 @@ class Readers:
         found = [self._way_inside(v, listed or isinstance(value, List)) for v in contents(value)]
         return [way for ways in found for way in ways or ()] if None not in found else None
 
-    def _restore_at(self, place: Place, needs: list[list[Node]]) -> None:
-        syntax = self.syntaxes[place.path]
-        origin = syntax.file.origin(place.node)
-        if isinstance(place.node, ast.Call) and is_predict(place.node):
-            if any(step.origin == origin for chain in needs for step in chain):
-                self.predictions.append(place)
-        elif any(not self._output.through_predict(chain) for chain in needs):
-            self.wraps.append(place)
+    def _restore_at(self, reader: Reader) -> None:
+        if is_predict(reader.module, reader.node):
+            origin = reader.module.syntax.file.origin(reader.node)
+            if any(step.origin == origin for way in self._needs for step in way):
+                self.predictions.append(reader)
+        elif any(not self._output.through_predict(way) for way in self._needs):
+            self.wraps.append(reader)
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} (line {node.lineno})")
 
-    def _unseen_names(self, path: str, syntax: Syntax, names: set[tuple[ast.AST, str]], models: set[str]) -> None:
+    def _unseen_names(self, module: AnalysedModule, known: _Known) -> None:
         """Code that the analysis never ran, and that speaks of the output or its model, or would give another."""
+        syntax = module.syntax
         for node in syntax.loads():
-            unrun = not self.uses.evaluated(path, node) and not syntax.in_annotation(node)
-            if unrun and (home(syntax, node), node.id) in names:
+            unrun = not module.evaluated(node) and not syntax.in_annotation(node)
+            if unrun and (home(syntax, node), node.id) in known.names:
                 self._cannot_see(f"`{node.id}` in code that nothing runs", node)
-            elif node.id in models and self._is_unknown_argument(path, syntax, node):
+            elif node.id in known.models and self._is_unknown_argument(module, node):
                 self._cannot_see(f"`{node.id}`, an argument in a function that nothing calls,", node)
         for statement in syntax.nodes:
-            if isinstance(statement, ast.Assign) and not self.uses.evaluated(path, statement.value):
+            if isinstance(statement, ast.Assign) and not module.evaluated(statement.value):
                 bound = [n for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
-                another = [n.id for n in bound if (home(syntax, n), n.id) in names]
+                another = [n.id for n in bound if (home(syntax, n), n.id) in known.names]
                 if another:
                     self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
 
-    def _is_unknown_argument(self, path: str, syntax: Syntax, node: ast.Name) -> bool:
+    def _is_unknown_argument(self, module: AnalysedModule, node: ast.Name) -> bool:
         """Whether a name is a parameter that no call of the program gives a value."""
-        scope = syntax.scope(node)
-        if isinstance(scope, ast.Module) or node.id not in parameters(scope) or self.uses.is_called(scope):
+        scope = module.syntax.scope(node)
+        if isinstance(scope, ast.Module) or node.id not in parameters(scope) or self._uses.is_called(scope):
             return False
-        return not any(self._output.touches(v) or isinstance(v, (Built, Instance)) for v in self.uses.of(path, node))
+        return not any(self._output.touches(v) or isinstance(v, (Built, Instance)) for v in module.values(node))
 
-    def _unseen_attributes(self, path: str, syntax: Syntax, attributes: set[str]) -> None:
+    def _unseen_attributes(self, module: AnalysedModule, attributes: set[str]) -> None:
         """Readers of an attribute that keeps the output, to whom the analysis couldn't say that it does."""
-        for node in syntax.nodes:
+        for node in module.syntax.nodes:
             if isinstance(node, ast.Attribute) and node.attr in attributes:
-                known = self.uses.of(path, node) if isinstance(node.ctx, ast.Load) else self._kept(path, syntax, node)
+                known = module.values(node) if isinstance(node.ctx, ast.Load) else _kept(module, node)
                 if not any(map(self._output.touches, known)):
-                    self._cannot_see(f"`{syntax.text(node)}` may be the output", node)
+                    self._cannot_see(f"`{module.syntax.text(node)}` may be the output", node)
 
-    def _kept(self, path: str, syntax: Syntax, target: ast.Attribute) -> list[Value]:
-        """What an assignment keeps as an attribute."""
-        statement = syntax.parent(target)
-        return self.uses.of(path, statement.value) if isinstance(statement, ast.Assign) else []
+
+def _kept(module: AnalysedModule, target: ast.Attribute) -> list[Value]:
+    """What an assignment keeps as an attribute."""
+    statement = module.syntax.parent(target)
+    return module.values(statement.value) if isinstance(statement, ast.Assign) else []
 
 
 def _is_unpacked(statement: ast.AST | None) -> bool:

@@ -6,9 +6,12 @@ import ast
 from collections.abc import Iterator
 from enum import Enum, auto
 
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
-from finallayer.fix.flow.head import KEEPING, Output
-from finallayer.fix.text.syntax import Syntax, last_name
+from finallayer.fix.flow.analysed import AnalysedModule, alternatives
+from finallayer.fix.flow.head import Output, keeps_numbers
+from finallayer.fix.text.spelling import FRAMEWORKS
+from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import (
     Bound,
     Built,
@@ -19,11 +22,10 @@ from finallayer.source.values import (
     Instance,
     List,
     Partial,
-    Union,
     Value,
 )
 
-LOSSES = frozenset("xent_logits xent_probs bce_logits bce_probs".split())
+CROSS_ENTROPIES = frozenset("xent_logits xent_probs bce_logits bce_probs".split())
 #: Operations on an output that give the same from logits.
 _ORDER = frozenset({"argmax"})
 _ORDER_AND_VALUES = frozenset({"topk", "max"})
@@ -56,119 +58,125 @@ class Roles:
     """Tells the role of every expression that stands for one head's output."""
 
     def __init__(self, output: Output) -> None:
-        self._output, self._uses = output, output.uses
+        self._output = output
 
-    def of(self, path: str, syntax: Syntax, node: ast.expr) -> Role:
+    def of(self, module: AnalysedModule, node: ast.expr) -> Role:
         """The role of an expression of a file."""
-        inner, around = syntax.user(node)
+        inner, around = module.syntax.user(node)
         match around:
             case ast.Call() if inner is not around.func:
-                return self._as_argument(path, syntax, around)
+                return self._as_argument(module, around)
             case ast.Attribute():
-                return self._as_owner(path, syntax, around)
+                return self._as_owner(module, around)
             case ast.Return() | ast.Lambda():
-                scope = around if isinstance(around, ast.Lambda) else syntax.scope(around)
-                return Role.FLOWS if self._uses.is_called(scope) else Role.NEEDS
+                scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
+                return Role.FLOWS if module.uses.is_called(scope) else Role.NEEDS
             case ast.Assign(targets=targets):
-                return max((self._assigned(path, syntax, t) for t in targets), key=_ASSIGNED.index)
-            case ast.AnnAssign() | ast.NamedExpr() | ast.Await():
-                return Role.FLOWS
-            case ast.Expr():
-                return Role.INDIFFERENT
-            case ast.For() | ast.comprehension():
-                return Role.BOUNDARY
+                return max((self._assigned(module, t) for t in targets), key=_ASSIGNED.index)
             case ast.AugAssign(target=changed) if changed is inner:
                 return Role.CHANGES
-            case ast.Subscript(ctx=ast.Store() | ast.Del()) if inner is around.value:
-                return Role.CHANGES
             case ast.Subscript() if inner is around.value:
-                return self._unless_it_stays(path, around, Role.BOUNDARY)
+                return self._as_container(module, around)
             case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
-                return Role.FLOWS if any(self._output.touches(v) for v in self._uses.of(path, around)) else Role.NEEDS
-        return Role.NEEDS
+                return Role.FLOWS if any(map(self._output.touches, module.values(around))) else Role.NEEDS
+        return next((role for syntax, role in _BY_SYNTAX.items() if isinstance(around, syntax)), Role.NEEDS)
 
-    def _unless_it_stays(self, path: str, around: ast.expr, otherwise: Role) -> Role:
+    def _as_container(self, module: AnalysedModule, item: ast.Subscript) -> Role:
+        if isinstance(item.ctx, (ast.Store, ast.Del)):
+            return Role.CHANGES
+        return self._unless_it_stays(module, item, Role.BOUNDARY)
+
+    def _unless_it_stays(self, module: AnalysedModule, around: ast.expr, otherwise: Role) -> Role:
         """FLOWS where what is around stands for the output itself, or for a container's item that is."""
-        values = self._uses.of(path, around)
+        values = module.values(around)
         if values and all(not self._output.touches(v) for v in values):
             return Role.FLOWS if otherwise is Role.BOUNDARY else Role.NEEDS  # another item of a container
         chains = [self._output.steps(v) for v in values]
         unmoved = all(c is not None and not self._output.is_derived(c) for c in chains)
         return Role.FLOWS if unmoved else otherwise
 
-    def _assigned(self, path: str, syntax: Syntax, target: ast.expr) -> Role:
+    def _assigned(self, module: AnalysedModule, target: ast.expr) -> Role:
         """What an assignment does with the output: the interpreter knows a function's own names, and the module's."""
+        syntax = module.syntax
         inside = not isinstance(syntax.scope(target), ast.Module)
         match target:
             case ast.Name(id=name):
                 return Role.STORED if inside and not _is_local(syntax, target, name) else Role.FLOWS
-            case ast.Attribute():
-                return Role.STORED
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
-                return max((self._assigned(path, syntax, e) for e in elements), key=_ASSIGNED.index)
+                return max((self._assigned(module, e) for e in elements), key=_ASSIGNED.index)
             case ast.Subscript(value=ast.Name(id=name) as owner):
-                known = all(isinstance(v, Dict) for v in self._uses.of(path, owner))
+                known = all(isinstance(v, Dict) for v in module.values(owner))
                 local = not inside or _is_local(syntax, target, name)
                 return Role.NEEDS if not known else Role.FLOWS if local else Role.STORED
         return Role.STORED
 
-    def _as_argument(self, path: str, syntax: Syntax, call: ast.Call) -> Role:
-        callees = [c for v in self._uses.of(path, call.func) for c in alternatives(v)]
+    def _as_argument(self, module: AnalysedModule, call: ast.Call) -> Role:
+        callees = [c for v in module.values(call.func) for c in alternatives(v)]
         if any(runs_project_code(c) for c in callees):
             return Role.FLOWS
         if any(isinstance(c, External) and (c.name in HARMLESS_CALLS or _reads_no_numbers(c)) for c in callees):
             return Role.INDIFFERENT
         if any(isinstance(c, Bound) and isinstance(c.owner, List) for c in callees):
-            return Role.BOUNDARY if _is_own_list(syntax, call) else Role.STORED
+            return Role.BOUNDARY if _is_own_list(module.syntax, call) else Role.STORED
         if callees and all(_updates_accuracy(c) for c in callees):
             return Role.INDIFFERENT
-        return self._by_result(path, syntax, call)
+        return self._by_result(module, call)
 
-    def _as_owner(self, path: str, syntax: Syntax, attribute: ast.Attribute) -> Role:
-        if attribute.attr in _SHAPE or self._takes_in(path, attribute):
+    def _as_owner(self, module: AnalysedModule, attribute: ast.Attribute) -> Role:
+        if attribute.attr in _SHAPE or _takes_in(module, attribute):
             return Role.INDIFFERENT
-        call = syntax.parent(attribute)
+        call = module.syntax.parent(attribute)
         if isinstance(call, ast.Call) and call.func is attribute:
-            if attribute.attr.endswith("_") and attribute.attr not in ("detach_", "requires_grad_"):
+            if suggests(attribute.attr, Meaning.IN_PLACE) and attribute.attr not in ("detach_", "requires_grad_"):
                 return Role.CHANGES
-            return self._by_result(path, syntax, call)
-        return self._unless_it_stays(path, attribute, Role.NEEDS)
+            return self._by_result(module, call)
+        return self._unless_it_stays(module, attribute, Role.NEEDS)
 
-    def _takes_in(self, path: str, attribute: ast.Attribute) -> bool:
-        """``outputs.append``: what a list holds already isn't read."""
-        owners = self._uses.of(path, attribute.value)
-        return attribute.attr in ("append", "clear") and all(isinstance(o, List) for o in owners)
-
-    def _by_result(self, path: str, syntax: Syntax, call: ast.Call) -> Role:
-        results = self._uses.of(path, call)
+    def _by_result(self, module: AnalysedModule, call: ast.Call) -> Role:
+        """The role of what a call is handed, or a method called of, by what the call gives."""
+        results = module.values(call)
         if any(isinstance(r, Built) and r.signature.op == "model" for r in results):
             return Role.FLOWS
-        if not results:
-            return Role.NEEDS
-        operations = {r.op for r in results if isinstance(r, Node)}
-        if any(self._output.touches(r) for r in results):
-            if any(isinstance(r, Node) and self._output.steps(r) is None for r in results):
-                return Role.NEEDS
-            if last_name(call.func) not in KEEPING:
-                return Role.CHANGES
-            return self._unless_it_stays(path, call, Role.BOUNDARY)
-        if operations and operations <= LOSSES:
-            return self._at_loss([r for r in results if isinstance(r, Node)])
-        if operations and operations <= _ORDER:
-            return Role.INDIFFERENT
-        if operations and operations <= _ORDER_AND_VALUES and _only_places_are_read(syntax, call):
-            return Role.INDIFFERENT
-        if operations == {"metric"} and all(
-            isinstance(r, Node) and is_accuracy(str(r.attrs.get("name"))) for r in results
-        ):
+        if any(map(self._output.touches, results)):
+            return self._kept(module, call, results)
+        nodes = [r for r in results if isinstance(r, Node)]
+        operations = {r.op for r in nodes}
+        if operations and operations <= CROSS_ENTROPIES:
+            return self._at_loss(nodes)
+        places_only = operations <= _ORDER_AND_VALUES and _only_places_are_read(module.syntax, call)
+        accuracy = operations == {"metric"} and all(is_accuracy(str(r.attrs.get("name"))) for r in nodes)
+        if operations and (operations <= _ORDER or places_only or (accuracy and len(nodes) == len(results))):
             return Role.INDIFFERENT
         return Role.NEEDS
+
+    def _kept(self, module: AnalysedModule, call: ast.Call, results: list[Value]) -> Role:
+        """The role where a call gives the output again, perhaps among others."""
+        if any(isinstance(r, Node) and self._output.steps(r) is None for r in results):
+            return Role.NEEDS
+        return self._unless_it_stays(module, call, Role.BOUNDARY) if keeps_numbers(module, call) else Role.CHANGES
 
     def _at_loss(self, losses: list[Node]) -> Role:
         """Whether the losses of a call read the output as their prediction; as a target it must stay probabilities."""
         predicted = any(self._output.touches(loss.args[0]) for loss in losses)
         aimed_at = any(self._output.touches(a) for loss in losses for a in loss.args[1:])
         return Role.CHANGES if predicted and aimed_at else Role.NEEDS if aimed_at else Role.LOSS
+
+
+#: What the syntax alone says of an expression in it.
+_BY_SYNTAX: dict[type[ast.AST], Role] = {
+    ast.AnnAssign: Role.FLOWS,
+    ast.NamedExpr: Role.FLOWS,
+    ast.Await: Role.FLOWS,
+    ast.Expr: Role.INDIFFERENT,
+    ast.For: Role.BOUNDARY,
+    ast.comprehension: Role.BOUNDARY,
+}
+
+
+def _takes_in(module: AnalysedModule, attribute: ast.Attribute) -> bool:
+    """``outputs.append``: what a list holds already isn't read."""
+    owners = module.values(attribute.value)
+    return attribute.attr in ("append", "clear") and all(isinstance(o, List) for o in owners)
 
 
 def _is_local(syntax: Syntax, place: ast.AST, name: str) -> bool:
@@ -180,7 +188,7 @@ def _is_local(syntax: Syntax, place: ast.AST, name: str) -> bool:
 
 def _reads_no_numbers(callee: External) -> bool:
     """Whether a framework's function gives the same whatever the numbers are: ``tf.ones_like(p)``."""
-    return callee.name.rpartition(".")[2] in _NUMBERLESS
+    return callee.framework in FRAMEWORKS and callee.name.rpartition(".")[2] in _NUMBERLESS
 
 
 def kept_as(syntax: Syntax, node: ast.expr) -> set[str]:
@@ -199,10 +207,6 @@ def _is_own_list(syntax: Syntax, call: ast.Call) -> bool:
     return (
         isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and _is_local(syntax, call, func.value.id)
     )
-
-
-def alternatives(value: Value) -> tuple[Value, ...]:
-    return value.values if isinstance(value, Union) else (value,)
 
 
 def runs_project_code(callee: Value) -> bool:
@@ -225,8 +229,8 @@ def is_accuracy(metric: str) -> bool:
 def _updates_accuracy(callee: Value) -> bool:
     """``metric.update_state`` of a metric that only asks which output is the greatest."""
     match callee:
-        case Bound(function="update_state", owner=Built(signature=signature)):
-            return signature.op == "metric" and is_accuracy(callee.owner.symbol.name)
+        case Bound(function="update_state", owner=Built(signature=signature, symbol=symbol)):
+            return signature.op == "metric" and is_accuracy(symbol.name)
     return False
 
 

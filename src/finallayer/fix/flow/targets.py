@@ -6,83 +6,90 @@ TensorFlow's fused cross-entropy takes the gradient ``softmax - labels`` for gra
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
-from finallayer.expr import Node, through
-from finallayer.fix.flow.analysed import Program
+from finallayer.catalog.names import canonical
+from finallayer.expr import UNMOVED, Node, through
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import changes_in_place, path_of
+from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.text.syntax import last_name
 from finallayer.source.values import External
 
-#: What a function is called that makes one-hot rows: a framework's, or the project's own.
-_MAKERS = ("one_hot", "onehot", "to_categorical")
-_KEEPING = frozenset({"astype", "array", "asarray", "float32", "cast", "constant", "copy", "identity"})
-_SAME_NUMBERS = frozenset({"cast", "identity", "stop_gradient"})
 _MOST_STEPS = 8
+#: How TensorFlow's tutorials read their digits: with a module of its own, or a copy of that beside the program.
+_READS_MNIST = re.compile(r"(tensorflow\..+|input_data)\.read_data_sets")
 
 
-def are_distributions(target: ast.expr, program: Program, programs: Iterable[Program]) -> bool:
+def are_distributions(target: ast.expr, module: AnalysedModule, modules: Iterable[AnalysedModule]) -> bool:
     """Whether each row of a target certainly sums to one: it is made one-hot, or a placeholder that only such feed."""
-    values = program.values(target)
-    if values and all(isinstance(v, Node) and through(v, _SAME_NUMBERS).op == "one_hot" for v in values):
+    if _is_one_hot(target, module):
         return True
-    return _placeholder(target, program) is not None and _is_fed_one_hot(target, programs)
+    return _placeholder(target, module) is not None and _is_fed_one_hot(target, modules)
 
 
-def has_two_axes(target: ast.expr, program: Program) -> bool:
+def _is_one_hot(data: ast.expr, module: AnalysedModule) -> bool:
+    """Whether the analysis knows that an expression always is one-hot."""
+    values = module.values(data)
+    return bool(values) and all(isinstance(v, Node) and through(v, UNMOVED).op == "one_hot" for v in values)
+
+
+def has_two_axes(target: ast.expr, module: AnalysedModule) -> bool:
     """Whether a target certainly has one axis for the examples and one for the classes."""
-    shape = _shape_of_placeholder(target, program)
+    shape = _shape_of_placeholder(target, module)
     return isinstance(shape, (ast.List, ast.Tuple)) and len(shape.elts) == 2
 
 
-def _placeholder(target: ast.expr, program: Program) -> ast.Call | None:
+def _placeholder(target: ast.expr, module: AnalysedModule) -> ast.Call | None:
     """The one call of ``tf.placeholder`` that a name or attribute stands for."""
-    bound = list(_bound_to(target, program))
+    bound = list(_bound_to(target, module))
     match bound:
         case [ast.Call(func=func) as call]:
-            names = [v.name for v in program.values(func) if isinstance(v, External)]
-            return call if names and all(name.rpartition(".")[2] == "placeholder" for name in names) else None
+            values = module.values(func)
+            theirs = all(isinstance(v, External) and canonical(v.name) == "tensorflow.placeholder" for v in values)
+            return call if values and theirs else None
     return None
 
 
-def _shape_of_placeholder(target: ast.expr, program: Program) -> ast.expr | None:
-    call = _placeholder(target, program)
+def _shape_of_placeholder(target: ast.expr, module: AnalysedModule) -> ast.expr | None:
+    call = _placeholder(target, module)
     if call is None:
         return None
     named = [k.value for k in call.keywords if k.arg == "shape"]
     return named[0] if named else call.args[1] if len(call.args) > 1 else None
 
 
-def _bound_to(target: ast.expr, program: Program) -> Iterator[ast.expr | None]:
+def _bound_to(target: ast.expr, module: AnalysedModule) -> Iterator[ast.expr | None]:
     """Everything that a file assigns to a name, or to an attribute by that name; None for what it can't say."""
     path = path_of(target)
     if path is None:
         yield None
         return
     last = path.rpartition(".")[2]
-    for node in program.syntax.nodes:
+    for node in module.syntax.nodes:
         kind = ast.Attribute if "." in path else ast.Name
         name = getattr(node, "attr", None) if "." in path else getattr(node, "id", None)
         if isinstance(node, kind) and name == last and not isinstance(node.ctx, ast.Load):
-            statement = program.syntax.parent(node)
+            statement = module.syntax.parent(node)
             plain = isinstance(statement, ast.Assign) and node in statement.targets
             yield statement.value if plain and isinstance(statement, ast.Assign) else None
         elif isinstance(node, ast.arg) and node.arg == path:
             yield None
 
 
-def _is_fed_one_hot(target: ast.expr, programs: Iterable[Program]) -> bool:
+def _is_fed_one_hot(target: ast.expr, modules: Iterable[AnalysedModule]) -> bool:
     """Whether every feed of a placeholder, in whichever file, is one-hot, and each of them can be seen."""
     found = False
-    for program in programs:
+    for module in modules:
         fed: list[ast.expr] = []
-        for node in program.syntax.nodes:
+        for node in module.syntax.nodes:
             if isinstance(node, ast.Dict):
                 keyed = zip(node.keys, node.values, strict=True)
                 fed += [v for k, v in keyed if k is not None and last_name(k) == last_name(target)]
-            elif not all(_is_written_out(feed, program) for feed in _feeds(node)):
+            elif not all(_is_written_out(feed, module) for feed in _feeds(node)):
                 return False
-        if not all(_Rows(program).are_one_hot(v, _MOST_STEPS) for v in fed):
+        if not all(_Rows(module).are_one_hot(v, _MOST_STEPS) for v in fed):
             return False
         found |= bool(fed)
     return found
@@ -100,19 +107,19 @@ def _feeds(node: ast.AST) -> list[ast.expr]:
     return []
 
 
-def _is_written_out(feed: ast.expr, program: Program) -> bool:
+def _is_written_out(feed: ast.expr, module: AnalysedModule) -> bool:
     """Whether a dictionary of feeds stands in the text, there or at its name."""
     if isinstance(feed, ast.Dict):
         return None not in feed.keys
-    bound = list(_bound_to(feed, program))
+    bound = list(_bound_to(feed, module))
     return bool(bound) and all(isinstance(value, ast.Dict) for value in bound)
 
 
 class _Rows:
     """What the text says of rows of data."""
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    def __init__(self, module: AnalysedModule) -> None:
+        self._module = module
 
     def are_one_hot(self, data: ast.expr, budget: int) -> bool:
         """Whether data are one-hot rows, some of them, or a row."""
@@ -125,33 +132,29 @@ class _Rows:
                 return self.are_one_hot(rows, budget - 1)
             case ast.Attribute(attr="labels", value=part):
                 return self._is_one_hot_set(part)
-            case ast.Call(func=ast.Attribute(attr=name, value=rows), args=[]) if name in _KEEPING:
-                return self.are_one_hot(rows, budget - 1)
-            case ast.Call(func=ast.Attribute(attr="astype", value=rows)):
-                return self.are_one_hot(rows, budget - 1)
-            case ast.Call(func=func, args=[rows, *_]) if last_name(func) in _KEEPING:
-                return self.are_one_hot(rows, budget - 1)
-            case ast.Call(func=func):
-                return any(name in last_name(func).lower() for name in _MAKERS)
+            case ast.Call():
+                known = known_call(self._module, data, *UNMOVED)
+                if known is not None and known.operand is not None:
+                    return self.are_one_hot(known.operand, budget - 1)
             case ast.Name(id=name):
                 bound = list(self._bound(name))
                 return bool(bound) and all(b and (b is True or self.are_one_hot(b, budget - 1)) for b in bound)
-        return False
+        return _is_one_hot(data, self._module)
 
     def _bound(self, name: str) -> Iterator[ast.expr | bool]:
         """What a name is bound to, everywhere in the file; True where that is the labels of a one-hot batch."""
-        for node in self._program.syntax.nodes:
+        for node in self._module.syntax.nodes:
             if (isinstance(node, ast.arg) and node.arg == name) or changes_in_place(node, name):
                 yield False
             elif isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
                 yield self._bound_here(node)
 
     def _bound_here(self, name: ast.Name) -> ast.expr | bool:
-        match self._program.syntax.parent(name):
+        match self._module.syntax.parent(name):
             case ast.Assign(targets=[target], value=value) if target is name:
                 return value
             case ast.Tuple(elts=[_, second]) as pair if second is name:
-                statement = self._program.syntax.parent(pair)
+                statement = self._module.syntax.parent(pair)
                 return isinstance(statement, ast.Assign) and self._is_next_batch(statement.value)
         return False
 
@@ -171,12 +174,14 @@ class _Rows:
         match part:
             case ast.Attribute(value=ast.Name(id=name)):
                 bound = list(self._bound(name))
-                return bool(bound) and all(isinstance(b, ast.expr) and _reads_one_hot(b) for b in bound)
+                return bool(bound) and all(isinstance(b, ast.expr) and self._reads_one_hot(b) for b in bound)
         return False
 
-
-def _reads_one_hot(call: ast.expr) -> bool:
-    match call:
-        case ast.Call(func=func, keywords=keywords) if last_name(func) == "read_data_sets":
-            return any(k.arg == "one_hot" and getattr(k.value, "value", None) is True for k in keywords)
-    return False
+    def _reads_one_hot(self, call: ast.expr) -> bool:
+        """``read_data_sets(..., one_hot=True)`` of TensorFlow's tutorials, which isn't the project's own."""
+        if not isinstance(call, ast.Call):
+            return False
+        callees = self._module.values(call.func)
+        theirs = all(isinstance(c, External) and _READS_MNIST.fullmatch(c.name) for c in callees)
+        said = any(k.arg == "one_hot" and getattr(k.value, "value", None) is True for k in call.keywords)
+        return bool(callees) and theirs and said

@@ -7,7 +7,7 @@ import ast
 from finallayer.catalog.frameworks import homes
 from finallayer.findings import Edit
 from finallayer.fix.text.imports import Imports, Spelled
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.syntax import Syntax, is_written_out
 
 Edits = tuple[Edit, ...]
 #: Modules from which a file may know Keras.
@@ -27,7 +27,7 @@ def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:
 
 def with_argument(syntax: Syntax, call: ast.Call, name: str, value: str) -> Edits | None:
     """The edits that give a call a keyword argument, or change the one that it has."""
-    if any(k.arg is None for k in call.keywords) or any(isinstance(a, ast.Starred) for a in call.args):
+    if not is_written_out(call):
         return None
     for keyword in call.keywords:
         if keyword.arg == name:

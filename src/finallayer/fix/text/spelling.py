@@ -24,64 +24,32 @@ class Functions(NamedTuple):
     keepdims: str
 
 
+def _in(module: str, axis: str = "axis", keepdims: str = "keepdims", **elsewhere: str | None) -> Functions:
+    """The functions of one module, by the names that most have, but for some that are called otherwise."""
+    names = {name: f"{module}.{name}" for name in Functions._fields[:-2]} | elsewhere
+    return Functions(**names, axis=axis, keepdims=keepdims)  # type: ignore[arg-type]  # each has a softmax
+
+
 FRAMEWORKS = {
-    "torch": Functions(
-        "torch.softmax",
-        "torch.sigmoid",
-        "torch.nn.functional.log_softmax",
-        "torch.nn.functional.logsigmoid",
-        "torch.nn.functional.softplus",
-        "torch.logsumexp",
+    "torch": _in(
+        "torch",
         "dim",
         "keepdim",
+        log_softmax="torch.nn.functional.log_softmax",
+        log_sigmoid="torch.nn.functional.logsigmoid",
+        softplus="torch.nn.functional.softplus",
     ),
-    "tensorflow": Functions(
-        "tensorflow.nn.softmax",
-        "tensorflow.sigmoid",
-        "tensorflow.nn.log_softmax",
-        "tensorflow.math.log_sigmoid",
-        "tensorflow.nn.softplus",
-        "tensorflow.reduce_logsumexp",
-        "axis",
-        "keepdims",
+    "tensorflow": _in(
+        "tensorflow.nn",
+        sigmoid="tensorflow.sigmoid",
+        log_sigmoid="tensorflow.math.log_sigmoid",
+        logsumexp="tensorflow.reduce_logsumexp",
     ),
-    "jax": Functions(
-        "jax.nn.softmax",
-        "jax.nn.sigmoid",
-        "jax.nn.log_softmax",
-        "jax.nn.log_sigmoid",
-        "jax.nn.softplus",
-        "jax.nn.logsumexp",
-        "axis",
-        "keepdims",
-    ),
-    "keras": Functions(
-        "keras.ops.softmax",
-        "keras.ops.sigmoid",
-        "keras.ops.log_softmax",
-        "keras.ops.log_sigmoid",
-        "keras.ops.softplus",
-        "keras.ops.logsumexp",
-        "axis",
-        "keepdims",
-    ),
+    "jax": _in("jax.nn"),
+    "keras": _in("keras.ops"),
     # NumPy has no log_sigmoid and no softplus of its own: both are a logaddexp
-    "numpy": Functions(
-        "scipy.special.softmax",
-        "scipy.special.expit",
-        "scipy.special.log_softmax",
-        None,
-        None,
-        "scipy.special.logsumexp",
-        "axis",
-        "keepdims",
-    ),
+    "numpy": _in("scipy.special", sigmoid="scipy.special.expit", log_sigmoid=None, softplus=None),
 }
-#: Modules that have a log_softmax beside their softmax, with the same arguments.
-WITH_LOG_SOFTMAX = frozenset(
-    "torch torch.nn.functional torch.special tensorflow.nn tensorflow.compat.v1.nn jax.nn flax.linen keras.ops "
-    "scipy.special".split()
-)
 #: Where a TF 1 program's ``tf.log`` stands, TF 2 may be far: its own name for the same function.
 _TF1 = {"tensorflow.math.log_sigmoid": "tensorflow.log_sigmoid"}
 
@@ -152,33 +120,6 @@ class Speller:
         names = {self.imports.dotted(n) for n in self.syntax.nodes if isinstance(n, ast.Attribute)}
         return not names.isdisjoint(_GONE_IN_TF1)
 
-    def log_softmax(
-        self,
-        made: ast.expr,
-        logits: ast.expr,
-        text: str,
-        rest: list[str] | None,
-        axis: object,
-        framework: str | None,
-        use: ast.AST,
-    ) -> Written | None:
-        """The log_softmax that goes with a call of softmax, of logits that are written ``text``.
-
-        ``rest``: the call's other arguments as the use can write them; None where it can't.
-        """
-        if not isinstance(made, ast.Call):
-            return None
-        dotted = self.imports.dotted(made.func)
-        if isinstance(made.func, ast.Attribute) and made.func.attr == "softmax" and made.func.value is logits:
-            return None if rest is None else Written(f"{_atom(text)}.log_softmax({', '.join(rest)})")
-        if dotted is not None and dotted.endswith(".softmax"):
-            module = dotted.removesuffix(".softmax")
-            if module in WITH_LOG_SOFTMAX:
-                return None if rest is None else self.call(f"{module}.log_softmax", ", ".join([text, *rest]), use)
-        if framework is None or not isinstance(axis, int):
-            return None
-        return self.along(FRAMEWORKS[framework].log_softmax, text, framework, axis, use)
-
     def along(self, dotted: str, text: str, framework: str, axis: int, use: ast.AST) -> Written | None:
         """``function(text, axis=...)`` the axis as the framework spells it; TensorFlow's default goes unsaid."""
         given = [text, f"{FRAMEWORKS[framework].axis}={axis}"]
@@ -199,7 +140,7 @@ class Speller:
         return call and Written(f"-{call.text}", call.edits)
 
 
-def _atom(text: str) -> str:
+def as_object(text: str) -> str:
     """An expression as the object of a method call."""
     node = ast.parse(text.strip(), mode="eval").body
     return text if isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) else f"({text})"

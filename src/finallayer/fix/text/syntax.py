@@ -86,6 +86,14 @@ class Syntax:
         at = self.file.origin(node)  # type: ignore[arg-type]  # expressions and statements have a place
         return self.between((at.line, at.column), (at.end_line, at.end_column))
 
+    def is_legible(self, node: ast.expr) -> bool:
+        """Whether the text at a node's place is the node (inside f-strings of older Pythons it isn't)."""
+        try:
+            parsed = ast.parse(f"({self.text(node)}\n)", mode="eval").body
+        except SyntaxError:
+            return False
+        return ast.dump(parsed) == ast.dump(node)
+
     def between(self, start: tuple[int, int], end: tuple[int, int]) -> str:
         """The text between two places, each a line and a column."""
         lines = self.file.lines[start[0] - 1 : end[0]]
@@ -173,3 +181,13 @@ class Syntax:
 def last_name(node: ast.expr) -> str:
     """The last part of a dotted name; nothing for what is no name."""
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def is_written_out(call: ast.Call) -> bool:
+    """Whether every argument of a call shows which parameter it is given to: there is no ``*`` and no ``**``."""
+    return not any(isinstance(a, ast.Starred) for a in call.args) and all(k.arg is not None for k in call.keywords)
+
+
+def is_inside(outer: ast.AST, node: ast.AST) -> bool:
+    """Whether a node is an expression or statement, or a part of it."""
+    return any(n is node for n in ast.walk(outer))

@@ -6,32 +6,34 @@ of two policies: no classifier is trained by it. What stands beside the log show
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.expr import GUARDS, MOVES, PICKS, TRANSPARENT, Node, Role, having, through
 from finallayer.kinds import PROBABILITY_KINDS, Kind
-from finallayer.source.values import Module
 
 #: Products and sums nested deeper than this are one factor, or term: shared parts are visited once for each use.
 DEEPEST = 6
-_GUARDS = TRANSPARENT | {"clip", "add_eps"}
-_SIGNS = frozenset("neg scale cast identity reshape join".split())
-_PICKERS = frozenset({"gather", "index"})
-_MASKS = frozenset({"compare", "threshold", "mask", "one_hot"})
+_GUARDS = TRANSPARENT | GUARDS
+#: What leaves a factor or a term what it is, but for its sign, size and shape.
+_SIGNS = (MOVES - PICKS - {"stop_gradient"}) | {"neg", "scale", "join"}
+_MASKS = having(Role.MASK)
+_CONSTANTS = having(Role.CONSTANT)
 #: The name of what a comparison gives where nobody knows the answer.
 COMPARED = "compare"
 #: What only moves a log, and leaves it to be trained through.
 _MOVES = (TRANSPARENT | _SIGNS) - {"stop_gradient"}
 
 
-def purposes(op: str, args: list[Node], attrs: dict[str, Any], module: Module) -> Iterator[tuple[Node, str]]:
+def purposes(
+    op: str, args: Sequence[Node], attrs: dict[str, Any], acts: Callable[[], bool]
+) -> Iterator[tuple[Node, str]]:
     """The logs of which this operation shows what they are for: ``no_loss``, or perhaps not (``rewarded``, by an
-    environment); or weighted and summed ``over_classes``."""
+    environment); or weighted and summed ``over_classes``. ``acts``: whether the program acts in an environment."""
     if op == "mul":
         factors = [factor for a in args for factor in _factors(a)]
         yield from ((log, "no_loss") for log in _entropies(factors))
-        yield from _of_policies(factors, module)
+        yield from _of_policies(factors, acts)
     elif op == "sample" and args:
         yield from ((drawn, "no_loss") for drawn in _drawn_from(args[0]))
     elif op == "cumsum" and args and args[0].op == "log":  # of which exp makes a running product
@@ -61,13 +63,13 @@ def _drawn_from(scores: Node) -> Iterator[Node]:
         yield x
 
 
-def _of_policies(factors: list[Node], module: Module) -> Iterator[tuple[Node, str]]:
+def _of_policies(factors: list[Node], acts: Callable[[], bool]) -> Iterator[tuple[Node, str]]:
     """The log of one picked probability, times an advantage or a return; or any, times its own ratio to another's."""
     for factor, others in _each(factors):
         for log, by_action in _picked_logs(factor):
             if any(_is_advantage(o) for o in others):
                 yield log, "no_loss"
-            elif any(_is_return(o, by_action, module) for o in others):
+            elif any(_is_return(o, by_action, acts) for o in others):
                 yield log, "rewarded"
         if factor.op == "log":
             p = through(factor.args[0], _GUARDS)
@@ -88,7 +90,7 @@ def _picked_logs(factor: Node) -> Iterator[tuple[Node, bool]]:
         parts = _factors(through(x.args[0], _MOVES))
         by_action = any(p.op == "one_hot" for p in parts)
         yield from ((p, by_action) for p in parts if p.op == "log" and any(o.kind is Kind.TARGET for o in parts))
-    elif x.op == "log" and (_passes(x.args[0], _PICKERS) or _passes(factor, _PICKERS)):
+    elif x.op == "log" and (_passes(x.args[0], PICKS) or _passes(factor, PICKS)):
         yield x, False
 
 
@@ -117,16 +119,16 @@ def _is_advantage(factor: Node) -> bool:
     )
 
 
-def _is_return(factor: Node, by_action: bool, module: Module) -> bool:
-    """Whether a factor may be a return: in a module that acts in an environment anything that isn't made of
+def _is_return(factor: Node, by_action: bool, acts: Callable[[], bool]) -> bool:
+    """Whether a factor may be a return: in a program that acts in an environment anything that isn't made of
     probabilities; elsewhere, of an action, data that nobody knows, as is a placeholder of a number a row."""
     if factor.op == "const" or any(n.kind in PROBABILITY_KINDS or n.kind is Kind.TARGET for n in _made_of(factor)):
         return False
-    if module.steps_environment:
+    if acts():
         return True
     parts = list(factor.walk())
     unknown = factor.kind is Kind.UNKNOWN and not any(map(_tells, parts))
-    data = any(part.op not in ("const", "numbers") for part in parts if not part.args)
+    data = any(part.op not in _CONSTANTS for part in parts if not part.args)
     return unknown and data and (by_action or factor.rank == 1)
 
 
@@ -139,7 +141,7 @@ def _made_of(x: Node) -> Iterator[Node]:
         if id(step) not in seen:
             seen.add(id(step))
             yield step
-            stack += step.args[:1] if step.op in _PICKERS else step.args
+            stack += step.args[:1] if step.op in PICKS else step.args
 
 
 def _factors(x: Node, deep: int = DEEPEST) -> list[Node]:

@@ -1,24 +1,76 @@
 """Which operation made a tensor, on each Keras backend: how a loss notices that it is handed probabilities.
 
 Backends keep a tensor's history while they trace (TensorFlow, JAX) or record (torch) a training step, so
-looking back costs the step itself nothing. Where there is no history, there is no answer.
+looking back costs a compiled step nothing. Where there is no history, the numbers themselves are looked at.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
 PROBABILITIES = ("softmax", "sigmoid")
+_FEWEST = 8  # numbers from which on it is no accident that they are distributions
+
+
+def check_head(y_pred: Any, loss: str) -> None:
+    """Refuse predictions that softmax or sigmoid made, for the ``loss`` of this name, and warn of what looks so.
+
+    Raises:
+        ValueError: if the backend says that they were made so.
+    """
+    operation = probability_operation(y_pred)
+    if operation is not None:
+        raise ValueError(
+            f"{loss} takes logits, but the model's output is made by {operation}. Remove that activation from the "
+            f"model's last layer (activation=None), and apply {operation} to predictions where probabilities are "
+            "wanted."
+        )
+    values = _values_without_history(y_pred)
+    if values is not None and _look_like_probabilities(values):
+        warnings.warn(
+            f"{loss} takes logits, but each row of the predictions lies in [0, 1] and sums to 1, as softmax's do. "
+            "Remove softmax from the model's last layer (activation=None).",
+            stacklevel=4,
+        )
 
 
 def probability_operation(tensor: Any) -> str | None:
     """``"softmax"`` or ``"sigmoid"`` if that made ``tensor`` (casts and reshapes aside), else None."""
     operations = _HISTORIES.get(keras.backend.backend(), lambda _: iter(()))(tensor)
     made_by = next((name for name in operations if name not in _KEEP_VALUES), None)
+    if made_by is None and hasattr(tensor, "_keras_logits"):  # left by Keras' activations, also where nothing is traced
+        return " or ".join(PROBABILITIES)
     return made_by if made_by in PROBABILITIES else None
+
+
+def _values_without_history(tensor: Any) -> Any:
+    """Predictions that are known, and of which the backend does not record what made them; else None."""
+    match keras.backend.backend():
+        case _ if isinstance(tensor, np.ndarray):
+            is_known = True
+        case "tensorflow":
+            is_known = hasattr(tensor, "numpy")
+        case "torch":
+            is_known = getattr(tensor, "grad_fn", None) is None and getattr(tensor, "is_cpu", False)
+        case _:
+            while hasattr(tensor, "primal"):
+                tensor = tensor.primal
+            is_known = not type(tensor).__name__.endswith("Tracer")
+    return ops.convert_to_numpy(tensor) if is_known and hasattr(tensor, "shape") else None
+
+
+def _look_like_probabilities(values: Any) -> bool:
+    """Whether rows are distributions; of too few numbers, nothing is said."""
+    if values.ndim < 2 or values.shape[-1] < 2 or values.size < _FEWEST:
+        return False
+    values = values.astype("float64")
+    return bool((values >= 0).all() and (values <= 1).all() and (abs(values.sum(-1) - 1) < 1e-2).all())
 
 
 def _tensorflow_history(tensor: Any) -> Iterator[str]:

@@ -1,0 +1,46 @@
+"""How one framework spells what a fix of a head writes."""
+
+from __future__ import annotations
+
+import ast
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from finallayer.expr import Node
+from finallayer.findings import Edit
+from finallayer.fix.fixers.removal import Removal
+from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.readers import Reader
+
+Edits = tuple[Edit, ...]
+
+
+class CompiledOutput(NamedTuple):
+    """One output of a compiled model: its layer's name, the metrics that read it, and whether it has one unit."""
+
+    layer: object
+    metrics: tuple[str, ...]
+    one_unit: bool
+
+
+class Dialect(ABC):
+    """How one framework spells what a fix writes. Every method gives None where it can't say it surely."""
+
+    frameworks: ClassVar[frozenset[str]]
+
+    @abstractmethod
+    def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
+        """The edits that make a loss on probabilities take logits."""
+
+    @abstractmethod
+    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
+        """The edits that put the softmax back around an expression that reads probabilities."""
+
+    def predicting(self, calls: Sequence[Reader], made: Node) -> Edits | None:
+        """The edits that have calls of ``predict`` in one file give probabilities again."""
+        return None
+
+    def compiled(self, module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
+        """The edits that have the metrics that a model is compiled with read logits."""
+        return ()

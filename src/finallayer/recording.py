@@ -1,0 +1,103 @@
+"""The recorder: turns the operations that a front end meets into loss expressions, and keeps what a rule may judge.
+
+A front end hands over one operation after another: its name, arguments and attributes, where it stands and whose it is.
+Whatever isn't about the front end's own language happens here: the canonical form, what a log turns out to be for, what
+a formula says of a value (a binary cross-entropy of its probability, a contrastive loss of its normaliser), and which
+loss is handed what a metric reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from finallayer import canonical
+from finallayer.canonical import bernoulli_logs, build, naive_normaliser
+from finallayer.expr import MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having, through
+from finallayer.findings import Sighting
+from finallayer.purposes import purposes
+
+#: What is kept for the rules to judge.
+JUDGED = having(Role.HEAD) | having(Role.LOSS) | having(Role.READER) | having(Role.FORMULA)
+#: What may be recorded besides ``expr.OPERATIONS``: it is always another operation, or two.
+SPELLINGS = canonical.SPELLINGS | {"xlogy"}
+#: What says which loss on logits is handed the value that it reads.
+_READERS = declaring("loss")
+#: What leaves a value the same to a loss and to a metric; another head of the same shape is another value.
+_SAME_VALUE = MOVES - PICKS
+
+
+class Scene(NamedTuple):
+    """What a front end knows of the place where an operation runs."""
+
+    training: bool = True  # False where no gradient is asked for
+    caller: Origin | None = None  # the call that brought the program here
+    compiled: bool = False  # where a model meets what it is compiled with
+    acts: bool = False  # in a program that acts in an environment, as reinforcement learning does
+
+
+class Recorder:
+    """Everything that one program does, as loss expressions, in the order in which it does it."""
+
+    def __init__(self) -> None:
+        self._seen: list[Sighting] = []
+        self._at: dict[int, list[int]] = {}  # which sightings stand at an origin, by its identity
+
+    def record(
+        self,
+        op: str,
+        args: Sequence[Node],
+        attrs: dict[str, Any] | None = None,
+        origin: Origin | None = None,
+        framework: str = "",
+        scene: Callable[[], Scene] = Scene,
+        silent: bool = False,
+    ) -> Node:
+        """The canonical node of an operation (of ``expr.OPERATIONS``, or a spelling of one) on these arguments.
+
+        ``framework``: whose operation it is, empty where it's plain Python. ``scene``: asked only where it matters.
+        ``silent``: nothing is written down, as the program may never do this. Nor is it without an ``origin``.
+        """
+        attrs = attrs or {}
+        if op == "xlogy" and len(args) == 2:
+            log = self.record("log", args[1:], attrs, origin, framework, scene, silent)
+            op, args = "mul", (args[0], log)
+        for log, purpose in purposes(op, args, attrs, lambda: scene().acts):
+            self._note(log, purpose)
+        made = build(op, tuple(args), attrs, origin)
+        if not silent:
+            for stated in (*bernoulli_logs(made), naive_normaliser(made), made):
+                if stated is not None and stated.op in JUDGED and stated.origin is not None:
+                    self._at.setdefault(id(stated.origin), []).append(len(self._seen))
+                    self._seen.append(Sighting(stated, framework, *scene()[:3]))
+        return made
+
+    def sightings(self) -> list[Sighting]:
+        """Every operation that a rule may judge, in the order met.
+
+        Metrics and thresholds say which loss on logits is handed the very value that they read: that makes it logits.
+        """
+        trained = {id(_value(s.node)): s.node.op for s in self._seen if s.node.op in ON_LOGITS}
+        return [
+            _with(s, "loss", trained[id(_value(s.node))])
+            if s.node.op in _READERS and id(_value(s.node)) in trained
+            else s
+            for s in self._seen
+        ]
+
+    def _note(self, log: Node, purpose: str) -> None:
+        """Say of a log that was written down what it is for, as what is now done with it shows."""
+        for i in self._at.get(id(log.origin), ()):
+            seen = self._seen[i].node
+            if seen.op == log.op and seen.args == log.args:
+                self._seen[i] = _with(self._seen[i], purpose, True)
+
+
+def _with(sighting: Sighting, attribute: str, value: object) -> Sighting:
+    node = sighting.node
+    return sighting._replace(node=Node(node.op, node.args, {**node.attrs, attribute: value}, node.origin))
+
+
+def _value(reader: Node) -> Node:
+    """What a loss or a metric reads, without what only moves it."""
+    return through(reader.args[0], _SAME_VALUE) if reader.args else reader
