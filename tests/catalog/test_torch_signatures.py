@@ -7,9 +7,10 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from reality import Real, called, disagreements, real, resolve
 
 from finallayer.catalog import numpy, standard, tensorflow, torch
+
+from .reality import Real, called, disagreements, real, resolve
 
 #: built-in types that state no signature
 UNSTATED = {f"torch.{t}Tensor" for t in ("Float", "Double", "Long", "cuda.Float", "cuda.Long", "")}

@@ -8,11 +8,12 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-import emulated
 import pytest
-from emulated import EmulatedKernel
 
 from finallayer.kernels import build, library
+
+from . import emulated
+from .emulated import EmulatedKernel
 
 IS_ARM = platform.machine() in ("aarch64", "arm64")
 ISAS = ("neon", "generic") if IS_ARM else ("avx512", "avx2", "generic", "neon under qemu")

@@ -7,7 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from kernel_rows import (
+
+from finallayer import kernels
+from finallayer.numerics.oracle import xent_logits
+from finallayer.numerics.ulp import ulp_error
+
+from .kernel_rows import (
     BFLOAT16,
     BOUND,
     DTYPES,
@@ -25,10 +30,6 @@ from kernel_rows import (
     ulps,
     worst,
 )
-
-from finallayer import kernels
-from finallayer.numerics.oracle import xent_logits
-from finallayer.numerics.ulp import ulp_error
 
 CLASSES = [1, 2, 3, 10, 16, 33, 1000, 1024, 1025, 4099, 50257]
 

@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from kernel_rows import (
+
+from finallayer.kernels import build
+
+from .kernel_rows import (
     BFLOAT16,
     FLOAT16,
     FLOAT32,
@@ -27,8 +30,6 @@ from kernel_rows import (
     ulps,
     worst,
 )
-
-from finallayer.kernels import build
 
 SOURCES = {p.name: p.read_text("utf-8") for p in build.HERE.iterdir() if p.suffix in (".cpp", ".h")}
 
