@@ -96,7 +96,7 @@ def error(lib: ctypes.CDLL, shape: tuple[int, int], dtype: np.dtype) -> float:
     z[2, :GROUP] -= 300  # the first logits say nothing about the maximum
     target[-1] = 0  # what is ignored is a class that exists
     upstream = rng.uniform(0.5, 3, len(z)).astype("f4")
-    errors = []
+    errors: list[float] = []
     for terms in (Terms("mean", ignore_index=0), Terms("none", ignore_index=0, row_upstream=upstream)):
         errors += worst(call(lib, z, target, terms), truth(z, target, terms)).values()
     return max(errors)
