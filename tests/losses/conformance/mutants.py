@@ -53,14 +53,24 @@ SOFT = (
 #: In the formula of a class, which JAX and Keras share.
 HARD = (
     Mutant("no softmax term for a class", FORMULA, "elsewhere = exps * ", "elsewhere = 0 * exps * "),
-    Mutant("no -1 at the class", FORMULA, "pull * row.own - upstream * row.others", "(pull + upstream) * row.own"),
-    Mutant("log of a class's sum that holds the 1", FORMULA, "xp.log1p(row.others)", "xp.log(1 + row.others)"),
+    Mutant(
+        "no -1 at the class",
+        FORMULA,
+        "upstream * row.others) / row.total",
+        "-upstream * (row.total - row.others)) / row.total",
+    ),
+    Mutant(
+        "log of a class's sum that holds the 1",
+        FORMULA,
+        "xp.log1p(row.rest) + row.trail",
+        "xp.log(1 + row.rest) + row.trail",
+    ),
     Mutant("the class counted as another", FORMULA, "xp.where(is_class, xp.zeros_like(z), exps)", "exps"),
     Mutant(
         "sign flip for a class",
         FORMULA,
-        "others + (top - top), own, top - logit",
-        "others + (top - top), own, logit - top",
+        "trail = top - _float64(xp, logit)",
+        "trail = _float64(xp, logit) - top",
     ),
     Mutant("an uncorrected exponential", FORMULA, "rounded + rounded * error", "rounded"),
 )
