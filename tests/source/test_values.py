@@ -15,7 +15,7 @@ from finallayer.source import Project, values
 from finallayer.source.containers import sequence, truth
 from finallayer.source.values import Bound, Class, External, Lazy, List, Partial, Super, Union, Value, opaque, union
 
-CLASS = Class(ast.ClassDef("Net"), [])
+CLASS = Class(ast.ClassDef("Net", bases=[], keywords=[], body=[], decorator_list=[]), [])
 #: One value of each class that holds others or a name, and another of it.
 PAIRS: dict[str, tuple[Value, Value]] = {
     "external": (External("torch.softmax"), External("torch.nn.functional.softmax")),
