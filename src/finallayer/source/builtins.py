@@ -10,6 +10,7 @@ from finallayer.source.containers import MOST_UNROLLED, element, sequence
 from finallayer.source.handlers import BUILTINS, Builtin
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.values import (
+    MISSING,
     Built,
     Call,
     Class,
@@ -62,7 +63,7 @@ def _hasattr(run: Interpreter, call: Call) -> Value:
     if len(call.args) == 2 and isinstance(call.args[0], Instance) and isinstance(call.args[1], str):
         return (
             True
-            if call.args[1] in call.args[0].slots or call.args[0].cls.find(call.args[1]) is not None
+            if call.args[1] in call.args[0].slots or call.args[0].cls.find(call.args[1]) is not MISSING
             else opaque("hasattr", *call.args)
         )
     return opaque("hasattr", *call.args)
