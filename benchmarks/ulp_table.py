@@ -25,8 +25,8 @@ import numpy as np
 from finallayer.numerics import oracle
 from finallayer.numerics.ulp import ulp_error
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "numerics"))
-from ulp_rows import random_row
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.numerics.ulp_rows import random_row
 
 os.environ["KERAS_BACKEND"] = "jax"  # read when Keras is first imported, which TensorFlow also does
 

@@ -1,12 +1,13 @@
 """What holds for every test.
 
 Hypothesis draws the same examples in each run, so a failure is one that can be repeated. And whatever a test makes, it
-makes of operations and attributes that the tables declare, unless it is marked ``undeclared``.
+makes of operations and attributes that the tables declare, unless it is marked ``undeclared``. A test that imports a
+framework is skipped where there is none: the checker's own run on every Python, most frameworks on few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -36,3 +37,26 @@ def _only_declared_operations(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.node.get_closest_marker("undeclared") is None:
         assert found == set(), "expr.OPERATIONS doesn't provide for what this test has made"
+
+
+#: What is not to be had for every Python on the day it appears, and so may be missing.
+FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "flax", "haiku", "equinox", "optax", "scipy", "sklearn"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, Any]:
+    return (yield from _skipped_without_its_framework())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    return (yield from _skipped_without_its_framework())
+
+
+def _skipped_without_its_framework() -> Generator[None, Any, Any]:
+    try:
+        return (yield)
+    except ModuleNotFoundError as missing:
+        if missing.name in FRAMEWORKS:
+            pytest.skip(f"{missing.name} is not installed")
+        raise

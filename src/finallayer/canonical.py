@@ -50,7 +50,7 @@ def _builds(op: str) -> Callable[[Builder], Builder]:
 def constant(node: Node) -> float | None:
     """The number that a node stands for, if it is one."""
     value = node.attrs.get("value") if node.op == "const" else None
-    return float(value) if isinstance(value, (int, float)) else None
+    return float(value) if isinstance(value, (int, float)) and not math.isnan(value) else None
 
 
 def bare(node: Node) -> Node:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from reality import Real, disagreements
 
 from finallayer import catalog
 from finallayer.catalog import jax, keras, names, numpy, standard, tensorflow, torch
 from finallayer.expr import OPERATIONS
 from finallayer.recording import SPELLINGS
+
+from .reality import Real, disagreements
 
 TABLES = (standard, numpy, jax, tensorflow, keras, torch)
 LINES = [

@@ -73,7 +73,8 @@ def folder(tmp_path: Path) -> Path:
 
 def done(folder: Path, statement: str) -> set[str]:
     """What was done by or to the folder while the statement ran there, which must not have run anything of it."""
-    command = [sys.executable, "-P", "-c", WATCHED, str(folder.resolve()), statement]
+    path = f"import sys; sys.path[:] = {[entry for entry in sys.path if entry]}\n"
+    command = [sys.executable, "-P", "-c", path + WATCHED, str(folder.resolve()), statement]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
     return set(ran.stdout.splitlines()[-1].split("|")[1:])

@@ -21,7 +21,6 @@ Outcome = tuple[bytes, bytes, str]
 @pytest.fixture(scope="module", params=PROGRAMS)
 def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
     """Of each program with a safe fix: its text in some layout, its text after the fix, and why the fix is wrong."""
-    pytest.importorskip(request.param)
     file: Path = tmp_path_factory.mktemp("generated") / "program.py"
     found = []
     for seed in range(PROGRAMS[request.param]):
@@ -42,7 +41,6 @@ def test_many_programs_have_a_safe_fix(outcomes: list[Outcome]) -> None:
 
 
 def test_a_layout_changes_no_meaning() -> None:
-    pytest.importorskip("torch")
     program = GENERATORS["torch"](random.Random(3))
     for seed in range(20):
         assert difference(program._replace(right=program.text), laid_out(program.text, random.Random(seed))) == ""
@@ -50,7 +48,6 @@ def test_a_layout_changes_no_meaning() -> None:
 
 def test_the_harness_sees_a_wrong_fix() -> None:
     """A softmax that is only taken away, its readers forgotten, is found out; so is a loss left on probabilities."""
-    pytest.importorskip("torch")
     head = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
     before = head + "model = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n\n"
     after = head + "model = nn.Sequential(nn.Linear(4, 3))\n\n"

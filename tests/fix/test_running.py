@@ -108,7 +108,6 @@ def truth(scale: float, categorical: bool) -> tuple[float, np.ndarray]:
 def test_a_fixed_program_gives_the_same_loss_and_then_the_true_one(
     tmp_path: Path, framework: str, program: str, categorical: bool
 ) -> None:
-    pytest.importorskip(framework)
     head = {"torch": TORCH, "jax": JAX}[framework]
     new = fixed(tmp_path, head + program).removeprefix(head)
     assert new != program

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ulp_rows import random_target, rows
 
 from finallayer.numerics import oracle
 from finallayer.numerics.blocks import cross_entropy, softmax, softmax_backward, xent_logits
 from finallayer.numerics.ulp import ulp, ulp_error
+
+from .ulp_rows import random_target, rows
 
 DTYPES = ["float32", "float64"]
 INF = np.inf

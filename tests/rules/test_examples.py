@@ -11,6 +11,7 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 import finallayer.rules
+from finallayer.findings import Severity
 from finallayer.report.explanation import explanation
 from finallayer.rules import all_rules, rules_by_operation
 from finallayer.rules.examples import Example, bad_examples
@@ -84,6 +85,9 @@ def test_a_rule_is_documented_under_the_same_headings(module: ModuleType) -> Non
     assert (module.__doc__ or "").count("](https://") >= 2
 
 
-def test_the_table_is_complete() -> None:
-    expected = [f"FL{n}" for n in (*range(101, 109), *range(201, 208), *range(301, 304))]
-    assert list(all_rules()) == expected
+def test_each_rule_has_a_code_and_a_name_of_its_own_and_the_severity_that_the_code_says() -> None:
+    rules = [module.RULE for module in MODULES]
+    assert list(all_rules().values()) == sorted(rules, key=lambda r: r.code)
+    assert len({r.code for r in rules}) == len({r.name for r in rules}) == len(rules)
+    severities = {"1": Severity.ERROR, "2": Severity.WARNING, "3": Severity.ADVICE}
+    assert all(re.fullmatch(r"FL\d{3}", r.code) and r.severity is severities[r.code[2]] for r in rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
@@ -23,10 +23,19 @@ class Proposal(NamedTuple):
     edits: tuple[Edit, ...]
     old: Node | None
     new: Node
-    safe: bool = True
-    note: str = ""
+    note: str = ""  # what makes it unsafe
     binary: bool = False
     mends_maths: bool = False  # the old loss is wrong, not only unstable: the new one differs from it everywhere
+
+    @property
+    def safe(self) -> bool:
+        return not self.note
+
+
+def cannot_see(what: str, unseen: Iterable[str]) -> str:
+    """The note of a fix some of whose readers can't be seen from here; empty where all can."""
+    found = "; ".join(unseen)
+    return f"can't see all that {what}: {found}" if found else ""
 
 
 class Reach(IntEnum):

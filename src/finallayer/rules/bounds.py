@@ -6,7 +6,8 @@ from collections.abc import Callable
 from math import inf, isnan, log
 from typing import Any, NamedTuple
 
-from finallayer.expr import GUARDS, MOVES, SEVERAL, TRANSPARENT, Node
+from finallayer.canonical import constant
+from finallayer.expr import GUARDS, MOVES, SEVERAL, TRANSPARENT, Node, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 
 
@@ -98,7 +99,7 @@ def _add(z: Node, parts: list[Interval]) -> Interval:
 
 
 def _sub(z: Node, parts: list[Interval]) -> Interval:
-    if _is_maximum(z.args[1]):
+    if through(z.args[1], TRANSPARENT).op == "max":
         return NEVER_POSITIVE
     return _add(z, [parts[0], _neg(z, parts[1:])])
 
@@ -161,14 +162,11 @@ def _matmul(z: Node, parts: list[Interval]) -> Interval:
 
 def _is_unit(x: Node) -> bool:
     """Whether a value's rows are vectors of length 1, or shorter."""
-    while x.op in MOVES and x.args:
-        x = x.args[0]
+    x = through(x, MOVES)
     if x.op in SEVERAL:
         return bool(x.args) and all(_is_unit(a) for a in x.args)
     if x.op == "div":
-        below = x.args[1]
-        while below.op in MOVES | GUARDS and below.args:
-            below = below.args[0]
+        below = through(x.args[1], MOVES | GUARDS)
         return below.op == "length" and below.args[:1] == x.args[:1]
     return x.op == "norm" and str(x.attrs.get("name")).endswith("normalize")
 
@@ -177,19 +175,8 @@ def _same(z: Node, parts: list[Interval]) -> Interval:
     return parts[0]
 
 
-def constant(z: Node) -> float | None:
-    """The number that a node stands for, if it is one."""
-    return _number(z.attrs.get("value")) if z.op == "const" else None
-
-
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isnan(value) else None
-
-
-def _is_maximum(x: Node) -> bool:
-    while x.op in TRANSPARENT and x.args:
-        x = x.args[0]
-    return x.op == "max"
 
 
 _OF_OPERATION: dict[str, Interval | Arithmetic] = {

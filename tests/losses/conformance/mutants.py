@@ -1,4 +1,6 @@
-"""Plants known mistakes in the losses that need no kernel: ``python mutants.py FRAMEWORK`` prints those that go unseen.
+"""Plants known mistakes in the losses that need no kernel, and prints those that go unseen.
+
+``python -m tests.losses.conformance.mutants FRAMEWORK``.
 
 Each mutant is a change of a module's source, run in place of the module, and judged on a few of the conformance cases
 by the bounds that the losses themselves are held to. Set ``FINALLAYER_KERNEL=framework``, and Keras' backend to one
@@ -15,8 +17,9 @@ from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
-from cases import CASES, gradient_error, loss_error
-from frameworks import FRAMEWORKS, Framework
+
+from .cases import CASES, gradient_error, loss_error
+from .frameworks import FRAMEWORKS, Framework
 
 ULPS = 4.0
 JUDGES = ("margins, 10 classes", "upstream", "ignored in the middle", "label smoothing", "distributions, one-hot")
@@ -24,7 +27,7 @@ FORMULA = "finallayer.losses._xent_logits"
 NUMPY, JAX = "finallayer.losses.numpy", "finallayer.losses.jax._cross_entropy"
 JAX_OPERATIONS, JAX_DERIVATIVES = "finallayer.losses.jax._operations", "finallayer.losses.jax._derivatives"
 KERAS, KERAS_ROWS = "finallayer.losses.keras._functions", "finallayer.losses.keras._rows"
-TORCH_ROWS, TORCH = "finallayer.losses.torch._framework", "finallayer.losses.torch._cross_entropy"
+TORCH_ROWS = "finallayer.losses.torch._framework"
 
 
 class Mutant(NamedTuple):
@@ -50,14 +53,24 @@ SOFT = (
 #: In the formula of a class, which JAX and Keras share.
 HARD = (
     Mutant("no softmax term for a class", FORMULA, "elsewhere = exps * ", "elsewhere = 0 * exps * "),
-    Mutant("no -1 at the class", FORMULA, "pull * row.own - upstream * row.others", "(pull + upstream) * row.own"),
-    Mutant("log of a class's sum that holds the 1", FORMULA, "xp.log1p(row.others)", "xp.log(1 + row.others)"),
+    Mutant(
+        "no -1 at the class",
+        FORMULA,
+        "upstream * row.others) / row.total",
+        "-upstream * (row.total - row.others)) / row.total",
+    ),
+    Mutant(
+        "log of a class's sum that holds the 1",
+        FORMULA,
+        "xp.log1p(row.rest) + row.trail",
+        "xp.log(1 + row.rest) + row.trail",
+    ),
     Mutant("the class counted as another", FORMULA, "xp.where(is_class, xp.zeros_like(z), exps)", "exps"),
     Mutant(
         "sign flip for a class",
         FORMULA,
-        "others + (top - top), own, top - logit",
-        "others + (top - top), own, logit - top",
+        "trail = top - _float64(xp, logit)",
+        "trail = _float64(xp, logit) - top",
     ),
     Mutant("an uncorrected exponential", FORMULA, "rounded + rounded * error", "rounded"),
 )
@@ -106,27 +119,29 @@ MUTANTS = {
         Mutant("ignore mask dropped", KERAS, "set_keras_mask(loss, mask=counted)", "pass"),
     ),
     "torch": (
-        Mutant("zero gradient", TORCH_ROWS, "gradient.masked_fill(idle, 0.0)", "torch.zeros_like(gradient)"),
-        Mutant("no softmax term", TORCH_ROWS, "(push * mass + lse_pull) * r.softmax - ", "-"),
         Mutant(
-            "no -1 at the target",
+            "zero gradient",
             TORCH_ROWS,
-            "r.rest_mass - mass * r.others_share",
-            "r.rest_mass + mass * (1 - r.others_share)",
+            "gradient = s.exps.mul_(push / s.total).scatter_(1, anchor, -push * s.rest)",
+            "gradient = torch.zeros_like(s.exps)",
         ),
-        Mutant("missing 1/N", TORCH, "total / torch.where(counted == 0, 1.0, counted)", "total"),
-        Mutant("another row's scale", TORCH_ROWS, "push = _wide(loss_upstream)", "push = _wide(loss_upstream).roll(1)"),
-        Mutant("sign flip", TORCH_ROWS, "push = _wide(", "push = -_wide("),
+        Mutant("no softmax term", TORCH_ROWS, "s.exps.mul_(push / s.total)", "s.exps.mul_(0 * push / s.total)"),
+        Mutant("no -1 at the target", TORCH_ROWS, "-push * s.rest)", "push * (1 - s.rest))"),
+        Mutant("1 - softmax by subtraction", TORCH_ROWS, "others / total", "1 - anchor_exp / total"),
+        Mutant("missing 1/N", TORCH_ROWS, "torch.where(total == 0, 0.0, 1 / total)", "torch.ones_like(total)"),
+        Mutant("another row's scale", TORCH_ROWS, "push * wide(row_upstream)", "push * wide(row_upstream).roll(1)"),
+        Mutant("sign flip", TORCH_ROWS, "s.exps.mul_(push / s.total)", "s.exps.mul_(-push / s.total)"),
+        Mutant("log1p in bfloat16", TORCH_ROWS, "-torch.log1p(-s.rest)", "-torch.log1p(-s.rest.bfloat16())"),
         Mutant(
-            "log-sum-exp in bfloat16",
+            "ignore mask dropped",
             TORCH_ROWS,
-            "others_sum * scale + anchor_exp",
-            "(others_sum * scale + anchor_exp).bfloat16()",
+            "return wide(target != terms.ignore_index)",
+            "return torch.ones_like(wide(target))",
         ),
-        Mutant(
-            "ignore mask dropped", TORCH_ROWS, "counts = (~ignored).to(z.dtype)", "counts = torch.ones_like(z[:, :1])"
-        ),
-        Mutant("target counted as another", TORCH_ROWS, "others = z.scatter(1, anchor, -torch.inf)", "others = z"),
+        Mutant("target counted as another", TORCH_ROWS, "exps.scatter_(1, anchor, 0.0)", "pass"),
+        Mutant("smoothing's mass dropped", TORCH_ROWS, "gradient.sub_(mass.others.mul_(push))", "pass"),
+        Mutant("smoothing's gap dropped", TORCH_ROWS, "row_loss, row_loss + gap)", "row_loss, row_loss)"),
+        Mutant("smoothing at the target", TORCH_ROWS, "mass.rest - mass.total * s.rest", "-mass.total * s.rest"),
     ),
 }
 

@@ -6,10 +6,11 @@ import ctypes
 
 import numpy as np
 import pytest
-from kernel_rows import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Terms, call, hard_rows, truth, ulps, worst
 
 from finallayer.numerics.oracle import xent_logits
 from finallayer.numerics.ulp import ulp_error
+
+from .kernel_rows import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Terms, call, hard_rows, truth, ulps, worst
 
 CLASSES = [1, 2, 3, 10, 16, 33, 1000, 1024, 1025, 4099, 50257]
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, call, hard_rows, truth, worst
 
 from finallayer.kernels import build
+
+from .kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, call, hard_rows, truth, worst
 
 SOURCES = {p.name: p.read_text("utf-8") for p in build.HERE.iterdir() if p.suffix in (".cpp", ".h")}
 

@@ -19,7 +19,8 @@ from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
-from finallayer.fix.registry import Proposal
+from finallayer.fix.registry import Proposal, cannot_see
+from finallayer.fix.text.edits import together
 from finallayer.kinds import Kind
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker
@@ -62,15 +63,15 @@ def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterato
     ]
     binary = made.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
-    note = f"can't see all that reads the {made.op}: {'; '.join(unseen)}" if unseen else ""
-    yield Proposal(edits, loss_of(loss), new, not unseen, note, binary, mends_maths=loss.op not in ON_LOGITS)
+    note = cannot_see(f"reads the {made.op}", unseen)
+    yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths=loss.op not in ON_LOGITS)
 
 
 def take_logits(sighting: Sighting, context: Context, dialect: Dialect) -> Iterator[Proposal]:
     """The fix of a loss on probabilities that is handed logits: it is told so."""
     loss = sighting.node
     modules = context.modules()
-    module = modules.get(loss.origin.path) if loss.origin is not None else None
+    module = context.module_at(loss.origin)
     x = loss.args[0] if loss.args else None
     if loss.op not in ON_LOGITS or module is None or x is None or x.kind is not Kind.LOGITS:
         return
@@ -79,19 +80,17 @@ def take_logits(sighting: Sighting, context: Context, dialect: Dialect) -> Itera
     head = _HEAD_OF[loss.op]
     readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
     layer = next((n.attrs["layer"] for n in x.walk() if "layer" in n.attrs), None)
-    parts = [
-        dialect.on_logits(module, loss),
-        *_at_metrics(readers, context.sightings(), dialect, head, layer),
-    ]
-    edits = tuple(dict.fromkeys(edit for part in parts if part is not None for edit in part))
-    if None in parts or not edits or not parses_after(modules, edits):
+    edits = together(
+        [dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, layer)]
+    )
+    if not edits or not parses_after(modules, edits):
         return
     new = make(ON_LOGITS[loss.op], logits(), target())
     old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
     lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
     unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
     note = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
-    yield Proposal(edits, old, new, not unseen, note, loss.op == "bce_probs", mends_maths=True)
+    yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
 
 
 def _is_along_other_axis(made: Node, dialect: Dialect) -> bool:
@@ -110,8 +109,7 @@ def _all_edits(
         *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
         *_at_predictions(readers.predictions, dialect, made),
     ]
-    edits = [edit for part in parts if part is not None for edit in part]
-    return None if None in parts else tuple(dict.fromkeys(edits))
+    return together(parts)
 
 
 def _at_reader(modules: Modules, reader: Node, dialect: Dialect, made: Node) -> Edits | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from finallayer.catalog import Param
 from finallayer.catalog.names import canonical
-from finallayer.findings import Edit
 from finallayer.fix.fixers.dialect import CompiledOutput, Edits
 from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.known_calls import arguments
 from finallayer.fix.flow.roles import is_accuracy
+from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import spell, with_argument
 from finallayer.source.values import Built, External
 
@@ -41,22 +43,22 @@ _METRICS = {
 
 def metrics_on_logits(module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
     """Accuracy stays, but for one unit; what Keras can read from logits is told to; anything else is in the way."""
-    edits: list[Edit] = []
-    for item in _metrics(call, output.layer):
-        if item is None:
-            return None
-        moved: Edits | None
-        if isinstance(item, (ast.List, ast.Tuple)):
-            moved = () if all(map(is_accuracy, output.metrics)) and _is_known(module, item) else None
-        else:
-            moved = metric_on_logits(module, item, head, output.one_unit)
-        if moved is None:
-            return None
-        edits += moved
-    return tuple(edits)
+    return together(
+        metric_on_logits(module, item, head, output.one_unit)
+        if item is not None and not isinstance(item, (ast.List, ast.Tuple))
+        else _all_accuracies(module, item, output)
+        for item in _metrics(call, output.layer)
+    )
+
+
+def _all_accuracies(module: AnalysedModule, metrics: ast.expr | None, output: CompiledOutput) -> Edits | None:
+    """No edits for metrics of several outputs of which those of one only ask which class is the greatest."""
+    only = metrics is not None and all(map(is_accuracy, output.metrics)) and _is_known(module, metrics)
+    return () if only else None
 
 
 def metric_on_logits(module: AnalysedModule, item: ast.expr, head: str, one_unit: bool) -> Edits | None:
+    """The edits by which one metric, spelled out, reads logits as it read probabilities; None where it can't."""
     values = module.values(item)
     if values and all(_is_indifferent(v) for v in values) and not (one_unit and all(_is_string(v) for v in values)):
         return ()
@@ -103,16 +105,20 @@ def _is_string(value: object) -> bool:
     return isinstance(value, str)
 
 
+def given_to_compile(call: ast.Call) -> dict[str, ast.expr]:
+    """What a call of ``compile`` is given, by the names of its parameters."""
+    params = [Param(name, name) for name in ("optimizer", "loss", "metrics")]
+    return {argument.meaning: argument.node for argument in arguments(params, call.args, call.keywords)}
+
+
 def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
     """What a call of ``compile`` is given to measure of a layer's output, one by one; None for what isn't spelled.
 
     What holds several stands for itself where it isn't told which of its metrics are of which output.
     """
-    given = [k.value for k in call.keywords if k.arg in ("metrics", "weighted_metrics")]
-    given += call.args[2:3]
-    losses = [k.value for k in call.keywords if k.arg == "loss"] + call.args[1:2]
-    several = any(isinstance(loss, (ast.Dict, ast.List, ast.Tuple)) for loss in losses)
-    for one in given:
+    given = given_to_compile(call)
+    several = isinstance(given.get("loss"), (ast.Dict, ast.List, ast.Tuple))
+    for one in [given[name] for name in ("metrics", "weighted_metrics") if name in given]:
         match one:
             case ast.Constant(value=None):
                 continue

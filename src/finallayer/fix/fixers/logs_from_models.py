@@ -21,7 +21,7 @@ from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.flow.unread import removals as unread
-from finallayer.fix.registry import Proposal, Reach, mends
+from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.spelling import Speller, Written
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
@@ -48,8 +48,8 @@ def log_of_output(sighting: Sighting, match: Match, context: Context) -> Iterato
     edits = fix.all_edits(removals, [w for w in written.values() if w is not None], seen)
     if written.get(log.origin) is None or edits is None or fix.refusals:
         return
-    note = f"can't see all that reads the {makers.op}: {'; '.join(fix.unseen)}" if fix.unseen else ""
-    yield Proposal(edits, loss_of(log), makers.loss(log), not fix.unseen, note, makers.binary)
+    note = cannot_see(f"reads the {makers.op}", fix.unseen)
+    yield Proposal(edits, loss_of(log), makers.loss(log), note, makers.binary)
 
 
 def _removals(makers: Makers, modules: dict[str, AnalysedModule]) -> list[tuple[AnalysedModule, Removal]]:

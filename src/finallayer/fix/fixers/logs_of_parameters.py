@@ -10,6 +10,7 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from finallayer.catalog import Param
 from finallayer.expr import Node
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.removal import does_more
@@ -19,14 +20,15 @@ from finallayer.fix.flow.callers import is_plain, parameter_behind, references
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent, descend
 from finallayer.fix.flow.head import Head, Output
+from finallayer.fix.flow.known_calls import arguments
 from finallayer.fix.flow.makers import Makers, logs_at, makers_of
 from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.roles import Role, Roles
 from finallayer.fix.flow.unread import removals
-from finallayer.fix.registry import Proposal, Reach, mends
+from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.spelling import Speller, Written
-from finallayer.fix.text.syntax import Syntax, is_written_out
+from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
 from finallayer.source.values import Bound, Function
 
@@ -45,9 +47,8 @@ def log_of_parameter(sighting: Sighting, match: Match, context: Context) -> Iter
     change = _Change(context, parameter, framework)
     edits = change.edits(log)
     if edits:
-        note = f"can't see all that calls `{parameter.function.name}`: {'; '.join(change.unseen)}"
-        safe = not change.unseen
-        yield Proposal(edits, loss_of(log), change.makers.loss(log), safe, "" if safe else note, change.makers.binary)
+        note = cannot_see(f"calls `{parameter.function.name}`", change.unseen)
+        yield Proposal(edits, loss_of(log), change.makers.loss(log), note, change.makers.binary)
 
 
 class _Parameter(NamedTuple):
@@ -70,21 +71,12 @@ class _Parameter(NamedTuple):
     def reads(self) -> list[ast.Name]:
         return readers(self.function, self.name)
 
-    @property
-    def position(self) -> int | None:
-        """Its place among the arguments that may be given without their names."""
-        names = [a.arg for a in (*self.function.args.posonlyargs, *self.function.args.args)]
-        return names.index(self.name) if self.name in names else None
-
     def given(self, call: ast.Call, is_bound: bool) -> ast.expr | None:
         """What a call hands to it; None where that isn't certain."""
-        if not is_written_out(call):
-            return None
-        named = [k.value for k in call.keywords if k.arg == self.name]
-        if named or self.position is None:
-            return named[0] if named else None
-        index = self.position - is_bound
-        return call.args[index] if 0 <= index < len(call.args) else None
+        spec = self.function.args
+        params = [Param(a.arg, a.arg) for a in (*spec.posonlyargs, *spec.args)][is_bound:]
+        given = {a.meaning: a.node for a in arguments(params, call.args, call.keywords)}
+        return given.get(self.name) if given.keys().isdisjoint({"*", "**"}) else None
 
     def renamed(self) -> str:
         """``logits``, where nothing else has that name, and no docstring speaks of the old one."""

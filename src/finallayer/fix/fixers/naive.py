@@ -121,7 +121,7 @@ class _Formula:
 
     @classmethod
     def at(cls, context: Context, origin: Origin | None) -> _Formula | None:
-        module = context.modules().get(origin.path) if origin is not None else None
+        module = context.module_at(origin)
         node = module.syntax.expression(origin) if module is not None else None
         return cls(module, node) if module is not None and node is not None else None
 

@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from finallayer.expr import Origin
 from finallayer.findings import Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.text.syntax import Syntax
@@ -49,6 +50,10 @@ class Context:
         uses = self.uses()
         syntaxes = {path: self.syntax(path) for path in uses.values}
         return {path: AnalysedModule(syntax, uses) for path, syntax in syntaxes.items() if syntax is not None}
+
+    def module_at(self, origin: Origin | None) -> AnalysedModule | None:
+        """The file of that program in which a place is."""
+        return self.modules().get(origin.path) if origin is not None else None
 
     def uses(self) -> Uses:
         """What every expression of that program stood for."""

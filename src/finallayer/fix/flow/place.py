@@ -38,7 +38,7 @@ class Place:
         cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda here: False
     ) -> Place | None:
         """A call of log, and what it is taken of; ``arrived``: what else ends the way down from there."""
-        module = context.modules().get(log.origin.path) if log.origin is not None else None
+        module = context.module_at(log.origin)
         call = known_call(module, module.syntax.expression(log.origin), "log") if module is not None else None
         if module is None or call is None or call.only_operand is None or not call.is_natural_log:
             return None
@@ -48,7 +48,7 @@ class Place:
     @classmethod
     def of_argument(cls, context: Context, loss: Node) -> Place | None:
         """The argument of a loss that holds its prediction."""
-        module = context.modules().get(loss.origin.path) if loss.origin is not None else None
+        module = context.module_at(loss.origin)
         call = module.syntax.expression(loss.origin) if module is not None else None
         if module is None or not isinstance(call, ast.Call):
             return None

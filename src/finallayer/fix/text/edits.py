@@ -36,6 +36,12 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
     return text
 
 
+def together(parts: Iterable[tuple[Edit, ...] | None]) -> tuple[Edit, ...] | None:
+    """The edits of all parts of a fix, each once; None where a part can't be made."""
+    found = list(parts)
+    return None if None in found else tuple(dict.fromkeys(edit for part in found if part for edit in part))
+
+
 def meet(edits: Iterable[Edit]) -> bool:
     """Whether two different edits change the same place."""
     places: dict[tuple[str, int | None], set[tuple[int, int, int, int, str]]] = {}

@@ -24,58 +24,31 @@ class Functions(NamedTuple):
     keepdims: str
 
 
+def _in(module: str, axis: str = "axis", keepdims: str = "keepdims", **elsewhere: str | None) -> Functions:
+    """The functions of one module, by the names that most have, but for some that are called otherwise."""
+    names = {name: f"{module}.{name}" for name in Functions._fields[:-2]} | elsewhere
+    return Functions(**names, axis=axis, keepdims=keepdims)  # type: ignore[arg-type]  # each has a softmax
+
+
 FRAMEWORKS = {
-    "torch": Functions(
-        "torch.softmax",
-        "torch.sigmoid",
-        "torch.nn.functional.log_softmax",
-        "torch.nn.functional.logsigmoid",
-        "torch.nn.functional.softplus",
-        "torch.logsumexp",
+    "torch": _in(
+        "torch",
         "dim",
         "keepdim",
+        log_softmax="torch.nn.functional.log_softmax",
+        log_sigmoid="torch.nn.functional.logsigmoid",
+        softplus="torch.nn.functional.softplus",
     ),
-    "tensorflow": Functions(
-        "tensorflow.nn.softmax",
-        "tensorflow.sigmoid",
-        "tensorflow.nn.log_softmax",
-        "tensorflow.math.log_sigmoid",
-        "tensorflow.nn.softplus",
-        "tensorflow.reduce_logsumexp",
-        "axis",
-        "keepdims",
+    "tensorflow": _in(
+        "tensorflow.nn",
+        sigmoid="tensorflow.sigmoid",
+        log_sigmoid="tensorflow.math.log_sigmoid",
+        logsumexp="tensorflow.reduce_logsumexp",
     ),
-    "jax": Functions(
-        "jax.nn.softmax",
-        "jax.nn.sigmoid",
-        "jax.nn.log_softmax",
-        "jax.nn.log_sigmoid",
-        "jax.nn.softplus",
-        "jax.nn.logsumexp",
-        "axis",
-        "keepdims",
-    ),
-    "keras": Functions(
-        "keras.ops.softmax",
-        "keras.ops.sigmoid",
-        "keras.ops.log_softmax",
-        "keras.ops.log_sigmoid",
-        "keras.ops.softplus",
-        "keras.ops.logsumexp",
-        "axis",
-        "keepdims",
-    ),
+    "jax": _in("jax.nn"),
+    "keras": _in("keras.ops"),
     # NumPy has no log_sigmoid and no softplus of its own: both are a logaddexp
-    "numpy": Functions(
-        "scipy.special.softmax",
-        "scipy.special.expit",
-        "scipy.special.log_softmax",
-        None,
-        None,
-        "scipy.special.logsumexp",
-        "axis",
-        "keepdims",
-    ),
+    "numpy": _in("scipy.special", sigmoid="scipy.special.expit", log_sigmoid=None, softplus=None),
 }
 #: Where a TF 1 program's ``tf.log`` stands, TF 2 may be far: its own name for the same function.
 _TF1 = {"tensorflow.math.log_sigmoid": "tensorflow.log_sigmoid"}

@@ -1,16 +1,18 @@
-"""`binary_cross_entropy_with_logits` and `BCEWithLogitsLoss`: the binary twins, exact at both ends."""
+"""`binary_cross_entropy_with_logits`: the binary twin, exact at both ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from finallayer.kernels import REDUCTIONS
-from finallayer.losses.torch import _fused, _kernel
+from finallayer.losses.torch import _eager, _kernel, _upstream
+from finallayer.losses.torch._arguments import LOGITS, check_logits, check_reduction, check_tensors, reduction_of
 
 
 def binary_cross_entropy_with_logits(
@@ -29,142 +31,197 @@ def binary_cross_entropy_with_logits(
 
     Args:
         input: Logits, any shape; float32, bfloat16, float16 or float64.
-        target: Probabilities in [0, 1], with the shape of ``input``.
+        target: Probabilities in [0, 1], with the shape of ``input``, floating point.
         weight: Weight of each element, broadcast to ``input``.
         size_average, reduce: Deprecated as in torch; use ``reduction``.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``; nats per element.
         pos_weight: Weight of the positive part, broadcast to ``input``.
 
     Returns:
-        The loss in the dtype of ``input`` (float32 under autocast); 0 for empty input with ``"mean"``.
+        The loss in the dtype of ``input``, promoted as in torch with that of ``target``, and to float32 under autocast;
+        0 for empty input with ``"mean"``.
 
     Raises:
-        ValueError: shapes do not match, or ``reduction`` is unknown.
+        ValueError: the shapes of ``input`` and ``target`` do not match, or ``reduction`` is unknown.
+        RuntimeError: a weight cannot be broadcast, a dtype does not fit, or tensors are on different devices.
+        TypeError: an argument is of another type.
     """
-    if size_average is not None or reduce is not None:
-        reduction = torch.nn._reduction.legacy_get_string(size_average, reduce)
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction: expected none, sum or mean")
+    reduction = reduction_of(size_average, reduce, reduction)
+    if has_torch_function_variadic(input, target, weight, pos_weight):
+        return handle_torch_function(
+            binary_cross_entropy_with_logits,
+            (input, target, weight, pos_weight),
+            input,
+            target,
+            weight,
+            reduction=reduction,
+            pos_weight=pos_weight,
+        )
+    check_reduction(reduction)
+    _check(input, target, weight, pos_weight)
+    dtype = torch.promote_types(input.dtype, target.dtype)
+    if _eager.is_autocast(input):
+        dtype = torch.promote_types(dtype, torch.float32)
+    logits = input.to(dtype) if dtype == torch.float64 else input
+    tensors = (logits, target, weight, pos_weight)
+    learned = any(t is not None and t.requires_grad for t in (target, weight, pos_weight))
+    if not learned and not _eager.is_compiling() and _eager.as_written(logits) and _kernel.serves(logits):
+        return _apply(*_contiguous(*tensors), reduction, dtype)
+    return _composed(*tensors, reduction).to(dtype)
+
+
+def _check(input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None) -> None:
+    function = "binary_cross_entropy_with_logits"
+    check_tensors(function, input, target=target, weight=weight, pos_weight=pos_weight)
+    check_logits(function, input)
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
-    learned = any(t is not None and t.requires_grad for t in (target, weight, pos_weight))
-    if _fused.applies(input) and not learned:
-        contiguous = input.contiguous()
-        loss = _fused_binary(
-            contiguous,
-            target.to(_kernel.real_dtype(input.dtype)).contiguous(),
-            _period(weight, input),
-            _period(pos_weight, input),
-            reduction,
-        )
-    else:
-        loss = _composed(input, target, weight, pos_weight, reduction)
-    if loss.dtype == input.dtype or torch.is_autocast_enabled(input.device.type):
-        return loss
-    return loss.to(input.dtype)
+    if target.dtype not in LOGITS:
+        raise RuntimeError(f"{function}: expected a floating point target, got {target.dtype}")
+    for name, tensor in (("weight", weight), ("pos_weight", pos_weight)):
+        if tensor is None:
+            continue
+        if tensor.is_complex():
+            raise RuntimeError(f"{function}: expected a real {name}, got {tensor.dtype}")
+        if not _broadcasts(tensor.shape, input.shape):
+            raise RuntimeError(
+                f"{function}: {name} of shape {tuple(tensor.shape)} cannot be broadcast to {tuple(input.shape)}"
+            )
 
 
-class BCEWithLogitsLoss(torch.nn.Module):
-    """`binary_cross_entropy_with_logits` as a module: a drop-in for ``nn.BCEWithLogitsLoss``."""
-
-    weight: Tensor | None
-    pos_weight: Tensor | None
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        pos_weight: Tensor | None = None,
-    ) -> None:
-        super().__init__()
-        if size_average is not None or reduce is not None:
-            reduction = torch.nn._reduction.legacy_get_string(size_average, reduce)
-        self.register_buffer("weight", weight)
-        self.register_buffer("pos_weight", pos_weight)
-        self.reduction = reduction
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """The loss of ``input`` (logits) against ``target``."""
-        return binary_cross_entropy_with_logits(
-            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
-        )
+def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:
+    return len(shape) <= len(to) and all(a in (1, b) for a, b in zip(reversed(shape), reversed(to), strict=False))
 
 
 def _composed(
     input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
 ) -> Tensor:
-    """The same in torch's operations: two softplus, of which neither the value nor the gradient cancels."""
-    z = input if input.dtype == torch.float64 else input.float()
-    y = target.to(z.dtype)
-    negative, positive = 1 - y, y if pos_weight is None else y * pos_weight
-    # 0 * inf: a class that cannot be the target costs nothing, however far its logit.
-    loss = torch.where(negative == 0, 0.0, negative * F.softplus(z))
-    loss = loss + torch.where(positive == 0, 0.0, positive * F.softplus(-z))
+    """In torch's differentiable operations: two softplus, of which neither the value nor any derivative cancels."""
+    wide = torch.float64 if input.dtype == torch.float64 else torch.float32
+    z, y = input.to(wide), target.to(wide)
+    negative, positive = 1 - y, y if pos_weight is None else y * pos_weight.to(wide)
+    loss = _costs(negative, -z) + _costs(positive, z)
     if weight is not None:
-        loss = loss * weight
+        loss = loss * weight.to(wide)
     if reduction == "none":
         return loss
-    return loss.sum() if reduction == "sum" else loss.sum() / max(loss.numel(), 1)
+    total = loss.sum()
+    return total if reduction == "sum" or input.numel() == 0 else total / input.numel()
 
 
-def _period(weight: Tensor | None, input: Tensor) -> Tensor | None:
-    """``weight`` as the float32 vector that repeats over the elements of ``input``."""
-    if weight is None:
-        return None
-    if weight.shape != input.shape[input.dim() - weight.dim() :]:
-        weight = weight.broadcast_to(input.shape)
-    return weight.to(_kernel.real_dtype(input.dtype)).contiguous()
+def _costs(mass: Tensor, z: Tensor) -> Tensor:
+    """``mass * softplus(-z)``; a class that cannot be the target costs nothing, however far its logit."""
+    loss = -F.logsigmoid(z)  # F.softplus drops the tail from 20 on
+    return mass * loss.masked_fill((mass == 0) & loss.isinf(), 0.0)
 
 
-class _FusedBinary(torch.autograd.Function):
+class _Inputs(NamedTuple):
+    logits: Tensor
+    target: Tensor
+    weight: Tensor | None  # repeats over the logits
+    pos_weight: Tensor | None
+
+
+def _contiguous(input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None) -> _Inputs:
+    """As the kernel takes them."""
+    real = _kernel.real_dtype(input.dtype)
+
+    def period(tensor: Tensor | None) -> Tensor | None:
+        """The vector that repeats over the elements of ``input``."""
+        if tensor is None:
+            return None
+        if tensor.shape != input.shape[input.dim() - tensor.dim() :]:
+            tensor = tensor.broadcast_to(input.shape)
+        return tensor.to(real).contiguous().resolve_neg()
+
+    def plain(tensor: Tensor) -> Tensor:
+        return tensor.contiguous().resolve_neg()
+
+    return _Inputs(plain(input), plain(target.to(real)), period(weight), period(pos_weight))
+
+
+class _FusedBinary(_SingleLevelFunction):
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
+        ctx: Any,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        pos_weight: Tensor | None,
+        reduction: str,
+        dtype: torch.dtype,
     ) -> Tensor:
         per_element = reduction == "none"
-        loss = torch.empty(logits.shape if per_element else (), dtype=_kernel.real_dtype(logits.dtype), device="cpu")
-        gradient = _kernel.gradient_like(logits) if ctx.needs_input_grad[0] and not per_element else None
-        ctx.save_for_backward(logits, target, weight, pos_weight)
-        ctx.reduction, ctx.gradient = reduction, gradient
+        loss_dtype = dtype if dtype == logits.dtype else _kernel.real_dtype(logits.dtype)
+        loss = logits.new_empty(logits.shape if per_element else (), dtype=loss_dtype)
+        gradient, ctx.made_for = None, 1.0
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(logits, target, weight, pos_weight)
+            ctx.reduction = reduction
+            if not per_element:
+                gradient, ctx.made_for = _kernel.gradient_like(logits), _upstream.expected(logits.numel())
+        ctx.gradient = gradient
         _kernel.binary_cross_entropy(
             logits,
             target,
             weight,
             pos_weight,
             reduction,
+            upstream=ctx.made_for,
             loss=loss if per_element else None,
             reduced=None if per_element else loss,
             grad=gradient,
         )
-        return loss
+        return loss.to(dtype)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
         gradient, ctx.gradient = ctx.gradient, None  # handed out once: the receiver may add to it in place
-        per_element = ctx.reduction == "none"
-        if torch.is_grad_enabled():
-            logits, target, weight, pos_weight = ctx.saved_tensors
-            loss = _composed(logits, target, _unperiod(weight, logits), _unperiod(pos_weight, logits), ctx.reduction)
-            (gradient,) = torch.autograd.grad(loss, logits, upstream.to(loss.dtype), create_graph=True)
-        elif gradient is None or upstream.item() != 1.0:
-            logits, target, weight, pos_weight = ctx.saved_tensors
-            gradient = _kernel.gradient_like(logits) if gradient is None else gradient
-            _kernel.binary_cross_entropy(
-                logits,
-                target,
-                weight,
-                pos_weight,
-                ctx.reduction,
-                upstream=1.0 if per_element else upstream.item(),
-                element_upstream=upstream.to(_kernel.real_dtype(logits.dtype)).contiguous() if per_element else None,
-                grad=gradient,
-            )
-        return gradient, None, None, None, None
+        found = _Inputs(*ctx.saved_tensors)
+        if _eager.is_batched(upstream):
+            return _batched(found, ctx.reduction, upstream), *[None] * 5
+        if torch.is_grad_enabled() or _eager.in_transform():
+            return _differentiable(found, ctx.reduction, upstream), *[None] * 5
+        if ctx.reduction == "none":
+            return _gradient(found, "none", 1.0, upstream, None), *[None] * 5
+        wanted = upstream.item()
+        if gradient is None or wanted != ctx.made_for:
+            _upstream.learn(found.logits.numel(), wanted)
+            gradient = _gradient(found, ctx.reduction, wanted, None, gradient)
+        return gradient, *[None] * 5
 
 
-_fused_binary: Callable[..., Tensor] = _FusedBinary.apply
+_apply: Callable[..., Tensor] = _FusedBinary.apply  # type: ignore[attr-defined]
+
+
+def _gradient(
+    found: _Inputs, reduction: str, factor: float, element_upstream: Tensor | None, out: Tensor | None
+) -> Tensor:
+    gradient = _kernel.gradient_like(found.logits) if out is None else out
+    if element_upstream is not None:
+        element_upstream = element_upstream.to(_kernel.real_dtype(found.logits.dtype)).contiguous().resolve_neg()
+    _kernel.binary_cross_entropy(*found, reduction, upstream=factor, element_upstream=element_upstream, grad=gradient)
+    return gradient
+
+
+def _batched(found: _Inputs, reduction: str, upstream: Tensor) -> Tensor:
+    """The gradients for many upstreams, which only torch's own operations can read (is_grads_batched=True)."""
+    exact = found._replace(logits=found.logits.to(found.target.dtype))
+    gradient = _gradient(exact, reduction, 1.0, None, None) * upstream
+    return gradient.to(found.logits.dtype)
+
+
+def _differentiable(found: _Inputs, reduction: str, upstream: Tensor) -> Tensor:
+    """The gradient with a graph of its own (create_graph=True)."""
+    logits, target, *weights = found
+    weight, pos_weight = (_unperiod(w, logits) for w in weights)
+
+    def loss(z: Tensor) -> Tensor:
+        return _composed(z, target, weight, pos_weight, reduction)
+
+    value, pull_back = torch.func.vjp(loss, logits)[:2]
+    (gradient,) = pull_back(upstream.to(value.dtype))
+    return cast(Tensor, gradient)
 
 
 def _unperiod(weight: Tensor | None, logits: Tensor) -> Tensor | None:

@@ -1,188 +1,256 @@
-"""The eager fast path: one kernel call gives the loss and, already in the forward pass, the gradient."""
+"""The eager way: one call gives the loss and, already in the forward pass, the gradient; by the kernel where it serves.
+
+On other devices, where reading the upstream gradient would mean to wait, the gradient is computed in the backward pass.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
 
-from finallayer import kernels
-from finallayer.losses.torch import _kernel, _ops
+from finallayer.losses.torch import _composed, _eager, _framework, _kernel, _upstream
 from finallayer.losses.torch._kernel import Terms
 
-REDUCTIONS = tuple(kernels.REDUCTIONS)
 
-_PLAIN = (Tensor, torch.nn.Parameter)
-_is_compiling = torch.compiler.is_compiling
-_dispatch_modes = torch._C._len_torch_dispatch_stack
-_functorch_level = torch._C._functorch.peek_interpreter_stack
+class Inputs(NamedTuple):
+    """The tensors of a cross-entropy, as `_kernel.cross_entropy` takes them."""
 
+    logits: Tensor
+    target: Tensor
+    weight: Tensor | None
+    row_weight: Tensor | None
+    on_kernel: bool
 
-def applies(logits: Tensor) -> bool:
-    """Plain tensors, run as they are written: no tracing, no torch.func level, no subclass."""
-    return (
-        not _is_compiling()
-        and type(logits) in _PLAIN
-        and _kernel.serves(logits)
-        and _dispatch_modes() == 0
-        and _functorch_level() is None
-    )
+    def compute(self, terms: Terms, upstream: float | Tensor = 1.0, **outputs: Any) -> None:
+        """Fill the given outputs; upstream gradients of any dtype and layout."""
+        real = _kernel.real_dtype(self.logits.dtype)
+        for name in ("row_upstream", "lse_upstream"):
+            if outputs.get(name) is not None:
+                outputs[name] = outputs[name].to(real).contiguous().resolve_neg()
+        engine = _kernel if self.on_kernel else _framework
+        engine.cross_entropy(*self[:4], terms, upstream=upstream, **outputs)
 
-
-class FusedCrossEntropy(torch.autograd.Function):
-    """Loss, lse and correctness of rows; the gradient waits in ``ctx.gradient`` for a backward pass with upstream 1."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        target: Tensor,
-        weight: Tensor | None,
-        row_weight: Tensor | None,
-        terms: Terms,
-        want_lse: bool,
-        want_correct: bool,
-        in_place: bool,
-        dtype: torch.dtype,
-    ) -> Any:
-        rows = logits.shape[0]
-        per_row = terms.reduction == "none"
-        real = _kernel.real_dtype(logits.dtype)
-        kernel_dtype = dtype if dtype is logits.dtype else real
-        loss = torch.empty(rows if per_row else (), dtype=kernel_dtype, device="cpu")
-        lse = torch.empty(rows, dtype=real, device="cpu") if want_lse else None
-        correct = torch.empty(rows, dtype=torch.uint8, device="cpu") if want_correct else None
-        gradient = None
-        if ctx.needs_input_grad[0]:
-            if in_place:
-                gradient = logits.detach()
-            elif not per_row:
-                gradient = _kernel.gradient_like(logits)
-                ctx.save_for_backward(logits, target, weight, row_weight)
-            else:
-                ctx.save_for_backward(logits, target, weight, row_weight)
-            ctx.terms = terms
-            ctx.gradient = gradient
-            ctx.in_place = in_place
-            ctx.set_materialize_grads(False)
-        _kernel.cross_entropy(
-            logits,
-            target,
-            weight,
-            row_weight,
-            terms,
-            loss=loss if per_row else None,
-            lse=lse,
-            reduced=None if per_row else loss,
-            grad=gradient,
-            correct=correct,
-        )
-        if in_place and gradient is not None:
-            torch.autograd.graph.increment_version(logits)  # whoever saved the logits is told by autograd
-        if loss.dtype is not dtype:  # here, where it costs no node of the graph
-            loss = loss.to(dtype)
-        if lse is None and correct is None:
-            return loss
-        if correct is not None:
-            ctx.mark_non_differentiable(correct)
-        return loss, lse, correct
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor | None, lse_upstream: Tensor | None = None, _: None = None) -> Any:
-        gradient, ctx.gradient = ctx.gradient, None  # handed out once: the receiver may add to it in place
-        return (FusedCrossEntropy._gradient(ctx, gradient, upstream, lse_upstream), *[None] * 8)
-
-    @staticmethod
-    def _gradient(ctx: Any, ready: Tensor | None, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
-        if ctx.in_place:
-            return _written_gradient(ready, upstream, lse_upstream)
-        plain = lse_upstream is None and upstream is not None and not torch.is_grad_enabled()
-        if plain and ready is not None and cast(Tensor, upstream).item() == 1.0:
-            return ready
-        logits, target, weight, row_weight = ctx.saved_tensors
-        return again(logits, target, weight, row_weight, ctx.terms, upstream, lse_upstream, ready)
+    def gradient_buffer(self) -> Tensor:
+        """An uninitialised contiguous tensor like the logits."""
+        if self.on_kernel:
+            return _kernel.gradient_like(self.logits)
+        return torch.empty_like(self.logits, memory_format=torch.contiguous_format)
 
 
-fused_cross_entropy: Callable[..., Any] = FusedCrossEntropy.apply
+def inputs(logits: Tensor, target: Tensor, weight: Tensor | None, row_weight: Tensor | None) -> Inputs:
+    """Checked arguments in the dtypes and layouts that the kernel takes: copied only where it cannot."""
+    real = _kernel.real_dtype(logits.dtype)
+    logits = _settled(logits)
+    target = _settled(target.to(real)) if target.is_floating_point() else target
+    if target.dtype not in (torch.int32, torch.int64) and not target.is_floating_point():
+        target = target.long()
+    if not target.is_floating_point():
+        target = target.contiguous()
+    weights = [None if w is None else w.detach().to(real).contiguous().resolve_neg() for w in (weight, row_weight)]
+    return Inputs(logits, target, weights[0], weights[1], _kernel.serves(logits, target, *weights))
 
 
-def again(
+def _settled(tensor: Tensor) -> Tensor:
+    """(N, C, d1, ..., dk) whose numbers stand in memory, at strides that the kernel can follow."""
+    tensor = tensor.resolve_neg()
+    if tensor._is_zerotensor():
+        tensor = tensor.clone()
+    return tensor if _kernel.layout(tensor) is not None else tensor.contiguous()
+
+
+class _Job(NamedTuple):
+    inputs: Inputs
+    terms: Terms
+    want_lse: bool
+    want_correct: bool
+    in_place: bool
+    dtype: torch.dtype  # of the loss
+
+
+def cross_entropy(
     logits: Tensor,
     target: Tensor,
     weight: Tensor | None,
     row_weight: Tensor | None,
     terms: Terms,
+    want_lse: bool,
+    want_accuracy: bool,
+    in_place: bool,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Loss, lse and accuracy of checked arguments, called as written, with targets and weights that are not learned."""
+    found = inputs(logits, target, weight, row_weight)
+    job = _Job(found, terms, want_lse, want_accuracy and not target.is_floating_point(), in_place, dtype)
+    loss, lse, correct = _apply(found.logits, job)
+    accuracy = None
+    if correct is not None:
+        accuracy = correct.sum().float() / (target != terms.ignore_index).sum().clamp(min=1)
+    elif want_accuracy:
+        accuracy = (logits.argmax(1) == target.argmax(1)).float().mean()
+    return loss, lse, accuracy
+
+
+class FusedCrossEntropy(_SingleLevelFunction):
+    """Loss, lse and correctness; the gradient waits in ``ctx.gradient`` for the upstream it was computed for."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, job: _Job) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        terms = job.terms
+        rows = (*logits.shape[:1], *logits.shape[2:])
+        per_row = terms.reduction == "none"
+        real = _kernel.real_dtype(logits.dtype)
+        loss_dtype = job.dtype if job.dtype == logits.dtype else real
+        loss = logits.new_empty(rows if per_row else (), dtype=loss_dtype)
+        lse = logits.new_empty(rows, dtype=real) if job.want_lse else None
+        correct = logits.new_empty(rows, dtype=torch.uint8) if job.want_correct else None
+        ctx.gradient, ctx.made_for = None, 1.0
+        if ctx.needs_input_grad[0]:
+            ctx.terms, ctx.in_place, ctx.on_kernel = terms, job.in_place, job.inputs.on_kernel
+            ctx.set_materialize_grads(False)
+            if job.in_place or (logits.is_cpu and not per_row):
+                ctx.gradient = logits.detach() if job.in_place else job.inputs.gradient_buffer()
+                ctx.made_for = _upstream.expected(logits.numel())
+            if not job.in_place:
+                ctx.save_for_backward(*job.inputs[:4])
+        job.inputs._replace(logits=logits).compute(
+            terms,
+            ctx.made_for,
+            loss=loss if per_row else None,
+            reduced=None if per_row else loss,
+            lse=lse,
+            grad=ctx.gradient,
+            correct=correct,
+        )
+        if job.in_place and ctx.gradient is not None:
+            torch.autograd.graph.increment_version(logits)  # whoever saved the logits is told by autograd
+        if correct is not None:
+            ctx.mark_non_differentiable(correct)
+        return loss.to(job.dtype), lse, correct
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor | None, lse_upstream: Tensor | None, _: None) -> Any:
+        gradient, ctx.gradient = ctx.gradient, None  # handed out once: the receiver may add to it in place
+        if ctx.in_place:
+            return _written_gradient(gradient, ctx.made_for, upstream, lse_upstream), None
+        logits, target, weight, row_weight = ctx.saved_tensors
+        found = Inputs(logits, target, weight, row_weight, ctx.on_kernel)
+        return gradient_of(found, ctx.terms, upstream, lse_upstream, gradient, ctx.made_for), None
+
+
+_apply: Callable[..., tuple[Tensor, Tensor | None, Tensor | None]] = FusedCrossEntropy.apply  # type: ignore[attr-defined]
+
+
+def gradient_of(
+    found: Inputs,
+    terms: Terms,
     upstream: Tensor | None,
     lse_upstream: Tensor | None,
     ready: Tensor | None,
-) -> Tensor:
-    """The gradient for any upstream, from the logits: rounded once, and differentiable where that is asked for.
+    made_for: float,
+) -> Tensor | None:
+    """The gradient for any upstream, rounded once; differentiable, or batched, where that is asked for.
 
-    ``ready``, if given, is a gradient that nobody has seen; it is overwritten.
+    ``ready``, if given, is the gradient for the upstream ``made_for``, which nobody has seen.
     """
+    if upstream is None and lse_upstream is None:
+        return None
+    if _eager.is_batched(upstream) or _eager.is_batched(lse_upstream):
+        return _batched(found, terms, upstream, lse_upstream)
+    if _eager.in_transform():
+        return _transformed(found, terms, upstream, lse_upstream)
     if torch.is_grad_enabled():
-        return _differentiable_gradient(logits, target, weight, row_weight, terms, upstream, lse_upstream)
-    per_row = terms.reduction == "none"
-    if upstream is None:
-        upstream = torch.zeros(logits.shape[0] if per_row else (), dtype=_kernel.real_dtype(logits.dtype))
-    real = _kernel.real_dtype(logits.dtype)
-    gradient = _kernel.gradient_like(logits) if ready is None else ready
-    _kernel.cross_entropy(
-        logits,
-        target,
-        weight,
-        row_weight,
-        terms,
-        upstream=1.0 if per_row else upstream.item(),
-        row_upstream=upstream.to(real).contiguous() if per_row else None,
-        lse_upstream=None if lse_upstream is None else lse_upstream.to(real).contiguous(),
-        grad=gradient,
-    )
+        return _differentiable(found, terms, upstream, lse_upstream)
+    if ready is not None and lse_upstream is None and upstream is not None:
+        wanted = upstream.item()
+        if wanted == made_for:
+            return ready
+        _upstream.learn(ready.numel(), wanted)
+        factor = _upstream.exact_factor(wanted, made_for)
+        if factor is not None and found.on_kernel and _kernel.scale(ready, factor):
+            return ready
+    return _again(found, terms, upstream, lse_upstream, ready)
+
+
+def _again(
+    found: Inputs, terms: Terms, upstream: Tensor | None, lse_upstream: Tensor | None, ready: Tensor | None
+) -> Tensor:
+    gradient = found.gradient_buffer() if ready is None else ready
+    factor: float | Tensor = 1.0
+    if upstream is None or terms.reduction == "none":
+        rows = found.logits.new_zeros(lse_upstream.shape) if upstream is None and lse_upstream is not None else upstream
+        terms = terms._replace(reduction="none")
+    else:
+        rows, factor = None, upstream.item() if found.logits.is_cpu else _composed.wide(upstream)
+    found.compute(terms, factor, row_upstream=rows, lse_upstream=lse_upstream, grad=gradient)
     return gradient
 
 
-def _written_gradient(gradient: Tensor | None, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
+def _row_upstreams(
+    found: Inputs, terms: Terms, upstream: Tensor | None, lse_upstream: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """What multiplies each row's loss, without its weight, and its lse."""
+    like = found.logits.new_zeros((), dtype=_kernel.real_dtype(found.logits.dtype))
+    zeros = like.expand(found.logits.shape[:1] + found.logits.shape[2:])
+    losses = zeros
+    if upstream is not None:
+        losses = zeros + upstream
+        if terms.reduction == "mean":
+            counted = _composed.denominator(found.target, found.weight, found.row_weight, terms, _composed.wide(zeros))
+            losses = losses / counted.masked_fill(counted == 0, torch.inf)
+        if found.row_weight is not None:
+            losses = losses * found.row_weight
+    return losses, zeros if lse_upstream is None else lse_upstream
+
+
+def _batched(found: Inputs, terms: Terms, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
+    """The gradients for many upstreams, which only torch's own operations can read (``is_grads_batched=True``)."""
+    real = _kernel.real_dtype(found.logits.dtype)
+    exact = inputs(found.logits.to(real), *found[1:4])
+    losses, lses = _row_upstreams(found, terms, upstream, lse_upstream)
+    ones = torch.ones(losses.shape, dtype=real, device=found.logits.device)
+    total = torch.zeros((), dtype=real, device=found.logits.device)
+    for name, given in (("row_upstream", upstream), ("lse_upstream", lse_upstream)):
+        if given is not None:
+            pushes = {"row_upstream": torch.zeros_like(ones), name: ones}
+            slope = torch.empty_like(exact.logits, memory_format=torch.contiguous_format)
+            unweighted = exact._replace(row_weight=None)
+            unweighted.compute(terms._replace(reduction="none"), grad=slope, **pushes)
+            total = total + slope * (losses if given is upstream else lses).unsqueeze(1)
+    return total.to(found.logits.dtype)
+
+
+def _transformed(found: Inputs, terms: Terms, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
+    """The gradient inside a ``torch.func`` transform."""
+    from finallayer.losses.torch import _transforms
+
+    losses, lses = _row_upstreams(found, terms, upstream, lse_upstream)
+    real = _kernel.real_dtype(found.logits.dtype)
+    return _transforms.rows_gradient(*found[:3], losses.to(real), lses.to(real), *terms[1:])
+
+
+def _differentiable(found: Inputs, terms: Terms, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
+    """The gradient with a graph of its own (create_graph=True)."""
+    losses, lses = _row_upstreams(found, terms, upstream, lse_upstream)
+    gradient = _composed.gradient(*found[:3], terms, losses, lses)
+    return gradient.to(found.logits.dtype)
+
+
+def _written_gradient(
+    gradient: Tensor | None, made_for: float, upstream: Tensor | None, lse_upstream: Tensor | None
+) -> Tensor:
     """The in-place gradient, where the logits themselves are gone."""
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or _eager.in_transform():
         raise RuntimeError("cross_entropy(in_place=True) has no second derivative: the logits are gone")
     if gradient is None or lse_upstream is not None or upstream is None:
         raise RuntimeError(
             "cross_entropy(in_place=True): the logits are gone; only one plain backward pass is possible"
         )
-    return gradient if upstream.item() == 1.0 else gradient.mul_(upstream.to(gradient.dtype))
-
-
-def _differentiable_gradient(
-    logits: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    row_weight: Tensor | None,
-    terms: Terms,
-    upstream: Tensor | None,
-    lse_upstream: Tensor | None,
-) -> Tensor:
-    rows = torch.zeros(logits.shape[0], dtype=_kernel.real_dtype(logits.dtype))
-    if upstream is not None:
-        per_row = rows + upstream if row_weight is None else row_weight * upstream
-        if terms.reduction == "mean":
-            per_row = per_row * denominator(target, weight, row_weight, terms).reciprocal().nan_to_num(posinf=0.0)
-    else:
-        per_row = rows
-    lse_rows = rows if lse_upstream is None else lse_upstream
-    gradient: Tensor = _ops.xent_backward(logits, target, weight, per_row, lse_rows, *terms[1:4])
-    return gradient
-
-
-def denominator(target: Tensor, weight: Tensor | None, row_weight: Tensor | None, terms: Terms) -> Tensor:
-    """What ``reduction="mean"`` divides by: the sum of the weights of the rows that count."""
-    counts = torch.ones(target.shape[0], device=target.device)
-    if not target.is_floating_point():
-        ignored = target == terms.ignore_index
-        if weight is not None:
-            counts = weight.float()[target.long().masked_fill(ignored, 0)]
-        counts = counts.masked_fill(ignored, 0.0)
-    if row_weight is not None:
-        counts = counts * row_weight
-    return counts.sum()
+    wanted = upstream.item()
+    if wanted == made_for:
+        return gradient
+    _upstream.learn(gradient.numel(), wanted)
+    return gradient.mul_(wanted / made_for)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from finallayer import kernels
 
-_DTYPES = {
+DTYPES = {
     torch.float32: kernels.FLOAT32,
     torch.bfloat16: kernels.BFLOAT16,
     torch.float16: kernels.FLOAT16,
@@ -57,7 +57,7 @@ def serves(logits: Tensor, *others: Tensor | None) -> bool:
     """Whether the kernel can take these tensors; otherwise `_framework` computes the same."""
     return (
         LIBRARY is not None
-        and logits.dtype in _DTYPES
+        and logits.dtype in DTYPES
         and is_plain(logits)
         and all(t is None or is_plain(t) for t in others)
     )
@@ -171,7 +171,7 @@ def cross_entropy(
     """
     assert LIBRARY is not None
     dtype = logits.dtype
-    if dtype not in _DTYPES:
+    if dtype not in DTYPES:
         raise _refusal(logits, "input", torch.float32)
     real = torch.float64 if dtype is torch.float64 else torch.float32
     at_logits, where = _strided_address(logits, "input", dtype, logits.shape)
@@ -197,7 +197,7 @@ def cross_entropy(
         rows,
         where.inner,
         classes,
-        _DTYPES[dtype],
+        DTYPES[dtype],
         at_logits,
         *where.strides,
         at_target,
@@ -214,7 +214,7 @@ def cross_entropy(
         upstream,
         _optional(row_upstream, "gradient of the loss", real, rows),
         _optional(lse_upstream, "gradient of the lse", real, rows),
-        _DTYPES[loss_dtype],
+        DTYPES[loss_dtype],
         _optional(loss, "loss", loss_dtype, rows),
         _optional(reduced, "loss", loss_dtype, 1),
         _optional(lse, "lse", real, rows),
@@ -252,7 +252,7 @@ def binary_cross_entropy(
     """
     assert LIBRARY is not None
     dtype, count = logits.dtype, logits.numel()
-    if dtype not in _DTYPES:
+    if dtype not in DTYPES:
         raise _refusal(logits, "input", torch.float32)
     real = real_dtype(dtype)
     loss_dtype = real if loss is None and reduced is None else (loss if reduced is None else reduced).dtype  # type: ignore[union-attr]
@@ -264,7 +264,7 @@ def binary_cross_entropy(
             raise ValueError(f"weight: {period} elements do not repeat over {count}")
     arguments = kernels.BCE_ARGS.pack(
         count,
-        _DTYPES[dtype],
+        DTYPES[dtype],
         address(logits, "input", dtype, count),
         address(target, "target", real, count),
         _optional(weight, "weight", real, periods[0]),
@@ -274,7 +274,7 @@ def binary_cross_entropy(
         kernels.REDUCTIONS[reduction],
         upstream,
         _optional(element_upstream, "gradient of the loss", real, count),
-        _DTYPES[loss_dtype],
+        DTYPES[loss_dtype],
         _optional(loss, "loss", loss_dtype, count),
         _optional(reduced, "loss", loss_dtype, 1),
         _optional(grad, "gradient", dtype, count),
@@ -292,11 +292,11 @@ def scale(gradient: Tensor, factor: float) -> bool:
     (``fl_scale`` says when: an underflow took digits, or a 16-bit format would round twice).
     """
     assert LIBRARY is not None
-    if gradient.dtype not in _DTYPES:
+    if gradient.dtype not in DTYPES:
         raise _refusal(gradient, "gradient", torch.float32)
     count = gradient.numel()
     at = address(gradient, "gradient", gradient.dtype, count)
-    status = LIBRARY.fl_scale(at, count, _DTYPES[gradient.dtype], factor, torch.get_num_threads())
+    status = LIBRARY.fl_scale(at, count, DTYPES[gradient.dtype], factor, torch.get_num_threads())
     return bool(status == kernels.OK)
 
 

@@ -1,12 +1,14 @@
-"""The shortest way to the kernel, for the usual call on few logits, where Python's own steps are the whole cost.
+"""The shortest way to the kernel, for the usual calls on few logits, where Python's own steps are the whole cost.
 
-At 32 x 10, ``F.cross_entropy`` and its backward pass take 35 microseconds, mostly autograd's. So: one packed call, and
-the inputs kept on ``ctx`` with their version instead of through ``save_for_backward``.
+At 32 x 10, ``F.cross_entropy`` and its backward pass take 35 microseconds, mostly autograd's. So: one packed call, no
+autograd function where no gradient is wanted, and the inputs kept on ``ctx`` with their version instead of through
+``save_for_backward``. Whatever is not as usual is left to the general way, which says what is wrong with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import torch
@@ -14,78 +16,159 @@ from torch import Tensor
 from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
 
 from finallayer import kernels
-from finallayer.losses.torch import _fused, _kernel
+from finallayer.losses.torch import _eager, _fused, _kernel, _upstream
 from finallayer.losses.torch._kernel import Terms
 
 # Up to here, keeping the logits alive until the loss itself is dropped costs nothing worth saving.
 MOST_LOGITS = 1 << 15
 
-_SCALAR = torch.zeros((), dtype=torch.float32, device="cpu")
-_Job = tuple[Tensor, int, int]  # target, ignore_index, reduction: one argument of an autograd function is the cheapest
+#: Per dtype of logits: the kernel's code, the real dtype, and a tensor to make losses like.
+_FORMATS = {
+    dtype: (
+        kernels_dtype,
+        _kernel.real_dtype(dtype),
+        torch.zeros((), dtype=dtype, device="cpu"),
+    )
+    for dtype, kernels_dtype in _kernel.DTYPES.items()
+}
+_Numbers = tuple[str, int, float, float, float | None, float]  # as the arguments of `_arguments.terms_of`
+_Packed = tuple[Any, ...]  # what goes before, between and after what differs between the two passes
 
+_reductions = kernels.REDUCTIONS
 _empty_like = torch.empty_like
 _float32 = torch.float32
 _int64 = torch.int64
 _is_grad_enabled = torch.is_grad_enabled
+_is_autocast = torch.is_autocast_enabled
+_functorch_level = torch._C._functorch.peek_interpreter_stack
+_as_written = _eager.as_written
+_is_batched = _eager.is_legacy_batched
+_expected = _upstream.expected
 _pack_into = kernels.XENT_ARGS.pack_into
 _address = _kernel.address
 _Arguments = _kernel.Arguments
 _xent = _kernel.LIBRARY.fl_xent if _kernel.LIBRARY is not None else None
 
 
-def applies(logits: Tensor, target: Tensor, reduction: str) -> bool:
-    """Mean or sum over a few float32 logits (rows, classes) and int64 targets (rows,), contiguous, run as written."""
+def loss(
+    logits: Tensor, target: Tensor, weight: Tensor | None, row_weight: Tensor | None, numbers: _Numbers
+) -> Tensor | None:
+    """The loss of a few logits (rows, classes) and int64 targets (rows,), contiguous, run as written; else None."""
+    if _xent is None or not _as_written(logits):
+        return None
+    dtype = logits.dtype
+    if dtype not in _FORMATS or type(target) is not Tensor or target.dtype is not _int64:
+        return None
+    shape = logits.shape
+    if len(shape) != 2 or target.dim() != 1:
+        return None
+    rows, classes = shape
+    reduction, ignore_index, smoothing, z_loss, softcap, temperature = numbers
+    if rows * classes > MOST_LOGITS or rows == 0 or reduction not in _reductions or type(ignore_index) is not int:
+        return None
+    if not -(2**63) <= ignore_index < 2**63:
+        return None
+    code, real, like = _FORMATS[dtype]
+    cap = 0.0 if softcap is None else softcap or -1.0  # 0 is out of range
+    if not (type(smoothing) is type(z_loss) is type(cap) is type(temperature) is float):
+        return None
+    try:
+        if not (0.0 <= smoothing <= 1.0 and -inf < z_loss < inf and 0.0 < temperature < inf and 0.0 <= cap < inf):
+            return None
+        at_weight = at_row_weight = 0
+        if weight is not None:
+            if weight.requires_grad or weight.shape != (classes,):
+                return None
+            at_weight = _address(weight, "weight", real, classes)
+        if row_weight is not None:
+            if row_weight.requires_grad or row_weight.shape != (rows,):
+                return None
+            at_row_weight = _address(row_weight, "token_weight", real, rows)
+        inputs = (
+            (
+                rows, 1, classes, code, _address(logits, "input", dtype, rows * classes), classes, 0, 1,
+                _address(target, "target", _int64, rows), 1, 1, 0, 0, ignore_index, at_weight, at_row_weight,
+                smoothing, z_loss, cap, temperature,
+            ),
+            (logits, target, weight, row_weight),
+            reduction,
+        )  # fmt: skip
+    except (RuntimeError, ValueError, TypeError, AttributeError):
+        return None
+    if dtype is not _float32 and dtype is not real and _is_autocast("cpu"):
+        code, like = _FORMATS[_float32][0], _FORMATS[_float32][2]
+    job = inputs, code, like
+    if logits.requires_grad and _is_grad_enabled():
+        return _small(logits, job)
+    result = _empty_like(target, dtype=like.dtype) if reduction == "none" else _empty_like(like)
+    _call(inputs, code, result.data_ptr(), 1.0, 0, 0)
+    return result
+
+
+def _call(inputs: Any, loss_code: int, at_loss: int, upstream: float, at_row_upstream: int, at_gradient: int) -> None:
+    """The kernel, for inputs with their addresses, outputs made here, and upstreams that were checked."""
+    packed, (_, target, _, _), reduction = inputs
+    arguments = _Arguments()
+    per_row = reduction == "none"
+    classes = packed[2]
+    _pack_into(
+        arguments, 0, *packed, _reductions[reduction], upstream, at_row_upstream, 0, loss_code,
+        at_loss if per_row else 0, 0 if per_row else at_loss, 0, at_gradient, classes, 0, 1, 0, 1, 0,
+    )  # fmt: skip
+    if status := _xent(arguments):  # type: ignore[misc]
+        _kernel.fail(status, arguments, target, classes)
+
+
+def _versions(tensors: tuple[Tensor, Tensor, Tensor | None, Tensor | None]) -> tuple[int, int, int, int]:
+    logits, target, weight, row_weight = tensors
     return (
-        logits.dtype is _float32
-        and target.dtype is _int64
-        and logits.dim() == 2
-        and target.dim() == 1
-        and logits.numel() <= MOST_LOGITS
-        and len(logits) == len(target)
-        and (reduction == "mean" or reduction == "sum")
-        and logits.is_contiguous()
-        and target.is_contiguous()
-        and _fused.applies(logits)
+        logits._version,
+        target._version,
+        0 if weight is None else weight._version,
+        0 if row_weight is None else row_weight._version,
     )
 
 
 class SmallCrossEntropy(_SingleLevelFunction):
-    """The loss of logits for which `applies` holds."""
+    """The loss of logits whose other inputs are in ``job``, one argument: the cheapest for an autograd function."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, job: _Job) -> Tensor:
-        target, ignore_index, reduction = job
-        rows, classes = logits.shape
-        loss = _empty_like(_SCALAR)
-        at_gradient = 0
-        if ctx.needs_input_grad[0]:
-            ctx.gradient = gradient = _empty_like(logits)
-            ctx.inputs = logits, job, logits._version, target._version
-            at_gradient = gradient.data_ptr()
-        arguments = _Arguments()
-        _pack_into(
-            arguments, 0, rows, 1, classes, 0, _address(logits, "input", _float32, rows * classes), classes, 0, 1,
-            _address(target, "target", _int64, rows), 1, 1, 0, 0, ignore_index, 0, 0, 0.0, 0.0, 0.0, 1.0, reduction,
-            1.0, 0, 0, 0, 0, loss.data_ptr(), 0, at_gradient, classes, 0, 1, 0, 1, 0,
-        )  # fmt: skip
-        assert _xent is not None
-        if status := _xent(arguments):
-            _kernel.fail(status, arguments, target, classes)
-        return loss
+    def forward(ctx: Any, logits: Tensor, job: Any) -> Tensor:
+        inputs, code, like = job
+        ctx.inputs, ctx.versions = inputs, _versions(inputs[1])
+        if inputs[2] == "none":
+            ctx.gradient, ctx.made_for = None, 1.0
+            result = _empty_like(inputs[1][1], dtype=like.dtype)
+            _call(inputs, code, result.data_ptr(), 1.0, 0, 0)
+            return result
+        ctx.made_for = made_for = _expected(logits.numel())
+        ctx.gradient = gradient = _empty_like(logits)
+        result = _empty_like(like)
+        _call(inputs, code, result.data_ptr(), made_for, 0, gradient.data_ptr())
+        return result
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
         gradient, ctx.gradient = ctx.gradient, None  # handed out once: the receiver may add to it in place
-        if gradient is not None and upstream.item() == 1.0 and not _is_grad_enabled():
+        plain = not _is_grad_enabled() and _functorch_level() is None and not _is_batched(upstream)
+        if plain and gradient is not None and upstream.item() == ctx.made_for:
             return gradient, None
-        logits, (target, ignore_index, reduction), logits_version, target_version = ctx.inputs
-        if logits._version != logits_version or target._version != target_version:
+        inputs = ctx.inputs
+        packed, (logits, target, weight, row_weight), reduction = inputs
+        if _versions(inputs[1]) != ctx.versions:
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                "the logits or targets of cross_entropy"
+                "the logits, targets or weights of cross_entropy"
             )
-        terms = Terms(_fused.REDUCTIONS[reduction], ignore_index)
-        return _fused.again(logits, target, None, None, terms, upstream, None, gradient), None
+        if plain and reduction == "none":
+            gradient = _empty_like(logits)
+            pushed = upstream.to(_kernel.real_dtype(logits.dtype)).contiguous().resolve_neg()
+            at_upstream = _address(pushed, "gradient of the loss", pushed.dtype, packed[0])
+            _call(inputs, packed[3], 0, 1.0, at_upstream, gradient.data_ptr())
+            return gradient, None
+        terms = Terms(reduction, packed[13], *packed[16:20])
+        found = _fused.Inputs(logits, target, weight, row_weight, True)
+        return _fused.gradient_of(found, terms, upstream, None, gradient, ctx.made_for), None
 
 
-small_cross_entropy: Callable[[Tensor, _Job], Tensor] = SmallCrossEntropy.apply  # type: ignore[attr-defined]
+_small: Callable[[Tensor, Any], Tensor] = SmallCrossEntropy.apply  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """The row losses under torch.func: the operations of `_ops` as autograd functions with a vmap rule.
 
-torch.func does not see the derivatives that a ``torch.library`` operation registers.
+torch.func does not see the derivatives that a ``torch.library`` operation registers. Nested levels of differentiation
+are left to `_composed` (`_eager.is_simple_transform`).
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from finallayer.losses.torch import _ops
+from finallayer.losses.torch._kernel import Terms
 
 
-def active() -> bool:
-    """Whether a torch.func transform is in force."""
-    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
+def rows(logits: Tensor, target: Tensor, weight: Tensor | None, terms: Terms) -> tuple[Tensor, Tensor]:
+    """Each row's loss and log-sum-exp, (N, d1, ..., dk)."""
+    return _rows(logits, target, weight, *terms[1:])
 
 
 class Rows(torch.autograd.Function):
@@ -35,7 +37,7 @@ class Rows(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
-        return _folded(rows, (0, 1), info.batch_size, in_dims, arguments)
+        return _folded(_rows, (0, 1), info.batch_size, in_dims, arguments)
 
 
 class RowsGradient(torch.autograd.Function):
@@ -56,7 +58,7 @@ class RowsGradient(torch.autograd.Function):
         return _folded(rows_gradient, (0, 1, 3, 4), info.batch_size, in_dims, arguments)
 
 
-rows: Callable[..., tuple[Tensor, Tensor]] = Rows.apply
+_rows: Callable[..., tuple[Tensor, Tensor]] = Rows.apply
 rows_gradient: Callable[..., Tensor] = RowsGradient.apply
 
 
