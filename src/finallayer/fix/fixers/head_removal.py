@@ -45,7 +45,7 @@ def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterato
         return
     modules = context.modules()
     module = modules.get(made.origin.path)
-    if module is None or loss.origin.path not in modules or _is_along_other_axis(made, dialect):
+    if module is None or loss.origin.path not in modules or _is_along_other_axis(made):
         return
     removal = remove(made, module)
     if removal is None:
@@ -93,7 +93,7 @@ def take_logits(sighting: Sighting, context: Context, dialect: Dialect) -> Itera
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
 
 
-def _is_along_other_axis(made: Node, dialect: Dialect) -> bool:
+def _is_along_other_axis(made: Node) -> bool:
     """A softmax along another axis than the classes is another mistake."""
     return made.op == "softmax" and (made.attrs.get("naive") or made.attrs.get("axis", -1) not in (-1, 1, None))
 

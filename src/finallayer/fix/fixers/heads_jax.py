@@ -20,7 +20,7 @@ from finallayer.fix.text.imports import Imports
 class Jax(Dialect):
     frameworks: ClassVar[frozenset[str]] = frozenset({"jax"})
 
-    def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
+    def on_logits(self, _module: AnalysedModule, _loss: Node) -> Edits | None:
         return None  # optax has no loss on probabilities
 
     def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
@@ -37,7 +37,7 @@ class Jax(Dialect):
 
 
 @mends("FL101", "FL104", reach=Reach.MODEL)
-def jax_head(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def jax_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """The softmax before ``optax.softmax_cross_entropy`` goes."""
     if sighting.framework in Jax.frameworks:
         yield from drop_head(sighting, context, Jax())

@@ -55,7 +55,7 @@ class Keras(Dialect):
         """Whether from_logits, a class' first parameter and a function's third, may be among the positional ones."""
         return len(call.args) > (2 if known_call(module, call) else 0)
 
-    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
+    def restored(self, reader: Reader, _removal: Removal, made: Node) -> Edits | None:
         """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
         if made.attrs.get("axis", -1) not in (-1, None):
             return None
@@ -145,14 +145,14 @@ def _anchor(syntax: Syntax, calls: list[ast.Call]) -> ast.stmt | None:
 
 
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
-def keras_head(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def keras_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """The softmax layer or activation goes, and the loss gets ``from_logits=True``."""
     if sighting.framework in Keras.frameworks:
         yield from drop_head(sighting, context, Keras())
 
 
 @mends("FL102", reach=Reach.MODEL)
-def keras_loss_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def keras_loss_on_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """A loss that is handed logits gets ``from_logits=True``."""
     if sighting.framework in Keras.frameworks:
         yield from take_logits(sighting, context, Keras())

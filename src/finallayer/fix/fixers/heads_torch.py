@@ -46,7 +46,7 @@ class Torch(Dialect):
             return None
         return (module.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
 
-    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
+    def restored(self, reader: Reader, _removal: Removal, made: Node) -> Edits | None:
         text = as_object(reader.module.syntax.text(reader.node))
         if made.op == "sigmoid":
             return (reader.module.syntax.replace(reader.node, f"{text}.sigmoid()"),)
@@ -57,14 +57,14 @@ class Torch(Dialect):
 
 
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
-def torch_head(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def torch_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """The softmax before ``CrossEntropyLoss`` goes; ``BCELoss`` after a sigmoid becomes ``BCEWithLogitsLoss``."""
     if sighting.framework in Torch.frameworks:
         yield from drop_head(sighting, context, Torch())
 
 
 @mends("FL102", reach=Reach.MODEL)
-def torch_loss_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def torch_loss_on_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``BCELoss`` that is handed logits becomes ``BCEWithLogitsLoss``."""
     if sighting.framework in Torch.frameworks:
         yield from take_logits(sighting, context, Torch())

@@ -35,7 +35,7 @@ class Place:
 
     @classmethod
     def of_log(
-        cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda here: False
+        cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda _here: False
     ) -> Place | None:
         """A call of log, and what it is taken of; ``arrived``: what else ends the way down from there."""
         module = context.module_at(log.origin)
