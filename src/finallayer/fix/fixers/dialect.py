@@ -29,6 +29,11 @@ class Dialect(ABC):
 
     frameworks: ClassVar[frozenset[str]]
 
+    @staticmethod
+    def of(framework: str) -> Dialect | None:
+        """The dialect of a framework's code, where there is one: they stand in the files beside this one."""
+        return next((dialect() for dialect in Dialect.__subclasses__() if framework in dialect.frameworks), None)
+
     @abstractmethod
     def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
         """The edits that make a loss on probabilities take logits."""
