@@ -35,7 +35,7 @@ Modules = Mapping[str, AnalysedModule]
 
 
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
-def drop_head(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """The fix of a loss that is handed what a softmax or sigmoid made: that goes, and the loss takes logits.
 
     Model, loss and readers may stand in different files: all of them are edited, or none.
@@ -69,7 +69,7 @@ def drop_head(sighting: Sighting, match: Match, context: Context) -> Iterator[Pr
 
 
 @mends("FL102", reach=Reach.MODEL)
-def take_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """The fix of a loss on probabilities that is handed logits: it is told so."""
     loss, dialect = sighting.node, Dialect.of(sighting.framework)
     modules = context.modules()

@@ -15,7 +15,7 @@ from finallayer.fix.text.imports import Imports
 class Jax(Dialect):
     frameworks: ClassVar[frozenset[str]] = frozenset({"jax"})
 
-    def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
+    def on_logits(self, _module: AnalysedModule, _loss: Node) -> Edits | None:
         return None  # optax has no loss on probabilities
 
     def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:

@@ -52,7 +52,7 @@ class Keras(Dialect):
         """Whether from_logits, a class' first parameter and a function's third, may be among the positional ones."""
         return len(call.args) > (2 if known_call(module, call) else 0)
 
-    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
+    def restored(self, reader: Reader, _removal: Removal, made: Node) -> Edits | None:
         """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
         if made.attrs.get("axis", -1) not in (-1, None):
             return None

@@ -41,7 +41,7 @@ class Torch(Dialect):
             return None
         return (module.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
 
-    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
+    def restored(self, reader: Reader, _removal: Removal, made: Node) -> Edits | None:
         text = as_object(reader.module.syntax.text(reader.node))
         if made.op == "sigmoid":
             return (reader.module.syntax.replace(reader.node, f"{text}.sigmoid()"),)
