@@ -25,8 +25,8 @@ import numpy as np
 from finallayer.numerics import oracle
 from finallayer.numerics.ulp import ulp_error
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "numerics"))
-from ulp_rows import random_row
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.numerics.ulp_rows import random_row
 
 os.environ["KERAS_BACKEND"] = "jax"  # read when Keras is first imported, which TensorFlow also does
 
@@ -45,7 +45,9 @@ class Contender(NamedTuple):
 
 
 def finallayer() -> Loss:
-    return importlib.import_module("finallayer.numerics.blocks").xent_logits
+    from finallayer.numerics.blocks import xent_logits
+
+    return xent_logits
 
 
 def torch() -> Loss:

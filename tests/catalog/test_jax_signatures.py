@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-from reality import called, disagreements, real, resolve
 
 from finallayer.catalog import jax, numpy
+
+from .reality import called, disagreements, real, resolve
 
 #: layers of stax are values or closures: what they do is checked by calling them elsewhere
 UNINSPECTABLE = "jax.example_libraries.stax."

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from reality import called, disagreements, real, resolve
 
 from finallayer.catalog import keras
+
+from .reality import called, disagreements, real, resolve
 
 #: Keras 3 keeps the backend functions of Keras 2 for tf.keras only
 MOVED = {"keras.backend": "keras._tf_keras.keras.backend"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from reality import disagreements, real, resolve
 
 from finallayer.catalog import numpy, standard
+
+from .reality import disagreements, real, resolve
 
 #: built-in types and functions that state no signature
 UNSTATED = {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from reality import disagreements, real, resolve
 
 from finallayer.catalog import tensorflow
+
+from .reality import disagreements, real, resolve
 
 #: where canonical names live: tf.math.f and tf.linalg.f are catalogued as tensorflow.f
 HOMES = ("tensorflow", "tensorflow.math", "tensorflow.linalg", "tensorflow.random", "tensorflow.compat.v1")

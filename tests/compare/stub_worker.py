@@ -9,9 +9,9 @@ import signal
 import sys
 import time
 
-from synthetic import curve, epoch
-
 from finallayer.compare.grid import Cell
+
+from .synthetic import curve, epoch
 
 
 def say(event: str, **fields: object) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from synthetic import JAX_RAW
 
 from finallayer.compare import children
 from finallayer.compare.backends import parse_backends
@@ -25,6 +24,8 @@ from finallayer.compare.progress import Bars, Lines
 from finallayer.compare.results import Results, Settings
 from finallayer.compare.sources import load
 
+from .synthetic import JAX_RAW
+
 Start = Callable[..., tuple[Experiment, Results]]
 
 
@@ -33,7 +34,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """An experiment on two stand-in backends, prepared; ``how`` tells the stand-ins to misbehave."""
     digits = load("digits")
     dataset = split("digits", digits.x_train[:50], digits.y_train[:50], 10, 0.0, 255.0)
-    monkeypatch.setattr(children, "WORKER", "stub_worker")
+    monkeypatch.setattr(children, "WORKER", f"{__package__}.stub_worker")
 
     def prepared(how: dict[str, str] | None = None, go_on: bool = False, **changes: Any) -> tuple[Experiment, Results]:
         monkeypatch.setenv("STUB", json.dumps(how or {}))

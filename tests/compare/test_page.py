@@ -9,13 +9,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from synthetic import results_of, runs, silenced_and_rescued
 
 from finallayer.compare.grid import Setting
 from finallayer.compare.page import make_page
 from finallayer.compare.report_folder import write_report
 from finallayer.compare.results import Results
 from finallayer.compare.style import GROUND, STROKES
+
+from .synthetic import results_of, runs, silenced_and_rescued
 
 VOID = {"meta", "br", "line", "link", "img", "input", "hr"}
 

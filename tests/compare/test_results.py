@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import results_of, silenced_and_rescued
 
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.results import SCHEMA_VERSION, Results, load, resume, write_atomically
+
+from .synthetic import results_of, silenced_and_rescued
 
 
 @pytest.fixture

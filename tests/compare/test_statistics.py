@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from synthetic import JAX_RAW, JAX_SCALED, runs
 
 from finallayer.compare.statistics import paired_difference, summarize
+
+from .synthetic import JAX_RAW, JAX_SCALED, runs
 
 shares = st.floats(0, 1, width=32)
 

@@ -8,11 +8,12 @@ import math
 import re
 
 import pytest
-from synthetic import TF_RAW, curve, results_of, runs
 
 from finallayer.compare import heads, page, style
 from finallayer.compare.heads import BASELINE, HEADS, head_names
 from finallayer.compare.style import COLOURS, DASHES, GROUND, STROKES, Stroke, strokes
+
+from .synthetic import TF_RAW, curve, results_of, runs
 
 EVERY_LINE = [f"head-{number}" for number in range(len(COLOURS) * len(DASHES) - 1)] + [BASELINE]
 #: a difference in OKLab that is seen at a glance between thin lines (black to white is 1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from synthetic import JAX_RAW, JAX_SCALED, TF_RAW, curve, rows_of, runs, silenced_and_rescued
-
 from finallayer.compare.grid import Cell
 from finallayer.compare.verdict import Verdict, give_verdict, most_telling
+
+from .synthetic import JAX_RAW, JAX_SCALED, TF_RAW, curve, rows_of, runs, silenced_and_rescued
 
 
 def verdict(cells: dict[Cell, dict[str, Any]], curves: list[dict[str, Any]] | None = None) -> Verdict:

@@ -11,10 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-CONFORMANCE = Path(__file__).parent / "conformance"
-sys.path.insert(0, str(CONFORMANCE))
+from .conformance.cases import (
+    BINARY_LOGITS,
+    BINARY_TARGETS,
+    CASES,
+    HALF_CASES,
+    binary_errors,
+    gradient_error,
+    loss_error,
+)
 
-from cases import BINARY_LOGITS, BINARY_TARGETS, CASES, HALF_CASES, binary_errors, gradient_error, loss_error  # noqa: E402
+ROOT = Path(__file__).parents[2]
 
 ULPS = 4.0
 HALF_ULPS = 0.51  # a 16-bit gradient: the float32 result's rounding, and that result's own error
@@ -38,8 +45,9 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     name = request.param
     framework = name.split()[0].strip(",")
     out = tmp_path_factory.mktemp("conformance") / "results.npz"
-    command = [sys.executable, str(CONFORMANCE / "frameworks.py"), framework, str(out)]
-    done = subprocess.run(command, env=os.environ | RUNS[name], capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-m", "tests.losses.conformance.frameworks", framework, str(out)]
+    environment = os.environ | RUNS[name]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return name, np.load(out)
 

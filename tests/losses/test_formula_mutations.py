@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent / "conformance" / "mutants.py"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("framework", ["numpy", "torch", "jax", "keras"])
@@ -22,8 +22,8 @@ def test_every_mutant_is_noticed(framework: str) -> None:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "JAX_DISABLE_JIT": "1",  # a compilation takes longer than all that is computed here
     }
-    command = [sys.executable, str(SCRIPT), framework]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-m", "tests.losses.conformance.mutants", framework]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     noticed = json.loads(done.stdout.splitlines()[-1])
     assert not noticed.pop("none"), "the losses as they are do not pass"

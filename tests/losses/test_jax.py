@@ -180,6 +180,157 @@ def test_bad_arguments(case) -> None:
         losses.softmax_cross_entropy_with_integer_labels(*arguments)
 
 
+def with_options(z, labels, q, library, **options):
+    """Both losses, with ours' options, or what they mean by optax's functions and the definition."""
+    if library is losses:
+        return (
+            losses.softmax_cross_entropy_with_integer_labels(z, labels, **options),
+            losses.softmax_cross_entropy(z, q, **options),
+        )
+    smoothing, weight = options.get("label_smoothing", 0.0), options.get("class_weight", 1.0)
+    z_term = options.get("z_loss", 0.0) * jax.nn.logsumexp(z, -1) ** 2
+    masses = (jax.nn.one_hot(labels, 7), q)
+    return tuple(
+        optax.softmax_cross_entropy(z, weight * ((1 - smoothing) * m + smoothing / 7)) + z_term for m in masses
+    )
+
+
+WEIGHT = jnp.asarray(RNG.uniform(0.2, 3, 7), jnp.float32)
+OPTIONS = {
+    "smoothing": {"label_smoothing": 0.1},
+    "z-loss": {"z_loss": 1e-2},
+    "weights": {"class_weight": WEIGHT},
+    "smoothing, z-loss": {"label_smoothing": 0.3, "z_loss": 1e-2},
+    "all": {"label_smoothing": 0.1, "z_loss": 1e-2, "class_weight": WEIGHT},
+}
+
+
+@pytest.mark.parametrize("derivative", [lambda f: f, *DERIVATIVES.values()], ids=["value", *DERIVATIVES])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_options_and_their_derivatives(options, derivative) -> None:
+    def total(library):
+        return lambda z: sum(rows.sum() for rows in with_options(z, LABELS, MASSES, library, **options))
+
+    ours, theirs = (jax.jit(derivative(total(library)))(LOGITS) for library in (losses, optax))
+    np.testing.assert_allclose(ours, theirs, rtol=5e-5, atol=2e-6)
+
+
+def test_class_weights_and_masses_have_gradients() -> None:
+    def total(library):
+        return lambda w, q: sum(
+            rows.sum()
+            for rows in with_options(LOGITS, LABELS, q, library, class_weight=w, label_smoothing=0.1, z_loss=0.1)
+        )
+
+    ours, theirs = (jax.grad(total(library), (0, 1))(WEIGHT, MASSES) for library in (losses, optax))
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=2e-5)
+
+
+def test_smoothing_is_spread_over_the_classes_that_count() -> None:
+    where = jnp.ones((4, 7), bool).at[:, 1].set(False)
+    fewer = jnp.delete(LOGITS, 1, axis=1)
+    labels = jnp.where(LABELS > 1, LABELS - 1, LABELS)
+    ours = losses.softmax_cross_entropy_with_integer_labels(LOGITS, LABELS, where=where, label_smoothing=0.2)
+    expected = losses.softmax_cross_entropy_with_integer_labels(fewer, labels, label_smoothing=0.2)
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("rows, chunk", [(10, 3), (10, 10), (10, None), (0, 4)])
+def test_linear_is_the_product_and_its_loss(rows, chunk, dtype) -> None:
+    inputs, kernel = (jnp.asarray(RNG.normal(size=s), dtype) for s in ((rows, 2, 5), (5, 9)))
+    bias, labels = jnp.asarray(RNG.normal(size=9), dtype), jnp.asarray(RNG.integers(0, 9, (rows, 2)))
+    where = jnp.arange(2 * rows).reshape(rows, 2) != 3
+    upstream = jnp.asarray(RNG.normal(size=(rows, 2)), jnp.float32)
+    options = {"where": where, "label_smoothing": 0.1, "z_loss": 1e-2}
+
+    def linear(inputs, kernel, bias):
+        loss = losses.linear_softmax_cross_entropy_with_integer_labels(
+            inputs, kernel, labels, bias=bias, chunk_rows=chunk, **options
+        )
+        assert loss.shape == labels.shape and loss.dtype == jnp.float32
+        return jnp.sum(upstream * loss)
+
+    def by_parts(inputs, kernel, bias):
+        logits = jnp.matmul(inputs, kernel) + bias
+        return jnp.sum(upstream * losses.softmax_cross_entropy_with_integer_labels(logits, labels, **options))
+
+    ours, theirs = (jax.jit(jax.value_and_grad(f, (0, 1, 2)))(inputs, kernel, bias) for f in (linear, by_parts))
+    for mine, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert mine.dtype == other.dtype and mine.shape == other.shape
+        close = {"rtol": 2e-2, "atol": 2e-2} if dtype == jnp.bfloat16 else {"rtol": 2e-5, "atol": 2e-6}
+        np.testing.assert_allclose(mine.astype(jnp.float32), other.astype(jnp.float32), **close)
+
+
+def test_linear_never_holds_the_logits() -> None:
+    rows, features, classes = 4096, 8, 8192
+    arguments = (jnp.zeros((rows, features)), jnp.zeros((features, classes)), jnp.zeros(rows, int))
+
+    def loss(inputs, kernel, labels):
+        return losses.linear_softmax_cross_entropy_with_integer_labels(inputs, kernel, labels, chunk_rows=256).sum()
+
+    program = jax.jit(jax.grad(loss, (0, 1))).lower(*arguments).compile()
+    assert program.memory_analysis().temp_size_in_bytes < rows * classes * 4 / 4
+
+
+BAD_LINEAR = {
+    "features": ((jnp.ones((2, 3)), jnp.ones((4, 5)), jnp.zeros(2, int)), {}, ValueError, "features"),
+    "labels": ((jnp.ones((2, 3)), jnp.ones((3, 5)), jnp.zeros(3, int)), {}, ValueError, "labels"),
+    "range": ((jnp.ones((2, 3)), jnp.ones((3, 5)), jnp.full(2, 5)), {}, ValueError, r"0\.\.4"),
+    "float labels": ((jnp.ones((2, 3)), jnp.ones((3, 5)), jnp.zeros(2)), {}, TypeError, "integers"),
+    "bias": ((jnp.ones((2, 3)), jnp.ones((3, 5)), jnp.zeros(2, int)), {"bias": jnp.ones(4)}, ValueError, "bias"),
+    "no classes": ((jnp.ones((2, 3)), jnp.ones((3, 0)), jnp.zeros(2, int)), {}, ValueError, "classes"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LINEAR)
+def test_bad_arguments_of_linear(case) -> None:
+    arguments, options, error, message = BAD_LINEAR[case]
+    with pytest.raises(error, match=message):
+        losses.linear_softmax_cross_entropy_with_integer_labels(*arguments, **options)
+
+
+@pytest.mark.parametrize("options", [{"label_smoothing": 1.5}, {"label_smoothing": -0.1}, {"class_weight": WEIGHT[:3]}])
+def test_bad_options(options) -> None:
+    for loss, labels in (
+        (losses.softmax_cross_entropy_with_integer_labels, LABELS),
+        (losses.softmax_cross_entropy, MASSES),
+    ):
+        with pytest.raises(ValueError, match=r"label_smoothing|class_weight"):
+            loss(LOGITS, labels, **options)
+
+
+@pytest.mark.parametrize("batch", [4, "b"])
+@pytest.mark.parametrize("platforms", [["cpu"], ["cpu", "cuda", "tpu"]], ids=str)
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy_with_integer_labels", "softmax_cross_entropy"])
+def test_export_serializes(loss, platforms, batch) -> None:
+    target = LABELS if loss.endswith("labels") else MASSES
+    step = jax.jit(jax.value_and_grad(lambda z, y: getattr(losses, loss)(z, y).mean()))
+    (rows,) = jax.export.symbolic_shape("b") if batch == "b" else (batch,)
+    shapes = (jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype) for x in (LOGITS, target))
+    exported = jax.export.export(step, platforms=platforms)(*shapes)
+    again = jax.export.deserialize(exported.serialize())
+    for ours, theirs in zip(again.call(LOGITS, target), step(LOGITS, target), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_without_jit_it_is_the_same() -> None:
+    expected = jax.value_and_grad(soft)(LOGITS)
+    with jax.disable_jit():
+        for ours, theirs in zip(jax.value_and_grad(soft)(LOGITS), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_subnormal_masses_are_not_flushed() -> None:
+    """XLA takes subnormal numbers for 0: a quarter of a gradient near 1e-38."""
+    z, q = jnp.zeros((1, 100), jnp.float32), np.zeros((1, 100), np.float32)
+    q[0, :2] = 5e-39, 1e-38
+    gradient = jax.jit(jax.grad(lambda z: 2.0**30 * losses.softmax_cross_entropy(z, q).sum()))(z)
+    exact = 2.0**30 * (q.astype(float).sum() / 100 - q)
+    np.testing.assert_allclose(gradient, exact, rtol=1e-6)
+
+
 ABI_CHECK = r"""
 #include "xla/ffi/api/c_api.h"
 #include "xla_ffi.h"

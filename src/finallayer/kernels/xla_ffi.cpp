@@ -11,6 +11,9 @@
 
 #include <stdio.h>
 #include <string.h>
+
+#include <algorithm>
+#include <thread>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -132,6 +135,12 @@ struct Operands {
     }
 };
 
+// Asking the system takes longer than a small call.
+int64_t core_count() {
+    static const int64_t count = std::max(1u, std::thread::hardware_concurrency());
+    return count;
+}
+
 Error* execute_xent(const CallFrame* frame) {
     Operands in;
     if (!in.read(frame) || in.logits->rank < 1) return refuse(frame);
@@ -158,6 +167,7 @@ Error* execute_xent(const CallFrame* frame) {
     xent.ignore_index = INT64_MIN;  // no row is
     xent.reduction = FL_NONE;
     xent.upstream = 1.0;
+    xent.threads = core_count();
     if (in.upstream) {
         xent.row_upstream = in.upstream->data;
         xent.grad = in.result->data;
@@ -183,6 +193,7 @@ Error* execute_bce(const CallFrame* frame) {
     bce.targets = in.targets->data;
     bce.reduction = FL_NONE;
     bce.upstream = 1.0;
+    bce.threads = core_count();
     if (in.upstream) {
         bce.element_upstream = in.upstream->data;
         bce.grad = in.result->data;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,8 @@ THRESHOLDS = {
     "predicted = torch.gt(out, 0.5)": "predicted = torch.gt(out, 0)",
     "predicted = out.gt(0.5)": "predicted = out.gt(0)",
     "predicted = torch.where(out > 0.5, 1, 0)": "predicted = torch.where(out > 0, 1, 0)",
+    "predicted = torch.round(out)": "predicted = torch.round(torch.sigmoid(out))",
+    "predicted = out.round().detach()": "predicted = torch.sigmoid(out).round().detach()",
 }
 STEP = "def step(x, y):\n    out = net(x)\n    {}\n    return criterion(out, y), predicted\n"
 
@@ -54,7 +57,8 @@ def test_a_half_becomes_a_zero_and_says_what_the_sigmoid_would(tmp_path: Path, b
     mended = fixed(tmp_path, TORCH + STEP.format(before))
     assert mended == TORCH + STEP.format(after)
     x, y = torch.randn(64, 4), torch.ones(64, 1)
-    got, truth = ({}, {})
+    got: dict[str, Any] = {}
+    truth: dict[str, Any] = {}
     exec(mended, got)
     exec(TORCH + STEP.format(before.replace("out", "out.sigmoid()")), truth)
     _, predicted = got["step"](x, y)
@@ -137,7 +141,9 @@ def test_jax_logits_are_told(tmp_path: Path) -> None:
 LEFT_ALONE = {
     "another threshold": TORCH + STEP.format("predicted = out > 0.7"),
     "a threshold by name": TORCH + "HALF = 0.5\n\n" + STEP.format("predicted = out > HALF"),
-    "rounded": TORCH + STEP.format("predicted = out.round()"),
+    "rounded to two decimals": TORCH + STEP.format("predicted = out.round(decimals=2)"),
+    "rounded, of several classes": TORCH.replace("BCEWithLogitsLoss", "CrossEntropyLoss").replace("(4, 1)", "(4, 3)")
+    + STEP.format("predicted = out.round()"),
     "sigmoid outputs read at 0, as before a logarithm": TORCH
     + "def score(x, scores):\n    p = net(x).sigmoid()\n    return torch.where(p > 0, scores, 0)\n",
     "several classes": TORCH.replace("BCEWithLogitsLoss", "CrossEntropyLoss").replace("Linear(4, 1)", "Linear(4, 3)")

@@ -1,4 +1,4 @@
-"""Runs every case on one framework: ``python frameworks.py FRAMEWORK OUT.npz``, in a process of its own.
+"""Runs every case on one framework, in a process of its own: ``python -m tests...frameworks FRAMEWORK OUT.npz``.
 
 Each framework takes a case to its losses (N,), upstream times their gradient (N, C), the mean loss and its gradient,
 by that framework's own automatic differentiation. Keras is told its backend by the environment.
@@ -10,11 +10,11 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache, partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from cases import BINARY_LOGITS, BINARY_TARGETS, CASES, HALF_CASES, IGNORE, MARGINS, Case, np_dtype
+
+from .cases import BINARY_LOGITS, BINARY_TARGETS, CASES, HALF_CASES, IGNORE, MARGINS, Case, np_dtype
 
 
 class Result(NamedTuple):
@@ -62,7 +62,7 @@ def jax() -> Framework:
         return loss, pull_back(upstream)[0]
 
     def run(case: Case) -> Result:
-        rows = losses.softmax_cross_entropy
+        rows: Callable = losses.softmax_cross_entropy
         if case.target.ndim == 1:
             rows = losses.softmax_cross_entropy_with_integer_labels
         options = {"where": None if case.counted.all() else case.counted, "label_smoothing": case.label_smoothing}
@@ -224,6 +224,5 @@ def main(name: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     main(*sys.argv[1:])

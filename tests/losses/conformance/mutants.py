@@ -1,4 +1,6 @@
-"""Plants known mistakes in the losses that need no kernel: ``python mutants.py FRAMEWORK`` prints those that go unseen.
+"""Plants known mistakes in the losses that need no kernel, and prints those that go unseen.
+
+``python -m tests.losses.conformance.mutants FRAMEWORK``.
 
 Each mutant is a change of a module's source, run in place of the module, and judged on a few of the conformance cases
 by the bounds that the losses themselves are held to. Set ``FINALLAYER_KERNEL=framework``, and Keras' backend to one
@@ -15,8 +17,9 @@ from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
-from cases import CASES, gradient_error, loss_error
-from frameworks import FRAMEWORKS, Framework
+
+from .cases import CASES, gradient_error, loss_error
+from .frameworks import FRAMEWORKS, Framework
 
 ULPS = 4.0
 JUDGES = ("margins, 10 classes", "upstream", "ignored in the middle", "label smoothing", "distributions, one-hot")
@@ -50,14 +53,24 @@ SOFT = (
 #: In the formula of a class, which JAX and Keras share.
 HARD = (
     Mutant("no softmax term for a class", FORMULA, "elsewhere = exps * ", "elsewhere = 0 * exps * "),
-    Mutant("no -1 at the class", FORMULA, "pull * row.own - upstream * row.others", "(pull + upstream) * row.own"),
-    Mutant("log of a class's sum that holds the 1", FORMULA, "xp.log1p(row.others)", "xp.log(1 + row.others)"),
+    Mutant(
+        "no -1 at the class",
+        FORMULA,
+        "upstream * row.others) / row.total",
+        "-upstream * (row.total - row.others)) / row.total",
+    ),
+    Mutant(
+        "log of a class's sum that holds the 1",
+        FORMULA,
+        "xp.log1p(row.rest) + row.trail",
+        "xp.log(1 + row.rest) + row.trail",
+    ),
     Mutant("the class counted as another", FORMULA, "xp.where(is_class, xp.zeros_like(z), exps)", "exps"),
     Mutant(
         "sign flip for a class",
         FORMULA,
-        "others + (top - top), own, top - logit",
-        "others + (top - top), own, logit - top",
+        "trail = top - _float64(xp, logit)",
+        "trail = _float64(xp, logit) - top",
     ),
     Mutant("an uncorrected exponential", FORMULA, "rounded + rounded * error", "rounded"),
 )

@@ -8,7 +8,8 @@ import os
 
 import numpy as np
 import pytest
-from kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, call, hard_rows, truth, worst
+
+from .kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, call, hard_rows, truth, worst
 
 ALL_DTYPES = pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16], ids=str)
 

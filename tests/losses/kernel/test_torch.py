@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, hard_rows, truth, ulps
 from torch import Tensor
 
 from finallayer.losses import torch as ours
 from finallayer.losses.torch import _kernel, _small
+
+from .kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, hard_rows, truth, ulps
 
 CLOSE = {"rtol": 2e-6, "atol": 1e-7}
 

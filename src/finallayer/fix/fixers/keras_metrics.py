@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from finallayer.catalog import Param
 from finallayer.catalog.names import canonical
 from finallayer.fix.fixers.dialect import CompiledOutput, Edits
 from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.known_calls import arguments
 from finallayer.fix.flow.roles import is_accuracy
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import spell, with_argument
@@ -103,16 +105,20 @@ def _is_string(value: object) -> bool:
     return isinstance(value, str)
 
 
+def given_to_compile(call: ast.Call) -> dict[str, ast.expr]:
+    """What a call of ``compile`` is given, by the names of its parameters."""
+    params = [Param(name, name) for name in ("optimizer", "loss", "metrics")]
+    return {argument.meaning: argument.node for argument in arguments(params, call.args, call.keywords)}
+
+
 def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
     """What a call of ``compile`` is given to measure of a layer's output, one by one; None for what isn't spelled.
 
     What holds several stands for itself where it isn't told which of its metrics are of which output.
     """
-    given = [k.value for k in call.keywords if k.arg in ("metrics", "weighted_metrics")]
-    given += call.args[2:3]
-    losses = [k.value for k in call.keywords if k.arg == "loss"] + call.args[1:2]
-    several = any(isinstance(loss, (ast.Dict, ast.List, ast.Tuple)) for loss in losses)
-    for one in given:
+    given = given_to_compile(call)
+    several = isinstance(given.get("loss"), (ast.Dict, ast.List, ast.Tuple))
+    for one in [given[name] for name in ("metrics", "weighted_metrics") if name in given]:
         match one:
             case ast.Constant(value=None):
                 continue

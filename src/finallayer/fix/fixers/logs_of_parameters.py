@@ -10,6 +10,7 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from finallayer.catalog import Param
 from finallayer.expr import Node
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.removal import does_more
@@ -19,6 +20,7 @@ from finallayer.fix.flow.callers import is_plain, parameter_behind, references
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent, descend
 from finallayer.fix.flow.head import Head, Output
+from finallayer.fix.flow.known_calls import arguments
 from finallayer.fix.flow.makers import Makers, logs_at, makers_of
 from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.place import Place
@@ -26,7 +28,7 @@ from finallayer.fix.flow.roles import Role, Roles
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.spelling import Speller, Written
-from finallayer.fix.text.syntax import Syntax, is_written_out
+from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
 from finallayer.source.values import Bound, Function
 
@@ -34,7 +36,7 @@ Edits = tuple[Edit, ...]
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.CALLERS)
-def log_of_parameter(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def log_of_parameter(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``def nll(p): ... log(p)``, called with a softmax, becomes one that is handed the logits."""
     log = sighting.node
     place = _of_parameter(context, log)
@@ -69,21 +71,12 @@ class _Parameter(NamedTuple):
     def reads(self) -> list[ast.Name]:
         return readers(self.function, self.name)
 
-    @property
-    def position(self) -> int | None:
-        """Its place among the arguments that may be given without their names."""
-        names = [a.arg for a in (*self.function.args.posonlyargs, *self.function.args.args)]
-        return names.index(self.name) if self.name in names else None
-
     def given(self, call: ast.Call, is_bound: bool) -> ast.expr | None:
         """What a call hands to it; None where that isn't certain."""
-        if not is_written_out(call):
-            return None
-        named = [k.value for k in call.keywords if k.arg == self.name]
-        if named or self.position is None:
-            return named[0] if named else None
-        index = self.position - is_bound
-        return call.args[index] if 0 <= index < len(call.args) else None
+        spec = self.function.args
+        params = [Param(a.arg, a.arg) for a in (*spec.posonlyargs, *spec.args)][is_bound:]
+        given = {a.meaning: a.node for a in arguments(params, call.args, call.keywords)}
+        return given.get(self.name) if given.keys().isdisjoint({"*", "**"}) else None
 
     def renamed(self) -> str:
         """``logits``, where nothing else has that name, and no docstring speaks of the old one."""

@@ -11,7 +11,7 @@ from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.bindings import changes_after
 from finallayer.fix.flow.head import Head
-from finallayer.fix.flow.known_calls import KnownCall, calls_method, known_call, operation_of
+from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built
@@ -48,17 +48,22 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
     if called is not None and called.signature.op in _HEAD_LAYERS:
         edits = _replaced_by_argument(syntax, known) if known is not None else ()
         unused = _unused_layer(syntax, place.func)
-        return Removal((*edits, *unused), head, None) if edits else None
+        return Removal((*edits, *unused), head) if edits else None
     if itself is not None and itself.signature.op in _HEAD_LAYERS:
         edits = _taken_from_its_list(module, place)
-        return Removal(edits, head, None) if edits else None
+        return Removal(edits, head) if edits else None
     layer = called or itself
     constructor = module.maker(layer) if layer is not None else None
     if layer is not None and layer.signature.call is not None:
-        return None if constructor is None else _without_activation(module, layer, constructor, made)
+        if constructor is None:
+            return None
+        given = arguments(layer.signature.params, constructor.args, constructor.keywords)
+        edit = _without_activation(module, constructor, given, made)
+        applied = Head(made.op, frozenset(_applied(module, layer, constructor, made)))
+        return Removal((edit,), applied) if edit else None
     if known is None or known.op != made.op:
-        edit = _without_activation_argument(module, place, made)
-        return Removal((edit,), head, None) if edit else None
+        edit = _without_activation(module, place, known.arguments if known is not None else (), made)
+        return Removal((edit,), head) if edit else None
     edits = _replaced_by_argument(syntax, known)
     return Removal(edits, head, known) if edits else None
 
@@ -72,17 +77,14 @@ def _is_known_by_name(module: AnalysedModule, layer: Built) -> bool:
     return any(texts.count(name) > 1 for name in names)
 
 
-def _without_activation_argument(module: AnalysedModule, call: ast.Call, made: Node) -> Edit | None:
-    """``tf.layers.dense(x, 10, activation=tf.nn.softmax)`` becomes ``tf.layers.dense(x, 10)``."""
-    known = known_call(module, call)
-    given = known.argument("activation") if known is not None else None
-    if given is None or any(operation_of(v) != made.op for v in module.values(given)):
+def _without_activation(module: AnalysedModule, call: ast.Call, given: Sequence[Argument], made: Node) -> Edit | None:
+    """``Dense(10, activation="softmax")`` becomes ``Dense(10)``; so does a function that is told its activation."""
+    told = next((a.node for a in given if a.meaning == "activation"), None)
+    values = module.values(told) if told is not None else []
+    if told is None or told in call.args[:-1] or not values or any(operation_of(v) != made.op for v in values):
         return None
-    items: list[ast.AST] = [*call.args, *call.keywords]
     places = [*call.args, *(k.value for k in call.keywords)]
-    if given in call.args and len(items) > places.index(given) + 1:
-        return None
-    return drop_item(module.syntax, items, places.index(given))
+    return drop_item(module.syntax, [*call.args, *call.keywords], places.index(told))
 
 
 def does_more(softmax: KnownCall) -> bool:
@@ -171,31 +173,6 @@ def _taken_from_the_end(module: AnalysedModule, layer: ast.expr) -> tuple[Edit, 
         return ()
     edit = drop_item(syntax, list(items), len(items) - 1)
     return (edit,) if edit else ()
-
-
-def _without_activation(module: AnalysedModule, layer: Built, constructor: ast.Call, made: Node) -> Removal | None:
-    """``Dense(10, activation="softmax")`` becomes ``Dense(10)``."""
-    syntax = module.syntax
-    if operation_of(layer.bound.get("activation")) != made.op:
-        return None
-    items: list[ast.AST] = [*constructor.args, *constructor.keywords]
-    keyword = [k for k in constructor.keywords if k.arg == "activation"]
-    position = _activation_position(layer)
-    if keyword:
-        index = items.index(keyword[0])
-    elif position is not None and position == len(constructor.args) - 1:
-        index = position
-    else:
-        return None
-    edit = drop_item(syntax, items, index)
-    if edit is None:
-        return None
-    return Removal((edit,), Head(made.op, frozenset(_applied(module, layer, constructor, made))))
-
-
-def _activation_position(layer: Built) -> int | None:
-    names = [p.canonical for p in layer.signature.params if not p.keyword_only]
-    return names.index("activation") if "activation" in names else None
 
 
 def _applied(module: AnalysedModule, layer: Built, constructor: ast.Call, made: Node) -> set[Origin]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from finallayer.catalog.names import canonical
 from finallayer.expr import MOVES, PICKS, Node, logits, make, target, through
 from finallayer.findings import Edit, Match, Sighting
-from finallayer.fix.fixers.keras_metrics import metric_on_logits
+from finallayer.fix.fixers.keras_metrics import given_to_compile, metric_on_logits
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.context import Context
@@ -21,6 +21,7 @@ from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.registry import Proposal, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import with_argument
+from finallayer.fix.text.spelling import FRAMEWORKS, Speller
 from finallayer.kinds import Kind
 from finallayer.source.values import Built, External
 
@@ -29,24 +30,23 @@ _HEADS = {"bce_logits": "sigmoid", "xent_logits": "softmax"}
 
 
 @mends("FL108")
-def threshold_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
-    """``logits > 0.5`` becomes ``logits > 0``."""
+def threshold_on_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
+    """``logits > 0.5`` becomes ``logits > 0``, ``round(logits)`` ``round(sigmoid(logits))``."""
     reader, module = sighting.node, context.module_at(sighting.node.origin)
     place = module.syntax.expression(reader.origin) if module is not None else None
     if reader.op != "threshold" or module is None or place is None:
         return
-    half = _half_in(module, place)
+    edits = _read_at_zero(module, place) or _read_through_sigmoid(module, place, sighting)
     trained = [n.args[0] for n in _met_at(reader, context) if _is_binary_logits(n)]
     compared = [v.args[0] if isinstance(v, Node) and v.op == "threshold" else None for v in module.values(place)]
-    if half is None or not compared or any(all(x is not z for z in trained) for x in compared):
+    if not edits or not compared or any(all(x is not z for z in trained) for x in compared):
         return
     note = cannot_see("is compared", dict.fromkeys(_unseen(module, place, context)))
-    edits = (module.syntax.replace(half, "0"),)
     yield Proposal(edits, None, make("bce_logits", logits(), target()), note, binary=True)
 
 
-def _half_in(module: AnalysedModule, place: ast.expr) -> ast.expr | None:
-    """The number 0.5 that a comparison is with, where it is spelled there."""
+def _read_at_zero(module: AnalysedModule, place: ast.expr) -> tuple[Edit, ...]:
+    """The edit that puts 0 in the place of the 0.5 that a comparison is with, where that is spelled there."""
     number: ast.expr | None
     match place:
         case ast.Compare(ops=[ast.Gt() | ast.GtE() | ast.Lt() | ast.LtE()], comparators=[number]):
@@ -54,7 +54,19 @@ def _half_in(module: AnalysedModule, place: ast.expr) -> ast.expr | None:
         case _:
             known = known_call(module, place, "threshold")
             number = known.argument("value") if known is not None and not known.besides("x", "value", "name") else None
-    return number if isinstance(number, ast.Constant) and number.value == 0.5 else None
+    return (module.syntax.replace(number, "0"),) if isinstance(number, ast.Constant) and number.value == 0.5 else ()
+
+
+def _read_through_sigmoid(module: AnalysedModule, place: ast.expr, sighting: Sighting) -> tuple[Edit, ...]:
+    """The edit that puts a sigmoid around what is rounded."""
+    known = known_call(module, place, "threshold")
+    rounded = known.only_operand if known is not None and known.last_name == "round" else None
+    speller = Speller(module.syntax)
+    framework = speller.framework(sighting.framework, place)
+    if rounded is None or framework is None:
+        return ()
+    written = speller.call(FRAMEWORKS[framework].sigmoid, module.syntax.text(rounded), place)
+    return (*written.edits, module.syntax.replace(rounded, written.text)) if written is not None else ()
 
 
 def _met_at(reader: Node, context: Context) -> list[Node]:
@@ -80,7 +92,7 @@ def _unseen(module: AnalysedModule, place: ast.expr, context: Context) -> Iterat
 
 
 @mends("FL108")
-def metrics_of_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def metrics_of_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``BinaryAccuracy()`` of a model compiled with ``from_logits=True`` becomes ``BinaryAccuracy(threshold=0)``."""
     reader, module = sighting.node, context.module_at(sighting.node.origin)
     place = module.syntax.expression(reader.origin) if module is not None else None
@@ -118,8 +130,8 @@ def _is_for_one_output(module: AnalysedModule, metrics: ast.expr) -> bool:
     _, call = module.syntax.user(metrics)
     if not isinstance(call, ast.Call) or not calls_method(module, call, "compile"):
         return False
-    losses = [k.value for k in call.keywords if k.arg == "loss"] or call.args[1:2]
-    values = [v for loss in losses for v in module.values(loss)]
+    loss = given_to_compile(call).get("loss")
+    values = module.values(loss) if loss is not None else []
     return bool(values) and all(isinstance(v, (str, External, Built)) for v in values)
 
 

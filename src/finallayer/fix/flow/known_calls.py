@@ -6,7 +6,7 @@ What a function is called says nothing: a project's own ``softmax`` is none of t
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from finallayer import catalog
@@ -134,11 +134,15 @@ def _bound(
 ) -> KnownCall | None:
     if name.endswith("_") and signature.op not in _NUMBERS_STAY:
         return None  # works in place, besides
-    arguments = (*_by_position(params, args), *_by_name(params, node.keywords))
-    return KnownCall(node, name, signature.op, signature.attrs, arguments, calls)
+    return KnownCall(node, name, signature.op, signature.attrs, arguments(params, args, node.keywords), calls)
 
 
-def _by_position(params: tuple[Param, ...], args: list[ast.expr]) -> Iterator[Argument]:
+def arguments(params: Sequence[Param], args: list[ast.expr], keywords: list[ast.keyword]) -> tuple[Argument, ...]:
+    """What a call gives to which parameter; what nothing is known of bears its own name, ``*`` or ``**``, or none."""
+    return (*_by_position(params, args), *_by_name(params, keywords))
+
+
+def _by_position(params: Sequence[Param], args: list[ast.expr]) -> Iterator[Argument]:
     positional = [p for p in params if not p.keyword_only]
     unknown = positional[-1] if positional and positional[-1].rest else Param("", "")
     for i, arg in enumerate(args):
@@ -149,7 +153,7 @@ def _by_position(params: tuple[Param, ...], args: list[ast.expr]) -> Iterator[Ar
         yield Argument(param.canonical, param.name, arg)
 
 
-def _by_name(params: tuple[Param, ...], keywords: list[ast.keyword]) -> Iterator[Argument]:
+def _by_name(params: Sequence[Param], keywords: list[ast.keyword]) -> Iterator[Argument]:
     meanings = {p.name: p.canonical for p in params}
     for keyword in keywords:
         name = keyword.arg or "**"

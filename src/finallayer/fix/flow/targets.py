@@ -53,11 +53,8 @@ def _placeholder(target: ast.expr, module: AnalysedModule) -> ast.Call | None:
 
 
 def _shape_of_placeholder(target: ast.expr, module: AnalysedModule) -> ast.expr | None:
-    call = _placeholder(target, module)
-    if call is None:
-        return None
-    named = [k.value for k in call.keywords if k.arg == "shape"]
-    return named[0] if named else call.args[1] if len(call.args) > 1 else None
+    known = known_call(module, _placeholder(target, module))
+    return known.argument("shape") if known is not None else None
 
 
 def _bound_to(target: ast.expr, module: AnalysedModule) -> Iterator[ast.expr | None]:

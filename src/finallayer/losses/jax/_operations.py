@@ -8,7 +8,7 @@ another process, gets the formula, which XLA partitions and serializes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +25,7 @@ Array = jax.Array
 
 # Names of the kernel's handlers, and what XLA knows them by.
 _KERNELS = {"fl_xla_xent": "finallayer_xent", "fl_xla_bce": "finallayer_bce"}
+_FEWEST_CLASSES = 64  # below it a call's cost by row is more than XLA's
 _KERNEL_DTYPES = (jnp.float64, jnp.float32, jnp.bfloat16, jnp.float16)
 _capsule: Callable[..., Any] = jax.ffi.pycapsule  # untyped in JAX
 _spec: Callable[..., Any] = PartitionSpec
@@ -51,12 +52,12 @@ def wide(x: Array) -> Array:
 # What operations compute, by XLA. They are traced with 64 bits allowed: a row's sums are float64 in every program.
 
 
-def _loss(z: Array, target: Array, *, terms: Terms) -> Array:
+def _loss(z: Array, target: Array, *, terms: Terms, whole_rows: bool = False) -> Array:
     result = wide_dtype(z)
     z = wide(z)
     if target.ndim < z.ndim and not terms.label_smoothing:
-        row = xent.class_row(jnp, z, target)
-        loss, lse = xent.class_loss(jnp, row), row.log_sum_exp
+        row = xent.class_row(jnp, z, target, folded=whole_rows)
+        loss, lse = xent.class_loss(jnp, row), xent.log_sum_exp(jnp, row)
     else:
         parts = xent.softmax_parts(jnp, z)
         loss, lse = xent.soft_loss(jnp, parts, _masses(z, target, terms)), parts.log_sum_exp
@@ -66,13 +67,13 @@ def _loss(z: Array, target: Array, *, terms: Terms) -> Array:
     return rows
 
 
-def _gradient(z: Array, target: Array, upstream: Array, *, terms: Terms) -> Array:
+def _gradient(z: Array, target: Array, upstream: Array, *, terms: Terms, whole_rows: bool = False) -> Array:
     dtype = z.dtype
     z = wide(z)
     upstream = upstream[..., None].astype("float64")
     if target.ndim < z.ndim and not terms.label_smoothing:
-        row = xent.class_row(jnp, z, target)
-        pull = upstream * (2 * terms.z_loss) * row.log_sum_exp if terms.z_loss else 0.0
+        row = xent.class_row(jnp, z, target, folded=whole_rows)
+        pull = upstream * (2 * terms.z_loss) * xent.log_sum_exp(jnp, row) if terms.z_loss else 0.0
         gradient = xent.class_gradient(jnp, z, target, row, upstream, pull)
     else:
         parts = xent.softmax_parts(jnp, z)
@@ -178,15 +179,17 @@ def _operation(name: str, by_xla: Callable[..., Array], result: Callable[..., An
     """A primitive that computes ``by_xla``. Its operands are rows, of the leading shape of the first."""
     primitive: Any = Primitive(f"finallayer_{name}")
     primitive.def_abstract_eval(result)
-    lower_formula = mlir.lower_fun(by_xla, multiple_results=False)
 
     def lower_by_xla(ctx: Any, *operands: Any, **static: Any) -> Any:
+        if kernel == "fl_xla_xent":
+            static["whole_rows"] = _has_whole_rows(ctx.module_context)
+        lower_formula = mlir.lower_fun(partial(by_xla, **static), multiple_results=False)
         # Functions within functions would take the batch size of an export as 64 bits, which their caller gives as 32.
         with jax.enable_x64(True), jax.disable_jit():
-            return lower_formula(ctx, *operands, **static)
+            return lower_formula(ctx, *operands)
 
     def lower_for_cpu(ctx: Any, *operands: Any, **static: Any) -> Any:
-        if not _kernel_serves(ctx):
+        if not _kernel_serves(ctx, static.get("terms")):
             return lower_by_xla(ctx, *operands, **static)
         terms: Terms | None = static.get("terms")
         attributes = {} if terms is None else {k: np.float64(v) for k, v in terms._asdict().items()}
@@ -225,16 +228,21 @@ def batched_rows(operands: Sequence[Array], dims: Sequence[int | None]) -> list[
     ]
 
 
-def _kernel_serves(ctx: Any) -> bool:
-    """Whether the CPU kernel can compute an operation where it is being lowered."""
-    module, z = ctx.module_context, ctx.avals_in[0]
-    if module.lowering_parameters.for_export or z.dtype not in _KERNEL_DTYPES:
+def _kernel_serves(ctx: Any, terms: Terms | None) -> bool:
+    """Whether the CPU kernel can compute an operation where it is being lowered, and does it best."""
+    z, target = ctx.avals_in[:2]
+    if z.dtype not in _KERNEL_DTYPES or not _has_whole_rows(ctx.module_context) or not _kernel_is_registered():
         return False
-    return _has_whole_rows(module.axis_context) and _kernel_is_registered()
+    # XLA's formula is as exact, and faster, for classes without smoothing, where there are few.
+    is_plain = terms is not None and target.ndim < z.ndim and not terms.label_smoothing and z.dtype != jnp.float64
+    return not (is_plain and z.shape[-1] < _FEWEST_CLASSES)
 
 
-def _has_whole_rows(axis_context: Any) -> bool:
-    """Whether what is lowered runs on one device, or is what each device runs of its own."""
+def _has_whole_rows(module: Any) -> bool:
+    """Whether what is lowered will run in this process, on one device, or is what each device runs of its own."""
+    if module.lowering_parameters.for_export:
+        return False
+    axis_context = module.axis_context
     if (devices := getattr(axis_context, "num_devices", None)) is not None:
         return bool(devices == 1)
     mesh = getattr(axis_context, "mesh", None)
