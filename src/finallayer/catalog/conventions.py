@@ -64,6 +64,9 @@ CONVENTIONS: tuple[Convention, ...] = (
         ("steps", "max_reps", "epsilon_greedy", "eps_decay_steps", "smoothed", "smooth_loss", "deltas", "prior"),
     ),
     Convention(
+        Meaning.EPSILON, r"(?:fuzz|fudge)(?: factor)?", Errs.ALARM, ("fuzz", "fudge_factor"), ("fuzzy", "fuzz_test")
+    ),
+    Convention(
         Meaning.LOG_PROBABILITY,
         r"(?:\w+ )*log ?(?:[pq][ijktxyz]{0,2}|pi|prob|probs|probas?|probability|probabilities|pmf|pdf|policy|preds?|"
         r"priors?|posteriors?|alphas?|betas?|likelihoods?|weights?|z|softmax)(?: \w+)*",
