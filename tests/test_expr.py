@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from finallayer import catalog
@@ -60,7 +62,8 @@ def test_every_attribute_is_some_operations_and_has_a_type() -> None:
 
 def one_argument(op: str, row: list[float]) -> list[float]:
     """What numerics makes of a row, the largest entry the target's."""
-    node = make(op, make("logits"), **{name: NUMBERS[name] for name in OPERATIONS[op].needs.split()})
+    attrs: dict[str, Any] = {name: NUMBERS[name] for name in OPERATIONS[op].needs.split()}
+    node = make(op, make("logits"), **attrs)
     parts = computed.composed(node)
     if parts is not node:
         pytest.skip("made of other operations")
@@ -119,7 +122,7 @@ def test_whatever_is_computed_has_a_row() -> None:
         ("sofmax", {"axis": -1}, ["no operation sofmax"]),
     ],
 )
-def test_what_no_row_declares_is_seen(op: str, attrs: dict[str, object], wrong: list[str]) -> None:
+def test_what_no_row_declares_is_seen(op: str, attrs: dict[str, Any], wrong: list[str]) -> None:
     assert undeclared(make(op, make("logits"), **attrs)) == wrong
 
 

@@ -82,6 +82,12 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         [Kind.UNKNOWN],
     ),
     "the or of values": (TORCH, "F.cross_entropy(given or p, y)\n", [Kind.UNKNOWN]),
+    "an attribute of a class that is None is no method": (
+        TORCH,
+        "class Net:\n    head = None\n    def loss(self, y):\n        if self.head is None:\n"
+        "            F.cross_entropy(p, y)\n        else:\n            F.nll_loss(z, y)\nNet().loss(y)\n",
+        [Kind.PROBS],
+    ),
     # statements that change a value
     "a method that works in place": (TORCH, "p.log_()\nF.nll_loss(p, y)\n", [Kind.LOG_PROBS]),
     "an augmented assignment": (TORCH, "p *= p\nF.cross_entropy(p, y)\n", [Kind.UNKNOWN]),
