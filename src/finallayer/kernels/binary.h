@@ -38,7 +38,7 @@ template <class T> FL_TARGET double binary_elements(const fl_bce_args& a, double
     const auto* logits = static_cast<const T*>(a.logits);
     const auto* targets = static_cast<const Real<T>*>(a.targets);
     auto* grad = static_cast<T*>(a.grad);
-    Sum sum;
+    CarefulSum sum;
     for (int64_t i = begin; i < end; i += L) {
         const int n = static_cast<int>(std::min<int64_t>(L, end - i));
         const bool whole = n == L;
@@ -48,7 +48,7 @@ template <class T> FL_TARGET double binary_elements(const fl_bce_args& a, double
         const D w = repeated<Real<T>>(a.weight, a.weight_period, i, n, 1);
         D loss = b.loss * w;
         for (int k = n; k < L; ++k) loss[k] = 0;
-        add(sum, loss);
+        sum.add(loss);
         if (a.loss)
             for (int k = 0; k < n; ++k) put_real(a.loss, i + k, a.loss_dtype, loss[k]);
         if (grad) {

@@ -11,9 +11,10 @@
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kBlock = 1024;  // elements: 4 KiB of float32, an eighth of a first-level cache
 constexpr int kPad = 32;      // at least the widest vector
-constexpr int kWidePad = 32;  // at least four of the widest vectors of doubles
+constexpr int64_t kBatchElements = 4096;  // of rows that are taken together: they stay in the first-level cache
 
 constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -41,27 +42,28 @@ struct Block {
 template <class T> class Lasting {
 public:
     T* reserve(int64_t count) {
-        const size_t need = static_cast<size_t>(count) + 64 / sizeof(T);
+        const size_t need = static_cast<size_t>(count) + 64 / sizeof(T) + 1;
         if (storage_.size() < need) storage_.resize(need);
         const auto address = reinterpret_cast<uintptr_t>(storage_.data());
-        return storage_.data() + (64 - address % 64) % 64 / sizeof(T);
+        return storage_.data() + ((64 - address % 64) % 64 + sizeof(T) - 1) / sizeof(T);
+    }
+
+    // Gives back what is not worth keeping for the next call.
+    void trim() {
+        if (storage_.size() * sizeof(T) > kKeptBytes) storage_ = std::vector<T>();
     }
 
 private:
+    static constexpr size_t kKeptBytes = size_t{16} << 20;
     std::vector<T> storage_;
 };
 
 struct Scratch {
     Lasting<float> floats;
     Lasting<double> doubles;
-    std::vector<Block> blocks;
+    Lasting<Block> blocks;
 
-    // A buffer for the exponentials of a row.
-    float* reserve_row(int64_t classes) {
-        const size_t block_count = static_cast<size_t>(classes) / kBlock + 1;
-        if (blocks.size() < block_count) blocks.resize(block_count);
-        return floats.reserve(classes + kPad);
-    }
+    void trim() { floats.trim(), doubles.trim(), blocks.trim(); }
 };
 
 // What the rows of one call have in common.
@@ -72,12 +74,6 @@ struct Call {
     bool massive;           // classes other than a row's anchor may have mass
     bool stream;            // gradient written past the caches, where the logits' own lines are not at hand
     double* row_loss;       // rows, or null
-};
-
-struct Outcome {
-    double loss;  // before the row's weight
-    double lse;
-    bool anchor_is_argmax;
 };
 
 inline int64_t offset(const fl_xent_args& a, const fl_strides& s, int64_t row) {
@@ -97,16 +93,6 @@ inline void put_real(void* out, int64_t i, int64_t dtype, double value) {
         case FL_FLOAT16: from_double(value, static_cast<float16*>(out) + i); break;
         default: static_cast<float*>(out)[i] = static_cast<float>(value);
     }
-}
-
-// Stores what is wanted of a row of logits of format T.
-template <class T> inline void put_outcome(const Call& call, int64_t i, double weight, bool ignored, const Outcome& outcome) {
-    const fl_xent_args& a = *call.args;
-    const double loss = ignored || weight == 0 ? 0 : weight * outcome.loss;
-    if (call.row_loss) call.row_loss[i] = loss;
-    if (a.loss) put_real(a.loss, i, a.loss_dtype, loss);
-    if (a.lse) static_cast<Real<T>*>(a.lse)[i] = static_cast<Real<T>>(outcome.lse);
-    if (a.correct) a.correct[i] = outcome.anchor_is_argmax && !ignored;
 }
 
 }  // namespace

@@ -1,14 +1,17 @@
 // Everything that uses vectors, compiled once per instruction set: isa_*.h includes this at its end.
 
 #include "wide_math.h"
+#include "row_lanes.h"
 #include "float_rows.h"
 #include "wide_rows.h"
+#include "columns.h"
 #include "binary.h"
 #include "scaling.h"
 
 constexpr Engines kEngines = {
     {float_rows<float>, float_rows<bfloat16>, float_rows<float16>},
     {wide_rows<float>, wide_rows<bfloat16>, wide_rows<float16>, wide_rows<double>},
+    {columns<float>, columns<bfloat16>, columns<float16>, columns<double>},
     {binary_elements<float>, binary_elements<bfloat16>, binary_elements<float16>, binary_elements<double>},
     {scaled<float>, scaled<bfloat16>, scaled<float16>, scaled<double>},
 };

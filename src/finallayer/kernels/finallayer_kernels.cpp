@@ -7,7 +7,7 @@
 // The anchor never enters the sum, so nothing cancels: neither the loss nor the gradient of a confident row is 0.
 //
 // Here: the entry points, which check a call, choose its engine and divide it among threads. The engines are headers
-// (float_rows.h, wide_rows.h, binary.h) that are compiled once per instruction set (isa_*.h); one is picked at run time.
+// (float_rows.h, wide_rows.h, columns.h, binary.h) that are compiled once per instruction set (isa_*.h); one is picked at run time.
 #include "finallayer_kernels.h"
 
 #include <algorithm>
@@ -18,7 +18,6 @@
 #include <limits>
 #include <new>
 #include <type_traits>
-#include <vector>
 
 #include "call.h"
 #include "formats.h"
@@ -33,16 +32,21 @@ constexpr int64_t kFormats = 4;
 struct Engines {
     void (*float_rows[3])(const Call&, int64_t, int64_t, Scratch&);
     void (*wide_rows[kFormats])(const Call&, int64_t, int64_t, Scratch&);
+    void (*columns[kFormats])(const Call&, int64_t, int64_t, Scratch&);
     double (*binary[kFormats])(const fl_bce_args&, double, int64_t, int64_t);
     bool (*scaled[kFormats])(void*, int64_t, int64_t, double);
 };
 
 }  // namespace
 
-#if defined(__x86_64__) && !defined(FL_GENERIC_ONLY)
+#if defined(FL_GENERIC_ONLY)
+#elif defined(__x86_64__)
 #include <immintrin.h>
 #include "isa_avx512.h"
 #include "isa_avx2.h"
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#include "isa_neon.h"
 #endif
 #include "isa_generic.h"
 
@@ -55,9 +59,12 @@ struct Isa {
 };
 
 constexpr Isa kIsas[] = {  // the best first
-#if defined(__x86_64__) && !defined(FL_GENERIC_ONLY)
+#if defined(FL_GENERIC_ONLY)
+#elif defined(__x86_64__)
     {"avx512", avx512::supported, &avx512::kEngines},
     {"avx2", avx2::supported, &avx2::kEngines},
+#elif defined(__aarch64__)
+    {"neon", neon::supported, &neon::kEngines},
 #endif
     {"generic", generic::supported, &generic::kEngines},
 };
@@ -76,6 +83,12 @@ const Isa& isa() {
 Scratch& thread_scratch() {
     thread_local Scratch scratch;
     return scratch;
+}
+
+// What a call's rows cost, on the thread that makes the call.
+Lasting<double>& row_losses() {
+    thread_local Lasting<double> losses;
+    return losses;
 }
 
 bool is_within(int64_t value, int64_t last) { return value >= 0 && value <= last; }
@@ -110,40 +123,58 @@ double real(const void* p, int64_t dtype, int64_t i) {
     return dtype == FL_FLOAT64 ? static_cast<const double*>(p)[i] : static_cast<const float*>(p)[i];
 }
 
-// The denominator of FL_MEAN; finds the first target that is out of range.
-int32_t count_targets(fl_xent_args& a, double& denominator) {
-    denominator = 0;
-    for (int64_t row = 0; row < a.rows; ++row) {
-        double weight = real(a.row_weight, a.dtype, row);
-        if (a.target_kind != FL_DISTRIBUTION) {
-            const int64_t t = index_target(a, row);
-            if (t == a.ignore_index) continue;
-            if (t < 0 || t >= a.classes) {
-                a.bad_row = row;
-                return FL_TARGET_OUT_OF_RANGE;
-            }
-            weight *= real(a.class_weight, a.dtype, t);
-        }
-        denominator += weight;
-    }
-    return FL_OK;
-}
-
-double sum_in_order(const std::vector<double>& values) {
+// A sum that remembers what its additions lost.
+struct Total {
     double sum = 0, lost = 0;
-    for (const double v : values) {
+    void add(double v) {
         const double next = sum + v, part = next - sum;
         lost += (sum - (next - part)) + (v - part);
         sum = next;
     }
-    return std::isfinite(sum) ? sum + lost : sum;
+    double value() const { return std::isfinite(sum) ? sum + lost : sum; }
+};
+
+double sum_in_order(const double* values, int64_t count) {
+    Total total;
+    for (int64_t i = 0; i < count; ++i) total.add(values[i]);
+    return total.value();
 }
+
+// The denominator of FL_MEAN; finds the first target that is out of range.
+int32_t count_targets(fl_xent_args& a, double& denominator) {
+    const bool hard = a.target_kind != FL_DISTRIBUTION, weighted = a.row_weight || (hard && a.class_weight);
+    int64_t counted = 0;
+    Total total;
+    for (int64_t row = 0; row < a.rows; ++row) {
+        const int64_t t = hard ? index_target(a, row) : -1;
+        if (hard && t == a.ignore_index) continue;
+        if (hard && (t < 0 || t >= a.classes)) {
+            a.bad_row = row;
+            return FL_TARGET_OUT_OF_RANGE;
+        }
+        ++counted;
+        if (weighted) total.add(real(a.row_weight, a.dtype, row) * (hard ? real(a.class_weight, a.dtype, t) : 1));
+    }
+    denominator = weighted ? total.value() : static_cast<double>(counted);
+    return FL_OK;
+}
+
+constexpr int64_t kFewClasses = 48;  // up to here rows are taken side by side
 
 // Whether float's 24 bits are enough for 4 ulp: nothing but the target's class has mass, and nothing is added.
 bool is_plain(const fl_xent_args& a) {
     return a.dtype != FL_FLOAT64 && a.target_kind != FL_DISTRIBUTION && a.label_smoothing == 0 && a.z_loss == 0 &&
-           a.softcap == 0 && a.temperature == 1 && !a.lse && !a.lse_upstream && a.classes > 0 &&
-           (a.classes == 1 || (a.logits_strides.class_stride == 1 && (!a.grad || a.grad_strides.class_stride == 1)));
+           a.softcap == 0 && a.temperature == 1 && !a.lse && !a.lse_upstream;
+}
+
+bool is_along_classes(const fl_xent_args& a) {
+    return a.logits_strides.class_stride == 1 && (!a.grad || a.grad_strides.class_stride == 1);
+}
+
+auto engine(const fl_xent_args& a) {
+    const Engines& engines = *isa().engines;
+    if (a.classes <= kFewClasses || !is_along_classes(a)) return engines.columns[a.dtype];
+    return is_plain(a) ? engines.float_rows[a.dtype] : engines.wide_rows[a.dtype];
 }
 
 int32_t xent(fl_xent_args& a) {
@@ -159,16 +190,17 @@ int32_t xent(fl_xent_args& a) {
     call.massive = a.target_kind == FL_DISTRIBUTION || a.label_smoothing != 0;
     const int64_t bytes = a.rows * a.classes * (a.dtype == FL_FLOAT32 ? 4 : 2);
     call.stream = bytes >= kStreamBytes && a.grad != a.logits;
-    std::vector<double> row_loss(a.reduced ? a.rows : 0);
-    call.row_loss = row_loss.data();
+    if (a.reduced) call.row_loss = row_losses().reserve(a.rows);
 
     const int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, a.classes));
-    const auto rows = is_plain(a) ? isa().engines->float_rows[a.dtype] : isa().engines->wide_rows[a.dtype];
+    const auto rows = engine(a);
     parallel(a.rows, grain, a.rows * a.classes, a.threads,
              [&](int64_t begin, int64_t end) { rows(call, begin, end, thread_scratch()); });
     if (a.reduced)
         put_real(a.reduced, 0, a.loss_dtype,
-                 denominator == 0 && a.reduction == FL_MEAN ? 0 : sum_in_order(row_loss) * factor);
+                 denominator == 0 && a.reduction == FL_MEAN ? 0 : sum_in_order(call.row_loss, a.rows) * factor);
+    thread_scratch().trim();
+    row_losses().trim();
     return FL_OK;
 }
 
@@ -183,13 +215,14 @@ int32_t bce(fl_bce_args& a) {
     if (!is_valid(a)) return FL_BAD_ARGUMENT;
     const double factor = a.reduction == FL_MEAN && a.count ? 1 / static_cast<double>(a.count) : 1;
     const int64_t grain = 1 << 14, pieces = (a.count + grain - 1) / grain;
-    std::vector<double> sums(pieces);
+    double* const sums = row_losses().reserve(pieces);
     const auto elements = isa().engines->binary[a.dtype];
     parallel(a.count, grain, a.count, a.threads, [&](int64_t begin, int64_t end) {
         for (int64_t at = begin; at < end; at += grain)
             sums[at / grain] = elements(a, a.upstream * factor, at, std::min(at + grain, end));
     });
-    if (a.reduced) put_real(a.reduced, 0, a.loss_dtype, sum_in_order(sums) * factor);
+    if (a.reduced) put_real(a.reduced, 0, a.loss_dtype, sum_in_order(sums, pieces) * factor);
+    row_losses().trim();
     return FL_OK;
 }
 

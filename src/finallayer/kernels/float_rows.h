@@ -191,16 +191,6 @@ template <class T> FL_FN void fill(T* g, int64_t n, float value) {
     for (int64_t j = 0; j < n; ++j) std::memcpy(static_cast<void*>(g + j), &v, sizeof v);
 }
 
-// One row: where it lies, its anchor and the coefficients of its loss.
-template <class T> struct Row {
-    const T* z;
-    T* g;
-    int64_t anchor;  // the target
-    float anchor_logit;
-    double mass;     // class weight of the target
-    double push;     // gradient of the row's loss, times its weight
-};
-
 // The blocks of a row.
 struct Cut {
     int64_t classes;
@@ -210,99 +200,97 @@ struct Cut {
     int64_t size(int64_t b) const { return std::min(step, classes - begin(b)); }
 };
 
+// One row: where it lies, and its buffers.
+template <class T> struct FloatRow {
+    const T* z;
+    T* g;            // null: no gradient is wanted
+    float* kept;     // the exponentials
+    Block* blocks;
+    Cut cut;
+    int64_t target;
+    bool skipped;    // ignored
+};
+
 // Takes the row block by block, each in its own frame.
-template <class T> FL_FN Peak take_blocks(const Row<T>& row, const Cut& cut, Scratch& scratch, float* kept) {
+template <class T> FL_FN Peak take_blocks(const FloatRow<T>& row) {
     Peak highest{-kInf, false};
-    for (int64_t i = 0; i < cut.count() && !highest.nan; ++i) {
-        const int64_t begin = cut.begin(i);
-        const Peak p = take_block(row.z + begin, cut.size(i), row.anchor - begin, scratch.blocks[i], row.g ? kept + begin : nullptr);
+    for (int64_t i = 0; i < row.cut.count() && !highest.nan; ++i) {
+        const int64_t begin = row.cut.begin(i);
+        const Peak p = take_block(row.z + begin, row.cut.size(i), row.target - begin, row.blocks[i], row.g ? row.kept + begin : nullptr);
         highest = {std::max(highest.value, p.value), p.nan || p.value == kInf};
     }
     return highest;
 }
 
-template <class T> FL_FN Outcome walk(const Call& call, const Row<T>& row, Scratch& scratch, float* kept) {
-    const fl_xent_args& a = *call.args;
-    const double nan = std::numeric_limits<double>::quiet_NaN();
-    Peak others_peak{-kInf, std::isnan(row.anchor_logit) || row.anchor_logit == kInf};
-    if (row.g) {  // the lines that it shares with its neighbours
-        __builtin_prefetch(row.g, 1);
-        __builtin_prefetch(row.g + a.classes, 1);
-    }
-    Cut cut{a.classes, a.classes};
-    if (!others_peak.nan &&
-        !take_row(row.z, a.classes, row.anchor, scratch.blocks[0], row.g ? kept : nullptr, others_peak)) {
-        cut.step = kBlock;
-        others_peak = take_blocks(row, cut, scratch, kept);
-    }
-    const int64_t blocks = cut.count();
-    if (others_peak.nan || (others_peak.value == -kInf && row.anchor_logit == -kInf)) {  // or every class masked
-        if (row.g) fill(row.g, a.classes, static_cast<float>(nan));
-        return {nan, nan, false};
-    }
-
-    // R = largest log_scale; the blocks' factors to it are powers of two unless a block is shifted.
-    double reference = -static_cast<double>(kInf), others = 0;
-    for (int64_t i = 0; i < blocks; ++i) reference = std::max(reference, scratch.blocks[i].log_scale);
+// The sums of the row at lane k. The reference is the largest log_scale; from here on, log_scale is a block's factor to it.
+template <class T> FL_FN void sum_blocks(const FloatRow<T>& row, int k, RowLanes& t) {
+    double reference = -kInfinity, others = 0;
+    const int64_t blocks = row.cut.count();
+    for (int64_t i = 0; i < blocks; ++i) reference = std::max(reference, row.blocks[i].log_scale);
     for (int64_t i = 0; i < blocks; ++i) {
-        Block& b = scratch.blocks[i];
-        // From here on log_scale holds the factor itself.
+        Block& b = row.blocks[i];
         b.log_scale = b.log_scale == reference ? 1 : std::exp(b.log_scale - reference);
         if (b.sum != 0) others += b.sum * b.log_scale;
     }
-    const double q = row.anchor_logit - reference;  // +inf when every other class is masked
-    const bool ahead = q > 0;
-    const double falling = std::exp(-std::fabs(q));  // without branches on q: it is as good as random
-    const double anchor_exp = ahead ? 1 : falling;
-    const double scale = ahead ? falling : 1;
-    const double total = others * scale + anchor_exp;
-    const double anchor_loss = std::log1p(ahead ? others * scale : total - 1) + (ahead ? 0 : -q);
-    Outcome result;
-    result.loss = row.mass != 0 ? row.mass * anchor_loss : 0;
-    result.anchor_is_argmax = row.anchor_logit > others_peak.value;
-    if (a.correct && row.anchor_logit == others_peak.value) {
-        int64_t j = 0;
-        while (to_float(element(row.z + j)) != others_peak.value) ++j;
-        result.anchor_is_argmax = j == row.anchor;
-    }
-    if (!row.g) return result;
+    t.reference[k] = reference;
+    t.others[k] = others;
+}
 
-    const double pull = row.push * row.mass;
-    const double softmax_scale = pull * scale / total * 0x1p-64;
-    const double at_anchor = -pull * (others * scale / total);
-    for (int64_t i = 0; i < blocks; ++i) {
-        const int64_t begin = cut.begin(i), n = cut.size(i);
-        float* e = kept + begin;
-        const float s = float_scale(softmax_scale * scratch.blocks[i].log_scale, e, n);
-        const Slope slope{e, s, row.anchor - begin, static_cast<float>(at_anchor)};
-        write(row.g + begin, slope, n, call.stream);
+template <class T> FL_FN void sum_row(FloatRow<T>& row, int k, bool wants_correct, RowLanes& t) {
+    const float x = to_float(element(row.z + row.target));
+    const int64_t classes = row.cut.classes;
+    if (row.g) {  // the lines that it shares with its neighbours
+        __builtin_prefetch(row.g, 1);
+        __builtin_prefetch(row.g + classes, 1);
     }
-    return result;
+    Peak others{-kInf, std::isnan(x) || x == kInf};
+    if (!others.nan && !take_row(row.z, classes, row.target, row.blocks[0], row.g ? row.kept : nullptr, others)) {
+        row.cut.step = kBlock;
+        others = take_blocks(row);
+    }
+    t.anchor_x[k] = x;
+    t.is_nan[k] = others.nan || (others.value == -kInf && x == -kInf);  // or every class masked
+    t.is_argmax[k] = x > others.value;
+    if (t.is_nan[k] != 0) return;
+    if (wants_correct && x == others.value) {
+        int64_t j = 0;
+        while (to_float(element(row.z + j)) != x) ++j;
+        t.is_argmax[k] = j == row.target;
+    }
+    sum_blocks(row, k, t);
+}
+
+template <class T> FL_FN void write_gradient(const FloatRow<T>& row, int k, bool streaming, const RowLanes& t) {
+    if (row.skipped || t.is_nan[k] != 0) return fill(row.g, row.cut.classes, row.skipped ? 0.0f : std::nanf(""));
+    for (int64_t i = 0; i < row.cut.count(); ++i) {
+        const int64_t begin = row.cut.begin(i), n = row.cut.size(i);
+        float* const e = row.kept + begin;
+        const float scale = float_scale(t.pull[k] * row.blocks[i].log_scale * 0x1p-64, e, n);
+        write(row.g + begin, {e, scale, row.target - begin, static_cast<float>(t.at_anchor[k])}, n, streaming);
+    }
 }
 
 template <class T> FL_TARGET void float_rows(const Call& call, int64_t begin, int64_t end, Scratch& scratch) {
     const fl_xent_args& a = *call.args;
-    const auto* logits = static_cast<const T*>(a.logits);
-    const auto reals = [](const void* p, int64_t i) { return p ? static_cast<const float*>(p)[i] : 1.0; };
-    auto* grad = static_cast<T*>(a.grad);
-    float* kept = scratch.reserve_row(a.classes);
-    for (int64_t i = begin; i < end; ++i) {
-        Row<T> row{};
-        row.z = logits + offset(a, a.logits_strides, i);
-        row.g = grad ? grad + offset(a, a.grad_strides, i) : nullptr;
-        row.anchor = index_target(a, i);
-        const bool ignored = row.anchor == a.ignore_index;
-        const double weight = reals(a.row_weight, i);
-        Outcome outcome{0, 0, false};
-        if (!ignored) {
-            row.anchor_logit = to_float(element(row.z + row.anchor));
-            row.mass = reals(a.class_weight, row.anchor);
-            row.push = call.upstream * weight * reals(a.row_upstream, i);
-            outcome = walk(call, row, scratch, kept);
-        } else if (row.g) {
-            fill(row.g, a.classes, 0.0f);
+    const int batch = batch_of(a.classes);
+    const int64_t room = round_up(a.classes, 16) + kPad, block_count = a.classes / kBlock + 1;
+    float* const kept = scratch.floats.reserve(room * batch);
+    Block* const blocks = scratch.blocks.reserve(block_count * batch);
+    RowLanes t{};
+    FloatRow<T> rows[L];
+    for (int64_t i = begin; i < end; i += batch) {
+        const int count = static_cast<int>(std::min<int64_t>(batch, end - i));
+        const Places<L> places(a, i, count);
+        read_rows<T>(call, places, 0, i, count, t);
+        for (int k = 0; k < count; ++k) {
+            T* const g = a.grad ? static_cast<T*>(a.grad) + places.offset(a.grad_strides, k) : nullptr;
+            rows[k] = {static_cast<const T*>(a.logits) + places.offset(a.logits_strides, k), g, kept + room * k,
+                       blocks + block_count * k, {a.classes, a.classes}, t.target[k], t.counts[k] == 0};
+            if (!rows[k].skipped) sum_row(rows[k], k, a.correct != nullptr, t);
         }
-        put_outcome<T>(call, i, weight, ignored, outcome);
+        finish_rows<false>(a, t);
+        put_rows<T>(call, t, i, count);
+        for (int k = 0; a.grad && k < count; ++k) write_gradient(rows[k], k, call.stream, t);
     }
-    if (grad && call.stream) finish_streams();
+    if (a.grad && call.stream) finish_streams();
 }

@@ -29,6 +29,21 @@ FL_FN void stream(bfloat16* p, F v) { _mm_stream_si128(reinterpret_cast<__m128i*
 FL_FN void stream(float16* p, F v) { _mm_stream_si128(reinterpret_cast<__m128i*>(p), half_bits(v)); }
 FL_FN D low(F v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }
 FL_FN D high(F v) { return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)); }
+FL_FN D maximum(D a, D b) { return _mm256_max_pd(a, b); }
+FL_FN bool any(DI mask) { return _mm256_movemask_pd((__m256d)mask) != 0; }
+FL_FN D wide(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+FL_FN D wide(const bfloat16* p) {
+    const __m128i bits = _mm_cvtepu16_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+    return _mm256_cvtps_pd(_mm_castsi128_ps(_mm_slli_epi32(bits, 16)));
+}
+FL_FN void unwide(float* p, D v) { _mm_storeu_ps(p, _mm256_cvtpd_ps(v)); }
+FL_FN void unwide(bfloat16* p, D v) {
+    const __m128i bits = _mm_srli_epi32(_mm_add_epi32(_mm_castps_si128(_mm256_cvtpd_ps(v)), _mm_set1_epi32(0x8000)), 16);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi32(bits, bits));
+}
+FL_FN void unwide(float16* p, D v) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_cvtps_ph(_mm256_cvtpd_ps(v), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
 FL_FN D wide(const float16* p) { return _mm256_cvtps_pd(_mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))); }
 FL_FN void finish_streams() { _mm_sfence(); }
 

@@ -48,6 +48,22 @@ FL_FN void narrow_first(bfloat16* p, F v, int n) {
     _mm256_mask_storeu_epi16(p, first_lanes(n), bfloat_bits(v));
 }
 FL_FN void narrow_first(float16* p, F v, int n) { _mm256_mask_storeu_epi16(p, first_lanes(n), half_bits(v)); }
+FL_FN D maximum(D a, D b) { return _mm512_max_pd(a, b); }
+FL_FN double largest(D v) { return _mm512_reduce_max_pd(v); }
+FL_FN bool any(DI mask) { return _mm512_movepi64_mask((__m512i)mask) != 0; }
+FL_FN D wide(const float* p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+FL_FN D wide(const bfloat16* p) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm512_cvtps_pd(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)));
+}
+FL_FN void unwide(float* p, D v) { _mm256_storeu_ps(p, _mm512_cvtpd_ps(v)); }
+FL_FN void unwide(bfloat16* p, D v) {
+    const __m256i bits = _mm256_add_epi32(_mm256_castps_si256(_mm512_cvtpd_ps(v)), _mm256_set1_epi32(0x8000));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtepi32_epi16(_mm256_srli_epi32(bits, 16)));
+}
+FL_FN void unwide(float16* p, D v) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(_mm512_cvtpd_ps(v), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
 FL_FN D wide(const float16* p) { return _mm512_cvtps_pd(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))); }
 FL_FN void finish_streams() { _mm_sfence(); }
 

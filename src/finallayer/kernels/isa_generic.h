@@ -32,6 +32,12 @@ FL_FN void narrow(float16* p, F v) {
 template <class T> FL_FN void stream(T* p, F v) { narrow(p, v); }
 FL_FN D low(F v) { return D{v[0], v[1]}; }
 FL_FN D high(F v) { return D{v[2], v[3]}; }
+FL_FN D maximum(D a, D b) { return where(a > b, a, b); }
+FL_FN bool any(DI mask) { return (mask[0] | mask[1]) != 0; }
+FL_FN D wide(const float* p) { return D{p[0], p[1]}; }
+FL_FN void unwide(float* p, D v) { p[0] = static_cast<float>(v[0]), p[1] = static_cast<float>(v[1]); }
+template <class T> FL_FN D wide(const T* p) { return D{to_double(element(p)), to_double(element(p + 1))}; }
+template <class T> FL_FN void unwide(T* p, D v) { from_double(v[0], p), from_double(v[1], p + 1); }
 FL_FN void finish_streams() {}
 
 #include "lanes_one_by_one.h"

@@ -6,9 +6,9 @@ template <class V> FL_FN auto fold(V v) {
     return sum;
 }
 FL_FN double sum_of(D v) { return fold(v); }
-FL_FN float largest(F v) {
-    float top = v[0];
-    for (int i = 1; i < W; ++i) top = std::max(top, v[i]);
+template <class V> FL_FN auto largest(V v) {
+    auto top = v[0];
+    for (size_t i = 1; i < sizeof v / sizeof v[0]; ++i) top = std::max<decltype(top)>(top, v[i]);
     return top;
 }
 typedef I Lanes;  // 0 or -1

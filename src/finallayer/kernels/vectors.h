@@ -26,20 +26,12 @@ FL_FN U bfloat_lanes(F v) { return bfloat_rounded(v) >> 16; }
 
 FL_FN D load(const double* p) { D v; std::memcpy(&v, p, sizeof v); return v; }
 FL_FN void store(double* p, D v) { std::memcpy(p, &v, sizeof v); }
+FL_FN DI load(const int64_t* p) { DI v; std::memcpy(&v, p, sizeof v); return v; }
 FL_FN D splat(double v) { return v - D{}; }
 FL_FN D where(DI mask, D a, D b) { return (D)(((DI)a & mask) | ((DI)b & ~mask)); }
 FL_FN D absolute(D v) { return (D)((DI)v & INT64_MAX); }
 
 // L numbers of any format as doubles, and back, rounded to nearest.
 FL_FN D wide(const double* p) { return load(p); }
-FL_FN D wide(const float* p) { DF v; std::memcpy(&v, p, sizeof v); return __builtin_convertvector(v, D); }
 FL_FN void unwide(double* p, D v) { store(p, v); }
-FL_FN void unwide(float* p, D v) { const DF f = __builtin_convertvector(v, DF); std::memcpy(p, &f, sizeof f); }
-template <class T> FL_FN D wide(const T* p) {
-    float lanes[L];
-    for (int i = 0; i < L; ++i) lanes[i] = to_float(element(p + i));
-    return wide(lanes);
-}
-template <class T> FL_FN void unwide(T* p, D v) {
-    for (int i = 0; i < L; ++i) from_double(v[i], p + i);
-}
+// (isa_*.h: of and to the other formats)

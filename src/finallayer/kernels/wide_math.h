@@ -1,6 +1,6 @@
 // Vectors of L doubles and the functions that the wide engines need of them. Compiled once per instruction set.
 //
-// Relative errors, in units of 2^-53, over the whole range: exp_wide 1.2, log1p_wide 1.5, tanh_wide 4.
+// Relative errors, in units of 2^-53, over the whole range: exp_wide 1.2, log_wide 1.5, tanh_wide 4.
 
 constexpr double kLog2e = 1.4426950408889634074;
 constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 1.9082149292705877e-10;  // n * kLn2High is exact for |n| < 2^20
@@ -33,13 +33,15 @@ template <bool Deep> FL_FN D exp_wide(D x, D low) {
     return where(x < -746.0, D{}, (1.0 + e.rest) * power_of_two(half) * power_of_two(e.n - half));
 }
 
-// log(1 + a) for a >= 0, inf included: 1 + a = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), s = f / (2 + f), log(1 + f) = 2 artanh(s).
-FL_FN D log1p_wide(D a) {
-    const DI small = a < 0.41421356237309503;
-    const D u = 1.0 + a;
+// log(a) for a > 0, or log(1 + a) for a >= 0 where plus_one; of what is beyond the largest double, that itself.
+// The argument is 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)); s = f / (2 + f); log(1 + f) = 2 artanh(s).
+FL_FN D log_wide(D a, DI plus_one) {
+    const DI small = plus_one & (a < 0.41421356237309503);  // k = 0, f = a
+    const D u = where(plus_one, 1.0 + a, a);
     const DI k = (((DI)u - 0x3fe6a09e667f3bcd) >> 52) & ~small;
-    const D lost = where(small | (a > 0x1p100), D{}, where(a < 1.0, a - (u - 1.0), 1.0 - (u - a)) / u);  // by the addition
     const D f = where(small, a, (D)((DI)u - (k << 52)) - 1.0);
+    const D rounded = where(a < 1.0, a - (u - 1.0), 1.0 - (u - a)) / u;  // what 1 + a has lost
+    const D lost = where(plus_one & ~small & (a < 0x1p100), rounded, D{});
     const D s = f / (2.0 + f), z = s * s, z2 = z * z;
     const D series = z * ((0.6666666666666744 + 0.3999999999934182 * z) + (0.2857142876013395 + 0.22222196611222805 * z) * z2 +
                           (0.18183672928430303 + 0.1531111627460995 * z + 0.14826749745570808 * z2) * (z2 * z2));
@@ -48,6 +50,7 @@ FL_FN D log1p_wide(D a) {
     const D result = kd * kLn2High - ((half_square - (s * (half_square + series) + (kd * kLn2Low + lost))) - f);
     return where(a > 1.7e308, a, result);
 }
+FL_FN D log1p_wide(D a) { return log_wide(a, ~DI{}); }
 
 // tanh(y) and its derivative 1 / cosh(y)^2, which keeps its digits where tanh is 1.
 struct Tanh {
@@ -72,21 +75,31 @@ FL_FN D difference(D a, D b, D& low) {
     return hi;
 }
 
-// A sum that remembers what its additions lost.
-struct Sum {
+// A sum in each lane that remembers what its additions lost: for results that are rounded to doubles.
+struct CarefulSum {
     D high{}, low{};
+    FL_TARGET void add(D v) {
+        const D hi = high + v, part = hi - high;
+        low += (high - (hi - part)) + (v - part);
+        high = hi;
+    }
+    FL_TARGET D lanes() const { return where(high - high == 0.0, high + low, high); }  // an infinite sum has lost NaN
 };
-FL_FN void add(Sum& sum, D v) {
-    const D hi = sum.high + v, part = hi - sum.high;
-    sum.low += (sum.high - (hi - part)) + (v - part);
-    sum.high = hi;
-}
-FL_FN double total(const Sum& sum) {
+// And one that doesn't: for results that are rounded to floats.
+struct PlainSum {
+    D high{};
+    FL_TARGET void add(D v) { high += v; }
+    FL_TARGET D lanes() const { return high; }
+};
+template <bool Deep> using WideSum = std::conditional_t<Deep, CarefulSum, PlainSum>;
+
+FL_FN double total(const PlainSum& sum) { return sum_of(sum.high); }
+FL_FN double total(const CarefulSum& sum) {
     double high = 0, low = 0;
     for (int i = 0; i < L; ++i) {
         const double v = sum.high[i], hi = high + v, part = hi - high;
         low += ((high - (hi - part)) + (v - part)) + sum.low[i];
         high = hi;
     }
-    return std::isfinite(high) ? high + low : high;  // an infinite sum has lost NaN
+    return std::isfinite(high) ? high + low : high;
 }

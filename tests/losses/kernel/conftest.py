@@ -12,7 +12,11 @@ import pytest
 
 from finallayer.kernels import build, library
 
-ISAS = ("neon", "generic") if platform.machine() in ("aarch64", "arm64") else ("avx512", "avx2", "generic")
+from . import emulated
+from .emulated import EmulatedKernel
+
+IS_ARM = platform.machine() in ("aarch64", "arm64")
+ISAS = ("neon", "generic") if IS_ARM else ("avx512", "avx2", "generic", "neon under qemu")
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +42,21 @@ def _loaded(path: Path) -> ctypes.CDLL:
     return lib
 
 
+@pytest.fixture(scope="session")
+def emulated_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedKernel]:
+    if not emulated.is_available():
+        pytest.skip(f"needs {emulated.COMPILER} and {emulated.EMULATOR}")
+    kernel = EmulatedKernel(tmp_path_factory.mktemp("emulated"))
+    yield kernel
+    kernel.close()
+
+
 @pytest.fixture(params=ISAS)
-def lib(kernel: ctypes.CDLL, request: pytest.FixtureRequest) -> Iterator[ctypes.CDLL]:
+def lib(kernel: ctypes.CDLL, request: pytest.FixtureRequest) -> Iterator[ctypes.CDLL | EmulatedKernel]:
     """The kernel restricted to one instruction set."""
+    if "qemu" in request.param:
+        yield request.getfixturevalue("emulated_kernel")
+        return
     before = kernel.fl_force_isa(b"")
     if kernel.fl_force_isa(request.param.encode()) != request.param.encode():
         pytest.skip(f"this CPU has no {request.param}")

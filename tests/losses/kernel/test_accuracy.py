@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from finallayer import kernels
 from finallayer.numerics.oracle import xent_logits
 from finallayer.numerics.ulp import ulp_error
 
-from .kernel_rows import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Terms, call, hard_rows, truth, ulps, worst
+from .kernel_rows import (
+    BFLOAT16,
+    BOUND,
+    DTYPES,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    Terms,
+    binary_truth,
+    call,
+    call_binary,
+    hard_rows,
+    options,
+    real,
+    truth,
+    ulps,
+    worst,
+)
 
 CLASSES = [1, 2, 3, 10, 16, 33, 1000, 1024, 1025, 4099, 50257]
 
@@ -93,48 +112,130 @@ def test_all_finite_logits(lib: ctypes.CDLL, value: float) -> None:
 
 @pytest.mark.parametrize("upstream", [1e-30, 0.1, 65536.0, 2.0**40])
 def test_any_upstream_gradient(lib: ctypes.CDLL, upstream: float) -> None:
-    z, target = hard_rows(np.random.default_rng(3), 200, 37, FLOAT32)
+    z, target = hard_rows(np.random.default_rng(3), 200, 137, FLOAT32)
     terms = Terms(upstream=upstream, row_upstream=np.linspace(-2, 2, 200).astype("f4"))
     assert worst(call(lib, z, target, terms), truth(z, target, terms))["grad"] <= 1
 
 
-EVERYTHING = {
+OPTIONS = {
     "smoothing": {"label_smoothing": 0.1},
     "class weights": {"class_weight": True},
     "weights and smoothing": {"class_weight": True, "label_smoothing": 0.3},
     "row weights": {"row_weight": True},
     "z-loss": {"z_loss": 1e-3},
     "lse": {"lse_upstream": True},
+    "temperature": {"temperature": 0.7},
+    "softcap": {"softcap": 30.0},
+    "capped and cooled": {"softcap": 5.0, "temperature": 2.0},
     "everything": {
         "class_weight": True, "label_smoothing": 0.05, "row_weight": True, "z_loss": 1e-2, "lse_upstream": True,
+        "softcap": 50.0, "temperature": 1.5,
     },
 }  # fmt: skip
+#: rows of logits side by side, few and many classes in a row, and pixels
+SHAPES = [(70, 10), (20, 1300), (7, 70), (3, 21, 53)]
 
 
-@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16, FLOAT64], ids=str)
 @pytest.mark.parametrize("soft", [False, True], ids=["index", "distribution"])
-@pytest.mark.parametrize("terms", EVERYTHING.values(), ids=EVERYTHING.keys())
-def test_terms(lib: ctypes.CDLL, terms: dict[str, object], soft: bool, reduction: str) -> None:
-    """Where two terms of a gradient element may cancel, the error is measured against the larger one."""
-    rng = np.random.default_rng(5)
-    for rows, classes in [(40, 10), (20, 1300)]:
-        z = (rng.normal(0, 3, (rows, classes)) + rng.choice([-90, 0, 50], (rows, 1))).astype("f4")
-        target = rng.integers(0, classes, rows)
-        arrays = {
-            "class_weight": rng.uniform(0, 2, classes).astype("f4"),
-            "row_weight": rng.uniform(0, 2, rows).astype("f4"),
-            "lse_upstream": rng.normal(0, 1, rows).astype("f4"),
-        }
-        filled = {k: arrays[k] if v is True else v for k, v in terms.items()}
-        t = Terms(reduction=reduction, ignore_index=int(target[3]), **filled)
-        if soft:
-            p = rng.random((rows, classes)) ** 8
-            target = (p / p.sum(1, keepdims=True)).astype("f4")
-        got, exact = call(lib, z, target, t, lse=True), truth(z, target, t)
-        np.testing.assert_allclose(got.loss, exact.loss, rtol=5e-7)
-        np.testing.assert_allclose(got.reduced, exact.reduced, rtol=5e-7)
-        np.testing.assert_allclose(got.lse, exact.lse, rtol=5e-7, atol=2e-7)
-        np.testing.assert_allclose(got.grad, exact.grad, rtol=1e-6, atol=4e-7 * np.abs(exact.grad).max())
+@pytest.mark.parametrize("terms", OPTIONS.values(), ids=OPTIONS.keys())
+def test_options(lib: ctypes.CDLL, terms: dict[str, object], soft: bool, dtype: np.dtype) -> None:
+    """As exact as plain rows. In float64, 8 ulp of an element's largest term; softcap and temperature round x first,
+    which moves every exponential by up to |x| half-ulps.
+    """
+    for shape in SHAPES:
+        z, target, t = options(np.random.default_rng(5), shape, dtype, soft, terms)
+        for reduction in ("none", "mean"):
+            t = replace(t, reduction=reduction)
+            got, exact = call(lib, z, target, t, lse=True), truth(z, target, t)
+            allowed = 2.0 if dtype == FLOAT64 else 1.0
+            if dtype == FLOAT64 and (t.softcap or t.temperature != 1):
+                allowed += float(np.abs(exact.lse).max() + np.abs(z).max() / t.temperature) / 2
+            assert max(worst(got, exact).values()) <= allowed
+            size = np.maximum(np.abs(exact.lse), 1) if dtype == FLOAT64 else None
+            assert ulps(got.lse, exact.lse, got.lse.dtype, size).max() <= 4 * allowed
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
+def test_the_gradient_behind_a_softcap_keeps_its_digits(lib: ctypes.CDLL, dtype: np.dtype) -> None:
+    z = np.array([[72.784561, 0, 0], [150, 149, 0], [-200, 3, 1]], dtype)
+    target = np.array([1, 0, 1])
+    terms = Terms(softcap=5.0)
+    got, exact = call(lib, z, target, terms), truth(z, target, terms)
+    assert worst(got, exact)["grad"] <= (1 if dtype == FLOAT32 else 6)
+    assert (got.grad != 0).all()
+
+
+def test_float64_confident_rows_fall_smoothly_to_the_smallest_double(lib: ctypes.CDLL) -> None:
+    margins = np.arange(10, 700, dtype="f8") + 1 / 3
+    for classes in (2, 60):
+        z = np.repeat(np.stack([margins, np.zeros_like(margins)], 1), [1, classes - 1], axis=1)
+        got, exact = call(lib, z, np.zeros(len(z), np.int64)), truth(z, np.zeros(len(z), np.int64))
+        assert max(worst(got, exact).values()) <= 1
+        assert (got.loss > 0).all() and (got.grad[:, 0] < 0).all()
+
+
+@pytest.mark.parametrize("loss_dtype", [BFLOAT16, FLOAT32], ids=str)
+def test_a_loss_in_the_logits_own_dtype_is_rounded_once(lib: ctypes.CDLL, loss_dtype: np.dtype) -> None:
+    z, target = hard_rows(np.random.default_rng(2), 90, 11, BFLOAT16)
+    got, exact = call(lib, z, target, Terms("sum"), loss_dtype=loss_dtype), truth(z, target, Terms("sum"))
+    assert got.loss.dtype == loss_dtype and max(worst(got, exact).values()) <= 1
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16, FLOAT64], ids=str)
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_binary(lib: ctypes.CDLL, weighted: bool, soft: bool, dtype: np.dtype) -> None:
+    rng = np.random.default_rng(4)
+    limit = 700 if dtype == FLOAT64 else 100
+    z = np.concatenate([rng.normal(size=600) * 10.0 ** rng.uniform(-4, 1.5, 600), rng.uniform(-limit, limit, 603)])
+    z = z.astype(dtype)
+    y = (rng.uniform(0, 1, z.size) if soft else rng.integers(0, 2, z.size)).astype(real(dtype))
+    weight = rng.uniform(0.1, 2, 401).astype(real(dtype)) if weighted else None
+    pos_weight = np.array([1.7, 0.3, 4.0], real(dtype)) if weighted else None
+    loss, grad, reduced = call_binary(lib, z, y, weight, pos_weight)
+    exact, exact_grad, size = binary_truth(z, y, weight, pos_weight)
+    assert ulps(loss, exact, loss.dtype).max() <= 4
+    assert ulps(np.array(reduced), exact.sum(), loss.dtype) <= 4
+    assert ulps(grad, exact_grad, dtype, size if dtype == FLOAT64 else None).max() <= BOUND[dtype]
+
+
+SCALED = [(FLOAT32, 0.3), (FLOAT32, -1.0), (FLOAT64, 1e-3), (BFLOAT16, 4.0), (FLOAT16, 0.25), (FLOAT32, 65536.0)]
+
+
+@pytest.mark.parametrize(("dtype", "factor"), SCALED, ids=str)
+def test_a_scaled_gradient_is_that_of_the_upstream(lib: ctypes.CDLL, dtype: np.dtype, factor: float) -> None:
+    z = np.random.default_rng(1).normal(0, 1, (50, 37)).astype(dtype)
+    target = np.arange(50) % 37
+    got = call(lib, z, target)
+    assert scale(lib, got.grad, factor) == kernels.OK
+    exact = truth(z, target, Terms(upstream=factor))
+    assert ulps(got.grad, exact.grad, dtype).max() <= BOUND[dtype]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "factor"),
+    [
+        (FLOAT32, [1.0, 0.0], 2.0),  # a 0 may stand for what was too small
+        (FLOAT32, [1.0, 1e-40], 65536.0),
+        (FLOAT64, [1.0, 5e-324], 2.0),
+        (BFLOAT16, [1.0, 1.0], 0.3),  # would round twice
+        (FLOAT16, [1.0, 1e-7], 2.0),
+        (FLOAT16, [1.0, 1e-4], 0.25),  # becomes subnormal: would round twice
+        (FLOAT16, [1.0, 30000.0], 4.0),
+    ],
+    ids=str,
+)
+def test_what_scaling_would_lose_is_refused(
+    lib: ctypes.CDLL, dtype: np.dtype, values: list[float], factor: float
+) -> None:
+    for count in (2, 40):  # in a vector, and beside it
+        assert scale(lib, np.resize(np.array(values), count).astype(dtype), factor) == kernels.INEXACT
+
+
+def scale(lib: ctypes.CDLL, data: np.ndarray, factor: float) -> int:
+    lib.fl_scale.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_int64]
+    return int(lib.fl_scale(data.ctypes.data, data.size, DTYPES[data.dtype], factor, 1))
 
 
 def test_correct_is_the_first_argmax(lib: ctypes.CDLL) -> None:

@@ -1,0 +1,139 @@
+// L rows of a call at a time, a row a lane: what their losses are made of, and the formulas, once for all engines. Compiled
+// once per instruction set.
+
+// Where N rows stand: their steps into the outer and the inner dimension. Beyond the last row, the first is repeated.
+template <int N> struct Places {
+    int64_t outer[N], inner[N];
+    bool are_one_run;  // N rows, within one step of the outer dimension
+
+    FL_TARGET Places(const fl_xent_args& a, int64_t row, int rows) {
+        int64_t o = a.inner == 1 ? row : row / a.inner, i = a.inner == 1 ? 0 : row % a.inner;
+        are_one_run = rows == N && (a.inner == 1 || i + N <= a.inner);
+        for (int k = 0; k < N; ++k) {
+            outer[k] = k < rows ? o : outer[0];
+            inner[k] = k < rows ? i : inner[0];
+            if (++i >= a.inner) i = 0, ++o;
+        }
+    }
+    FL_TARGET int64_t offset(const fl_strides& s, int k) const { return outer[k] * s.outer_stride + inner[k] * s.inner_stride; }
+};
+
+// Of each row; "anchor" is the class that is kept out of the sums.
+struct alignas(64) RowLanes {
+    int64_t target[L];       // 0 where ignored
+    double counts[L];        // 1, or 0 where ignored
+    double weight[L];        // row_weight
+    double push[L];          // gradient of the row's loss
+    double lse_push[L];      // gradient of its lse
+    double anchor_mass[L], rest_mass[L];  // the target's mass of the anchor and of the other classes
+
+    // What an engine finds out:
+    double anchor_x[L];
+    double reference[L];     // not far from the largest x of the others
+    double others[L];        // sum over the others of exp(x - reference)
+    double gap[L];           // sum over the others of mass * (anchor_x - x)
+    double is_nan[L];        // 1 where a NaN or +inf is in the row, or every class is masked
+    double is_argmax[L];     // 1 where the target has the largest x, and is the first that has
+
+    // What follows:
+    double loss[L], lse[L];  // before the row's weight
+    double pull[L];          // what the exponentials are multiplied by in the gradient
+    double at_anchor[L];     // the anchor's gradient
+    double nan_gradient[L];  // what the gradient is where is_nan: NaN, or 0 where the row is ignored
+};
+
+// `rows` lanes from an array with an element a row, or `missing` if it is null.
+template <class R> FL_FN void fill_lanes(const void* from, int64_t row, int rows, double missing, double* to) {
+    store(to, splat(missing));
+    if (from)
+        for (int k = 0; k < rows; ++k) to[k] = static_cast<const R*>(from)[row + k];
+}
+
+// Rows [row, row + rows), which stand at lanes [first, first + L) of `places`.
+template <class T, int N>
+FL_FN void read_rows(const Call& call, const Places<N>& places, int first, int64_t row, int rows, RowLanes& t) {
+    using R = Real<T>;
+    const fl_xent_args& a = *call.args;
+    fill_lanes<R>(a.row_weight, row, rows, 1, t.weight);
+    fill_lanes<R>(a.row_upstream, row, rows, 1, t.push);
+    fill_lanes<R>(a.lse_upstream, row, rows, 0, t.lse_push);
+    store(t.counts, splat(1.0));
+    store(t.anchor_mass, splat(1.0));
+    store(t.rest_mass, D{});
+    store(t.gap, D{});
+    if (a.target_kind != FL_DISTRIBUTION) {
+        for (int k = 0; k < L; ++k) {
+            const int64_t at = places.offset(a.target_strides, first + k);
+            const int64_t c = a.target_kind == FL_INDEX32 ? static_cast<const int32_t*>(a.targets)[at]
+                                                          : static_cast<const int64_t*>(a.targets)[at];
+            t.counts[k] = c != a.ignore_index;
+            t.target[k] = c != a.ignore_index ? c : 0;
+        }
+        if (a.class_weight)
+            for (int k = 0; k < L; ++k) t.anchor_mass[k] = static_cast<const R*>(a.class_weight)[t.target[k]];
+    }
+    store(t.push, call.upstream * load(t.weight) * load(t.push) * load(t.counts));
+    store(t.anchor_mass, load(t.anchor_mass) * load(t.counts));
+}
+
+// Loss, lse and the coefficients of the gradient.
+template <bool Deep> FL_FN void finish_rows(const fl_xent_args& a, RowLanes& t) {
+    const D anchor_x = load(t.anchor_x), reference = load(t.reference), others = load(t.others), nan = splat(std::nan(""));
+    D q_low, q = difference(anchor_x, reference, q_low);  // +inf when every other class is masked
+    q_low = Deep ? where(q_low == q_low, q_low, D{}) : D{};
+    const DI ahead = q >= 0.0;
+    const D falling = exp_wide<Deep>(-absolute(q), where(ahead, -q_low, q_low));
+    const D anchor_exp = where(ahead, splat(1.0), falling), scale = where(ahead, falling, splat(1.0));
+    const D sum = others * scale + anchor_exp;
+    const D log = log_wide(where(ahead, others * falling, sum), ahead);
+    const D anchor_loss = where(ahead, log, log - q - q_low);
+    const D lse = log + where(ahead, anchor_x, reference);
+    const D mass = load(t.anchor_mass) + load(t.rest_mass);
+    const D without_gap = where(mass == 0.0, D{}, mass * anchor_loss);
+    const D loss = where(anchor_loss == kInfinity, without_gap, without_gap + load(t.gap)) + a.z_loss * lse * lse;
+    const DI is_nan = load(t.is_nan) != 0.0;
+    store(t.lse, where(is_nan, nan, lse));
+    store(t.loss, where(is_nan, nan, loss));
+    store(t.nan_gradient, a.lse_upstream ? nan : where(load(t.counts) == 0.0, D{}, nan));
+
+    const D push = load(t.push) / a.temperature;
+    const D lse_pull = (load(t.push) * (2 * a.z_loss) * lse + load(t.lse_push)) / a.temperature;
+    store(t.push, push);
+    store(t.pull, (push * mass + lse_pull) * scale / sum);
+    // The anchor's softmax less its mass, or the other way round: whichever has the smaller terms.
+    const D share = others * scale / sum, softmax = anchor_exp / sum, rest = load(t.rest_mass);
+    const DI is_small = (share > 0.5) & (rest != 0.0);
+    const D from_loss = where(is_small, mass * softmax - load(t.anchor_mass), rest - mass * share);
+    store(t.at_anchor, push * from_loss + lse_pull * softmax);
+}
+
+template <class T> FL_FN void put_rows(const Call& call, const RowLanes& t, int64_t row, int rows) {
+    const fl_xent_args& a = *call.args;
+    for (int k = 0; k < rows; ++k) {
+        const bool ignored = t.counts[k] == 0;
+        const double loss = ignored || t.weight[k] == 0 ? 0 : t.weight[k] * t.loss[k];
+        if (call.row_loss) call.row_loss[row + k] = loss;
+        if (a.loss) put_real(a.loss, row + k, a.loss_dtype, loss);
+        if (a.lse) static_cast<Real<T>*>(a.lse)[row + k] = static_cast<Real<T>>(t.lse[k]);
+        if (a.correct) a.correct[row + k] = t.is_argmax[k] != 0 && !ignored;
+    }
+}
+
+// Softcap and temperature, in place, of n logits (or the multiple of L above).
+FL_FN void transform(const fl_xent_args& a, double* x, double* slope, int64_t n) {
+    const D cap = splat(a.softcap), temperature = splat(a.temperature);
+    for (int64_t j = 0; j < n; j += L) {
+        D v = load(x + j);
+        if (a.softcap != 0) {
+            const Tanh tanh = tanh_wide(v / cap);
+            v = cap * tanh.value;
+            store(slope + j, tanh.slope);
+        }
+        store(x + j, v / temperature);
+    }
+}
+
+// How many rows of so many classes are taken between two calls of finish_rows: many small ones share its cost.
+FL_FN int batch_of(int64_t classes) {
+    return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(L, kBatchElements / std::max<int64_t>(1, classes))));
+}
