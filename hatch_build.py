@@ -13,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 KERNELS = Path("src") / "finallayer" / "kernels"
 
 
-class KernelBuildHook(BuildHookInterface):
+class KernelBuildHook(BuildHookInterface):  # type: ignore[misc]
     """Adds the compiled library to a wheel and tags it ``py3-none-<platform>``: ctypes needs no Python ABI."""
 
     PLUGIN_NAME = "custom"

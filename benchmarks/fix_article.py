@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def fixed(source: str) -> tuple[str, str]:
         return path.read_text(), (done.stdout + done.stderr).strip()
 
 
-def run(name: str, source: str, backend: str, seed: int, weights: str = "") -> dict[str, object]:
+def run(name: str, source: str, backend: str, seed: int, weights: str = "") -> dict[str, Any]:
     """What one run of a program showed, and the probabilities that it predicts."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.py"
@@ -66,10 +67,11 @@ def run(name: str, source: str, backend: str, seed: int, weights: str = "") -> d
         )
         if done.returncode:
             raise SystemExit(f"{source}\n{done.stderr[-3000:]}")
-        return json.loads(done.stdout.strip().splitlines()[-1]) | {"probabilities": np.load(out)}
+        told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        return told | {"probabilities": np.load(out)}
 
 
-def measure(name: str, source: str, new: str, backend: str, seed: int) -> dict[str, object]:
+def measure(name: str, source: str, new: str, backend: str, seed: int) -> dict[str, Any]:
     """One program before and after: accuracies, rows that no longer teach, and how far the probabilities are apart."""
     with tempfile.TemporaryDirectory() as folder:
         weights = str(Path(folder) / "weights.npz")
@@ -88,7 +90,7 @@ HEADER = (
 )
 
 
-def row_of(row: dict[str, object]) -> str:
+def row_of(row: dict[str, Any]) -> str:
     """One row of the table. ``silenced`` and ``fixed`` are of the same weights, in the program before and after."""
     return (
         f"{row['program']:<24}{row['backend']:<12}{row['before']:>16.3f}{row['after']:>8.3f}{row['mistaken']:>10}"

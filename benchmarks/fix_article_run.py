@@ -61,7 +61,7 @@ def _with_torch(loss: Callable[..., Any], bias: Any, x: np.ndarray, y: np.ndarra
 def _with_tensorflow(loss: Callable[..., Any], bias: Any, x: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
     import tensorflow as tf
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def gradient(image: Any, label: Any) -> Any:
         with tf.GradientTape() as tape:
             value = loss(image, label)
@@ -100,7 +100,7 @@ def keras_outputs(names: Names) -> np.ndarray:
 
 
 def torch_outputs(names: Names) -> np.ndarray:
-    return names["model"](names["x_train"]).detach().numpy()
+    return np.asarray(names["model"](names["x_train"]).detach())
 
 
 def flax_outputs(names: Names) -> np.ndarray:

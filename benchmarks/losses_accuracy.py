@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,15 +60,16 @@ ROWS: dict[str, Row] = {
 
 
 def of_numpy(z: np.ndarray, target: int) -> tuple[float, np.ndarray]:
-    return ours_numpy.cross_entropy_and_gradient(z, np.array(target))
+    loss, gradient = ours_numpy.cross_entropy_and_gradient(z, np.array(target))
+    return float(loss), gradient
 
 
-def of_torch(loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Method:
+def of_torch(loss: Callable[..., Any]) -> Method:
     def method(z: np.ndarray, target: int) -> tuple[float, np.ndarray]:
         logits = torch.tensor(z[None], requires_grad=True)
         value = loss(logits, torch.tensor([target]))
         value.backward()
-        return value.item(), logits.grad.numpy()[0]
+        return value.item(), np.asarray(logits.grad)[0]
 
     return method
 

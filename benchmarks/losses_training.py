@@ -132,7 +132,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        return train(*arguments.one, arguments.steps)
+        training, loss = arguments.one
+        return train(training, loss, arguments.steps)
     for training in TRAININGS:
         theirs: list[float] = []
         for loss in LOSSES:

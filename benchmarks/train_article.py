@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 LOSSES = ("keras", "ours")
 
@@ -27,19 +28,19 @@ def train(which: str, epochs: int) -> dict[str, object]:
 
     from finallayer.losses import keras as ours
 
-    class Times(keras.callbacks.Callback):
+    class Times(keras.callbacks.Callback):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.steps: list[float] = []
             self.losses: list[float] = []
 
-        def on_train_batch_begin(self, batch, logs=None) -> None:
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             self.started = time.perf_counter()
 
-        def on_train_batch_end(self, batch, logs=None) -> None:
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.steps.append(time.perf_counter() - self.started)
 
-        def on_epoch_end(self, epoch, logs=None) -> None:
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.losses.append(float(logs["loss"]))
 
     loss = {

@@ -28,7 +28,7 @@ def watched(node: Node, op: str, args: tuple[Node, ...], attrs: dict[str, Any], 
     found.update(undeclared(node))
 
 
-Node.__init__ = watched  # type: ignore[method-assign]
+Node.__init__ = watched  # type: ignore[method-assign, assignment]
 
 
 @pytest.fixture(autouse=True)

@@ -137,7 +137,7 @@ def _is_taken_for_epsilon(node: Node) -> bool:
 
 
 @_builds("sub")
-def _sub(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+def _sub(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     x, y = args
     left, right = constant(x), constant(y)
     if left is not None and abs(left - 1) <= LARGEST_EPS:
@@ -160,7 +160,7 @@ def _same_scores(a: Node, b: Node) -> bool:
 
 
 @_builds("mul")
-def _mul(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+def _mul(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     x, y = args
     if constant(x) is not None:
         x, y = y, x
@@ -177,7 +177,7 @@ def _scaled(x: Node, by: float, origin: Origin | None) -> Node:
 
 
 @_builds("div")
-def _div(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+def _div(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     x, y = args
     by = constant(y)
     if by is not None:
@@ -257,7 +257,7 @@ def _replaced(node: Node, old: Node, new: Node) -> Node:
 
 
 @_builds("log1p")
-def _log1p(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+def _log1p(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     x = through(args[0], MOVES)
     if x.op == "exp":
         return Node("softplus", x.args, {"naive": True}, origin)
@@ -267,12 +267,12 @@ def _log1p(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None)
 
 
 @_builds("maximum")
-def _maximum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+def _maximum(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     return _bounded(args, "low", origin)
 
 
 @_builds("minimum")
-def _minimum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+def _minimum(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     return _bounded(args, "high", origin)
 
 
@@ -296,7 +296,7 @@ def _sum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
 
 
 @_builds("where")
-def _where(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+def _where(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     """A value chosen by a condition (which comes last): guarded where the other choice is a constant."""
     x, y, *conditions = args
     for condition in conditions:
@@ -320,7 +320,7 @@ def _absolute(x: Node, y: Node, condition: Node, origin: Origin | None) -> Node 
 
 
 @_builds("logaddexp")
-def _logaddexp(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+def _logaddexp(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) -> Node | None:
     zero, z = args if constant(args[0]) is not None else args[::-1]
     return Node("softplus", (z,), {}, origin) if constant(zero) == 0 else None
 

@@ -49,7 +49,7 @@ def real(function: Callable[..., Any]) -> Real | None:
     """The signature of a function or of a class's constructor, without ``self``; None where it says nothing."""
     if not inspect.isclass(function):
         return _signature(function)
-    for constructor in (function.__init__, function.__new__):  # type: ignore[misc]
+    for constructor in (function.__init__, function.__new__):
         found = _signature(constructor)
         if found is not None and not (len(found.positional) <= 1 and found.rest and found.open_ended):
             return without_self(found)

@@ -24,7 +24,7 @@ ATTRIBUTES = catalog.ATTRIBUTES | catalog.PARTS | catalog.EXTRA_ATTRIBUTES
 
 def test_every_line_is_a_signature_of_a_known_operation():
     for name, line in (p.values for p in LINES):
-        signature = catalog.parse(line)
+        signature = catalog.parse(str(line))
         assert signature.op in OPERATIONS.keys() | SPELLINGS | catalog.CONSTRUCTS, name
         params = (*signature.params, *(signature.call or ()))
         renamed = [p.canonical for p in params if p.canonical != p.name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def _of(node: ast.FunctionDef) -> Real:
     return Real(positional, names, node.args.vararg.arg if node.args.vararg else None)
 
 
-def _references(name: str, found: object, stubs: dict[str, list[Real]]) -> list[Real]:
+def _references(name: str, found: Any, stubs: dict[str, list[Real]]) -> list[Real]:
     overrides = resolve("torch.overrides").get_testing_overrides()
     stated = [real(overrides[found])] if getattr(found, "__hash__", None) and found in overrides else []
     functional = name.replace("torch.nn.functional.", "torch.")

@@ -15,6 +15,7 @@ import finallayer
 from finallayer import report
 from finallayer.cli import main
 from finallayer.rules import all_rules
+from finallayer.rules.base import Rule
 
 from .programs import CLEAN, DOUBLE, MODEL, TRAIN, lay
 
@@ -224,7 +225,7 @@ def test_rules_lists_every_rule() -> None:
 
 
 @pytest.mark.parametrize("rule", all_rules().values(), ids=lambda r: r.code)
-def test_explain_prints_what_the_rule_says_of_itself(rule: object) -> None:
+def test_explain_prints_what_the_rule_says_of_itself(rule: Rule) -> None:
     shown = call("explain", rule.code).stdout
     assert shown.startswith(f"{rule.code} {rule.name} ({rule.severity})\n")
     for heading in ("What it does", "Why is this bad", "Example", "Use instead", "References"):

@@ -18,6 +18,7 @@ from finallayer.expr import Origin
 from finallayer.findings import Edit, Finding, Fix, Related
 from finallayer.rules import all_rules
 from finallayer.source import Project
+from finallayer.source.files import SourceFile
 
 from .programs import CLEAN, DOUBLE, MODEL, TRAIN, lay
 
@@ -74,7 +75,7 @@ def test_a_mistake_of_ours_in_one_file_leaves_the_others_checked(
 
     real = finallayer.source.sightings
 
-    def failing(file: object, project: object) -> object:
+    def failing(file: SourceFile, project: Project) -> object:
         if file.path.endswith("a.py"):
             raise RecursionError("too deep")
         return real(file, project)
@@ -287,9 +288,14 @@ def test_a_process_that_dies_costs_one_file(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_check_that_is_broken_off_ends_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many(tmp_path, 12)
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[subprocess.Popen[Any]] = []
     real = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1])
+
+    def starting(*args: Any, **options: Any) -> subprocess.Popen[Any]:
+        started.append(real(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", starting)
     chunks = [[str(path)] for path in sorted(tmp_path.glob("*.py"))]
     analyses = pool.analyse_apart(chunks, 2, False)
     assert next(analyses)[0] == chunks[0]

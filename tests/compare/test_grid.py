@@ -13,7 +13,7 @@ from finallayer.compare.heads import BASELINE, HEADS, find_head, head_names, par
 
 def test_every_framework_has_the_baseline_and_no_head_twice() -> None:
     for framework in ("keras", "torch"):
-        assert find_head(framework, BASELINE).softmax_in_model is False  # type: ignore[arg-type]
+        assert find_head(framework, BASELINE).softmax_in_model is False
     assert len({(head.framework, head.name) for head in HEADS}) == len(HEADS)
 
 

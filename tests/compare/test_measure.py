@@ -16,7 +16,7 @@ GRADIENT = np.array([[-0.1, 0.05, 0.05], [0, 0, 0], [-0.9, 0.1, 0.8], [0, 0, 0]]
 PROBABILITY = np.array([0.9, 0.0, 0.1, 1.0])
 
 
-def measured(**changes: np.ndarray):  # type: ignore[no-untyped-def]
+def measured(**changes: np.ndarray):
     seen = {"logits": LOGITS, "gradient": GRADIENT, "losses": np.ones(4), "target_probability": PROBABILITY} | changes
     return measure_epoch(1, 0.5, 1.0, Observation(**seen), LABELS, LOGITS, LABELS)
 

@@ -9,6 +9,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def error(name: str, data_dir: Path | None = None) -> str:
     return message
 
 
-def npz(path: Path, **arrays: np.ndarray) -> str:
+def npz(path: Path, **arrays: Any) -> str:
     np.savez(path / "mine.npz", **arrays)
     return str(path / "mine.npz")
 

@@ -42,7 +42,7 @@ class TestExactness:
         _, z = data.draw(rows(dtype, max_classes=100))
         p = random_target(np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))), z)
         loss, grad = xent_logits(p, z)
-        exact = oracle.xent_logits(p, z)
+        exact = oracle.xent_logits(p.tolist(), z)
         assert ulp_error(loss, exact.loss, dtype) <= 4
         # a class's gradient is what pushes it down less what pulls it up: 4 ulp of the larger of the two
         x = oracle.softmax(z)
@@ -77,7 +77,7 @@ class TestExactness:
     def test_a_nearly_one_hot_target_met_by_confident_logits_keeps_its_gradient(self, dtype: str) -> None:
         # softmax(z) - p, formed as written, is 0 here in both dtypes; the truth is +-1e-20
         z, p = np.array([60.0, 0.0], dtype), np.array([1.0, 1e-20], dtype)
-        exact = oracle.xent_logits(p, z)
+        exact = oracle.xent_logits(p.tolist(), z)
         assert worst_ulp(xent_logits(p, z).grad, exact.grad, dtype) <= 4
         assert abs(exact.grad[1]) > 9e-21
 
@@ -157,7 +157,7 @@ class TestCrossEntropyOfProbabilities:
 
     def test_zero_probability_is_not_hidden(self) -> None:
         loss, grad = cross_entropy(0, [0.0, 1.0])
-        assert (loss, grad[0]) == (INF, -INF)
+        assert (float(loss), grad[0]) == (INF, -INF)
         loss, grad = cross_entropy([0.0, 1.0], [0.0, 1.0])
         assert np.isnan(loss)
         assert np.isnan(grad[0])
@@ -196,7 +196,8 @@ class TestShapes:
     def test_an_empty_batch_and_a_single_class(self) -> None:
         loss, grad = xent_logits(np.zeros(0, int), np.zeros((0, 4)))
         assert (loss.shape, grad.shape) == ((0,), (0, 4))
-        assert xent_logits(0, [5.0]) == (0, [0])
+        loss, grad = xent_logits(0, [5.0])
+        assert (float(loss), grad.tolist()) == (0, [0])
 
     @pytest.mark.parametrize("block", [cross_entropy, xent_logits])
     @pytest.mark.parametrize(

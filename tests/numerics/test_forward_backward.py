@@ -32,7 +32,7 @@ EXAMPLES: dict[str, tuple[list[list[float]], dict[str, float], int]] = {
     "gather": ([X, ONE_HOT], {}, 1),
     **{loss: ([X, P], {}, 1) for loss in ("nll", "kl", "mse", "bce_logits", "bce_probs")},
 }
-UNARY = ([X], {}, 1)
+UNARY: tuple[list, dict, int] = ([X], {}, 1)
 
 
 def numeric_gradient(op: str, args: list, attrs: dict, upstream: list, which: int, at: int):

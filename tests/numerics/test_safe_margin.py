@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def without_shift(z: np.ndarray, label: int) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", ALL)
 @pytest.mark.parametrize("target", ["trails", "leads"])
-def test_the_exact_loss_has_none(dtype: str, target: str) -> None:
+def test_the_exact_loss_has_none(dtype: str, target: Literal["trails", "leads"]) -> None:
     assert safe_margin(exact, dtype, target=target) == math.inf
 
 
@@ -68,7 +69,11 @@ def test_a_loss_that_is_wrong_from_the_start_has_margin_zero() -> None:
 
 def test_exact_to_a_thousandth_where_the_dtype_allows() -> None:
     for end in (0.37, 12.3456, 41.7):
-        found = safe_margin(lambda z, label, end=end: exact(z, label) * (z.max() <= end), "float64")
+
+        def ends(z: np.ndarray, label: int, end: float = end) -> np.ndarray:
+            return exact(z, label) * (z.max() <= end)
+
+        found = safe_margin(ends, "float64")
         assert end - 1e-3 <= found <= end
 
 

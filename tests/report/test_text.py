@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from finallayer.findings import Finding
 from finallayer.report import Report, render
 from finallayer.report.text import WIDEST
 
@@ -72,7 +73,7 @@ def test_of_a_long_line_only_the_part_around_the_place_is_shown(column: int) -> 
         (EVERY, "Found 3 errors, 1 warning, 1 advice in 4 of 7 files."),
     ],
 )
-def test_the_last_line_sums_up(findings: tuple[type(ONE_LINE), ...], summary: str) -> None:
+def test_the_last_line_sums_up(findings: tuple[Finding, ...], summary: str) -> None:
     assert text(report(*findings)).split("\n")[-1] == summary
 
 

@@ -45,7 +45,7 @@ def reported(program: str) -> set[tuple[int, str]]:
     """Line and code of every finding in a program."""
     seen = sightings(read("example.py", program.encode()), Project())
     return {
-        (sighting.node.origin.line, rule.code)
+        (sighting.node.origin.line if sighting.node.origin else 0, rule.code)
         for sighting in seen
         for rule in rules_by_operation().get(sighting.node.op, ())
         for _ in rule.judge(sighting)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from finallayer.catalog import lookup
@@ -201,7 +203,7 @@ def test_softmax_into_a_squared_error_against_labels_only() -> None:
 # FL107: axes
 
 
-def along(axis: int | None, rank: int | None, op: str = "log_softmax", **attrs: object) -> Node:
+def along(axis: int | None, rank: int | None, op: str = "log_softmax", **attrs: Any) -> Node:
     return make(op, make("affine", make("opaque", name="x", rank=rank), units=5), axis=axis, **attrs)
 
 
@@ -309,8 +311,11 @@ def test_a_log_that_is_no_loss() -> None:
     ],
 )
 def test_the_log_of_a_policy(picked_by: str, marks: set[str], codes: set[str]) -> None:
-    by = {"picked_by": picked_by} if picked_by else {}  # a name alone says nothing: a batch may be called a sample
-    assert found(make("log", make("index", PROBS, at="sample", **by), **dict.fromkeys(marks, True))) == codes
+    by: dict[str, Any] = (
+        {"picked_by": picked_by} if picked_by else {}
+    )  # a name alone says nothing: a batch may be called a sample
+    marked: dict[str, Any] = dict.fromkeys(marks, True)
+    assert found(make("log", make("index", PROBS, at="sample", **by), **marked)) == codes
 
 
 # FL204, FL206, FL207: exponentials
@@ -395,7 +400,7 @@ def test_a_message_names_the_loss_and_says_what_to_do() -> None:
 
 
 def test_it_is_told_which_backend_rescues_a_loss_and_where_it_does_not() -> None:
-    def message(prediction: Node, op: str = "xent_probs", **attrs: str) -> str:
+    def message(prediction: Node, op: str = "xent_probs", **attrs: Any) -> str:
         (match,) = matches(make(op, prediction, Y, eps=1e-7, **attrs)).values()
         return match.message
 

@@ -82,6 +82,12 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         [Kind.UNKNOWN],
     ),
     "the or of values": (TORCH, "F.cross_entropy(given or p, y)\n", [Kind.UNKNOWN]),
+    "an attribute of a class that is None is no method": (
+        TORCH,
+        "class Net:\n    head = None\n    def loss(self, y):\n        if self.head is None:\n"
+        "            F.cross_entropy(p, y)\n        else:\n            F.nll_loss(z, y)\nNet().loss(y)\n",
+        [Kind.PROBS],
+    ),
     # statements that change a value
     "a method that works in place": (TORCH, "p.log_()\nF.nll_loss(p, y)\n", [Kind.LOG_PROBS]),
     "an augmented assignment": (TORCH, "p *= p\nF.cross_entropy(p, y)\n", [Kind.UNKNOWN]),
@@ -458,6 +464,8 @@ PURPOSES = {
     "(-torch.log(p.gather(1, y))).mean().item() * count.item()": set(),  # a running average
     "-torch.log(p.gather(1, y)) * mask": set(),
     "(torch.log(p) * F.one_hot(a)).sum(1) * w": {"rewarded"},
+    "(torch.log(p) * F.one_hot(a)).sum(1) * torch.eq(b, c)": set(),  # which samples count
+    "(torch.log(p) * F.one_hot(a)).sum(1) * w.gather(1, F.one_hot(y))": set(),  # a weight of the class
     "-(y * torch.log(p)).sum(1)": {"over_classes"},
     "-weight * p.detach() * torch.log(p) * gain": {"no_loss"},  # an expectation over the actions
     "(q * torch.log(p.gather(1, a))).sum(1)": {"over_classes"},  # a distribution over values, of the action taken

@@ -113,7 +113,7 @@ def _table(file: Path, data: bytes) -> Mapping[str, Any] | None:
     return table
 
 
-def _strings(value: Any, rules: Mapping[str, Rule], where: str) -> tuple[str, ...]:
+def _strings(value: Any, _rules: Mapping[str, Rule], where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
         raise CheckError(f"{where} must be a list of strings, not {_shown(value)}")
     return tuple(value)
@@ -123,7 +123,7 @@ def _codes(value: Any, rules: Mapping[str, Rule], where: str) -> frozenset[str]:
     return codes(_strings(value, rules, where), rules, where)
 
 
-def _severity(value: Any, rules: Mapping[str, Rule], where: str) -> Severity:
+def _severity(value: Any, _rules: Mapping[str, Rule], where: str) -> Severity:
     if not isinstance(value, str) or value not in SEVERITIES:
         raise CheckError(f"{where} must be one of {', '.join(SEVERITIES)}, not {_shown(value)}")
     return SEVERITIES[value]

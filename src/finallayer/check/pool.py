@@ -7,7 +7,7 @@ import pickle
 import queue
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -20,7 +20,7 @@ Chunk = Sequence[str]
 WORKER = "finallayer.check.pool"
 
 
-def analyse_apart(chunks: Sequence[Chunk], jobs: int, fixes: bool) -> Iterator[tuple[Chunk, list[Analysis] | None]]:
+def analyse_apart(chunks: Sequence[Chunk], jobs: int, fixes: bool) -> Generator[tuple[Chunk, list[Analysis] | None]]:
     """Each chunk of paths with its analyses; None where the process died that had it (the next chunk gets a new one).
 
     Whatever ends the iteration (an error, Ctrl-C) ends the processes.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 
-def _formats(ctx: click.Context, param: click.Parameter, value: str) -> str:
+def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
     if ctx.params.get("show_statistics"):
         from finallayer.report import tally
 

@@ -24,7 +24,7 @@ NEEDED = ("jinja2", "matplotlib", "numpy", "pooch", "rich", "scipy", "sklearn")
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def _split(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str] | None:
     """Names separated by commas; what they may be is checked where the tables are."""
     return None if value is None else [name for part in value.split(",") if (name := part.strip())]
 
@@ -33,7 +33,7 @@ def _completes(names: Iterable[str]) -> Complete:
     """Complete the last of a comma-separated list of names."""
     known = list(names)
 
-    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         before, comma, start = incomplete.rpartition(",")
         return [CompletionItem(before + comma + name) for name in known if name.startswith(start)]
 

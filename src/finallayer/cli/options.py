@@ -18,7 +18,7 @@ class Several(Rules):
 
     name = "RULE,.."
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+    def convert(self, value: str, _param: click.Parameter | None, _ctx: click.Context | None) -> tuple[str, ...]:
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
 

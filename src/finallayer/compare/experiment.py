@@ -140,11 +140,11 @@ class Recorder:
             self._noted = elapsed
             self._results.timing["estimates"].append({"elapsed": round(elapsed, 1), "left": round(left, 1)})
 
-    def _on_started(self, backend: str, fields: Mapping[str, Any]) -> None:
+    def _on_started(self, backend: str, _fields: Mapping[str, Any]) -> None:
         self._child_began[backend] = time.monotonic()
         self._display.stage(backend, "importing its framework")
 
-    def _on_ready(self, backend: str, fields: Mapping[str, Any]) -> None:
+    def _on_ready(self, backend: str, _fields: Mapping[str, Any]) -> None:
         now = time.monotonic()
         self._estimator.ready(backend, now - self._child_began[backend], now)
         self._display.stage(backend, "compiling its first model")
@@ -169,7 +169,7 @@ class Recorder:
         self._results.save(self._folder)
         self._display.note(f"{setting_name(cell.setting)}, {cell.head}, seed {cell.seed} failed: {fields['error']}")
 
-    def _on_gradient(self, backend: str, fields: Mapping[str, Any]) -> None:
+    def _on_gradient(self, _backend: str, fields: Mapping[str, Any]) -> None:
         curve = fields["curve"]
         others = [other for other in self._results.gradients["curves"] if not _same_program(curve, other)]
         self._results.gradients["curves"] = [*others, curve]

@@ -50,7 +50,7 @@ class Lines:
             f"{cell.head} seed {cell.seed}: {percent(val_accuracy)} % in {seconds:.1f} s, {left_text(self._left)}"
         )
 
-    def time_left(self, elapsed: float, left: float | None) -> None:
+    def time_left(self, _elapsed: float, left: float | None) -> None:
         self._left = left
 
     def end(self) -> None:
@@ -92,7 +92,7 @@ class Bars:
         )
         self._progress.update(self._tasks[cell.backend], status=status)
 
-    def cell(self, cell: Cell, seconds: float, val_accuracy: float) -> None:
+    def cell(self, cell: Cell, _seconds: float, _val_accuracy: float) -> None:
         self._progress.advance(self._tasks[cell.backend])
         self._progress.advance(self._all)
 

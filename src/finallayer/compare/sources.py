@@ -60,7 +60,7 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
     raise BadInputError(f"--data: unknown data set {name!r}; expected one of: {', '.join(SOURCES)}, or a .npz file")
 
 
-def _digits(name: str, data_dir: Path | None) -> Dataset:
+def _digits(name: str, _data_dir: Path | None) -> Dataset:
     """Scikit-learn's 1,797 digits of 8x8 pixels, their grey levels stretched to the usual 0 to 255."""
     from sklearn.datasets import load_digits
 

@@ -28,7 +28,7 @@ def elementwise(
 ) -> Operation:
     """``y = forward(x)`` for each element; ``backward`` gets the upstream gradient, ``x`` and ``y``."""
 
-    def operation(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+    def operation(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
         x = args[0]
         y = [m.round(forward(m, v)) for v in x]
         return y, lambda g: [[m.round(backward(m, *gxy)) for gxy in zip(g, x, y, strict=True)]]
@@ -42,7 +42,7 @@ def of_two(
 ) -> Operation:
     """``forward(a, b)`` for each pair; ``backward`` gets the upstream gradient, ``a`` and ``b``."""
 
-    def operation(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+    def operation(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
         a, b = _broadcast(args[0], args[1])
 
         def back(g: Value) -> Sequence[Value]:
@@ -96,16 +96,16 @@ def scale(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backwa
     return [m.round(v * by) for v in args[0]], lambda g: [[m.round(d * by) for d in g]]
 
 
-def identity(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def identity(_m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     return args[0], lambda g: [g]
 
 
-def stop_gradient(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def stop_gradient(_m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     return args[0], lambda g: [[0.0] * len(g)]
 
 
-def const(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
-    return [m.round(attrs["value"])], lambda g: []
+def const(m: Arithmetic, _args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+    return [m.round(attrs["value"])], lambda _g: []
 
 
 def _div_backward(m: Arithmetic, g: Number, a: Number, b: Number) -> tuple[Number, Number]:
@@ -116,7 +116,7 @@ def _div_backward(m: Arithmetic, g: Number, a: Number, b: Number) -> tuple[Numbe
 # Over the classes
 
 
-def softmax(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def softmax(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     top = max(args[0])
     e = [m.exp(v - top) for v in args[0]]
     total = m.sum(e)
@@ -129,7 +129,7 @@ def softmax(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Back
     return x, backward
 
 
-def log_softmax(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def log_softmax(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     log_total = _logsumexp(m, args[0])
     y = [m.round(v - log_total) for v in args[0]]
 
@@ -140,7 +140,7 @@ def log_softmax(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, 
     return y, backward
 
 
-def logsumexp(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def logsumexp(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     y = m.round(_logsumexp(m, args[0]))
     return [y], lambda g: [[m.round(g[0] * m.exp(v - y)) for v in args[0]]]
 
@@ -150,23 +150,23 @@ def _logsumexp(m: Arithmetic, x: Value) -> Number:
     return top + m.log(m.sum([m.exp(v - top) for v in x]))
 
 
-def sum_(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def sum_(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     return [m.round(m.sum(args[0]))], lambda g: [g * len(args[0])]
 
 
-def mean(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def mean(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     n = len(args[0])
     return [m.round(m.sum(args[0]) / n)], lambda g: [[m.round(g[0] / n)] * n]
 
 
-def max_(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def max_(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     """Ties share the gradient."""
     top = max(args[0])
     ties = sum(v == top for v in args[0])
     return [top], lambda g: [[m.round(g[0] / ties) if v == top else 0.0 for v in args[0]]]
 
 
-def gather(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def gather(_m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     """The target's entry; what is one number already stays."""
     x, p = args
     if len(x) == 1:
@@ -175,7 +175,7 @@ def gather(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backw
     return [x[label]], lambda g: [[g[0] if j == label else 0.0 for j in range(len(x))], [0.0] * len(p)]
 
 
-def concat(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def concat(_m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     def backward(g: Value) -> Sequence[Value]:
         ends = [sum(len(a) for a in args[: i + 1]) for i in range(len(args))]
         return [g[end - len(a) : end] for end, a in zip(ends, args, strict=True)]
@@ -186,21 +186,21 @@ def concat(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backw
 # Losses: prediction and target
 
 
-def nll(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def nll(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     """``-sum p*x`` of log-probabilities ``x``, over the classes that carry target mass."""
     x, p = args
     loss = -m.sum([q * v for q, v in zip(p, x, strict=True) if q])
     return [m.round(loss)], lambda g: [[m.round(-q * g[0]) for q in p], [0.0] * len(p)]
 
 
-def kl(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def kl(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     """``sum p*(log p - x)`` of log-probabilities ``x``."""
     x, p = args
     loss = m.sum([q * (m.log(q) - v) for q, v in zip(p, x, strict=True) if q])
     return [m.round(loss)], lambda g: [[m.round(-q * g[0]) for q in p], [0.0] * len(p)]
 
 
-def mse(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def mse(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     x, p = _broadcast(args[0], args[1])
     n = len(x)
     loss = m.sum([(v - q) * (v - q) for v, q in zip(x, p, strict=True)]) / n
@@ -210,7 +210,7 @@ def mse(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward
     ]
 
 
-def bce_logits(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def bce_logits(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     """``softplus(z) - y*z``, the mean over the outputs."""
     z, y = _broadcast(args[0], args[1])
     n = len(z)
@@ -221,7 +221,7 @@ def bce_logits(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, B
     ]
 
 
-def bce_probs(m: Arithmetic, args: list[Value], attrs: Attrs) -> tuple[Value, Backward]:
+def bce_probs(m: Arithmetic, args: list[Value], _attrs: Attrs) -> tuple[Value, Backward]:
     """PyTorch's: no clip of the probabilities, but logarithms from -100 up and a denominator of at least 1e-12.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
@@ -248,20 +248,20 @@ OPERATIONS: dict[str, Operation] = {
     "join": identity,  # the ways agree in kind: the first stands for all
     "one_hot": identity,  # a target is a distribution here, however it came
     "stop_gradient": stop_gradient,
-    "log": elementwise(lambda m, x: m.log(x), lambda m, g, x, y: m.div(g, x)),
-    "log1p": elementwise(lambda m, x: m.log1p(x), lambda m, g, x, y: m.div(g, m.round(1 + x))),
-    "exp": elementwise(lambda m, x: m.exp(x), lambda m, g, x, y: g * y),
-    "neg": elementwise(lambda m, x: -x, lambda m, g, x, y: -g),
-    "one_minus": elementwise(lambda m, x: 1 - x, lambda m, g, x, y: -g),
-    "sigmoid": elementwise(_sigmoid, lambda m, g, x, y: g * (1 - y) * y),
-    "log_sigmoid": elementwise(lambda m, x: -_softplus(m, -x), lambda m, g, x, y: g * _sigmoid(m, -x)),
-    "softplus": elementwise(_softplus, lambda m, g, x, y: g * _sigmoid(m, x)),
+    "log": elementwise(lambda m, x: m.log(x), lambda m, g, x, _y: m.div(g, x)),
+    "log1p": elementwise(lambda m, x: m.log1p(x), lambda m, g, x, _y: m.div(g, m.round(1 + x))),
+    "exp": elementwise(lambda m, x: m.exp(x), lambda _m, g, _x, y: g * y),
+    "neg": elementwise(lambda _m, x: -x, lambda _m, g, _x, _y: -g),
+    "one_minus": elementwise(lambda _m, x: 1 - x, lambda _m, g, _x, _y: -g),
+    "sigmoid": elementwise(_sigmoid, lambda _m, g, _x, y: g * (1 - y) * y),
+    "log_sigmoid": elementwise(lambda m, x: -_softplus(m, -x), lambda m, g, x, _y: g * _sigmoid(m, -x)),
+    "softplus": elementwise(_softplus, lambda m, g, x, _y: g * _sigmoid(m, x)),
     "clip": clip,
     "add_eps": add_eps,
     "scale": scale,
-    "add": of_two(lambda m, a, b: a + b, lambda m, g, a, b: (g, g)),
-    "sub": of_two(lambda m, a, b: a - b, lambda m, g, a, b: (g, -g)),
-    "mul": of_two(lambda m, a, b: a * b, lambda m, g, a, b: (g * b, g * a)),
+    "add": of_two(lambda _m, a, b: a + b, lambda _m, g, _a, _b: (g, g)),
+    "sub": of_two(lambda _m, a, b: a - b, lambda _m, g, _a, _b: (g, -g)),
+    "mul": of_two(lambda _m, a, b: a * b, lambda _m, g, a, b: (g * b, g * a)),
     "div": of_two(lambda m, a, b: m.div(a, b), _div_backward),
     "softmax": softmax,
     "log_softmax": log_softmax,

@@ -24,7 +24,7 @@ FORMATS = {
 WITH_FIXES = frozenset({"json", "sarif"})
 
 
-def _no_source(origin: Origin) -> Sequence[str]:
+def _no_source(_origin: Origin) -> Sequence[str]:
     return ()
 
 

@@ -15,7 +15,7 @@ class Rule(Defect):
     """A rule: what it reports, and the function that judges a node."""
 
     operations: tuple[str, ...] = ()
-    judge: Judge = field(default=lambda sighting: iter(()))
+    judge: Judge = field(default=lambda _: iter(()))
 
     def on(self, *operations: str) -> Callable[[Judge], Judge]:
         """Register the judge for these operations of the loss expression."""

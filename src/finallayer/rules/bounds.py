@@ -69,11 +69,11 @@ _OF_ACTIVATION = {
 Arithmetic = Callable[[Node, list[Interval]], Interval]
 
 
-def _hull(z: Node, parts: list[Interval]) -> Interval:
+def _hull(_z: Node, parts: list[Interval]) -> Interval:
     return Interval(min(p.low for p in parts), max(p.high for p in parts))
 
 
-def _activation(z: Node, parts: list[Interval]) -> Interval:
+def _activation(z: Node, _parts: list[Interval]) -> Interval:
     return _OF_ACTIVATION.get(str(z.attrs.get("name")).rpartition(".")[2].lower(), ANY)
 
 
@@ -85,16 +85,16 @@ def _join(z: Node, parts: list[Interval]) -> Interval:
     return _hull(z, parts)
 
 
-def _log(z: Node, parts: list[Interval]) -> Interval:
+def _log(_z: Node, parts: list[Interval]) -> Interval:
     low, high = parts[0]
     return Interval(log(low) if low > 0 else -inf, log(high) if 0 < high < inf else inf)
 
 
-def _neg(z: Node, parts: list[Interval]) -> Interval:
+def _neg(_z: Node, parts: list[Interval]) -> Interval:
     return Interval(-parts[0].high, -parts[0].low)
 
 
-def _add(z: Node, parts: list[Interval]) -> Interval:
+def _add(_z: Node, parts: list[Interval]) -> Interval:
     return Interval(sum(p.low for p in parts), sum(p.high for p in parts))
 
 
@@ -110,7 +110,7 @@ def _mul(z: Node, parts: list[Interval]) -> Interval:
     return _product(*parts)
 
 
-def _div(z: Node, parts: list[Interval]) -> Interval:
+def _div(_z: Node, parts: list[Interval]) -> Interval:
     """By a divisor of one sign the quotient keeps, or flips, the sign of what is divided. What a negated square or
     distance is divided by, a temperature or a variance, is positive, though nobody can tell."""
     x, y = parts
@@ -156,7 +156,7 @@ def _pow(z: Node, parts: list[Interval]) -> Interval:
     return NEVER_NEGATIVE if parts[0].low >= 0 or (power is not None and power % 2 == 0) else ANY
 
 
-def _matmul(z: Node, parts: list[Interval]) -> Interval:
+def _matmul(z: Node, _parts: list[Interval]) -> Interval:
     return SIGNED_UNIT if all(_is_unit(a) for a in z.args) else ANY
 
 
@@ -171,7 +171,7 @@ def _is_unit(x: Node) -> bool:
     return x.op == "norm" and str(x.attrs.get("name")).endswith("normalize")
 
 
-def _same(z: Node, parts: list[Interval]) -> Interval:
+def _same(_z: Node, parts: list[Interval]) -> Interval:
     return parts[0]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from types import EllipsisType
+from typing import assert_never
 
 from finallayer import catalog
 from finallayer.catalog import standard
@@ -22,6 +24,7 @@ from finallayer.source.values import (
     Instance,
     Lazy,
     List,
+    Missing,
     Partial,
     Site,
     Super,
@@ -48,12 +51,12 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
             return _of_instance(run, owner, name)
         case Class():
             found = owner.find(name)
-            if found is None:
+            if isinstance(found, Missing):
                 return Bound(name, owner)
             return Bound(found, owner) if _is_decorated(found, "builtins.classmethod") else found
         case Super():
             found = owner.cls.find(name, after=owner.cls)
-            return Bound(found if found is not None else name, owner.instance)
+            return Bound(name if isinstance(found, Missing) else found, owner.instance)
         case Built():
             return owner.slots[name] if name in owner.slots else Bound(name, owner)
         case Union():
@@ -64,7 +67,11 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
             return Bound(name, owner)
         case int() | float() if catalog.method(name) is not None:  # what may be a number or a tensor is taken for one
             return Bound(name, make("const", value=owner))
-    return opaque(f".{name}", owner)
+        case int() | float() | complex() | bytes() | EllipsisType() | None:
+            return opaque(f".{name}", owner)
+        case tuple() | Function() | Bound() | Lazy():
+            return opaque(f".{name}", owner)
+    assert_never(owner)
 
 
 def _of_node(owner: Node, name: str) -> Value:
@@ -102,7 +109,7 @@ def _of_instance(run: Interpreter, owner: Instance, name: str) -> Value:
         if isinstance(function, Function) and _is_property(function):
             return run.call_function(function, Call([owner], {}, Site(function.node, function.frame)))
         return found if _is_decorated(function, "builtins.staticmethod") else Bound(found, owner)
-    if found is not None:
+    if not isinstance(found, Missing):
         return found
     if name == "training" and is_module_class(owner.cls):
         return True

@@ -10,6 +10,7 @@ from finallayer.source.containers import MOST_UNROLLED, element, sequence
 from finallayer.source.handlers import BUILTINS, Builtin
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.values import (
+    MISSING,
     Built,
     Call,
     Class,
@@ -34,7 +35,7 @@ def _builtin(name: str) -> Callable[[Builtin], Builtin]:
 
 
 @_builtin("super")
-def _super(run: Interpreter, call: Call) -> Value:
+def _super(_run: Interpreter, call: Call) -> Value:
     if len(call.args) == 2 and isinstance(call.args[0], Class):
         return Super(call.args[0], call.args[1])
     frame, function = call.site.frame, call.site.frame.function
@@ -58,18 +59,18 @@ def _setattr(run: Interpreter, call: Call) -> Value:
 
 
 @_builtin("hasattr")
-def _hasattr(run: Interpreter, call: Call) -> Value:
+def _hasattr(_run: Interpreter, call: Call) -> Value:
     if len(call.args) == 2 and isinstance(call.args[0], Instance) and isinstance(call.args[1], str):
         return (
             True
-            if call.args[1] in call.args[0].slots or call.args[0].cls.find(call.args[1]) is not None
+            if call.args[1] in call.args[0].slots or call.args[0].cls.find(call.args[1]) is not MISSING
             else opaque("hasattr", *call.args)
         )
     return opaque("hasattr", *call.args)
 
 
 @_builtin("isinstance")
-def _isinstance(run: Interpreter, call: Call) -> Value:
+def _isinstance(_run: Interpreter, call: Call) -> Value:
     if len(call.args) != 2:
         return opaque("isinstance", *call.args)
     value, wanted = call.args
@@ -88,13 +89,13 @@ def _isinstance(run: Interpreter, call: Call) -> Value:
 
 
 @_builtin("len")
-def _len(run: Interpreter, call: Call) -> Value:
+def _len(_run: Interpreter, call: Call) -> Value:
     items = sequence(call.args[0]) if call.args else None
     return len(items) if items is not None else opaque("len", *call.args)
 
 
 @_builtin("range")
-def _range(run: Interpreter, call: Call) -> Value:
+def _range(_run: Interpreter, call: Call) -> Value:
     ends = [a for a in call.args[:3] if type(a) is int]
     if ends and len(ends) == len(call.args) and ends[2:] != [0]:
         numbers = range(*ends)
@@ -103,7 +104,7 @@ def _range(run: Interpreter, call: Call) -> Value:
 
 
 @_builtin("enumerate")
-def _enumerate(run: Interpreter, call: Call) -> Value:
+def _enumerate(_run: Interpreter, call: Call) -> Value:
     items = sequence(call.args[0]) if call.args else None
     if items is not None:
         return tuple(enumerate(items))
@@ -111,7 +112,7 @@ def _enumerate(run: Interpreter, call: Call) -> Value:
 
 
 @_builtin("zip")
-def _zip(run: Interpreter, call: Call) -> Value:
+def _zip(_run: Interpreter, call: Call) -> Value:
     columns = [sequence(a) for a in call.args]
     if columns and all(c is not None for c in columns):
         return tuple(zip(*(c for c in columns if c is not None), strict=False))
@@ -119,12 +120,12 @@ def _zip(run: Interpreter, call: Call) -> Value:
 
 
 @_builtin("random.choice")
-def _choice(run: Interpreter, call: Call) -> Value:
+def _choice(_run: Interpreter, call: Call) -> Value:
     return element(call.args[0]) if call.args else opaque("choice")
 
 
 @_builtin("list")
-def _list(run: Interpreter, call: Call) -> Value:
+def _list(_run: Interpreter, call: Call) -> Value:
     if not call.args:
         return List(())
     items = sequence(call.args[0])
@@ -156,7 +157,7 @@ def _map(run: Interpreter, call: Call) -> Value:
 
 @_builtin("collections.OrderedDict")
 @_builtin("dict")
-def _dict(run: Interpreter, call: Call) -> Value:
+def _dict(_run: Interpreter, call: Call) -> Value:
     made = call.args[0].copy() if call.args and isinstance(call.args[0], Dict) else Dict({})
     pairs = sequence(call.args[0]) if call.args and not isinstance(call.args[0], Dict) else ()
     for pair in pairs or ():

@@ -30,6 +30,7 @@ from finallayer.source.values import (
     Function,
     Instance,
     List,
+    Missing,
     Partial,
     Site,
     Union,
@@ -192,7 +193,7 @@ def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
     _build(run, instance, call.site)
     for name in _CALLED:
         method = instance.slots.get(name) or instance.cls.find(name)
-        if method is not None:
+        if not isinstance(method, Missing):
             own = [] if name in instance.slots else [instance]
             return invoke(run, method, call.of(*own))
     layers = tuple_in(instance.slots, LAYERS)

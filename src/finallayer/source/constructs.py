@@ -47,7 +47,7 @@ def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
 
 
 @handles(CONSTRUCTS, "model", "module", "application", "no_grad")
-def _built(run: Interpreter, made: Built) -> Value:
+def _built(_run: Interpreter, made: Built) -> Value:
     return made
 
 
@@ -55,7 +55,7 @@ def _built(run: Interpreter, made: Built) -> Value:
 
 
 @handles(CONSTRUCTS, "sequential")
-def _sequential(run: Interpreter, made: Built) -> Value:
+def _sequential(_run: Interpreter, made: Built) -> Value:
     layers, exact = _layers(made.bound.get("layers"))
     made.slots |= {LAYERS: layers, EXACT: exact}
     return made
@@ -85,7 +85,7 @@ def _run_sequential(run: Interpreter, built: Built, call: Call) -> Value:
 
 
 @handles(CONSTRUCTS, "layers")
-def _layer_list(run: Interpreter, made: Built) -> Value:
+def _layer_list(_run: Interpreter, made: Built) -> Value:
     given = made.bound.get("layers")
     if isinstance(given, (List, Dict)):
         return given
@@ -130,7 +130,7 @@ def _input(run: Interpreter, made: Built) -> Value:
 
 
 @handles(CONSTRUCTS, "serial")
-def _serial(run: Interpreter, made: Built) -> Value:
+def _serial(_run: Interpreter, made: Built) -> Value:
     """A stax model is a pair (init, apply); so are its layers, or constants that stand for such a pair."""
     pairs, exact = _layers(made.bound.get("layers"))
     built = Built(made.symbol, Signature("sequential", (), (), {}), {}, made.site)
@@ -161,7 +161,7 @@ def _trainer(run: Interpreter, made: Built) -> Value:
 
 
 @handles(CONSTRUCTS, "state")
-def _state(run: Interpreter, made: Built) -> Value:
+def _state(_run: Interpreter, made: Built) -> Value:
     """flax: a state keeps what it is made with."""
     made.slots |= made.keywords
     return made
@@ -176,12 +176,12 @@ def _fit_loss(run: Interpreter, made: Built) -> Value:
 
 
 @handles(CONSTRUCTS, "same")
-def _same(run: Interpreter, made: Built) -> Value:
+def _same(_run: Interpreter, made: Built) -> Value:
     return made.bound.get("x", made.symbol)
 
 
 @handles(CONSTRUCTS, "transform", "vmap", "value_and_grad", "grad", "pure")
-def _transform(run: Interpreter, made: Built) -> Value:
+def _transform(_run: Interpreter, made: Built) -> Value:
     aux = (("has_aux", made.bound["has_aux"]),) if "has_aux" in made.bound else ()
     if "f" not in made.bound:
         return Partial(made.symbol, (), aux)
@@ -199,7 +199,7 @@ def _call(run: Interpreter, made: Built) -> Value:
 
 
 @handles(CONSTRUCTS, "partial")
-def _partial(run: Interpreter, made: Built) -> Value:
+def _partial(_run: Interpreter, made: Built) -> Value:
     given = {k: v for k, v in made.keywords.items() if k != "func"}
     return Partial(made.bound.get("f"), tuple_in(made.bound, "operands"), tuple(given.items()))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TypeGuard
+from types import EllipsisType
+from typing import TypeGuard, assert_never
 
 from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.source.interpreter import Interpreter
@@ -23,8 +24,10 @@ from finallayer.source.values import (
     Frame,
     Function,
     Instance,
+    Lazy,
     List,
     Partial,
+    Super,
     Union,
     Value,
     is_constant,
@@ -41,20 +44,21 @@ MOST_UNROLLED = 24
 
 def truth(value: Value) -> bool | None:
     """Whether a value is true; None where that depends."""
-    if is_constant(value):
-        return bool(value)
-    if isinstance(value, (Function, Class, Instance, Built, Bound, Partial, Frame)):
-        return True
-    if isinstance(value, External):  # a function or module is true; who knows of a flag or another library's variable?
-        return True if "." not in value.name or signature_of(value.name) is not None else None
-    if isinstance(value, tuple):
-        return bool(value)
-    if isinstance(value, List):
-        return bool(value.items) if value.exact or value.items else None
-    if isinstance(value, Union):
-        decided = {truth(v) for v in value.values}
-        return decided.pop() if len(decided) == 1 else None
-    return None
+    match value:
+        case bool() | int() | float() | complex() | str() | bytes() | tuple() | EllipsisType() | None:
+            return bool(value)
+        case Function() | Class() | Instance() | Built() | Bound() | Partial() | Frame():
+            return True
+        case External(name):  # a function or module is true; who knows of a flag or another library's variable?
+            return True if "." not in name or signature_of(name) is not None else None
+        case List():
+            return bool(value.items) if value.exact or value.items else None
+        case Union(values):
+            decided = {truth(v) for v in values}
+            return decided.pop() if len(decided) == 1 else None
+        case Node() | Dict() | Super() | Lazy():
+            return None
+    assert_never(value)
 
 
 def sequence(value: Value) -> tuple[Value, ...] | None:

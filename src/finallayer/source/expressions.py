@@ -66,7 +66,7 @@ def values(*types: type[ast.expr]) -> Callable[[Handler[N]], Handler[N]]:
 
 
 @values(ast.Constant)
-def _constant(run: Interpreter, node: ast.Constant, frame: Frame) -> Value:
+def _constant(_run: Interpreter, node: ast.Constant, _frame: Frame) -> Value:
     return node.value
 
 

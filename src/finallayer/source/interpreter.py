@@ -21,6 +21,7 @@ from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
 from finallayer.source.values import (
+    MISSING,
     Attributes,
     Built,
     Call,
@@ -29,7 +30,6 @@ from finallayer.source.values import (
     Instance,
     Lazy,
     Module,
-    NoDefault,
     Site,
     Union,
     Value,
@@ -139,9 +139,7 @@ class Interpreter:
         """The function that a definition makes; its defaults are evaluated now."""
         function = Function(node, frame)
         function.defaults = [self.evaluate(d, frame) for d in node.args.defaults]
-        function.kw_defaults = [
-            NoDefault.NO_DEFAULT if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults
-        ]
+        function.kw_defaults = [MISSING if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults]
         self.functions[node] = function
         return function
 

@@ -112,7 +112,7 @@ def _taken(run: Interpreter, owner: Dict, call: Call) -> Value:
 
 
 @_method(OF_DICTS, "get")
-def _get(run: Interpreter, owner: Dict, call: Call) -> Value:
+def _get(_run: Interpreter, owner: Dict, call: Call) -> Value:
     key = call.args[0] if call.args else None
     found = get_item(owner, key)
     if is_constant(found) and not is_constant(key):  # the key may be missing: nothing is decided by this number
@@ -122,19 +122,19 @@ def _get(run: Interpreter, owner: Dict, call: Call) -> Value:
 
 
 @_method(OF_DICTS, "items")
-def _items(run: Interpreter, owner: Dict, call: Call) -> Value:
+def _items(_run: Interpreter, owner: Dict, _call: Call) -> Value:
     pairs = tuple(owner.known.items())
     return List((*pairs, (opaque("key"), union(list(owner.rest)))), False) if owner.rest else pairs
 
 
 @_method(OF_DICTS, "values")
-def _values(run: Interpreter, owner: Dict, call: Call) -> Value:
+def _values(_run: Interpreter, owner: Dict, _call: Call) -> Value:
     known = tuple(owner.known.values())
     return List((*known, *owner.rest), False) if owner.rest else known
 
 
 @_method(OF_DICTS, "keys")
-def _keys(run: Interpreter, owner: Dict, call: Call) -> Value:
+def _keys(_run: Interpreter, owner: Dict, _call: Call) -> Value:
     return tuple(owner.known)
 
 
@@ -150,7 +150,7 @@ def _update(run: Interpreter, owner: Dict, call: Call) -> Value:
 
 
 @_method(OF_MODELS, *_FLUENT.split())
-def _itself(run: Interpreter, owner: Value, call: Call) -> Value:
+def _itself(_run: Interpreter, owner: Value, _call: Call) -> Value:
     return owner
 
 
@@ -256,5 +256,5 @@ def _add_layer(run: Interpreter, owner: Value, call: Call) -> Value:
 
 
 @_method(OF_MODELS, "param", "variable", "add_weight", "add_variable", "create_parameter", "get_parameter")
-def _parameter(run: Interpreter, owner: Value, call: Call) -> Value:
+def _parameter(run: Interpreter, _owner: Value, call: Call) -> Value:
     return make("parameter", name=str(run.opaque_at(call.site)), origin=run.origin(call.site))

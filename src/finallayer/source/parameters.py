@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from finallayer.catalog import Param
 from finallayer.source.limits import tuple_of
-from finallayer.source.values import Call, Dict, Frame, Function, NoDefault, Value, opaque
+from finallayer.source.values import MISSING, Call, Dict, Frame, Function, Missing, Value, opaque
 
 
 def bind_parameters(function: Function, frame: Frame, call: Call) -> None:
@@ -18,10 +18,10 @@ def bind_parameters(function: Function, frame: Frame, call: Call) -> None:
         if name in values:
             continue
         has_default = i >= first_default and call.complete
-        default = function.defaults[i - first_default] if has_default else NoDefault.NO_DEFAULT
+        default = function.defaults[i - first_default] if has_default else MISSING
         values[name] = _given(function, left, name, default)
     for arg, stated in zip(spec.kwonlyargs, function.kw_defaults, strict=False):
-        values[arg.arg] = _given(function, left, arg.arg, stated if call.complete else NoDefault.NO_DEFAULT)
+        values[arg.arg] = _given(function, left, arg.arg, stated if call.complete else MISSING)
     if spec.vararg:
         rest = tuple(call.args[len(names) :])
         values[spec.vararg.arg] = tuple_of(rest) if call.complete else opaque(f"*{spec.vararg.arg}")
@@ -30,10 +30,10 @@ def bind_parameters(function: Function, frame: Frame, call: Call) -> None:
     frame.vars.update(values)
 
 
-def _given(function: Function, kwargs: dict[str, Value], name: str, default: Value | NoDefault) -> Value:
+def _given(function: Function, kwargs: dict[str, Value], name: str, default: Value | Missing) -> Value:
     if name in kwargs:
         return kwargs.pop(name)
-    if not isinstance(default, NoDefault):
+    if not isinstance(default, Missing):
         return default
     return opaque(f"{name}@{function.name}:{getattr(function.node, 'lineno', 0)}")
 

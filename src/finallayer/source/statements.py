@@ -189,19 +189,19 @@ def _return(run: Interpreter, node: ast.Return, frame: Frame) -> bool:
 
 
 @runs(ast.Raise, ast.Break, ast.Continue)
-def _leave(run: Interpreter, node: ast.Raise | ast.Break | ast.Continue, frame: Frame) -> bool:
+def _leave(_run: Interpreter, node: ast.Raise | ast.Break | ast.Continue, frame: Frame) -> bool:
     frame.continues = frame.continues or isinstance(node, ast.Continue)
     return False
 
 
 @runs(ast.Global)
-def _global(run: Interpreter, node: ast.Global, frame: Frame) -> bool:
+def _global(_run: Interpreter, node: ast.Global, frame: Frame) -> bool:
     frame.globals |= frozenset(node.names)
     return True
 
 
 @runs(ast.Nonlocal)
-def _nonlocal(run: Interpreter, node: ast.Nonlocal, frame: Frame) -> bool:
+def _nonlocal(_run: Interpreter, node: ast.Nonlocal, frame: Frame) -> bool:
     frame.nonlocals |= frozenset(node.names)
     return True
 
@@ -216,7 +216,7 @@ def _function(run: Interpreter, node: ast.FunctionDef | ast.AsyncFunctionDef, fr
     return True
 
 
-def _decorated(run: Interpreter, value: Value, decorator: Value, node: ast.expr, frame: Frame) -> Value:
+def _decorated(_run: Interpreter, value: Value, decorator: Value, _node: ast.expr, _frame: Frame) -> Value:
     """The value that a decorator leaves. One that isn't understood is taken to leave the function as it was."""
     if isinstance(value, Function):
         value.decorators.append(decorator)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from enum import Enum
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
-from finallayer.source.values import EXACT, ITEMS, LAYERS, REST, STARRED, Value, distinct, union
+from finallayer.source.values import EXACT, ITEMS, LAYERS, MISSING, REST, STARRED, Missing, Value, distinct, union
 
 T = TypeVar("T")
 
@@ -17,19 +16,11 @@ Slots: TypeAlias = dict[Any, Value]
 K = TypeVar("K", bound=Hashable)
 
 
-class _Missing(Enum):
-    """What a slot holds that isn't there."""
-
-    MISSING = None
-
-
-_MISSING = _Missing.MISSING
-
 #: The slots that hold the items of a list, or the layers of a model.
 SEQUENCES = frozenset({ITEMS, LAYERS})
 
 #: One branch's net effect: (id of the dict, key) -> (the dict, the key, the value it left there).
-Changes: TypeAlias = "dict[tuple[int, Hashable], tuple[Slots, Hashable, Value | _Missing]]"
+Changes: TypeAlias = "dict[tuple[int, Hashable], tuple[Slots, Hashable, Value | Missing]]"
 
 
 def _every(known: list[Value]) -> tuple[Value, ...]:
@@ -45,14 +36,14 @@ class Trail:
     """The log of writes since the analysis began."""
 
     def __init__(self) -> None:
-        self._log: list[tuple[Slots, Hashable, Value | _Missing]] = []
+        self._log: list[tuple[Slots, Hashable, Value | Missing]] = []
         #: Which way of which branch is run now. What came into being on it is lost with it, so that its first state,
         #: and all that is written there before the next branch, needs no log.
         self.way = 0
         self._ways = 0
 
     def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
-        self._log.append((slots, key, slots.get(key, _MISSING)))
+        self._log.append((slots, key, slots.get(key, MISSING)))
         slots[key] = value
 
     def remove(self, slots: dict[K, Value], key: K) -> None:
@@ -81,8 +72,8 @@ class Trail:
         changes: Changes = {}
         while len(self._log) > mark:
             slots, key, before = self._log.pop()
-            changes.setdefault((id(slots), key), (slots, key, slots.get(key, _MISSING)))
-            if before is _MISSING:
+            changes.setdefault((id(slots), key), (slots, key, slots.get(key, MISSING)))
+            if before is MISSING:
                 slots.pop(key, None)
             else:
                 slots[key] = before
@@ -97,15 +88,15 @@ class Trail:
                 live.append(changes)
         if len(live) == 1:  # as it left things, they are
             for slots, key, value in live[0].values():
-                if value is not _MISSING:
+                if value is not MISSING:
                     self.write(slots, key, value)
                 elif key in slots:
                     self.remove(slots, key)
             return True
         for place in {p: None for changes in live for p in changes}:
             slots, key = next((c[place][0], c[place][1]) for c in live if place in c)
-            left = [c[place][2] if place in c else slots.get(key, _MISSING) for c in live]
-            known = [v for v in left if not isinstance(v, _Missing)]
+            left = [c[place][2] if place in c else slots.get(key, MISSING) for c in live]
+            known = [v for v in left if not isinstance(v, Missing)]
             if not known:  # every way has removed it
                 if key in slots:
                     self.remove(slots, key)

@@ -51,6 +51,15 @@ CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 Attributes: TypeAlias = dict[str, Constant | tuple[Constant, ...]]
 
 
+class Missing(Enum):
+    """What isn't there: an attribute, a variable, a default. (None is a value.)"""
+
+    MISSING = None
+
+
+MISSING = Missing.MISSING
+
+
 class Frame:
     """Names in scope: of a module, or of one call of a function."""
 
@@ -140,12 +149,6 @@ class External:
         return family(self.name)
 
 
-class NoDefault(Enum):
-    """Marks a parameter that has no default, or whose default a call may replace."""
-
-    NO_DEFAULT = None
-
-
 class Function:
     """A function or lambda of the project, with the scope that it closes over."""
 
@@ -157,7 +160,7 @@ class Function:
         self.name = getattr(node, "name", "<lambda>")
         self.owner: Class | None = None
         self.defaults: list[Value] = []
-        self.kw_defaults: list[Value | NoDefault] = []
+        self.kw_defaults: list[Value | Missing] = []
         self.decorators: list[Value] = []
 
 
@@ -185,12 +188,12 @@ class Class:
             self._ancestry = tuple(found)
         return self._ancestry
 
-    def find(self, name: str, after: Class | None = None) -> Value | None:
+    def find(self, name: str, after: Class | None = None) -> Value | Missing:
         """The attribute by that name on the class or its project ancestors (``after``: past that class: super)."""
         line = [c for c in self.ancestry() if isinstance(c, Class)]
         if after is not None and after in line:
             line = line[line.index(after) + 1 :]
-        return next((c.slots[name] for c in line if name in c.slots), None)
+        return next((c.slots[name] for c in line if name in c.slots), MISSING)
 
     def external_bases(self) -> list[External]:
         return [c for c in self.ancestry() if isinstance(c, External)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,8 @@ def test_a_half_becomes_a_zero_and_says_what_the_sigmoid_would(tmp_path: Path, b
     mended = fixed(tmp_path, TORCH + STEP.format(before))
     assert mended == TORCH + STEP.format(after)
     x, y = torch.randn(64, 4), torch.ones(64, 1)
-    got, truth = ({}, {})
+    got: dict[str, Any] = {}
+    truth: dict[str, Any] = {}
     exec(mended, got)
     exec(TORCH + STEP.format(before.replace("out", "out.sigmoid()")), truth)
     _, predicted = got["step"](x, y)

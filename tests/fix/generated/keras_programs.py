@@ -137,7 +137,9 @@ def _written(seed: float, backend: str, right: bool) -> str:
 
 def _readers(draw: random.Random, k: Names, task: Task, logits: bool, several: bool) -> str:
     """Some readers of the output; of a model that gives logits, those that logits are right for."""
-    known = _SEVERAL_READERS if several else _SOFTMAX_READERS if task.head == "softmax" else _SIGMOID_READERS
+    known: tuple[str, ...] = (
+        _SEVERAL_READERS if several else _SOFTMAX_READERS if task.head == "softmax" else _SIGMOID_READERS
+    )
     if logits:
         known = ("shown.append(len(model.predict(x, verbose=0)))",)
     parts = "\n".join(draw.choice(known) for _ in range(draw.randint(0, 3))).split("@")

@@ -96,8 +96,8 @@ def run_jax(text: str | bytes, binary: bool, seed: int) -> Ran:
 
     with jax.enable_x64(True), jax.disable_jit():
         names = _named(text)
-        x, y = _data(binary, seed)
-        params, x = names["params"], jax.numpy.asarray(x)
+        given, y = _data(binary, seed)
+        params, x = names["params"], jax.numpy.asarray(given)
         gradient = jax.grad(names["loss_fn"])(params, x, jax.numpy.asarray(y))
         shown = names["show"](params, x)
     return Ran(_flat(shown), np.concatenate([np.ravel(g) for g in jax.tree.leaves(gradient)]))

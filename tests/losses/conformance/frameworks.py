@@ -62,7 +62,7 @@ def jax() -> Framework:
         return loss, pull_back(upstream)[0]
 
     def run(case: Case) -> Result:
-        rows = losses.softmax_cross_entropy
+        rows: Callable = losses.softmax_cross_entropy
         if case.target.ndim == 1:
             rows = losses.softmax_cross_entropy_with_integer_labels
         options = {"where": None if case.counted.all() else case.counted, "label_smoothing": case.label_smoothing}

@@ -103,7 +103,7 @@ def call(
     """
     rows = z.size // max(z.shape[1], 1)
     beside, loss_dtype = real(z.dtype), loss_dtype or real(z.dtype)
-    outputs = {
+    outputs: dict[str, Any] = {
         "loss": np.full(rows, -1, loss_dtype),
         "lse": np.full(rows, -1, beside),
         "reduced": np.full(1, -1, loss_dtype),

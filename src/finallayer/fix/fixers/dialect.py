@@ -29,6 +29,11 @@ class Dialect(ABC):
 
     frameworks: ClassVar[frozenset[str]]
 
+    @staticmethod
+    def of(framework: str) -> Dialect | None:
+        """The dialect of a framework's code, where there is one: they stand in the files beside this one."""
+        return next((dialect() for dialect in Dialect.__subclasses__() if framework in dialect.frameworks), None)
+
     @abstractmethod
     def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
         """The edits that make a loss on probabilities take logits."""
@@ -37,10 +42,10 @@ class Dialect(ABC):
     def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
         """The edits that put the softmax back around an expression that reads probabilities."""
 
-    def predicting(self, calls: Sequence[Reader], made: Node) -> Edits | None:
+    def predicting(self, _calls: Sequence[Reader], _made: Node) -> Edits | None:
         """The edits that have calls of ``predict`` in one file give probabilities again."""
         return None
 
-    def compiled(self, module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
+    def compiled(self, _module: AnalysedModule, _call: ast.Call, _head: str, _output: CompiledOutput) -> Edits | None:
         """The edits that have the metrics that a model is compiled with read logits."""
         return ()

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from finallayer.expr import LOSSES, Node, logits, make, target
-from finallayer.findings import Sighting
+from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
@@ -19,7 +19,7 @@ from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
-from finallayer.fix.registry import Proposal, cannot_see
+from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.kinds import Kind
 from finallayer.rules.margin import loss_of
@@ -34,18 +34,19 @@ _HEAD_OF = {"xent_logits": "softmax", "xent_probs": "softmax", "bce_logits": "si
 Modules = Mapping[str, AnalysedModule]
 
 
-def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterator[Proposal]:
+@mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
+def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """The fix of a loss that is handed what a softmax or sigmoid made: that goes, and the loss takes logits.
 
     Model, loss and readers may stand in different files: all of them are edited, or none.
     """
-    loss = sighting.node
+    loss, dialect = sighting.node, Dialect.of(sighting.framework)
     made = maker(loss.args[0]) if loss.op in CROSS_ENTROPIES and loss.args else None
-    if made is None or loss.origin is None or made.origin is None or made.op != _HEAD_OF[loss.op]:
+    if dialect is None or made is None or loss.origin is None or made.origin is None or made.op != _HEAD_OF[loss.op]:
         return
     modules = context.modules()
     module = modules.get(made.origin.path)
-    if module is None or loss.origin.path not in modules or _is_along_other_axis(made, dialect):
+    if module is None or loss.origin.path not in modules or _is_along_other_axis(made):
         return
     removal = remove(made, module)
     if removal is None:
@@ -67,15 +68,16 @@ def drop_head(sighting: Sighting, context: Context, dialect: Dialect) -> Iterato
     yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths=loss.op not in ON_LOGITS)
 
 
-def take_logits(sighting: Sighting, context: Context, dialect: Dialect) -> Iterator[Proposal]:
+@mends("FL102", reach=Reach.MODEL)
+def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """The fix of a loss on probabilities that is handed logits: it is told so."""
-    loss = sighting.node
+    loss, dialect = sighting.node, Dialect.of(sighting.framework)
     modules = context.modules()
     module = context.module_at(loss.origin)
     x = loss.args[0] if loss.args else None
     if loss.op not in ON_LOGITS or module is None or x is None or x.kind is not Kind.LOGITS:
         return
-    if x.origin is None:
+    if dialect is None or x.origin is None:
         return
     head = _HEAD_OF[loss.op]
     readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
@@ -93,7 +95,7 @@ def take_logits(sighting: Sighting, context: Context, dialect: Dialect) -> Itera
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
 
 
-def _is_along_other_axis(made: Node, dialect: Dialect) -> bool:
+def _is_along_other_axis(made: Node) -> bool:
     """A softmax along another axis than the classes is another mistake."""
     return made.op == "softmax" and (made.attrs.get("naive") or made.attrs.get("axis", -1) not in (-1, 1, None))
 

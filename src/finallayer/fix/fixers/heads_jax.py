@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from finallayer.expr import Node
-from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import Dialect, Edits
-from finallayer.fix.fixers.head_removal import drop_head
 from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.readers import Reader
-from finallayer.fix.registry import Proposal, Reach, mends
 from finallayer.fix.text.imports import Imports
 
 
 class Jax(Dialect):
     frameworks: ClassVar[frozenset[str]] = frozenset({"jax"})
 
-    def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
+    def on_logits(self, _module: AnalysedModule, _loss: Node) -> Edits | None:
         return None  # optax has no loss on probabilities
 
     def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
@@ -34,10 +29,3 @@ class Jax(Dialect):
         start = whole.find(inner, len(syntax.text(call.node.func)))
         text = whole[:start] + syntax.text(reader.node) + whole[start + len(inner) :]
         return (syntax.replace(reader.node, text),)
-
-
-@mends("FL101", "FL104", reach=Reach.MODEL)
-def jax_head(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
-    """The softmax before ``optax.softmax_cross_entropy`` goes."""
-    if sighting.framework in Jax.frameworks:
-        yield from drop_head(sighting, context, Jax())

@@ -9,16 +9,13 @@ from typing import ClassVar
 from finallayer.catalog import keras
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node
-from finallayer.findings import Edit, Match, Sighting
+from finallayer.findings import Edit
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
-from finallayer.fix.fixers.head_removal import drop_head, take_logits
 from finallayer.fix.fixers.keras_metrics import metrics_on_logits
 from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.readers import Reader
-from finallayer.fix.registry import Proposal, Reach, mends
 from finallayer.fix.text.imports import Imports
 from finallayer.fix.text.keras_spelling import spell, with_argument
 from finallayer.fix.text.syntax import Syntax
@@ -55,7 +52,7 @@ class Keras(Dialect):
         """Whether from_logits, a class' first parameter and a function's third, may be among the positional ones."""
         return len(call.args) > (2 if known_call(module, call) else 0)
 
-    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
+    def restored(self, reader: Reader, _removal: Removal, made: Node) -> Edits | None:
         """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
         if made.attrs.get("axis", -1) not in (-1, None):
             return None
@@ -142,17 +139,3 @@ def _anchor(syntax: Syntax, calls: list[ast.Call]) -> ast.stmt | None:
     same = all(syntax.parent(s) is block for s in statements)
     plain = isinstance(block, (ast.Module, ast.FunctionDef))
     return statements[0] if same and plain else None
-
-
-@mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
-def keras_head(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
-    """The softmax layer or activation goes, and the loss gets ``from_logits=True``."""
-    if sighting.framework in Keras.frameworks:
-        yield from drop_head(sighting, context, Keras())
-
-
-@mends("FL102", reach=Reach.MODEL)
-def keras_loss_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
-    """A loss that is handed logits gets ``from_logits=True``."""
-    if sighting.framework in Keras.frameworks:
-        yield from take_logits(sighting, context, Keras())

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from typing import ClassVar
 
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node
-from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import Dialect, Edits
-from finallayer.fix.fixers.head_removal import drop_head, take_logits
 from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.readers import Reader
-from finallayer.fix.registry import Proposal, Reach, mends
 from finallayer.fix.text.spelling import as_object
 from finallayer.source.values import External
 
@@ -46,7 +41,7 @@ class Torch(Dialect):
             return None
         return (module.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
 
-    def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
+    def restored(self, reader: Reader, _removal: Removal, made: Node) -> Edits | None:
         text = as_object(reader.module.syntax.text(reader.node))
         if made.op == "sigmoid":
             return (reader.module.syntax.replace(reader.node, f"{text}.sigmoid()"),)
@@ -54,17 +49,3 @@ class Torch(Dialect):
         if not isinstance(axis, int):
             return None
         return (reader.module.syntax.replace(reader.node, f"{text}.softmax(dim={axis})"),)
-
-
-@mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
-def torch_head(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
-    """The softmax before ``CrossEntropyLoss`` goes; ``BCELoss`` after a sigmoid becomes ``BCEWithLogitsLoss``."""
-    if sighting.framework in Torch.frameworks:
-        yield from drop_head(sighting, context, Torch())
-
-
-@mends("FL102", reach=Reach.MODEL)
-def torch_loss_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
-    """``BCELoss`` that is handed logits becomes ``BCEWithLogitsLoss``."""
-    if sighting.framework in Torch.frameworks:
-        yield from take_logits(sighting, context, Torch())

@@ -25,7 +25,7 @@ XENT = make("xent_logits", logits(), target())
 
 
 @mends("FL201", "FL202", "FL203")
-def log_softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def log_softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``log(softmax(z))``, also guarded, indexed or through a variable, becomes ``log_softmax(z)``."""
     log = sighting.node
     softmax = maker(log.args[0])
@@ -95,7 +95,7 @@ def _log_softmax_of(place: Place, logits: str, axis: object, framework: str | No
 
 
 @mends("FL103")
-def log_softmax_for_nll(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def log_softmax_for_nll(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``nll_loss(softmax(z), y)``, which is wrong maths, becomes ``nll_loss(log_softmax(z), y)``."""
     loss = sighting.node
     softmax = maker(loss.args[0])
@@ -106,7 +106,7 @@ def log_softmax_for_nll(sighting: Sighting, match: Match, context: Context) -> I
 
 
 @mends("FL303")
-def logits_for_xent(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def logits_for_xent(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``cross_entropy(log_softmax(z), y)`` becomes ``cross_entropy(z, y)``."""
     loss = sighting.node
     place = Place.of_argument(context, loss) if loss.op == "xent_logits" else None
@@ -120,7 +120,7 @@ def logits_for_xent(sighting: Sighting, match: Match, context: Context) -> Itera
 
 
 @mends("FL203", "FL202", "FL205")
-def log_sigmoid(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def log_sigmoid(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``log(sigmoid(z))`` becomes ``log_sigmoid(z)``, ``log(1 - sigmoid(z))`` ``log_sigmoid(-z)``."""
     log = sighting.node
     place = Place.of_log(context, log) if maker(log.args[0]).op == "sigmoid" else None

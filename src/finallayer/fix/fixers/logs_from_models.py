@@ -30,7 +30,7 @@ from finallayer.rules.margin import loss_of
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.MODEL)
-def log_of_output(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``log(model(x))``, where the model ends in a softmax, becomes ``log_softmax(model(x))`` of one that doesn't."""
     log = sighting.node
     seen = context.sightings()

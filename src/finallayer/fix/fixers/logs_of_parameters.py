@@ -36,7 +36,7 @@ Edits = tuple[Edit, ...]
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.CALLERS)
-def log_of_parameter(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def log_of_parameter(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``def nll(p): ... log(p)``, called with a softmax, becomes one that is handed the logits."""
     log = sighting.node
     place = _of_parameter(context, log)

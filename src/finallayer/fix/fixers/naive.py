@@ -28,7 +28,7 @@ _SMALLEST_GUARD = 20.0
 
 
 @mends("FL206")
-def softplus(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def softplus(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``log(1 + exp(z))`` becomes ``softplus(z)``."""
     found = _Formula.at(context, sighting.node.origin)
     power = found and found.only_exp()
@@ -46,7 +46,7 @@ def softplus(sighting: Sighting, match: Match, context: Context) -> Iterator[Pro
 
 
 @mends("FL207")
-def logsumexp(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def logsumexp(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``log(sum(exp(z), axis))`` becomes ``logsumexp(z, axis)``."""
     found = _Formula.at(context, sighting.node.origin)
     power = found and found.only_exp()
@@ -67,7 +67,7 @@ def logsumexp(sighting: Sighting, match: Match, context: Context) -> Iterator[Pr
 
 
 @mends("FL204")
-def softmax(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``exp(z) / sum(exp(z), axis)`` becomes ``softmax(z, axis)``."""
     found = _Formula.at(context, sighting.node.origin)
     sides = found and found.division()

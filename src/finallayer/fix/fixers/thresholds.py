@@ -30,7 +30,7 @@ _HEADS = {"bce_logits": "sigmoid", "xent_logits": "softmax"}
 
 
 @mends("FL108")
-def threshold_on_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def threshold_on_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``logits > 0.5`` becomes ``logits > 0``, ``round(logits)`` ``round(sigmoid(logits))``."""
     reader, module = sighting.node, context.module_at(sighting.node.origin)
     place = module.syntax.expression(reader.origin) if module is not None else None
@@ -92,7 +92,7 @@ def _unseen(module: AnalysedModule, place: ast.expr, context: Context) -> Iterat
 
 
 @mends("FL108")
-def metrics_of_logits(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+def metrics_of_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``BinaryAccuracy()`` of a model compiled with ``from_logits=True`` becomes ``BinaryAccuracy(threshold=0)``."""
     reader, module = sighting.node, context.module_at(sighting.node.origin)
     place = module.syntax.expression(reader.origin) if module is not None else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.fix.text.syntax import Scope, Syntax, last_name
@@ -36,21 +37,27 @@ def binds_itself(node: ast.AST, path: Path) -> bool:
 
 
 def _binds_here(node: ast.AST, path: Path) -> bool:
-    root = path.partition(".")[0]
+    if isinstance(node, ast.Attribute):
+        return not isinstance(node.ctx, ast.Load) and path_of(node) == path
+    return any(name in (path, path.partition(".")[0]) for name in _bound_here(node))
+
+
+def _bound_here(node: ast.AST) -> Sequence[str]:
+    """The names that a syntax node itself binds."""
     match node:
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-            return name in (path, root)
-        case ast.Attribute(ctx=ast.Store() | ast.Del()):
-            return path_of(node) == path
+            return (name,)
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            return name in (path, root)
+            return (name,)
         case ast.Global(names=names) | ast.Nonlocal(names=names):
-            return path in names or root in names
+            return names
         case ast.alias(name=name, asname=asname):
-            return (asname or name.partition(".")[0]) in (path, root)
-        case ast.ExceptHandler(name=name) | ast.MatchAs(name=name) | ast.MatchStar(name=name):
-            return name is not None and name in (path, root)
-    return False
+            return (asname or name.partition(".")[0],)
+        case (
+            ast.ExceptHandler(name=str() as name) | ast.MatchAs(name=str() as name) | ast.MatchStar(name=str() as name)
+        ):
+            return (name,)
+    return ()
 
 
 def alters(node: ast.AST, path: Path) -> bool:
@@ -194,11 +201,17 @@ def parameters(scope: Scope) -> set[str]:
     return {a.arg for a in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs, spec.vararg, spec.kwarg) if a is not None}
 
 
+@lru_cache(maxsize=1024)  # a file's names all ask
+def _own_names(scope: Scope) -> frozenset[str]:
+    """The names that a function binds besides its parameters."""
+    return frozenset(name for s in _body(scope) for n in _same_scope(s) for name in _bound_here(n))
+
+
 def home(syntax: Syntax, name: ast.Name) -> Scope:
     """The function that a name belongs to, its own or one around it; the module where none binds it."""
     scopes = [n for n in syntax.around(name) if isinstance(n, _FUNCTIONS)]
     for scope in scopes:
-        if name.id in parameters(scope) or any(binds(s, name.id) for s in _body(scope)):
+        if name.id in parameters(scope) or name.id in _own_names(scope):
             return scope
     return syntax.file.tree
 

@@ -46,7 +46,7 @@ class Descent(NamedTuple):
 
 
 def descend(
-    syntax: Syntax, start: ast.expr, value: Node, arrived: Callable[[ast.expr], bool] = lambda here: False
+    syntax: Syntax, start: ast.expr, value: Node, arrived: Callable[[ast.expr], bool] = lambda _: False
 ) -> Descent | None:
     """From an expression, whose value is known, to the call that made it; None where the source leaves it open.
 

@@ -34,9 +34,7 @@ class Place:
         self.speller = Speller(module.syntax)
 
     @classmethod
-    def of_log(
-        cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda here: False
-    ) -> Place | None:
+    def of_log(cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda _: False) -> Place | None:
         """A call of log, and what it is taken of; ``arrived``: what else ends the way down from there."""
         module = context.module_at(log.origin)
         call = known_call(module, module.syntax.expression(log.origin), "log") if module is not None else None

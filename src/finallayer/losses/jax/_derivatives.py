@@ -123,7 +123,7 @@ def _slope_batched(operands: Sequence[Array], dims: Sequence[int | None], *, ter
 
 
 _slope_p.def_impl(jax.jit(_slope_value, static_argnames="terms"))
-_slope_p.def_abstract_eval(lambda z, target, dz, *, terms: operations.a_number_a_row(z))
+_slope_p.def_abstract_eval(lambda z, *_, **__: operations.a_number_a_row(z))
 mlir.register_lowering(_slope_p, mlir.lower_fun(_slope_value, multiple_results=False))
 ad.primitive_jvps[_slope_p] = _slope_jvp
 ad.primitive_transposes[_slope_p] = _slope_transpose

@@ -1,0 +1,44 @@
+"""Fixers are found by walking their folder, and the one that changes least is tried first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from finallayer.findings import Match, Sighting
+from finallayer.fix import registry
+from finallayer.fix.flow.context import Context
+from finallayer.fix.registry import Proposal, Reach, cannot_see, fixers, mends
+
+from .workbench import RULES
+
+
+def test_the_fixer_that_changes_least_is_tried_first() -> None:
+    assert [fixer.__name__ for fixer in fixers("FL201")] == ["log_softmax", "log_of_parameter", "log_of_output"]
+
+
+def test_a_fixer_is_registered_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FIXERS", {code: list(found) for code, found in registry._FIXERS.items()})
+
+    @mends("FL201", "FL106", reach=Reach.CALLERS)
+    def another(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
+        yield from ()
+
+    assert fixers("FL106") == [another]
+    assert [fixer.__name__ for fixer in fixers("FL201")] == [
+        "log_softmax",
+        "log_of_parameter",
+        "another",
+        "log_of_output",
+    ]
+
+
+def test_every_fixer_mends_rules_that_exist() -> None:
+    fixers("FL201")
+    assert registry._FIXERS.keys() <= RULES.keys()
+
+
+def test_a_note_makes_a_fix_unsafe() -> None:
+    assert cannot_see("is read", []) == ""
+    assert cannot_see("is read", ["line 1", "line 2"]) == "can't see all that is read: line 1; line 2"
