@@ -65,7 +65,7 @@ def pair(name: str, logits: torch.Tensor, target: torch.Tensor, functions: tuple
                 return
             if loss.dim():
                 loss = loss.sum()
-            (loss / 4 if option == "scaled" else loss).backward()
+            torch.autograd.backward(loss / 4 if option == "scaled" else loss)
 
         return run
 
@@ -131,9 +131,8 @@ def main() -> None:
             for ms, ratio in (measured(cell, clock),)
         )
         below = sum(ratio < 0.95 for ratio, _, _ in found)
-        print(
-            f"\n{threads} thread(s): {len(found)} cells, {below} below 0.95, median {statistics.median(found)[0]:.2f}"
-        )
+        middle = statistics.median(ratio for ratio, _, _ in found)
+        print(f"\n{threads} thread(s): {len(found)} cells, {below} below 0.95, median {middle:.2f}")
         for ratio, ms, name in found[: options.worst]:
             print(f"{ratio:6.2f}  {ms:9.3f} ms  {name}", flush=True)
 
