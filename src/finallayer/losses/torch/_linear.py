@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from finallayer.losses.torch import _composed, _eager, _fused, _kernel, _upstream
+from finallayer.losses.torch import _composed, _eager, _inputs, _kernel, _upstream
 from finallayer.losses.torch._arguments import check_logits, check_target, check_tensors, check_weights, terms_of
 from finallayer.losses.torch._cross_entropy import CrossEntropyOutput, cross_entropy, loss_dtype
 from finallayer.losses.torch._kernel import Terms
@@ -442,7 +442,7 @@ def _chunk_loss(
     soft_correct = correct is not None and target.is_floating_point()
     if soft_correct and correct is not None:
         correct.copy_(logits.argmax(1) == target.argmax(1))
-    _fused.inputs(logits, target, objective.class_weight, row_weight).compute(
+    _inputs.inputs(logits, target, objective.class_weight, row_weight).compute(
         objective.terms._replace(reduction="none"),
         1.0 if upstream is None else upstream,
         row_upstream=None if row_upstream is None else row_upstream[chunk],

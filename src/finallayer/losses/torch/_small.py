@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
 
 from finallayer import kernels
-from finallayer.losses.torch import _eager, _fused, _kernel, _upstream
+from finallayer.losses.torch import _eager, _fused, _inputs, _kernel, _upstream
 from finallayer.losses.torch._kernel import Terms
 
 # Up to here, keeping the logits alive until the loss itself is dropped costs nothing worth saving.
@@ -167,7 +167,7 @@ class SmallCrossEntropy(_SingleLevelFunction):
             _call(inputs, packed[3], 0, 1.0, at_upstream, gradient.data_ptr())
             return gradient, None
         terms = Terms(reduction, packed[13], *packed[16:20])
-        found = _fused.Inputs(logits, target, weight, row_weight, True)
+        found = _inputs.Inputs(logits, target, weight, row_weight, True)
         return _fused.gradient_of(found, terms, upstream, None, gradient, ctx.made_for), None
 
 
