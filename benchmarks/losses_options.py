@@ -12,6 +12,7 @@ number is left out, since XLA and TensorFlow set it to 0.
 from __future__ import annotations
 
 import argparse
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -100,10 +101,10 @@ Method = Callable[[Row], tuple[Any, Any] | None]
 def torch_method() -> Method:
     import torch
 
-    from finallayer.losses import torch as losses
+    losses = importlib.import_module("finallayer.losses.torch")
 
     def run(row: Row) -> tuple[Any, Any]:
-        z = torch.tensor(row.z[None], requires_grad=True)
+        z: Any = torch.tensor(row.z[None], requires_grad=True)
         target = torch.as_tensor(np.asarray(row.target)[None])
         weight = None if row.weight is None else torch.tensor(row.weight)
         terms = {"weight": weight, "label_smoothing": row.label_smoothing, "z_loss": row.z_loss}
@@ -115,9 +116,9 @@ def torch_method() -> Method:
 
 
 def numpy_method() -> Method:
-    from finallayer.losses import numpy as losses
+    losses = importlib.import_module("finallayer.losses.numpy")
 
-    def run(row: Row) -> tuple[Any, Any]:
+    def run(row: Row) -> Any:
         terms = {"weight": row.weight, "label_smoothing": row.label_smoothing, "z_loss": row.z_loss}
         return losses.cross_entropy_and_gradient(row.z, row.target, reduction="sum", **terms)
 
@@ -132,7 +133,7 @@ def jax_method() -> Method:
     functions = (losses.softmax_cross_entropy_with_integer_labels, losses.softmax_cross_entropy)
     hard, soft = (jax.jit(jax.value_and_grad(f), static_argnames=("label_smoothing", "z_loss")) for f in functions)
 
-    def run(row: Row) -> tuple[Any, Any]:
+    def run(row: Row) -> Any:
         terms = {"label_smoothing": row.label_smoothing, "z_loss": row.z_loss, "class_weight": row.weight}
         return (soft if np.ndim(row.target) else hard)(row.z, row.target, **terms)
 
@@ -215,9 +216,7 @@ def main() -> None:
     parser.add_argument("--double", action="store_true", help="float64 logits")
     arguments = parser.parse_args()
     if arguments.double and arguments.framework in ("jax", "keras"):
-        import jax
-
-        jax.config.update("jax_enable_x64", True)
+        importlib.import_module("jax").config.update("jax_enable_x64", True)
     mpmath.mp.dps = 340 if arguments.double else 70  # 1 - softmax is e**-700, or e**-110, of a confident row
     rng, method = np.random.default_rng(arguments.seed), METHODS[arguments.framework]()
     table: dict[str, Worst] = {}
