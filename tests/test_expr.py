@@ -13,7 +13,11 @@ from finallayer.expr import (
     ATTRIBUTES,
     LOSSES,
     MOVES,
+    ON_LOGITS,
     OPERATIONS,
+    SAME_AXES,
+    SAME_RANK,
+    UNMOVED,
     UNREAD,
     Keeps,
     Operation,
@@ -29,6 +33,8 @@ from finallayer.numerics.arithmetic import rounding_to
 
 #: One of these says what an operation is in the first place.
 MAIN = list(Role)[: list(Role).index(Role.STATED) + 1]
+#: What may give another shape than its argument's: padding, and a row for each label.
+PADS = {"mask", "one_hot"}
 #: What needs a number gets this one; nothing changes its order.
 NUMBERS = {"value": 0.5, "low": 0.25, "high": 4.0, "eps": 1e-3, "by": 2.0}
 ROW = [0.125, 0.5, 1.0, 3.0]
@@ -43,6 +49,8 @@ def test_a_row_is_complete(op: str) -> None:
     assert row.over or Role.HEAD not in row.role
     assert row.over or Role.LOSS not in row.role or row.takes is Kind.UNKNOWN
     assert row.gives is not Kind.UNKNOWN or Role.PLACE not in row.role
+    assert (Keeps.NUMBERS in row.keeps) == (Role.PLACE in row.role)
+    assert Keeps.AXES in row.keeps or Role.ELEMENTWISE not in row.role or op in PADS
 
 
 def test_every_attribute_is_some_operations_and_has_a_type() -> None:
@@ -80,6 +88,18 @@ def test_what_keeps_the_order_does_and_nothing_else(op: str) -> None:
     kept = value == sorted(value) and len(value) == len(ROW)
     assert kept >= (Keeps.ORDER in OPERATIONS[op].keeps)
     assert kept == (Keeps.ORDER in OPERATIONS[op].keeps) or op in ("scale", "mask", "one_hot")  # as the number has it
+
+
+def test_losses_that_apply_the_softmax_or_sigmoid_are_told_from_those_that_take_any_numbers() -> None:
+    assert {"xent_logits", "bce_logits"} == ON_LOGITS
+    assert {op for op in LOSSES if OPERATIONS[op].takes is Kind.UNKNOWN} == {"mse", "mae", "hinge"}
+
+
+def test_what_leaves_every_number_where_it_was_is_told_from_what_moves_them() -> None:
+    assert {"cast", "identity", "stop_gradient"} == UNMOVED
+    assert {"dropout", "norm", "activation", "cumsum"} <= SAME_AXES <= SAME_RANK
+    assert make("cumsum", make("opaque", rank=3)).rank == make("affine", make("opaque", rank=3)).rank == 3
+    assert make("pool", make("opaque", rank=3)).rank is None
 
 
 def test_whatever_is_computed_has_a_row() -> None:

@@ -80,7 +80,15 @@ def shifted_by_hand(p: Program) -> None:
 
 def binary_by_hand(p: Program) -> None:
     """A binary cross-entropy of what nobody knows: the formula says that it is a probability."""
-    one, q = make("const", value=1.0), make("opaque", name="q")
+    binary(p, make("opaque", name="q"))
+
+
+def clipped_binary_by_hand(p: Program) -> None:
+    binary(p, p("clip", make("opaque", name="q"), low=1e-7, high=1.0))
+
+
+def binary(p: Program, q: Node) -> None:
+    one = make("const", value=1.0)
     ones = p("mul", p.labels, p("log", q))
     p("add", ones, p("mul", p("sub", one, p.labels), p("log", p("sub", one, q))))
 
@@ -136,6 +144,10 @@ def twice(p: Program) -> None:
         (by_hand, "e = torch.exp(z)\ntorch.log(e / e.sum(1, keepdim=True))"),
         (shifted_by_hand, "e = torch.exp(z - z.amax(1, keepdim=True))\ntorch.log(e / e.sum(1, keepdim=True))"),
         (binary_by_hand, "y * torch.log(q) + (1 - y) * torch.log(1 - q)"),
+        (
+            clipped_binary_by_hand,
+            "q = q.clamp(min=1e-7, max=1.0)\ny * torch.log(q) + (1 - y) * torch.log(1 - q)",
+        ),
         (contrastive_by_hand, "e = torch.exp(z)\ntorch.log(e / (e + torch.exp(z).sum(1)))"),
         (policy, "torch.log(F.softmax(z, dim=1).gather(1, y)) * advantage.detach()"),
         (entropy, "p = F.softmax(z, dim=1)\n(p * torch.log(p)).sum(1)"),

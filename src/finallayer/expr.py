@@ -49,8 +49,9 @@ class Node:
         self.origin = origin
         gives = OPERATIONS.get(op, UNDECLARED).gives
         self.kind = gives(self) if callable(gives) else gives
-        self.rank = rank_of(self)
-        self._hash = hash((op, tuple([a._hash for a in args]), _frozen(attrs) if attrs else None))
+        self.rank = rank_of(self) if args else attrs.get("rank")
+        parts = tuple([a._hash for a in args]) if args else ()
+        self._hash = hash((op, parts, _frozen(attrs) if attrs else None))
 
     def __hash__(self) -> int:
         return self._hash

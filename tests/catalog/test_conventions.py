@@ -145,3 +145,4 @@ def test_a_name_is_taken_for_one_thing() -> None:
     for row, name, meant in NAMES:
         if meant and row.meaning in of_values:
             assert [m for m in of_values if suggests(name, m)] == [row.meaning], name
+            assert taken_for(name) == row.meaning.name.lower()

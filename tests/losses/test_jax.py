@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import optax
 import pytest
@@ -320,6 +321,30 @@ def test_without_jit_it_is_the_same() -> None:
     with jax.disable_jit():
         for ours, theirs in zip(jax.value_and_grad(soft)(LOGITS), expected, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("margin", [-600.0, -40.0, -1.0, 0.0, 30.0, 200.0, 700.0])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_float64_is_exact_in_float64(margin, offset) -> None:
+    mpmath.mp.dps = 340
+    z = np.array([0.3, -1.7, margin, -300.0, 0.1]) + offset
+    targets = {2: np.eye(5)[2], "soft": np.array([0.1, 0.25, 0.6, 0.0, 0.05])}
+    exps = [mpmath.exp(mpmath.mpf(v) - mpmath.mpf(z.max())) for v in z]
+    x = [e / mpmath.fsum(exps) for e in exps]
+    with jax.enable_x64(True):
+        for target, masses in targets.items():
+            q = [mpmath.mpf(m) for m in masses]
+            total = mpmath.fsum(q)
+            rows = losses.softmax_cross_entropy_with_integer_labels if target == 2 else losses.softmax_cross_entropy
+            loss, gradient = jax.jit(jax.value_and_grad(rows))(z, np.int64(2) if target == 2 else masses)
+            assert loss.dtype == gradient.dtype == jnp.float64
+            exact = [total * a - p for a, p in zip(x, q, strict=True)]
+            terms = [max(abs(total - p) * a, p * (1 - a)) for a, p in zip(x, q, strict=True)]
+            assert (
+                abs(float(loss) / mpmath.fsum(-p * mpmath.log(a) for p, a in zip(q, x, strict=True) if p) - 1) < 9e-16
+            )
+            for got, wanted, size in zip(np.asarray(gradient), exact, terms, strict=True):
+                assert abs(mpmath.mpf(float(got)) - wanted) <= 9e-16 * size or size < 2.3e-308
 
 
 def test_subnormal_masses_are_not_flushed() -> None:

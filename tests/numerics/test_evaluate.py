@@ -363,6 +363,10 @@ class TestWhatHasNoMargin:
         with pytest.raises(UnevaluableError, match=why):
             evaluate(expression, [1.0, 0.0], 1)
 
+    def test_what_exp_is_taken_of_is_scores_whatever_it_is(self) -> None:
+        total = make("log", make("sum", make("exp", make("opaque", name="x"))))
+        assert expression_safe_margin(total) == pytest.approx(88.72, abs=0.01)
+
     @pytest.mark.undeclared
     @settings(max_examples=200)
     @given(expression=expressions())

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from finallayer.catalog import lookup
-from finallayer.expr import Node, Origin, logits, make, target
+from finallayer.expr import LOSSES, OPERATIONS, Node, Origin, logits, make, target
 from finallayer.findings import Match, Severity, Sighting
+from finallayer.kinds import Kind
 from finallayer.rules import all_rules, rules_by_operation
 
 Z = make("affine", make("opaque", name="x", rank=2), units=10)
@@ -50,6 +51,15 @@ def matches(node: Node, training: bool = True, compiled: bool = False) -> dict[s
 def test_each_loss_takes_one_kind(loss: str, takes: dict[str, set[str]]) -> None:
     predictions = {"LOGITS": Z, "PROBS": PROBS, "LOG_PROBS": LOG_PROBS, "SIGMOID": SIGMOID}
     assert {name: found(make(loss, predictions[name], Y)) for name in takes} == takes
+
+
+@pytest.mark.parametrize("loss", sorted(op for op in LOSSES if OPERATIONS[op].takes is not Kind.UNKNOWN))
+def test_a_loss_takes_what_its_row_says(loss: str) -> None:
+    predictions = {p.kind: found(make(loss, p, Y)) for p in (Z, PROBS, LOG_PROBS, SIGMOID)}
+    wrong = {kind for kind, codes in predictions.items() if any(code < "FL2" for code in codes)}
+    takes = OPERATIONS[loss].takes
+    assert takes in predictions.keys() - wrong
+    assert wrong
 
 
 @pytest.mark.parametrize("loss", "xent_logits xent_probs nll kl kl_probs bce_logits bce_probs mse".split())

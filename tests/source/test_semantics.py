@@ -464,6 +464,8 @@ PURPOSES = {
     "(-torch.log(p.gather(1, y))).mean().item() * count.item()": set(),  # a running average
     "-torch.log(p.gather(1, y)) * mask": set(),
     "(torch.log(p) * F.one_hot(a)).sum(1) * w": {"rewarded"},
+    "(torch.log(p) * F.one_hot(a)).sum(1) * torch.eq(b, c)": set(),  # which samples count
+    "(torch.log(p) * F.one_hot(a)).sum(1) * w.gather(1, F.one_hot(y))": set(),  # a weight of the class
     "-(y * torch.log(p)).sum(1)": {"over_classes"},
     "-weight * p.detach() * torch.log(p) * gain": {"no_loss"},  # an expectation over the actions
     "(q * torch.log(p.gather(1, a))).sum(1)": {"over_classes"},  # a distribution over values, of the action taken

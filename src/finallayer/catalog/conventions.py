@@ -4,9 +4,9 @@ A name proves nothing. Each row says what a name is taken for, which way the gue
 that put it to the test: those that are meant although they look like others, and look-alikes that are not. They are
 the row's tests (``tests/catalog/test_conventions.py``), as names and as programs.
 
-A pattern is matched against the words of a name, with a blank between them: ``logP_x`` is ``log P x``, ``maxReps`` is
-``max Reps``. So nothing is concluded from letters in the middle of a word. Capitals count in the names of operations
-only, since there they say that a name is a class's.
+A pattern is matched against the last words of a name (``^``: against all of them), in lower case and with a blank
+between them: ``logP_x`` is ``log p x``, ``maxReps`` is ``max reps``. So nothing is concluded from letters in the middle
+of a word. The names of operations keep their capitals, which say that a name is a class's.
 """
 
 from __future__ import annotations
@@ -58,14 +58,17 @@ _MODELS = "(?: (?:model|module|net|network)s?| (?:ddp|fsdp|distributed))*(?: for
 CONVENTIONS: tuple[Convention, ...] = (
     Convention(
         Meaning.EPSILON,
-        r"(?:\w+ )*(?:eps|epsilon|tiny|smooth|smoothing|delta)(?: (?:value|val|tensor|t|const|constant|nr|dr|\d+))*",
+        r"(?:eps|epsilon|tiny|smooth|smoothing|delta)(?: (?:value|val|tensor|t|const|constant|nr|dr|\d+))*",
         Errs.ALARM,
         ("eps", "EPSILON", "safeEps", "log_eps", "smooth_nr", "eps_tensor", "self.eps", "cfg[eps]"),
         ("steps", "max_reps", "epsilon_greedy", "eps_decay_steps", "smoothed", "smooth_loss", "deltas", "prior"),
     ),
     Convention(
+        Meaning.EPSILON, r"(?:fuzz|fudge)(?: factor)?", Errs.ALARM, ("fuzz", "fudge_factor"), ("fuzzy", "fuzz_test")
+    ),
+    Convention(
         Meaning.LOG_PROBABILITY,
-        r"(?:\w+ )*log ?(?:[pq][ijktxyz]{0,2}|pi|prob|probs|probas?|probability|probabilities|pmf|pdf|policy|preds?|"
+        r"log ?(?:[pq][ijktxyz]{0,2}|pi|prob|probs|probas?|probability|probabilities|pmf|pdf|policy|preds?|"
         r"priors?|posteriors?|alphas?|betas?|likelihoods?|weights?|z|softmax)(?: \w+)*",
         Errs.MISSED,
         ("log_probs", "logp", "oldLogProb", "log_px_z", "logpt", "log_pi", "log_alpha", "log_likelihood", "logq[0]"),
@@ -73,28 +76,28 @@ CONVENTIONS: tuple[Convention, ...] = (
     ),
     Convention(
         Meaning.ACTION,
-        r"(?:\w+ )*(?:actions?|acts)(?: (?:batch|tensor|t|b|v|idxs?|index|indices|onehot|one hot|taken|chosen|\d+))*",
+        r"(?:actions?|acts)(?: (?:batch|tensor|t|b|v|idxs?|index|indices|onehot|one hot|taken|chosen|\d+))*",
         Errs.MISSED,
         ("action", "actions", "batch_actions", "actionIdx", "action_batch", "self.actions", "batch[action]", "action_"),
         ("action_label", "transaction", "transaction_type", "reaction", "action_class", "fraction", "actionable"),
     ),
     Convention(
         Meaning.ENVIRONMENT,
-        r"(?:\w+ )*(?:v?envs?|environments?)(?: \d+)*",
+        r"(?:v?envs?|environments?)(?: \d+)*",
         Errs.MISSED,
         ("env", "self.env", "vec_env", "trainEnvironment", "envs", "env_1"),
         ("environ", "stream", "env_variables", "envelope", "inventory"),
     ),
     Convention(
         Meaning.REWARD,
-        r"(?:\w+ )*(?:rewards?|rews?)(?: (?:batch|tensor|t|b|n|\d+))*",
+        r"(?:rewards?|rews?)(?: (?:batch|tensor|t|b|n|\d+))*",
         Errs.MISSED,
         ("reward", "rewards", "extrinsic_reward", "rew", "rewardBatch"),
         ("reward_model", "rewarded", "more", "rewind", "review"),
     ),
     Convention(
         Meaning.HEAD,
-        r"fc|classifier|heads?|last linear",
+        r"^(?:fc|classifier|heads?|last linear)",
         Errs.MISSED,
         ("fc", "_fc", "classifier", "head", "last_linear"),
         ("fc1", "header", "head_dropout", "linear", "classifier_free"),
@@ -102,66 +105,74 @@ CONVENTIONS: tuple[Convention, ...] = (
     *(
         Convention(Meaning.OPERATION, pattern, Errs.ALARM, meant, look_alikes, says)
         for pattern, says, meant, look_alikes in (
-            ("softmax", "softmax(x, axis)", ("nets.softmax",), ("Softmax", "gumbel_softmax", "logsoftmax")),
-            ("log softmax", "log_softmax(x, axis)", ("ops.log_softmax",), ("LogSoftmax", "log_softmax_head")),
-            ("sigmoid", "sigmoid(x)", ("layers.sigmoid",), ("hard_sigmoid", "sigmoids", "Sigmoid")),
+            ("^softmax", "softmax(x, axis)", ("nets.softmax",), ("Softmax", "gumbel_softmax", "logsoftmax")),
+            ("^log softmax", "log_softmax(x, axis)", ("ops.log_softmax",), ("LogSoftmax", "log_softmax_head")),
+            ("^sigmoid", "sigmoid(x)", ("layers.sigmoid",), ("hard_sigmoid", "sigmoids", "Sigmoid")),
         )
     ),
     Convention(
         Meaning.HANDS_ON,
-        rf"(?:prepare|setup|initialize){_MODELS}",
+        rf"^(?:prepare|setup|initialize){_MODELS}",
         Errs.ALARM,
         ("accelerator.prepare", "setup", "deepspeed.initialize", "prepare_model", "prepare_model_for_kbit_training"),
         ("prepare_for_logits", "prepare_inputs", "setup_logging", "initialized", "prepared"),
     ),
     Convention(
         Meaning.HANDS_ON_FIRST,
-        rf"(?:wrap|parallelize){_MODELS}|(?:model )?to (?:device|gpu)|cuda",
+        rf"^(?:(?:wrap|parallelize){_MODELS}|(?:model )?to (?:device|gpu)|cuda)",
         Errs.ALARM,
         ("wrap", "wrap_model", "parallelize_module", "utils.to_device", "cuda", "modelToDevice"),
         ("wrap_logits", "wrapped", "wrap_with_temperature", "to_devices", "cudart"),
     ),
     Convention(
         Meaning.PROPERTY,
-        r"(?:\w+ )+property",
+        r"\w+ property",
         Errs.MISSED,
         ("lazy_property", "werkzeug.utils.cached_property", "lazyProperty"),
         ("property_test", "properties", "propertyless", "lazy_properties"),
     ),
     Convention(
         Meaning.IN_PLACE,
-        r"(?:\w+ )*[a-z0-9]+ _",
+        r"[a-z0-9]+ _",
         Errs.MISSED,
         ("clamp_", "clip_", "clamp_min_"),
         ("clamp", "__init__", "_clamp", "__", "fill__"),
     ),
 )
 
-_WORD = re.compile(r"^_+|_+$|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-
-
+_WORD = re.compile(r"_+$|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 #: What a value may be taken for, of which nothing is known but its name.
 _OF_VALUES = (Meaning.EPSILON, Meaning.LOG_PROBABILITY, Meaning.ACTION)
+
+
+def _last_words(pattern: str) -> re.Pattern[str]:
+    """A pattern of the words that a name ends with, an underscore behind them aside."""
+    return re.compile(rf"(?:^|(?<= ))(?:{pattern})(?: _+)?$")
 
 
 @cache
 def _rows(meaning: Meaning) -> tuple[tuple[re.Pattern[str], Convention], ...]:
     """The rows of a meaning with their patterns, compiled when first asked for."""
-    flags = re.NOFLAG if meaning is Meaning.OPERATION else re.IGNORECASE
-    rows = [row for row in CONVENTIONS if row.meaning is meaning]
-    return tuple((re.compile(rf"(?:_+ )?(?:{row.pattern})(?: _+)?", flags), row) for row in rows)
+    return tuple((_last_words(row.pattern), row) for row in CONVENTIONS if row.meaning is meaning)
+
+
+@cache
+def _any_of_values() -> re.Pattern[str]:
+    """All rows of what a value may be taken for in one pattern, whose groups bear the meanings' names."""
+    patterns = {m: "|".join(row.pattern for row in CONVENTIONS if row.meaning is m) for m in _OF_VALUES}
+    return _last_words("|".join(f"(?P<{meaning.name.lower()}>{pattern})" for meaning, pattern in patterns.items()))
 
 
 def words(name: str) -> str:
-    """The words of a name's last part, a blank between them; underscores around it count as words."""
+    """The words of a name's last part, a blank between them; underscores behind it count as a word."""
     return " ".join(_WORD.findall(name.rpartition(".")[2]))
 
 
 @lru_cache(maxsize=8192)
 def convention(name: str, meaning: Meaning) -> Convention | None:
     """The row by which a name, perhaps dotted, is taken for something; None where it isn't."""
-    text = words(name)
-    return next((row for pattern, row in _rows(meaning) if pattern.fullmatch(text)), None)
+    text = words(name) if meaning is Meaning.OPERATION else words(name).lower()
+    return next((row for pattern, row in _rows(meaning) if pattern.search(text)), None)
 
 
 def suggests(name: str, meaning: Meaning) -> bool:
@@ -169,17 +180,14 @@ def suggests(name: str, meaning: Meaning) -> bool:
     return convention(name, meaning) is not None
 
 
+@lru_cache(maxsize=8192)
 def taken_for(name: str) -> str | None:
     """What a value by this name, of which nothing else is known, is taken for: a meaning's name in lower case.
 
     What stands behind an ``@`` says whose argument it is; a place in a file (``a.py:3:4``) is no name.
     """
     own, argument, _ = name.partition("@")
-    return None if not argument and ":" in own else _taken_for(own)
-
-
-@lru_cache(maxsize=8192)
-def _taken_for(name: str) -> str | None:
-    text = words(name)
-    meant = (m for m in _OF_VALUES if any(pattern.fullmatch(text) for pattern, _ in _rows(m)))
-    return next((meaning.name.lower() for meaning in meant), None)
+    if not argument and ":" in own:
+        return None
+    found = _any_of_values().search(words(own).lower())
+    return found.lastgroup if found is not None else None

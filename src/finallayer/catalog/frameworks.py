@@ -92,6 +92,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
         customary={"tensorflow": "import tensorflow as tf"},
     ),
     Framework("tf", "tensorflow", same_as="tensorflow"),
+    Framework("tensorflow_core", "tensorflow", same_as="tensorflow", foreign=True, tf1=True),
     Framework("tensorflow_addons", "tensorflow"),
     Framework("tflearn", "tensorflow", foreign=True, tf1=True),
     Framework("tf_slim", "tensorflow", same_as="tensorflow.contrib.layers", foreign=True, tf1=True),

@@ -21,6 +21,25 @@ FL_FN bool are_neighbours(const fl_xent_args& a, const TilePlaces& p, const fl_s
     return p.are_one_run && (a.inner == 1 ? s.outer_stride : s.inner_stride) == 1;
 }
 
+// Lanes k with k & S of a change places with lanes k - S of b.
+template <int S> FL_FN void exchange(D& a, D& b) {
+    DI from_a, from_b;  // into the lanes of both, a's first
+    for (int k = 0; k < L; ++k) {
+        from_a[k] = k & S ? L + k - S : k;
+        from_b[k] = k & S ? L + k : k + S;
+    }
+    const D first = shuffle(a, b, from_a);
+    b = shuffle(a, b, from_b);
+    a = first;
+}
+template <int S> FL_FN void exchange_all(D* rows) {
+    for (int k = 0; k < L; ++k)
+        if (!(k & S)) exchange<S>(rows[k], rows[k + S]);
+    if constexpr (S > 1) exchange_all<S / 2>(rows);
+}
+// L vectors of L lanes.
+FL_FN void transpose(D* rows) { exchange_all<L / 2>(rows); }
+
 template <class T> FL_FN void load_tile(const fl_xent_args& a, const TilePlaces& p, const fl_strides& s, const void* from, double* to) {
     const auto* array = static_cast<const T*>(from);
     if (are_neighbours(a, p, s)) {
@@ -29,9 +48,18 @@ template <class T> FL_FN void load_tile(const fl_xent_args& a, const TilePlaces&
             for (int v = 0; v < kVectors; ++v) store(to + j * kTile + v * L, wide(at + j * s.class_stride + v * L));
         return;
     }
+    const int64_t squares = s.class_stride == 1 ? a.classes / L * L : 0;
+    for (int k = 0; k < kTile; k += L) {
+        for (int64_t j = 0; j < squares; j += L) {
+            D rows[L];
+            for (int i = 0; i < L; ++i) rows[i] = wide(array + p.offset(s, k + i) + j);
+            transpose(rows);
+            for (int i = 0; i < L; ++i) store(to + (j + i) * kTile + k, rows[i]);
+        }
+    }
     for (int k = 0; k < kTile; ++k) {
         const T* at = array + p.offset(s, k);
-        for (int64_t j = 0; j < a.classes; ++j) to[j * kTile + k] = to_double(element(at + j * s.class_stride));
+        for (int64_t j = squares; j < a.classes; ++j) to[j * kTile + k] = to_double(element(at + j * s.class_stride));
     }
 }
 
@@ -44,9 +72,18 @@ template <class T> FL_FN void store_tile(const fl_xent_args& a, const TilePlaces
             for (int v = 0; v < kVectors; ++v) unwide(at + j * s.class_stride + v * L, load(from + j * kTile + v * L));
         return;
     }
+    const int64_t squares = s.class_stride == 1 && rows == kTile ? a.classes / L * L : 0;
+    for (int k = 0; k < rows; k += L) {
+        for (int64_t j = 0; j < squares; j += L) {
+            D lanes[L];
+            for (int i = 0; i < L; ++i) lanes[i] = load(from + (j + i) * kTile + k);
+            transpose(lanes);
+            for (int i = 0; i < L; ++i) unwide(array + p.offset(s, k + i) + j, lanes[i]);
+        }
+    }
     for (int k = 0; k < rows; ++k) {
         T* at = array + p.offset(s, k);
-        for (int64_t j = 0; j < a.classes; ++j) from_double(from[j * kTile + k], at + j * s.class_stride);
+        for (int64_t j = squares; j < a.classes; ++j) from_double(from[j * kTile + k], at + j * s.class_stride);
     }
 }
 

@@ -18,7 +18,7 @@ FL_FN Frame frame(float reference, Block& b) {
     // Up to here the reduction by multiples of ln 2 is exact as it stands; beyond, x - reference is exact for every x
     // that is not negligible (Sterbenz), and the reduction starts from that difference.
     b.shift = std::fabs(reference) <= kUnshifted ? 0.0f : reference;
-    b.exponent = static_cast<int>(std::lrint((reference - b.shift) * 1.44269504f));
+    b.exponent = static_cast<int>((reference - b.shift) * 1.44269504f);  // any integer that is near will do
     b.log_scale = b.shift + b.exponent * kLn2;
     const int exponent = kSteps * (b.exponent - kBias);
     return {b.shift, static_cast<float>((b.exponent - kFloor) * kLn2), kMagic - static_cast<float>(exponent)};
@@ -115,6 +115,36 @@ template <class T> FL_FN bool take_row(const T* x, int64_t n, int64_t anchor, Bl
     return p.value <= first.value + kRoom && sum > 0 && sum < static_cast<double>(kInf);
 }
 
+// The vector at i of a short row, masked classes where the anchor or nothing is; without a branch on the anchor.
+template <class T> FL_FN F widen_short(const T* x, int64_t i, int64_t n, int64_t anchor) {
+    I lane;
+    for (int k = 0; k < W; ++k) lane[k] = k;
+    const F v = i + W <= n ? widen(x + i) : widen_first(x + i, static_cast<int>(n - i));
+    return where(lane == static_cast<int32_t>(anchor - i), splat(-kInf), v);
+}
+
+// A row of one group at most, in the frame of its maximum. False if that is not near 0: then nothing is known.
+template <class T> FL_FN bool take_short_row(const T* x, int64_t n, int64_t anchor, Block& block, float* out, Peak& p) {
+    F top = splat(-kInf);
+    Lanes nan{};
+    for (int64_t i = 0; i < n; i += W) {
+        const F v = widen_short(x, i, n, anchor);
+        top = maximum(v, top);
+        nan |= either_nan(v, v);
+    }
+    p = {largest(top), any(nan)};
+    if (p.nan || !(std::fabs(p.value) <= kUnshifted)) return false;
+    const Frame f = frame(p.value, block);
+    D sum{};
+    for (int64_t i = 0; i < n; i += W) {
+        const F e = exp_framed(widen_short(x, i, n, anchor), f);
+        if (out) store(out + i, e);
+        sum += low(e) + high(e);
+    }
+    block.sum = 0x1p-64 * sum_of(sum);
+    return true;
+}
+
 // A block in the frame of its maximum; nothing is taken if that is NaN or infinite.
 template <class T> FL_FN Peak take_block(const T* x, int64_t n, int64_t anchor, Block& block, float* out) {
     Peak p = peak(x, n, anchor);
@@ -146,7 +176,7 @@ FL_FN F gradient_careful(const Slope& s, int64_t i) {
 // A block's scale as a float. One too small for that (a confident row) is put into the exponentials, in two factors
 // of which none is subnormal; then 1 is left.
 FL_FN float float_scale(double scale, float* e, int64_t n) {
-    if (std::fabs(scale) >= 0x1p-110) return static_cast<float>(scale);
+    if (std::fabs(scale) >= 0x1p-126) return static_cast<float>(scale);  // below, e * first <= 2^(122 - 6): no overflow
     const auto first = static_cast<float>(scale * 0x1p120);
     for (int64_t i = 0; i < n; i += W) store(e + i, load(e + i) * first * 0x1p-120f);
     return 1;
@@ -183,6 +213,14 @@ template <class T> FL_FN void write(T* g, const Slope& s, int64_t n, bool stream
     else write_lines<false>(g, s, head, lines_end);
     for (int64_t i = lines_end; i < n; i += W)
         narrow_first(g + i, gradient_careful(s, i), static_cast<int>(std::min<int64_t>(W, n - i)));
+}
+
+// The same for a short row, whose lines are its neighbours', too.
+template <class T> FL_FN void write_short(T* g, const Slope& s, int64_t n) {
+    int64_t i = 0;
+    for (; i + W <= n; i += W) narrow(g + i, gradient(s, i));
+    if (i < n) narrow_first(g + i, gradient(s, i), static_cast<int>(n - i));
+    from_float(s.at_anchor, g + s.anchor);
 }
 
 template <class T> FL_FN void fill(T* g, int64_t n, float value) {
@@ -244,7 +282,10 @@ template <class T> FL_FN void sum_row(FloatRow<T>& row, int k, bool wants_correc
         __builtin_prefetch(row.g + classes, 1);
     }
     Peak others{-kInf, std::isnan(x) || x == kInf};
-    if (!others.nan && !take_row(row.z, classes, row.target, row.blocks[0], row.g ? row.kept : nullptr, others)) {
+    float* const kept = row.g ? row.kept : nullptr;
+    const bool taken = others.nan || (classes <= kGroup ? take_short_row(row.z, classes, row.target, row.blocks[0], kept, others)
+                                                        : take_row(row.z, classes, row.target, row.blocks[0], kept, others));
+    if (!taken) {
         row.cut.step = kBlock;
         others = take_blocks(row);
     }
@@ -266,7 +307,9 @@ template <class T> FL_FN void write_gradient(const FloatRow<T>& row, int k, bool
         const int64_t begin = row.cut.begin(i), n = row.cut.size(i);
         float* const e = row.kept + begin;
         const float scale = float_scale(t.pull[k] * row.blocks[i].log_scale * 0x1p-64, e, n);
-        write(row.g + begin, {e, scale, row.target - begin, static_cast<float>(t.at_anchor[k])}, n, streaming);
+        const Slope slope{e, scale, row.target - begin, static_cast<float>(t.at_anchor[k])};
+        if (row.cut.classes <= kGroup && !streaming) write_short(row.g, slope, n);
+        else write(row.g + begin, slope, n, streaming);
     }
 }
 

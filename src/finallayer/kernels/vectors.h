@@ -29,6 +29,16 @@ FL_FN void store(double* p, D v) { std::memcpy(p, &v, sizeof v); }
 FL_FN DI load(const int64_t* p) { DI v; std::memcpy(&v, p, sizeof v); return v; }
 FL_FN D splat(double v) { return v - D{}; }
 FL_FN D where(DI mask, D a, D b) { return (D)(((DI)a & mask) | ((DI)b & ~mask)); }
+// Lanes of two vectors: lane k of the result is lane from[k] of a, or lane from[k] - L of b.
+FL_FN D shuffle(D a, D b, DI from) {
+#if defined(__clang__)
+    D v;
+    for (int k = 0; k < L; ++k) v[k] = from[k] < L ? a[from[k]] : b[from[k] - L];
+    return v;
+#else
+    return __builtin_shuffle(a, b, from);
+#endif
+}
 FL_FN D absolute(D v) { return (D)((DI)v & INT64_MAX); }
 
 // L numbers of any format as doubles, and back, rounded to nearest.

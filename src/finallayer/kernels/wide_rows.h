@@ -15,30 +15,36 @@ struct WideRow {
     bool skipped;    // ignored, and nobody asks for its lse
 };
 
-template <class T> FL_FN void read_row(const T* from, int64_t n, double* to) {
-    int64_t j = 0;
-    for (; j + L <= n; j += L) store(to + j, wide(from + j));
-    for (; j < n; ++j) to[j] = to_double(element(from + j));
-}
-FL_FN void pad(double* row, int64_t n, double padding) { std::fill(row + n, row + round_up(n, kStride), padding); }
-
 struct WidePeak {
     double value;
     bool nan;  // or +inf
 };
-FL_FN WidePeak peak(const WideRow& row) {
-    D top[4];
+// Finds the largest of what it is given, vector by vector.
+struct WidePeaks {
+    D top[2] = {splat(-kInfinity), splat(-kInfinity)};
     DI nan{};
-    for (D& t : top) t = splat(-kInfinity);
-    for (int64_t j = 0; j < row.n; j += kStride) {
-        for (int k = 0; k < 4; ++k) {
-            const D x = load(row.x + j + k * L);
-            top[k] = maximum(x, top[k]);
-            nan |= x != x;
-        }
+    FL_TARGET void see(D a, D b) {
+        top[0] = maximum(a, top[0]);
+        top[1] = maximum(b, top[1]);
+        nan |= (a != a) | (b != b);
     }
-    const double value = largest(maximum(maximum(top[0], top[1]), maximum(top[2], top[3])));
-    return {value, any(nan) || value == kInfinity};
+    FL_TARGET WidePeak peak() const {
+        const double value = largest(maximum(top[0], top[1]));
+        return {value, any(nan) || value == kInfinity};
+    }
+};
+FL_FN WidePeak peak(const WideRow& row) {
+    WidePeaks peaks;
+    for (int64_t j = 0; j < row.n; j += 2 * L) peaks.see(load(row.x + j), load(row.x + j + L));
+    return peaks.peak();
+}
+
+FL_FN void pad(double* row, int64_t n, double padding) { std::fill(row + n, row + round_up(n, kStride), padding); }
+
+template <class T> FL_FN void read_row(const T* from, int64_t n, double* to) {
+    int64_t j = 0;
+    for (; j + L <= n; j += L) store(to + j, wide(from + j));
+    for (; j < n; ++j) to[j] = to_double(element(from + j));
 }
 
 // Where the largest x stands first.
@@ -49,27 +55,35 @@ FL_FN int64_t first_at(const WideRow& row, double value) {
     return j;
 }
 
-// Puts the exponentials in the place of x, and sums them and the gap.
-template <bool Deep> FL_FN void take_exponentials(const WideRow& row, double reference, double& others, double& gap) {
+struct Sums {
+    double others;  // of exp(x - reference)
+    double gap;     // of mass * (reference - x)
+    double rest;    // of mass
+};
+// Puts the exponentials in the place of x.
+template <bool Deep, bool Massive> FL_FN Sums take_exponentials(const WideRow& row, double reference) {
     const D r = splat(reference);
-    WideSum<Deep> sum, gaps;
+    WideSum<Deep> sum, gap, rest;
     for (int64_t j = 0; j < row.n; j += kStride) {
-        D e[4];
+        D e[4], gaps[4], m[4];
         for (int k = 0; k < 4; ++k) {
             const D x = load(row.x + j + k * L);
             D low{}, d = x - r;
             if (Deep) d = difference(x, r, low);
             e[k] = exp_wide<Deep>(d, low);
             store(row.x + j + k * L, e[k]);
-            if (row.mass) {
-                const D m = load(row.mass + j + k * L);
-                gaps.add(where(m == 0.0, D{}, m * -d));
+            if (Massive) {
+                m[k] = load(row.mass + j + k * L);
+                gaps[k] = where(m[k] == 0.0, D{}, m[k] * -d);
             }
         }
         sum.add((e[0] + e[1]) + (e[2] + e[3]));
+        if (Massive) {
+            gap.add((gaps[0] + gaps[1]) + (gaps[2] + gaps[3]));
+            rest.add((m[0] + m[1]) + (m[2] + m[3]));
+        }
     }
-    others = total(sum);
-    gap = total(gaps);
+    return {total(sum), total(gap), total(rest)};
 }
 
 template <class R> FL_FN void multiply(double* by, const R* factors, int64_t n) {
@@ -97,13 +111,6 @@ template <class T> FL_FN void read_masses(const Call& call, const Real<T>* at, i
     pad(row.mass, row.n, 0);
 }
 
-template <bool Deep> FL_FN double sum_over(const double* p, int64_t n) {
-    WideSum<Deep> sum;
-    for (int64_t j = 0; j < n; j += kStride)
-        sum.add((load(p + j) + load(p + j + L)) + (load(p + j + 2 * L) + load(p + j + 3 * L)));
-    return total(sum);
-}
-
 // Finds the anchor of the row at lane k, and its sums.
 template <bool Deep> FL_FN void sum_row(WideRow& row, int k, RowLanes& t) {
     const int64_t target = row.anchor;
@@ -119,15 +126,17 @@ template <bool Deep> FL_FN void sum_row(WideRow& row, int k, RowLanes& t) {
         row.x[row.anchor] = -kInfinity;
         t.anchor_mass[k] = row.mass[row.anchor];
         row.mass[row.anchor] = 0;
-        t.rest_mass[k] = sum_over<Deep>(row.mass, row.n);
     }
     const double x = t.anchor_x[k];
     t.is_nan[k] = top.nan || std::isnan(x) || x == kInfinity || (x == -kInfinity && top.value == -kInfinity);
     t.is_argmax[k] = row.mass ? row.anchor == target : x > top.value || (x == top.value && x > -kInfinity && target < first_at(row, x));
     t.others[k] = 0;
     if (t.is_nan[k] != 0) return;
-    if (top.value == -kInfinity) std::fill(row.x, row.x + row.n, 0.0);
-    else take_exponentials<Deep>(row, top.value, t.others[k], t.gap[k]);
+    if (top.value == -kInfinity) return std::fill(row.x, row.x + row.n, 0.0);
+    const Sums sums = row.mass ? take_exponentials<Deep, true>(row, top.value) : take_exponentials<Deep, false>(row, top.value);
+    t.others[k] = sums.others;
+    t.gap[k] = sums.gap;
+    t.rest_mass[k] = sums.rest;
 }
 
 template <class T> FL_FN void write_gradient(const WideRow& row, int k, const RowLanes& t, T* to) {
@@ -154,7 +163,7 @@ template <class T> FL_TARGET void wide_rows(const Call& call, int64_t begin, int
     const fl_xent_args& a = *call.args;
     const bool may_skip = !a.lse && !a.lse_upstream;
     const int64_t room = round_up(a.classes, kStride);
-    const int batch = batch_of(a.classes);
+    const int batch = batch_of(4 * a.classes);
     double* const buffers = scratch.doubles.reserve(3 * room * batch);
     RowLanes t{};
     WideRow rows[L];

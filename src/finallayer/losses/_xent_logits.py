@@ -34,8 +34,8 @@ Namespace = Any  # numpy, jax.numpy or keras.ops: what is used here is named and
 
 _FAN_IN = 16  # terms that a level of the summation tree adds up: vectorizes, and touches memory once
 _SCALE = 2.0**64
-_LOG_SCALE_HI = 44.361419677734375  # log(2**64) in 24 bits
-_LOG_SCALE_LO = -1.2189787519729714e-07
+_LOG_SCALE = (44.361419677734375, -1.2189787519729714e-07)  # log(2**64): in 24 bits, and what is left
+_LOG_SCALE_DOUBLE = (44.3614195558365, 1.4841899608616317e-15)  # in 53 bits
 _SHORTEST_FOLD = 32
 _FARTHEST = -760.0  # below it exp is 0 in every dtype, also at 2**64 times its size
 
@@ -251,9 +251,10 @@ def _max(xp: Namespace, x: Array) -> Array:
 def _scaled_exps(xp: Namespace, z: Array, top: Array) -> tuple[Array, Array]:
     """2**64 * exp(z - top) to a relative error of about an ulp, and z - top rounded, both of shape (..., C)."""
     diff, error = _two_sum(z, -top)
-    by = (top - top) + _LOG_SCALE_HI  # no constant: XLA would add and subtract one at compile time
-    shifted = diff + by
-    error = error + (diff - (shifted - by)) + _LOG_SCALE_LO
+    high, low = _LOG_SCALE_DOUBLE if _is_double(z) else _LOG_SCALE
+    # Added as no constant: XLA would take the next subtraction of it away.
+    shifted, shift_error = _two_sum(diff, (top - top) + high)
+    error = error + shift_error + low
     rounded = xp.exp(shifted)
     return xp.where(diff > _FARTHEST, rounded + rounded * error, xp.zeros_like(z)), diff  # error may be inf - inf
 

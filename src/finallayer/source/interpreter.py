@@ -33,6 +33,7 @@ from finallayer.source.values import (
     Site,
     Union,
     Value,
+    nameless,
     opaque,
     union,
 )
@@ -123,7 +124,7 @@ class Interpreter:
     def opaque_at(self, site: Site, *parts: Value) -> Node:
         """A value that isn't understood, told apart by where it was made and what went in."""
         node, path = site.node, site.frame.module.path
-        return opaque(f"{path}:{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}", *parts)
+        return nameless(f"{path}:{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}", *parts)
 
     def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
         self.trail.write(slots, key, value)

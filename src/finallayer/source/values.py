@@ -368,6 +368,13 @@ def opaque(name: str, *parts: Value) -> Node:
     return Node("opaque", (), attrs, None)
 
 
+def nameless(place: str, *parts: Value) -> Node:
+    """A value that isn't understood, and has no name but the place where it was made."""
+    if not parts:
+        return Node("opaque", (), {"name": place}, None)
+    return Node("opaque", (), {"name": place, "of": tuple([_identity(p) for p in parts])}, None)
+
+
 def _identity(value: Value) -> int:
     return hash(value) if type(value) is Node else hash(_key(value))
 

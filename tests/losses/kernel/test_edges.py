@@ -9,7 +9,22 @@ import os
 import numpy as np
 import pytest
 
-from .kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, call, hard_rows, truth, worst
+from finallayer import kernels
+
+from .emulated import BCE, XENT
+from .kernel_rows import (
+    BFLOAT16,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    Terms,
+    call,
+    hard_rows,
+    options,
+    packed,
+    truth,
+    worst,
+)
 
 ALL_DTYPES = pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16], ids=str)
 
@@ -218,3 +233,65 @@ def test_buffers_come_back_from_the_pool(kernel: ctypes.CDLL) -> None:
     kernel.fl_buffer_release(first)
     kernel.fl_buffer_release(second)
     kernel.fl_buffer_trim()
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("rows", -1), ("inner", 0), ("inner", 2), ("classes", -1), ("dtype", 4), ("dtype", -1), ("logits", 0),
+        ("targets", 0), ("kind", 3), ("smoothing", -0.1), ("smoothing", 1.5), ("smoothing", float("nan")),
+        ("z_loss", float("inf")), ("softcap", -1.0), ("softcap", float("nan")), ("temperature", 0.0),
+        ("temperature", -1.0), ("temperature", float("nan")), ("reduction", 3), ("row_upstream", 64),
+        ("loss_dtype", 1), ("loss_dtype", 3), ("grad_outer", 0), ("grad_class", 0), ("threads", -1),
+    ],
+)  # fmt: skip
+def test_what_the_header_forbids_is_refused(lib: ctypes.CDLL, member: str, value: float) -> None:
+    z, grad = np.zeros((3, 5), "f4"), np.full((3, 5), 7, "f4")
+    outputs = {"loss": np.full(3, -1, "f4"), "grad": grad}
+    arguments = packed(z, np.array([0, 1, 2]), Terms("sum"), outputs)
+    members = dict(zip(XENT, kernels.XENT_ARGS.unpack(arguments.raw[: kernels.XENT_ARGS.size]), strict=True))
+    wrong = ctypes.create_string_buffer(kernels.XENT_ARGS.pack(*{**members, member: value}.values()))
+    if isinstance(lib, ctypes.CDLL):
+        assert lib.fl_xent(wrong) == kernels.BAD_ARGUMENT
+        assert (grad == 7).all() and (outputs["loss"] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("count", -1), ("dtype", 4), ("logits", 0), ("targets", 0), ("weight", 64), ("pos_weight", 64),
+        ("reduction", 7), ("element_upstream", 64), ("loss_dtype", 2), ("threads", -1),
+    ],
+)  # fmt: skip
+def test_what_the_header_forbids_is_refused_for_binary_too(kernel: ctypes.CDLL, member: str, value: int) -> None:
+    z, y, loss = np.zeros(4, "f4"), np.zeros(4, "f4"), np.full(4, -1, "f4")
+    members = dict.fromkeys(BCE, 0)
+    members.update(
+        count=4, logits=z.ctypes.data, targets=y.ctypes.data, loss=loss.ctypes.data, reduction=1, upstream=1.0
+    )
+    members.update(dtype=kernels.FLOAT32, threads=1)
+    members[member] = value
+    assert kernel.fl_bce(ctypes.create_string_buffer(kernels.BCE_ARGS.pack(*members.values()))) == kernels.BAD_ARGUMENT
+    assert (loss == -1).all()
+
+
+def test_a_missing_struct_is_refused(kernel: ctypes.CDLL) -> None:
+    assert kernel.fl_xent(None) == kernel.fl_bce(None) == kernels.BAD_ARGUMENT
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16, FLOAT64], ids=str)
+@pytest.mark.parametrize("soft", [False, True], ids=["index", "distribution"])
+@pytest.mark.parametrize("classes", [3, 21, 70])
+def test_pixels_and_their_permutations(lib: ctypes.CDLL, classes: int, soft: bool, dtype: np.dtype) -> None:
+    """(n, classes, pixels) as it lies, with the classes last in memory, and as a window of something larger."""
+    z, target, terms = options(np.random.default_rng(7), (3, classes, 45), dtype, soft, {"label_smoothing": 0.1})
+    exact = truth(z, target, terms)
+    allowed = 2.0 if dtype == FLOAT64 else 1.0
+    room = np.full((3, classes + 4, 60), 7, dtype)
+    window = room[:, 2:-2, 9:54]
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(z, 1, 2)), 2, 1)
+    for logits, grad in ((z, None), (last, np.zeros_like(last)), (z, window), (last, window), (z.copy(), "logits")):
+        sink = logits if isinstance(grad, str) else grad
+        assert max(worst(call(lib, logits, target, terms, grad=sink), exact).values()) <= allowed
+    window[:] = 7
+    assert (room == 7).all()

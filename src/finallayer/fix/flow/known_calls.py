@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from finallayer import catalog
 from finallayer.catalog import Param, Signature, keras
+from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.source.symbols import signature_of
@@ -132,7 +133,7 @@ def _of(node: ast.Call, callee: Value) -> KnownCall | None:
 def _bound(
     node: ast.Call, calls: str, name: str, signature: Signature, params: tuple[Param, ...], args: list[ast.expr]
 ) -> KnownCall | None:
-    if name.endswith("_") and signature.op not in _NUMBERS_STAY:
+    if suggests(name, Meaning.IN_PLACE) and signature.op not in _NUMBERS_STAY:
         return None  # works in place, besides
     return KnownCall(node, name, signature.op, signature.attrs, arguments(params, args, node.keywords), calls)
 

@@ -233,9 +233,10 @@ def _kernel_serves(ctx: Any, terms: Terms | None) -> bool:
     z, target = ctx.avals_in[:2]
     if z.dtype not in _KERNEL_DTYPES or not _has_whole_rows(ctx.module_context) or not _kernel_is_registered():
         return False
-    # XLA's formula is as exact, and faster, for classes without smoothing, where there are few.
-    is_plain = terms is not None and target.ndim < z.ndim and not terms.label_smoothing and z.dtype != jnp.float64
-    return not (is_plain and z.shape[-1] < _FEWEST_CLASSES)
+    is_class = terms is not None and target.ndim < z.ndim and not terms.label_smoothing
+    if z.dtype == jnp.float64:  # the kernel has no digits to spare for the terms of a distribution there
+        return terms is None or is_class
+    return not (is_class and z.shape[-1] < _FEWEST_CLASSES)  # XLA's formula is as exact, and faster there
 
 
 def _has_whole_rows(module: Any) -> bool:

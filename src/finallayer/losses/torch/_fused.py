@@ -12,54 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
 
-from finallayer.losses.torch import _composed, _eager, _framework, _kernel, _upstream
+from finallayer.losses.torch import _composed, _eager, _kernel, _transforms, _upstream
+from finallayer.losses.torch._inputs import Inputs, inputs
 from finallayer.losses.torch._kernel import Terms
-
-
-class Inputs(NamedTuple):
-    """The tensors of a cross-entropy, as `_kernel.cross_entropy` takes them."""
-
-    logits: Tensor
-    target: Tensor
-    weight: Tensor | None
-    row_weight: Tensor | None
-    on_kernel: bool
-
-    def compute(self, terms: Terms, upstream: float | Tensor = 1.0, **outputs: Any) -> None:
-        """Fill the given outputs; upstream gradients of any dtype and layout."""
-        real = _kernel.real_dtype(self.logits.dtype)
-        for name in ("row_upstream", "lse_upstream"):
-            if outputs.get(name) is not None:
-                outputs[name] = outputs[name].to(real).contiguous().resolve_neg()
-        engine = _kernel if self.on_kernel else _framework
-        engine.cross_entropy(*self[:4], terms, upstream=upstream, **outputs)
-
-    def gradient_buffer(self) -> Tensor:
-        """An uninitialised contiguous tensor like the logits."""
-        if self.on_kernel:
-            return _kernel.gradient_like(self.logits)
-        return torch.empty_like(self.logits, memory_format=torch.contiguous_format)
-
-
-def inputs(logits: Tensor, target: Tensor, weight: Tensor | None, row_weight: Tensor | None) -> Inputs:
-    """Checked arguments in the dtypes and layouts that the kernel takes: copied only where it cannot."""
-    real = _kernel.real_dtype(logits.dtype)
-    logits = _settled(logits)
-    target = _settled(target.to(real)) if target.is_floating_point() else target
-    if target.dtype not in (torch.int32, torch.int64) and not target.is_floating_point():
-        target = target.long()
-    if not target.is_floating_point():
-        target = target.contiguous()
-    weights = [None if w is None else w.detach().to(real).contiguous().resolve_neg() for w in (weight, row_weight)]
-    return Inputs(logits, target, weights[0], weights[1], _kernel.serves(logits, target, *weights))
-
-
-def _settled(tensor: Tensor) -> Tensor:
-    """(N, C, d1, ..., dk) whose numbers stand in memory, at strides that the kernel can follow."""
-    tensor = tensor.resolve_neg()
-    if tensor._is_zerotensor():
-        tensor = tensor.clone()
-    return tensor if _kernel.layout(tensor) is not None else tensor.contiguous()
 
 
 class _Job(NamedTuple):
@@ -225,8 +180,6 @@ def _batched(found: Inputs, terms: Terms, upstream: Tensor | None, lse_upstream:
 
 def _transformed(found: Inputs, terms: Terms, upstream: Tensor | None, lse_upstream: Tensor | None) -> Tensor:
     """The gradient inside a ``torch.func`` transform."""
-    from finallayer.losses.torch import _transforms
-
     losses, lses = _row_upstreams(found, terms, upstream, lse_upstream)
     real = _kernel.real_dtype(found.logits.dtype)
     return _transforms.rows_gradient(*found[:3], losses.to(real), lses.to(real), *terms[1:])

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from finallayer.losses.torch import _composed, _fused, _kernel
+from finallayer.losses.torch import _composed, _inputs, _kernel
 from finallayer.losses.torch._kernel import Terms
 
 
@@ -36,7 +36,7 @@ def xent(
 ) -> tuple[Tensor, Tensor]:
     """Each row's loss and log-sum-exp, of ``logits`` (N, C, d1, ..., dk)."""
     terms = Terms("none", ignore_index, label_smoothing, z_loss, softcap, temperature)
-    inputs = _fused.inputs(logits, target, weight, None)
+    inputs = _inputs.inputs(logits, target, weight, None)
     loss, lse = (_rows_like(logits) for _ in range(2))
     inputs.compute(terms, loss=loss, lse=lse)
     return loss, lse
@@ -57,7 +57,7 @@ def xent_backward(
 ) -> Tensor:
     """The gradient of ``sum_i loss_upstream[i] loss_i + lse_upstream[i] lse_i`` with respect to the logits."""
     terms = Terms("none", ignore_index, label_smoothing, z_loss, softcap, temperature)
-    inputs = _fused.inputs(logits, target, weight, None)
+    inputs = _inputs.inputs(logits, target, weight, None)
     grad = inputs.gradient_buffer()
     inputs.compute(terms, row_upstream=loss_upstream, lse_upstream=lse_upstream, grad=grad)
     return grad
