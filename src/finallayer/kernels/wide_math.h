@@ -28,7 +28,7 @@ FL_FN D power_of_two(DI n) { return (D)((n + 1023) << 52); }
 // e^(x + low) for x <= 0 and |low| far below 1. Deep: exact down to the subnormals; else 0 below e^-700.
 template <bool Deep> FL_FN D exp_wide(D x, D low) {
     const Exponential e = reduced_exp(x, low);
-    if (!Deep) return where(x < -700.0, D{}, (D)((DI)(1.0 + e.rest) + (e.n << 52)));
+    if (!Deep) return where(x < -700.0, D{}, (D)((DU)(1.0 + e.rest) + ((DU)e.n << 52)));
     const DI half = e.n >> 1;
     return where(x < -746.0, D{}, (1.0 + e.rest) * power_of_two(half) * power_of_two(e.n - half));
 }
