@@ -196,6 +196,31 @@ model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
 loss = keras.losses.BinaryCrossentropy(from_logits=True)
 model.compile(loss=loss, metrics=[keras.metrics.AUC(from_logits=True)])
 """,
+    # the model's own class says what its metrics are handed
+    """
+import keras
+
+class Model(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, keras.ops.sigmoid(y_pred), sample_weight)
+
+model = Model()
+model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), metrics=[keras.metrics.AUC()])
+""",
+    # seven units, though each step has one: Keras' "accuracy" asks which is the greatest
+    """
+import keras
+
+model = keras.Sequential([keras.Input((7, 4)), keras.layers.Dense(1), keras.layers.Flatten()])
+model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), metrics=["accuracy"])
+""",
     # another head of the same shape
     """
 import torch
