@@ -115,6 +115,7 @@ def test_cross_entropy_refuses(case: str, rows: int) -> None:
 
 LINEAR: dict[str, tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = {
     "float labels": ({"target": T.float()}, RuntimeError, ("integer", "float32")),
+    "float labels, one class": ({"target": T.float(), "linear_weight": W[:1]}, RuntimeError, ("integer", "float32")),
     "fewer targets": ({"target": T[:3]}, ValueError, ("(4,)", "(3,)")),
     "label too large": ({"target": T + 1}, IndexError, ("Target 3",)),
     "bool labels": ({"target": T > 0}, RuntimeError, ("bool",)),

@@ -1,11 +1,12 @@
-"""From a finding to the fix that is offered: the first that can be proven."""
+"""From a finding to the fix that is offered: the first that can be proven, of numbers that are what they seem."""
 
 from __future__ import annotations
 
-from finallayer.findings import Fix, Match, Sighting
+from finallayer.findings import Edit, Fix, Match, Sighting
 from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.disturbances import is_disturbed, strangers
 from finallayer.fix.proof import prove
-from finallayer.fix.registry import fixers
+from finallayer.fix.registry import Proposal, cannot_see, fixers
 from finallayer.fix.text.comments import with_comments
 from finallayer.fix.text.edits import meet
 
@@ -18,5 +19,10 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
             if not edits or meet(edits):
                 continue
             if prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths).holds:
-                return Fix(proposal.safe, edits, proposal.note)
+                return None if is_disturbed(sighting, context) else _fix(proposal, edits, sighting, context)
     return None
+
+
+def _fix(proposal: Proposal, edits: tuple[Edit, ...], sighting: Sighting, context: Context) -> Fix:
+    notes = proposal.note, cannot_see("is done to it", strangers(sighting, context))
+    return Fix(not any(notes), edits, "; ".join(filter(None, notes)))

@@ -9,7 +9,7 @@ FL_FN Binary binary(D z, D y, D pos_weight) {
     const D tail = log1p_wide(e);
     const DI positive = z > 0.0;
     const D over = where(positive, z, D{}), under = where(positive, D{}, -z);
-    const D large = 1.0 / (1.0 + e), small = e / (1.0 + e);
+    const D large = 1.0 / (1.0 + e), small = e * large;
     const D up = 1.0 - y, down = pos_weight * y;
     // 0 * inf: a class that cannot be the target costs nothing, however far its logit.
     const D cost_up = where(up == 0.0, D{}, up * (over + tail));
@@ -23,6 +23,8 @@ FL_FN Binary binary(D z, D y, D pos_weight) {
 template <class R> FL_FN D repeated(const void* p, int64_t period, int64_t i, int n, double missing) {
     if (!p) return splat(missing);
     const auto* reals = static_cast<const R*>(p);
+    const int64_t first = period ? i % period : i;
+    if (n == L && (!period || first + L <= period)) return wide(reals + first);
     D v{};
     for (int k = 0; k < n; ++k) v[k] = reals[period ? (i + k) % period : i + k];
     return v;
@@ -38,6 +40,7 @@ template <class T> FL_TARGET double binary_elements(const fl_bce_args& a, double
     const auto* logits = static_cast<const T*>(a.logits);
     const auto* targets = static_cast<const Real<T>*>(a.targets);
     auto* grad = static_cast<T*>(a.grad);
+    constexpr int64_t real_dtype = std::is_same<T, double>::value ? FL_FLOAT64 : FL_FLOAT32;
     CarefulSum sum;
     for (int64_t i = begin; i < end; i += L) {
         const int n = static_cast<int>(std::min<int64_t>(L, end - i));
@@ -49,7 +52,8 @@ template <class T> FL_TARGET double binary_elements(const fl_bce_args& a, double
         D loss = b.loss * w;
         for (int k = n; k < L; ++k) loss[k] = 0;
         sum.add(loss);
-        if (a.loss)
+        if (a.loss && whole && a.loss_dtype == real_dtype) unwide(static_cast<Real<T>*>(a.loss) + i, loss);
+        else if (a.loss)
             for (int k = 0; k < n; ++k) put_real(a.loss, i + k, a.loss_dtype, loss[k]);
         if (grad) {
             const D g = b.grad * (w * (upstream * repeated<Real<T>>(a.element_upstream, 0, i, n, 1)));

@@ -159,7 +159,10 @@ int32_t count_targets(fl_xent_args& a, double& denominator) {
     return FL_OK;
 }
 
-constexpr int64_t kFewClasses = 48;  // up to here rows are taken side by side
+#ifndef FL_FEW_CLASSES
+#define FL_FEW_CLASSES 48
+#endif
+constexpr int64_t kFewClasses = FL_FEW_CLASSES;  // up to here rows are taken side by side
 
 // Whether float's 24 bits are enough for 4 ulp: nothing but the target's class has mass, and nothing is added.
 bool is_plain(const fl_xent_args& a) {

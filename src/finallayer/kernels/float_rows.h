@@ -176,7 +176,7 @@ FL_FN F gradient_careful(const Slope& s, int64_t i) {
 // A block's scale as a float. One too small for that (a confident row) is put into the exponentials, in two factors
 // of which none is subnormal; then 1 is left.
 FL_FN float float_scale(double scale, float* e, int64_t n) {
-    if (std::fabs(scale) >= 0x1p-110) return static_cast<float>(scale);
+    if (std::fabs(scale) >= 0x1p-126) return static_cast<float>(scale);  // below, e * first <= 2^(122 - 6): no overflow
     const auto first = static_cast<float>(scale * 0x1p120);
     for (int64_t i = 0; i < n; i += W) store(e + i, load(e + i) * first * 0x1p-120f);
     return 1;

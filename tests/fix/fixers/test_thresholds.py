@@ -44,6 +44,9 @@ THRESHOLDS = {
     "predicted = torch.gt(out, 0.5)": "predicted = torch.gt(out, 0)",
     "predicted = out.gt(0.5)": "predicted = out.gt(0)",
     "predicted = torch.where(out > 0.5, 1, 0)": "predicted = torch.where(out > 0, 1, 0)",
+    "predicted = (out > 0.5) * torch.ones_like(out)": "predicted = (out > 0) * torch.ones_like(out)",
+    "predicted = out.double() > 0.5": "predicted = out.double() > 0",
+    "predicted = out.to(torch.float64) > 0.5": "predicted = out.to(torch.float64) > 0",
     "predicted = torch.round(out)": "predicted = torch.round(torch.sigmoid(out))",
     "predicted = out.round().detach()": "predicted = torch.sigmoid(out).round().detach()",
 }
@@ -139,6 +142,17 @@ def test_jax_logits_are_told(tmp_path: Path) -> None:
 
 
 LEFT_ALONE = {
+    "whole numbers, of which 0.5 says more": TORCH + STEP.format("predicted = out.long() > 0.5"),
+    "whole numbers, by a type": TORCH + STEP.format("predicted = out.to(torch.int8) >= 0.5"),
+    "numbers of a type unknown": TORCH + STEP.format("predicted = out.to(y.dtype) > 0.5"),
+    "how large the logits are": TORCH + STEP.format("predicted = out[out > 0.5]"),
+    "the larger of two": TORCH + STEP.format("predicted = torch.where(out > 0.5, out, 0.5)"),
+    "a band": TORCH + STEP.format("predicted = (out > 0.5) | (out < -0.5)"),
+    "logits that a squared error trains, too": TORCH
+    + STEP.format("predicted = out > 0.5").replace("return ", "return F.mse_loss(out, y) + "),
+    "a regression in one branch": TORCH
+    + "def step(x, y, regression):\n    out = net(x)\n"
+    + "    loss = F.mse_loss(out, y) if regression else criterion(out, y)\n    return loss, out > 0.5\n",
     "another threshold": TORCH + STEP.format("predicted = out > 0.7"),
     "a threshold by name": TORCH + "HALF = 0.5\n\n" + STEP.format("predicted = out > HALF"),
     "rounded to two decimals": TORCH + STEP.format("predicted = out.round(decimals=2)"),
@@ -184,10 +198,22 @@ def test_what_is_left_alone(tmp_path: Path, program: str) -> None:
     assert _mended(tmp_path, program, unsafe=True) == program
 
 
-def test_a_caller_unknown_makes_it_unsafe(tmp_path: Path) -> None:
-    program = TORCH + "def hits(out, y):\n    return (out > 0.5) == y\n\n" + STEP.format("predicted = hits(out, y)")
-    program += "\n__all__ = [hits]\n"
+HITS = {
+    "def hits(out, y):\n    return (out > 0.5) == y\n": "`hits` is handed on (line 18)",
+    "def hits(out, y):\n    out = out.squeeze()\n    return (out > 0.5) == y\n": "`hits` is handed on (line 19)",
+    "hits = lambda out, y: (out > 0.5) == y\n": "a lambda (line 9)",
+}
+
+
+@pytest.mark.parametrize(("hits", "unseen"), HITS.items())
+def test_a_caller_unknown_makes_it_unsafe(tmp_path: Path, hits: str, unseen: str) -> None:
+    program = TORCH + hits + "\n" + STEP.format("predicted = hits(out, y)") + "\n\n__all__ = [hits]\n"
     (tmp_path / "program.py").write_text(program)
     (finding,) = repaired(tmp_path / "program.py").remaining
     assert finding.fix is not None and not finding.fix.safe
-    assert finding.fix.note == "can't see all that is compared: `hits` is handed on (line 17)"
+    assert finding.fix.note == f"can't see all that is compared: {unseen}"
+
+
+def test_who_calls_the_function_that_makes_the_logits_is_no_matter(tmp_path: Path) -> None:
+    program = TORCH + STEP.format("predicted = out.squeeze() > 0.5") + "\n__all__ = [step]\n"
+    assert fixed(tmp_path, program) == program.replace("> 0.5", "> 0")

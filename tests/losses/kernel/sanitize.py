@@ -1,6 +1,6 @@
 """Runs the kernel's own tests on a build with the address and undefined-behaviour sanitizers.
 
-python tests/losses/kernel/sanitize.py
+python tests/losses/kernel/sanitize.py [PYTEST-ARGUMENTS]
 """
 
 from __future__ import annotations
@@ -40,7 +40,19 @@ def main() -> int:
             "FINALLAYER_TEST_KERNEL": str(library),
         }
         tests = [str(Path(__file__).parent / t) for t in TESTS]
-        command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-k", "not qemu", *tests]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-s",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            "not qemu",
+            *sys.argv[1:],
+            *tests,
+        ]
         return subprocess.run(command, env=environment, check=False).returncode
 
 

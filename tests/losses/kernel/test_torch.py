@@ -426,3 +426,19 @@ def test_binary_is_exact_at_both_ends(path: str, dtype: torch.dtype) -> None:
         assert ulps(loss.detach().float().numpy(), np.logaddexp(0, wide), kind).max() <= bound
         exact = (1 if y == 0 else -1) / (1 + np.exp(-wide))
         assert ulps(grad.float().numpy(), exact, kind).max() <= bound
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_a_large_upstream_for_rows_far_above_what_their_first_logits_promise(dtype: torch.dtype) -> None:
+    """The exponentials of such a row are stored near 2^122: a factor of 1024 must not take them over the top."""
+    rows = 60
+    z = torch.randn(rows, 1030, generator=torch.Generator().manual_seed(0)).to(dtype)
+    z[:, 900] = torch.linspace(30, 60, rows).to(dtype)
+    t = torch.arange(rows)
+    for upstream in (1.0, 1024.0, 16384.0):
+        leaf, wide = z.clone().requires_grad_(), z.double().requires_grad_()
+        (ours.cross_entropy(leaf, t, reduction="sum") * upstream).backward()
+        (F.cross_entropy(wide, t, reduction="sum") * upstream).backward()
+        assert leaf.grad is not None and wide.grad is not None
+        tolerance = 1e-6 if dtype == torch.float32 else 1e-2
+        torch.testing.assert_close(leaf.grad.double(), wide.grad, rtol=tolerance, atol=1e-7 * upstream)

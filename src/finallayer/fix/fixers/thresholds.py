@@ -10,14 +10,15 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.catalog.names import canonical
-from finallayer.expr import MOVES, PICKS, Node, logits, make, target, through
+from finallayer.expr import LOSSES, MOVES, PICKS, Node, logits, make, target, through
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.keras_metrics import given_to_compile, metric_on_logits
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.callers import parameter_behind, unknown_callers
+from finallayer.fix.flow.callers import transforms, unknown_callers
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.known_calls import calls_method, known_call
 from finallayer.fix.flow.outsiders import outsiders
+from finallayer.fix.flow.roles import is_numberless
 from finallayer.fix.registry import Proposal, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import with_argument
@@ -27,6 +28,10 @@ from finallayer.source.values import Built, External
 
 #: The loss that trains the logits -> the head that makes them probabilities.
 _HEADS = {"bce_logits": "sigmoid", "xent_logits": "softmax"}
+#: Where an expression is one number, or array, made of others.
+_FORMULAS = (ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Subscript, ast.Call, ast.Attribute)
+#: Types of numbers with fractions, by the names that frameworks give them.
+_FLOATING = frozenset("float double half bfloat16 float16 float32 float64 FloatTensor DoubleTensor HalfTensor".split())
 
 
 @mends("FL108")
@@ -38,10 +43,15 @@ def threshold_on_logits(sighting: Sighting, _match: Match, context: Context) -> 
         return
     edits = _read_at_zero(module, place) or _read_through_sigmoid(module, place, sighting)
     trained = [n.args[0] for n in _met_at(reader, context) if _is_binary_logits(n)]
-    compared = [v.args[0] if isinstance(v, Node) and v.op == "threshold" else None for v in module.values(place)]
-    if not edits or not compared or any(all(x is not z for z in trained) for x in compared):
+    values = [v.args[0] if isinstance(v, Node) and v.op == "threshold" else None for v in module.values(place)]
+    compared = [x for x in values if x is not None and any(x is z for z in trained)]
+    if not edits or not compared or len(compared) != len(values):
         return
-    note = cannot_see("is compared", dict.fromkeys(_unseen(module, place, context)))
+    if any(_is_fitted_otherwise(x, context) or not _has_fractions(x, context) for x in compared):
+        return
+    if _is_measured_besides(module, place, compared):
+        return
+    note = cannot_see("is compared", dict.fromkeys(_unseen(module, place, compared, context)))
     yield Proposal(edits, None, make("bce_logits", logits(), target()), note, binary=True)
 
 
@@ -82,13 +92,80 @@ def _is_binary_logits(reader: Node) -> bool:
     return linear and reader.attrs.get("loss") == "bce_logits"
 
 
-def _unseen(module: AnalysedModule, place: ast.expr, context: Context) -> Iterator[str]:
-    """Who may hand something else to the function in which a comparison stands."""
-    for node in ast.walk(place):
-        function = parameter_behind(module.syntax, node) if isinstance(node, ast.Name) else None
-        if function is not None:
-            yield from unknown_callers(function, module, context.modules().values())
-            yield from outsiders([module.path], context.modules())
+def _value(x: Node) -> Node:
+    """What is read, without what only moves it."""
+    return through(x, MOVES - PICKS)
+
+
+def _is_fitted_otherwise(x: Node, context: Context) -> bool:
+    """Whether another loss is handed the logits, too: where that one trains them, 0.5 may be what is meant."""
+    losses = (s.node for s in context.sightings() if s.node.op in LOSSES and s.node.op != "bce_logits")
+    return any(_value(loss.args[0]) is _value(x) for loss in losses if loss.args)
+
+
+def _has_fractions(x: Node, context: Context) -> bool:
+    """Whether nothing has made whole numbers of the logits: then 0.5 says more than 0 does."""
+    while x.op in MOVES and x.args:
+        module = context.module_at(x.origin)
+        call = (
+            known_call(module, module.syntax.expression(x.origin), "cast", "identity") if module is not None else None
+        )
+        if call is None and x.op == "cast":
+            return False
+        if module is not None and call is not None:
+            told = [v for a in call.besides("x", "name") for v in module.values(a.node) or [None]]
+            types = [getattr(v, "name", v) for v in told] or [call.last_name] * (call.op == "cast")
+            if any(str(t).rpartition(".")[2] not in _FLOATING for t in types):
+                return False
+        x = x.args[0]
+    return True
+
+
+def _is_measured_besides(module: AnalysedModule, place: ast.expr, compared: list[Node]) -> bool:
+    """Whether the formula around a comparison reads the numbers themselves: ``z[z > 0.5]`` asks how large they are."""
+    values = [_value(x) for x in compared]
+    outer: ast.AST = place
+    while isinstance(parent := module.syntax.parent(outer), _FORMULAS) or isinstance(parent, ast.keyword):
+        outer = parent
+    inside = set(ast.walk(place))
+    return any(
+        isinstance(v, Node) and any(_value(v) is z for z in values)
+        for n in _read(module, outer)
+        if n not in inside
+        for v in module.values(n)
+    )
+
+
+def _read(module: AnalysedModule, node: ast.AST) -> Iterator[ast.AST]:
+    """An expression, and those in it whose numbers matter: not so in ``ones_like(z)`` and ``z.shape``."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not is_numberless(module, child):
+            yield from _read(module, child)
+
+
+def _unseen(module: AnalysedModule, place: ast.expr, compared: list[Node], context: Context) -> Iterator[str]:
+    """Who may hand something else to the functions in which a comparison stands, where they don't make the logits."""
+    for function in module.syntax.around(place):
+        if isinstance(function, ast.Lambda) and not _is_transformed(module, function):
+            yield f"a lambda (line {function.lineno})"
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        if all(_makes(module, function, _value(x)) for x in compared):
+            return
+        yield from unknown_callers(function, module, context.modules().values())
+        yield from outsiders([module.path], context.modules())
+
+
+def _is_transformed(module: AnalysedModule, function: ast.Lambda) -> bool:
+    call = module.syntax.parent(function)
+    return isinstance(call, ast.Call) and (call.func is function or transforms(module, call))
+
+
+def _makes(module: AnalysedModule, function: ast.FunctionDef, z: Node) -> bool:
+    """Whether a call in a function gives a value which it wasn't handed."""
+    calls = (n for n in ast.walk(function) if isinstance(n, ast.Call) and any(v is z for v in module.values(n)))
+    return any(not any(v is z for n in ast.walk(c) if n is not c for v in module.values(n)) for c in calls)
 
 
 @mends("FL108")

@@ -67,17 +67,22 @@ def alters(node: ast.AST, path: Path) -> bool:
 
 def changes_in_place(node: ast.AST, path: Path) -> bool:
     """``p[0] = 1``, ``p += 1``, ``p.clamp_(0, 1)``: another name of the same array shows the change, too."""
+    return any(path_of(_viewed(array)) == path for array in changed_arrays(node))
+
+
+def changed_arrays(node: ast.AST) -> Sequence[ast.expr]:
+    """The arrays, or parts of some, that a syntax node itself may change, as they are written there."""
     match node:
         case ast.Subscript(value=owner, ctx=ast.Store() | ast.Del()) | ast.AugAssign(target=owner):
-            return path_of(_viewed(owner)) == path
-        case ast.Call(func=ast.Attribute(value=owner, attr=name)) if suggests(name, Meaning.IN_PLACE):
-            return name not in _KEEPING_NUMBERS and path_of(_viewed(owner)) == path
-        case ast.Call(func=func, args=[array, *_], keywords=given):  # torch.relu_(p), F.relu(p, inplace=True)
-            told = any(k.arg == "inplace" and getattr(k.value, "value", True) for k in given)
-            return (told or suggests(last_name(func), Meaning.IN_PLACE)) and path_of(_viewed(array)) == path
+            return (owner,)
         case ast.keyword(arg="out", value=value):
-            return path_of(_viewed(value)) == path
-    return False
+            return value.elts if isinstance(value, (ast.Tuple, ast.List)) else (value,)
+        case ast.Call(func=func, args=args, keywords=given):  # p.relu_(), torch.relu_(p), F.relu(p, inplace=True)
+            named = suggests(last_name(func), Meaning.IN_PLACE) and last_name(func) not in _KEEPING_NUMBERS
+            told = any(k.arg == "inplace" and getattr(k.value, "value", True) for k in given)
+            owners = [func.value] if isinstance(func, ast.Attribute) and named else []
+            return owners + args[:1] if named or told else ()
+    return ()
 
 
 def _viewed(node: ast.expr) -> ast.expr:

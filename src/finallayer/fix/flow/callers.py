@@ -56,11 +56,11 @@ def unknown_callers(
             call = module.syntax.parent(reference)
             if not module.uses.evaluated(module.path, reference):
                 yield f"`{function.name}` in code that nothing runs (line {reference.lineno})"
-            elif not isinstance(call, ast.Call) or (call.func is not reference and not _transforms(module, call)):
+            elif not isinstance(call, ast.Call) or (call.func is not reference and not transforms(module, call)):
                 yield f"`{function.name}` is handed on (line {reference.lineno})"
 
 
-def _transforms(module: AnalysedModule, call: ast.Call) -> bool:
+def transforms(module: AnalysedModule, call: ast.Call) -> bool:
     """Whether a call gives a function back that the interpreter knows to call the one it was given."""
     callees = module.values(call.func)
     return bool(callees) and all(construct_of(c) in TRANSFORMS for c in callees)

@@ -191,6 +191,14 @@ def _reads_no_numbers(callee: External) -> bool:
     return callee.framework in FRAMEWORKS and callee.name.rpartition(".")[2] in _NUMBERLESS
 
 
+def is_numberless(module: AnalysedModule, node: ast.AST) -> bool:
+    """Whether an expression depends on no number of the tensors in it: ``torch.ones_like(p)``, ``p.shape``."""
+    if isinstance(node, ast.Call):
+        callees = module.values(node.func)
+        return bool(callees) and all(isinstance(c, External) and _reads_no_numbers(c) for c in callees)
+    return isinstance(node, ast.Attribute) and node.attr in _SHAPE
+
+
 def kept_as(syntax: Syntax, node: ast.expr) -> set[str]:
     """The attributes that an assignment keeps an expression as, where it keeps it as nothing else."""
     statement = syntax.parent(node)

@@ -10,6 +10,7 @@ Classes lie on dimension 1, of (N, C, d1, ..., dk); what is given per row has th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -108,18 +109,19 @@ def cross_entropy(
         push = push if row_upstream is None else push * wide(row_upstream)
     pull = None if lse_upstream is None else wide(lse_upstream)
     losses = torch.empty_like(counts)
-    rows, classes = logits.shape[:2]
+    rows, classes, *spread = logits.shape
+    inner = math.prod(spread)
     turned = logits.dim() == 2 and classes <= _FEW_CLASSES < rows
 
     def by_class(tensor: Tensor) -> Tensor:
         if tensor.dim() == 2:
             return tensor.t().unsqueeze(0) if turned else tensor
-        return tensor.reshape(rows, classes, -1)
+        return tensor.reshape(rows, classes, inner)
 
     def by_row(tensor: Tensor) -> Tensor:
         if tensor.dim() == 1:
             return tensor.unsqueeze(0) if turned else tensor
-        return tensor.reshape(rows, -1)
+        return tensor.reshape(rows, inner)
 
     gradient = None if grad is None else by_class(grad)
     call = _Call(
@@ -272,6 +274,7 @@ def _losses(s: _Softmax, x: Tensor, x_anchor: Tensor) -> tuple[Tensor, Tensor]:
     if x.device.type == "cpu" and not lost.any():
         return loss, x_anchor + loss
     lse = torch.logsumexp(wide(x), 1, keepdim=True)
+    lse = lse.masked_fill(lse == torch.inf, torch.nan)
     return torch.where(lost, lse - x_anchor, loss), torch.where(lost, lse, x_anchor + loss)
 
 

@@ -28,6 +28,22 @@ class Inputs(NamedTuple):
                 outputs[name] = outputs[name].to(real).contiguous().resolve_neg()
         engine = _kernel if self.on_kernel else _framework
         engine.cross_entropy(*self[:4], terms, upstream=upstream, **outputs)
+        self._forget_ignored(terms, **outputs)
+
+    def _forget_ignored(
+        self,
+        terms: Terms,
+        grad: Tensor | None = None,
+        lse: Tensor | None = None,
+        lse_upstream: Tensor | None = None,
+        **_: Any,
+    ) -> None:
+        """The gradient of an ignored row is 0, even where its lse was asked for and is NaN."""
+        if grad is None or lse is None or lse_upstream is not None or self.target.is_floating_point():
+            return
+        dead = (self.target == terms.ignore_index) & ~lse.isfinite()
+        if not dead.is_cpu or dead.any():
+            grad.masked_fill_(dead.unsqueeze(1), 0.0)
 
     def gradient_buffer(self) -> Tensor:
         """An uninitialised contiguous tensor like the logits."""

@@ -131,14 +131,14 @@ def linear_cross_entropy(
     )
     check_logits("linear_cross_entropy", input)
     _check_layer(input, linear_weight, linear_bias)
-    _check_target_shape(input, linear_weight, target, ignore_index)
+    soft = _is_probabilities(input, linear_weight, target, ignore_index)
     if token_weight is not None and token_weight.shape != _rows_shape(input, linear_weight):
         raise ValueError(
             f"linear_cross_entropy: expected token_weight of shape {tuple(_rows_shape(input, linear_weight))}, one for "
             f"each target; got {tuple(token_weight.shape)}"
         )
     layer = _Layer(input.reshape(-1, input.shape[-1]), linear_weight, linear_bias)
-    objective = _flat(layer, target, weight, token_weight, terms, return_accuracy)
+    objective = _flat(layer, target, soft, weight, token_weight, terms, return_accuracy)
     output = _output(layer, objective, return_lse)
     shape = _rows_shape(input, linear_weight)
     loss = output.loss.reshape(shape) if reduction == "none" else output.loss
@@ -180,24 +180,28 @@ def _rows_shape(input: Tensor, weight: Tensor) -> torch.Size:
     return input.shape[:-1] + weight.shape[1:-1]
 
 
-def _check_target_shape(input: Tensor, weight: Tensor, target: Tensor, ignore_index: int | None) -> None:
+def _is_probabilities(input: Tensor, weight: Tensor, target: Tensor, ignore_index: int | None) -> bool:
+    """By its shape, as torch tells; raises if it is that of neither."""
     rows, logits = _rows_shape(input, weight), input.shape[:-1] + weight.shape[:-1]
     if target.shape == logits:
         if ignore_index is not None:
             raise RuntimeError(
                 "linear_cross_entropy: ignore_index cannot be specified when target contains probabilities"
             )
-    elif target.shape != rows:
+        return True
+    if target.shape != rows:
         kind = ValueError if target.dim() == len(rows) == 1 else RuntimeError
         raise kind(
             f"linear_cross_entropy: expected target of shape {tuple(rows)}, or {tuple(logits)} for probabilities; "
             f"got {tuple(target.shape)}"
         )
+    return False
 
 
 def _flat(
     layer: _Layer,
     target: Tensor,
+    soft: bool,
     weight: Tensor | None,
     token_weight: Tensor | None,
     terms: Terms,
@@ -206,7 +210,6 @@ def _flat(
     """Targets and weights with one leading dimension."""
     rows, outputs = layer.hidden.shape[0], layer.weight.shape[1:-1]
     logits = torch.Size((rows, *layer.weight.shape[:-1]))
-    soft = target.dim() >= 1 and target.is_floating_point() and target.numel() == logits.numel()
     target = target.reshape(logits if soft else (rows, *outputs))
     token_weight = None if token_weight is None else token_weight.reshape(rows, *outputs)
     check_target("linear_cross_entropy", target, logits, terms.ignore_index)

@@ -44,6 +44,8 @@ _functorch_level = torch._C._functorch.peek_interpreter_stack
 _as_written = _eager.as_written
 _is_batched = _eager.is_legacy_batched
 _expected = _upstream.expected
+_expected_of_all_rows = _upstream.expected_of_all_rows
+_learn_of_all_rows = _upstream.learn_of_all_rows
 _pack_into = kernels.XENT_ARGS.pack_into
 _address = _kernel.address
 _Arguments = _kernel.Arguments
@@ -77,12 +79,14 @@ def loss(
             return None
         at_weight = at_row_weight = 0
         if weight is not None:
-            if weight.requires_grad or weight.shape != (classes,):
+            if weight.requires_grad or weight.shape != (classes,) or weight.dtype not in _FORMATS:
                 return None
+            weight = weight if weight.dtype is real else weight.to(real)
             at_weight = _address(weight, "weight", real, classes)
         if row_weight is not None:
-            if row_weight.requires_grad or row_weight.shape != (rows,):
+            if row_weight.requires_grad or row_weight.shape != (rows,) or row_weight.dtype not in _FORMATS:
                 return None
+            row_weight = row_weight if row_weight.dtype is real else row_weight.to(real)
             at_row_weight = _address(row_weight, "token_weight", real, rows)
         inputs = (
             (
@@ -136,39 +140,55 @@ class SmallCrossEntropy(_SingleLevelFunction):
     def forward(ctx: Any, logits: Tensor, job: Any) -> Tensor:
         inputs, code, like = job
         ctx.inputs, ctx.versions = inputs, _versions(inputs[1])
+        size = logits.numel()
+        made_for: float | None
         if inputs[2] == "none":
-            ctx.gradient, ctx.made_for = None, 1.0
-            result = _empty_like(inputs[1][1], dtype=like.dtype)
+            made_for, result = _expected_of_all_rows(size), _empty_like(inputs[1][1], dtype=like.dtype)
+        else:
+            made_for, result = _expected(size), _empty_like(like)
+        ctx.made_for = made_for
+        if made_for is None:
+            ctx.gradient = None
             _call(inputs, code, result.data_ptr(), 1.0, 0, 0)
-            return result
-        ctx.made_for = made_for = _expected(logits.numel())
-        ctx.gradient = gradient = _empty_like(logits)
-        result = _empty_like(like)
-        _call(inputs, code, result.data_ptr(), made_for, 0, gradient.data_ptr())
+        else:
+            ctx.gradient = gradient = _empty_like(logits)
+            _call(inputs, code, result.data_ptr(), made_for, 0, gradient.data_ptr())
         return result
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
         gradient, ctx.gradient = ctx.gradient, None  # handed out once: the receiver may add to it in place
         plain = not _is_grad_enabled() and _functorch_level() is None and not _is_batched(upstream)
-        if plain and gradient is not None and upstream.item() == ctx.made_for:
-            return gradient, None
         inputs = ctx.inputs
         packed, (logits, target, weight, row_weight), reduction = inputs
+        if plain and reduction != "none" and gradient is not None and upstream.item() == ctx.made_for:
+            return gradient, None
         if _versions(inputs[1]) != ctx.versions:
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an inplace operation: "
                 "the logits, targets or weights of cross_entropy"
             )
         if plain and reduction == "none":
-            gradient = _empty_like(logits)
-            pushed = upstream.to(_kernel.real_dtype(logits.dtype)).contiguous().resolve_neg()
-            at_upstream = _address(pushed, "gradient of the loss", pushed.dtype, packed[0])
-            _call(inputs, packed[3], 0, 1.0, at_upstream, gradient.data_ptr())
-            return gradient, None
+            return _pushed_by_rows(inputs, upstream, gradient, ctx.made_for), None
         terms = Terms(reduction, packed[13], *packed[16:20])
         found = _inputs.Inputs(logits, target, weight, row_weight, True)
         return _fused.gradient_of(found, terms, upstream, None, gradient, ctx.made_for), None
+
+
+def _pushed_by_rows(inputs: Any, upstream: Tensor, ready: Tensor | None, made_for: float | None) -> Tensor:
+    """The gradient for an upstream a row; ``ready`` is the one for ``made_for`` in every row."""
+    packed, (logits, _, _, _), _ = inputs
+    factor = upstream[0].item() if upstream.stride() == (0,) else None  # as sum() makes it
+    if ready is not None and factor == made_for:
+        return ready
+    _learn_of_all_rows(logits.numel(), factor)
+    gradient = _empty_like(logits) if ready is None else ready
+    at_upstream = 0
+    if factor is None:
+        pushed = upstream.to(_kernel.real_dtype(logits.dtype)).contiguous().resolve_neg()
+        at_upstream = _address(pushed, "gradient of the loss", pushed.dtype, packed[0])
+    _call(inputs, packed[3], 0, 1.0 if factor is None else factor, at_upstream, gradient.data_ptr())
+    return gradient
 
 
 _small: Callable[[Tensor, Any], Tensor] = SmallCrossEntropy.apply  # type: ignore[attr-defined]

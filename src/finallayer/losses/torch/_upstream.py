@@ -14,6 +14,7 @@ import math
 _MOST_SIZES = 256
 
 _by_size: dict[int, float] = {}
+_of_all_rows: dict[int, float] = {}
 
 
 def expected(logits: int) -> float:
@@ -27,6 +28,21 @@ def learn(logits: int, upstream: float) -> None:
         if len(_by_size) >= _MOST_SIZES:
             _by_size.clear()
         _by_size[logits] = upstream
+
+
+def expected_of_all_rows(logits: int) -> float | None:
+    """The upstream that every row's loss is expected to get (``loss.sum().backward()``); None: they differ."""
+    return _of_all_rows.get(logits)
+
+
+def learn_of_all_rows(logits: int, upstream: float | None) -> None:
+    """Note the upstream that every row's loss got."""
+    if upstream is None or not math.isfinite(upstream) or upstream == 0.0:
+        _of_all_rows.pop(logits, None)
+        return
+    if len(_of_all_rows) >= _MOST_SIZES:
+        _of_all_rows.clear()
+    _of_all_rows[logits] = upstream
 
 
 def exact_factor(wanted: float, made_for: float) -> float | None:
