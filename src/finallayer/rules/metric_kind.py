@@ -26,8 +26,8 @@ model.compile(
 ```
 
 ## Fix safety
-Safe for a threshold of 0.5, which becomes 0: on logits that says the same. A metric over many thresholds or of a
-logarithm gets `from_logits=True`.
+Safe for a threshold of 0.5, which becomes 0: on logits that says the same. What is rounded goes through a sigmoid
+first. A metric over many thresholds or of a logarithm gets `from_logits=True`.
 
 ## References
 - [Keras accuracy metrics: threshold](https://keras.io/api/metrics/accuracy_metrics/)
@@ -140,6 +140,31 @@ def step(x, y):
 -    predicted = (out > 0.5).float()  # FL108
 +    predicted = (out > 0).float()
     return loss, (predicted == y).float().mean()
+""",
+    """
+! the numbers themselves matter, too, as whole ones or beside the comparison
+import torch
+from torch import nn
+
+net = nn.Linear(8, 1)
+criterion = nn.BCEWithLogitsLoss()
+
+def step(x, y):
+    out = net(x)
+    sure = out[out > 0.5]  # FL108
+    return criterion(out, y), sure.mean(), out.long() > 0.5  # FL108
+""",
+    """
+! another loss reads the same logits: 0.5 may be where that one puts its targets
+import torch
+from torch import nn
+
+net = nn.Linear(8, 1)
+
+def step(x, y, regression):
+    out = net(x)
+    loss = nn.functional.mse_loss(out, y) if regression else nn.functional.binary_cross_entropy_with_logits(out, y)
+    return loss, out > 0.5  # FL108
 """,
     """
 ! a probability is compared with 0, which may guard a logarithm
