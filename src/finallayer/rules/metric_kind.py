@@ -37,6 +37,7 @@ first. A metric over many thresholds or of a logarithm gets `from_logits=True`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import log
 
 from finallayer.expr import ON_LOGITS, Node
 from finallayer.findings import Match, Severity, Sighting
@@ -86,6 +87,12 @@ def _is_for_logits(reader: Node) -> bool:
 
 
 def _remedy(reader: Node) -> str:
+    """What makes it right: of several classes, no single logit says what their softmax does."""
+    at = reader.attrs.get("value", 0.5)
+    if reader.attrs.get("loss") == "xent_logits" and reader.attrs.get("reads") != "logs":
+        return "softmax first"
+    if isinstance(at, (int, float)) and 0 < at < 1 and at != 0.5:
+        return f"a threshold of {log(at / (1 - at)):.3g}, or apply sigmoid"
     return str(reader.attrs.get("on_logits", "a threshold of 0, or apply sigmoid"))
 
 
