@@ -247,7 +247,7 @@ class Truth:
 def _wide(tensor: Any) -> np.ndarray:
     import torch
 
-    return tensor.detach().resolve_neg().to(torch.float64).numpy().astype(Wide)
+    return np.asarray(tensor.detach().resolve_neg().to(torch.float64)).astype(Wide)
 
 
 def _rows(tensor: Any) -> np.ndarray:
@@ -373,9 +373,12 @@ def _judge_linear(combination: Combination, loss: Any, leaf: Any) -> str | None:
     hidden, weight, bias = arguments.pop("input"), arguments.pop("linear_weight"), arguments.pop("linear_bias", None)
     x = hidden.detach().double().requires_grad_()
     logits = F.linear(x, weight.double(), None if bias is None else bias.double())
-    exact = losses.cross_entropy(logits, **arguments)
+    exact: Any = losses.cross_entropy(logits, **arguments)
     tolerance = 0.1 if torch.finfo(hidden.dtype).bits == 16 else 1e-4
-    close = {"rtol": tolerance, "atol": tolerance * max(1.0, float(exact.abs().max()) if exact.numel() else 1.0)}
+    close: dict[str, Any] = {
+        "rtol": tolerance,
+        "atol": tolerance * max(1.0, float(exact.abs().max()) if exact.numel() else 1.0),
+    }
     if not torch.allclose(loss.double(), exact, **close):
         return f"loss {loss} instead of {exact}"
     if combination.backward:
@@ -455,13 +458,13 @@ def one(seed: int) -> tuple[Combination, str | None]:
         torch.set_default_dtype(default)
         torch.set_num_threads(threads)
         if framework:
-            _kernel.serves, _small._xent = (lambda *tensors: False), None  # type: ignore[assignment]
+            _kernel.serves, _small._xent = (lambda *tensors: False), None
         return combination, judge(combination)
     except Exception as error:
         return combination, f"raised {type(error).__name__}: {error}"
     finally:
         torch.set_default_dtype(torch.float32)
-        _kernel.serves, _small._xent = saved  # type: ignore[assignment]
+        _kernel.serves, _small._xent = saved
 
 
 def child(first: int, count: int) -> None:

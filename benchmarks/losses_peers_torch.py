@@ -76,7 +76,7 @@ def functions() -> Iterator[tuple[str, Any, Callable[..., Any], int]]:
     """Torch's description of a function, ours, and how many of a sample's tensors are differentiated."""
     from torch.testing._internal.common_methods_invocations import op_db
 
-    mine = {
+    mine: dict[str, tuple[Callable[..., Any], int]] = {
         "nn.functional.cross_entropy": (ours.cross_entropy, 1),
         "nn.functional.binary_cross_entropy_with_logits": (ours.binary_cross_entropy_with_logits, 1),
         "nn.functional.linear_cross_entropy": (ours.linear_cross_entropy, 2),
@@ -97,7 +97,7 @@ def compare_functions(found: collections.Counter[tuple[str, str]]) -> None:
                     kwargs = {k: cast(v, dtype) for k, v in sample.kwargs.items()}
                     return [cast(a, dtype) for a in sample.args[leaves - 1 :]], kwargs
 
-                def without_options(*args: Any, op: Any = op, **kwargs: Any) -> torch.Tensor:
+                def without_options(*args: Any, op: Any = op, **kwargs: Any) -> Any:
                     return op.op(*args, **{k: v for k, v in kwargs.items() if k not in _NOT_MATHS})
 
                 wide = [t.double() for t in tensors]

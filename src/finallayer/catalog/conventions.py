@@ -53,47 +53,85 @@ class Convention(NamedTuple):
     says: str = ""
 
 
-_MODELS = "(?: (?:model|module|net|network)s?| (?:ddp|fsdp|distributed))*(?: for (?:kbit )?training)?"
+def _not_after(words: str) -> str:
+    """What a pattern begins with that doesn't fit behind one of some words."""
+    return "".join(rf"(?<!\b{word} )" for word in words.split())
+
+
+_MODELS = "(?:(?: (?:model|module|net|network)s?| (?:ddp|fsdp|distributed))+(?: for (?:kbit )?training)?)?"
+#: Which of several numbers of one kind.
+_WHICH = r"(?: (?:value|val|tensor|t|const|constant|nr|dr|\d+))*"
+#: Words of Python's own, which a name's underscore tells it from: none of them is a method that works in place.
+_PYTHONS = "class dict filter format id in input is lambda len list max min next print self sum type vars"
 
 CONVENTIONS: tuple[Convention, ...] = (
     Convention(
         Meaning.EPSILON,
-        r"(?:eps|epsilon|tiny|smooth|smoothing|delta)(?: (?:value|val|tensor|t|const|constant|nr|dr|\d+))*",
+        # no attack's size, no policy's curiosity, no diffusion's noise
+        rf"{_not_after('adv attack epoch exploration greedy noise pred')}(?:eps|epsilon){_WHICH}"
+        rf"|^(?:(?:log|safe|small|num|numerical|dice|const) )*(?:tiny|smooth|smoothing|delta){_WHICH}",
         Errs.ALARM,
-        ("eps", "EPSILON", "safeEps", "log_eps", "smooth_nr", "eps_tensor", "self.eps", "cfg[eps]"),
-        ("steps", "max_reps", "epsilon_greedy", "eps_decay_steps", "smoothed", "smooth_loss", "deltas", "prior"),
+        (
+            *("eps", "EPSILON", "safeEps", "log_eps", "smooth_nr", "eps_tensor", "self.eps", "cfg[eps]"),
+            *("numerical_eps", "layer_norm_eps", "FLT_EPSILON", "kEpsilon", "eps32", "delta", "tiny", "log_delta"),
+        ),
+        (
+            *("steps", "max_reps", "epsilon_greedy", "eps_decay_steps", "smoothed", "smooth_loss", "deltas", "prior"),
+            *("time_delta", "huber_delta", "resnet_tiny", "label_smoothing", "delta_loss", "epsilon_start", "epsilons"),
+            *("adv_eps", "attack_epsilon", "exploration_eps", "noise_eps", "pred_eps", "eps_threshold", "eps_iter"),
+        ),
     ),
     Convention(
         Meaning.EPSILON, r"(?:fuzz|fudge)(?: factor)?", Errs.ALARM, ("fuzz", "fudge_factor"), ("fuzzy", "fuzz_test")
     ),
     Convention(
         Meaning.LOG_PROBABILITY,
-        r"log ?(?:[pq][ijktxyz]{0,2}|pi|prob|probs|probas?|probability|probabilities|pmf|pdf|policy|preds?|"
-        r"priors?|posteriors?|alphas?|betas?|likelihoods?|weights?|z|softmax)(?: \w+)*",
+        r"(?:lprobs?|log ?(?:[pq][ijktxyz]{0,2}|pi|prob|probs|probas?|probability|probabilities|pmf|pdf|policy|preds?|"
+        r"priors?|posteriors?|alphas?|betas?|likelihoods?|liks?|weights?|w|z|softmax))"
+        r"(?: (?!(?:dir|path|file|every|interval|freq|schedule|score|norm)$)\w+)*",
         Errs.MISSED,
-        ("log_probs", "logp", "oldLogProb", "log_px_z", "logpt", "log_pi", "log_alpha", "log_likelihood", "logq[0]"),
-        ("log_price", "log_population", "log_path", "blog_posts", "catalog_p", "log_params", "logits", "logistic"),
+        (
+            *("log_probs", "logp", "oldLogProb", "log_px_z", "logpt", "log_pi", "log_alpha", "log_likelihood"),
+            *("logq[0]", "lprobs", "loglik", "log_lik", "log_w", "logp_a", "action_log_prob", "log_probs_t"),
+        ),
+        (
+            *("log_price", "log_population", "log_path", "blog_posts", "catalog_p", "log_params", "logits"),
+            *("logistic", "log_prob_dir", "log_preds_every", "log_policy_path", "log_beta_schedule", "log_z_score"),
+            *("log_weight_norm", "catalog_probs", "dialog_p", "log_pixel", "log_power", "log_period", "log_probe"),
+        ),
     ),
     Convention(
         Meaning.ACTION,
-        r"(?:actions?|acts)(?: (?:batch|tensor|t|b|v|idxs?|index|indices|onehot|one hot|taken|chosen|\d+))*",
+        # neither how many there are, nor what someone is seen to do
+        rf"{_not_after('n nb num number class gt human label verb')}(?:actions?|acts)"
+        r"(?: (?:batch|tensor|t|b|v|ids?|idxs?|index|indices|onehot|one hot|taken|chosen|\d+))*",
         Errs.MISSED,
-        ("action", "actions", "batch_actions", "actionIdx", "action_batch", "self.actions", "batch[action]", "action_"),
-        ("action_label", "transaction", "transaction_type", "reaction", "action_class", "fraction", "actionable"),
+        (
+            *("action", "actions", "batch_actions", "actionIdx", "action_batch", "self.actions", "batch[action]"),
+            *("action_", "chosen_action", "actions_taken", "joint_action", "discrete_action", "action_id", "action1"),
+        ),
+        (
+            *("action_label", "transaction", "transaction_type", "reaction", "action_class", "fraction", "actionable"),
+            *("num_actions", "n_actions", "human_action", "verb_action", "class_action", "gt_action", "action_dim"),
+            *("action_logits", "action_recognition", "interaction", "activation_index", "user_transactions"),
+        ),
     ),
     Convention(
         Meaning.ENVIRONMENT,
-        r"(?:v?envs?|environments?)(?: \d+)*",
+        rf"{_not_after('conda python virtual')}(?:v?envs?|environments?)(?: (?:train|test|eval|\d+))*",
         Errs.MISSED,
-        ("env", "self.env", "vec_env", "trainEnvironment", "envs", "env_1"),
-        ("environ", "stream", "env_variables", "envelope", "inventory"),
+        ("env", "self.env", "vec_env", "trainEnvironment", "envs", "env_1", "env_train", "base_env"),
+        (
+            *("environ", "stream", "env_variables", "envelope", "inventory", "env_name", "environmental"),
+            *("virtual_env", "conda_env", "env_config", "dotenv", "convenv"),
+        ),
     ),
     Convention(
         Meaning.REWARD,
-        r"(?:rewards?|rews?)(?: (?:batch|tensor|t|b|n|\d+))*",
+        r"(?:rewards?|rews?)(?: (?:batch|tensor|sum|list|t|b|n|\d+))*",
         Errs.MISSED,
-        ("reward", "rewards", "extrinsic_reward", "rew", "rewardBatch"),
-        ("reward_model", "rewarded", "more", "rewind", "review"),
+        ("reward", "rewards", "extrinsic_reward", "rew", "rewardBatch", "reward_sum", "rewards_t", "rew_t"),
+        ("reward_model", "rewarded", "more", "rewind", "review", "reward_loss", "reward_head", "brew", "unrewarded"),
     ),
     Convention(
         Meaning.HEAD,
@@ -115,28 +153,37 @@ CONVENTIONS: tuple[Convention, ...] = (
         rf"^(?:prepare|setup|initialize){_MODELS}",
         Errs.ALARM,
         ("accelerator.prepare", "setup", "deepspeed.initialize", "prepare_model", "prepare_model_for_kbit_training"),
-        ("prepare_for_logits", "prepare_inputs", "setup_logging", "initialized", "prepared"),
+        (
+            *("prepare_for_logits", "prepare_inputs", "setup_logging", "initialized", "prepared", "setup_optimizer"),
+            *("prepare_for_training", "prepare_head", "initialize_weights", "setup_metrics", "prepare_model_output"),
+        ),
     ),
     Convention(
         Meaning.HANDS_ON_FIRST,
         rf"^(?:(?:wrap|parallelize){_MODELS}|(?:model )?to (?:device|gpu)|cuda)",
         Errs.ALARM,
         ("wrap", "wrap_model", "parallelize_module", "utils.to_device", "cuda", "modelToDevice"),
-        ("wrap_logits", "wrapped", "wrap_with_temperature", "to_devices", "cudart"),
+        (
+            *("wrap_logits", "wrapped", "wrap_with_temperature", "to_devices", "cudart", "wrap_in_softmax"),
+            *("wrap_model_with_softmax", "wrap_head", "to_probs", "wrap_classifier", "cuda_available"),
+        ),
     ),
     Convention(
         Meaning.PROPERTY,
-        r"\w+ property",
+        r"(?!(?:add|check|get|has|is|set|test|with) )\w+ property|(?:lazy|cached)property|^reify",
         Errs.MISSED,
-        ("lazy_property", "werkzeug.utils.cached_property", "lazyProperty"),
-        ("property_test", "properties", "propertyless", "lazy_properties"),
+        ("lazy_property", "werkzeug.utils.cached_property", "lazyProperty", "lazyproperty", "reify"),
+        (
+            *("property_test", "properties", "propertyless", "lazy_properties", "set_property", "has_property"),
+            *("check_property", "test_property", "with_property"),
+        ),
     ),
     Convention(
         Meaning.IN_PLACE,
-        r"[a-z0-9]+ _",
+        rf"(?!^(?:{_PYTHONS.replace(' ', '|')}) _)[a-z0-9]+ _",
         Errs.MISSED,
         ("clamp_", "clip_", "clamp_min_"),
-        ("clamp", "__init__", "_clamp", "__", "fill__"),
+        ("clamp", "__init__", "_clamp", "__", "fill__", "print_", "filter_", "type_", "input_", "lambda_"),
     ),
 )
 

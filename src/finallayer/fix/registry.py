@@ -27,10 +27,6 @@ class Proposal(NamedTuple):
     binary: bool = False
     mends_maths: bool = False  # the old loss is wrong, not only unstable: the new one differs from it everywhere
 
-    @property
-    def safe(self) -> bool:
-        return not self.note
-
 
 def cannot_see(what: str, unseen: Iterable[str]) -> str:
     """The note of a fix some of whose readers can't be seen from here; empty where all can."""

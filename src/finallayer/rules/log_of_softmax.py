@@ -60,6 +60,27 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 
 BAD = [
+    """
+! the numbers are changed in place through a view, `out=` or a function of one's own
+import torch
+import torch.nn.functional as F
+
+def loss(x, w, y):
+    z = x @ w
+    p = torch.softmax(z, dim=1)
+    z.detach().mul_(0.5)
+    return F.nll_loss(torch.log(p), y)  # FL201
+""",
+    """
+! the program puts functions of its own in the place of the framework's
+import torch
+import torch.nn.functional as F
+
+F.softmax = lambda z, dim: torch.softmax(z / 2, dim)
+
+def loss(x, w, y):
+    return F.nll_loss(torch.log(F.softmax(x @ w, dim=1)), y)  # FL201
+""",
     # the target's entry, picked by labels that are fed
     """
 ! a sum over the classes picks the probability: only the whole formula has a stable form

@@ -26,8 +26,8 @@ model.compile(
 ```
 
 ## Fix safety
-Safe for a threshold of 0.5, which becomes 0: on logits that says the same. A metric over many thresholds or of a
-logarithm gets `from_logits=True`.
+Safe for a threshold of 0.5, which becomes 0: on logits that says the same. What is rounded goes through a sigmoid
+first. A metric over many thresholds or of a logarithm gets `from_logits=True`.
 
 ## References
 - [Keras accuracy metrics: threshold](https://keras.io/api/metrics/accuracy_metrics/)
@@ -37,6 +37,7 @@ logarithm gets `from_logits=True`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import log
 
 from finallayer.expr import ON_LOGITS, Node
 from finallayer.findings import Match, Severity, Sighting
@@ -86,6 +87,12 @@ def _is_for_logits(reader: Node) -> bool:
 
 
 def _remedy(reader: Node) -> str:
+    """What makes it right: of several classes, no single logit says what their softmax does."""
+    at = reader.attrs.get("value", 0.5)
+    if reader.attrs.get("loss") == "xent_logits" and reader.attrs.get("reads") != "logs":
+        return "softmax first"
+    if isinstance(at, (int, float)) and 0 < at < 1 and at != 0.5:
+        return f"a threshold of {log(at / (1 - at)):.3g}, or apply sigmoid"
     return str(reader.attrs.get("on_logits", "a threshold of 0, or apply sigmoid"))
 
 
@@ -142,6 +149,31 @@ def step(x, y):
     return loss, (predicted == y).float().mean()
 """,
     """
+! the numbers themselves matter, too, as whole ones or beside the comparison
+import torch
+from torch import nn
+
+net = nn.Linear(8, 1)
+criterion = nn.BCEWithLogitsLoss()
+
+def step(x, y):
+    out = net(x)
+    sure = out[out > 0.5]  # FL108
+    return criterion(out, y), sure.mean(), out.long() > 0.5  # FL108
+""",
+    """
+! another loss reads the same logits: 0.5 may be where that one puts its targets
+import torch
+from torch import nn
+
+net = nn.Linear(8, 1)
+
+def step(x, y, regression):
+    out = net(x)
+    loss = nn.functional.mse_loss(out, y) if regression else nn.functional.binary_cross_entropy_with_logits(out, y)
+    return loss, out > 0.5  # FL108
+""",
+    """
 ! a probability is compared with 0, which may guard a logarithm
 import torch
 from torch import nn
@@ -195,6 +227,31 @@ import keras
 model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
 loss = keras.losses.BinaryCrossentropy(from_logits=True)
 model.compile(loss=loss, metrics=[keras.metrics.AUC(from_logits=True)])
+""",
+    # the model's own class says what its metrics are handed
+    """
+import keras
+
+class Model(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, keras.ops.sigmoid(y_pred), sample_weight)
+
+model = Model()
+model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), metrics=[keras.metrics.AUC()])
+""",
+    # seven units, though each step has one: Keras' "accuracy" asks which is the greatest
+    """
+import keras
+
+model = keras.Sequential([keras.Input((7, 4)), keras.layers.Dense(1), keras.layers.Flatten()])
+model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), metrics=["accuracy"])
 """,
     # another head of the same shape
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from finallayer.catalog import keras, tensorflow
-from finallayer.expr import LOSSES, OPERATIONS, Node, make
+from finallayer.expr import LOSSES, OPERATIONS, SAME_AXES, Node, make
 from finallayer.kinds import Kind
 from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
@@ -18,6 +18,7 @@ from finallayer.source.values import (
     Call,
     Dict,
     External,
+    Function,
     Instance,
     List,
     Site,
@@ -42,11 +43,23 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
             one = _for_output(loss, i, name, len(outputs))
             if one is not None:
                 apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
-            for metric in _metrics(_for_output(metrics, i, name, len(outputs), spread=False)):
+            for metric in (
+                () if measures_itself(model) else _metrics(_for_output(metrics, i, name, len(outputs), spread=False))
+            ):
                 _apply_metric(run, metric, output, Site(measured, call.site.frame))
     finally:
         run.compiling -= 1
     return None
+
+
+#: Methods of Keras' models in which a project's class may hand its metrics something else than the output.
+_MEASURING = ("train_step", "test_step", "compute_metrics")
+
+
+def measures_itself(model: Value) -> bool:
+    """Whether a model's class is the project's, and says itself what its metrics are handed."""
+    own = (model.cls.find(name) for name in _MEASURING) if isinstance(model, Instance) else ()
+    return any(isinstance(method, Function) for method in own)
 
 
 def outputs_of(run: Interpreter, model: Value, site: Site) -> list[tuple[str | None, Value]]:
@@ -154,6 +167,8 @@ def _apply_metric(run: Interpreter, metric: Value, output: Value, site: Site) ->
         apply_loss(run, metric, output, site)
 
 
+#: Pooling leaves Keras' channels where they are; Reshape and Flatten don't.
+_KEEPING_UNITS = SAME_AXES | {"pool"}
 _OF_ANY_NUMBERS = frozenset(op for op in LOSSES if OPERATIONS[op].takes is Kind.UNKNOWN)
 
 
@@ -164,11 +179,11 @@ def _is_of_any_numbers(loss: Built | External) -> bool:
 
 
 def _units(output: Value) -> object:
-    """How many units an output has, where its last layer says so."""
-    for node in to_node(output).walk():
-        if "units" in node.attrs:
-            return node.attrs["units"]
-    return None
+    """How many units an output has on its last axis, where its last layer says so."""
+    node = to_node(output)
+    while "units" not in node.attrs and node.op in _KEEPING_UNITS and node.args:
+        node = node.args[0]
+    return node.attrs.get("units")
 
 
 def regression(run: Interpreter, output: Value, loss: Value, site: Site) -> Value:

@@ -17,11 +17,11 @@ Edits = tuple[Edit, ...]
 
 
 class CompiledOutput(NamedTuple):
-    """One output of a compiled model: its layer's name, the metrics that read it, and whether it has one unit."""
+    """One output of a compiled model: its layer's name, the metrics that read it, and its units, where it says."""
 
     layer: object
     metrics: tuple[str, ...]
-    one_unit: bool
+    units: int | None
 
 
 class Dialect(ABC):

@@ -23,7 +23,7 @@ from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.kinds import Kind
 from finallayer.rules.margin import loss_of
-from finallayer.rules.route import maker
+from finallayer.rules.route import maker, units
 
 #: The loss on logits that stands for the one on probabilities.
 ON_LOGITS = {"xent_probs": "xent_logits", "bce_probs": "bce_logits"}
@@ -54,7 +54,7 @@ def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[P
     readers = Readers(removal.head, modules, module.uses)
     if readers.steps(loss.args[0]) is None:
         return
-    edits = _all_edits(modules, removal, readers, context.sightings(), dialect, made)
+    edits = _all_edits(modules, removal, readers, context.sightings(), dialect, loss.args[0])
     if edits is None or readers.refusals or not parses_after(modules, edits):
         return
     unseen = [
@@ -81,10 +81,7 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
         return
     head = _HEAD_OF[loss.op]
     readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
-    layer = next((n.attrs["layer"] for n in x.walk() if "layer" in n.attrs), None)
-    edits = together(
-        [dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, layer)]
-    )
+    edits = together([dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, x)])
     if not edits or not parses_after(modules, edits):
         return
     new = make(ON_LOGITS[loss.op], logits(), target())
@@ -101,13 +98,14 @@ def _is_along_other_axis(made: Node) -> bool:
 
 
 def _all_edits(
-    modules: Modules, removal: Removal, readers: Readers, seen: list[Sighting], dialect: Dialect, made: Node
+    modules: Modules, removal: Removal, readers: Readers, seen: list[Sighting], dialect: Dialect, read: Node
 ) -> Edits | None:
     """Every edit of a fix; None where one of them can't be made."""
+    made = maker(read)
     parts = [
         removal.edits,
         *(_at_reader(modules, reader, dialect, made) for reader in _readers_at_losses(seen, readers)),
-        *_at_metrics(readers, seen, dialect, made.op, made.attrs.get("layer")),
+        *_at_metrics(readers, seen, dialect, made.op, read),
         *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
         *_at_predictions(readers.predictions, dialect, made),
     ]
@@ -127,14 +125,14 @@ def _at_reader(modules: Modules, reader: Node, dialect: Dialect, made: Node) -> 
 
 
 def _at_metrics(
-    readers: Readers, seen: list[Sighting], dialect: Dialect, head: str, layer: object
+    readers: Readers, seen: list[Sighting], dialect: Dialect, head: str, read: Node
 ) -> Iterator[Edits | None]:
     """The edits of the metrics that each model is compiled with."""
     metrics = [s.node for s in seen if s.node.op == "metric"]
     for place in readers.compiled:
         within = [m for m in metrics if _is_within(m, place)]
         reading = tuple(str(m.attrs.get("name")) for m in within if readers.steps(m.args[0]) is not None)
-        output = CompiledOutput(layer, reading, any(map(_is_binary, within)))
+        output = CompiledOutput(read.attrs.get("layer"), reading, units(read))
         assert isinstance(place.node, ast.Call)
         yield dialect.compiled(place.module, place.node, head, output)
 
@@ -149,10 +147,6 @@ def _readers_at_losses(seen: list[Sighting], readers: Readers) -> list[Node]:
     reading = [s.node for s in seen if s.node.args and readers.steps(s.node.args[0]) is not None]
     judged = LOSSES | {"metric"}
     return list({(n.origin, n.op, n.attrs.get("name")): n for n in reading if n.op in judged}.values())
-
-
-def _is_binary(metric: Node) -> bool:
-    return str(metric.attrs.get("name")).endswith("binary_accuracy")
 
 
 def _is_within(node: Node, place: Reader) -> bool:

@@ -44,7 +44,7 @@ _METRICS = {
 def metrics_on_logits(module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
     """Accuracy stays, but for one unit; what Keras can read from logits is told to; anything else is in the way."""
     return together(
-        metric_on_logits(module, item, head, output.one_unit)
+        metric_on_logits(module, item, head, output.units)
         if item is not None and not isinstance(item, (ast.List, ast.Tuple))
         else _all_accuracies(module, item, output)
         for item in _metrics(call, output.layer)
@@ -57,10 +57,17 @@ def _all_accuracies(module: AnalysedModule, metrics: ast.expr | None, output: Co
     return () if only else None
 
 
-def metric_on_logits(module: AnalysedModule, item: ast.expr, head: str, one_unit: bool) -> Edits | None:
-    """The edits by which one metric, spelled out, reads logits as it read probabilities; None where it can't."""
+def metric_on_logits(module: AnalysedModule, item: ast.expr, head: str, units: int | None) -> Edits | None:
+    """The edits by which one metric, spelled out, reads logits as it read probabilities; None where it can't.
+
+    What Keras makes of ``"accuracy"`` depends on the number of units: of one, it is a threshold.
+    """
     values = module.values(item)
-    if values and all(_is_indifferent(v) for v in values) and not (one_unit and all(_is_string(v) for v in values)):
+    by_units = any(v in ("accuracy", "acc") for v in values if isinstance(v, str))
+    if by_units and units is None and head == "sigmoid":
+        return None
+    one_unit = units == 1
+    if values and all(_is_indifferent(v) for v in values) and not (one_unit and by_units):
         return ()
     names = {_metric_name(v, one_unit) for v in values}
     name = names.pop() if len(names) == 1 else None
@@ -99,10 +106,6 @@ def _of_keras(metric: External) -> str | None:
     """What a metric of Keras' is called there; None for any other."""
     module, _, name = canonical(metric.name).rpartition(".")
     return name if module == "keras.metrics" else None
-
-
-def _is_string(value: object) -> bool:
-    return isinstance(value, str)
 
 
 def given_to_compile(call: ast.Call) -> dict[str, ast.expr]:

@@ -18,6 +18,7 @@ from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller, Written
 from finallayer.fix.text.syntax import is_inside
 from finallayer.rules.margin import loss_of
+from finallayer.source.values import External
 
 #: Functions and methods, by their framework's own names, that spread a sum over the classes again.
 _SPREADS = frozenset(
@@ -34,6 +35,8 @@ def softplus(sighting: Sighting, _match: Match, context: Context) -> Iterator[Pr
     power = found and found.only_exp()
     framework = found and found.framework(sighting)
     if not found or not power or not framework or not found.is_log_of(power) or not found.is_bare_but([power.node]):
+        return
+    if framework == "torch" and found.is_of_whole_numbers(found.scores(power)):
         return
     z = found.syntax.text(found.scores(power))
     dotted = FRAMEWORKS[framework].softplus
@@ -79,11 +82,14 @@ def softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator[Pro
         power is None
         or total is None
         or total.axis is None
+        or isinstance(total.axis, (ast.Tuple, ast.List))  # PyTorch and TensorFlow take one axis
         or not (total.spread or ast.unparse(total.axis) in ("0", "-2"))
         or not found.is_summed(power, total)
     ):
         return
     z = found.scores(power)
+    if framework == "torch" and found.is_of_whole_numbers(z):
+        return
     is_here = is_inside(found.node, power.node)
     if not is_here and not (path_of(z) and unchanged(found.syntax, z, power.node, found.node)):
         return
@@ -96,6 +102,11 @@ def softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator[Pro
     new = make("mse", make("softmax", logits()), target())
     unread = removals(found.syntax, [found.node], [call.text]) if call is not None else ()
     yield from found.proposal(call, old, new, more=unread)
+
+
+#: PyTorch's functions that make whole numbers of whole numbers, unless they are told a type.
+_OF_WHOLE_NUMBERS = frozenset({"tensor", "as_tensor", "arange", "randint"})
+_REAL = frozenset({"float", "float16", "bfloat16", "float32", "float64", "double", "half"})
 
 
 class _Sum(NamedTuple):
@@ -170,6 +181,15 @@ class _Formula:
         inner = clip.operand if clip is not None and wide else None
         assert z is not None
         return inner or z
+
+    def is_of_whole_numbers(self, z: ast.expr) -> bool:
+        """Whether scores are spelled out as whole numbers: PyTorch has an exponential of those, but no softmax."""
+        made = self._resolved(z)
+        kinds = {type(n.value) for n in ast.walk(made) if isinstance(n, ast.Constant) and not isinstance(n.value, str)}
+        names = {n.attr for n in ast.walk(made) if isinstance(n, ast.Attribute)}
+        values = (v for n in ast.walk(made) for v in self.module.values(n) if isinstance(v, External))
+        names |= {v.name.rpartition(".")[2] for v in values}
+        return isinstance(made, ast.Call) and kinds == {int} and bool(names & _OF_WHOLE_NUMBERS) and not names & _REAL
 
     def division(self) -> tuple[ast.expr, ast.expr] | None:
         return sides(self.module, self.node, ast.Div, "div")

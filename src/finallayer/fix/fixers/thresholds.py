@@ -24,7 +24,8 @@ from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller
 from finallayer.kinds import Kind
-from finallayer.source.values import Built, External
+from finallayer.rules.route import units
+from finallayer.source.values import Built, External, Frame
 
 #: The loss that trains the logits -> the head that makes them probabilities.
 _HEADS = {"bce_logits": "sigmoid", "xent_logits": "softmax"}
@@ -177,19 +178,30 @@ def metrics_of_logits(sighting: Sighting, _match: Match, context: Context) -> It
     if reader.op != "metric" or module is None or place is None or loss not in _HEADS:
         return
     met = _met_at(reader, context)
-    one_unit = {_has_one_unit(n.args[0]) for n in met}
-    if len(one_unit) > 1 or any(n.attrs.get("loss") != loss for n in met) or not _is_for_one_output(module, place):
+    of_units = {units(n.args[0]) for n in met}
+    if len(of_units) != 1 or any(n.attrs.get("loss") != loss for n in met) or not _is_for_one_output(module, place):
         return
     items = place.elts if isinstance(place, (ast.List, ast.Tuple)) else [place]
-    edits = together(_told(module, item, _HEADS[loss], one_unit == {True}) for item in items)
+    edits = together(_told(module, item, _HEADS[loss], *of_units) for item in items)
     if edits is None:
         return
     moved = any(edit.text == "0" or "threshold=0" in edit.text for edit in edits)
-    note = "Keras 3.0 to 3.4 take no threshold of 0" if moved else ""
+    notes = "Keras 3.0 to 3.4 take no threshold of 0" if moved else "", cannot_see("is measured", _of_models(context))
+    note = "; ".join(filter(None, notes))
     yield Proposal(edits, None, make(loss, logits(), target()), note, loss == "bce_logits")
 
 
-def _told(module: AnalysedModule, item: ast.expr, head: str, one_unit: bool) -> tuple[Edit, ...] | None:
+def _of_models(context: Context) -> Iterator[str]:
+    """Where a program asks a model for its metrics, which it may then hand something else."""
+    for module in context.modules().values():
+        for node in module.syntax.nodes:
+            if isinstance(node, ast.Attribute) and node.attr in ("metrics", "compiled_metrics"):
+                values = module.values(node)
+                if not values or not all(isinstance(v, (External, Frame)) for v in values):
+                    yield f"`{module.syntax.text(node)}` (line {node.lineno})"
+
+
+def _told(module: AnalysedModule, item: ast.expr, head: str, of_units: int | None) -> tuple[Edit, ...] | None:
     """The edits by which one metric reads logits; none where it does; None where it can't, or isn't spelled there."""
     built = module.layer(item)
     stated = {k.arg: ast.unparse(k.value) for k in item.keywords} if isinstance(item, ast.Call) else {}
@@ -198,7 +210,7 @@ def _told(module: AnalysedModule, item: ast.expr, head: str, one_unit: bool) -> 
         return ()
     if isinstance(item, ast.Call) and is_binary_accuracy and head == "sigmoid" and stated.get("threshold") == "0.5":
         return with_argument(module.syntax, item, "threshold", "0")
-    edits = metric_on_logits(module, item, head, one_unit)
+    edits = metric_on_logits(module, item, head, of_units)
     return edits if not edits or isinstance(item, (ast.Call, ast.Constant)) else None
 
 
@@ -210,8 +222,3 @@ def _is_for_one_output(module: AnalysedModule, metrics: ast.expr) -> bool:
     loss = given_to_compile(call).get("loss")
     values = module.values(loss) if loss is not None else []
     return bool(values) and all(isinstance(v, (str, External, Built)) for v in values)
-
-
-def _has_one_unit(x: Node) -> bool:
-    """Whether a layer of one unit makes a value, and nothing has picked a part of it since."""
-    return through(x, MOVES - PICKS).attrs.get("units") == 1

@@ -233,7 +233,25 @@ def unchanged(syntax: Syntax, expression: ast.expr, there: ast.AST, here: ast.AS
     if path is None:
         return False
     first, second = reaching(syntax, there, path), reaching(syntax, here, path)
-    return first is not None and first is second
+    return first is not None and first is second and not _is_bound_from_afar(syntax, there, here, path)
+
+
+def _begins(node: ast.AST) -> tuple[int, int]:
+    return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
+
+
+def _is_bound_from_afar(syntax: Syntax, there: ast.AST, here: ast.AST, path: Path) -> bool:
+    """Whether an attribute may get another value between two places: in a function called there, or by another name.
+
+    What ``__init__`` binds, and what the function itself binds before the first place, is bound by then.
+    """
+    attribute, first = path.partition(".")[2], syntax.statement(there)
+    stores = (n for n in syntax.nodes if isinstance(n, ast.Attribute) and n.attr == attribute)
+    written = [syntax.statement(n) for n in stores if attribute and not isinstance(n.ctx, ast.Load)]
+    scope = syntax.scope(first)
+    elsewhere = [s for s in written if syntax.scope(s) is not scope]
+    between = [s for s in written if s not in elsewhere and _begins(first) < _begins(s) <= _begins(here)]
+    return bool(between) or any(getattr(syntax.scope(s), "name", "") != "__init__" for s in elsewhere)
 
 
 def readers(scope: ast.AST, name: str) -> list[ast.Name]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
+from finallayer.catalog.names import canonical
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.source.models import measures_itself
 from finallayer.source.values import Bound, Built, External, Function, Instance, Partial, Value
 
 #: What a program does with a model without asking for its output.
@@ -23,6 +26,8 @@ _MODEL_METHODS = frozenset(
         "__call__ call stateless_call trainable_variables non_trainable_variables"
     ).split()
 )
+#: Those of them that give it.
+_GIVING = frozenset("predict predict_on_batch layers apply forward __call__ call stateless_call".split())
 #: Keeping a model for others, who will miss the softmax that it had.
 _SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
 #: Where a model is read by nobody: what is around it gives it a name, or only asks whether it is there.
@@ -101,6 +106,8 @@ class Owners:
         name, called = attribute.attr, module.syntax.parent(attribute)
         if name == "compile" and isinstance(called, ast.Call) and called.func is attribute:
             self.compiled.append((module, called))
+            if any(measures_itself(v) for v in module.values(model)):
+                self._cannot_see("the model's own class says what its metrics read", model)
         answers = module.values(attribute)
         foreign = not answers or any(isinstance(a, (Node, Bound)) and not _own(a) for a in answers)
         one_layer = name == "layers" and isinstance(called, ast.Subscript)
@@ -124,6 +131,23 @@ class Owners:
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} (line {node.lineno})")
+
+
+def in_callbacks(module: AnalysedModule) -> Iterator[str]:
+    """Where Keras' callbacks ask the model that is trained for what may be its output; a phrase each."""
+    for node in module.syntax.nodes:
+        match node:
+            case ast.Attribute(value=ast.Name(id="self"), attr="model", ctx=ast.Load()):
+                asked = module.syntax.parent(node)
+                harmless = isinstance(asked, ast.Attribute) and asked.attr in _MODEL_METHODS - _GIVING
+                if not harmless and _is_in_callback(module, node):
+                    yield f"`self.model` of a callback (line {node.lineno})"
+
+
+def _is_in_callback(module: AnalysedModule, node: ast.expr) -> bool:
+    cls = next((n for n in module.syntax.around(node) if isinstance(n, ast.ClassDef)), None)
+    values = (v for base in (cls.bases if cls is not None else ()) for v in module.values(base))
+    return any(isinstance(v, External) and canonical(v.name).startswith("keras.callbacks.") for v in values)
 
 
 def _own(value: Value) -> bool:

@@ -17,10 +17,14 @@ from finallayer.fix.flow.bindings import home, parameters
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
-from finallayer.fix.flow.owners import Owners
+from finallayer.fix.flow.owners import Owners, in_callbacks
 from finallayer.fix.flow.roles import Role, Roles, kept_as
+from finallayer.fix.text.syntax import Syntax
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
+
+#: Functions that show every name of a scope.
+_NAMESPACES = frozenset({"globals", "locals", "vars"})
 
 
 class Reader(NamedTuple):
@@ -87,6 +91,8 @@ class Readers:
         for function, module in known.handed.items():
             self.unseen += unknown_callers(function, module, self._modules.values())
         self.unseen += self._owners.unseen
+        if self._owners.compiled:
+            self.unseen += [phrase for module in self._modules.values() for phrase in in_callbacks(module)]
         if not self._uses.complete:
             self.unseen.append("the program is too large to be followed to its end")
         for reader in self._boundaries:
@@ -215,6 +221,8 @@ class Readers:
             unrun = not module.evaluated(node) and not syntax.in_annotation(node)
             if unrun and (home(syntax, node), node.id) in known.names:
                 self._cannot_see(f"`{node.id}` in code that nothing runs", node)
+            elif _shows_all(syntax, node) and any(scope in _scopes(syntax, node) for scope, _ in known.names):
+                self._cannot_see(f"what `{node.id}()` shows", node)
             elif node.id in known.models and self._is_unknown_argument(module, node):
                 self._cannot_see(f"`{node.id}`, an argument in a function that nothing calls,", node)
         for statement in syntax.nodes:
@@ -238,6 +246,17 @@ class Readers:
                 known = module.values(node) if isinstance(node.ctx, ast.Load) else _kept(module, node)
                 if not any(map(self._output.touches, known)):
                     self._cannot_see(f"`{module.syntax.text(node)}` may be the output", node)
+
+
+def _shows_all(syntax: Syntax, node: ast.Name) -> bool:
+    """Whether a name is that of ``locals``, and called."""
+    call = syntax.parent(node) if node.id in _NAMESPACES else None
+    return isinstance(call, ast.Call) and call.func is node and not call.args and home(syntax, node) is syntax.file.tree
+
+
+def _scopes(syntax: Syntax, node: ast.Name) -> tuple[ast.AST, ...]:
+    """The scopes whose names ``globals()``, ``locals()`` or ``vars()`` may show."""
+    return (syntax.file.tree,) if node.id == "globals" else (syntax.scope(node),)
 
 
 def _kept(module: AnalysedModule, target: ast.Attribute) -> list[Value]:

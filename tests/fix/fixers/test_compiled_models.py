@@ -1,0 +1,117 @@
+"""Keras models, where what a metric or a callback reads hangs on more than the call of ``compile``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..workbench import fixed, repaired
+
+SIGMOIDS = """import sys
+import keras
+
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense({units}, activation="sigmoid")])
+model.compile("adam", "binary_crossentropy", {metrics})
+"""
+LOSS = "keras.losses.BinaryCrossentropy(from_logits=True)"
+ACCURACY = 'keras.metrics.BinaryAccuracy(name="{}", threshold=0)'
+#: (units, metrics) -> what becomes of the metrics
+BY_UNITS = {
+    ("1", 'metrics=["accuracy"]'): f"metrics=[{ACCURACY.format('accuracy')}]",
+    ("1", 'weighted_metrics=["accuracy"]'): f"weighted_metrics=[{ACCURACY.format('accuracy')}]",
+    ("3", 'metrics=["accuracy"]'): 'metrics=["accuracy"]',
+    ("3", 'metrics=["accuracy", "binary_accuracy"]'): f'metrics=["accuracy", {ACCURACY.format("binary_accuracy")}]',
+    ("3", 'weighted_metrics=["acc"]'): 'weighted_metrics=["acc"]',
+}
+
+
+@pytest.mark.parametrize(("before", "after"), BY_UNITS.items(), ids=str)
+def test_accuracy_is_what_the_units_make_of_it(tmp_path: Path, before: tuple[str, str], after: str) -> None:
+    units, metrics = before
+    mended = fixed(tmp_path, SIGMOIDS.format(units=units, metrics=metrics))
+    assert mended.endswith(f'model.compile("adam", {LOSS}, {after})\n')
+
+
+@pytest.mark.parametrize("metrics", ['metrics=["accuracy"]', 'weighted_metrics=["acc"]'])
+def test_accuracy_of_units_unknown_is_left_alone(tmp_path: Path, metrics: str) -> None:
+    program = SIGMOIDS.format(units="int(sys.argv[1])", metrics=metrics)
+    assert fixed(tmp_path, program) == program
+
+
+def test_a_step_of_one_unit_is_no_model_of_one_unit(tmp_path: Path) -> None:
+    program = SIGMOIDS.format(units="1", metrics='metrics=["accuracy"]')
+    program = program.replace("(4,)", "(7, 4)").replace('sigmoid")]', 'sigmoid"), keras.layers.Flatten()]')
+    assert fixed(tmp_path, program) == program
+
+
+@pytest.mark.parametrize(
+    ("does", "safe"),
+    [
+        ("print((self.model.predict(x) > 0.5).mean())", False),
+        ("print((self.model(x) > 0.5).mean())", False),
+        ("ask(self.model)", False),
+        ("model = self.model", False),
+        ("self.model.stop_training = logs['loss'] < 0.1", True),
+        ("self.model.save_weights('best.h5')", True),
+    ],
+)
+def test_a_callback_may_read_the_output(tmp_path: Path, does: str, safe: bool) -> None:
+    program = SIGMOIDS.format(units="1", metrics='metrics=["AUC"]')
+    program += (
+        f"\nclass Watch(keras.callbacks.Callback):\n    def on_epoch_end(self, epoch, logs=None):\n        {does}\n"
+    )
+    assert (fixed(tmp_path, program) != program) is safe
+    notes = [f.fix.note for f in repaired(tmp_path / "program.py").remaining if f.fix is not None]
+    assert safe or notes == ["can't see all that reads the sigmoid: `self.model` of a callback (line 9)"]
+
+
+STEP = """import keras
+
+class Model(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1, activation={activation})
+
+    def call(self, x):
+        return self.dense(x)
+
+    def {method}(self, *args, **kwargs):
+        return measure(self, *args, **kwargs)
+
+model = Model()
+model.compile("adam", keras.losses.BinaryCrossentropy(from_logits={logits}), metrics=[keras.metrics.AUC()])
+"""
+
+
+@pytest.mark.parametrize("method", ["train_step", "test_step", "compute_metrics"])
+def test_a_model_that_measures_itself_keeps_its_metrics(tmp_path: Path, method: str) -> None:
+    for activation, logits in (("None", "True"), ('"sigmoid"', "False")):
+        program = STEP.format(activation=activation, logits=logits, method=method)
+        assert fixed(tmp_path, program) == program
+    assert "AUC(from_logits=True)" in fixed(tmp_path, STEP.format(activation="None", logits="True", method="other"))
+
+
+def test_metrics_that_are_asked_for_may_be_handed_something_else(tmp_path: Path) -> None:
+    program = STEP.format(activation="None", logits="True", method="other")
+    program += "for metric in model.metrics:\n    metric.update_state(y, keras.ops.sigmoid(model(x)))\n"
+    assert fixed(tmp_path, program) == program
+
+
+@pytest.mark.parametrize(
+    ("shows", "safe"),
+    [
+        ("'{p}'.format(**locals())", False),
+        ("vars()['p']", False),
+        ("globals()['net']", True),
+        ("vars(x)", True),
+        ("mine.locals()", True),
+    ],
+)
+def test_a_scope_that_is_shown_shows_the_output(tmp_path: Path, shows: str, safe: bool) -> None:
+    program = (
+        "import torch\nfrom torch import nn\n\nnet, criterion = nn.Linear(4, 3), nn.CrossEntropyLoss()\n\n"
+        "def step(x, y):\n    p = torch.softmax(net(x), 1)\n    loss = criterion(p, y)\n"
+        f"    print({shows})\n    return loss\n"
+    )
+    assert (fixed(tmp_path, program) != program) is safe
