@@ -22,17 +22,6 @@ FL_FN bool are_neighbours(const fl_xent_args& a, const TilePlaces& p, const fl_s
     return p.are_one_run && (a.inner == 1 ? s.outer_stride : s.inner_stride) == 1;
 }
 
-// Lanes k with k & S of a change places with lanes k - S of b.
-template <int S> FL_FN void exchange(D& a, D& b) {
-    DI from_a, from_b;  // into the lanes of both, a's first
-    for (int k = 0; k < L; ++k) {
-        from_a[k] = k & S ? L + k - S : k;
-        from_b[k] = k & S ? L + k : k + S;
-    }
-    const D first = shuffle(a, b, from_a);
-    b = shuffle(a, b, from_b);
-    a = first;
-}
 template <int S> FL_FN void exchange_all(D* rows) {
     for (int k = 0; k < L; ++k)
         if (!(k & S)) exchange<S>(rows[k], rows[k + S]);

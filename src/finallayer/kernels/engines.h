@@ -4,6 +4,7 @@
 #include "row_lanes.h"
 #include "capped.h"
 #include "float_rows.h"
+#include "short_rows.h"
 #include "wide_rows.h"
 #include "columns.h"
 #include "binary.h"
@@ -11,6 +12,7 @@
 
 constexpr Engines kEngines = {
     {float_rows<float>, float_rows<bfloat16>, float_rows<float16>},
+    {short_rows<float>, short_rows<bfloat16>, short_rows<float16>},
     {wide_rows<float>, wide_rows<bfloat16>, wide_rows<float16>, wide_rows<double>},
     {columns<float>, columns<bfloat16>, columns<float16>, columns<double>},
     {binary_elements<float>, binary_elements<bfloat16>, binary_elements<float16>, binary_elements<double>},

@@ -7,7 +7,7 @@
 // The anchor never enters the sum, so nothing cancels: neither the loss nor the gradient of a confident row is 0.
 //
 // Here: the entry points, which check a call, choose its engine and divide it among threads. The engines are headers
-// (float_rows.h, wide_rows.h, columns.h, binary.h) that are compiled once per instruction set (isa_*.h); one is picked at run time.
+// (float_rows.h, short_rows.h, wide_rows.h, columns.h, binary.h) that are compiled once per instruction set (isa_*.h); one is picked at run time.
 #include "finallayer_kernels.h"
 
 #include <algorithm>
@@ -31,6 +31,7 @@ constexpr int64_t kFormats = 4;
 // What an instruction set offers, by fl_dtype.
 struct Engines {
     void (*float_rows[3])(const Call&, int64_t, int64_t, Scratch&);
+    void (*short_rows[3])(const Call&, int64_t, int64_t, Scratch&);
     void (*wide_rows[kFormats])(const Call&, int64_t, int64_t, Scratch&);
     void (*columns[kFormats])(const Call&, int64_t, int64_t, Scratch&);
     double (*binary[kFormats])(const fl_bce_args&, double, int64_t, int64_t);
@@ -163,6 +164,11 @@ int32_t count_targets(fl_xent_args& a, double& denominator) {
 #define FL_FEW_CLASSES 48
 #endif
 constexpr int64_t kFewClasses = FL_FEW_CLASSES;  // up to here rows are taken side by side
+#ifndef FL_FEW_PLAIN
+#define FL_FEW_PLAIN 12
+#endif
+constexpr int64_t kFewPlainClasses = FL_FEW_PLAIN;
+constexpr int64_t kShortRow = 512;  // up to here, L rows fit the first-level cache twice
 
 // Whether float's 24 bits are enough for 4 ulp: nothing but the target's class has mass, and nothing is added.
 bool is_plain(const fl_xent_args& a) {
@@ -176,8 +182,10 @@ bool is_along_classes(const fl_xent_args& a) {
 
 auto engine(const fl_xent_args& a) {
     const Engines& engines = *isa().engines;
-    if (a.classes <= kFewClasses || !is_along_classes(a)) return engines.columns[a.dtype];
-    return is_plain(a) ? engines.float_rows[a.dtype] : engines.wide_rows[a.dtype];
+    if (!is_along_classes(a)) return engines.columns[a.dtype];
+    if (!is_plain(a)) return (a.classes <= kFewClasses ? engines.columns : engines.wide_rows)[a.dtype];
+    if (a.classes <= kFewPlainClasses) return engines.columns[a.dtype];
+    return (a.classes <= kShortRow ? engines.short_rows : engines.float_rows)[a.dtype];
 }
 
 int32_t xent(fl_xent_args& a) {

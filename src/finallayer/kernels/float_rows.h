@@ -115,36 +115,6 @@ template <class T> FL_FN bool take_row(const T* x, int64_t n, int64_t anchor, Bl
     return p.value <= first.value + kRoom && sum > 0 && sum < static_cast<double>(kInf);
 }
 
-// The vector at i of a short row, masked classes where the anchor or nothing is; without a branch on the anchor.
-template <class T> FL_FN F widen_short(const T* x, int64_t i, int64_t n, int64_t anchor) {
-    I lane;
-    for (int k = 0; k < W; ++k) lane[k] = k;
-    const F v = i + W <= n ? widen(x + i) : widen_first(x + i, static_cast<int>(n - i));
-    return where(lane == static_cast<int32_t>(anchor - i), splat(-kInf), v);
-}
-
-// A row of one group at most, in the frame of its maximum. False if that is not near 0: then nothing is known.
-template <class T> FL_FN bool take_short_row(const T* x, int64_t n, int64_t anchor, Block& block, float* out, Peak& p) {
-    F top = splat(-kInf);
-    Lanes nan{};
-    for (int64_t i = 0; i < n; i += W) {
-        const F v = widen_short(x, i, n, anchor);
-        top = maximum(v, top);
-        nan |= either_nan(v, v);
-    }
-    p = {largest(top), any(nan)};
-    if (p.nan || !(std::fabs(p.value) <= kUnshifted)) return false;
-    const Frame f = frame(p.value, block);
-    D sum{};
-    for (int64_t i = 0; i < n; i += W) {
-        const F e = exp_framed(widen_short(x, i, n, anchor), f);
-        if (out) store(out + i, e);
-        sum += low(e) + high(e);
-    }
-    block.sum = 0x1p-64 * sum_of(sum);
-    return true;
-}
-
 // A block in the frame of its maximum; nothing is taken if that is NaN or infinite.
 template <class T> FL_FN Peak take_block(const T* x, int64_t n, int64_t anchor, Block& block, float* out) {
     Peak p = peak(x, n, anchor);
@@ -215,14 +185,6 @@ template <class T> FL_FN void write(T* g, const Slope& s, int64_t n, bool stream
         narrow_first(g + i, gradient_careful(s, i), static_cast<int>(std::min<int64_t>(W, n - i)));
 }
 
-// The same for a short row, whose lines are its neighbours', too.
-template <class T> FL_FN void write_short(T* g, const Slope& s, int64_t n) {
-    int64_t i = 0;
-    for (; i + W <= n; i += W) narrow(g + i, gradient(s, i));
-    if (i < n) narrow_first(g + i, gradient(s, i), static_cast<int>(n - i));
-    from_float(s.at_anchor, g + s.anchor);
-}
-
 template <class T> FL_FN void fill(T* g, int64_t n, float value) {
     T v;
     from_float(value, &v);
@@ -283,8 +245,7 @@ template <class T> FL_FN void sum_row(FloatRow<T>& row, int k, bool wants_correc
     }
     Peak others{-kInf, std::isnan(x) || x == kInf};
     float* const kept = row.g ? row.kept : nullptr;
-    const bool taken = others.nan || (classes <= kGroup ? take_short_row(row.z, classes, row.target, row.blocks[0], kept, others)
-                                                        : take_row(row.z, classes, row.target, row.blocks[0], kept, others));
+    const bool taken = others.nan || take_row(row.z, classes, row.target, row.blocks[0], kept, others);
     if (!taken) {
         row.cut.step = kBlock;
         others = take_blocks(row);
@@ -308,8 +269,7 @@ template <class T> FL_FN void write_gradient(const FloatRow<T>& row, int k, bool
         float* const e = row.kept + begin;
         const float scale = float_scale(t.pull[k] * row.blocks[i].log_scale * 0x1p-64, e, n);
         const Slope slope{e, scale, row.target - begin, static_cast<float>(t.at_anchor[k])};
-        if (row.cut.classes <= kGroup && !streaming) write_short(row.g, slope, n);
-        else write(row.g + begin, slope, n, streaming);
+        write(row.g + begin, slope, n, streaming);
     }
 }
 

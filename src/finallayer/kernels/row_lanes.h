@@ -114,14 +114,16 @@ template <bool Deep> FL_FN void finish_rows(const fl_xent_args& a, RowLanes& t) 
 
 template <class T> FL_FN void put_rows(const Call& call, const RowLanes& t, int64_t row, int rows) {
     const fl_xent_args& a = *call.args;
-    for (int k = 0; k < rows; ++k) {
-        const bool ignored = t.counts[k] == 0;
-        const double loss = ignored || t.weight[k] == 0 ? 0 : t.weight[k] * t.loss[k];
-        if (call.row_loss) call.row_loss[row + k] = loss;
-        if (a.loss) put_real(a.loss, row + k, a.loss_dtype, loss);
-        if (a.lse) static_cast<Real<T>*>(a.lse)[row + k] = static_cast<Real<T>>(t.lse[k]);
-        if (a.correct) a.correct[row + k] = t.is_argmax[k] != 0 && !ignored;
+    const D weight = load(t.weight);
+    double loss[L];
+    store(loss, where((load(t.counts) == 0.0) | (weight == 0.0), D{}, weight * load(t.loss)));
+    if (call.row_loss) {
+        if (rows == L) store(call.row_loss + row, load(loss));
+        else std::copy(loss, loss + rows, call.row_loss + row);
     }
+    for (int k = 0; a.loss && k < rows; ++k) put_real(a.loss, row + k, a.loss_dtype, loss[k]);
+    for (int k = 0; a.lse && k < rows; ++k) static_cast<Real<T>*>(a.lse)[row + k] = static_cast<Real<T>>(t.lse[k]);
+    for (int k = 0; a.correct && k < rows; ++k) a.correct[row + k] = t.is_argmax[k] != 0 && t.counts[k] != 0;
 }
 
 // How many rows of so many classes are taken between two calls of finish_rows: many small ones share its cost.

@@ -27,6 +27,7 @@ FL_FN U bfloat_lanes(F v) { return bfloat_rounded(v) >> 16; }
 FL_FN D load(const double* p) { D v; std::memcpy(&v, p, sizeof v); return v; }
 FL_FN void store(double* p, D v) { std::memcpy(p, &v, sizeof v); }
 FL_FN DI load(const int64_t* p) { DI v; std::memcpy(&v, p, sizeof v); return v; }
+FL_FN void store(int64_t* p, DI v) { std::memcpy(p, &v, sizeof v); }
 FL_FN D splat(double v) { return v - D{}; }
 FL_FN D where(DI mask, D a, D b) { return (D)(((DI)a & mask) | ((DI)b & ~mask)); }
 // Lanes of two vectors: lane k of the result is lane from[k] of a, or lane from[k] - L of b.
@@ -38,6 +39,17 @@ FL_FN D shuffle(D a, D b, DI from) {
 #else
     return __builtin_shuffle(a, b, from);
 #endif
+}
+// Lanes k with k & S of a change places with lanes k - S of b.
+template <int S> FL_FN void exchange(D& a, D& b) {
+    DI from_a, from_b;  // into the lanes of both, a's first
+    for (int k = 0; k < L; ++k) {
+        from_a[k] = k & S ? L + k - S : k;
+        from_b[k] = k & S ? L + k : k + S;
+    }
+    const D first = shuffle(a, b, from_a);
+    b = shuffle(a, b, from_b);
+    a = first;
 }
 FL_FN D absolute(D v) { return (D)((DI)v & INT64_MAX); }
 

@@ -280,13 +280,20 @@ def call_binary(
     pos_weight: np.ndarray | None = None,
     upstream: float = 1.0,
     reduction: str = "sum",
+    wanted: tuple[str, ...] = ("loss", "grad"),
+    loss_dtype: np.dtype | None = None,
 ) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Losses, gradient and reduced loss of binary cross-entropy; ``weight`` and ``pos_weight`` repeat."""
-    loss, grad, reduced = np.full(z.shape, -1, y.dtype), np.full(z.shape, 7, z.dtype), np.full(1, -1, y.dtype)
+    """Losses, gradient and reduced loss of binary cross-entropy; ``weight`` and ``pos_weight`` repeat.
+
+    What is not ``wanted`` is not asked for; the reduced loss goes with the losses.
+    """
+    loss_dtype = loss_dtype or y.dtype
+    loss, grad, reduced = np.full(z.shape, -1, loss_dtype), np.full(z.shape, 7, z.dtype), np.full(1, -1, loss_dtype)
     arguments = kernels.BCE_ARGS.pack(
         z.size, DTYPES[z.dtype], _at(z), _at(y), _at(weight), 0 if weight is None else weight.size,
         _at(pos_weight), 0 if pos_weight is None else pos_weight.size, kernels.REDUCTIONS[reduction], upstream, 0,
-        DTYPES[loss.dtype], _at(loss), _at(reduced), _at(grad), 1,
+        DTYPES[loss.dtype], _at(loss if "loss" in wanted else None), _at(reduced if "loss" in wanted else None),
+        _at(grad if "grad" in wanted else None), 1,
     )  # fmt: skip
     assert lib.fl_bce(ctypes.create_string_buffer(arguments)) == kernels.OK
     return loss, grad, reduced[0]

@@ -33,7 +33,7 @@ from .kernel_rows import (
     worst,
 )
 
-CLASSES = [1, 2, 3, 10, 16, 33, 49, 64, 100, 127, 128, 1000, 1024, 1025, 4099, 50257]
+CLASSES = [1, 2, 3, 10, 13, 16, 33, 49, 64, 100, 127, 128, 300, 512, 513, 1000, 1024, 1025, 4099, 50257]
 
 
 @pytest.mark.parametrize("margin", [-80.0, -20.0, -0.5, 0.0, 3.0, 17.0, 18.0, 40.0, 80.0])
@@ -224,11 +224,32 @@ def test_binary(lib: ctypes.CDLL, weighted: bool, soft: bool, dtype: np.dtype) -
     y = (rng.uniform(0, 1, z.size) if soft else rng.integers(0, 2, z.size)).astype(real(dtype))
     weight = rng.uniform(0.1, 2, 401).astype(real(dtype)) if weighted else None
     pos_weight = np.array([1.7, 0.3, 4.0], real(dtype)) if weighted else None
-    loss, grad, reduced = call_binary(lib, z, y, weight, pos_weight)
     exact, exact_grad, size = binary_truth(z, y, weight, pos_weight)
-    assert ulps(loss, exact, loss.dtype).max() <= 4
-    assert ulps(np.array(reduced), exact.sum(), loss.dtype) <= 4
-    assert ulps(grad, exact_grad, dtype, size if dtype == FLOAT64 else None).max() <= BOUND[dtype]
+    for wanted in (("loss", "grad"), ("loss",), ("grad",)):  # each is another loop
+        loss, grad, reduced = call_binary(lib, z, y, weight, pos_weight, wanted=wanted)
+        if "loss" in wanted:
+            assert ulps(loss, exact, loss.dtype).max() <= 4
+            assert ulps(np.array(reduced), exact.sum(), loss.dtype) <= 4
+        if "grad" in wanted:
+            assert ulps(grad, exact_grad, dtype, size if dtype == FLOAT64 else None).max() <= BOUND[dtype]
+
+
+def test_confident_binary_losses_fall_smoothly_to_the_smallest_float(lib: ctypes.CDLL) -> None:
+    z = np.linspace(0, 103, 1001).astype("f4")
+    exact, exact_grad, _ = binary_truth(z, np.ones_like(z))
+    loss, grad, _ = call_binary(lib, z, np.ones_like(z))
+    assert ulps(loss, exact, FLOAT32).max() <= 1 and ulps(grad, exact_grad, FLOAT32).max() <= 1
+    assert (loss > 0).all() and (grad < 0).all()
+
+
+@pytest.mark.parametrize("dtype", [BFLOAT16, FLOAT16], ids=str)
+def test_binary_losses_in_the_logits_own_dtype_are_rounded_once(lib: ctypes.CDLL, dtype: np.dtype) -> None:
+    z = np.random.default_rng(0).normal(0, 4, 203).astype(dtype)
+    y = np.random.default_rng(1).uniform(0, 1, z.size).astype("f4")
+    loss, _, reduced = call_binary(lib, z, y, loss_dtype=dtype)
+    exact, _, _ = binary_truth(z, y)
+    assert loss.dtype == dtype and ulps(loss, exact, dtype).max() <= BOUND[dtype]
+    assert ulps(np.array(reduced), exact.sum(), dtype) <= BOUND[dtype]
 
 
 SCALED = [(FLOAT32, 0.3), (FLOAT32, -1.0), (FLOAT64, 1e-3), (BFLOAT16, 4.0), (FLOAT16, 0.25), (FLOAT32, 65536.0)]
@@ -269,8 +290,10 @@ def scale(lib: ctypes.CDLL, data: np.ndarray, factor: float) -> int:
     return int(lib.fl_scale(data.ctypes.data, data.size, DTYPES[data.dtype], factor, 1))
 
 
-def test_correct_is_the_first_argmax(lib: ctypes.CDLL) -> None:
+@pytest.mark.parametrize("classes", [6, 40, 600])
+def test_correct_is_the_first_argmax(lib: ctypes.CDLL, classes: int) -> None:
     rng = np.random.default_rng(0)
-    z = rng.integers(0, 4, (500, 6)).astype("f4")
-    target = rng.integers(0, 6, 500)
+    z = rng.integers(0, 4, (500, classes)).astype("f4")
+    target = rng.integers(0, classes, 500)
+    target[::2] = z[::2].argmax(1)
     assert (call(lib, z, target).correct == (z.argmax(1) == target)).all()

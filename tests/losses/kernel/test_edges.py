@@ -69,25 +69,32 @@ def test_a_masked_class_stays_zero_under_any_upstream(lib: ctypes.CDLL) -> None:
     assert got.grad[0, 1] == 0
 
 
-def test_the_only_unmasked_class_is_certain(lib: ctypes.CDLL) -> None:
-    z = np.full((1, 40), -np.inf, "f4")
-    z[0, 17] = 5
-    got = call(lib, z, np.array([17]), lse=True)
-    assert got.loss[0] == 0 and got.lse[0] == 5 and not got.grad.any() and got.correct[0]
+@pytest.mark.parametrize("classes", [10, 40, 600])
+def test_the_only_unmasked_class_is_certain(lib: ctypes.CDLL, classes: int) -> None:
+    z = np.full((1, classes), -np.inf, "f4")
+    z[0, 7] = 5
+    for lse in (False, True):
+        got = call(lib, z, np.array([7]), lse=lse)
+        assert got.loss[0] == 0 and not got.grad.any() and got.correct[0]
+    assert got.lse[0] == 5
 
 
-def test_a_masked_target_costs_infinity_and_the_rest_stays_finite(lib: ctypes.CDLL) -> None:
-    z = np.array([[0, 1, -np.inf, 2]], "f4")
+@pytest.mark.parametrize("classes", [4, 40, 600])
+def test_a_masked_target_costs_infinity_and_the_rest_stays_finite(lib: ctypes.CDLL, classes: int) -> None:
+    z = np.full((1, classes), -np.inf, "f4")
+    z[0, :4] = [0, 1, -np.inf, 2]
     got = call(lib, z, np.array([2]))
     assert got.loss[0] == np.inf
-    np.testing.assert_allclose(got.grad[0], [0.09003057, 0.24472847, -1, 0.66524096], rtol=1e-6)
+    np.testing.assert_allclose(got.grad[0, :4], [0.09003057, 0.24472847, -1, 0.66524096], rtol=1e-6)
 
 
 @ALL_DTYPES
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-@pytest.mark.parametrize("column", [0, 9, 1500])
-def test_nan_stays_in_its_row(lib: ctypes.CDLL, poison: float, column: int, dtype: np.dtype) -> None:
-    z = np.random.default_rng(0).normal(0, 1, (4, 1501)).astype(dtype)
+@pytest.mark.parametrize(
+    ("classes", "column"), [(10, 9), (41, 0), (41, 9), (41, 40), (1501, 0), (1501, 9), (1501, 1500)]
+)
+def test_nan_stays_in_its_row(lib: ctypes.CDLL, poison: float, classes: int, column: int, dtype: np.dtype) -> None:
+    z = np.random.default_rng(0).normal(0, 1, (4, classes)).astype(dtype)
     target = np.array([0, 9, 3, 4])
     z[1, column] = poison
     got, clean = call(lib, z, target), truth(z[[0, 2, 3]], target[[0, 2, 3]])
@@ -106,8 +113,9 @@ def test_a_nan_with_a_payload_is_a_nan(lib: ctypes.CDLL) -> None:
     assert np.isnan(call(lib, z, np.array([0])).grad).all()
 
 
-def test_every_class_masked_is_undefined(lib: ctypes.CDLL) -> None:
-    assert np.isnan(call(lib, np.full((1, 5), -np.inf, "f4"), np.array([2])).loss[0])
+@pytest.mark.parametrize("classes", [5, 40, 600])
+def test_every_class_masked_is_undefined(lib: ctypes.CDLL, classes: int) -> None:
+    assert np.isnan(call(lib, np.full((1, classes), -np.inf, "f4"), np.array([2])).loss[0])
 
 
 @pytest.mark.parametrize("bad", [5, -1, 2**40, -(2**62)])
@@ -181,7 +189,7 @@ class Guarded:
 @pytest.mark.skipif(os.name != "posix", reason="guard pages are made with mmap")
 @ALL_DTYPES
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "begin"])
-@pytest.mark.parametrize("classes", [1, 7, 16, 31, 1023, 1027])
+@pytest.mark.parametrize("classes", [1, 7, 14, 16, 31, 67, 500, 1023, 1027])
 def test_nothing_outside_is_touched(lib: ctypes.CDLL, classes: int, at_end: bool, dtype: np.dtype) -> None:
     z, target = hard_rows(np.random.default_rng(0), 5, classes, dtype)
     source = Guarded(z.nbytes, at_end).array(z.shape, dtype)
@@ -203,8 +211,9 @@ def test_offsets_beyond_two_to_the_31_elements(lib: ctypes.CDLL) -> None:
     assert max(worst(call(lib, far, target, grad=far), exact).values()) <= 1
 
 
-def test_threads_change_nothing(lib: ctypes.CDLL) -> None:
-    z, target = hard_rows(np.random.default_rng(0), 700, 999, FLOAT32)
+@pytest.mark.parametrize("classes", [10, 100, 999])
+def test_threads_change_nothing(lib: ctypes.CDLL, classes: int) -> None:
+    z, target = hard_rows(np.random.default_rng(0), 699_999 // classes, classes, FLOAT32)
     alone = call(lib, z, target, Terms("mean"), threads=1)
     for threads in (2, 3, 0):
         together = call(lib, z, target, Terms("mean"), threads=threads)

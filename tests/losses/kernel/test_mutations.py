@@ -53,9 +53,19 @@ MUTANTS = {
     ),
     "ignore mask dropped": ("t.counts[k] = c != a.ignore_index;", "t.counts[k] = 1;"),
     "target counted as another": ("v = replaced(v, static_cast<int>(anchor - i), -kInf);", ";"),
-    "target counted as another in a short row": (
-        "return where(lane == static_cast<int32_t>(anchor - i), splat(-kInf), v);", "return v;"),
-    "the end of a short row not written": ("if (i < n) narrow_first(g + i,", "if (false) narrow_first(g + i,"),
+    "target counted as another in a short row": ("to[anchor] = -kInf;", ";"),
+    "the end of a short row not read": ("store(to + n - W, widen(z + n - W));", ";"),
+    "the end of a short row not written": ("else if (i < n) narrow(g + n - W,", "else if (false) narrow(g + n - W,"),
+    "the padding of a short row counted": (
+        "store(to + round_up(n, W) - W, splat(-kInf));", "store(to + round_up(n, W) - W, splat(0.0f));"),
+    "short rows added up wrongly": ("rows[k] += rows[k + S];", "rows[k] += rows[k];"),
+    "a vector of a short row not added": (
+        "i < room; i += W) {\n        const F e", "false; i += W) {\n        const F e"),
+    "a short row far from 0 taken as it is": ("is_near & (others < kInfinity)", "(others < kInfinity)"),
+    "no softmax term in a short row": ("load(group.t.pull) * 0x1p-64", "load(group.t.pull) * 0"),
+    "another short row's scale": ("float_scale(scale[k], row.kept, n)", "float_scale(scale[0], row.kept, n)"),
+    "another short row's target": ("row.target, at_anchor[k]}", "row.target, at_anchor[0]}"),
+    "another group of short rows": ("sum_group(a, groups[i]);", "sum_group(a, groups[0]);"),
     "last block forgotten": ("(classes + step - 1) / step;", "std::max<int64_t>(1, classes / step);"),
     "last group forgotten": (
         "i < n; i += kGroup) {\n        F e[kFan];",
@@ -85,7 +95,7 @@ OPTION_MUTANTS = {
         "std::fill(row.mass, row.mass + row.n, call.smoothing_mass);", "std::fill(row.mass, row.mass + row.n, 0.0);",
         ("smoothing, many classes",)),
     "no gap in columns": ("gap[v].add(where(is_anchor | (mass == 0.0), D{}, mass * -d));", ";", ("smoothing", "soft")),
-    "no gap in rows": ("gaps.add(where(m == 0.0, D{}, m * -d));", ";", 
+    "no gap in rows": ("gap.add((gaps[0] + gaps[1]) + (gaps[2] + gaps[3]));", ";",
         ("smoothing, many classes", "soft, many classes")),
     "anchor counted twice in columns": ("x = where(is_target, lowest, x);", ";", ("plain", "pixels")),
     "anchor counted twice in massive columns": ("e = where(is_anchor, D{}, e);", ";", ("soft",)),
@@ -98,7 +108,8 @@ OPTION_MUTANTS = {
         "for (int k = 0; k < rows; ++k) {\n        T* at", "for (int k = 0; k < rows - 1; ++k) {\n        T* at",
         ("plain",)),
     "last vector forgotten": (
-        "j < row.n; j += kStride) {\n        D e[4];", "j + kStride <= row.n; j += kStride) {\n        D e[4];",
+        "j < row.n; j += kStride) {\n        D e[4], gaps",
+        "j + kStride <= row.n; j += kStride) {\n        D e[4], gaps",
         ("many classes in double",)),
     "last lanes not written": ("if (j < row.n) {\n        const D g", "if (false) {\n        const D g",
         ("many classes in double",)),
@@ -113,26 +124,32 @@ OPTION_MUTANTS = {
         ("float64", "plain")),
     "loss rounded to float32": ("case FL_FLOAT64: static_cast<double*>(out)[i] = value; break;",
         "case FL_FLOAT64: static_cast<double*>(out)[i] = static_cast<float>(value); break;", ("float64",)),
-    "binary: sign": ("large, small) - down", "large, small) + down", ("binary",)),
+    "binary: sign": ("side.large, side.small) - down", "side.large, side.small) + down", ("binary",)),
+    "binary: a polynomial too short": ("+ 0.6666667902643397 * z)", ")", ("binary",)),
+    "binary: one division for the wrong side": (
+        "const D large = inverse * two", "const D large = inverse * one", ("binary",)),
+    "binary: losses of the vector before": (
+        "unwide(static_cast<Real<T>*>(a.loss) + i, loss);", "unwide(static_cast<Real<T>*>(a.loss), loss);",
+        ("binary",)),
     "binary: pos_weight forgotten": ("down = pos_weight * y;", "down = y;", ("weighted binary",)),
     "binary: weights out of step": ("(i + k) % period", "i % period", ("weighted binary",)),
-    "binary: log(1 + e)": ("const D tail = log1p_wide(e);", "const D tail = log_wide(1.0 + e, DI{});", ("binary",)),
+    "binary: log(1 + e)": ("Loss ? log1p_wide(e) : D{}", "Loss ? log_wide(1.0 + e, DI{}) : D{}", ("binary",)),
     "binary: last elements": (
         "const bool whole = n == L;", "const bool whole = n == L;\n        if (!whole) break;", ("binary",)),
 }  # fmt: skip
 
 GROUP = 32  # classes taken at a time on the generic path
+SHORT = 512  # classes in a row that is taken together with others
 SHAPES = [(4, 128_256), (64, 1000), (9, 1030), (300, 49), (300, 21)]
 DTYPES = [FLOAT32, BFLOAT16, FLOAT16]
-#: mutants that a shape cannot show: without a partial block or group, none is forgotten, the first group of a short
-#: row has its maximum, and a batch of one row has no other
+#: mutants that a shape cannot show: without a partial block or group, none is forgotten, a short row's maximum is not
+#: guessed, and a batch of one row has no other
 INVISIBLE = (
     {("last block forgotten", shape) for shape in SHAPES if shape[1] <= 1024}
     | {("last group forgotten", shape) for shape in SHAPES if shape[1] <= GROUP or shape[1] % GROUP == 0}
-    | {("a poor guess of the maximum kept", shape) for shape in SHAPES if shape[1] <= GROUP}
+    | {("a poor guess of the maximum kept", shape) for shape in SHAPES if shape[1] <= SHORT}
     | {("rows of a batch mixed up", shape) for shape in SHAPES if shape[1] > 4096}
-    | {(name, shape) for name in MUTANTS if "short row" in name for shape in SHAPES if shape[1] > GROUP}
-    | {("target counted as another", shape) for shape in SHAPES if shape[1] <= GROUP}
+    | {(name, shape) for name in MUTANTS if "short row" in name for shape in SHAPES if shape[1] > SHORT}
 )
 
 
