@@ -10,6 +10,7 @@ constexpr int kTile = kVectors * L;
 // What stands in a tile's rows, class after class.
 struct Tile {
     double* x;
+    double* low;    // what x has lost by rounding; null: nothing
     double* slope;  // of x in the logit, times temperature; null: 1
     double* mass;   // probabilities; null: class indices
 };
@@ -113,6 +114,8 @@ template <bool Massive> FL_FN void find_anchors(const fl_xent_args& a, const Til
         store(t[v].is_nan, where(nan[v], splat(1.0), D{}));
         store(t[v].reference, top[v]);
         store(t[v].anchor_x, anchor_x[v]);
+        for (int k = 0; tile.low && k < L; ++k) t[v].anchor_low[k] = tile.low[anchors[v][k] * kTile + v * L + k];
+        if (Massive) store(t[v].reference_low, load(t[v].anchor_low));
     }
 }
 
@@ -139,7 +142,8 @@ template <class T, bool Massive> FL_FN void take_exponentials(const Call& call, 
             double* const at = tile.x + j * kTile + v * L;
             const D x = load(at);
             D low{}, d = x - reference[v];
-            if (deep) d = difference(x, reference[v], low);
+            if (deep) d = tile.low ? full_difference(x, load(tile.low + j * kTile + v * L) - load(t[v].reference_low), reference[v], low)
+                                   : difference(x, reference[v], low);
             D e = exp_wide<deep>(d, low);
             if (Massive) {
                 const DI is_anchor = anchors[v] == j;
@@ -179,11 +183,13 @@ template <class T, bool Massive> FL_FN void take_gradient(const Call& call, cons
 template <class T, bool Massive> FL_FN void walk_columns(const Call& call, int64_t begin, int64_t end, Scratch& scratch) {
     const fl_xent_args& a = *call.args;
     const int64_t room = a.classes * kTile;
-    const bool capped = a.softcap != 0, soft = a.target_kind == FL_DISTRIBUTION;
+    constexpr bool deep = std::is_same<T, double>::value;
+    const bool capped = a.softcap != 0, transformed = capped || a.temperature != 1, soft = a.target_kind == FL_DISTRIBUTION;
     Tile tile{};
-    tile.x = scratch.doubles.reserve((1 + capped + soft) * room);
+    tile.x = scratch.doubles.reserve((1 + capped + soft + (deep && transformed)) * room);
     tile.slope = capped ? tile.x + room : nullptr;
     tile.mass = soft ? tile.x + (1 + capped) * room : nullptr;
+    tile.low = deep && transformed ? tile.x + (1 + capped + soft) * room : nullptr;
     RowLanes t[kVectors];
     DI anchors[kVectors];
     for (int64_t row = begin; row < end; row += kTile) {
@@ -193,11 +199,11 @@ template <class T, bool Massive> FL_FN void walk_columns(const Call& call, int64
         for (int v = 0; v < kVectors; ++v) read_rows<T>(call, places, v * L, row + v * L, within(v), t[v]);
         load_tile<T>(a, places, a.logits_strides, a.logits, tile.x);
         if (tile.mass) load_tile<Real<T>>(a, places, a.target_strides, a.targets, tile.mass);
-        if (a.softcap != 0 || a.temperature != 1) transform(a, tile.x, tile.slope, room);
+        if (transformed) transform<deep>(a, tile.x, tile.low, tile.slope, room);
         find_anchors<Massive>(a, tile, t, anchors);
         take_exponentials<T, Massive>(call, tile, t, anchors);
         for (int v = 0; v < kVectors; ++v) {
-            finish_rows<std::is_same<T, double>::value>(a, t[v]);
+            finish_rows<deep>(a, t[v]);
             put_rows<T>(call, t[v], row + v * L, within(v));
         }
         if (!a.grad) continue;

@@ -2,6 +2,7 @@
 
 #include "wide_math.h"
 #include "row_lanes.h"
+#include "capped.h"
 #include "float_rows.h"
 #include "short_rows.h"
 #include "wide_rows.h"

@@ -5,13 +5,14 @@
 // A null pointer means "absent" (inputs) or "not wanted" (outputs). Counts and strides are in elements.
 //
 // Accuracy, for all finite logits, with ulp those of the output's dtype:
-//   float32 logits: loss, lse and every gradient element within 4 ulp, with every option; 16-bit gradients within half an
+//   float32 logits: loss and every gradient element within 4 ulp, with every option; 16-bit gradients within half an
 //   ulp of theirs and 4 of float32's. Plain class-index rows are computed in float (3.5 ulp at most were seen), all else
 //   in double, and rounded once. Where an option makes two terms of an element cancel to less than 2^-27 of the larger
 //   one, no digits are left for that in a double: then the error is below 2^-49 of the larger term.
-//   float64 logits: loss and gradient within 4 ulp; with weights, smoothing, soft targets or z_loss within 8 ulp of an
-//   element's largest term. softcap and temperature round x to a double first (nothing wider is at hand), which moves
-//   every exponential by up to |x| half-ulps. What is below 2^-1000 has the absolute error of that.
+//   float64 logits: loss and gradient within 4 ulp, or 8 with an option (5.6 were seen), an element's in ulp of its larger term
+//   where it is a difference of two, as with weights, smoothing, soft targets or z_loss. x, which a double can't hold behind softcap
+//   or temperature, is a pair of doubles then. What is below 2^-1000 has the absolute error of that.
+//   lse: within 4 ulp of itself, or of the largest |x| in double (2^-50 of that) if it is nearer to 0 than that.
 //
 // "real" below is the type that goes with the logits: double for FL_FLOAT64, float for every other dtype.
 #pragma once

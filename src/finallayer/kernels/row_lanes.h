@@ -29,9 +29,11 @@ struct alignas(64) RowLanes {
 
     // What an engine finds out:
     double anchor_x[L];
-    double reference[L];     // not far from the largest x of the others
+    double anchor_low[L];    // what anchor_x has lost by rounding
+    double reference[L];     // not far from the largest x of the others; the anchor's x if others have mass
+    double reference_low[L];
     double others[L];        // sum over the others of exp(x - reference)
-    double gap[L];           // sum over the others of mass * (anchor_x - x)
+    double gap[L];           // sum over the others of mass * (reference - x)
     double is_nan[L];        // 1 where a NaN or +inf is in the row, or every class is masked
     double is_argmax[L];     // 1 where the target has the largest x, and is the first that has
 
@@ -61,6 +63,8 @@ FL_FN void read_rows(const Call& call, const Places<N>& places, int first, int64
     store(t.anchor_mass, splat(1.0));
     store(t.rest_mass, D{});
     store(t.gap, D{});
+    store(t.anchor_low, D{});
+    store(t.reference_low, D{});
     if (a.target_kind != FL_DISTRIBUTION) {
         for (int k = 0; k < L; ++k) {
             const int64_t at = places.offset(a.target_strides, first + k);
@@ -72,22 +76,22 @@ FL_FN void read_rows(const Call& call, const Places<N>& places, int first, int64
         if (a.class_weight)
             for (int k = 0; k < L; ++k) t.anchor_mass[k] = static_cast<const R*>(a.class_weight)[t.target[k]];
     }
-    store(t.push, call.upstream * load(t.weight) * load(t.push) * load(t.counts));
+    store(t.push, where(load(t.counts) == 0.0, D{}, call.upstream * load(t.weight) * load(t.push)));  // 0 for any upstream
     store(t.anchor_mass, load(t.anchor_mass) * load(t.counts));
 }
 
 // Loss, lse and the coefficients of the gradient.
 template <bool Deep> FL_FN void finish_rows(const fl_xent_args& a, RowLanes& t) {
     const D anchor_x = load(t.anchor_x), reference = load(t.reference), others = load(t.others), nan = splat(std::nan(""));
-    D q_low, q = difference(anchor_x, reference, q_low);  // +inf when every other class is masked
-    q_low = Deep ? where(q_low == q_low, q_low, D{}) : D{};
+    D q_low{}, q = anchor_x - reference;  // +inf when every other class is masked
+    if (Deep) q = full_difference(anchor_x, load(t.anchor_low) - load(t.reference_low), reference, q_low);
     const DI ahead = q >= 0.0;
     const D falling = exp_wide<Deep>(-absolute(q), where(ahead, -q_low, q_low));
     const D anchor_exp = where(ahead, splat(1.0), falling), scale = where(ahead, falling, splat(1.0));
     const D sum = others * scale + anchor_exp;
     const D log = log_wide(where(ahead, others * falling, sum), ahead);
     const D anchor_loss = where(ahead, log, log - q - q_low);
-    const D lse = log + where(ahead, anchor_x, reference);
+    const D lse = log + where(ahead, anchor_x + load(t.anchor_low), reference + load(t.reference_low));
     const D mass = load(t.anchor_mass) + load(t.rest_mass);
     const D without_gap = where(mass == 0.0, D{}, mass * anchor_loss);
     const D loss = where(anchor_loss == kInfinity, without_gap, without_gap + load(t.gap)) + a.z_loss * lse * lse;
@@ -97,7 +101,8 @@ template <bool Deep> FL_FN void finish_rows(const fl_xent_args& a, RowLanes& t) 
     store(t.nan_gradient, a.lse_upstream ? nan : where(load(t.counts) == 0.0, D{}, nan));
 
     const D push = load(t.push) / a.temperature;
-    const D lse_pull = (load(t.push) * (2 * a.z_loss) * lse + load(t.lse_push)) / a.temperature;
+    const D z_pull = a.z_loss != 0 ? load(t.push) * (2 * a.z_loss) * lse : D{};  // an infinite upstream is no NaN
+    const D lse_pull = (z_pull + load(t.lse_push)) / a.temperature;
     store(t.push, push);
     store(t.pull, (push * mass + lse_pull) * scale / sum);
     // The anchor's softmax less its mass, or the other way round: whichever has the smaller terms.
@@ -119,20 +124,6 @@ template <class T> FL_FN void put_rows(const Call& call, const RowLanes& t, int6
     for (int k = 0; a.loss && k < rows; ++k) put_real(a.loss, row + k, a.loss_dtype, loss[k]);
     for (int k = 0; a.lse && k < rows; ++k) static_cast<Real<T>*>(a.lse)[row + k] = static_cast<Real<T>>(t.lse[k]);
     for (int k = 0; a.correct && k < rows; ++k) a.correct[row + k] = t.is_argmax[k] != 0 && t.counts[k] != 0;
-}
-
-// Softcap and temperature, in place, of n logits (or the multiple of L above).
-FL_FN void transform(const fl_xent_args& a, double* x, double* slope, int64_t n) {
-    const D cap = splat(a.softcap), temperature = splat(a.temperature);
-    for (int64_t j = 0; j < n; j += L) {
-        D v = load(x + j);
-        if (a.softcap != 0) {
-            const Tanh tanh = tanh_wide(v / cap);
-            v = cap * tanh.value;
-            store(slope + j, tanh.slope);
-        }
-        store(x + j, v / temperature);
-    }
 }
 
 // How many rows of so many classes are taken between two calls of finish_rows: many small ones share its cost.

@@ -20,10 +20,10 @@ FL_FN Exponential reduced_exp(D x, D low) {
     const D low_terms = (0.5000000000000001 + 0.16666666666666669 * r) + (0.04166666666662399 + 0.008333333333330051 * r) * r2;
     const D middle = (0.0013888888917281794 + 0.00019841269863105968 * r) + (2.480152119021773e-05 + 2.7557268378684192e-06 * r) * r2;
     const D high = 2.7620138719733994e-07 + 2.5100424157005067e-08 * r;
-    return {r + r2 * (low_terms + r4 * (middle + r4 * high)), (DI)t - (DI)splat(kRound)};
+    return {r + r2 * (low_terms + r4 * (middle + r4 * high)), (DI)((DU)t - (DU)splat(kRound))};
 }
 
-FL_FN D power_of_two(DI n) { return (D)((n + 1023) << 52); }
+FL_FN D power_of_two(DI n) { return (D)((DU)(n + 1023) << 52); }
 
 // e^(x + low) for x <= 0 and |low| far below 1. Deep: exact down to the subnormals; else 0 below e^-700.
 template <bool Deep> FL_FN D exp_wide(D x, D low) {
@@ -39,7 +39,7 @@ FL_FN D log_wide(D a, DI plus_one) {
     const DI small = plus_one & (a < 0.41421356237309503);  // k = 0, f = a
     const D u = where(plus_one, 1.0 + a, a);
     const DI k = (((DI)u - 0x3fe6a09e667f3bcd) >> 52) & ~small;
-    const D f = where(small, a, (D)((DI)u - (k << 52)) - 1.0);
+    const D f = where(small, a, (D)((DU)u - ((DU)k << 52)) - 1.0);
     const D rounded = where(a < 1.0, a - (u - 1.0), 1.0 - (u - a)) / u;  // what 1 + a has lost
     const D lost = where(plus_one & ~small & (a < 0x1p100), rounded, D{});
     const D s = f / (2.0 + f), z = s * s, z2 = z * z;
@@ -73,6 +73,15 @@ FL_FN D difference(D a, D b, D& low) {
     const D hi = a - b, back = hi - a;
     low = (a - (hi - back)) - (b + back);
     return hi;
+}
+
+// a + a_low - b = hi + low, where a and b are finite; else low is 0.
+FL_FN D full_difference(D a, D a_low, D b, D& low) {
+    D d_low;
+    const D d = difference(a, b, d_low), rest = d_low + a_low, hi = d + rest, part = hi - d;
+    low = (d - (hi - part)) + (rest - part);
+    low = where(low == low, low, D{});
+    return where(rest == rest, hi, d);
 }
 
 // A sum in each lane that remembers what its additions lost: for results that are rounded to doubles.

@@ -8,6 +8,7 @@ constexpr int kStride = 4 * L;  // doubles taken at a time; the buffers are padd
 // The buffers of a row.
 struct WideRow {
     double* x;
+    double* low;     // what x has lost by rounding; null: nothing
     double* slope;   // of x in the logit, times temperature; null: 1
     double* mass;    // the target's mass of each class but the anchor, 0 in the padding; null: none
     int64_t n;
@@ -61,7 +62,7 @@ struct Sums {
     double rest;    // of mass
 };
 // Puts the exponentials in the place of x.
-template <bool Deep, bool Massive> FL_FN Sums take_exponentials(const WideRow& row, double reference) {
+template <bool Deep, bool Massive> FL_FN Sums take_exponentials(const WideRow& row, double reference, double reference_low) {
     const D r = splat(reference);
     WideSum<Deep> sum, gap, rest;
     for (int64_t j = 0; j < row.n; j += kStride) {
@@ -69,7 +70,7 @@ template <bool Deep, bool Massive> FL_FN Sums take_exponentials(const WideRow& r
         for (int k = 0; k < 4; ++k) {
             const D x = load(row.x + j + k * L);
             D low{}, d = x - r;
-            if (Deep) d = difference(x, r, low);
+            if (Deep) d = row.low ? full_difference(x, load(row.low + j + k * L) - reference_low, r, low) : difference(x, r, low);
             e[k] = exp_wide<Deep>(d, low);
             store(row.x + j + k * L, e[k]);
             if (Massive) {
@@ -128,12 +129,14 @@ template <bool Deep> FL_FN void sum_row(WideRow& row, int k, RowLanes& t) {
         row.mass[row.anchor] = 0;
     }
     const double x = t.anchor_x[k];
+    t.anchor_low[k] = row.low ? row.low[row.anchor] : 0;
+    t.reference_low[k] = row.mass ? t.anchor_low[k] : 0;
     t.is_nan[k] = top.nan || std::isnan(x) || x == kInfinity || (x == -kInfinity && top.value == -kInfinity);
     t.is_argmax[k] = row.mass ? row.anchor == target : x > top.value || (x == top.value && x > -kInfinity && target < first_at(row, x));
     t.others[k] = 0;
     if (t.is_nan[k] != 0) return;
     if (top.value == -kInfinity) return std::fill(row.x, row.x + row.n, 0.0);
-    const Sums sums = row.mass ? take_exponentials<Deep, true>(row, top.value) : take_exponentials<Deep, false>(row, top.value);
+    const Sums sums = row.mass ? take_exponentials<Deep, true>(row, top.value, t.reference_low[k]) : take_exponentials<Deep, false>(row, top.value, 0);
     t.others[k] = sums.others;
     t.gap[k] = sums.gap;
     t.rest_mass[k] = sums.rest;
@@ -161,10 +164,12 @@ template <class T> FL_FN void write_gradient(const WideRow& row, int k, const Ro
 template <class T> FL_TARGET void wide_rows(const Call& call, int64_t begin, int64_t end, Scratch& scratch) {
     constexpr bool deep = std::is_same<T, double>::value;
     const fl_xent_args& a = *call.args;
+    const bool capped = a.softcap != 0, transformed = capped || a.temperature != 1;
+    constexpr int kBuffers = deep ? 4 : 3;
     const bool may_skip = !a.lse && !a.lse_upstream;
     const int64_t room = round_up(a.classes, kStride);
     const int batch = batch_of(4 * a.classes);
-    double* const buffers = scratch.doubles.reserve(3 * room * batch);
+    double* const buffers = scratch.doubles.reserve(kBuffers * room * batch);
     RowLanes t{};
     WideRow rows[L];
     for (int64_t i = begin; i < end; i += batch) {
@@ -172,12 +177,14 @@ template <class T> FL_TARGET void wide_rows(const Call& call, int64_t begin, int
         const Places<L> places(a, i, count);
         read_rows<T>(call, places, 0, i, count, t);
         for (int k = 0; k < count; ++k) {
-            double* const x = buffers + 3 * room * k;
+            double* const x = buffers + kBuffers * room * k;
             const bool ignored = t.counts[k] == 0;
-            rows[k] = {x, a.softcap != 0 ? x + room : nullptr, call.massive && !ignored ? x + 2 * room : nullptr, a.classes, t.target[k], ignored && may_skip};
+            rows[k] = {x, deep && transformed ? x + 3 * room : nullptr, capped ? x + room : nullptr, call.massive && !ignored ? x + 2 * room : nullptr,
+                       a.classes, t.target[k], ignored && may_skip};
             if (rows[k].skipped) continue;
             read_row(static_cast<const T*>(a.logits) + places.offset(a.logits_strides, k), a.classes, x);
-            if (a.softcap != 0 || a.temperature != 1) transform(a, x, rows[k].slope, a.classes);
+            if (transformed) transform<deep>(a, x, rows[k].low, rows[k].slope, a.classes);
+            if (rows[k].low) pad(rows[k].low, a.classes, 0);
             pad(x, a.classes, -kInfinity);
             if (rows[k].mass)
                 read_masses<T>(call, static_cast<const Real<T>*>(a.targets) + (a.target_kind == FL_DISTRIBUTION ? places.offset(a.target_strides, k) : 0),

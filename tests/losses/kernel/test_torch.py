@@ -206,6 +206,69 @@ def test_logits_changed_before_backward_are_noticed() -> None:
             loss.backward()
 
 
+@pytest.mark.parametrize("upstream", [torch.nan, torch.inf, -torch.inf, 0.0])
+@pytest.mark.parametrize("shape", [(6, 10), (6, 300), (700, 400)])
+def test_an_upstream_that_is_not_finite_stays_where_torch_has_it(
+    path: str, shape: tuple[int, int], upstream: float
+) -> None:
+    z, target = torch.randn(shape, requires_grad=True), torch.arange(shape[0]) % shape[1]
+    target[0] = -100
+    for reduction in ("mean", "sum", "none"):
+        pushes = torch.full((shape[0],) if reduction == "none" else (), upstream)
+        mine, theirs = (
+            torch.autograd.grad(f.cross_entropy(z, target, reduction=reduction), z, pushes)[0] for f in (ours, F)
+        )
+        assert (mine[0] == 0).all()
+        assert torch.equal(mine.isfinite(), theirs.isfinite())
+        assert path == "framework" or mine.isnan().any() == (upstream != upstream)  # inf - inf is never formed
+
+
+def _resized(tensor: Tensor) -> None:
+    tensor.untyped_storage().resize_(0)
+
+
+def _replaced(tensor: Tensor) -> None:
+    tensor.data = tensor.detach().clone().flip(-1)
+
+
+def _narrowed(tensor: Tensor) -> None:
+    tensor.data = tensor.detach().half() if tensor.is_floating_point() else tensor.detach().int()
+
+
+def _shared(tensor: Tensor) -> None:
+    tensor.detach().share_memory_()
+
+
+@pytest.mark.parametrize("rows", [6, 600], ids=["few", "many"])
+@pytest.mark.parametrize("which", ["logits", "target", "weight", "token_weight"])
+@pytest.mark.parametrize("move", [_resized, _replaced, _narrowed, _shared])
+def test_memory_that_is_gone_before_backward_is_not_read(move: Any, which: str, rows: int) -> None:
+    """What moves or frees a storage leaves its tensor's version as it was: the addresses must be asked for again."""
+    torch.manual_seed(0)
+    tensors = {
+        "logits": torch.randn(rows, 400, requires_grad=True) * 1.0,
+        "target": torch.randint(400, (rows,)),
+        "weight": torch.rand(400) + 0.5,
+        "token_weight": torch.rand(rows) + 0.5,
+    }
+    options = {"weight": tensors["weight"], "token_weight": tensors["token_weight"]}
+    loss = ours.cross_entropy(tensors["logits"], tensors["target"], reduction="none", **options)
+    logits, upstream = tensors["logits"], torch.rand(rows)
+    move(tensors[which])
+    if rows > 6 and move is not _shared and (which.endswith("weight") or move is _narrowed):
+        pytest.skip("autograd has saved what the loss was made of, or takes it as it is now")
+    rubbish = [torch.full((rows, 400), torch.nan) for _ in range(8)]
+    if move in (_resized, _narrowed):
+        with pytest.raises((RuntimeError, ValueError, TypeError)):
+            torch.autograd.grad(loss, logits, upstream)
+        return
+    found = torch.autograd.grad(loss, logits, upstream)[0]
+    now = logits.detach().clone().requires_grad_()
+    again = F.cross_entropy(now, tensors["target"], tensors["weight"], reduction="none") * tensors["token_weight"]
+    torch.testing.assert_close(found, torch.autograd.grad(again, now, upstream)[0])
+    assert len(rubbish) == 8
+
+
 def test_in_place_writes_the_gradient_over_the_logits() -> None:
     x, t = torch.randn(50, 8, requires_grad=True), torch.randint(30, (50,))
     w = torch.randn(30, 8, requires_grad=True)

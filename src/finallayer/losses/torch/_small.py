@@ -31,6 +31,7 @@ _FORMATS = {
     )
     for dtype, kernels_dtype in _kernel.DTYPES.items()
 }
+_DTYPES = {code: dtype for dtype, code in _kernel.DTYPES.items()}
 _Numbers = tuple[str, int, float, float, float | None, float]  # as the arguments of `_arguments.terms_of`
 _Packed = tuple[Any, ...]  # what goes before, between and after what differs between the two passes
 
@@ -61,10 +62,9 @@ def loss(
     dtype = logits.dtype
     if dtype not in _FORMATS or type(target) is not Tensor or target.dtype is not _int64:
         return None
-    shape = logits.shape
-    if len(shape) != 2 or target.dim() != 1:
+    if logits.dim() != 2 or target.dim() != 1 or logits.is_nested:
         return None
-    rows, classes = shape
+    rows, classes = logits.shape
     reduction, ignore_index, smoothing, z_loss, softcap, temperature = numbers
     if rows * classes > MOST_LOGITS or rows == 0 or reduction not in _reductions or type(ignore_index) is not int:
         return None
@@ -133,6 +133,28 @@ def _versions(tensors: tuple[Tensor, Tensor, Tensor | None, Tensor | None]) -> t
     )
 
 
+def _readdressed(inputs: Any) -> Any:
+    """The inputs where they stand now: what moves or frees a storage (``share_memory_``, ``.data =``,
+    ``untyped_storage().resize_``) leaves the version of its tensors as it was.
+    """
+    packed, tensors, reduction = inputs
+    logits, target, weight, row_weight = tensors
+    rows, classes = packed[0], packed[2]
+    dtype = _DTYPES[packed[3]]  # not that of the logits: their ``.data`` may have another by now
+    real = _kernel.real_dtype(dtype)
+    addresses = (
+        _address(logits, "input", dtype, rows * classes),
+        _address(target, "target", _int64, rows),
+        0 if weight is None else _address(weight, "weight", real, classes),
+        0 if row_weight is None else _address(row_weight, "token_weight", real, rows),
+    )
+    if addresses == (packed[4], packed[8], *packed[14:16]):
+        return inputs
+    at_logits, at_target, *at_weights = addresses
+    packed = (*packed[:4], at_logits, *packed[5:8], at_target, *packed[9:14], *at_weights, *packed[16:])
+    return packed, tensors, reduction
+
+
 class SmallCrossEntropy(_SingleLevelFunction):
     """The loss of logits whose other inputs are in ``job``, one argument: the cheapest for an autograd function."""
 
@@ -169,6 +191,7 @@ class SmallCrossEntropy(_SingleLevelFunction):
                 "the logits, targets or weights of cross_entropy"
             )
         if plain and reduction == "none":
+            inputs = _readdressed(inputs)
             return _pushed_by_rows(inputs, upstream, gradient, ctx.made_for), None
         terms = Terms(reduction, packed[13], *packed[16:20])
         found = _inputs.Inputs(logits, target, weight, row_weight, True)
