@@ -60,7 +60,7 @@ MUTANTS = {
         "store(to + round_up(n, W) - W, splat(-kInf));", "store(to + round_up(n, W) - W, splat(0.0f));"),
     "short rows added up wrongly": ("rows[k] += rows[k + S];", "rows[k] += rows[k];"),
     "a vector of a short row not added": (
-        "i < room; i += W) {\n        const F e", "false; i += W) {\n        const F e"),
+        "i < room; i += W) {\n        const F e", "i < room - W; i += W) {\n        const F e"),
     "a short row far from 0 taken as it is": ("is_near & (others < kInfinity)", "(others < kInfinity)"),
     "no softmax term in a short row": ("load(group.t.pull) * 0x1p-64", "load(group.t.pull) * 0"),
     "another short row's scale": ("float_scale(scale[k], row.kept, n)", "float_scale(scale[0], row.kept, n)"),
