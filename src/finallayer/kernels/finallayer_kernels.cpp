@@ -160,14 +160,12 @@ int32_t count_targets(fl_xent_args& a, double& denominator) {
     return FL_OK;
 }
 
+// Up to so many classes, rows are taken side by side: in double, and where float would do.
 #ifndef FL_FEW_CLASSES
-#define FL_FEW_CLASSES 48
+#define FL_FEW_CLASSES 100
 #endif
-constexpr int64_t kFewClasses = FL_FEW_CLASSES;  // up to here rows are taken side by side
-#ifndef FL_FEW_PLAIN
-#define FL_FEW_PLAIN 12
-#endif
-constexpr int64_t kFewPlainClasses = FL_FEW_PLAIN;
+constexpr int64_t kFewClasses = FL_FEW_CLASSES;
+constexpr int64_t kFewPlainClasses = 12;
 constexpr int64_t kShortRow = 512;  // up to here, L rows fit the first-level cache twice
 
 // Whether float's 24 bits are enough for 4 ulp: nothing but the target's class has mass, and nothing is added.

@@ -135,7 +135,7 @@ OPTIONS = {
     },
 }  # fmt: skip
 #: rows of logits side by side, few and many classes in a row, and pixels
-SHAPES = [(70, 10), (20, 1300), (7, 70), (3, 21, 53)]
+SHAPES = [(70, 10), (20, 1300), (7, 70), (7, 133), (3, 21, 53)]
 
 
 @pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16, FLOAT64], ids=str)
@@ -199,7 +199,7 @@ def test_float64_transformed_logits_against_mpmath(
 
 def test_float64_confident_rows_fall_smoothly_to_the_smallest_double(lib: ctypes.CDLL) -> None:
     margins = np.arange(10, 700, dtype="f8") + 1 / 3
-    for classes in (2, 60):
+    for classes in (2, 60, 133):
         z = np.repeat(np.stack([margins, np.zeros_like(margins)], 1), [1, classes - 1], axis=1)
         got, exact = call(lib, z, np.zeros(len(z), np.int64)), truth(z, np.zeros(len(z), np.int64))
         assert max(worst(got, exact).values()) <= 1

@@ -290,7 +290,7 @@ def test_a_missing_struct_is_refused(kernel: ctypes.CDLL) -> None:
 
 @pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16, FLOAT64], ids=str)
 @pytest.mark.parametrize("soft", [False, True], ids=["index", "distribution"])
-@pytest.mark.parametrize("classes", [3, 21, 70])
+@pytest.mark.parametrize("classes", [3, 21, 70, 133])
 def test_pixels_and_their_permutations(lib: ctypes.CDLL, classes: int, soft: bool, dtype: np.dtype) -> None:
     """(n, classes, pixels) as it lies, with the classes last in memory, and as a window of something larger."""
     z, target, terms = options(np.random.default_rng(7), (3, classes, 45), dtype, soft, {"label_smoothing": 0.1})
