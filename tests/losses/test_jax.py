@@ -292,13 +292,16 @@ def test_bad_arguments_of_linear(case) -> None:
         losses.linear_softmax_cross_entropy_with_integer_labels(*arguments, **options)
 
 
-@pytest.mark.parametrize("options", [{"label_smoothing": 1.5}, {"label_smoothing": -0.1}, {"class_weight": WEIGHT[:3]}])
+@pytest.mark.parametrize(
+    "options",
+    [{"label_smoothing": 1.5}, {"label_smoothing": -0.1}, {"class_weight": WEIGHT[:3]}, {"z_loss": float("nan")}],
+)
 def test_bad_options(options) -> None:
     for loss, labels in (
         (losses.softmax_cross_entropy_with_integer_labels, LABELS),
         (losses.softmax_cross_entropy, MASSES),
     ):
-        with pytest.raises(ValueError, match=r"label_smoothing|class_weight"):
+        with pytest.raises(ValueError, match=r"label_smoothing|class_weight|z_loss"):
             loss(LOGITS, labels, **options)
 
 

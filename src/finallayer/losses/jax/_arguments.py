@@ -104,6 +104,12 @@ def check_share(name: str, share: float) -> None:
         raise ValueError(f"{name}: expected a number in [0, 1], got {share}")
 
 
+def check_finite(name: str, number: float) -> None:
+    """Raise unless ``number`` is finite."""
+    if not -float("inf") < number < float("inf"):
+        raise ValueError(f"{name}: expected a finite number, got {number}")
+
+
 def vary_alike(*operands: Array) -> tuple[Array, ...]:
     """Operands under ``shard_map``, each varying over all mesh axes that one of them varies over."""
     axes = [jax.typeof(x).manual_axis_type.varying for x in operands]

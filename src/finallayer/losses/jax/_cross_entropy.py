@@ -11,6 +11,7 @@ from finallayer.losses.jax._arguments import (
     ArrayLike,
     Axes,
     axes_of,
+    check_finite,
     check_share,
     class_axes_last,
     classes_last,
@@ -61,6 +62,7 @@ def softmax_cross_entropy(
         https://arxiv.org/abs/2204.02311 section 5 (z-loss).
     """
     check_share("label_smoothing", label_smoothing)
+    check_finite("z_loss", z_loss)
     z, where = classes_last(logits, axis, where)
     labels = jnp.asarray(labels)
     if labels.shape != np.shape(logits):
@@ -114,6 +116,7 @@ def softmax_cross_entropy_with_integer_labels(
         https://arxiv.org/abs/2204.02311 section 5 (z-loss).
     """
     check_share("label_smoothing", label_smoothing)
+    check_finite("z_loss", z_loss)
     z, where = classes_last(logits, axis, where)
     labels = integers(labels)
     if labels.shape != z.shape[:-1]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from finallayer.losses.jax import _operations as operations
-from finallayer.losses.jax._arguments import ArrayLike, check_share, floating, in_range, integers
+from finallayer.losses.jax._arguments import ArrayLike, check_finite, check_share, floating, in_range, integers
 from finallayer.losses.jax._operations import Terms, wide_dtype
 
 Array = jax.Array
@@ -59,6 +59,7 @@ def linear_softmax_cross_entropy_with_integer_labels(
             where they are known. Under ``jit`` they are not: there such a row has loss and gradient NaN.
     """
     check_share("label_smoothing", label_smoothing)
+    check_finite("z_loss", z_loss)
     layer = _Layer(floating(inputs), floating(kernel), None if bias is None else floating(bias))
     labels = integers(labels)
     _check_shapes(layer, labels)
