@@ -67,6 +67,13 @@ def test_hard_rows(lib: ctypes.CDLL, classes: int, dtype: np.dtype) -> None:
             assert max(worst(call(lib, z, target, terms, lse=in_double), exact).values()) <= 1
 
 
+@pytest.mark.parametrize("seed", [2000, 14_513, 17_513])
+def test_the_worst_of_thirty_million_elements(lib: ctypes.CDLL, seed: int) -> None:
+    """Rows in which every error of an exponential, rounded roots among them, falls the same way."""
+    z, target = hard_rows(np.random.default_rng(seed), 300, 513, FLOAT32)
+    assert max(worst(call(lib, z, target), truth(z, target)).values()) <= 1
+
+
 @pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16], ids=str)
 @pytest.mark.parametrize("classes", [128_256, 262_144])
 def test_large_vocabularies(kernel: ctypes.CDLL, classes: int, dtype: np.dtype) -> None:
