@@ -45,7 +45,7 @@ MUTANTS = {
         "static_cast<const R*>(from)[row ? row - 1 + k : k];",
     ),
     "a padded lane counted": ("reference = -kInfinity, others = 0;", "reference = -kInfinity, others = 1;"),
-    "sign flip": ("store(t.push, call.upstream *", "store(t.push, -call.upstream *"),
+    "sign flip": ("D{}, call.upstream * load", "D{}, -call.upstream * load"),
     "log-sum-exp in bfloat16": (
         "const D sum = others * scale + anchor_exp;",
         "D sum = others * scale + anchor_exp;\n    for (int k = 0; k < L; ++k) {\n        bfloat16 short_sum;\n"
@@ -81,14 +81,22 @@ OPTION_MUTANTS = {
         "t.anchor_mass[k] = static_cast<const R*>(a.class_weight)[t.target[k]];", ";", ("weights",)),
     "no z-loss": ("load(t.gap)) + a.z_loss * lse * lse;", "load(t.gap));", ("z-loss",)),
     "no gradient of z-loss": ("load(t.push) * (2 * a.z_loss) * lse", "load(t.push) * 0 * lse", ("z-loss",)),
-    "no gradient of the lse": ("* lse + load(t.lse_push)) /", "* lse) /", ("lse",)),
+    "no gradient of the lse": ("(z_pull + load(t.lse_push)) /", "z_pull /", ("lse",)),
     "temperature without the chain rule": (
         "const D push = load(t.push) / a.temperature;", "const D push = load(t.push);", ("temperature",)),
-    "softcap without the chain rule": ("store(slope + j, tanh.slope);", "store(slope + j, splat(1.0));", ("softcap",)),
+    "softcap without the chain rule": (
+        "v.high = cap * tanh.value;\n            store(slope + j, tanh.slope);",
+        "v.high = cap * tanh.value;\n            store(slope + j, splat(1.0));", ("softcap",)),
+    "softcap without the chain rule in float64": (
+        "v = times(tanh.value, cap);\n            store(slope + j, tanh.slope);",
+        "v = times(tanh.value, cap);\n            store(slope + j, splat(1.0));", ("softcap in float64",)),
     "softcap's slope as 1 - tanh^2": (
-        "4.0 * u / ((1.0 + u) * (1.0 + u))", "1.0 - value * value", ("softcap",)),
-    "softcap by a tanh that cancels": ("const D minus = where(e.n == 0, e.rest, u - 1.0);", "const D minus = u - 1.0;",
-        ("small softcapped float64",)),
+        "where(nan, y, 4.0 * u / ((1.0 + u) * (1.0 + u)))", "where(nan, y, 1.0 - value * value)", ("softcap",)),
+    "what softcap's x has lost forgotten": (
+        "store(low + j, where(absolute(v.high) < 0x1p500, v.low, D{}));", "store(low + j, D{});",
+        ("softcap in float64",)),
+    "softcap by a tanh that cancels": ("{where(near, minus.high, less.high), where(near, minus.low, less.low)};",
+        "{u - 1.0, D{}};", ("small softcapped float64",)),
     "smoothing forgotten in columns": ("+ call.smoothing_mass) * weight;", ") * weight;", 
         ("smoothing", "smoothing pixels")),
     "smoothing forgotten in rows": (
@@ -114,13 +122,15 @@ OPTION_MUTANTS = {
     "last lanes not written": ("if (j < row.n) {\n        const D g", "if (false) {\n        const D g",
         ("many classes in double",)),
     "the reference's rounding lost": (
-        "if (deep) d = difference(x, reference[v], low);", ";", ("float64",)),
-    "the reference's rounding lost in rows": ("if (Deep) d = difference(x, r, low);", ";", ("float64, many classes",)),
+        ": difference(x, reference[v], low);", ": x - reference[v];", ("float64",)),
+    "the reference's rounding lost in rows": (": difference(x, r, low);", ": x - r;", ("float64, many classes",)),
     "the anchor's rounding lost": (
-        "q_low = Deep ? where(q_low == q_low, q_low, D{}) : D{};", "q_low = D{};", ("float64",)),
+        "if (Deep) q = full_difference(anchor_x, load(t.anchor_low) - load(t.reference_low), reference, q_low);", ";",
+        ("float64",)),
     "exp in one part of ln 2": (" - n * kLn2Low + low;", " + low;", ("float64",)),
     "log1p as log": (
-        "const D f = where(small, a, (D)((DI)u - (k << 52)) - 1.0);", "const D f = (D)((DI)u - (k << 52)) - 1.0;",
+        "const D f = where(small, a, (D)((DU)u - ((DU)k << 52)) - 1.0);",
+        "const D f = (D)((DU)u - ((DU)k << 52)) - 1.0;",
         ("float64", "plain")),
     "loss rounded to float32": ("case FL_FLOAT64: static_cast<double*>(out)[i] = value; break;",
         "case FL_FLOAT64: static_cast<double*>(out)[i] = static_cast<float>(value); break;", ("float64",)),
@@ -173,6 +183,7 @@ SCENARIOS = {
     "lse": Scenario(FLOAT32, (70, 10), {"lse_upstream": True}),
     "temperature": Scenario(FLOAT32, (70, 10), {"temperature": 0.7}),
     "softcap": Scenario(FLOAT32, (70, 10), {"softcap": 5.0}),
+    "softcap in float64": Scenario(FLOAT64, (70, 10), {"softcap": 300.0}),
     "small softcapped float64": Scenario(FLOAT64, (70, 10), {"softcap": 30.0}, scale=1e-9),
     "smoothing": Scenario(FLOAT32, (70, 10), {"label_smoothing": 0.1}),
     "smoothing pixels": Scenario(FLOAT32, (3, 21, 53), {"label_smoothing": 0.1}),
