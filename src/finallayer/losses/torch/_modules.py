@@ -23,6 +23,10 @@ class _NotScriptable:
         )
 
 
+def _options_of(module: torch.nn.Module, names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name}={getattr(module, name)!r}" for name in names)
+
+
 class CrossEntropyLoss(_NotScriptable, _WeightedLoss):
     """`cross_entropy` as a module: a drop-in for ``nn.CrossEntropyLoss``; see there for every argument."""
 
@@ -84,7 +88,7 @@ class CrossEntropyLoss(_NotScriptable, _WeightedLoss):
             "in_place",
         )
         weighted = "" if self.weight is None else f"weight of {len(self.weight)} classes, "
-        return weighted + ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return weighted + _options_of(self, names)
 
 
 class LinearCrossEntropyLoss(_NotScriptable, _WeightedLoss):
@@ -174,7 +178,7 @@ class LinearCrossEntropyLoss(_NotScriptable, _WeightedLoss):
             "return_lse",
             "return_accuracy",
         )
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return _options_of(self, names)
 
 
 class BCEWithLogitsLoss(_NotScriptable, _Loss):

@@ -33,7 +33,6 @@ _FORMATS = {
 }
 _DTYPES = {code: dtype for dtype, code in _kernel.DTYPES.items()}
 _Numbers = tuple[str, int, float, float, float | None, float]  # as the arguments of `_arguments.terms_of`
-_Packed = tuple[Any, ...]  # what goes before, between and after what differs between the two passes
 
 _reductions = kernels.REDUCTIONS
 _empty_like = torch.empty_like
