@@ -28,7 +28,7 @@ from finallayer.rules.route import maker, units
 #: The loss on logits that stands for the one on probabilities.
 ON_LOGITS = {"xent_probs": "xent_logits", "bce_probs": "bce_logits"}
 #: The head that belongs to each loss.
-_HEAD_OF = {"xent_logits": "softmax", "xent_probs": "softmax", "bce_logits": "sigmoid", "bce_probs": "sigmoid"}
+HEAD_OF = {"xent_logits": "softmax", "xent_probs": "softmax", "bce_logits": "sigmoid", "bce_probs": "sigmoid"}
 
 
 Modules = Mapping[str, AnalysedModule]
@@ -42,11 +42,11 @@ def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[P
     """
     loss, dialect = sighting.node, Dialect.of(sighting.framework)
     made = maker(loss.args[0]) if loss.op in CROSS_ENTROPIES and loss.args else None
-    if dialect is None or made is None or loss.origin is None or made.origin is None or made.op != _HEAD_OF[loss.op]:
+    if dialect is None or made is None or loss.origin is None or made.origin is None or made.op != HEAD_OF[loss.op]:
         return
     modules = context.modules()
     module = modules.get(made.origin.path)
-    if module is None or loss.origin.path not in modules or _is_along_other_axis(made):
+    if module is None or loss.origin.path not in modules or is_along_other_axis(made):
         return
     removal = remove(made, module)
     if removal is None:
@@ -79,7 +79,7 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
         return
     if dialect is None or x.origin is None:
         return
-    head = _HEAD_OF[loss.op]
+    head = HEAD_OF[loss.op]
     readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
     edits = together([dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, x)])
     if not edits or not parses_after(modules, edits):
@@ -92,7 +92,7 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
 
 
-def _is_along_other_axis(made: Node) -> bool:
+def is_along_other_axis(made: Node) -> bool:
     """A softmax along another axis than the classes is another mistake."""
     return made.op == "softmax" and (made.attrs.get("naive") or made.attrs.get("axis", -1) not in (-1, 1, None))
 
@@ -118,7 +118,7 @@ def _at_reader(modules: Modules, reader: Node, dialect: Dialect, made: Node) -> 
     if module is None:
         return None
     if reader.op in ON_LOGITS:
-        return dialect.on_logits(module, reader) if _HEAD_OF[reader.op] == made.op else None
+        return dialect.on_logits(module, reader) if HEAD_OF[reader.op] == made.op else None
     if reader.op not in CROSS_ENTROPIES and reader.op != "metric" and _is_compiled(module, reader):
         return None
     return ()
