@@ -67,7 +67,7 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
         return
     modules = context.modules()
     module = modules.get(made.origin.path)
-    if module is None or loss.origin.path not in modules or _is_along_other_axis(made):
+    if module is None or loss.origin.path not in modules or is_along_other_axis(made):
         return
     removal = remove(made, module)
     if removal is None:
@@ -123,7 +123,7 @@ def _read_otherwise(readers: Readers, exchange: Exchange) -> str:
     return "; ".join(f"line {line} reads a {exchange.instead.op} instead" for line in lines)
 
 
-def _is_along_other_axis(made: Node) -> bool:
+def is_along_other_axis(made: Node) -> bool:
     """A softmax along another axis than the classes is another mistake."""
     return made.op == "softmax" and (made.attrs.get("naive") or made.attrs.get("axis", -1) not in (-1, 1, None))
 
