@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import NamedTuple
 
+from finallayer.catalog.conventions import words
 from finallayer.findings import Edit
-from finallayer.fix.flow.bindings import changes_after, path_of, reaching, readers, unchanged
+from finallayer.fix.flow.bindings import are_shown, changes_after, path_of, reaching, readers, unchanged
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent
 from finallayer.fix.text.syntax import Syntax
+
+#: Names that say "probabilities": what bears one shouldn't hold logits. Nothing else hangs on it.
+_SAYS_PROBABILITIES = re.compile(
+    r"\b(?:p|ps|prob|probs|proba|probas|probability|probabilities|softmax|sigmoid|softmaxed)(?: (?:hat|t|\d+))*$"
+)
 
 
 class Named(NamedTuple):
@@ -31,6 +38,8 @@ def name_logits(
     target = definition.targets[0]
     read = next(s.outer for s in descent.steps if s.statement is definition)
     if not _is_paired(syntax, descent, target, use) or changes_after(syntax, logits, logits):
+        return None
+    if are_shown(syntax.scope(target)):
         return None
     name = context.logits_name(syntax, target)
     value = _standing_alone(syntax.text(logits))
@@ -77,3 +86,8 @@ def _is_unread(syntax: Syntax, target: ast.expr, use: ast.expr) -> bool:
         return False
     inside = set(ast.walk(use))
     return all(reader in inside for reader in readers(scope, target.id))
+
+
+def says_probabilities(name: str) -> bool:
+    """Whether a name would lie of logits: ``probs``, ``y_prob``, ``p``."""
+    return _SAYS_PROBABILITIES.search(words(name).lower()) is not None

@@ -140,6 +140,8 @@ class Readers:
         match role:
             case Role.NEEDS | Role.STORED if derived:
                 self._needs += ways
+            case Role.CHANGES if self._are_predicted(ways) and not is_predict(module, node):
+                self._needs += ways
             case Role.NEEDS:
                 self.wraps.append(reader)
             case Role.BOUNDARY if not derived:
@@ -156,12 +158,18 @@ class Readers:
             case Role.NEEDS if inside := self._inside(values):
                 self._needs += inside
                 self._listed |= not all(map(self._output.is_derived, inside))
+            case Role.CHANGES if self._are_predicted(inside := self._inside(values)):
+                self._needs += inside
             case Role.NEEDS:
                 self.refusals.append(f"line {node.lineno} reads the output together with something else")
             case Role.LOSS:
                 self._refuse_reshaped_loss(node)
             case _:
                 self._judge_any(reader, role)
+
+    def _are_predicted(self, ways: list[list[Node]]) -> bool:
+        """Whether all came out of Keras' ``predict``, which gives probabilities again, whatever is done to them."""
+        return bool(ways) and all(map(self._output.through_predict, ways))
 
     def _judge_any(self, reader: Reader, role: Role) -> None:
         if role is Role.STORED and not kept_as(reader.module.syntax, reader.node):
