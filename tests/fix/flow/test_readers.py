@@ -10,7 +10,10 @@ import pytest
 from ..workbench import fixed, fixed_bytes, repaired
 
 TORCH = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
-ONE_UNIT = "net = nn.Sequential(nn.Linear(8, 1){})\nloss_of = nn.{}()\n\n\ndef step(x, y):\n    return loss_of(net(x), y)\n\n\n"
+ONE_UNIT = (
+    "net = nn.Sequential(nn.Linear(8, 1){})\nloss_of = nn.{}()\n\n\n"
+    "def step(x, y):\n    return loss_of(net(x), y)\n\n\n"
+)
 SIGMOID = TORCH + ONE_UNIT.format(", nn.Sigmoid()", "BCELoss")
 ONE_LOGIT = TORCH + ONE_UNIT.format("", "BCEWithLogitsLoss")
 CLASSES = "net = nn.Sequential(nn.Linear(8, 5){})\n\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n\n\n"
@@ -35,8 +38,8 @@ RESTORED = {
     ),
     "the probability of what was so, put together of both": (
         SIGMOID + "def focus(x, y):\n    p = net(x)\n    hit = y * p + (1 - y) * (1 - p)\n    return 1 - hit\n",
-        ONE_LOGIT
-        + "def focus(x, y):\n    p = net(x)\n    hit = y * p.sigmoid() + (1 - y) * (1 - p.sigmoid())\n    return 1 - hit\n",
+        ONE_LOGIT + "def focus(x, y):\n    p = net(x)\n    hit = y * p.sigmoid() + (1 - y) * (1 - p.sigmoid())\n"
+        "    return 1 - hit\n",
     ),
     "probabilities over their sum": (
         SOFTMAX + "def again(x):\n    p = net(x)\n    whole = p / p.sum(-1, keepdim=True)\n    return whole ** 2\n",
@@ -116,8 +119,8 @@ def test_a_callback_that_looks_at_losses_or_weights_is_no_reader(tmp_path: Path,
 
 #: what isn't the output -> a program whose fix is safe
 NO_READER = {
-    "a backbone from elsewhere, and its configuration": "import torch.nn.functional as F\nfrom somewhere import Backbone\n"
-    "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    "a backbone from elsewhere, and its configuration": "import torch.nn.functional as F\n"
+    "from somewhere import Backbone\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
     "        self.body = Backbone.from_pretrained('small')\n        self.top = nn.Linear(self.body.config.width, 5)\n\n"
     "    def forward(self, x):\n        return F.softmax(self.top(self.body(x)[0]), dim=-1)\n\n\nnet = Net()\n\n\n"
     "def step(x, y):\n    return F.cross_entropy(net(x), y)\n",
@@ -133,11 +136,12 @@ def test_what_cannot_read_the_output_makes_no_fix_unsafe(tmp_path: Path, program
 
 
 def test_nor_can_an_object_of_another_class(tmp_path: Path) -> None:
-    rows = "import torch\n\n\nclass Rows(torch.utils.data.Dataset):\n    def __getitem__(self, i):\n        return self.rows[i]\n"
-    (tmp_path / "rows.py").write_text(rows)
+    rows = "class Rows(torch.utils.data.Dataset):\n    def __getitem__(self, i):\n        return self.rows[i]\n"
+    (tmp_path / "rows.py").write_text("import torch\n\n\n" + rows)
     net = (
-        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.top = nn.Linear(8, 5)\n\n"
-        "    def forward(self, x):\n        return {}\n\n\nnet = Net()\nfor x, y in Rows():\n    F.cross_entropy(net(x), y)\n"
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.top = nn.Linear(8, 5)\n\n    def forward(self, x):\n        return {}\n\n\n"
+        "net = Net()\nfor x, y in Rows():\n    F.cross_entropy(net(x), y)\n"
     )
     head = "import torch.nn.functional as F\nfrom rows import Rows\nfrom torch import nn\n\n\n"
     before, after = net.format("F.softmax(self.top(x), dim=-1)"), net.format("self.top(x)")
