@@ -120,8 +120,9 @@ def test_a_callback_that_looks_at_losses_or_weights_is_no_reader(tmp_path: Path,
 #: what isn't the output -> a program whose fix is safe
 NO_READER = {
     "a backbone from elsewhere, and its configuration": "import torch.nn.functional as F\n"
-    "from somewhere import Backbone\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-    "        self.body = Backbone.from_pretrained('small')\n        self.top = nn.Linear(self.body.config.width, 5)\n\n"
+    "from somewhere import Backbone\nfrom torch import nn\n\n\nclass Net(nn.Module):\n"
+    "    def __init__(self):\n        super().__init__()\n        self.body = Backbone.from_pretrained('small')\n"
+    "        self.top = nn.Linear(self.body.config.width, 5)\n\n"
     "    def forward(self, x):\n        return F.softmax(self.top(self.body(x)[0]), dim=-1)\n\n\nnet = Net()\n\n\n"
     "def step(x, y):\n    return F.cross_entropy(net(x), y)\n",
     "a layer before the head": SOFTMAX + "def size():\n    return net[0].weight.norm()\n",
