@@ -124,8 +124,9 @@ class Output:
         module, place = self._place_of(node.origin)
         if isinstance(place, _COMPUTING) or "by" in node.attrs:
             return True
-        called = node.op == "identity" and module is not None and isinstance(place, ast.Call)
-        return called and not keeps_numbers(module, place)
+        if node.op != "identity" or module is None or not isinstance(place, ast.Call):
+            return False
+        return not keeps_numbers(module, place)
 
     @property
     def is_elementwise(self) -> bool:
