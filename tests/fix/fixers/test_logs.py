@@ -89,8 +89,7 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         TORCH,
         "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
         "    return -(y * torch.log(p)).sum()\n",
-        "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n"
-        "    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
+        "def loss(x, y):\n    logits = net(x)\n"
         "    return -(y * F.log_softmax(logits, dim=1)).sum()\n",
     ),
     "picked entries with a name": (

@@ -17,9 +17,11 @@ from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
 from finallayer.fix.flow.moved_log import where_it_was_named, with_log
 from finallayer.fix.flow.place import Place
+from finallayer.fix.proof import prove
 from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Written, as_object
 from finallayer.kinds import Kind
+from finallayer.rules.judging import judge
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import guard, is_detached, maker
 
@@ -76,7 +78,31 @@ def with_log_softmax(
         return _log_softmax_of(at, z, axis, framework)
 
     named = where_it_was_named(place, context, write, beside=False) if in_place_of_name else ()
-    return named or with_log(place, context, write)
+    return named or with_log(place, context, write, _beside(place, "softmax", context))
+
+
+def _beside(place: Place, op: str, context: Context) -> list[Place]:
+    """The other logs of the same probabilities in a function that are mended, too, each in its own turn."""
+    scope, definition = place.syntax.scope(place.node), place.descent.definition
+    found: dict[ast.expr, Place] = {}
+    for sighting in context.sightings() if definition is not None else ():
+        log = sighting.node
+        if log.op != "log" or log.origin is None or log.origin.path != place.syntax.file.path:
+            continue
+        other = Place.of_log(context, log) if maker(log.args[0]).op == op else None
+        if other is None or other.node is place.node or other.descent.definition is not definition:
+            continue
+        if other.syntax.scope(other.node) is scope and _is_mended(sighting, other):
+            found[other.node] = other
+    return list(found.values())
+
+
+def _is_mended(sighting: Sighting, place: Place) -> bool:
+    """Whether a log is found fault with, and its log of the logits proven to be the same."""
+    log = sighting.node
+    binary = maker(log.args[0]).op == "sigmoid"
+    new = NLL_OF_SIGMOID[place.flips()] if binary else NLL
+    return any(judge([sighting])) and prove(loss_of(log), new, binary).holds
 
 
 #: Modules that have a log_softmax beside their softmax, with the same arguments.
@@ -147,6 +173,11 @@ def log_sigmoid(sighting: Sighting, _match: Match, context: Context) -> Iterator
     if not place or not framework:
         return
     flips = place.flips()
-    edits = with_log(place, context, lambda at, z: at.speller.log_sigmoid(framework, z, flips, at.node))
+    edits = with_log(
+        place,
+        context,
+        lambda at, z: at.speller.log_sigmoid(framework, z, at.flips(), at.node),
+        _beside(place, "sigmoid", context),
+    )
     if edits:
         yield Proposal(edits, loss_of(log), NLL_OF_SIGMOID[flips], binary=True)

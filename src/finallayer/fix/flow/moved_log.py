@@ -8,15 +8,16 @@ reads it.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from finallayer.expr import Role, having
 from finallayer.findings import Edit
 from finallayer.fix.flow.bindings import are_shown, path_of
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.known_calls import known_call
-from finallayer.fix.flow.naming import Named, is_unread, standing_alone
-from finallayer.fix.flow.place import IDLE, Place
+from finallayer.fix.flow.naming import Named, standing_alone
+from finallayer.fix.flow.place import IDLE, Place, rewritten
+from finallayer.fix.flow.unread import unread
 from finallayer.fix.text.spelling import Written
 from finallayer.fix.text.syntax import is_inside
 from finallayer.source.values import External
@@ -25,12 +26,22 @@ from finallayer.source.values import External
 Write = Callable[[Place, str], Written | None]
 
 
-def with_log(place: Place, context: Context, write: Write) -> tuple[Edit, ...]:
-    """The edits that put a log of the logits in a log's place; none where that can't be done."""
-    z = place.logits_argument()
-    named = place.logits(context, z) if z is not None else None
-    edits = place.edits(write(place, named.text), named) if named is not None else ()
-    return edits or where_it_was_named(place, context, write)
+def with_log(place: Place, context: Context, write: Write, beside: Sequence[Place] = ()) -> tuple[Edit, ...]:
+    """The edits that put a log of the logits in a log's place; none where that can't be done.
+
+    ``beside``: other logs of the same probabilities, which nobody may read once all of them are gone.
+    """
+    together = _all_at_once([place, *beside], context, write) if beside else ()
+    return together or _all_at_once([place], context, write) or where_it_was_named(place, context, write)
+
+
+def _all_at_once(places: Sequence[Place], context: Context, write: Write) -> tuple[Edit, ...]:
+    gone = [place.node for place in places]
+    names = {place.logits(context, z, gone) if (z := place.logits_argument()) else None for place in places}
+    named = names.pop()
+    if names or named is None:
+        return ()
+    return rewritten([(place, write(place, named.text)) for place in places], named)
 
 
 def where_it_was_named(place: Place, context: Context, write: Write, beside: bool = True) -> tuple[Edit, ...]:
@@ -43,7 +54,7 @@ def where_it_was_named(place: Place, context: Context, write: Write, beside: boo
     (target,) = statement.targets
     if not isinstance(target, ast.Name) or are_shown(syntax.scope(target)) or not syntax.has_own_lines(statement):
         return ()
-    goes = is_unread(syntax, target, place.node) and syntax.is_alone(statement)
+    goes = statement in unread(syntax, [place.node], ()) and syntax.is_alone(statement)
     if not goes and not beside:
         return ()
     picked = Place(place.module, statement.value if goes else target, place.descent._replace(steps=steps[index + 1 :]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from finallayer.expr import GUARDS, TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
@@ -37,11 +37,25 @@ class Place:
     def of_log(cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda _: False) -> Place | None:
         """A call of log, and what it is taken of; ``arrived``: what else ends the way down from there."""
         module = context.module_at(log.origin)
-        call = known_call(module, module.syntax.expression(log.origin), "log") if module is not None else None
+        call = known_call(module, module.syntax.expression(log.origin), "log", "log1p") if module is not None else None
         if module is None or call is None or call.only_operand is None or not call.is_natural_log:
             return None
+        if call.op == "log1p":
+            return cls._of_log1p(module, call, log, arrived)
         descent = descend(module.syntax, call.only_operand, log.args[0], arrived)
         return cls(module, call.node, descent) if descent is not None else None
+
+    @classmethod
+    def _of_log1p(
+        cls, module: AnalysedModule, call: KnownCall, log: Node, arrived: Callable[[ast.expr], bool]
+    ) -> Place | None:
+        """``log1p(-p)``, the log of one minus a probability."""
+        minus, rest = call.only_operand, log.args[0]
+        if not isinstance(minus, ast.UnaryOp) or not isinstance(minus.op, ast.USub) or rest.op != "one_minus":
+            return None
+        below = descend(module.syntax, minus.operand, rest.args[0], arrived)
+        step = Step("one_minus", minus, minus.operand)
+        return cls(module, call.node, below._replace(steps=(step, *below.steps))) if below is not None else None
 
     @classmethod
     def of_argument(cls, context: Context, loss: Node) -> Place | None:
@@ -82,12 +96,9 @@ class Place:
         named = {k.value: f"{k.arg}=" for k in maker.node.keywords}
         return [named.get(a.node, "") + self.syntax.text(a.node) for a in kept] if all(same) else None
 
-    def logits(self, context: Context, z: ast.expr) -> Named | None:
-        """The logits as the log's place can read them."""
-        definition = self.descent.definition
-        if definition is None:
-            return Named(self.syntax.text(z))
-        return name_logits(context, self.syntax, self.descent, definition, z, self.node)
+    def logits(self, context: Context, z: ast.expr, gone: Sequence[ast.expr] = ()) -> Named | None:
+        """The logits as the log's place can read them; ``gone``: what won't read the probabilities, besides it."""
+        return name_logits(context, self.syntax, self.descent, z, self.node, [self.node, *gone])
 
     def replaced(self, written: Written | None) -> tuple[Edit, ...]:
         """The edits that put a new expression in the place's stead; none where that can't be done."""
@@ -96,11 +107,7 @@ class Place:
 
     def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
         """Those edits, and those that name the logits or take out what nobody reads any more."""
-        text = written and self.with_shape(written.text)
-        if not written or not text:
-            return ()
-        unread = removals(self.syntax, [self.node], [text]) if not named.edits else ()
-        return (*named.edits, *unread, *self.replaced(written))
+        return rewritten([(self, written)], named)
 
     def with_shape(self, text: str) -> str | None:
         """The new call with the indexing and reshaping that stood between it and the log; guards are dropped."""
@@ -148,3 +155,21 @@ class Place:
 
 def _is_constant(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant))
+
+
+def rewritten(pairs: Sequence[tuple[Place, Written | None]], named: Named) -> tuple[Edit, ...]:
+    """The edits that put new expressions in the stead of places of one function that read the same logits.
+
+    With those that name the logits, and take out what nobody reads any more; none where one of them can't be made.
+    """
+    edits: list[Edit] = []
+    texts: list[str] = []
+    for place, written in pairs:
+        replaced = place.replaced(written)
+        if written is None or not replaced:
+            return ()
+        edits += replaced
+        texts.append(place.with_shape(written.text) or "")
+    syntax = pairs[0][0].syntax
+    dead = removals(syntax, [place.node for place, _ in pairs], texts, named.replaced)
+    return tuple(dict.fromkeys((*named.edits, *dead, *edits)))
