@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from finallayer.findings import Edit
-from finallayer.fix.flow.bindings import are_shown, readers, reaching
+from finallayer.fix.flow.bindings import are_shown, reaching, readers
 from finallayer.fix.text.syntax import Scope, Syntax
 
 _BLOCKS = ("body", "orelse", "finalbody")
@@ -17,7 +17,7 @@ def removals(
 ) -> tuple[Edit, ...]:
     """Edits that take out the assignments that only ``gone`` read, and those that only they read, and so on.
 
-    ``new``: the texts in their place; what those read stays. ``replaced``: an assignment that another takes the place of.
+    ``new``: the texts in their place; what those read stays. ``replaced``: an assignment that another replaces.
     """
     found = [s for s in unread(syntax, gone, new) if s is not replaced]
     return tuple(syntax.remove(s) for s in found if syntax.is_alone(s) and _leaves_some(syntax, s))
