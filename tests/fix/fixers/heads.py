@@ -183,8 +183,8 @@ SAFE: dict[str, Pair] = {
         "model.compile('adam', 'categorical_crossentropy')\n",
         "model = Sequential()\nmodel.add(Dense(10))\nmodel.compile('adam', CategoricalCrossentropy(from_logits=True))\n",
     )._replace(
-        after="from tensorflow.keras.layers import Dense\nfrom tensorflow.keras.models import Sequential\n"
-        "from tensorflow.keras.losses import CategoricalCrossentropy\n\n"
+        after="from tensorflow.keras.layers import Dense\nfrom tensorflow.keras.losses import CategoricalCrossentropy\n"
+        "from tensorflow.keras.models import Sequential\n\n"
         "model = Sequential()\nmodel.add(Dense(10))\nmodel.compile('adam', CategoricalCrossentropy(from_logits=True))\n"
     ),
     "keras: the functional form": pair(
