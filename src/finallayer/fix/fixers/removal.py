@@ -16,7 +16,7 @@ from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built
 
-_HEAD_LAYERS = frozenset({"softmax", "sigmoid", "applier"})
+_HEAD_LAYERS = frozenset({"softmax", "log_softmax", "sigmoid", "applier"})
 _ADDING = ("add", "append")
 
 
