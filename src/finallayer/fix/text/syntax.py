@@ -32,6 +32,12 @@ class Syntax:
         return frozenset(name for declaration in declarations for name in declaration.names)
 
     @cached_property
+    def stored(self) -> frozenset[str]:
+        """The attributes that the file gives a value, whichever object's."""
+        attributes = (n for n in self.nodes if isinstance(n, ast.Attribute))
+        return frozenset(n.attr for n in attributes if not isinstance(n.ctx, ast.Load))
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """Every name and attribute that occurs in the file."""
         return frozenset(self.names_used(self.file.tree))
@@ -129,6 +135,17 @@ class Syntax:
     def loads(self) -> Iterator[ast.Name]:
         """Every name that is read."""
         return (n for n in self.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+
+    def is_displayed(self, statement: ast.Expr) -> bool:
+        """Whether a notebook shows the value of an expression: the last of its cell, without a semicolon behind it."""
+        body = self.file.tree.body
+        if not self.file.cells or statement not in body:
+            return False
+        cell = self.file.in_cell(self.file.origin(statement)).cell
+        after = body[body.index(statement) + 1 :][:1]
+        is_last = all(self.file.in_cell(self.file.origin(other)).cell != cell for other in after)
+        behind = self.file.lines[(statement.end_lineno or 0) - 1][self.file.origin(statement).end_column :]
+        return is_last and not behind.lstrip().startswith(";")
 
     def in_annotation(self, node: ast.AST) -> bool:
         """Whether a node belongs to a type annotation."""
