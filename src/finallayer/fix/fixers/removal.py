@@ -17,7 +17,7 @@ from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built
 
-_HEAD_LAYERS = frozenset({"softmax", "sigmoid", "applier"})
+_HEAD_LAYERS = frozenset({"softmax", "log_softmax", "sigmoid", "applier"})
 _ADDING = ("add", "append")
 
 
