@@ -244,7 +244,7 @@ def _metric_at(module: AnalysedModule, place: ast.expr | None) -> Built | None:
     return module.layer(func.value if updates and isinstance(func, ast.Attribute) else func)
 
 
-def _handed(module: AnalysedModule, built: Built) -> Iterator[ast.AST]:
+def _handed(module: AnalysedModule, built: Built) -> Iterator[ast.expr]:
     """Every place that may hand a metric something: a call of it, or what does anything else with it than ask."""
     for node in module.syntax.nodes:
         if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Load):
