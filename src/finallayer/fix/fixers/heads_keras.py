@@ -16,9 +16,10 @@ from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.readers import Reader
+from finallayer.fix.flow.written import item, written
 from finallayer.fix.text.imports import Imports
 from finallayer.fix.text.keras_spelling import spell, with_argument
-from finallayer.source.values import External
+from finallayer.source.values import Dict, External
 
 #: A loss's function (and the string that names it) -> its class.
 _CLASSES = {
@@ -35,12 +36,12 @@ class Keras(Dialect):
         place = module.syntax.expression(loss.origin)
         if place is None:
             return None
-        named = _named_loss(module, place)
+        named = _named_loss(module, place, loss)
         if isinstance(named, ast.Call):
             if self._states_it_by_position(module, named):
                 return None
             return with_argument(module.syntax, named, "from_logits", "True")
-        if named is None:
+        if named is None or (place := _place_of_name(module, place, loss)) is None:
             return None
         spelled = spell(module.syntax, f"losses.{named}", place)
         if spelled is None:
@@ -85,15 +86,28 @@ class Keras(Dialect):
         return metrics_on_logits(module, call, head, output)
 
 
-def _named_loss(module: AnalysedModule, place: ast.expr) -> ast.Call | str | None:
+def _named_loss(module: AnalysedModule, place: ast.expr, loss: Node) -> ast.Call | str | None:
     """The call that makes or is a loss, or the class that stands for the string or function at a place."""
     built = module.layer(place) or (module.layer(place.func) if isinstance(place, ast.Call) else None)
     if built is not None:
         return module.maker(built)
     if isinstance(place, ast.Call):
         return place if known_call(module, place, "xent", "bce") else None
-    classes = {_class_of(value) for value in module.values(place)}
+    classes = {_class_of(_of_output(value, loss)) for value in module.values(place)}
     return classes.pop() if len(classes) == 1 else None
+
+
+def _of_output(value: object, loss: Node) -> object:
+    """The loss for one output of a model, where a dictionary of them has a name."""
+    return value.slots.get(loss.args[0].attrs.get("layer")) if isinstance(value, Dict) else value
+
+
+def _place_of_name(module: AnalysedModule, place: ast.expr, loss: Node) -> ast.expr | None:
+    """The expression that says which loss it is, at its place or where that is written."""
+    at = written(module.syntax, place)
+    if any(isinstance(v, Dict) for v in module.values(place)):
+        return item(at, loss.args[0].attrs.get("layer"))
+    return at
 
 
 def _class_of(loss: object) -> str | None:
