@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -22,8 +22,9 @@ from finallayer.report.places import shown_path
 from finallayer.report.text import count
 from finallayer.rules.base import Rule
 
-#: Why a finding is left that has a safe fix.
-NOT_MADE = "it was left out, or the check of its result found as much as before"
+#: Why a finding is left whose fix was to be made.
+NO_BETTER = "a check of the result finds as much as before"
+DECLINED = "left as it is, as you said"
 
 
 class Done(NamedTuple):
@@ -54,16 +55,19 @@ class Fixing:
         again = partial(found_in, config=self.settings, rules=self.rules)
         return repair(self.outcome.concerned, again, choose, dict([self.stdin] if self.stdin else []))
 
-    def left(self, repaired: Repair) -> Outcome:
-        """What a check would give now."""
+    def left(self, repaired: Repair, declined: Callable[[Finding], bool] = lambda _: False) -> Outcome:
+        """What a check would give now, each finding with the reason why it is left."""
         now = {str(document.path): new for document, new in repaired.changed}
         at_hand = dict([self.stdin] if self.stdin else []) | now
-        findings = tuple(self._with_reason(f) for f in repaired.remaining)
+        findings = tuple(replace(f, unfixed=self._why_left(f, declined)) for f in repaired.remaining)
         return replace(self.outcome, findings=findings, sources=Sources(at_hand))
 
-    def _with_reason(self, finding: Finding) -> Finding:
-        made = finding.fix is not None and (finding.fix.safe or self.unsafe)
-        return replace(finding, fix=None, unfixed=NOT_MADE) if made else finding
+    def _why_left(self, finding: Finding, declined: Callable[[Finding], bool]) -> str:
+        if finding.fix is None or not (finding.fix.safe or self.unsafe):
+            return finding.unfixed
+        if self.stdin is not None and (others := {e.path for e in finding.fix.edits} - {self.stdin[0]}):
+            return f"the fix changes {', '.join(sorted(map(shown_path, others)))}, too"
+        return DECLINED if declined(finding) else NO_BETTER
 
 
 def finish(fixing: Fixing, repaired: Repair, signals: Interruptions) -> Done:
@@ -111,10 +115,11 @@ def _summary(done: Done, left: Outcome, verb: str) -> Iterator[str]:
         return
     parts = [f"{verb} {count(number, 'finding')} in {count(done.files, 'file')}"]
     parts += [f"{done.unwritten} not written"] if done.unwritten else []
-    unsafe = sum(f.fix is not None for f in left.findings)
+    unsafe = sum(f.fix is not None and not f.unfixed for f in left.findings)
+    without = sum(f.fix is None for f in left.findings)
     parts += [f"{unsafe} more with `--unsafe-fixes`"] if unsafe else []
-    without = len(left.findings) - unsafe
-    parts += [f"{without} left without a fix"] if without else []
+    parts += [f"{n} left as it is" for n in [len(left.findings) - unsafe - without] if n]
+    parts += [f"{without} without a fix"] if without else []
     yield "; ".join(parts) + _unread(left) + "."
 
 
