@@ -91,9 +91,12 @@ def _write(repaired: Repair, signals: Interruptions) -> Done:
     for changes in repaired.together:
         paths = [str(document.path) for document, _ in changes]
         try:
-            with signals.held_back():
-                write_together(changes)
-                written.update(paths)
+            write_together(changes, signals.held_back)
+            written.update(paths)
+        except KeyboardInterrupt:
+            if written:
+                say(f"already fixed: {', '.join(map(shown_path, sorted(written)))}")
+            raise
         except OSError as error:
             say(f"{', '.join(map(shown_path, paths))}: not fixed: {error.strerror or error}")
     if go_back and written:
