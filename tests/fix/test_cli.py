@@ -40,17 +40,25 @@ def test_files_are_fixed_and_counted(here: Path) -> None:
     for name in ("a.py", "b.py"):
         (here / name).write_text(UNSTABLE)
     result = call("fix", ".")
-    assert (result.exit_code, result.stdout) == (0, "Fixed 2 findings in 2 files.\n")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "Fixed a.py: 1 × FL201 (log-of-softmax)",
+        "Fixed b.py: 1 × FL201 (log-of-softmax)",
+        "Fixed 2 findings in 2 files.",
+    ]
     assert (here / "a.py").read_text() == (here / "b.py").read_text() == STABLE
     again = call("fix", ".")
     assert (again.exit_code, again.stdout) == (0, "Nothing to fix in 2 files.\n")
 
 
-def test_what_has_no_fix_is_counted_and_left(here: Path) -> None:
+def test_what_has_no_fix_is_left_shown_with_the_reason_and_counted(here: Path) -> None:
     (here / "a.py").write_text(UNFIXABLE)
     result = call("fix", "a.py")
     assert result.exit_code == 1
-    assert result.stdout == "Fixed 0 findings in 0 files; 1 without a fix (see `finallayer check`).\n"
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("a.py:8:18: FL201 log of a softmax")
+    assert "  no fix: nothing that mends this rule's findings can be written here" in lines
+    assert lines[-1] == "Fixed 0 findings in 0 files; 1 left without a fix."
     assert (here / "a.py").read_text() == UNFIXABLE
 
 
@@ -61,7 +69,7 @@ def test_a_diff_changes_nothing(here: Path) -> None:
     assert "--- a.py\n+++ a.py\n" in result.stdout
     assert "-    return -(y * torch.log(F.softmax(net(x), dim=1))).sum()\n" in result.stdout
     assert "+    return -(y * F.log_softmax(net(x), dim=1)).sum()\n" in result.stdout
-    assert result.stderr == "finallayer: Would fix 1 finding in 1 file.\n"
+    assert result.stderr == "Would fix a.py: 1 × FL201 (log-of-softmax)\nWould fix 1 finding in 1 file.\n"
     assert (here / "a.py").read_text() == UNSTABLE
 
 
@@ -136,7 +144,11 @@ def test_files_that_belong_together_change_together(here: Path) -> None:
     (here / "model.py").write_text(MODEL)
     (here / "train.py").write_text(TRAIN)
     result = call("fix", ".")
-    assert (result.exit_code, result.stdout) == (0, "Fixed 1 finding in 2 files.\n")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "Fixed train.py: 1 × FL201 (log-of-softmax); changes model.py, too",
+        "Fixed 1 finding in 2 files.",
+    ]
     assert "return self.fc(x)" in (here / "model.py").read_text()
     assert "log_softmax(net(x), dim=1)" in (here / "train.py").read_text()
 
@@ -174,5 +186,6 @@ def test_a_broken_file_is_noted_and_the_rest_fixed(here: Path) -> None:
     (here / "a.py").write_text("def (:\n")
     (here / "b.py").write_text(UNSTABLE)
     result = call("fix", "a.py", "b.py")
-    assert (result.exit_code, result.stdout) == (0, "Fixed 1 finding in 1 file.\n")
+    assert result.exit_code == 2
+    assert result.stdout.endswith("Fixed 1 finding in 1 file; 1 file could not be read.\n")
     assert "a.py: not Python 3" in result.stderr

@@ -54,7 +54,8 @@ class Uses:
         return [s.value for s in seen if not self.is_called(s.alone)]
 
     def evaluated(self, path: str, node: ast.expr) -> bool:
-        return node in self.values.get(path, {})
+        """Whether the program comes to an expression, as far as its calls are known."""
+        return any(not self.is_called(s.alone) for s in self.values.get(path, {}).get(node, ()))
 
 
 def as_it_is(value: Value) -> Value:

@@ -107,8 +107,8 @@ class _Rewriting:
     def _is_output(self, log: Node, here: ast.expr) -> bool:
         """Whether an expression of a log's file always stands for the head's output as it is."""
         values = self._output.uses.of(log.origin.path, here) if log.origin is not None else []
-        ways = [self._output.steps(v) for v in values]
-        return bool(ways) and all(w is not None and not self._output.is_derived(w) for w in ways)
+        ways = [self._output.ways(v) for v in values]
+        return bool(ways) and all(w and not any(map(self._output.is_derived, w)) for w in ways)
 
     def all_edits(
         self, removals: list[tuple[AnalysedModule, Removal]], logs: list[tuple[Edit, ...]], seen: list[Sighting]

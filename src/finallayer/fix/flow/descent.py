@@ -64,18 +64,18 @@ class _Search(NamedTuple):
         if self.arrived(here):
             return Descent((), here)
         origin = self.syntax.file.origin(here)
-        if not budget or value.op in SEVERAL or self.goal.origin is None:
+        if not budget or value.op in SEVERAL:
             return None
         path = path_of(here) if isinstance(here, (ast.Name, ast.Attribute)) else None
         if path is not None:
             return self._through_name(here, path, value, budget)
-        if origin[1:5] == self.goal.origin[1:5]:
+        if self.goal.origin is not None and origin[1:5] == self.goal.origin[1:5]:
             return Descent((), here, self._given(here))
         if isinstance(here, ast.Subscript):
             below = value.args[0] if value.op in TRANSPARENT and value.args else value
             return self._through("index", here, here.value, below, budget)
         if value is self.goal:
-            given = self._given(here)
+            given = self._given(here) if self.goal.origin is not None else None
             return Descent((), here, given, own=True) if given is not None else None
         if not value.args:
             return None

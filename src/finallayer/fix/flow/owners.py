@@ -11,7 +11,7 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.source.models import measures_itself
-from finallayer.source.values import Bound, Built, External, Function, Instance, Partial, Value
+from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
 #: What a program does with a model without asking for its output.
 _MODEL_METHODS = frozenset(
@@ -30,6 +30,13 @@ _MODEL_METHODS = frozenset(
 _GIVING = frozenset("predict predict_on_batch layers apply forward __call__ call stateless_call".split())
 #: Keeping a model for others, who will miss the softmax that it had.
 _SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
+#: Keras' callbacks that only look at losses and metrics, or at weights.
+_CALLBACKS = frozenset(
+    (
+        "Callback EarlyStopping ReduceLROnPlateau LearningRateScheduler CSVLogger ProgbarLogger History TerminateOnNaN "
+        "RemoteMonitor BackupAndRestore SwapEMAWeights LambdaCallback TensorBoard BaseLogger"
+    ).split()
+)
 #: Where a model is read by nobody: what is around it gives it a name, or only asks whether it is there.
 _UNREAD = (
     *(ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.Attribute, ast.Expr, ast.Compare, ast.If),
@@ -53,6 +60,12 @@ class Owners:
     def include(self, value: Value) -> bool:
         """Whether a value is, or may be, one of the objects."""
         return _is_one_of(value, self._objects)
+
+    def may_be(self, module: AnalysedModule, cls: ast.ClassDef) -> bool:
+        """Whether an object of a class, or of one that inherits from it, may be one of the objects."""
+        ours = [line for o in self._objects if isinstance(o, Class) for line in o.ancestry()]
+        above = [line for b in cls.bases for v in module.values(b) if isinstance(v, Class) for line in v.ancestry()]
+        return any(isinstance(c, Class) and c.node is cls for c in ours) or any(c in self._objects for c in above)
 
     def _hold(self, value: Value) -> bool:
         return any(map(self.include, held(value)))
@@ -98,8 +111,19 @@ class Owners:
                     self._cannot_see("the model is returned to callers unknown here", node)
             case ast.expr() if any(self.include(v) or self._hold(v) for v in module.values(around)):
                 return
+            case ast.Subscript(slice=ast.Constant(value=int())) if self._is_inner_layer(module, around):
+                return
             case _ if not isinstance(around, _UNREAD):
                 self._cannot_see("the model goes where it can't be followed", node)
+
+    def _is_inner_layer(self, module: AnalysedModule, item: ast.Subscript) -> bool:
+        """Whether an item of a Sequential, counted from the front, is one of the layers before the head."""
+        layers = module.values(item)
+        head = self._output.head.op
+        return bool(layers) and all(
+            isinstance(layer, Built) and layer.signature.op != head and "activation" not in layer.bound
+            for layer in layers
+        )
 
     def _asked(self, module: AnalysedModule, model: ast.expr, attribute: ast.Attribute) -> None:
         """Note who asks a model for something that isn't its output, or may be."""
@@ -110,11 +134,17 @@ class Owners:
                 self._cannot_see("the model's own class says what its metrics read", model)
         answers = module.values(attribute)
         foreign = not answers or any(isinstance(a, (Node, Bound)) and not _own(a) for a in answers)
+        foreign = foreign and not self._is_given_by_project(module, model, name)
         one_layer = name == "layers" and isinstance(called, ast.Subscript)
         if name in _SAVING:
             self._cannot_see(f"the model is kept by `{name}`", model)
         elif foreign and (name not in _MODEL_METHODS or one_layer):
             self._cannot_see(f"`.{name}` of the model", model)
+
+    def _is_given_by_project(self, module: AnalysedModule, model: ast.expr, name: str) -> bool:
+        """Whether an attribute of a project's own object is what the project put there: a backbone from elsewhere."""
+        own = all(isinstance(v, Instance) for v in module.values(model))
+        return own and any(name in other.syntax.stored for other in self._output.modules.values())
 
     def _given(self, module: AnalysedModule, call: ast.Call) -> None:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
@@ -134,14 +164,26 @@ class Owners:
 
 
 def in_callbacks(module: AnalysedModule) -> Iterator[str]:
-    """Where Keras' callbacks ask the model that is trained for what may be its output; a phrase each."""
+    """Where Keras' callbacks ask the model that is trained for what may be its output, or keep it; a phrase each."""
     for node in module.syntax.nodes:
         match node:
+            case ast.Call() if (name := _keeping_callback(module, node)) is not None:
+                yield f"`{name}` is handed the model (line {node.lineno})"
             case ast.Attribute(value=ast.Name(id="self"), attr="model", ctx=ast.Load()):
                 asked = module.syntax.parent(node)
                 harmless = isinstance(asked, ast.Attribute) and asked.attr in _MODEL_METHODS - _GIVING
                 if not harmless and _is_in_callback(module, node):
                     yield f"`self.model` of a callback (line {node.lineno})"
+
+
+def _keeping_callback(module: AnalysedModule, call: ast.Call) -> str | None:
+    """The callback that a call makes, where that may keep the model that is trained, or ask it for its output."""
+    names = [canonical(v.name) for v in module.values(call.func) if isinstance(v, External)]
+    name = next((n for n in names if ".callbacks." in n or n.endswith("Callback")), None)
+    weights_only = any(k.arg == "save_weights_only" and getattr(k.value, "value", None) is True for k in call.keywords)
+    if name is None or name.removeprefix("keras.callbacks.") in _CALLBACKS or weights_only:
+        return None
+    return name.rpartition(".")[2]
 
 
 def _is_in_callback(module: AnalysedModule, node: ast.expr) -> bool:

@@ -19,7 +19,7 @@ from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.owners import Owners, in_callbacks
 from finallayer.fix.flow.roles import Role, Roles, kept_as
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
 
@@ -140,6 +140,8 @@ class Readers:
         match role:
             case Role.NEEDS | Role.STORED if derived:
                 self._needs += ways
+            case Role.CHANGES if self._are_predicted(ways) and not is_predict(module, node):
+                self._needs += ways
             case Role.NEEDS:
                 self.wraps.append(reader)
             case Role.BOUNDARY if not derived:
@@ -156,12 +158,18 @@ class Readers:
             case Role.NEEDS if inside := self._inside(values):
                 self._needs += inside
                 self._listed |= not all(map(self._output.is_derived, inside))
+            case Role.CHANGES if self._are_predicted(inside := self._inside(values)):
+                self._needs += inside
             case Role.NEEDS:
                 self.refusals.append(f"line {node.lineno} reads the output together with something else")
             case Role.LOSS:
                 self._refuse_reshaped_loss(node)
             case _:
                 self._judge_any(reader, role)
+
+    def _are_predicted(self, ways: list[list[Node]]) -> bool:
+        """Whether all came out of Keras' ``predict``, which gives probabilities again, whatever is done to them."""
+        return bool(ways) and all(map(self._output.through_predict, ways))
 
     def _judge_any(self, reader: Reader, role: Role) -> None:
         if role is Role.STORED and not kept_as(reader.module.syntax, reader.node):
@@ -237,6 +245,8 @@ class Readers:
         scope = module.syntax.scope(node)
         if isinstance(scope, ast.Module) or node.id not in parameters(scope) or self._uses.is_called(scope):
             return False
+        if (cls := _class_of_self(module.syntax, node, scope)) is not None and not self._owners.may_be(module, cls):
+            return False
         return not any(self._output.touches(v) or isinstance(v, (Built, Instance)) for v in module.values(node))
 
     def _unseen_attributes(self, module: AnalysedModule, attributes: set[str]) -> None:
@@ -257,6 +267,16 @@ def _shows_all(syntax: Syntax, node: ast.Name) -> bool:
 def _scopes(syntax: Syntax, node: ast.Name) -> tuple[ast.AST, ...]:
     """The scopes whose names ``globals()``, ``locals()`` or ``vars()`` may show."""
     return (syntax.file.tree,) if node.id == "globals" else (syntax.scope(node),)
+
+
+def _class_of_self(syntax: Syntax, node: ast.Name, method: ast.AST) -> ast.ClassDef | None:
+    """The class whose object a name is: the first parameter of one of its methods."""
+    cls = syntax.parent(method)
+    if not isinstance(cls, ast.ClassDef) or not isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None
+    first = [*method.args.posonlyargs, *method.args.args][:1]
+    static = any(last_name(d) == "staticmethod" for d in method.decorator_list)
+    return cls if first and first[0].arg == node.id and not static else None
 
 
 def _kept(module: AnalysedModule, target: ast.Attribute) -> list[Value]:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from finallayer.findings import Edit
-from finallayer.fix.flow.bindings import binds, readers
+from finallayer.fix.flow.bindings import are_shown, binds, readers
 from finallayer.fix.text.syntax import Syntax
 
 
@@ -17,7 +17,7 @@ def removals(syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str]) -> tu
     name, which may be read from anywhere, and what is assigned twice, or on a line with a comment or another statement.
     """
     scope = syntax.scope(gone[0])
-    if isinstance(scope, (ast.Module, ast.Lambda)):
+    if isinstance(scope, (ast.Module, ast.Lambda)) or are_shown(scope):
         return ()
     read = {n.id for text in new for n in ast.walk(ast.parse(text.strip())) if isinstance(n, ast.Name)}
     going = {n for expression in gone for n in ast.walk(expression)}
