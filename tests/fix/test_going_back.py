@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from finallayer.cli import going_back, main
+from finallayer.cli import main
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -67,7 +67,7 @@ def test_not_where_nothing_was_changed_or_one_file_is_fixed_or_nothing_is_writte
 
 def test_not_where_there_is_no_git(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tree / "a.py").write_text(UNSTABLE + "# new\n")
-    monkeypatch.setattr(going_back.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     assert said(".") == ""
 
 
