@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from finallayer.canonical import LARGEST_EPS
 from finallayer.expr import Node, logits, make, target
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.cross_entropy import fused
@@ -17,13 +18,12 @@ from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
 from finallayer.fix.flow.moved_log import where_it_was_named, with_log
 from finallayer.fix.flow.place import Place
-from finallayer.fix.proof import prove
 from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Written, as_object
 from finallayer.kinds import Kind
 from finallayer.rules.judging import judge
 from finallayer.rules.margin import loss_of
-from finallayer.rules.route import guard, is_detached, maker
+from finallayer.rules.route import guard, is_detached, maker, route
 
 XENT = make("xent_logits", logits(), target())
 
@@ -92,17 +92,16 @@ def _beside(place: Place, op: str, context: Context) -> list[Place]:
         other = Place.of_log(context, log) if maker(log.args[0]).op == op else None
         if other is None or other.node is place.node or other.descent.definition is not definition:
             continue
-        if other.syntax.scope(other.node) is scope and _is_mended(sighting, other):
+        if other.syntax.scope(other.node) is scope and _is_mended(sighting):
             found[other.node] = other
     return list(found.values())
 
 
-def _is_mended(sighting: Sighting, place: Place) -> bool:
-    """Whether a log is found fault with, and its log of the logits proven to be the same."""
-    log = sighting.node
-    binary = maker(log.args[0]).op == "sigmoid"
-    new = NLL_OF_SIGMOID[place.flips()] if binary else NLL
-    return any(judge([sighting])) and prove(loss_of(log), new, binary).holds
+def _is_mended(sighting: Sighting) -> bool:
+    """Whether a log is found fault with, and no guard before it is so large that it is part of what the loss means."""
+    stated = [n.attrs.get(name) for n in route(sighting.node.args[0]) for name in ("eps", "low", "high")]
+    sizes = [min(abs(v), abs(1 - v)) for v in stated if isinstance(v, (int, float))]
+    return max(sizes, default=0.0) <= LARGEST_EPS and any(judge([sighting]))
 
 
 #: Modules that have a log_softmax beside their softmax, with the same arguments.
