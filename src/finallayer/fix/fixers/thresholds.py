@@ -155,7 +155,7 @@ def _unseen(module: AnalysedModule, place: ast.expr, compared: list[Node], conte
         if all(_makes(module, function, _value(x)) for x in compared):
             return
         yield from unknown_callers(function, module, context.modules().values())
-        yield from outsiders([module.path], context.modules())
+        yield from map(str, outsiders(context, [module.syntax.replace(function, "")], context.modules()))
 
 
 def _is_transformed(module: AnalysedModule, function: ast.Lambda) -> bool:
