@@ -59,8 +59,7 @@ SAFE: dict[str, Pair] = {
         "def test(x, t):\n    q = net(x).sigmoid()\n    return criterion(q, t).item(), q\n",
         "net = nn.Linear(4, 1)\ncriterion = nn.BCEWithLogitsLoss()\n\n"
         "def train(x, t):\n    logits = net(x)\n    p = torch.sigmoid(logits)\n    return criterion(logits, t), p\n\n"
-        "def test(x, t):\n    q_logits = net(x)\n    q = q_logits.sigmoid()\n"
-        "    return criterion(q_logits, t).item(), q\n",
+        "def test(x, t):\n    logits = net(x)\n    q = logits.sigmoid()\n    return criterion(logits, t).item(), q\n",
     ),
     "JAX: beside the loss": pair(
         JAX,

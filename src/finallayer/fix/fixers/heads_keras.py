@@ -14,11 +14,14 @@ from finallayer.fix.fixers.keras_metrics import metrics_on_logits
 from finallayer.fix.fixers.probability_models import by_probability_models, groups_by_model
 from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.known_calls import known_call
+from finallayer.fix.flow.known_calls import KnownCall, known_call
 from finallayer.fix.flow.readers import Reader
+from finallayer.fix.flow.written import item, written
+from finallayer.fix.text.deletion import drop_item
 from finallayer.fix.text.imports import Imports
 from finallayer.fix.text.keras_spelling import spell, with_argument
-from finallayer.source.values import External
+from finallayer.fix.text.syntax import Syntax, is_written_out
+from finallayer.source.values import Dict, External
 
 #: A loss's function (and the string that names it) -> its class.
 _CLASSES = {
@@ -28,6 +31,10 @@ _CLASSES = {
 }
 
 
+#: What ``log_loss`` calls its arguments, and ``sigmoid_cross_entropy`` the same.
+_OF_LOG_LOSS = {"labels": "multi_class_labels", "predictions": "logits"}
+
+
 class Keras(Dialect):
     frameworks: ClassVar[frozenset[str]] = frozenset({"keras", "tensorflow"})
 
@@ -35,12 +42,14 @@ class Keras(Dialect):
         place = module.syntax.expression(loss.origin)
         if place is None:
             return None
-        named = _named_loss(module, place)
+        named = _named_loss(module, place, loss)
         if isinstance(named, ast.Call):
+            if (known := known_call(module, named, "bce_probs")) is not None:
+                return _sigmoid_cross_entropy(module.syntax, known)
             if self._states_it_by_position(module, named):
                 return None
             return with_argument(module.syntax, named, "from_logits", "True")
-        if named is None:
+        if named is None or (place := _place_of_name(module, place, loss)) is None:
             return None
         spelled = spell(module.syntax, f"losses.{named}", place)
         if spelled is None:
@@ -85,15 +94,43 @@ class Keras(Dialect):
         return metrics_on_logits(module, call, head, output)
 
 
-def _named_loss(module: AnalysedModule, place: ast.expr) -> ast.Call | str | None:
+def _named_loss(module: AnalysedModule, place: ast.expr, loss: Node) -> ast.Call | str | None:
     """The call that makes or is a loss, or the class that stands for the string or function at a place."""
     built = module.layer(place) or (module.layer(place.func) if isinstance(place, ast.Call) else None)
     if built is not None:
         return module.maker(built)
     if isinstance(place, ast.Call):
-        return place if known_call(module, place, "xent", "bce") else None
-    classes = {_class_of(value) for value in module.values(place)}
+        return place if known_call(module, place, "xent", "bce", "bce_probs") else None
+    classes = {_class_of(_of_output(value, loss)) for value in module.values(place)}
     return classes.pop() if len(classes) == 1 else None
+
+
+def _sigmoid_cross_entropy(syntax: Syntax, log_loss: KnownCall) -> Edits | None:
+    """TensorFlow 1's ``tf.losses.log_loss(y, p)`` becomes ``tf.losses.sigmoid_cross_entropy(y, z)``."""
+    call, func = log_loss.node, log_loss.node.func
+    if not isinstance(func, ast.Attribute) or func.attr != "log_loss" or len(call.args) > 3 or not is_written_out(call):
+        return None
+    edits = [syntax.replace(func, f"{syntax.text(func.value)}.sigmoid_cross_entropy")]
+    given = [*call.args, *call.keywords]
+    for keyword in call.keywords:
+        name, start = keyword.arg or "", (keyword.lineno, syntax.file.origin(keyword).column)  # type: ignore[arg-type]
+        if name in _OF_LOG_LOSS:
+            edits.append(syntax.put(start, (start[0], start[1] + len(name)), _OF_LOG_LOSS[name]))
+    dropped = [drop_item(syntax, given, given.index(k)) for k in call.keywords if k.arg == "epsilon"]
+    return (*edits, *(d for d in dropped if d is not None)) if None not in dropped else None
+
+
+def _of_output(value: object, loss: Node) -> object:
+    """The loss for one output of a model, where a dictionary of them has a name."""
+    return value.slots.get(loss.args[0].attrs.get("layer")) if isinstance(value, Dict) else value
+
+
+def _place_of_name(module: AnalysedModule, place: ast.expr, loss: Node) -> ast.expr | None:
+    """The expression that says which loss it is, at its place or where that is written."""
+    at = written(module.syntax, place)
+    if any(isinstance(v, Dict) for v in module.values(place)):
+        return item(at, loss.args[0].attrs.get("layer"))
+    return at
 
 
 def _class_of(loss: object) -> str | None:

@@ -109,15 +109,29 @@ class Context:
     def logits_name(self, syntax: Syntax, probabilities: ast.expr) -> str:
         """The name of the logits that go with a variable of probabilities: the same one whenever it is asked for.
 
-        ``logits`` goes to the first variable that asks; the next is told apart by its own name.
+        ``logits`` goes to the first variable of a function that asks; the next is told apart by its own name.
         """
         path = syntax.text(probabilities)
-        key = (syntax.file.path, syntax.scope(probabilities), path)
+        taken = self._taken(syntax, probabilities)
+        wanted = "logits" if "logits" not in taken else f"{path.rpartition('.')[2]}_logits"
+        return self.name(syntax, probabilities, path, wanted)
+
+    def name(self, syntax: Syntax, place: ast.expr, purpose: str, wanted: str) -> str:
+        """A name for something at a place, the wanted one if it is free: the same whenever it is asked for."""
+        key = (syntax.file.path, syntax.scope(place), purpose)
         if key not in self._names:
-            taken = {name for (file, _, _), name in self._names.items() if file == syntax.file.path}
-            wanted = "logits" if "logits" not in taken else f"{path.rpartition('.')[2]}_logits"
-            self._names[key] = syntax.fresh_name(wanted, taken)
+            scope = None if isinstance(place, ast.Attribute) else syntax.scope(place)
+            self._names[key] = syntax.fresh_name(wanted, self._taken(syntax, place), scope)
         return self._names[key]
+
+    def _taken(self, syntax: Syntax, place: ast.expr) -> set[str]:
+        """The names that were given already where a place can see them."""
+        apart = syntax.outermost(syntax.scope(place))
+        return {
+            name
+            for (file, scope, _), name in self._names.items()
+            if file == syntax.file.path and (syntax.outermost(scope) is apart or isinstance(place, ast.Attribute))
+        }
 
 
 def _read(path: str) -> SourceFile | None:

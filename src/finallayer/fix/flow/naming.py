@@ -42,14 +42,14 @@ def name_logits(
     if are_shown(syntax.scope(target)):
         return None
     name = context.logits_name(syntax, target)
-    value = _standing_alone(syntax.text(logits))
+    value = standing_alone(syntax.text(logits))
     if isinstance(target, ast.Attribute) and isinstance(read, ast.Attribute):
         written, text = f"{syntax.text(target.value)}.{name}", f"{syntax.text(read.value)}.{name}"
     elif isinstance(target, ast.Name):
         written = text = name
     else:
         return None
-    if _is_unread(syntax, target, use) and _is_whole(definition, logits):
+    if is_unread(syntax, target, use) and _is_whole(definition, logits):
         return Named(text, (syntax.replace(definition, f"{written} = {value}"),))
     naming = syntax.insert_before(definition, f"{written} = {value}")
     return Named(text, (naming, syntax.replace_bracketed(logits, written)))
@@ -61,7 +61,7 @@ def _is_paired(syntax: Syntax, descent: Descent, target: ast.expr, use: ast.expr
     return path is not None and reaching(syntax, use, path) in {s.statement for s in descent.steps}
 
 
-def _standing_alone(text: str) -> str:
+def standing_alone(text: str) -> str:
     """An expression that stood in brackets, as the right side of an assignment."""
     try:
         ast.parse(f"x = {text}")
@@ -79,7 +79,7 @@ def _is_whole(definition: ast.Assign, logits: ast.expr) -> bool:
     return logits in value.args or logits is given or any(k.value is logits for k in value.keywords)
 
 
-def _is_unread(syntax: Syntax, target: ast.expr, use: ast.expr) -> bool:
+def is_unread(syntax: Syntax, target: ast.expr, use: ast.expr) -> bool:
     """Whether a function's own name is read by the use only. (A module's names may be read from anywhere.)"""
     scope = syntax.scope(target)
     if path_of(target) is None or not isinstance(target, ast.Name) or isinstance(scope, ast.Module):

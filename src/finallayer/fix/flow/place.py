@@ -91,18 +91,18 @@ class Place:
 
     def replaced(self, written: Written | None) -> tuple[Edit, ...]:
         """The edits that put a new expression in the place's stead; none where that can't be done."""
-        text = written and self._with_shape(written.text)
+        text = written and self.with_shape(written.text)
         return (*written.edits, self.syntax.replace(self.node, self._as_operand(text))) if written and text else ()
 
     def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
         """Those edits, and those that name the logits or take out what nobody reads any more."""
-        text = written and self._with_shape(written.text)
+        text = written and self.with_shape(written.text)
         if not written or not text:
             return ()
         unread = removals(self.syntax, [self.node], [text]) if not named.edits else ()
         return (*named.edits, *unread, *self.replaced(written))
 
-    def _with_shape(self, text: str) -> str | None:
+    def with_shape(self, text: str) -> str | None:
         """The new call with the indexing and reshaping that stood between it and the log; guards are dropped."""
         passed_name = False
         outer: list[Step] = []

@@ -65,10 +65,19 @@ class Imports:
         ways = [
             (len(target), local + dotted[len(target) :])
             for local, target in self.names.items()
-            if (dotted == target or dotted.startswith(f"{target}.")) and local not in taken
+            if (dotted == target or dotted.startswith(f"{target}."))
+            and local not in taken
+            and self._is_there(local, at)
         ]
         ways = [(n, text) for n, text in ways if not self._needs_submodule(dotted, n)]
         return Spelled(max(ways)[1]) if ways else self._by_star(dotted, taken)
+
+    def _is_there(self, local: str, at: ast.AST) -> bool:
+        """Whether a name is imported before a place of the module: a function may run later."""
+        if not isinstance(self._syntax.scope(at), ast.Module):
+            return True
+        brought = (s for s in self.statements if local in {_local(alias) for alias in s.names})
+        return any(s.lineno < getattr(at, "lineno", s.lineno + 1) for s in brought)
 
     def _by_star(self, dotted: str, taken: set[str]) -> Spelled | None:
         """A name that ``from module import *`` brings, unless the file binds it to something else."""
@@ -148,6 +157,10 @@ class Imports:
         around = [scope, *(n for n in self._syntax.around(scope) if isinstance(n, ast.FunctionDef))]
         names = {n.id for s in around for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         return names | {a.arg for s in around for n in ast.walk(s) if isinstance(n, ast.arguments) for a in n.args}
+
+
+def _local(alias: ast.alias) -> str:
+    return alias.asname or alias.name.partition(".")[0]
 
 
 def _root(statement: ast.Import | ast.ImportFrom) -> str:

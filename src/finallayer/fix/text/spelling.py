@@ -100,10 +100,11 @@ class Speller:
 
     def call(self, dotted: str, arguments: str, at: ast.AST) -> Written | None:
         """``function(arguments)``, spelled as the file would."""
-        spelled = self._spell(dotted, at)
+        spelled = self.spell(dotted, at)
         return spelled and Written(f"{spelled.text}({arguments})", spelled.edits)
 
-    def _spell(self, dotted: str, at: ast.AST) -> Spelled | None:
+    def spell(self, dotted: str, at: ast.AST) -> Spelled | None:
+        """A dotted name as the file would write it."""
         if dotted in _TF1 and self.is_tf1():
             dotted = _TF1[dotted]
         return self.imports.spell(dotted, at)

@@ -1,0 +1,96 @@
+"""The log that takes a log's place: where the log stood, or where what it is of was picked and named.
+
+``pt = p.gather(1, y)``, ``log(pt)``: what picks the entries may have changed by the time of the log. So the log moves
+to where they are picked, ``log_pt = log_softmax(z).gather(1, y)``, and replaces what is named there if nobody else
+reads it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from finallayer.expr import Role, having
+from finallayer.findings import Edit
+from finallayer.fix.flow.bindings import are_shown, path_of
+from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.known_calls import known_call
+from finallayer.fix.flow.naming import Named, is_unread, standing_alone
+from finallayer.fix.flow.place import IDLE, Place
+from finallayer.fix.text.spelling import Written
+from finallayer.fix.text.syntax import is_inside
+from finallayer.source.values import External
+
+#: How the log of what a place's logits become is written there.
+Write = Callable[[Place, str], Written | None]
+
+
+def with_log(place: Place, context: Context, write: Write) -> tuple[Edit, ...]:
+    """The edits that put a log of the logits in a log's place; none where that can't be done."""
+    z = place.logits_argument()
+    named = place.logits(context, z) if z is not None else None
+    edits = place.edits(write(place, named.text), named) if named is not None else ()
+    return edits or where_it_was_named(place, context, write)
+
+
+def where_it_was_named(place: Place, context: Context, write: Write, beside: bool = True) -> tuple[Edit, ...]:
+    """The edits that take the log where a name was given to what it is of: in its place, or ``beside`` it."""
+    steps, syntax = place.descent.steps, place.syntax
+    index = next((i for i, step in enumerate(steps) if step.kind == "name"), None)
+    statement = steps[index].statement if index is not None else None
+    if index is None or statement is None or not all(step.kind in IDLE for step in steps[:index]):
+        return ()
+    (target,) = statement.targets
+    if not isinstance(target, ast.Name) or are_shown(syntax.scope(target)) or not syntax.has_own_lines(statement):
+        return ()
+    goes = is_unread(syntax, target, place.node) and syntax.is_alone(statement)
+    if not goes and not beside:
+        return ()
+    picked = Place(place.module, statement.value if goes else target, place.descent._replace(steps=steps[index + 1 :]))
+    z = picked.logits_argument()
+    named = _named(context, picked, z, statement if not goes else None) if z is not None else None
+    written = write(picked, named.text) if named is not None else None
+    text = picked.with_shape(written.text) if written is not None else None
+    if named is None or written is None or text is None or not (goes or _gives_the_same_again(picked, z)):
+        return ()
+    name = context.name(syntax, target, f"log_{target.id}", f"log_{target.id}")
+    line = f"{name} = {text}"
+    defined = syntax.replace(statement, line) if goes else syntax.insert_after(statement, line)
+    return (*named.edits, *written.edits, defined, syntax.replace(place.node, name))
+
+
+def _named(context: Context, picked: Place, z: ast.expr, stays: ast.Assign | None) -> Named | None:
+    """The logits as they can be read where entries are picked; what ``stays`` goes on reading them, too."""
+    syntax = picked.syntax
+    if picked.descent.definition is not None or stays is None or path_of(z) is not None:
+        return picked.logits(context, z)
+    if not syntax.is_legible(z) or any(isinstance(n, _LATER) for n in syntax.around(z) if is_inside(stays, n)):
+        return None
+    name = context.logits_name(syntax, stays.targets[0])
+    return Named(
+        name, (syntax.insert_before(stays, f"{name} = {standing_alone(syntax.text(z))}"), syntax.replace(z, name))
+    )
+
+
+#: What evaluates an expression in it another time, or not at all.
+_LATER = (ast.Lambda, ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.NamedExpr)
+#: Operations that give the same whenever they are run on the same.
+_REPEATABLE = having(Role.PLACE) | having(Role.HEAD) | having(Role.GUARD) | having(Role.CONSTANT) | having(Role.READER)
+
+
+def _gives_the_same_again(picked: Place, z: ast.expr | None) -> bool:
+    """Whether all that is around the logits where entries are picked may be run twice: nothing is drawn there."""
+    inside = set(ast.walk(z)) if z is not None else set()
+    outer = (step.outer for step in picked.descent.steps if step.kind != "name")
+    calls = {n for node in outer for n in ast.walk(node) if isinstance(n, ast.Call) and n not in inside}
+    return all(_is_repeatable(picked, call) for call in calls)
+
+
+def _is_repeatable(picked: Place, call: ast.Call) -> bool:
+    known = known_call(picked.module, call)
+    if known is not None:
+        return known.op in _REPEATABLE
+    callees = picked.module.values(call.func)
+    return bool(callees) and all(
+        isinstance(c, External) and c.name in ("builtins.len", "builtins.range") for c in callees
+    )
