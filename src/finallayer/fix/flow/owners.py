@@ -16,7 +16,7 @@ from finallayer.source.values import Bound, Built, Class, External, Function, In
 #: What a program does with a model without asking for its output.
 _MODEL_METHODS = frozenset(
     (
-        "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
+        "add_module compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
         "predict predict_on_batch "
         "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
