@@ -27,5 +27,5 @@ def importers(file: str) -> Iterator[str]:
         folders.append(path.parent.parent)
     for folder in folders:
         for other in sorted(folder.glob("*.py"))[:_MOST_FILES]:
-            if other != path and mention.search(other.read_text(errors="ignore")):
+            if other != path and other.is_file() and mention.search(other.read_text(errors="ignore")):
                 yield str(other)
