@@ -109,8 +109,9 @@ class _Change:
         around = self._at_calls() if inside else None
         if not inside or not around:
             return None
-        self.unseen += outsiders([self._parameter.syntax.file.path], self._modules)
-        return tuple(dict.fromkeys((*inside, *around, *self._in_signature())))
+        edits = tuple(dict.fromkeys((*inside, *around, *self._in_signature())))
+        self.unseen += map(str, outsiders(self._context, edits, self._modules))
+        return edits
 
     def _place_of(self, log: Node) -> Place | None:
         """The log, where it is taken of the parameter."""
