@@ -221,7 +221,7 @@ class _Change:
             inner = [*call.args, *(k.value for k in call.keywords)] if isinstance(call, ast.Call) and own else []
             return [a for a in inner if (v := module.values(a)) and all(x is made.args[0] for x in v)]
 
-        way = descend(module.syntax, given, made, lambda here: len(handed(here)) == 1)
+        way = descend(module, given, made, lambda here: len(handed(here)) == 1)
         if way is None or any(step.kind != "name" for step in way.steps):
             return None
         found = handed(way.made)
