@@ -94,4 +94,4 @@ class Finding:
     safe_margin: dict[str, float] | None = None
     related: tuple[Related, ...] = ()
     fix: Fix | None = None
-    unfixed: str = ""  # why there is no fix, where one was looked for
+    unfixed: str = ""  # why there is no fix, where one was looked for, or why it was not made

@@ -54,7 +54,9 @@ def check(
     Raises :class:`~finallayer.check.check_error.CheckError` where a path does not exist, never for what a file holds.
     """
     from finallayer.source import Project
+    from finallayer.source.importers import look_again
 
+    look_again()
     files = [str(f) for f in discover(paths, Patterns(str(config.root), config.exclude))]
     known = Files(Project())
     relevant = [f for f in files if known.matters(f)]

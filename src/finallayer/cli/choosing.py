@@ -16,7 +16,7 @@ from finallayer.expr import Origin
 from finallayer.findings import Edit, Finding
 from finallayer.fix.repair import Choose
 from finallayer.fix.text.documents import Document
-from finallayer.report.diff import differences
+from finallayer.report.diff import differences, painted
 from finallayer.report.places import shown
 from finallayer.report.text import mark_of
 
@@ -76,9 +76,10 @@ def within(path: str, choose: Choose) -> Choose:
 class Asking:
     """Shows each fix, and asks for it. What is left once isn't asked for again when another fix has moved it."""
 
-    def __init__(self, choose: Choose, ask: Callable[[], str]) -> None:
+    def __init__(self, choose: Choose, ask: Callable[[], str], colour: bool = False) -> None:
         self._choose = choose
         self._ask = ask
+        self._colour = colour
         self._always = ""  # the answer to all that follows
         self._declined: Counter[tuple[str, ...]] = Counter()
 
@@ -87,9 +88,12 @@ class Asking:
         declined = Counter(self._declined)
         return [f for f in self._choose(findings, now) if self._wanted(f, now, declined)]
 
+    def declined(self, finding: Finding) -> bool:
+        """Whether somebody said no to a finding's fix."""
+        return self._always == "q" or self._declined[_identity(finding)] > 0
+
     def _wanted(self, finding: Finding, now: Mapping[str, bytes], declined: Counter[tuple[str, ...]]) -> bool:
-        assert finding.fix is not None
-        identity = (finding.origin.path, finding.rule.code, *(e.text for e in finding.fix.edits))
+        identity = _identity(finding)
         if declined[identity]:
             declined[identity] -= 1
             return False
@@ -122,7 +126,13 @@ class Asking:
             by_file.setdefault(edit.path, []).append(edit)
         for path, edits in by_file.items():
             data = now[path] if path in now else Path(path).read_bytes()
-            yield from differences(path, data, Document(Path(path), data).edited(edits))
+            for line in differences(path, data, Document(Path(path), data).edited(edits)):
+                yield painted(line) if self._colour else line
+
+
+def _identity(finding: Finding) -> tuple[str, ...]:
+    """What a finding keeps when the lines above it change."""
+    return (finding.origin.path, finding.rule.code, *(e.text for e in (finding.fix.edits if finding.fix else ())))
 
 
 def next_answer() -> str:

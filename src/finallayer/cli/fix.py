@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from finallayer.cli.choosing import Spot
     from finallayer.cli.fixing import Fixing
     from finallayer.cli.signals import Interruptions
-    from finallayer.fix.repair import Choose, Repair
+    from finallayer.fix.repair import Repair
 
 #: The most places that are named where none is what was asked for.
 MOST_PLACES = 6
@@ -113,8 +113,7 @@ def _fix(options: Options, signals: Interruptions) -> int:
     if spot is not None:
         _must_be_found(spot, first)
     fixing = Fixing(first, settings, rules, options.unsafe_fixes, stdin)
-    repaired = fixing.repaired(_choice(options, spot, fixing))
-    return _told(options, fixing, repaired, spot, signals)
+    return _told(options, fixing, *_repaired(options, spot, fixing), signals)
 
 
 def _spot(options: Options) -> Spot | None:
@@ -142,30 +141,33 @@ def _must_be_found(spot: Spot, first: Outcome) -> None:
     raise CheckError(f"--at: no finding at {shown_path(spot.path)}:{cell}{spot.line}{instead}")
 
 
-def _choice(options: Options, spot: Spot | None, fixing: Fixing) -> Choose:
+def _repaired(options: Options, spot: Spot | None, fixing: Fixing) -> tuple[Repair, Outcome]:
+    """What the fixes that are asked for come to, and what they leave."""
     from finallayer.cli import choosing
 
     choose = fixing.choice() if spot is None else choosing.at(spot, fixing.choice())
-    return choosing.Asking(choose, choosing.next_answer) if options.interactive else choose
+    asking = choosing.Asking(choose, choosing.next_answer, wants_colour())
+    repaired = fixing.repaired(asking if options.interactive else choose)
+    left = fixing.left(repaired, asking.declined)
+    if spot is not None:  # where something was fixed, its line may be another now
+        left = replace(left, findings=tuple(f for f in left.findings if not repaired.fixed and spot.covers(f.origin)))
+    return repaired, left
 
 
-def _told(options: Options, fixing: Fixing, repaired: Repair, spot: Spot | None, signals: Interruptions) -> int:
+def _told(options: Options, fixing: Fixing, repaired: Repair, left: Outcome, signals: Interruptions) -> int:
     """Write or show what was worked out, say what is left, and give the exit code."""
     from finallayer.cli.fixing import closing, finish, worked_out
     from finallayer.report import Report
     from finallayer.report.text import render
 
-    left = fixing.left(repaired)
-    if spot is not None:  # where something was fixed, its line may be another now
-        left = replace(left, findings=tuple(f for f in left.findings if not repaired.fixed and spot.covers(f.origin)))
     if options.show_diff:
         _show_diff(repaired)
     done = worked_out(repaired) if options.show_diff else finish(fixing, repaired, signals)
     aside = options.show_diff or fixing.stdin is not None
     said = closing(done, left, "Would fix" if options.show_diff else "Fixed", listed=options.show_fixes)
-    report = Report(left.findings, left.files, left.sources.lines, wants_colour(aside), closing=said, reasons=True)
-    show(render(report), aside)
-    if done.unwritten or left.unread:
+    shown = Report(left.findings, left.files, left.sources.lines, wants_colour(aside), left.unread, said, reasons=True)
+    show(render(shown), aside)
+    if done.failed or left.unread:
         return COULD_NOT_RUN
     if options.show_diff:
         return int(bool(repaired.changed))
@@ -173,6 +175,7 @@ def _told(options: Options, fixing: Fixing, repaired: Repair, spot: Spot | None,
 
 
 def _show_diff(repaired: Repair) -> None:
-    from finallayer.report.diff import differences
+    from finallayer.report.diff import differences, painted
 
-    show(line for document, new in repaired.changed for line in differences(str(document.path), document.data, new))
+    lines = (line for doc, new in repaired.changed for line in differences(str(doc.path), doc.data, new))
+    show(map(painted, lines) if wants_colour() else lines)

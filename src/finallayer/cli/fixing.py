@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -22,16 +22,21 @@ from finallayer.report.places import shown_path
 from finallayer.report.text import count
 from finallayer.rules.base import Rule
 
-#: Why a finding is left that has a safe fix.
-NOT_MADE = "it was left out, or the check of its result found as much as before"
+#: Why a finding is left whose fix was to be made.
+NO_BETTER = "a check of the result finds as much as before"
+DECLINED = "left as it is, as you said"
 
 
 class Done(NamedTuple):
-    """What is fixed: the findings that are gone, how many files changed, and how many findings could not be written."""
+    """What is fixed: the findings that are gone, how many files changed, and how many findings could not be written.
+
+    ``failed``: whether anything went wrong.
+    """
 
     mended: tuple[Fixed, ...]
     files: int
     unwritten: int = 0
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,18 +57,24 @@ class Fixing:
     def repaired(self, choose: Choose) -> Repair:
         """What the chosen fixes come to; nothing is written."""
         again = partial(found_in, config=self.settings, rules=self.rules)
-        return repair(self.outcome.concerned, again, choose, dict([self.stdin] if self.stdin else []))
+        repaired = repair(self.outcome.concerned, again, choose, dict([self.stdin] if self.stdin else []))
+        for line in repaired.broken:
+            say(shown_path(line))
+        return repaired
 
-    def left(self, repaired: Repair) -> Outcome:
-        """What a check would give now."""
+    def left(self, repaired: Repair, declined: Callable[[Finding], bool] = lambda _: False) -> Outcome:
+        """What a check would give now, each finding with the reason why it is left."""
         now = {str(document.path): new for document, new in repaired.changed}
         at_hand = dict([self.stdin] if self.stdin else []) | now
-        findings = tuple(self._with_reason(f) for f in repaired.remaining)
+        findings = tuple(replace(f, unfixed=self._why_left(f, declined)) for f in repaired.remaining)
         return replace(self.outcome, findings=findings, sources=Sources(at_hand))
 
-    def _with_reason(self, finding: Finding) -> Finding:
-        made = finding.fix is not None and (finding.fix.safe or self.unsafe)
-        return replace(finding, fix=None, unfixed=NOT_MADE) if made else finding
+    def _why_left(self, finding: Finding, declined: Callable[[Finding], bool]) -> str:
+        if finding.fix is None or not (finding.fix.safe or self.unsafe):
+            return finding.unfixed
+        if self.stdin is not None and (others := {e.path for e in finding.fix.edits} - {self.stdin[0]}):
+            return f"the fix changes {', '.join(sorted(map(shown_path, others)))}, too"
+        return DECLINED if declined(finding) else NO_BETTER
 
 
 def finish(fixing: Fixing, repaired: Repair, signals: Interruptions) -> Done:
@@ -77,7 +88,7 @@ def finish(fixing: Fixing, repaired: Repair, signals: Interruptions) -> Done:
 
 def worked_out(repaired: Repair) -> Done:
     """All of it, as if it had been written."""
-    return Done(repaired.mended, len(repaired.changed))
+    return Done(repaired.mended, len(repaired.changed), failed=bool(repaired.broken))
 
 
 def _write(repaired: Repair, signals: Interruptions) -> Done:
@@ -87,15 +98,19 @@ def _write(repaired: Repair, signals: Interruptions) -> Done:
     for changes in repaired.together:
         paths = [str(document.path) for document, _ in changes]
         try:
-            with signals.held_back():
-                write_together(changes)
-                written.update(paths)
+            write_together(changes, signals.held_back)
+            written.update(paths)
+        except KeyboardInterrupt:
+            if written:
+                say(f"already fixed: {', '.join(map(shown_path, sorted(written)))}")
+            raise
         except OSError as error:
             say(f"{', '.join(map(shown_path, paths))}: not fixed: {error.strerror or error}")
     if go_back and written:
         say(go_back)
     mended = tuple(m for m in repaired.mended if m.by <= written)
-    return Done(mended, len(written), repaired.fixed - _number(mended))
+    unwritten = repaired.fixed - _number(mended)
+    return Done(mended, len(written), unwritten, failed=unwritten > 0 or bool(repaired.broken))
 
 
 def closing(done: Done, left: Outcome, verb: str = "Fixed", *, listed: bool) -> Sequence[str]:
@@ -105,16 +120,17 @@ def closing(done: Done, left: Outcome, verb: str = "Fixed", *, listed: bool) -> 
 
 def _summary(done: Done, left: Outcome, verb: str) -> Iterator[str]:
     number = _number(done.mended)
-    if not (number or done.unwritten or left.findings):
+    if not (number or done.failed or left.findings):
         if left.unread < left.files or not left.files:
             yield f"Nothing to fix in {count(left.files - left.unread, 'file')}{_unread(left)}."
         return
     parts = [f"{verb} {count(number, 'finding')} in {count(done.files, 'file')}"]
     parts += [f"{done.unwritten} not written"] if done.unwritten else []
-    unsafe = sum(f.fix is not None for f in left.findings)
+    unsafe = sum(f.fix is not None and not f.unfixed for f in left.findings)
+    without = sum(f.fix is None for f in left.findings)
     parts += [f"{unsafe} more with `--unsafe-fixes`"] if unsafe else []
-    without = len(left.findings) - unsafe
-    parts += [f"{without} left without a fix"] if without else []
+    parts += [f"{n} left as it is" for n in [len(left.findings) - unsafe - without] if n]
+    parts += [f"{without} without a fix"] if without else []
     yield "; ".join(parts) + _unread(left) + "."
 
 

@@ -12,7 +12,7 @@ _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 class Interruptions:
-    """What has come, while files are written that belong together and nothing may come between."""
+    """What has come in the middle of a step that has to be finished first."""
 
     def __init__(self) -> None:
         self._holding = False
@@ -31,7 +31,8 @@ class Interruptions:
             yield
         finally:
             self._holding = False
-        if self._came:
+        came, self._came = self._came, False
+        if came:
             raise KeyboardInterrupt
 
 

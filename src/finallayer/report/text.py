@@ -38,10 +38,10 @@ def _finding(finding: Finding, report: Report) -> Iterator[str]:
     for origin, message in finding.related:
         yield f"  {shown(origin)}: {message}"
         yield from _excerpt(origin, report, "-", _BLUE)
-    if finding.fix and not finding.fix.safe:
+    if finding.fix and not finding.fix.safe and not finding.unfixed:
         yield f"  {paint('unsafe fix', _BOLD)}: {finding.fix.note}"
-    if report.reasons and finding.unfixed:
-        yield f"  {paint('no fix', _BOLD)}: {finding.unfixed}"
+    if finding.unfixed and (report.reasons or finding.fix):
+        yield f"  {paint('not fixed' if finding.fix else 'no fix', _BOLD)}: {finding.unfixed}"
 
 
 def mark_of(finding: Finding) -> str:

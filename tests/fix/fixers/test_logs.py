@@ -89,9 +89,7 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         TORCH,
         "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
         "    return -(y * torch.log(p)).sum()\n",
-        "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n"
-        "    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
-        "    return -(y * F.log_softmax(logits, dim=1)).sum()\n",
+        "def loss(x, y):\n    logits = net(x)\n    return -(y * F.log_softmax(logits, dim=1)).sum()\n",
     ),
     "picked entries with a name": (
         TORCH,
@@ -331,6 +329,31 @@ def test_nothing_is_found_afterwards(tmp_path: Path, head: str, before: str, aft
     result = repaired(file)
     assert [(f.rule.code, f.message) for f in result.remaining] == []
     assert result.changed == ()
+
+
+OWN_SOFTMAX = (
+    "import numpy as np\n\ndef softmax(z):\n    e = np.exp(z - np.max(z, axis=1, keepdims=True))\n"
+    "    return e / np.sum(e, axis=1, keepdims=True)\n\n"
+)
+#: Logs of such a softmax in a file of NumPy's alone, which gains no SciPy.
+WITHOUT_SCIPY = {
+    "of an expression": (
+        "def loss(x, w, y):\n    return -np.mean(np.log(softmax(x @ w))[np.arange(len(y)), y])\n",
+        "def loss(x, w, y):\n    logits = x @ w\n    return -np.mean("
+        "(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[np.arange(len(y)), y])\n",
+    ),
+    "of a name": (
+        "def loss(x, w, y):\n    z = x @ w\n    p = softmax(z)\n    return -np.sum(y * np.log(p + 1e-9)), p\n",
+        "def loss(x, w, y):\n    z = x @ w\n    p = softmax(z)\n"
+        "    return -np.sum(y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True))), p\n",
+    ),
+    "in a comprehension": 2 * ("def loss(xs, w):\n    return [np.log(softmax(x @ w)) for x in xs]\n",),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), WITHOUT_SCIPY.values(), ids=WITHOUT_SCIPY)
+def test_numpy_alone_gains_no_scipy(tmp_path: Path, before: str, after: str) -> None:
+    assert fixed(tmp_path, OWN_SOFTMAX + before) == OWN_SOFTMAX + after
 
 
 #: why there is no certain fix -> the program

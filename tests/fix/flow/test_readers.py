@@ -136,6 +136,16 @@ def test_what_cannot_read_the_output_makes_no_fix_unsafe(tmp_path: Path, program
     assert "oftmax(" not in fixed(tmp_path, program)
 
 
+def test_another_object_of_the_class_is_followed_too(tmp_path: Path) -> None:
+    program = TORCH + (
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.top = nn.Linear(8, 5)\n\n"
+        "    def forward(self, x):\n        return F.softmax(self.top(x), dim=-1)\n\n\nnet = Net()\nserve(Net())\n\n\n"
+        "def step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+    )
+    assert "handed to `serve` (line 15)" in note_of(tmp_path, program)
+
+
 def test_nor_can_an_object_of_another_class(tmp_path: Path) -> None:
     rows = "class Rows(torch.utils.data.Dataset):\n    def __getitem__(self, i):\n        return self.rows[i]\n"
     (tmp_path / "rows.py").write_text("import torch\n\n\n" + rows)

@@ -13,11 +13,12 @@ from typing import NamedTuple
 from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
+from finallayer.fix.fixers.honest_names import with_honest_names
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.context import Context, Program
+from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
-from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
@@ -75,14 +76,16 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     readers = Readers(removal.head, modules, module.uses)
     if readers.steps(loss.args[0]) is None:
         return
-    edits = _all_edits(modules, removal, readers, context.sightings(), dialect, exchange)
-    if edits is None or readers.refusals or not parses_after(modules, edits):
+
+    def write(program: Program) -> Written:
+        there = Readers(removal.head, program.modules, program.uses)
+        return Written(there, None if there.refusals else _all_edits(program, removal, there, dialect, exchange))
+
+    made_everywhere = make_everywhere(context, write)
+    if made_everywhere is None:
         return
-    unseen = [
-        *removal.unseen,
-        *readers.unseen,
-        *outsiders({module.path, loss.origin.path, *(e.path for e in edits)}, modules),
-    ]
+    unseen = [*removal.unseen, *made_everywhere.unseen]
+    edits = with_honest_names(module, made, made_everywhere.edits)
     binary = exchange.instead.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
     other = _read_otherwise(readers, exchange)
@@ -129,10 +132,10 @@ def is_along_other_axis(made: Node) -> bool:
 
 
 def _all_edits(
-    modules: Modules, removal: Removal, readers: Readers, seen: list[Sighting], dialect: Dialect, exchange: Exchange
+    program: Program, removal: Removal, readers: Readers, dialect: Dialect, exchange: Exchange
 ) -> Edits | None:
-    """Every edit of a fix; None where one of them can't be made."""
-    made = exchange.instead
+    """Every edit of a fix in one program; None where one of them can't be made, or leaves a file that isn't Python."""
+    modules, seen, made = program.modules, program.sightings, exchange.instead
     parts = [
         removal.edits,
         *(_at_reader(modules, reader, dialect, made) for reader in _readers_at_losses(seen, readers)),
@@ -140,7 +143,8 @@ def _all_edits(
         *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
         *_at_predictions(readers.predictions, dialect, made),
     ]
-    return together(parts)
+    edits = together(parts)
+    return edits if edits is not None and parses_after(modules, edits) else None
 
 
 def _at_reader(modules: Modules, reader: Node, dialect: Dialect, made: Node) -> Edits | None:

@@ -14,11 +14,13 @@ from finallayer.fix.fixers.keras_metrics import metrics_on_logits
 from finallayer.fix.fixers.probability_models import by_probability_models, groups_by_model
 from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.known_calls import known_call
+from finallayer.fix.flow.known_calls import KnownCall, known_call
 from finallayer.fix.flow.readers import Reader
 from finallayer.fix.flow.written import item, written
+from finallayer.fix.text.deletion import drop_item
 from finallayer.fix.text.imports import Imports
 from finallayer.fix.text.keras_spelling import spell, with_argument
+from finallayer.fix.text.syntax import Syntax, is_written_out
 from finallayer.source.values import Dict, External
 
 #: A loss's function (and the string that names it) -> its class.
@@ -27,6 +29,11 @@ _CLASSES = {
     "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
     "binary_crossentropy": "BinaryCrossentropy",
 }
+
+
+_TENSORFLOW = ("tensorflow", "tensorflow.compat.v1", "tensorflow.compat.v2")
+#: What ``log_loss`` calls its arguments, and ``sigmoid_cross_entropy`` the same.
+_OF_LOG_LOSS = {"labels": "multi_class_labels", "predictions": "logits"}
 
 
 class Keras(Dialect):
@@ -38,6 +45,8 @@ class Keras(Dialect):
             return None
         named = _named_loss(module, place, loss)
         if isinstance(named, ast.Call):
+            if (known := known_call(module, named, "bce_probs")) is not None:
+                return _sigmoid_cross_entropy(module.syntax, known)
             if self._states_it_by_position(module, named):
                 return None
             return with_argument(module.syntax, named, "from_logits", "True")
@@ -53,12 +62,14 @@ class Keras(Dialect):
         return len(call.args) > (2 if known_call(module, call) else 0)
 
     def restored(self, reader: Reader, _removal: Removal, made: Node) -> Edits | None:
-        """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
+        """``tf.nn.softmax(...)`` where TensorFlow is imported, else Keras' own, as all its versions call it."""
         if made.attrs.get("axis", -1) not in (-1, None):
             return None
         syntax = reader.module.syntax
-        tensorflow = Imports(syntax).known(f"tensorflow.nn.{made.op}", reader.node)
-        spelled = tensorflow or spell(syntax, f"ops.{made.op}", reader.node)
+        imports = Imports(syntax)
+        tensorflow = (imports.known(f"{root}.nn.{made.op}", reader.node) for root in _TENSORFLOW)
+        module = "ops" if "ops" in syntax.names else "activations"
+        spelled = next(filter(None, tensorflow), None) or spell(syntax, f"{module}.{made.op}", reader.node)
         if spelled is None:
             return None
         text = f"{spelled.text}({syntax.text(reader.node)})"
@@ -92,9 +103,24 @@ def _named_loss(module: AnalysedModule, place: ast.expr, loss: Node) -> ast.Call
     if built is not None:
         return module.maker(built)
     if isinstance(place, ast.Call):
-        return place if known_call(module, place, "xent", "bce") else None
+        return place if known_call(module, place, "xent", "bce", "bce_probs") else None
     classes = {_class_of(_of_output(value, loss)) for value in module.values(place)}
     return classes.pop() if len(classes) == 1 else None
+
+
+def _sigmoid_cross_entropy(syntax: Syntax, log_loss: KnownCall) -> Edits | None:
+    """TensorFlow 1's ``tf.losses.log_loss(y, p)`` becomes ``tf.losses.sigmoid_cross_entropy(y, z)``."""
+    call, func = log_loss.node, log_loss.node.func
+    if not isinstance(func, ast.Attribute) or func.attr != "log_loss" or len(call.args) > 3 or not is_written_out(call):
+        return None
+    edits = [syntax.replace(func, f"{syntax.text(func.value)}.sigmoid_cross_entropy")]
+    given = [*call.args, *call.keywords]
+    for keyword in call.keywords:
+        name, start = keyword.arg or "", (keyword.lineno, syntax.file.origin(keyword).column)  # type: ignore[arg-type]
+        if name in _OF_LOG_LOSS:
+            edits.append(syntax.put(start, (start[0], start[1] + len(name)), _OF_LOG_LOSS[name]))
+    dropped = [drop_item(syntax, given, given.index(k)) for k in call.keywords if k.arg == "epsilon"]
+    return (*edits, *(d for d in dropped if d is not None)) if None not in dropped else None
 
 
 def _of_output(value: object, loss: Node) -> object:

@@ -91,7 +91,7 @@ def log_softmax_head(sighting: Sighting, _match: Match, context: Context) -> Ite
     edits = together([logged, *(_exponential(reader, sighting.framework) for reader in readers.wraps)])
     if edits is None or not parses_after(modules, edits):
         return
-    unseen = [*removal.unseen, *readers.unseen, *outsiders({module.path, *(e.path for e in edits)}, modules)]
+    unseen = [*removal.unseen, *readers.unseen, *map(str, outsiders(context, edits, modules))]
     new = make(loss.op, make("log_softmax", logits()), target())
     yield Proposal(edits, None, new, cannot_see("reads the softmax", unseen))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from finallayer.canonical import LARGEST_EPS
 from finallayer.expr import Node, logits, make, target
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.cross_entropy import fused
@@ -20,8 +21,9 @@ from finallayer.fix.flow.place import Place
 from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Written, as_object
 from finallayer.kinds import Kind
+from finallayer.rules.judging import judge
 from finallayer.rules.margin import loss_of
-from finallayer.rules.route import guard, is_detached, maker
+from finallayer.rules.route import guard, is_detached, maker, route
 
 XENT = make("xent_logits", logits(), target())
 
@@ -76,7 +78,30 @@ def with_log_softmax(
         return _log_softmax_of(at, z, axis, framework)
 
     named = where_it_was_named(place, context, write, beside=False) if in_place_of_name else ()
-    return named or with_log(place, context, write)
+    return named or with_log(place, context, write, _beside(place, "softmax", context))
+
+
+def _beside(place: Place, op: str, context: Context) -> list[Place]:
+    """The other logs of the same probabilities in a function that are mended, too, each in its own turn."""
+    scope, definition = place.syntax.scope(place.node), place.descent.definition
+    found: dict[ast.expr, Place] = {}
+    for sighting in context.sightings() if definition is not None else ():
+        log = sighting.node
+        if log.op != "log" or log.origin is None or log.origin.path != place.syntax.file.path:
+            continue
+        other = Place.of_log(context, log) if maker(log.args[0]).op == op else None
+        if other is None or other.node is place.node or other.descent.definition is not definition:
+            continue
+        if other.syntax.scope(other.node) is scope and _is_mended(sighting):
+            found[other.node] = other
+    return list(found.values())
+
+
+def _is_mended(sighting: Sighting) -> bool:
+    """Whether a log is found fault with, and no guard before it is so large that it is part of what the loss means."""
+    stated = [n.attrs.get(name) for n in route(sighting.node.args[0]) for name in ("eps", "low", "high")]
+    sizes = [min(abs(v), abs(1 - v)) for v in stated if isinstance(v, (int, float))]
+    return max(sizes, default=0.0) <= LARGEST_EPS and any(judge([sighting]))
 
 
 #: Modules that have a log_softmax beside their softmax, with the same arguments.
@@ -147,6 +172,11 @@ def log_sigmoid(sighting: Sighting, _match: Match, context: Context) -> Iterator
     if not place or not framework:
         return
     flips = place.flips()
-    edits = with_log(place, context, lambda at, z: at.speller.log_sigmoid(framework, z, flips, at.node))
+    edits = with_log(
+        place,
+        context,
+        lambda at, z: at.speller.log_sigmoid(framework, z, at.flips(), at.node),
+        _beside(place, "sigmoid", context),
+    )
     if edits:
         yield Proposal(edits, loss_of(log), NLL_OF_SIGMOID[flips], binary=True)

@@ -155,7 +155,7 @@ def _unseen(module: AnalysedModule, place: ast.expr, compared: list[Node], conte
         if all(_makes(module, function, _value(x)) for x in compared):
             return
         yield from unknown_callers(function, module, context.modules().values())
-        yield from outsiders([module.path], context.modules())
+        yield from map(str, outsiders(context, [module.syntax.replace(function, "")], context.modules()))
 
 
 def _is_transformed(module: AnalysedModule, function: ast.Lambda) -> bool:
@@ -228,7 +228,7 @@ def metric_object(sighting: Sighting, _match: Match, context: Context) -> Iterat
     if told is None or {n.origin for n in met} != places or any(_value(n.args[0]).kind is not Kind.LOGITS for n in met):
         return
     head, edits = told
-    unseen = outsiders({home.path, *(origin.path for origin in places)}, context.modules())
+    unseen = map(str, outsiders(context, edits or (), context.modules()))
     moved = any("threshold" in edit.text for edit in edits or ())
     note = "; ".join(filter(None, (_OLD_KERAS if moved else "", cannot_see("is measured", unseen))))
     op = next(op for op, belonging in _HEADS.items() if belonging == head)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
@@ -13,6 +14,18 @@ from finallayer.fix.text.syntax import Syntax
 from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
+
+#: Other programs are kept at hand, each with all that its expressions stood for.
+_MOST_OTHERS = 8
+
+
+class Program(NamedTuple):
+    """What an analysis that starts in one file came to: what every expression stood for, and what it judged."""
+
+    path: str
+    modules: dict[str, AnalysedModule]
+    uses: Uses
+    sightings: list[Sighting]
 
 
 @dataclass
@@ -23,6 +36,7 @@ class Context:
     _file: SourceFile | None = None
     _observed: tuple[Uses, list[Sighting]] | None = None
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
+    _others: dict[str, Program | None] = field(default_factory=dict)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
 
     def syntax(self, path: str) -> Syntax | None:
@@ -47,7 +61,36 @@ class Context:
 
     def modules(self) -> dict[str, AnalysedModule]:
         """Every file that the program which starts in the file at hand runs through, by path."""
-        uses = self.uses()
+        return self._modules_of(self.uses())
+
+    def program(self) -> Program:
+        """The program at hand."""
+        return Program(self._file.path if self._file else "", self.modules(), self.uses(), self.sightings())
+
+    def at(self, program: Program) -> Context:
+        """The same files, with another program at hand."""
+        syntax = self.syntax(program.path)
+        file = syntax.file if syntax is not None else None
+        observed = (program.uses, program.sightings)
+        return Context(self.project, file, observed, self._syntax, self._others, self._names)
+
+    def other_program(self, path: str) -> Program | None:
+        """The program that starts in another file; None where that can't be read."""
+        if path not in self._others:
+            while len(self._others) >= _MOST_OTHERS:
+                del self._others[next(iter(self._others))]
+            self._others[path] = self._analysed(path)
+        return self._others[path]
+
+    def _analysed(self, path: str) -> Program | None:
+        syntax, uses = self.syntax(path), Uses()
+        try:
+            seen = sightings(syntax.file, self.project, uses) if syntax is not None else None
+        except Unreadable:
+            return None
+        return Program(path, self._modules_of(uses), uses, seen) if seen is not None else None
+
+    def _modules_of(self, uses: Uses) -> dict[str, AnalysedModule]:
         syntaxes = {path: self.syntax(path) for path in uses.values}
         return {path: AnalysedModule(syntax, uses) for path, syntax in syntaxes.items() if syntax is not None}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from finallayer.expr import SEVERAL, TRANSPARENT, Node
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import Path, binds_itself, only_binding, path_of, reaching
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.route import maker
@@ -46,19 +47,23 @@ class Descent(NamedTuple):
 
 
 def descend(
-    syntax: Syntax, start: ast.expr, value: Node, arrived: Callable[[ast.expr], bool] = lambda _: False
+    module: AnalysedModule, start: ast.expr, value: Node, arrived: Callable[[ast.expr], bool] = lambda _: False
 ) -> Descent | None:
     """From an expression, whose value is known, to the call that made it; None where the source leaves it open.
 
     ``arrived``: what else ends the way, such as an expression whose value comes from another function.
     """
-    return _Search(syntax, maker(value), arrived).descend(start, value, _MOST_STEPS)
+    return _Search(module, maker(value), arrived).descend(start, value, _MOST_STEPS)
 
 
 class _Search(NamedTuple):
-    syntax: Syntax
+    module: AnalysedModule
     goal: Node
     arrived: Callable[[ast.expr], bool]
+
+    @property
+    def syntax(self) -> Syntax:
+        return self.module.syntax
 
     def descend(self, here: ast.expr, value: Node, budget: int) -> Descent | None:
         if self.arrived(here):
@@ -91,6 +96,9 @@ class _Search(NamedTuple):
         return given[0] if len(given) == 1 else None
 
     def _is_logits(self, node: ast.expr, budget: int) -> bool:
+        values = self.module.values(node)
+        if values and self.goal.args and all(v is self.goal.args[0] for v in values):
+            return True
         origin = self.goal.args[0].origin if self.goal.args else None
         path = path_of(node)
         if path is not None and budget:

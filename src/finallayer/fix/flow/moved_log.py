@@ -8,29 +8,41 @@ reads it.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from finallayer.expr import Role, having
 from finallayer.findings import Edit
 from finallayer.fix.flow.bindings import are_shown, path_of
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.known_calls import known_call
-from finallayer.fix.flow.naming import Named, is_unread, standing_alone
-from finallayer.fix.flow.place import IDLE, Place
+from finallayer.fix.flow.naming import Named, standing_alone
+from finallayer.fix.flow.place import IDLE, Place, rewritten
+from finallayer.fix.flow.unread import unread
 from finallayer.fix.text.spelling import Written
-from finallayer.fix.text.syntax import is_inside
+from finallayer.fix.text.syntax import Syntax, is_inside
 from finallayer.source.values import External
 
 #: How the log of what a place's logits become is written there.
 Write = Callable[[Place, str], Written | None]
 
 
-def with_log(place: Place, context: Context, write: Write) -> tuple[Edit, ...]:
-    """The edits that put a log of the logits in a log's place; none where that can't be done."""
-    z = place.logits_argument()
-    named = place.logits(context, z) if z is not None else None
-    edits = place.edits(write(place, named.text), named) if named is not None else ()
-    return edits or where_it_was_named(place, context, write)
+def with_log(place: Place, context: Context, write: Write, beside: Sequence[Place] = ()) -> tuple[Edit, ...]:
+    """The edits that put a log of the logits in a log's place; none where that can't be done.
+
+    ``beside``: other logs of the same probabilities, which nobody may read once all of them are gone.
+    """
+    together = _all_at_once([place, *beside], context, write) if beside else ()
+    alone = together or _all_at_once([place], context, write)
+    return alone or where_it_was_named(place, context, write) or _named_before(place, context, write)
+
+
+def _all_at_once(places: Sequence[Place], context: Context, write: Write) -> tuple[Edit, ...]:
+    gone = [place.node for place in places]
+    names = {place.logits(context, z, gone) if (z := place.logits_argument()) else None for place in places}
+    named = names.pop()
+    if names or named is None:
+        return ()
+    return rewritten([(place, write(place, named.text)) for place in places], named)
 
 
 def where_it_was_named(place: Place, context: Context, write: Write, beside: bool = True) -> tuple[Edit, ...]:
@@ -43,14 +55,14 @@ def where_it_was_named(place: Place, context: Context, write: Write, beside: boo
     (target,) = statement.targets
     if not isinstance(target, ast.Name) or are_shown(syntax.scope(target)) or not syntax.has_own_lines(statement):
         return ()
-    goes = is_unread(syntax, target, place.node) and syntax.is_alone(statement)
+    goes = statement in unread(syntax, [place.node], ()) and syntax.is_alone(statement)
     if not goes and not beside:
         return ()
     picked = Place(place.module, statement.value if goes else target, place.descent._replace(steps=steps[index + 1 :]))
     z = picked.logits_argument()
     named = _named(context, picked, z, statement if not goes else None) if z is not None else None
     written = write(picked, named.text) if named is not None else None
-    text = picked.with_shape(written.text) if written is not None else None
+    text = picked.with_shape(written) if written is not None else None
     if named is None or written is None or text is None or not (goes or _gives_the_same_again(picked, z)):
         return ()
     name = context.name(syntax, target, f"log_{target.id}", f"log_{target.id}")
@@ -61,17 +73,32 @@ def where_it_was_named(place: Place, context: Context, write: Write, beside: boo
 
 def _named(context: Context, picked: Place, z: ast.expr, stays: ast.Assign | None) -> Named | None:
     """The logits as they can be read where entries are picked; what ``stays`` goes on reading them, too."""
-    syntax = picked.syntax
     if picked.descent.definition is not None or stays is None or path_of(z) is not None:
         return picked.logits(context, z)
-    if not syntax.is_legible(z) or any(isinstance(n, _LATER) for n in syntax.around(z) if is_inside(stays, n)):
+    named = _before(context, picked.syntax, z, stays, stays.targets[0])
+    return named and named._replace(edits=(*named.edits, picked.syntax.replace(z, named.text)))
+
+
+def _named_before(place: Place, context: Context, write: Write) -> tuple[Edit, ...]:
+    """The edits that name the logits before a log's statement: what a formula reads twice is computed once."""
+    z, statement = place.logits_argument(), place.syntax.statement(place.node)
+    if z is None or place.descent.definition is not None or path_of(z) is not None:
+        return ()
+    named = _before(context, place.syntax, z, statement, z) if isinstance(statement, SIMPLE) else None
+    return rewritten([(place, write(place, named.text))], named) if named is not None else ()
+
+
+def _before(context: Context, syntax: Syntax, z: ast.expr, statement: ast.stmt, variable: ast.expr) -> Named | None:
+    """A name for logits that are spelled within a statement, given before it."""
+    later = any(isinstance(n, _LATER) for n in syntax.around(z) if is_inside(statement, n))
+    if not syntax.is_legible(z) or later or are_shown(syntax.scope(z)):
         return None
-    name = context.logits_name(syntax, stays.targets[0])
-    return Named(
-        name, (syntax.insert_before(stays, f"{name} = {standing_alone(syntax.text(z))}"), syntax.replace(z, name))
-    )
+    name = context.logits_name(syntax, variable)
+    return Named(name, (syntax.insert_before(statement, f"{name} = {standing_alone(syntax.text(z))}"),))
 
 
+#: Statements that run once, and wholly, where they stand.
+SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
 #: What evaluates an expression in it another time, or not at all.
 _LATER = (ast.Lambda, ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.NamedExpr)
 #: Operations that give the same whenever they are run on the same.

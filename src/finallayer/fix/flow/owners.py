@@ -52,6 +52,7 @@ class Owners:
         self.compiled: list[tuple[AnalysedModule, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
+        self._definitions = set(self._defined_elsewhere())
         for owner in self._objects:
             if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
                 self._note_returns(owner)
@@ -59,7 +60,9 @@ class Owners:
 
     def include(self, value: Value) -> bool:
         """Whether a value is, or may be, one of the objects."""
-        return _is_one_of(value, self._objects)
+        return _is_one_of(value, self._objects) or (
+            bool(self._definitions) and any(_definition(v) in self._definitions for v in alternatives(value))
+        )
 
     def may_be(self, module: AnalysedModule, cls: ast.ClassDef) -> bool:
         """Whether an object of a class, or of one that inherits from it, may be one of the objects."""
@@ -78,6 +81,14 @@ class Owners:
                 if isinstance(owner, Instance):
                     found.append(owner.cls)
         return found
+
+    def _defined_elsewhere(self) -> Iterator[ast.AST]:
+        """Where that stands which gives the output when another program calls it: this one may only hand it on."""
+        for uses in self._output.uses.elsewhere:
+            for owner, value in uses.given:
+                definition = _definition(owner)
+                if definition is not None and self._output.touches(value) and not _is_layer(owner):
+                    yield definition
 
     def _note_returns(self, owner: Function) -> None:
         """Note what else a function that gives the output may return, in code that the analysis never ran."""
@@ -107,7 +118,7 @@ class Owners:
                 self._asked(module, node, around)
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
-                if not module.uses.is_called(scope):
+                if not module.is_called(scope):
                     self._cannot_see("the model is returned to callers unknown here", node)
             case ast.expr() if any(self.include(v) or self._hold(v) for v in module.values(around)):
                 return
@@ -196,10 +207,20 @@ def _own(value: Value) -> bool:
     return isinstance(value, Bound) and not isinstance(value.function, str)
 
 
+def _definition(owner: Value) -> ast.AST | None:
+    """What defines a function or a class, or constructs a model: the same for every program that comes to it."""
+    match owner:
+        case Function(node=node) | Class(node=node) | Instance(cls=Class(node=node)):
+            return node
+        case Built(site=site):
+            return site.node
+    return None
+
+
 def _is_layer(owner: Value) -> bool:
     """A softmax layer or a dense layer with an activation: the head itself, not a model that ends in it."""
     return isinstance(owner, Built) and owner.signature.op not in ("sequential", "model", "zoo", "application")
 
 
 def _is_one_of(value: Value, objects: list[Value]) -> bool:
-    return any(v is o for v in alternatives(value) for o in objects)
+    return any(v is o or (isinstance(v, Instance) and v.cls is o) for v in alternatives(value) for o in objects)

@@ -68,6 +68,7 @@ class Readers:
         self._boundaries: list[Reader] = []  # where a softmax can come back for what reads it farther on
         self._needs: list[list[Node]] = []  # the ways to the head of what needs it back in another shape or place
         self._appended = self._displayed = self._taken_out = self._moved_together = False  # what lists do with it
+        self._met = False
         self._listed = False  # whether lists of it are read as a whole
         self._output = Output(head, modules, uses)
         self._roles = Roles(self._output)
@@ -75,6 +76,11 @@ class Readers:
         self._collect()
         #: Keras: where the model meets its loss and its metrics
         self.compiled = [Reader(module, call) for module, call in self._owners.compiled]
+
+    @property
+    def reads(self) -> bool:
+        """Whether this program comes to the output, or to what gives it, at all."""
+        return self._met
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -105,6 +111,7 @@ class Readers:
         values = module.values(node)
         reads = any(map(self._output.touches, values))
         owns = any(map(self._owners.include, values))
+        self._met |= reads or owns
         if (reads or owns) and isinstance(node, ast.Name):
             known.names.add((home(module.syntax, node), node.id))
             known.models |= {node.id} if owns else set()
@@ -243,7 +250,7 @@ class Readers:
     def _is_unknown_argument(self, module: AnalysedModule, node: ast.Name) -> bool:
         """Whether a name is a parameter that no call of the program gives a value."""
         scope = module.syntax.scope(node)
-        if isinstance(scope, ast.Module) or node.id not in parameters(scope) or self._uses.is_called(scope):
+        if isinstance(scope, ast.Module) or node.id not in parameters(scope) or module.is_called(scope):
             return False
         if (cls := _class_of_self(module.syntax, node, scope)) is not None and not self._owners.may_be(module, cls):
             return False

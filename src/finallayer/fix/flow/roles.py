@@ -70,7 +70,7 @@ class Roles:
                 return self._as_owner(module, around)
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
-                return Role.FLOWS if module.uses.is_called(scope) else Role.NEEDS
+                return Role.FLOWS if module.is_called(scope) else Role.NEEDS
             case ast.Assign(targets=targets):
                 return max((self._assigned(module, t) for t in targets), key=_ASSIGNED.index)
             case ast.AugAssign(target=changed) if changed is inner:

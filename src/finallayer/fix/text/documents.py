@@ -8,8 +8,8 @@ import io
 import os
 import tempfile
 import tokenize
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from finallayer.findings import Edit
@@ -79,10 +79,13 @@ class _Staged:
         self._temporary.chmod(kept.st_mode & 0o7777)
 
 
-def write_together(changes: Sequence[tuple[Document, bytes]]) -> None:
+def write_together(
+    changes: Sequence[tuple[Document, bytes]], held_back: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> None:
     """Write files that belong together, all or none. Raises OSError for the first that can't be written.
 
-    A file that already has its new bytes (one that goes by two names, say) is left as it is.
+    A file that already has its new bytes (one that goes by two names, say) is left as it is. In ``held_back()`` no
+    signal interrupts: between two steps one may, and then all is as it was.
     """
     due = [(document, new) for document, new in changes if document.path.read_bytes() != new]
     for document, _ in due:
@@ -91,13 +94,16 @@ def write_together(changes: Sequence[tuple[Document, bytes]]) -> None:
     done: list[_Staged] = []
     try:
         for document, new in due:
-            staged.append(_Staged(document, new))
+            with held_back():
+                staged.append(_Staged(document, new))
         for one in staged:
-            one.put()
-            done.append(one)
+            with held_back():
+                one.put()
+                done.append(one)
     except BaseException:
-        for one in staged:
-            one.discard()
-        for one in done:
-            _Staged(Document(one.document.path, one.new), one.document.data).put()
+        with held_back():
+            for one in staged:
+                one.discard()
+            for one in done:
+                _Staged(Document(one.document.path, one.new), one.document.data).put()
         raise
