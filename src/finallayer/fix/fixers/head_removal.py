@@ -10,9 +10,10 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from finallayer.expr import LOSSES, TRANSPARENT, Node, logits, make, target, through
+from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
+from finallayer.fix.fixers.honest_names import with_honest_names
 from finallayer.fix.fixers.keras_metrics import takes_new_keras
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
@@ -24,6 +25,7 @@ from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.kinds import Kind
+from finallayer.rules.bounds import interval
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker, units
 
@@ -84,7 +86,8 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     made_everywhere = make_everywhere(context, write)
     if made_everywhere is None:
         return
-    edits, unseen = made_everywhere.edits, [*removal.unseen, *made_everywhere.unseen]
+    unseen = [*removal.unseen, *made_everywhere.unseen]
+    edits = with_honest_names(module, made, made_everywhere.edits)
     binary = exchange.instead.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
     other = _read_otherwise(readers, exchange)
@@ -104,8 +107,8 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     x = loss.args[0] if loss.args else None
     if loss.op not in ON_LOGITS or module is None or x is None or x.kind is not Kind.LOGITS:
         return
-    if dialect is None or x.origin is None or through(x, TRANSPARENT).op == "activation":
-        return  # relu has no negative outputs: as logits they would mean that nothing is ever unlikely
+    if dialect is None or x.origin is None or interval(x)[0] >= 0:
+        return  # a relu's outputs, as logits, would mean that nothing is ever unlikely
     head = HEAD_OF[loss.op]
     readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
     edits = together([dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, x)])

@@ -14,6 +14,7 @@ from finallayer.fix.flow.bindings import changes_after, home
 from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
+from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.syntax import Syntax
@@ -94,7 +95,8 @@ def _as_identity(module: AnalysedModule, layer: Built) -> tuple[Edit, ...]:
     """``Head(nn.Softmax(dim=1))`` becomes ``Head(nn.Identity())``: what else is handed over there stays."""
     constructor = module.maker(layer)
     func = constructor.func if constructor is not None else None
-    if not isinstance(func, ast.Attribute) or not canonical(layer.symbol.name).startswith("torch.nn."):
+    is_torch = canonical(layer.symbol.name).startswith("torch.nn.")
+    if constructor is None or not isinstance(func, ast.Attribute) or not is_torch:
         return ()
     return (module.syntax.replace(constructor, f"{module.syntax.text(func.value)}.Identity()"),)
 
@@ -134,13 +136,9 @@ def _without_activation(module: AnalysedModule, call: ast.Call, given: Sequence[
     """``Dense(10, activation="softmax")`` becomes ``Dense(10)``; so does a function that is told its activation."""
     told = next((a.node for a in given if a.meaning == "activation"), None)
     values = module.values(told) if told is not None else []
-    if (
-        told is None
-        or told in call.args[:-1]
-        or _is_open(module, told)
-        or not values
-        or any(operation_of(v) != made.op for v in values)
-    ):
+    if told is None or told in call.args[:-1] or _is_open(module, told):
+        return None
+    if not values or any(operation_of(v) != made.op for v in values):
         return None
     places = [*call.args, *(k.value for k in call.keywords)]
     return drop_item(module.syntax, [*call.args, *call.keywords], places.index(told))
@@ -187,7 +185,9 @@ def _joined(syntax: Syntax, assigned: ast.Assign, x: ast.Name) -> tuple[Edit, ..
     if isinstance(scope, ast.Lambda) or any(isinstance(n, (ast.For, ast.While)) for n in syntax.around(assigned)):
         return ()
     match before, assigned.targets:
-        case ast.Assign(targets=[ast.Name(id=name) as target]), [ast.Name()] if name == x.id:
+        case ast.Assign(targets=[ast.Name(id=name) as target]), [ast.Name(id=given)] if (
+            name == x.id and not says_probabilities(given)
+        ):
             end = before.end_lineno or before.lineno
             read = [n for n in syntax.loads() if n.id == name and n is not x]
             later = [n for n in read if n.lineno > end or syntax.scope(n) is not scope]
