@@ -219,6 +219,19 @@ def test_what_goes_wrong_in_one_file_leaves_the_others_to_be_fixed(here: Path, m
     assert ((here / "a.py").read_text(), (here / "b.py").read_text()) == (UNSTABLE, STABLE)
 
 
+def test_where_a_fix_goes_wrong_the_finding_stays(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr("finallayer.fix.proposals.propose", fails)
+    (here / "a.py").write_text(UNSTABLE)
+    why = "the fix could not be worked out (RuntimeError: a mistake of ours); please report this"
+    result = call("check", "--no-cache", "a.py")
+    assert (result.exit_code, result.stderr) == (1, f"finallayer: a.py: {why}\n")
+    assert "FL201 log of a softmax" in result.stdout
+    assert f"  no fix: {why}\n" in call("fix", "a.py").stdout
+
+
 def test_a_folder_named_like_a_file_is_a_folder(here: Path) -> None:
     (here / "folder.py").mkdir()
     (here / "folder.py" / "a.py").write_text(UNSTABLE)
