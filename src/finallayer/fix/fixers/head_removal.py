@@ -207,6 +207,8 @@ def parses_after(modules: Modules, edits: Edits) -> bool:
     from finallayer.fix.text.edits import ConflictError, apply
 
     for path in {e.path for e in edits}:
+        if path not in modules:
+            return False  # an edit where this program never comes
         file = modules[path].syntax.file
         try:
             ast.parse(apply(file.text, [e for e in edits if e.path == path]) if not file.cells else "")
