@@ -22,6 +22,7 @@ NET = (
     "    def forward(self, x):\n        return {}\n\n"
 )
 
+CALLED = "\nloss = step(torch.randn(5, 3), torch.eye(4)[:1])\n"
 #: what is shown -> (before, after)
 REWRITTEN: dict[str, tuple[str, str]] = {
     "a module, and readers of both kinds": (
@@ -47,21 +48,21 @@ REWRITTEN: dict[str, tuple[str, str]] = {
     ),
     "a clip around the call that has a name": (
         TORCH + NET.format("F.softmax(self.fc(x), dim=1)") + "net = Net()\n\ndef step(x, y):\n"
-        "    p = torch.clamp(net(x), 1e-8, 1.0)\n    return -(y * torch.log(p)).sum(1).mean()\n\nloss = step(torch.randn(5, 3), torch.eye(4)[:1])\n",
+        "    p = torch.clamp(net(x), 1e-8, 1.0)\n    return -(y * torch.log(p)).sum(1).mean()\n" + CALLED,
         TORCH + NET.format("self.fc(x)") + "net = Net()\n\ndef step(x, y):\n"
-        "    logits = net(x)\n    return -(y * F.log_softmax(logits, dim=1)).sum(1).mean()\n\nloss = step(torch.randn(5, 3), torch.eye(4)[:1])\n",
+        "    logits = net(x)\n    return -(y * F.log_softmax(logits, dim=1)).sum(1).mean()\n" + CALLED,
     ),
     "a name that would lie": (
         TORCH + NET.format("F.softmax(self.fc(x), dim=1)") + "net = Net()\n\ndef step(x, y):\n"
-        "    probs = net(x)\n    return -(y * torch.log(probs)).sum(1).mean()\n\nloss = step(torch.randn(5, 3), torch.eye(4)[:1])\n",
+        "    probs = net(x)\n    return -(y * torch.log(probs)).sum(1).mean()\n" + CALLED,
         TORCH + NET.format("self.fc(x)") + "net = Net()\n\ndef step(x, y):\n"
-        "    logits = net(x)\n    return -(y * F.log_softmax(logits, dim=1)).sum(1).mean()\n\nloss = step(torch.randn(5, 3), torch.eye(4)[:1])\n",
+        "    logits = net(x)\n    return -(y * F.log_softmax(logits, dim=1)).sum(1).mean()\n" + CALLED,
     ),
     "a name that says nothing": (
         TORCH + NET.format("F.softmax(self.fc(x), dim=1)") + "net = Net()\n\ndef step(x, y):\n"
-        "    out = net(x)\n    return -(y * torch.log(out)).sum(1).mean()\n\nloss = step(torch.randn(5, 3), torch.eye(4)[:1])\n",
+        "    out = net(x)\n    return -(y * torch.log(out)).sum(1).mean()\n" + CALLED,
         TORCH + NET.format("self.fc(x)") + "net = Net()\n\ndef step(x, y):\n"
-        "    out = net(x)\n    return -(y * F.log_softmax(out, dim=1)).sum(1).mean()\n\nloss = step(torch.randn(5, 3), torch.eye(4)[:1])\n",
+        "    out = net(x)\n    return -(y * F.log_softmax(out, dim=1)).sum(1).mean()\n" + CALLED,
     ),
     "a layer with a name of its own": (
         TORCH + "head = nn.Sigmoid()\nnet = nn.Sequential(nn.Linear(3, 1), head)\nx = torch.randn(5, 3)\n"
