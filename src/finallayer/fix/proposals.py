@@ -9,6 +9,7 @@ from finallayer.fix.proof import prove
 from finallayer.fix.registry import Proposal, cannot_see, fixers
 from finallayer.fix.text.comments import with_comments
 from finallayer.fix.text.edits import meet
+from finallayer.fix.validation.validate import validate
 
 
 def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | None:
@@ -18,11 +19,16 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
             edits = with_comments(proposal.edits, context.syntax)
             if not edits or meet(edits):
                 continue
-            if prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths).holds:
-                return None if is_disturbed(sighting, context) else _fix(proposal, edits, sighting, context)
+            if not prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths).holds:
+                continue
+            if is_disturbed(sighting, context):
+                return None
+            verdict = validate(code, sighting, edits, context)
+            if not verdict.refused:
+                return _fix(proposal, edits, verdict.note, sighting, context)
     return None
 
 
-def _fix(proposal: Proposal, edits: tuple[Edit, ...], sighting: Sighting, context: Context) -> Fix:
-    notes = proposal.note, cannot_see("is done to it", strangers(sighting, context))
+def _fix(proposal: Proposal, edits: tuple[Edit, ...], unseen: str, sighting: Sighting, context: Context) -> Fix:
+    notes = proposal.note or unseen, cannot_see("is done to it", strangers(sighting, context))
     return Fix(not any(notes), edits, "; ".join(filter(None, notes)))

@@ -38,6 +38,11 @@ class Context:
         self._syntax[file.path] = Syntax(file)
         self._file, self._observed = file, None
 
+    @property
+    def entry(self) -> SourceFile | None:
+        """The file in which the program starts."""
+        return self._file
+
     def _observe(self) -> tuple[Uses, list[Sighting]]:
         """The file analysed once more, with everything remembered: only fixes of heads need that."""
         if self._observed is None:
