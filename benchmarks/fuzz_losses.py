@@ -445,7 +445,7 @@ def one(seed: int) -> tuple[Combination, str | None]:
     """The combination of a seed, and what is wrong with it."""
     import torch
 
-    from finallayer.losses.torch import _kernel, _small
+    from finallayer.losses.torch import _kernel, _quick
 
     rng = np.random.default_rng(seed)
     default = (torch.float32, torch.float32, torch.float64, torch.bfloat16, torch.float16)[rng.integers(5)]
@@ -453,18 +453,18 @@ def one(seed: int) -> tuple[Combination, str | None]:
     threads = int(rng.integers(1, 3))
     combination = draw(rng)
     combination.notes.append(f"default {default}, {'framework' if framework else 'kernel'}, {threads} threads")
-    saved = _kernel.serves, _small._xent
+    saved = _kernel.serves, _quick.LIBRARY
     try:
         torch.set_default_dtype(default)
         torch.set_num_threads(threads)
         if framework:
-            _kernel.serves, _small._xent = (lambda *tensors: False), None
+            _kernel.serves, _quick.LIBRARY = (lambda *tensors: False), None
         return combination, judge(combination)
     except Exception as error:
         return combination, f"raised {type(error).__name__}: {error}"
     finally:
         torch.set_default_dtype(torch.float32)
-        _kernel.serves, _small._xent = saved
+        _kernel.serves, _quick.LIBRARY = saved
 
 
 def child(first: int, count: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -81,7 +82,11 @@ def test_a_name_that_does_not_exist_is_seen(dotted: str) -> None:
 def run(folder: Path, *arguments: str) -> str:
     (folder / "train.py").write_text(BLOCKS["python"])
     command = [sys.executable, "-m", "finallayer", *arguments, "train.py"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False).stdout
+    environment = {**os.environ, "PYTHONPATH": str(HOUSE.parent)}
+    shown = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    return shown.stdout
 
 
 def test_the_finding_is_the_one_shown(tmp_path: Path) -> None:

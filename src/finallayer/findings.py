@@ -67,6 +67,12 @@ class Fix:
     note: str = ""
 
 
+class Refusal(NamedTuple):
+    """Why a finding has no fix: a clause for its reader."""
+
+    why: str
+
+
 @dataclass
 class Defect:
     """What a finding says is wrong, as a rule names it: its code, its name, how severe it is, and a line about it."""
@@ -88,3 +94,4 @@ class Finding:
     safe_margin: dict[str, float] | None = None
     related: tuple[Related, ...] = ()
     fix: Fix | None = None
+    unfixed: str = ""  # why there is no fix, where one was looked for, or why it was not made

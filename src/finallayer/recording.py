@@ -65,7 +65,7 @@ class Recorder:
         for log, purpose in purposes(op, args, attrs, lambda: scene().acts):
             self._note(log, purpose)
         made = build(op, tuple(args), attrs, origin)
-        if not silent:
+        if not silent and not any(made is arg for arg in args):  # `1 * loss` is the loss, which is written down already
             for stated in (*bernoulli_logs(made), naive_normaliser(made), made):
                 if stated is not None and stated.op in JUDGED and stated.origin is not None:
                     self._at.setdefault(id(stated.origin), []).append(len(self._seen))

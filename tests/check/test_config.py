@@ -62,6 +62,22 @@ def test_the_command_line_stands_over_the_file(tmp_path: Path) -> None:
         config.with_options(["FL9"], (), None, RULES)
 
 
+@pytest.mark.parametrize(
+    ("text", "unfixable"),
+    [
+        ("", set()),
+        ('unfixable = ["FL1"]', {"FL101", "FL102"}),
+        ('fixable = ["FL1"]', {"FL201"}),
+        ('fixable = ["ALL"]\nunfixable = ["log-of-softmax"]', {"FL201"}),
+        ("fixable = []", set(RULES)),
+    ],
+)
+def test_what_is_left_to_people_is_what_is_not_fixable_or_unfixable(
+    tmp_path: Path, text: str, unfixable: set[str]
+) -> None:
+    assert of(tmp_path, f"[tool.finallayer]\n{text}").unfixable == unfixable
+
+
 def test_the_nearest_file_that_speaks_of_finallayer_counts(tmp_path: Path) -> None:
     project(tmp_path, '[tool.finallayer]\nselect = ["FL2"]')
     inner = project(tmp_path / "a" / "b", "[tool.other]\nx = 1  # finallayer\n")
@@ -92,6 +108,8 @@ def test_without_settings_the_nearest_project_is_the_root(tmp_path: Path) -> Non
         ("[tool.finallayer]\nper-file-ignores = []", "per-file-ignores must be a table"),
         ('[tool.finallayer.per-file-ignores]\n"a" = ["X"]', "per-file-ignores.'a': unknown rule 'X'"),
         ("[tool.finallayer]\nexclude = {}", "exclude must be a list of strings"),
+        ('[tool.finallayer]\nfixable = "ALL"', "fixable must be a list of strings, not 'ALL'"),
+        ('[tool.finallayer]\nunfixable = ["FL1011"]', "unfixable: unknown rule 'FL1011'; did you mean FL101"),
         ("[tool]\nfinallayer = 3", "[tool.finallayer] must be a table, not 3"),
         ("[tool.finallayer\n", "not TOML"),
         ("[tool.finallayer]\na = 1\na = 2", "not TOML"),
@@ -115,7 +133,8 @@ _VALUES = st.recursive(
 
 @given(
     st.dictionaries(
-        st.sampled_from(["select", "ignore", "severity", "exclude", "per-file-ignores"]) | st.text(max_size=4),
+        st.sampled_from(["select", "ignore", "severity", "exclude", "per-file-ignores", "fixable", "unfixable"])
+        | st.text(max_size=4),
         _VALUES,
         max_size=3,
     )

@@ -10,10 +10,10 @@ from finallayer import catalog
 from finallayer.catalog.frameworks import BY_ROOT, STAR_IMPORTS
 from finallayer.catalog.names import PREFIXES
 from finallayer.check.glance import Files
-from finallayer.check.imported import imported
 from finallayer.rules import all_rules, rules_by_operation
 from finallayer.rules.examples import bad_examples
 from finallayer.source import Project
+from finallayer.source.imported import imported
 
 from .programs import DOUBLE, MODEL, TRAIN, lay
 

@@ -30,8 +30,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def call(*args: str) -> Result:
-    result = CliRunner().invoke(main, args)
+def call(*args: str, stdin: str | bytes | None = None) -> Result:
+    result = CliRunner().invoke(main, args, input=stdin)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     return result
 
@@ -40,17 +40,25 @@ def test_files_are_fixed_and_counted(here: Path) -> None:
     for name in ("a.py", "b.py"):
         (here / name).write_text(UNSTABLE)
     result = call("fix", ".")
-    assert (result.exit_code, result.stdout) == (0, "Fixed 2 findings in 2 files.\n")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "Fixed a.py: 1 × FL201 (log-of-softmax)",
+        "Fixed b.py: 1 × FL201 (log-of-softmax)",
+        "Fixed 2 findings in 2 files.",
+    ]
     assert (here / "a.py").read_text() == (here / "b.py").read_text() == STABLE
     again = call("fix", ".")
     assert (again.exit_code, again.stdout) == (0, "Nothing to fix in 2 files.\n")
 
 
-def test_what_has_no_fix_is_counted_and_left(here: Path) -> None:
+def test_what_has_no_fix_is_left_shown_with_the_reason_and_counted(here: Path) -> None:
     (here / "a.py").write_text(UNFIXABLE)
     result = call("fix", "a.py")
     assert result.exit_code == 1
-    assert result.stdout == "Fixed 0 findings in 0 files; 1 without a fix (see `finallayer check`).\n"
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("a.py:8:18: FL201 log of a softmax")
+    assert "  no fix: nothing that mends this rule's findings can be written here" in lines
+    assert lines[-1] == "Fixed 0 findings in 0 files; 1 without a fix."
     assert (here / "a.py").read_text() == UNFIXABLE
 
 
@@ -61,7 +69,7 @@ def test_a_diff_changes_nothing(here: Path) -> None:
     assert "--- a.py\n+++ a.py\n" in result.stdout
     assert "-    return -(y * torch.log(F.softmax(net(x), dim=1))).sum()\n" in result.stdout
     assert "+    return -(y * F.log_softmax(net(x), dim=1)).sum()\n" in result.stdout
-    assert result.stderr == "finallayer: Would fix 1 finding in 1 file.\n"
+    assert result.stderr == "Would fix a.py: 1 × FL201 (log-of-softmax)\nWould fix 1 finding in 1 file.\n"
     assert (here / "a.py").read_text() == UNSTABLE
 
 
@@ -136,7 +144,11 @@ def test_files_that_belong_together_change_together(here: Path) -> None:
     (here / "model.py").write_text(MODEL)
     (here / "train.py").write_text(TRAIN)
     result = call("fix", ".")
-    assert (result.exit_code, result.stdout) == (0, "Fixed 1 finding in 2 files.\n")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "Fixed train.py: 1 × FL201 (log-of-softmax); changes model.py, too",
+        "Fixed 1 finding in 2 files.",
+    ]
     assert "return self.fc(x)" in (here / "model.py").read_text()
     assert "log_softmax(net(x), dim=1)" in (here / "train.py").read_text()
 
@@ -174,5 +186,212 @@ def test_a_broken_file_is_noted_and_the_rest_fixed(here: Path) -> None:
     (here / "a.py").write_text("def (:\n")
     (here / "b.py").write_text(UNSTABLE)
     result = call("fix", "a.py", "b.py")
-    assert (result.exit_code, result.stdout) == (0, "Fixed 1 finding in 1 file.\n")
+    assert result.exit_code == 2
+    assert result.stdout.endswith("Fixed 1 finding in 1 file; 1 file could not be read.\n")
     assert "a.py: not Python 3" in result.stderr
+
+
+# What remains, and why
+
+
+READER = """\
+from model import Net
+
+import somewhere
+
+somewhere.show(Net())
+"""
+
+
+def test_an_unsafe_fix_is_left_with_its_note_until_it_is_asked_for(here: Path) -> None:
+    (here / "model.py").write_text(MODEL)
+    (here / "train.py").write_text(TRAIN)
+    (here / "reader.py").write_text(READER)
+    result = call("fix", ".")
+    assert result.exit_code == 1
+    assert "FL201 [?] " in result.stdout
+    assert "  unsafe fix: " in result.stdout
+    assert result.stdout.endswith("Fixed 0 findings in 0 files; 1 more with `--unsafe-fixes`.\n")
+    assert call("fix", "--unsafe-fixes", ".").exit_code == 0
+    assert "return self.fc(x)" in (here / "model.py").read_text()
+
+
+def test_settings_leave_findings_to_people(here: Path) -> None:
+    (here / "a.py").write_text(UNSTABLE)
+    (here / "pyproject.toml").write_text('[tool.finallayer]\nunfixable = ["FL201"]\n')
+    result = call("fix", "a.py")
+    assert result.exit_code == 1
+    assert "  no fix: the settings leave this rule's findings to people" in result.stdout
+    assert (here / "a.py").read_text() == UNSTABLE
+    assert "[*]" not in call("check", "--no-cache", "a.py").stdout
+    (finding,) = json.loads(call("check", "--no-cache", "--output-format", "json", "a.py").stdout)
+    assert finding["fix"] is None
+
+
+def test_exit_non_zero_on_fix(here: Path) -> None:
+    for args in (["fix"], ["check", "--no-cache", "--fix"]):
+        (here / "a.py").write_text(UNSTABLE)
+        assert call(*args, "--exit-non-zero-on-fix", "a.py").exit_code == 1
+        assert call(*args, "--exit-non-zero-on-fix", "a.py").exit_code == 0
+
+
+def test_what_was_fixed_need_not_be_listed(here: Path) -> None:
+    (here / "a.py").write_text(UNSTABLE)
+    assert call("fix", "--no-show-fixes", "a.py").stdout == "Fixed 1 finding in 1 file.\n"
+
+
+# check --fix
+
+
+def test_check_fixes_as_fix_does_and_reports_what_is_left(here: Path) -> None:
+    (here / "a.py").write_text(UNSTABLE)
+    (here / "b.py").write_text(UNFIXABLE)
+    for cache in ([], ["--no-cache"]):
+        result = call("check", *cache, "--fix", "--show-fixes", ".")
+        assert result.exit_code == 1
+        assert result.stdout.startswith("b.py:8:18: FL201 log of a softmax")
+        fixed = "Fixed 1 finding in 1 file" if not cache else "Fixed 0 findings in 0 files"
+        assert result.stdout.endswith(f"{fixed}; 1 without a fix.\n")
+        assert ("Fixed a.py: 1 × FL201 (log-of-softmax)\n" in result.stdout) == (not cache)
+    assert (here / "a.py").read_text() == STABLE
+    assert call("check", "--fix", "--exit-zero", ".").exit_code == 0
+
+
+def test_in_other_formats_only_what_is_left_is_on_standard_output(here: Path) -> None:
+    (here / "a.py").write_text(UNSTABLE)
+    (here / "b.py").write_text(UNFIXABLE)
+    (finding,) = json.loads(call("check", "--fix", "--output-format", "json", ".").stdout)
+    assert (finding["path"], finding["fix"]) == ("b.py", None)
+    assert (here / "a.py").read_text() == STABLE
+
+
+@pytest.mark.parametrize("option", ["--unsafe-fixes", "--show-fixes", "--exit-non-zero-on-fix"])
+def test_what_is_said_of_fixes_goes_with_fix(option: str) -> None:
+    assert f"{option} goes with --fix." in call("check", option, ".").stderr
+
+
+def test_kept_results_are_marked_as_new_ones(here: Path) -> None:
+    (here / "model.py").write_text(MODEL)
+    (here / "train.py").write_text(TRAIN)
+    assert "[*] 1 fixable" in call("check", ".").stdout
+    assert "[*] 1 fixable" in call("check", ".").stdout
+    (here / "reader.py").write_text(READER)  # no analysis of the others reads it, but their fix is another now
+    assert call("check", ".").stdout == call("check", "--no-cache", ".").stdout
+    assert "[?] 1 fixable" in call("check", ".").stdout
+
+
+# One line
+
+
+TWICE = f"{UNSTABLE}\n\ndef again(net, x, y):\n    return -(y * torch.log(F.softmax(net(x), dim=1))).mean()\n"
+
+
+def test_only_what_is_found_on_a_line_is_fixed(here: Path) -> None:
+    (here / "a.py").write_text(TWICE)
+    for place in ("a.py:8", "./a.py:12:4"):
+        result = call("fix", "--at", place)
+        assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "Fixed 1 finding in 1 file.")
+        assert (here / "a.py").read_text().count("F.log_softmax") == (1 if place == "a.py:8" else 2)
+
+
+def test_in_a_notebook_the_line_is_within_a_cell(here: Path) -> None:
+    cells = [{"cell_type": "code", "source": source} for source in TWICE.split("\n\n\n")]
+    (here / "b.ipynb").write_text(json.dumps({"cells": cells}))
+    assert call("fix", "--at", "b.ipynb:cell 2:2").exit_code == 0
+    sources = [cell["source"] for cell in json.loads((here / "b.ipynb").read_text())["cells"]]
+    assert ["F.log_softmax" in source for source in sources] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("a.py:3", "--at: no finding at a.py:3; there is at a.py:8, a.py:12"),
+        ("clean.py:3", "--at: no finding at clean.py:3"),
+        ("a.py", "--at: expected FILE:LINE, or FILE:cell N:LINE of a notebook, not 'a.py'"),
+        ("absent.py:3", "absent.py: no such file or folder"),
+    ],
+)
+def test_a_line_where_nothing_is_found_is_an_error(here: Path, place: str, says: str) -> None:
+    (here / "a.py").write_text(TWICE)
+    (here / "clean.py").write_text(STABLE)
+    result = call("fix", "--at", place)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("finallayer: ") and result.stderr.endswith(f"{says}\n")
+
+
+# Standard input
+
+
+@pytest.mark.parametrize("args", [["fix", "-"], ["check", "--fix", "-"]])
+def test_standard_input_is_printed_fixed(args: list[str]) -> None:
+    result = call(*args, stdin=UNSTABLE.replace("\n", "\r\n"))
+    assert result.exit_code == 0
+    assert result.stdout_bytes == STABLE.replace("\n", "\r\n").encode()
+    assert result.stderr.endswith("Fixed 1 finding in 1 file.\n")
+
+
+def test_standard_input_stands_for_a_file_and_other_files_stay(here: Path) -> None:
+    (here / "model.py").write_text(MODEL)
+    (here / "train.py").write_text("")
+    result = call("fix", "--stdin-filename", "train.py", "-", stdin=TRAIN)
+    assert (result.exit_code, result.stdout) == (1, TRAIN)
+    assert "  not fixed: the fix changes model.py, too\n" in result.stderr
+    assert ((here / "model.py").read_text(), (here / "train.py").read_text()) == (MODEL, "")
+
+
+@pytest.mark.parametrize(("text", "code"), [("", 0), (STABLE, 0), (UNFIXABLE, 1), ("def (:\n", 2)])
+def test_what_can_not_be_fixed_is_printed_as_it_is(text: str, code: int) -> None:
+    result = call("fix", "-", stdin=text)
+    assert (result.exit_code, result.stdout) == (code, text)
+
+
+def test_a_diff_of_standard_input(here: Path) -> None:
+    result = call("fix", "--diff", "--stdin-filename", "a.py", "-", stdin=UNSTABLE)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("--- a.py\n+++ a.py\n")
+
+
+@pytest.mark.parametrize("args", [["fix", "-", "a.py"], ["check", "--fix", "a.py", "-"]])
+def test_standard_input_is_fixed_alone(args: list[str]) -> None:
+    assert "'-' (standard input) is fixed alone" in call(*args, stdin="").stderr
+
+
+# Asking
+
+
+@pytest.mark.parametrize(
+    ("answers", "fixed"),
+    [
+        ("y\ny\n", [0, 1]),
+        ("n\ny\n", [1]),
+        ("y\nn\n", [0]),
+        ("a\n", [0, 1]),
+        ("q\n", []),
+        ("what\ny\nq\n", [0]),
+        ("", []),
+    ],
+)
+def test_each_fix_is_shown_and_asked_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch, answers: str, fixed: list[int]
+) -> None:
+    monkeypatch.setattr("finallayer.cli.fix.is_terminal", lambda: True)
+    (here / "a.py").write_text(TWICE)
+    result = call("fix", "--interactive", "a.py", stdin=answers)
+    assert "\n+    return -(y * F.log_softmax(net(x), dim=1)).sum()\n" in result.stdout
+    assert "\nMake this fix [y,n,a,q,?]? " in result.stdout
+    lines = [line for line in (here / "a.py").read_text().splitlines() if "softmax" in line]
+    assert [i for i, line in enumerate(lines) if "log_softmax" in line] == fixed
+    assert result.exit_code == (0 if len(fixed) == 2 else 1)
+    assert result.stdout.count("not fixed: left as it is, as you said") == 2 - len(fixed)
+    assert ("q - leave it and all that follow" in result.stdout) == ("what" in answers)
+
+
+def test_without_a_terminal_nobody_is_asked(here: Path) -> None:
+    (here / "a.py").write_text(UNSTABLE)
+    result = call("fix", "--interactive", "a.py")
+    assert result.exit_code == 2
+    assert "--interactive asks on a terminal, and this isn't one." in result.stderr
+
+
+def test_a_diff_asks_nothing(here: Path) -> None:
+    assert "choose one" in call("fix", "--interactive", "--diff", ".").stderr

@@ -21,11 +21,11 @@ def test_the_fixer_that_changes_least_is_tried_first() -> None:
 def test_a_fixer_is_registered_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_FIXERS", {code: list(found) for code, found in registry._FIXERS.items()})
 
-    @mends("FL201", "FL106", reach=Reach.CALLERS)
+    @mends("FL201", "FL107", reach=Reach.CALLERS)
     def another(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
         yield from ()
 
-    assert fixers("FL106") == [another]
+    assert fixers("FL107") == [another]
     assert [fixer.__name__ for fixer in fixers("FL201")] == [
         "log_softmax",
         "log_of_parameter",

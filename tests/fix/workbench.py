@@ -8,7 +8,7 @@ from pathlib import Path
 
 from finallayer.check import run
 from finallayer.check.config import Config
-from finallayer.fix.repair import Repair, repair
+from finallayer.fix.repair import Repair, all_with_a_fix, repair, safe_ones
 from finallayer.rules import all_rules
 
 RULES = all_rules()
@@ -24,7 +24,8 @@ def repaired_together(files: Sequence[Path], unsafe: bool = False) -> Repair:
     root = files[0] if files[0].is_dir() else files[0].parent
     config = Config(root, frozenset(RULES))
     first = run.check(files, config, RULES, use_cache=False, jobs=1)
-    return repair(first.concerned, partial(run.found_in, config=config, rules=RULES), unsafe=unsafe)
+    choose = all_with_a_fix if unsafe else safe_ones
+    return repair(first.concerned, partial(run.found_in, config=config, rules=RULES), choose)
 
 
 def fixed_bytes(folder: Path, data: bytes, name: str = "program.py") -> bytes:

@@ -18,7 +18,7 @@ F = torch.nn.functional
 from torch.autograd import forward_ad, gradcheck, gradgradcheck  # noqa: E402
 
 from finallayer.losses import torch as ours  # noqa: E402
-from finallayer.losses.torch import _kernel, _small  # noqa: E402
+from finallayer.losses.torch import _kernel, _quick  # noqa: E402
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 REDUCTIONS = ["mean", "sum", "none"]
@@ -38,7 +38,7 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """Both ways to the same result."""
     if request.param == "framework":
         monkeypatch.setattr(_kernel, "serves", lambda *tensors: False)
-        monkeypatch.setattr(_small, "_xent", None)
+        monkeypatch.setattr(_quick, "LIBRARY", None)
     elif _kernel.LIBRARY is None:
         pytest.skip("the kernel is not built")
     return str(request.param)
@@ -389,7 +389,7 @@ def test_a_scaled_loss_computes_its_gradient_once(shape: tuple[int, int], dtype:
         first = gradient(factor)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_kernel, "LIBRARY", Counting())
-            patch.setattr(_small, "_xent", Counting().fl_xent)
+            patch.setattr(_quick, "LIBRARY", Counting())
             calls.clear()
             again = gradient(factor)
         assert calls == ["fl_xent"], "once, forward and backward"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
@@ -57,6 +58,8 @@ IN_CELL = Finding(
     related=(Related(at("book.ipynb", 1, 9, 19, cell=3), "here"),),
 )
 LOST = Finding(ERROR, Origin("/elsewhere/gone.py", 7, 0, 7, 3), "no source to show", "f(z)")
+UNSAFE = replace(ONE_LINE, fix=replace(FIX, safe=False, note="predict() returns it"))
+LEFT = replace(ONE_LINE, fix=None, unfixed="nobody knows how")
 EVERY = (ONE_LINE, SEVERAL_LINES, WIDE, IN_CELL, LOST)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from finallayer.findings import Finding
 from finallayer.report import render, tally
 
-from .findings import EVERY, IN_CELL, ONE_LINE, SEVERAL_LINES, report
+from .findings import EVERY, IN_CELL, ONE_LINE, SEVERAL_LINES, UNSAFE, report
 
 
 def objects(*findings: Finding) -> list[dict[str, Any]]:
@@ -55,6 +55,11 @@ def test_every_field_of_the_contract() -> None:
             }
         ],
     }
+
+
+def test_an_unsafe_fix_carries_its_note() -> None:
+    (found,) = objects(UNSAFE)
+    assert (found["fix"]["safe"], found["fix"]["note"]) == (False, "predict() returns it")
 
 
 def test_a_margin_without_limit_is_null() -> None:

@@ -11,7 +11,7 @@ import pytest
 from finallayer.findings import Finding
 from finallayer.report import Report, render
 
-from .findings import EVERY, IN_CELL, ONE_LINE, RULES, SEVERAL_LINES, at, lines, report
+from .findings import EVERY, IN_CELL, ONE_LINE, RULES, SEVERAL_LINES, UNSAFE, at, lines, report
 
 
 def log(*findings: Finding, shown: Report | None = None) -> dict[str, Any]:
@@ -117,6 +117,11 @@ def test_in_a_notebook_the_place_is_a_cell_and_not_a_line_of_the_file() -> None:
     (result,) = results(IN_CELL)
     assert "region" not in result["locations"][0]["physicalLocation"]
     assert result["locations"][0]["logicalLocations"][0]["name"] == "cell 3, line 1"
+
+
+def test_an_unsafe_fix_says_why() -> None:
+    (fix,) = results(UNSAFE)[0]["fixes"]
+    assert fix["description"]["text"] == "an unsafe fix: predict() returns it"
 
 
 def test_a_fix_replaces_a_region() -> None:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from finallayer.check.chunk import new_context
+from finallayer.check.chunk import contexts
 from finallayer.check.judge import Analysis, analyse
 from finallayer.source import Project
 
@@ -74,7 +74,7 @@ NESTED = {
 def analysed(program: str, fixes: bool) -> Analysis:
     start = time.process_time()
     project = Project()
-    analysis = analyse("program.py", project, program.encode(), new_context(project) if fixes else None)
+    analysis = analyse("program.py", project, program.encode(), contexts(project) if fixes else None)
     assert time.process_time() - start < TOO_MANY
     assert not analysis.notes
     return analysis

@@ -386,6 +386,8 @@ _KERAS: dict[str, str] = {
     # metrics that compare labels
     "keras.metrics.Accuracy": f"metric(){_PAIR} | reads='labels'",
     "keras.metrics.MeanIoU": f"metric(num_classes){_PAIR} | reads='labels'",
+    **each("keras.metrics", "IoU OneHotIoU", f"metric(num_classes, target_class_ids){_PAIR} | reads='any'"),
+    "keras.metrics.OneHotMeanIoU": f"metric(num_classes){_PAIR} | reads='any'",
 }
 
 #: names that only old versions and TensorFlow Addons have: no present signature can vouch for them

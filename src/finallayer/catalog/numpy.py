@@ -34,6 +34,7 @@ NAMES: dict[str, str] = {
     **each("numpy", "maximum fmax", "maximum(x1: x, x2: y)"),
     **each("numpy", "minimum fmin", "minimum(x1: x, x2: y)"),
     "numpy.logaddexp": "logaddexp(x1: x, x2: y)",
+    "numpy.logaddexp.reduce": "logsumexp(array: x, axis=0, dtype, out, *, keepdims)",
     "numpy.clip": "clip(a: x, a_min: low, a_max: high, *, min: low, max: high)",
     "numpy.tanh": "activation(x)",
     "numpy.nan_to_num": "identity(x)",

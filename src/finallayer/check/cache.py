@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -49,18 +50,20 @@ class Cache:
                 tuple(unpack(f, self._rules) for f in entry["findings"]),
                 (),
                 tuple(map(str, entry["notes"])),
+                bool(entry["unread"]),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def put(self, analysis: Analysis) -> None:
-        """Keep an analysis."""
+        """Keep an analysis, without fixes: those depend on files that the analysis never reads."""
         entry = {
             "stamp": self._stamp,
             "path": analysis.path,
             "files": {f: self._files.glance(f).fingerprint for f in sorted(self._parts(analysis))},
-            "findings": [pack(f) for f in analysis.findings],
+            "findings": [pack(replace(f, fix=None, unfixed="")) for f in analysis.findings],
             "notes": analysis.notes,
+            "unread": analysis.unread,
         }
         with contextlib.suppress(OSError):
             self._prepare()

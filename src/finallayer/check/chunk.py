@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from finallayer.check.judge import Analysis, analyse
@@ -19,7 +20,7 @@ def analyse_chunk(paths: Sequence[str], fixes: bool) -> list[Analysis]:
     from finallayer.source import Project
 
     project = Project()
-    context = new_context(project) if fixes else None
+    context = contexts(project) if fixes else None
     with _without_collection():
         return [analyse(path, project, fixes=context) for path in paths]
 
@@ -36,8 +37,13 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def new_context(project: Project) -> Context:
-    """What fixers share while files are analysed; fixes are imported only where they are asked for."""
-    from finallayer.fix.flow.context import Context
+def contexts(project: Project) -> Callable[[], Context]:
+    """Gives what fixers share while files are analysed; fixes are imported only where something is found."""
 
-    return Context(project)
+    @cache
+    def context() -> Context:
+        from finallayer.fix.flow.context import Context
+
+        return Context(project)
+
+    return context

@@ -7,6 +7,8 @@
     ignore = ["FL301"]
     severity = "warning"           # the least severity reported
     exclude = ["legacy/"]          # files, in the manner of .gitignore, from the folder of pyproject.toml
+    fixable = ["ALL"]              # rules whose findings may be fixed
+    unfixable = ["FL108"]          # rules whose findings are left to people
     per-file-ignores = { "tests/*" = ["FL2"] }
 """
 
@@ -36,6 +38,7 @@ class Config:
     severity: Severity = Severity.ADVICE
     exclude: tuple[str, ...] = ()
     per_file_ignores: tuple[tuple[str, frozenset[str]], ...] = ()
+    unfixable: frozenset[str] = frozenset()
 
     def with_options(
         self, select: Sequence[str], ignore: Sequence[str], severity: str | None, rules: Mapping[str, Rule]
@@ -78,6 +81,7 @@ def from_table(table: Mapping[str, Any], root: Path, rules: Mapping[str, Rule], 
         selected=read.get("select", frozenset(rules)) - read.get("ignore", frozenset()),
         severity=read.get("severity", Severity.ADVICE),
         exclude=read.get("exclude", ()),
+        unfixable=frozenset(rules) - read.get("fixable", frozenset(rules)) | read.get("unfixable", frozenset()),
         per_file_ignores=read.get("per-file-ignores", ()),
     )
 
@@ -146,4 +150,6 @@ _READERS: dict[str, Callable[[Any, Mapping[str, Rule], str], Any]] = {
     "severity": _severity,
     "exclude": _strings,
     "per-file-ignores": _per_file,
+    "fixable": _codes,
+    "unfixable": _codes,
 }

@@ -8,17 +8,7 @@ from pathlib import Path
 
 from finallayer.check.check_error import CheckError
 from finallayer.check.ignore import Patterns
-
-SUFFIXES = (".py", ".ipynb")
-
-#: Folders of other people's code, of build products and of caches: never entered, though checked when named.
-EXCLUDED_FOLDERS = frozenset(
-    """
-    .bzr .direnv .eggs .finallayer_cache .git .hg .hypothesis .ipynb_checkpoints .mypy_cache .nox .pants.d .pyenv
-    .pytest_cache .pytype .ruff_cache .svn .tox .venv .vscode __pycache__ __pypackages__ _build buck-out build dist
-    node_modules site-packages venv
-    """.split()
-)
+from finallayer.source.folders import SUFFIXES, is_foreign
 
 
 def discover(paths: Sequence[Path], exclude: Patterns) -> list[Path]:
@@ -55,14 +45,10 @@ def _files_of(folder: str, specs: list[Patterns]) -> Iterator[Path]:
         specs = [*specs, *_gitignore(Path(folder))]
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            if not (_is_excluded(entry) or _ignored(entry.path, True, specs)):
+            if not (is_foreign(entry) or _ignored(entry.path, True, specs)):
                 yield from _files_of(entry.path, specs)
         elif entry.name.endswith(SUFFIXES) and entry.is_file() and not _ignored(entry.path, False, specs):
             yield Path(entry.path)
-
-
-def _is_excluded(entry: os.DirEntry[str]) -> bool:
-    return entry.name in EXCLUDED_FOLDERS or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))  # noqa: PTH110, PTH118
 
 
 def _ignored(path: str, is_folder: bool, specs: list[Patterns]) -> bool:

@@ -15,6 +15,9 @@ from finallayer.rules.base import Rule
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
 
+#: Why a finding has no fix whose rule the settings exempt.
+UNFIXABLE = "the settings leave this rule's findings to people (fixable, unfixable)"
+
 
 class Sources:
     """The texts that findings stand in, read when asked for."""
@@ -96,7 +99,8 @@ class Filter:
         from dataclasses import replace
 
         related = tuple(r._replace(origin=self._in_cell(r.origin)) for r in finding.related)
-        return replace(finding, origin=self._in_cell(finding.origin), related=related)
+        placed = replace(finding, origin=self._in_cell(finding.origin), related=related)
+        return replace(placed, fix=None, unfixed=UNFIXABLE) if finding.rule.code in self._config.unfixable else placed
 
     def _in_cell(self, origin: Origin) -> Origin:
         if not origin.path.endswith(".ipynb"):

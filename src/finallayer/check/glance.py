@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from finallayer.catalog.frameworks import BY_ROOT, UNIMPORTED
-from finallayer.check.imported import Finder, attributes, imported
+from finallayer.source.imported import Finder, attributes, imported
 
 _ROOTS = tuple(root.encode() for root in BY_ROOT if len(root) > 2)
 #: Without one of these, or a name that everyone gives them, no framework is meant.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from finallayer.findings import Finding, Fix
+from finallayer.findings import Finding, Fix, Refusal
 from finallayer.rules.judging import Judged, Place, judge, outermost, place_of
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
@@ -14,6 +14,8 @@ from finallayer.source.reading import read
 if TYPE_CHECKING:
     from finallayer.fix.flow.context import Context
     from finallayer.source import Project
+
+    Contexts = Callable[[], Context]
 
 
 class Analysis(NamedTuple):
@@ -23,12 +25,14 @@ class Analysis(NamedTuple):
     findings: tuple[Finding, ...] = ()
     dependencies: tuple[str, ...] = ()  # the project files that were read for it
     notes: tuple[str, ...] = ()  # what could not be read, one line each
+    unread: bool = False  # it could not be read or analysed at all; the notes say why
 
 
-def analyse(path: str, project: Project, data: bytes | None = None, fixes: Context | None = None) -> Analysis:
+def analyse(path: str, project: Project, data: bytes | None = None, fixes: Contexts | None = None) -> Analysis:
     """Analyse one file (``data``: its content, where it is not on disk). Never raises for what the file holds.
 
-    ``fixes``: what fixes are to be worked out from; without it findings come without.
+    ``fixes``: gives what fixes are to be worked out from, and is asked where anything is found; without it findings
+    come without.
     """
     from finallayer.source import sightings
 
@@ -37,14 +41,20 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
         seen = sightings(file, project)
         judged = list(judge(seen))
         findings = outermost([finding for finding, _, _ in judged])
-        if fixes is not None:
-            fixes.adopt(file)
-            findings = _with_fixes(findings, judged, fixes)
+        if fixes is not None and findings:
+            context = fixes()
+            context.adopt(file)
+            findings = _with_fixes(findings, judged, context)
     except Unreadable as why:
-        return Analysis(path, notes=(str(why),))
+        return unread(path, str(why))
     except (Exception, RecursionError) as error:  # ours to mend, but no reason to leave the other files unchecked
-        return Analysis(path, notes=(f"could not be analysed ({type(error).__name__}: {error}); please report this",))
+        return unread(path, f"could not be analysed ({type(error).__name__}: {error}); please report this")
     return Analysis(path, findings, tuple(sorted(project.dependencies(path))), file.notes)
+
+
+def unread(path: str, why: str) -> Analysis:
+    """What there is of a file that could not be read."""
+    return Analysis(path, notes=(why,), unread=True)
 
 
 def what_is_wrong(path: str) -> Analysis | None:
@@ -53,16 +63,25 @@ def what_is_wrong(path: str) -> Analysis | None:
         file = read(path)
         _ = file.tree
     except Unreadable as why:
-        return Analysis(path, notes=(str(why),))
+        return unread(path, str(why))
     return Analysis(path, notes=file.notes) if file.notes else None
 
 
 def _with_fixes(findings: Sequence[Finding], judged: Sequence[Judged], context: Context) -> tuple[Finding, ...]:
-    """The findings with a fix where there is one that every value met at the place agrees on."""
+    """The findings with the fix that every value met at the place agrees on, or why there is none."""
     from finallayer.fix.proposals import propose
 
-    fixes: dict[Place, set[Fix | None]] = {}
+    fixes: dict[Place, set[Fix | Refusal]] = {}
     for finding, sighting, match in judged:
         fixes.setdefault(place_of(finding), set()).add(propose(finding.rule.code, sighting, match, context))
-    agreed = {place: proposed.pop() for place, proposed in fixes.items() if len(proposed) == 1}
-    return tuple(replace(f, fix=agreed.get(place_of(f))) for f in findings)
+    return tuple(_with_one_of(f, fixes.get(place_of(f), set())) for f in findings)
+
+
+def _with_one_of(finding: Finding, proposed: set[Fix | Refusal]) -> Finding:
+    refusals = sorted(p.why for p in proposed if isinstance(p, Refusal))
+    if refusals:
+        return replace(finding, unfixed=refusals[0])
+    match list(proposed):
+        case [Fix() as fix]:
+            return replace(finding, fix=fix)
+    return replace(finding, unfixed="it is reached in several ways, and each wants another fix")

@@ -24,6 +24,7 @@ def pack(finding: Finding) -> Record:
         "safe_margin": None if finding.safe_margin is None else {k: _packed(v) for k, v in finding.safe_margin.items()},
         "related": [[list(r.origin), r.message] for r in finding.related],
         "fix": fix and {"safe": fix.safe, "note": fix.note, "edits": [_edit_fields(e) for e in fix.edits]},
+        "unfixed": finding.unfixed,
     }
 
 
@@ -38,6 +39,7 @@ def unpack(record: Record, rules: Mapping[str, Rule]) -> Finding:
         safe_margin=None if margin is None else {k: math.inf if v is None else float(v) for k, v in margin.items()},
         related=tuple(Related(_origin(o), _text(m)) for o, m in record["related"]),
         fix=fix and Fix(bool(fix["safe"]), tuple(Edit(*e) for e in fix["edits"]), _text(fix["note"])),
+        unfixed=_text(record["unfixed"]),
     )
 
 

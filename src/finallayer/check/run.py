@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from finallayer.check.chunk import new_context
+from finallayer.check.chunk import contexts
 from finallayer.check.config import Config
 from finallayer.check.discovery import discover
 from finallayer.check.filters import Filter, Note, Sources
@@ -34,6 +34,7 @@ class Outcome:
     notes: tuple[Note, ...]
     sources: Sources
     concerned: tuple[str, ...] = ()
+    unread: int = 0  # how many files could not be read
 
 
 def check(
@@ -48,25 +49,28 @@ def check(
 ) -> Outcome:
     """Check files and folders, and ``stdin``: (the path that it stands for, its content).
 
-    ``fixes``: whether findings are to come with their fixes, which costs time and is not kept in the cache.
+    ``fixes``: whether findings are to come with their fixes. They cost time where there are findings, and are not kept
+    in the cache: they depend on every file that may read what they change.
     Raises :class:`~finallayer.check.check_error.CheckError` where a path does not exist, never for what a file holds.
     """
     from finallayer.source import Project
+    from finallayer.source.importers import look_again
 
+    look_again()
     files = [str(f) for f in discover(paths, Patterns(str(config.root), config.exclude))]
     known = Files(Project())
     relevant = [f for f in files if known.matters(f)]
-    if use_cache and not fixes:
-        analyses = _cached_or_new(relevant, known, config, rules, jobs)
+    if use_cache:
+        analyses = _cached_or_new(relevant, known, config, rules, jobs, fixes)
     else:
         analyses = list(analyse_all(relevant, jobs, fixes))
     named = {os.path.abspath(p) for p in paths}.difference(relevant)  # noqa: PTH100
-    analyses += [unread for f in files if f in named and (unread := what_is_wrong(f)) is not None]
+    analyses += [a for f in files if f in named and (a := what_is_wrong(f)) is not None]
     at_hand = {}
     if stdin is not None:
         at_hand[stdin[0]] = stdin[1]
         project = Project()
-        analyses.append(analyse(stdin[0], project, stdin[1], new_context(project) if fixes else None))
+        analyses.append(analyse(stdin[0], project, stdin[1], contexts(project) if fixes else None))
     order = {path: i for i, path in enumerate((*files, *at_hand))}
     analyses.sort(key=lambda a: order[a.path])
 
@@ -75,7 +79,8 @@ def check(
     findings = tuple(chosen.shown(f for a in analyses for f in a.findings))
     notes = [Note(a.path, None, text) for a in analyses for text in a.notes] + list(chosen.notes())
     concerned = tuple(a.path for a in analyses if a.findings)
-    return Outcome(findings, len(files) + len(at_hand), tuple(notes), sources, concerned)
+    unread = sum(a.unread for a in analyses)
+    return Outcome(findings, len(files) + len(at_hand), tuple(notes), sources, concerned, unread)
 
 
 def found_in(
@@ -88,20 +93,22 @@ def found_in(
     for path, data in now.items():
         with suppress(Unreadable):  # the analysis will say so
             project.adopt(read(path, data))
-    context = new_context(project)
+    context = contexts(project)
     found = [f for p in paths for f in analyse(p, project, now.get(p), context).findings]
     return tuple(Filter(config, rules, Sources(now)).shown(found))
 
 
 def _cached_or_new(
-    paths: Sequence[str], known: Files, config: Config, rules: Mapping[str, Rule], jobs: int | None
+    paths: Sequence[str], known: Files, config: Config, rules: Mapping[str, Rule], jobs: int | None, fixes: bool
 ) -> list[Analysis]:
+    """The analyses, kept ones where there are any; with ``fixes``, only those of files in which nothing is shown."""
     from finallayer.check.cache import Cache
 
-    cache = Cache(config.root, known, rules)
-    analyses = [a for path in paths if (a := cache.get(path)) is not None]
+    cache, chosen = Cache(config.root, known, rules), Filter(config, rules, Sources())
+    kept = [a for path in paths if (a := cache.get(path)) is not None]
+    analyses = [a for a in kept if not (fixes and any(chosen.shown(a.findings)))]
     done = {a.path for a in analyses}
-    for analysis in analyse_all([p for p in paths if p not in done], jobs):
+    for analysis in analyse_all([p for p in paths if p not in done], jobs, fixes):
         cache.put(analysis)
         analyses.append(analysis)
     return analyses

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from finallayer.check.chunk import analyse_chunk
-from finallayer.check.judge import Analysis
+from finallayer.check.judge import Analysis, unread
 from finallayer.processes import processors
 
 #: A process pays from this much source on: about a quarter of a second of analysis, where a start takes a tenth.
@@ -50,4 +50,4 @@ def _analyse_apart(chunks: Sequence[Sequence[str]], jobs: int, fixes: bool) -> I
         else:
             yield from analyses
     for (path,), analyses in analyse_apart([[path] for path in lost], 1, fixes):
-        yield from analyses or [Analysis(path, notes=("could not be analysed (the process died); please report this",))]
+        yield from analyses or [unread(path, "could not be analysed (the process died); please report this")]

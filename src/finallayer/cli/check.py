@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from finallayer import report
 from finallayer.check.config import SEVERITIES
-from finallayer.cli.options import Several, flat
-from finallayer.cli.terminal import COULD_NOT_RUN, INTERRUPTED, noted, say, show, wants_colour
+from finallayer.cli.options import STDIN_ALONE, Several, flat
+from finallayer.cli.terminal import COULD_NOT_RUN, STDIN, noted, read_stdin, run_interruptibly, say, show, wants_colour
 
 if TYPE_CHECKING:
     from finallayer.check.run import Outcome
+    from finallayer.cli.fixing import Fixing
+    from finallayer.cli.signals import Interruptions
 
-STDIN = "-"
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for."""
+
+    paths: Sequence[Path]
+    show_statistics: bool
+    output_format: str
+    select: Sequence[Sequence[str]]
+    ignore: Sequence[Sequence[str]]
+    severity: str | None
+    exit_zero: bool
+    no_cache: bool
+    stdin_filename: Path | None
+    fix: bool
+    unsafe_fixes: bool
+    show_fixes: bool
+    exit_non_zero_on_fix: bool
+    jobs: int | None
+
+    def check(self) -> None:
+        """Raises UsageError for what can't be meant."""
+        if not self.paths:
+            raise click.UsageError("Name the files or folders to check, or '.' for this one.")
+        with_fix = (self.unsafe_fixes, "--unsafe-fixes"), (self.show_fixes, "--show-fixes")
+        for given, name in (*with_fix, (self.exit_non_zero_on_fix, "--exit-non-zero-on-fix")):
+            if given and not self.fix:
+                raise click.UsageError(f"{name} goes with --fix.")
+        if self.fix and Path(STDIN) in self.paths and len(self.paths) > 1:
+            raise click.UsageError(STDIN_ALONE)
+
+    def exit_code(self, outcome: Outcome) -> int:
+        """What the command ends with after a check."""
+        if self.exit_zero:
+            return 0
+        return COULD_NOT_RUN if outcome.unread else int(bool(outcome.findings))
 
 
 def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
@@ -31,9 +68,9 @@ def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 
 @click.command(
-    epilog="Exit code: 0 no findings, 1 findings, 2 could not run. Settings are read from [tool.finallayer] in the "
-    "nearest pyproject.toml. A comment '# finallayer: ignore[FL101]' on a line of the statement keeps a finding quiet, "
-    "'# finallayer: ignore-file' a file."
+    epilog="Exit code: 0 no findings, 1 findings, 2 could not run, or not read a file. Settings are read from "
+    "[tool.finallayer] in the nearest pyproject.toml. A comment '# finallayer: ignore[FL101]' on a line of the "
+    "statement keeps a finding quiet, '# finallayer: ignore-file' a file."
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option(
@@ -54,65 +91,72 @@ def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @click.option(
     "--stdin-filename", type=click.Path(path_type=Path), help="The file that '-' (standard input) stands for."
 )
+@click.option("--fix", is_flag=True, help="Make the safe fixes, as `finallayer fix` does, and report what is left.")
+@click.option(
+    "--unsafe-fixes", is_flag=True, help="With --fix, also those that change what some reader of a model's output sees."
+)
+@click.option("--show-fixes", is_flag=True, help="With --fix, list what was fixed, a line a file.")
+@click.option("--exit-non-zero-on-fix", is_flag=True, help="With --fix, exit with 1 where anything was fixed, too.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="The most processes; by default one a processor.")
-def command(
-    paths: Sequence[Path],
-    show_statistics: bool,
-    output_format: str,
-    select: Sequence[Sequence[str]],
-    ignore: Sequence[Sequence[str]],
-    severity: str | None,
-    exit_zero: bool,
-    no_cache: bool,
-    stdin_filename: Path | None,
-    jobs: int | None,
-) -> None:
+def command(**options: Any) -> None:
     """Find where a model's output and its loss disagree, or agree by an unstable route.
 
     PATH is a Python file, a notebook, a folder, or - for standard input. Nothing of yours is executed or imported.
     """
+    wanted = Options(**options)
+    wanted.check()
+    run_interruptibly(partial(_check, wanted))
+
+
+def _check(options: Options, signals: Interruptions) -> int:
     from finallayer.check import config, run
-    from finallayer.check.check_error import CheckError
     from finallayer.rules import all_rules
 
-    if not paths:
-        raise click.UsageError("Name the files or folders to check, or '.' for this one.")
-    stdin = _stdin(stdin_filename) if Path(STDIN) in paths else None
-    on_disk = [p for p in paths if p != Path(STDIN)]
-    try:
-        rules = all_rules()
-        found = config.find([*on_disk, *([Path(stdin[0])] if stdin else [])], rules)
-        settings = found.with_options(flat(select), flat(ignore), severity, rules)
-        outcome = run.check(
-            on_disk,
-            settings,
-            rules,
-            stdin=stdin,
-            use_cache=not no_cache,
-            jobs=jobs,
-            fixes=output_format in report.WITH_FIXES,
-        )
-    except CheckError as error:
-        say(str(error))
-        sys.exit(COULD_NOT_RUN)
-    except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(INTERRUPTED)
+    stdin = read_stdin(options.stdin_filename) if Path(STDIN) in options.paths else None
+    on_disk = [p for p in options.paths if p != Path(STDIN)]
+    rules = all_rules()
+    found = config.find([*on_disk, *([Path(stdin[0])] if stdin else [])], rules)
+    settings = found.with_options(flat(options.select), flat(options.ignore), options.severity, rules)
+    outcome = run.check(
+        on_disk,
+        settings,
+        rules,
+        stdin=stdin,
+        use_cache=not options.no_cache,
+        jobs=options.jobs,
+        fixes=options.output_format in report.WITH_FIXES and not (options.fix or options.show_statistics),
+    )
     for note in outcome.notes:
         say(noted(note))
-    show(_rendered(outcome, output_format, show_statistics))
-    sys.exit(1 if outcome.findings and not exit_zero else 0)
+    if options.fix:
+        from finallayer.cli.fixing import Fixing
+
+        return _fixed(options, Fixing(outcome, settings, rules, options.unsafe_fixes, stdin), signals)
+    show(_rendered(options, outcome))
+    return options.exit_code(outcome)
 
 
-def _stdin(stands_for: Path | None) -> tuple[str, bytes]:
-    path = os.path.abspath(stands_for) if stands_for else os.path.join(os.getcwd(), "<stdin>")  # noqa: PTH100, PTH109, PTH118
-    return path, sys.stdin.buffer.read()
+def _fixed(options: Options, fixing: Fixing, signals: Interruptions) -> int:
+    """Make the fixes, and report what is left as the output format has it."""
+    from finallayer.cli.fixing import closing, finish
+
+    repaired = fixing.repaired(fixing.choice())
+    left = fixing.left(repaired)
+    done = finish(fixing, repaired, signals)
+    show(_rendered(options, left, closing(done, left, listed=options.show_fixes)), aside=fixing.stdin is not None)
+    if done.unwritten:
+        return COULD_NOT_RUN
+    return options.exit_code(left) or int(options.exit_non_zero_on_fix and bool(done.mended))
 
 
-def _rendered(outcome: Outcome, output_format: str, show_statistics: bool) -> Iterable[str]:
-    if show_statistics:
+def _rendered(options: Options, outcome: Outcome, closing: Sequence[str] = ()) -> Iterable[str]:
+    if options.show_statistics:
         from finallayer.report import tally
 
-        return tally.FORMATS[output_format](outcome.findings)
-    shown = report.Report(outcome.findings, outcome.files, outcome.sources.lines, wants_colour())
-    return report.render(output_format, shown)
+        yield from tally.FORMATS[options.output_format](outcome.findings)
+        yield from closing if options.output_format == "text" else ()
+        return
+    shown = report.Report(
+        outcome.findings, outcome.files, outcome.sources.lines, wants_colour(), unread=outcome.unread, closing=closing
+    )
+    yield from report.render(options.output_format, shown)

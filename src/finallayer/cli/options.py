@@ -13,6 +13,9 @@ else:
     Rules = click.ParamType  # takes no type argument before click 8.4
 
 
+STDIN_ALONE = "'-' (standard input) is fixed alone, without other files."
+
+
 class Several(Rules):
     """Values separated by commas."""
 

@@ -4,33 +4,97 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
+
+from finallayer.cli.signals import Interruptions, interruptible
 
 if TYPE_CHECKING:
     from finallayer.check.filters import Note
 
+#: The path that means standard input.
+STDIN = "-"
 #: The exit code of a command that could not do what it was asked.
 COULD_NOT_RUN = 2
 #: The exit code of a command that was interrupted: 128 and the number of the signal, as shells have it.
 INTERRUPTED = 130
 
 
-def wants_colour() -> bool:
+def wants_colour(aside: bool = False) -> bool:
     """Colour for a terminal, unless NO_COLOR is set (https://no-color.org); always with FORCE_COLOR."""
+    stream = sys.stderr if aside else sys.stdout
     if os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def show(lines: Iterable[str]) -> None:
-    """Write lines to standard output. What its encoding can't hold is escaped, such as a path that isn't UTF-8."""
+def show(lines: Iterable[str], aside: bool = False) -> None:
+    """Write lines to standard output, or ``aside`` to standard error, where output is for the programs behind a pipe.
+
+    What the encoding can't hold is escaped, such as a path that isn't UTF-8.
+    """
+    stream = sys.stderr if aside else sys.stdout
     text = "".join(f"{line}\n" for line in lines)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", errors="backslashreplace"))
-    sys.stdout.buffer.flush()
+    if stream is not None:  # closed (``>&-``)
+        _write(stream, text.encode(stream.encoding or "utf-8", errors="backslashreplace"))
+
+
+def show_exactly(data: bytes) -> None:
+    """Write bytes to standard output as they are."""
+    if sys.stdout is not None:
+        _write(sys.stdout, data)
+
+
+def _write(stream: TextIO, data: bytes) -> None:
+    try:
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
+    except BrokenPipeError:  # nobody reads on, as behind `head`
+        _discard(stream)
+    except OSError as error:
+        _discard(stream)
+        say(f"the output could not be written: {error.strerror or error}")
+        sys.exit(COULD_NOT_RUN)
+
+
+def _discard(stream: TextIO) -> None:
+    """Have Python not try, and complain, once more when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def run_interruptibly(run: Callable[[Interruptions], int]) -> NoReturn:
+    """Run a verb and exit with its code, or with the one for what kept it from running, which is said in one line."""
+    from finallayer.check.check_error import CheckError
+
+    try:
+        with interruptible() as signals:
+            code = run(signals)
+    except CheckError as error:
+        say(str(error))
+        code = COULD_NOT_RUN
+    except KeyboardInterrupt:
+        say("interrupted")
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def is_terminal() -> bool:
+    """Whether there is somebody who could be asked."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def read_stdin(stands_for: Path | None) -> tuple[str, bytes]:
+    """The absolute path that standard input stands for, and its content."""
+    path = os.path.abspath(stands_for or "<stdin>")  # noqa: PTH100 (links are not followed)
+    return path, sys.stdin.buffer.read() if sys.stdin is not None else b""
 
 
 def say(message: str) -> None:

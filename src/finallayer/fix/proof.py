@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 from math import exp, isfinite
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ class Proof(NamedTuple):
     why: str = ""
 
 
+@lru_cache(maxsize=1024)  # programs write the same loss again and again
 def prove(old: Node | None, new: Node, binary: bool = False, mends_maths: bool = False) -> Proof:
     """Whether ``new`` may take the place of ``old``; both are losses on one row over the leaves z and y.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finallayer.findings import Edit, Fix, Match, Sighting
+from finallayer.findings import Edit, Fix, Match, Refusal, Sighting
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.disturbances import is_disturbed, strangers
 from finallayer.fix.proof import prove
@@ -10,23 +10,34 @@ from finallayer.fix.registry import Proposal, cannot_see, fixers
 from finallayer.fix.text.comments import with_comments
 from finallayer.fix.text.edits import meet
 from finallayer.fix.validation.validate import validate
+from finallayer.rules import all_rules
+from finallayer.rules.examples import why_never_fixed
+
+NO_FIXER = "nothing mends this rule's findings"
+NOT_HERE = "nothing that mends this rule's findings can be written here"
+DISTURBED = "the numbers may change on their way, in a manner that the analysis doesn't follow"
 
 
-def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | None:
-    """The first proven fix for a finding of a rule; None where nothing can be proven."""
-    for fixer in fixers(code):
+def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | Refusal:
+    """The first proven fix for a finding of a rule, or why there is none."""
+    refused = ""
+    known = fixers(code)
+    for fixer in known:
         for proposal in fixer(sighting, match, context):
             edits = with_comments(proposal.edits, context.syntax)
             if not edits or meet(edits):
                 continue
-            if not prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths).holds:
+            proof = prove(proposal.old, proposal.new, proposal.binary, proposal.mends_maths)
+            if not proof.holds:
+                refused = refused or f"it can't be proven: {proof.why}"
                 continue
             if is_disturbed(sighting, context):
-                return None
+                return Refusal(DISTURBED)
             verdict = validate(code, sighting, edits, context)
             if not verdict.refused:
                 return _fix(proposal, edits, verdict.note, sighting, context)
-    return None
+            refused = refused or f"the edited program is another: {verdict.refused}"
+    return Refusal(refused or (NOT_HERE if known else why_never_fixed(all_rules()[code]) or NO_FIXER))
 
 
 def _fix(proposal: Proposal, edits: tuple[Edit, ...], unseen: str, sighting: Sighting, context: Context) -> Fix:

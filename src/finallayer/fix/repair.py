@@ -6,11 +6,13 @@ stays as it was.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from finallayer.findings import Edit, Finding, Fix
+from finallayer.findings import Defect, Edit, Finding, Fix
 from finallayer.fix.flow.outsiders import importers
 from finallayer.fix.text.documents import Document
 from finallayer.fix.text.edits import ConflictError
@@ -23,55 +25,78 @@ from finallayer.source.reading import read
 Change = tuple[Document, bytes]
 #: What a check of some files shows, with fixes; some (these, and what they import) as they are now, not as on disk.
 Check = Callable[[Sequence[str], Mapping[str, bytes]], tuple[Finding, ...]]
+#: Which of the findings of one round have their fixes made, of files as they are now.
+Choose = Callable[[Sequence[Finding], Mapping[str, bytes]], Sequence[Finding]]
 #: After so many rounds of fixes nothing new comes up in any program that we have met.
 MOST_PASSES = 10
 
 
+def safe_ones(findings: Sequence[Finding], _now: Mapping[str, bytes]) -> Sequence[Finding]:
+    """The findings whose fix is safe."""
+    return [f for f in findings if f.fix is not None and f.fix.safe]
+
+
+def all_with_a_fix(findings: Sequence[Finding], _now: Mapping[str, bytes]) -> Sequence[Finding]:
+    """Those, too, whose fix changes what some reader of a model's output sees."""
+    return [f for f in findings if f.fix is not None]
+
+
+class Fixed(NamedTuple):
+    """How many findings of a rule are gone from a file, and the files that had to change for it."""
+
+    path: str
+    rule: Defect
+    number: int
+    by: frozenset[str]
+
+
 @dataclass(frozen=True)
 class Repair:
-    """What a repair comes to: the files and their new bytes, and what is left.
+    """What a repair comes to: the files and their new bytes, what is mended by them, and what is left.
 
     ``together``: the same files, those that a fix changes together side by side.
     """
 
     together: tuple[tuple[Change, ...], ...]
-    fixed: int
+    mended: tuple[Fixed, ...]
     remaining: tuple[Finding, ...]
+
+    @property
+    def fixed(self) -> int:
+        """How many findings are gone."""
+        return sum(m.number for m in self.mended)
 
     @property
     def changed(self) -> tuple[Change, ...]:
         """The files that change."""
         return tuple(change for changes in self.together for change in changes)
 
-    @property
-    def unsafe(self) -> int:
-        """How many of the remaining findings have an unsafe fix."""
-        return sum(f.fix is not None and not f.fix.safe for f in self.remaining)
 
+def repair(
+    paths: Sequence[str], check: Check, choose: Choose = safe_ones, at_hand: Mapping[str, bytes] | None = None
+) -> Repair:
+    """Work out what the chosen fixes of all that is found from these files make of them; nothing is written.
 
-def repair(paths: Sequence[str], check: Check, *, unsafe: bool = False) -> Repair:
-    """Work out what the fixes of all that is found from these files make of them; nothing is written.
-
-    ``unsafe``: whether to apply the fixes that change what some reader of a model's output sees, too.
+    ``at_hand``: the content of files that aren't on disk.
     """
-    workshop = _Workshop(check, unsafe)
+    workshop = _Workshop(check, choose, at_hand or {})
     for path in paths:
         workshop.mend(path)
     remaining = workshop.remaining(paths)
-    return Repair(tuple(workshop.together()), workshop.fixed, remaining)
+    return Repair(tuple(workshop.together()), tuple(workshop.mended), remaining)
 
 
 class _Workshop:
     """The files as they are so far."""
 
-    def __init__(self, check: Check, unsafe: bool) -> None:
+    def __init__(self, check: Check, choose: Choose, at_hand: Mapping[str, bytes]) -> None:
         self._check = check
-        self._unsafe = unsafe
-        self._documents: dict[str, Document] = {}
-        self._now: dict[str, bytes] = {}
+        self._choose = choose
+        self._documents = {path: Document(Path(path), data) for path, data in at_hand.items()}
+        self._now = dict(at_hand)
         self._linked: list[frozenset[str]] = []  # the files of each fix that changed several
         self._last: dict[str, tuple[Finding, ...]] = {}
-        self.fixed = 0
+        self.mended: list[Fixed] = []
 
     def together(self) -> Iterator[tuple[Change, ...]]:
         """The changed files, those side by side that a fix has changed together, if by way of others."""
@@ -100,13 +125,14 @@ class _Workshop:
         before = self._last[path] = self.findings([path])
         for _ in range(MOST_PASSES):
             kept = dict(self._now)
-            if not self._apply([f.fix for f in before if f.fix is not None and (f.fix.safe or self._unsafe)]):
+            if not self._apply([f.fix for f in self._choose(before, self._now) if f.fix is not None]):
                 return
             after = self.findings([path])
             if len(after) >= len(before):
                 self._now = kept
                 return
-            self.fixed += len(before) - len(after)
+            changed = frozenset(p for p, data in self._now.items() if data != kept.get(p, self._documents[p].data))
+            self.mended += _gone(before, after, changed)
             before = self._last[path] = after
 
     def _apply(self, fixes: Sequence[Fix]) -> bool:
@@ -137,6 +163,13 @@ class _Workshop:
             self._documents[path] = Document.read(Path(path))
             self._now[path] = self._documents[path].data
         return self._now[path]
+
+
+def _gone(before: Iterable[Finding], after: Iterable[Finding], by: frozenset[str]) -> Iterator[Fixed]:
+    rules = {f.rule.code: f.rule for f in before}
+    were, are = (Counter((f.origin.path, f.rule.code) for f in found) for found in (before, after))
+    for (path, code), count in (were - are).items():
+        yield Fixed(path, rules[code], count, by)
 
 
 def _compatible(fixes: Iterable[Fix]) -> Iterator[Fix]:

@@ -8,7 +8,7 @@ import struct
 from functools import cache
 from pathlib import Path
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 FLOAT32, BFLOAT16, FLOAT16, FLOAT64 = range(4)
 INDEX32, INDEX64, DISTRIBUTION = range(3)
 REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
@@ -18,8 +18,9 @@ OK, TARGET_OUT_OF_RANGE, BAD_ARGUMENT, NO_MEMORY, INEXACT = range(5)
 ENVIRONMENT_VARIABLE = "FINALLAYER_KERNEL"
 
 # struct fl_xent_args and struct fl_bce_args, member by member: q integer, Q pointer, d double.
-XENT_ARGS = struct.Struct("=qqqqQqqqQqqqqqQQddddqdQQqQQQQqqqQqq")
-BCE_ARGS = struct.Struct("=qqQQQqQqqdQqQQQq")
+CHANGING_ARGS = struct.Struct("=QQQQQQQQdq")  # what both begin with: what changes from call to call
+XENT_ARGS = struct.Struct("=QQQQQQQQdqqqqqqqqqqqqqqqqqddddqQqQqqqQq")
+BCE_ARGS = struct.Struct("=QQQQQQQQdqqqqqqqqqqq")
 BAD_ROW_OFFSET = XENT_ARGS.size - 8
 
 

@@ -34,20 +34,21 @@ template <bool Deep, bool Loss, bool Grad> FL_FN Binary binary(D z, D y, D pos_w
     return {where(nan, z, cost_up + cost_down), where(nan, z, slope)};
 }
 
-// L reals from p, repeated with `period` (0: not at all) from element i on; `missing` where there are none.
-template <class R> FL_FN D repeated(const void* p, int64_t period, int64_t i, int n, double missing) {
-    if (!p) return splat(missing);
-    const auto* reals = static_cast<const R*>(p);
-    const int64_t first = period ? i % period : i;
-    if (n == L && (!period || first + L <= period)) return wide(reals + first);
+// The first n of L numbers.
+template <class T> FL_FN D first_wide(const T* p, int n) {
+    if (n == L) return wide(p);
     D v{};
-    for (int k = 0; k < n; ++k) v[k] = reals[period ? (i + k) % period : i + k];
+    for (int k = 0; k < n; ++k) v[k] = to_double(element(p + k));
     return v;
 }
 
-template <class T> FL_FN D first_wide(const T* p, int n) {
+// n numbers of a dtype from element i on, repeated with `period` (0: not at all); 1 where there are none.
+FL_FN D numbers(const void* p, int64_t dtype, int64_t period, int64_t i, int n) {
+    if (!p) return splat(1.0);
+    const int64_t first = period ? i % period : i;
+    if (!period || first + n <= period) return typed(p, dtype, [&](auto* from) FL_TARGET { return first_wide(from + first, n); });
     D v{};
-    for (int k = 0; k < n; ++k) v[k] = to_double(element(p + k));
+    for (int k = 0; k < n; ++k) v[k] = number_at(p, dtype, (i + k) % period);
     return v;
 }
 
@@ -60,16 +61,14 @@ template <class T> FL_FN void put_losses(const fl_bce_args& a, int64_t i, D loss
 template <class T, bool Loss, bool Grad> FL_FN double walk_binary(const fl_bce_args& a, double upstream, int64_t begin, int64_t end) {
     constexpr bool deep = std::is_same<T, double>::value;
     const auto* logits = static_cast<const T*>(a.logits);
-    const auto* targets = static_cast<const Real<T>*>(a.targets);
     auto* grad = static_cast<T*>(a.grad);
     WideSum<deep> sum;
     for (int64_t i = begin; i < end; i += L) {
         const int n = static_cast<int>(std::min<int64_t>(L, end - i));
         const bool whole = n == L;
-        const D z = whole ? wide(logits + i) : first_wide(logits + i, n);
-        const D y = whole ? wide(targets + i) : first_wide(targets + i, n);
-        const Binary b = binary<deep, Loss, Grad>(z, y, repeated<Real<T>>(a.pos_weight, a.pos_weight_period, i, n, 1));
-        const D w = repeated<Real<T>>(a.weight, a.weight_period, i, n, 1);
+        const D z = first_wide(logits + i, n), y = numbers(a.targets, a.target_dtype, 0, i, n);
+        const Binary b = binary<deep, Loss, Grad>(z, y, numbers(a.pos_weight, a.pos_weight_dtype, a.pos_weight_period, i, n));
+        const D w = numbers(a.weight, a.weight_dtype, a.weight_period, i, n);
         if (Loss) {
             D loss = b.loss * w;
             if (!whole)
@@ -80,7 +79,7 @@ template <class T, bool Loss, bool Grad> FL_FN double walk_binary(const fl_bce_a
                 for (int k = 0; k < n; ++k) put_real(a.loss, i + k, a.loss_dtype, loss[k]);
         }
         if (Grad) {
-            const D g = b.grad * (w * (upstream * repeated<Real<T>>(a.element_upstream, 0, i, n, 1)));
+            const D g = b.grad * (w * (upstream * numbers(a.element_upstream, a.element_upstream_dtype, 0, i, n)));
             if (whole) unwide(grad + i, g);
             else
                 for (int k = 0; k < n; ++k) from_double(g[k], grad + i + k);

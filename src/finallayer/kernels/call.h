@@ -72,6 +72,7 @@ struct Call {
     double upstream;        // gradient of one row's loss, before row_upstream and row_weight
     double smoothing_mass;  // label_smoothing / classes
     bool massive;           // classes other than a row's anchor may have mass
+    const double* class_weight;  // where more than the target's is asked for; or null: 1
     bool stream;            // gradient written past the caches, where the logits' own lines are not at hand
     double* row_loss;       // rows, or null
 };
@@ -84,6 +85,17 @@ inline int64_t index_target(const fl_xent_args& a, int64_t row) {
     const int64_t at = offset(a, a.target_strides, row);
     return a.target_kind == FL_INDEX32 ? static_cast<const int32_t*>(a.targets)[at]
                                        : static_cast<const int64_t*>(a.targets)[at];
+}
+
+// The i-th number of an array of a dtype; 1 if there is none.
+inline double number_at(const void* p, int64_t dtype, int64_t i) {
+    if (!p) return 1;
+    switch (dtype) {
+        case FL_FLOAT64: return static_cast<const double*>(p)[i];
+        case FL_BFLOAT16: return to_float(element(static_cast<const bfloat16*>(p) + i));
+        case FL_FLOAT16: return to_float(element(static_cast<const float16*>(p) + i));
+        default: return static_cast<const float*>(p)[i];
+    }
 }
 
 inline void put_real(void* out, int64_t i, int64_t dtype, double value) {

@@ -30,8 +30,7 @@ template <int S> FL_FN void exchange_all(D* rows) {
 // L vectors of L lanes.
 FL_FN void transpose(D* rows) { exchange_all<L / 2>(rows); }
 
-template <class T> FL_FN void load_tile(const fl_xent_args& a, const TilePlaces& p, const fl_strides& s, const void* from, double* to) {
-    const auto* array = static_cast<const T*>(from);
+template <class T> FL_FN void load_tile(const fl_xent_args& a, const TilePlaces& p, const fl_strides& s, const T* array, double* to) {
     if (are_neighbours(a, p, s)) {
         const T* at = array + p.offset(s, 0);
         for (int64_t j = 0; j < a.classes; ++j)
@@ -120,11 +119,9 @@ template <bool Massive> FL_FN void find_anchors(const fl_xent_args& a, const Til
 }
 
 // The mass that the targets of a vector of rows put on class j.
-template <class T> FL_FN D mass_of(const Call& call, const Tile& tile, const RowLanes& t, int64_t j, int v) {
-    const fl_xent_args& a = *call.args;
+FL_FN D mass_of(const Call& call, const Tile& tile, const RowLanes& t, int64_t j, int v) {
     const D p = tile.mass ? load(tile.mass + j * kTile + v * L) : where(load(t.target) == j, splat(1.0), D{});
-    const double weight = a.class_weight ? static_cast<const Real<T>*>(a.class_weight)[j] : 1.0;
-    return (p * (1 - a.label_smoothing) + call.smoothing_mass) * weight;
+    return (p * (1 - call.args->label_smoothing) + call.smoothing_mass) * (call.class_weight ? call.class_weight[j] : 1.0);
 }
 
 // Puts the exponentials in the place of x, 0 at the anchor, and sums.
@@ -147,7 +144,7 @@ template <class T, bool Massive> FL_FN void take_exponentials(const Call& call, 
             D e = exp_wide<deep>(d, low);
             if (Massive) {
                 const DI is_anchor = anchors[v] == j;
-                const D mass = mass_of<T>(call, tile, t[v], j, v);
+                const D mass = mass_of(call, tile, t[v], j, v);
                 e = where(is_anchor, D{}, e);
                 anchor_mass[v] = where(is_anchor, mass, anchor_mass[v]);
                 rest[v].add(where(is_anchor, D{}, mass));
@@ -172,7 +169,7 @@ template <class T, bool Massive> FL_FN void take_gradient(const Call& call, cons
         for (int v = 0; v < kVectors; ++v) {
             double* const at = tile.x + j * kTile + v * L;
             D g = load(at) * load(t[v].pull);
-            if (Massive) g -= mass_of<T>(call, tile, t[v], j, v) * load(t[v].push);
+            if (Massive) g -= mass_of(call, tile, t[v], j, v) * load(t[v].push);
             g = where(anchors[v] == j, load(t[v].at_anchor), g);
             if (tile.slope) g *= load(tile.slope + j * kTile + v * L);
             store(at, where(load(t[v].is_nan) != 0.0, load(t[v].nan_gradient), g));
@@ -197,8 +194,9 @@ template <class T, bool Massive> FL_FN void walk_columns(const Call& call, int64
         const TilePlaces places(a, row, rows);
         const auto within = [&](int v) { return std::max(0, std::min(L, rows - v * L)); };
         for (int v = 0; v < kVectors; ++v) read_rows<T>(call, places, v * L, row + v * L, within(v), t[v]);
-        load_tile<T>(a, places, a.logits_strides, a.logits, tile.x);
-        if (tile.mass) load_tile<Real<T>>(a, places, a.target_strides, a.targets, tile.mass);
+        load_tile(a, places, a.logits_strides, static_cast<const T*>(a.logits), tile.x);
+        if (tile.mass)
+            typed(a.targets, a.target_dtype, [&](auto* from) FL_TARGET { load_tile(a, places, a.target_strides, from, tile.mass); });
         if (transformed) transform<deep>(a, tile.x, tile.low, tile.slope, room);
         find_anchors<Massive>(a, tile, t, anchors);
         take_exponentials<T, Massive>(call, tile, t, anchors);

@@ -92,6 +92,20 @@ Lasting<double>& row_losses() {
     return losses;
 }
 
+Lasting<double>& class_weights() {
+    thread_local Lasting<double> weights;
+    return weights;
+}
+
+// The class weights as doubles, padded for vectors.
+const double* wide_class_weights(const fl_xent_args& a) {
+    const int64_t room = round_up(a.classes, kPad);
+    double* const to = class_weights().reserve(room);
+    for (int64_t j = 0; j < a.classes; ++j) to[j] = number_at(a.class_weight, a.class_weight_dtype, j);
+    std::fill(to + a.classes, to + room, 0.0);
+    return to;
+}
+
 bool is_within(int64_t value, int64_t last) { return value >= 0 && value <= last; }
 
 // The dtype of a loss: what goes with the logits, or theirs.
@@ -109,19 +123,15 @@ bool is_apart(const fl_xent_args& a) {
 bool is_valid(const fl_xent_args& a) {
     const bool sizes = a.rows >= 0 && a.classes >= 0 && a.inner >= 1 && a.rows % a.inner == 0;
     const bool kinds = is_within(a.dtype, FL_FLOAT64) && is_within(a.target_kind, FL_DISTRIBUTION) &&
-                       is_within(a.reduction, FL_MEAN) && is_loss_dtype(a.loss_dtype, a.dtype);
+                       is_within(a.reduction, FL_MEAN) && is_loss_dtype(a.loss_dtype, a.dtype) &&
+                       is_within(a.target_dtype, FL_FLOAT64) && is_within(a.class_weight_dtype, FL_FLOAT64) &&
+                       is_within(a.row_weight_dtype, FL_FLOAT64) && is_within(a.row_upstream_dtype, FL_FLOAT64);
     const bool numbers = a.label_smoothing >= 0 && a.label_smoothing <= 1 && std::isfinite(a.z_loss) && a.softcap >= 0 &&
                          std::isfinite(a.softcap) && a.temperature > 0 && std::isfinite(a.temperature);
     if (!sizes || !kinds || !numbers || a.threads < 0) return false;
     const bool empty = a.rows == 0 || a.classes == 0;
     const bool present = (a.rows == 0 || a.targets) && (empty || a.logits);
     return present && (a.reduction == FL_NONE || !a.row_upstream) && (empty || !a.grad || is_apart(a));
-}
-
-// The i-th of the reals that stand beside logits of a dtype.
-double real(const void* p, int64_t dtype, int64_t i) {
-    if (!p) return 1;
-    return dtype == FL_FLOAT64 ? static_cast<const double*>(p)[i] : static_cast<const float*>(p)[i];
 }
 
 // A sum that remembers what its additions lost.
@@ -154,7 +164,8 @@ int32_t count_targets(fl_xent_args& a, double& denominator) {
             return FL_TARGET_OUT_OF_RANGE;
         }
         ++counted;
-        if (weighted) total.add(real(a.row_weight, a.dtype, row) * (hard ? real(a.class_weight, a.dtype, t) : 1));
+        if (weighted) 
+            total.add(number_at(a.row_weight, a.row_weight_dtype, row) * (hard ? number_at(a.class_weight, a.class_weight_dtype, t) : 1));
     }
     denominator = weighted ? total.value() : static_cast<double>(counted);
     return FL_OK;
@@ -197,6 +208,7 @@ int32_t xent(fl_xent_args& a) {
     call.upstream = a.upstream * factor;
     call.smoothing_mass = a.classes ? a.label_smoothing / static_cast<double>(a.classes) : 0;
     call.massive = a.target_kind == FL_DISTRIBUTION || a.label_smoothing != 0;
+    if (a.class_weight && call.massive) call.class_weight = wide_class_weights(a);
     const int64_t bytes = a.rows * a.classes * (a.dtype == FL_FLOAT32 ? 4 : 2);
     call.stream = bytes >= kStreamBytes && a.grad != a.logits;
     if (a.reduced) call.row_loss = row_losses().reserve(a.rows);
@@ -210,12 +222,15 @@ int32_t xent(fl_xent_args& a) {
                  denominator == 0 && a.reduction == FL_MEAN ? 0 : sum_in_order(call.row_loss, a.rows) * factor);
     thread_scratch().trim();
     row_losses().trim();
+    class_weights().trim();
     return FL_OK;
 }
 
 bool is_valid(const fl_bce_args& a) {
     return a.count >= 0 && is_within(a.dtype, FL_FLOAT64) && is_within(a.reduction, FL_MEAN) &&
            is_loss_dtype(a.loss_dtype, a.dtype) && (a.count == 0 || (a.logits && a.targets)) &&
+           is_within(a.target_dtype, FL_FLOAT64) && is_within(a.weight_dtype, FL_FLOAT64) &&
+           is_within(a.pos_weight_dtype, FL_FLOAT64) && is_within(a.element_upstream_dtype, FL_FLOAT64) &&
            (!a.weight || a.weight_period > 0) && (!a.pos_weight || a.pos_weight_period > 0) &&
            (a.reduction == FL_NONE || !a.element_upstream) && a.threads >= 0;
 }
@@ -282,6 +297,6 @@ const char* fl_force_isa(const char* name) {
     return isa().name;
 }
 
-int32_t fl_abi_version(void) { return 3; }
+int32_t fl_abi_version(void) { return 4; }
 
 }  // extern "C"

@@ -15,7 +15,10 @@
 //   or temperature, is a pair of doubles then. What is below 2^-1000 has the absolute error of that.
 //   lse: within 4 ulp of itself, or of the largest |x| in double (2^-50 of that) if it is nearer to 0 than that.
 //
-// "real" below is the type that goes with the logits: double for FL_FLOAT64, float for every other dtype.
+// "real" below is the type that goes with the logits: double for FL_FLOAT64, float for every other dtype. What has a dtype of its
+// own (a member ..._dtype, an fl_dtype, also where the pointer is null) may be of any.
+//
+// Both structs begin alike, with what changes from call to call.
 #pragma once
 #include <stdint.h>
 
@@ -57,58 +60,62 @@ struct fl_strides {
 // whose target is masked has loss +inf and the gradient of the formula (-1 at the target, softmax elsewhere). NaN or
 // +inf in a row gives NaN in that row only.
 struct fl_xent_args {
+    const void* logits;
+    const void* targets;               // rows indices, or rows x classes probabilities
+    const void* class_weight;          // classes, or null: 1
+    const void* row_weight;            // rows, or null: 1
+    const void* row_upstream;          // rows, or null: 1; FL_NONE only
+    void* loss;                        // rows
+    void* reduced;                     // 1
+    void* grad;                        // rows x classes; may be exactly `logits` (same strides), else must not overlap it
+    double upstream;                   // gradient of the reduced loss; 1 for a plain backward
+    int64_t threads;                   // at most this many run, the caller's included; 0 means one per core
     int64_t rows, inner, classes;      // rows is a multiple of inner >= 1. (rows, classes): inner = 1, outer_stride between rows;
                                        // (n, classes, pixels): rows = n * pixels, inner = pixels
     int64_t dtype;                     // fl_dtype, of logits and grad
-    const void* logits;
     struct fl_strides logits_strides;  // any, 0 and negative ones too
-    const void* targets;               // rows indices, or rows x classes probabilities (real)
     int64_t target_kind;               // fl_target_kind
+    int64_t target_dtype;              // of probabilities
     struct fl_strides target_strides;
     int64_t ignore_index;              // may lie outside [0, classes)
-    const void* class_weight;          // classes reals, or null: 1
-    const void* row_weight;            // rows reals, or null: 1
+    int64_t class_weight_dtype, row_weight_dtype, row_upstream_dtype;
     double label_smoothing;            // in [0, 1]
     double z_loss;                     // finite
     double softcap;                    // >= 0, finite; 0 means none
     double temperature;                // > 0, finite; 1 means none
     int64_t reduction;                 // fl_reduction
-    double upstream;                   // gradient of the reduced loss; 1 for a plain backward
-    const void* row_upstream;          // rows reals, or null: 1; FL_NONE only
     const void* lse_upstream;          // rows reals, or null: 0
     int64_t loss_dtype;                // fl_dtype of loss and reduced: that of `real`, or that of the logits
-    void* loss;                        // rows
-    void* reduced;                     // 1
     void* lse;                         // rows reals: log-sum-exp of x, ignored rows included
-    void* grad;                        // rows x classes; may be exactly `logits` (same strides), else must not overlap it
     struct fl_strides grad_strides;    // no two elements at the same place
     uint8_t* correct;                  // rows: 1 where argmax(x) (the first, on ties) == t; index targets only; 0 if ignored
-    int64_t threads;                   // at most this many run, the caller's included; 0 means one per core
     int64_t bad_row;                   // written with FL_TARGET_OUT_OF_RANGE
 };
 FL_API int32_t fl_xent(struct fl_xent_args* args);
 
-// Elementwise, over `count` elements, with y the target in [0, 1] (real):
+// Elementwise, over `count` elements, with y the target in [0, 1]:
 //   loss = w ((1 - y) softplus(z) + v y softplus(-z)),   gradient = u w ((1 - y) sigmoid(z) - v y sigmoid(-z)),
 // w = weight[i % weight_period], v = pos_weight[i % pos_weight_period] (null: 1), u = upstream * (element_upstream[i] or 1).
 // FL_MEAN divides by count. `reduced`, `upstream`, `loss_dtype` and aliasing as above.
 struct fl_bce_args {
-    int64_t count;
-    int64_t dtype;
     const void* logits;
     const void* targets;
     const void* weight;
-    int64_t weight_period;
     const void* pos_weight;
-    int64_t pos_weight_period;
-    int64_t reduction;
-    double upstream;
-    const void* element_upstream;  // count reals, or null: 1; FL_NONE only
-    int64_t loss_dtype;
+    const void* element_upstream;  // count, or null: 1; FL_NONE only
     void* loss;                    // count
     void* reduced;                 // 1
     void* grad;                    // count
+    double upstream;
     int64_t threads;
+    int64_t count;
+    int64_t dtype;
+    int64_t target_dtype;
+    int64_t weight_dtype, weight_period;
+    int64_t pos_weight_dtype, pos_weight_period;
+    int64_t element_upstream_dtype;
+    int64_t reduction;
+    int64_t loss_dtype;
 };
 FL_API int32_t fl_bce(struct fl_bce_args* args);
 

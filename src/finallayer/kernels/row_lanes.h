@@ -45,20 +45,19 @@ struct alignas(64) RowLanes {
 };
 
 // `rows` lanes from an array with an element a row, or `missing` if it is null.
-template <class R> FL_FN void fill_lanes(const void* from, int64_t row, int rows, double missing, double* to) {
+FL_FN void fill_lanes(const void* from, int64_t dtype, int64_t row, int rows, double missing, double* to) {
     store(to, splat(missing));
     if (from)
-        for (int k = 0; k < rows; ++k) to[k] = static_cast<const R*>(from)[row + k];
+        for (int k = 0; k < rows; ++k) to[k] = number_at(from, dtype, row + k);
 }
 
 // Rows [row, row + rows), which stand at lanes [first, first + L) of `places`.
 template <class T, int N>
 FL_FN void read_rows(const Call& call, const Places<N>& places, int first, int64_t row, int rows, RowLanes& t) {
-    using R = Real<T>;
     const fl_xent_args& a = *call.args;
-    fill_lanes<R>(a.row_weight, row, rows, 1, t.weight);
-    fill_lanes<R>(a.row_upstream, row, rows, 1, t.push);
-    fill_lanes<R>(a.lse_upstream, row, rows, 0, t.lse_push);
+    fill_lanes(a.row_weight, a.row_weight_dtype, row, rows, 1, t.weight);
+    fill_lanes(a.row_upstream, a.row_upstream_dtype, row, rows, 1, t.push);
+    fill_lanes(a.lse_upstream, std::is_same<T, double>::value ? FL_FLOAT64 : FL_FLOAT32, row, rows, 0, t.lse_push);
     store(t.counts, splat(1.0));
     store(t.anchor_mass, splat(1.0));
     store(t.rest_mass, D{});
@@ -74,7 +73,7 @@ FL_FN void read_rows(const Call& call, const Places<N>& places, int first, int64
             t.target[k] = c != a.ignore_index ? c : 0;
         }
         if (a.class_weight)
-            for (int k = 0; k < L; ++k) t.anchor_mass[k] = static_cast<const R*>(a.class_weight)[t.target[k]];
+            for (int k = 0; k < L; ++k) t.anchor_mass[k] = number_at(a.class_weight, a.class_weight_dtype, t.target[k]);
     }
     store(t.push, where(load(t.counts) == 0.0, D{}, call.upstream * load(t.weight) * load(t.push)));  // 0 for any upstream
     store(t.anchor_mass, load(t.anchor_mass) * load(t.counts));

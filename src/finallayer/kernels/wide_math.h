@@ -84,6 +84,16 @@ FL_FN D full_difference(D a, D a_low, D b, D& low) {
     return where(rest == rest, hi, d);
 }
 
+// Calls `body` with a pointer of the type that a dtype stands for.
+template <class Body> FL_FN auto typed(const void* p, int64_t dtype, const Body& body) {
+    switch (dtype) {
+        case FL_FLOAT64: return body(static_cast<const double*>(p));
+        case FL_BFLOAT16: return body(static_cast<const bfloat16*>(p));
+        case FL_FLOAT16: return body(static_cast<const float16*>(p));
+        default: return body(static_cast<const float*>(p));
+    }
+}
+
 // A sum in each lane that remembers what its additions lost: for results that are rounded to doubles.
 struct CarefulSum {
     D high{}, low{};

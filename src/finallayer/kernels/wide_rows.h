@@ -87,28 +87,27 @@ template <bool Deep, bool Massive> FL_FN Sums take_exponentials(const WideRow& r
     return {total(sum), total(gap), total(rest)};
 }
 
-template <class R> FL_FN void multiply(double* by, const R* factors, int64_t n) {
-    int64_t j = 0;
-    for (; j + L <= n; j += L) store(by + j, load(by + j) * wide(factors + j));
-    for (; j < n; ++j) by[j] *= factors[j];
+FL_FN void multiply(double* by, const double* factors, int64_t n) {
+    for (int64_t j = 0; j < n; j += L) store(by + j, load(by + j) * load(factors + j));
 }
 
-// The mass that a target puts on each class; `at` is where its probabilities stand.
-template <class T> FL_FN void read_masses(const Call& call, const Real<T>* at, int64_t target, const WideRow& row) {
+// The mass that a target puts on each class; `at` is where its probabilities begin.
+FL_FN void read_masses(const Call& call, int64_t at, int64_t target, const WideRow& row) {
     const fl_xent_args& a = *call.args;
     const double keep = 1 - a.label_smoothing;
     if (a.target_kind == FL_DISTRIBUTION) {
         const int64_t stride = a.target_strides.class_stride;
-        if (stride == 1) read_row(at, row.n, row.mass);
-        else
-            for (int64_t j = 0; j < row.n; ++j) row.mass[j] = at[j * stride];
+        typed(a.targets, a.target_dtype, [&](auto* p) FL_TARGET {
+            if (stride == 1) return read_row(p + at, row.n, row.mass);
+            for (int64_t j = 0; j < row.n; ++j) row.mass[j] = to_double(element(p + at + j * stride));
+        });
         if (a.label_smoothing != 0)
             for (int64_t j = 0; j < row.n; j += L) store(row.mass + j, keep * load(row.mass + j) + call.smoothing_mass);
     } else {
         std::fill(row.mass, row.mass + row.n, call.smoothing_mass);
         row.mass[target] += keep;
     }
-    if (a.class_weight) multiply(row.mass, static_cast<const Real<T>*>(a.class_weight), row.n);
+    if (call.class_weight) multiply(row.mass, call.class_weight, row.n);
     pad(row.mass, row.n, 0);
 }
 
@@ -187,8 +186,7 @@ template <class T> FL_TARGET void wide_rows(const Call& call, int64_t begin, int
             if (rows[k].low) pad(rows[k].low, a.classes, 0);
             pad(x, a.classes, -kInfinity);
             if (rows[k].mass)
-                read_masses<T>(call, static_cast<const Real<T>*>(a.targets) + (a.target_kind == FL_DISTRIBUTION ? places.offset(a.target_strides, k) : 0),
-                               t.target[k], rows[k]);
+                read_masses(call, places.offset(a.target_strides, k), t.target[k], rows[k]);
             sum_row<deep>(rows[k], k, t);
         }
         finish_rows<deep>(a, t);

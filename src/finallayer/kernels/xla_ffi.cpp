@@ -162,6 +162,7 @@ Error* execute_xent(const CallFrame* frame) {
     xent.dtype = in.dtype;
     xent.loss_dtype = in.dtype == FL_FLOAT64 ? FL_FLOAT64 : FL_FLOAT32;
     xent.targets = in.targets->data;
+    xent.target_dtype = xent.row_upstream_dtype = xent.loss_dtype;
     xent.target_kind = is_hard ? FL_INDEX32 : FL_DISTRIBUTION;
     xent.target_strides = {is_hard ? 1 : xent.classes, 0, 1};
     xent.ignore_index = INT64_MIN;  // no row is
@@ -191,6 +192,7 @@ Error* execute_bce(const CallFrame* frame) {
     bce.loss_dtype = in.dtype == FL_FLOAT64 ? FL_FLOAT64 : FL_FLOAT32;
     bce.logits = in.logits->data;
     bce.targets = in.targets->data;
+    bce.target_dtype = bce.element_upstream_dtype = bce.loss_dtype;
     bce.reduction = FL_NONE;
     bce.upstream = 1.0;
     bce.threads = core_count();

@@ -20,8 +20,8 @@ FORMATS = {
     "sarif": "SARIF 2.1.0, for code scanning",
     "github": "annotations of a GitHub workflow",
 }
-#: The formats that carry each finding's edits.
-WITH_FIXES = frozenset({"json", "sarif"})
+#: The formats that say of each finding whether it can be fixed.
+WITH_FIXES = frozenset({"text", "json", "sarif"})
 
 
 def _no_source(_origin: Origin) -> Sequence[str]:
@@ -36,6 +36,9 @@ class Report:
     files: int = 0  # how many were checked
     lines: Callable[[Origin], Sequence[str]] = _no_source
     colour: bool = False
+    unread: int = 0  # how many could not be read, which notes say
+    closing: Sequence[str] = ()  # what text ends with, where it isn't a count of what is shown
+    reasons: bool = False  # whether to say why a finding has no fix
 
 
 def render(output_format: str, report: Report) -> Iterator[str]:

@@ -9,6 +9,9 @@ from difflib import unified_diff
 from finallayer.report.places import shown_path
 from finallayer.source.reading import decode
 
+#: What a line starts with, the longest first -> its colour: bold, cyan, green, red.
+_COLOURS = {"+++": "1", "---": "1", "@@": "36", "+": "32", "-": "31"}
+
 
 def differences(path: str, old: bytes, new: bytes) -> Iterator[str]:
     """The lines of a unified diff from a file's old to its new bytes; line ends don't show."""
@@ -19,6 +22,12 @@ def differences(path: str, old: bytes, new: bytes) -> Iterator[str]:
             yield from _unified(f"{name}:cell {i}", _source(before), _source(after))
     else:
         yield from _unified(name, decode(old), decode(new))
+
+
+def painted(line: str) -> str:
+    """A line of a diff as terminals show it."""
+    colour = next((colour for start, colour in _COLOURS.items() if line.startswith(start)), "")
+    return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 
 
 def _unified(name: str, old: str, new: str) -> Iterator[str]:

@@ -112,6 +112,6 @@ def _fix(fix: Fix) -> dict[str, Any]:
         replacement = {"deletedRegion": _region(replaced(edit)), "insertedContent": {"text": edit.text}}
         changes.setdefault(shown_uri(edit.path), []).append(replacement)
     return {
-        "description": {"text": fix.note or ("a safe fix" if fix.safe else "a fix to be reviewed")},
+        "description": {"text": "a safe fix" if fix.safe else f"an unsafe fix: {fix.note}"},
         "artifactChanges": [{"artifactLocation": {"uri": u}, "replacements": r} for u, r in changes.items()],
     }

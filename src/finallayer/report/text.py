@@ -11,29 +11,42 @@ from finallayer.findings import Finding, Severity
 from finallayer.report import Report
 from finallayer.report.places import shown
 
+#: What marks a finding that has a safe fix, and one that has an unsafe one.
+SAFE, UNSAFE = "[*]", "[?]"
 #: The most characters of a source line that are shown.
 WIDEST = 140
 
-_BOLD, _RED, _YELLOW, _BLUE, _FAINT = "1", "1;31", "1;33", "1;34", "2"
+_BOLD, _RED, _YELLOW, _BLUE, _CYAN, _FAINT = "1", "1;31", "1;33", "1;34", "1;36", "2"
 _COLOUR = {Severity.ERROR: _RED, Severity.WARNING: _YELLOW, Severity.ADVICE: _BLUE}
 
 
 def render(report: Report) -> Iterator[str]:
-    """Each finding with its source, then one line that sums up."""
+    """Each finding with its source, then a line that sums up, and one on what can be fixed."""
     for finding in report.findings:
         yield from _finding(finding, report)
         yield ""
-    yield _summary(report)
+    yield from report.closing or (*_summary(report), *_fixable(report))
 
 
 def _finding(finding: Finding, report: Report) -> Iterator[str]:
     rule, paint = finding.rule, _Paint(report.colour)
     place = paint(shown(finding.origin), _BOLD)
-    yield f"{place}: {paint(rule.code, _COLOUR[rule.severity])} {finding.message} {paint(f'({rule.name})', _FAINT)}"
+    code = paint(rule.code, _COLOUR[rule.severity])
+    mark = f"{paint(mark_of(finding), _CYAN)} " if finding.fix else ""
+    yield f"{place}: {code} {mark}{finding.message} {paint(f'({rule.name})', _FAINT)}"
     yield from _excerpt(finding.origin, report, "^", _COLOUR[rule.severity])
     for origin, message in finding.related:
         yield f"  {shown(origin)}: {message}"
         yield from _excerpt(origin, report, "-", _BLUE)
+    if finding.fix and not finding.fix.safe and not finding.unfixed:
+        yield f"  {paint('unsafe fix', _BOLD)}: {finding.fix.note}"
+    if finding.unfixed and (report.reasons or finding.fix):
+        yield f"  {paint('not fixed' if finding.fix else 'no fix', _BOLD)}: {finding.unfixed}"
+
+
+def mark_of(finding: Finding) -> str:
+    """The mark of a finding that has a fix."""
+    return SAFE if finding.fix and finding.fix.safe else UNSAFE
 
 
 def _excerpt(origin: Origin, report: Report, mark: str, colour: str) -> Iterator[str]:
@@ -77,17 +90,36 @@ def _width(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _summary(report: Report) -> str:
-    checked = _count(report.files, "file")
-    if not report.findings:
-        return f"No findings in {checked}."
-    by_severity = Counter(f.rule.severity for f in report.findings)
-    parts = [_count(by_severity[s], str(s)) for s in sorted(by_severity, reverse=True)]
-    within = len({f.origin.path for f in report.findings})
-    return f"Found {', '.join(parts)} in {within} of {checked}."
+def _summary(report: Report) -> Iterator[str]:
+    if report.findings:
+        by_severity = Counter(f.rule.severity for f in report.findings)
+        parts = [count(by_severity[s], str(s)) for s in sorted(by_severity, reverse=True)]
+        within = len({f.origin.path for f in report.findings})
+        yield f"Found {', '.join(parts)} in {within} of {count(report.files, 'file')}{_could_not_be_read(report)}."
+    elif not report.unread:
+        yield f"No findings in {count(report.files, 'file')}."
+    elif report.unread < report.files:
+        yield f"Nothing found in {count(report.files - report.unread, 'file')}{_could_not_be_read(report)}."
 
 
-def _count(number: int, noun: str) -> str:
+def _could_not_be_read(report: Report) -> str:
+    return f"; {count(report.unread, 'file')} could not be read" if report.unread else ""
+
+
+def _fixable(report: Report) -> Iterator[str]:
+    """What could be done about the findings, in one line."""
+    paint = _Paint(report.colour)
+    fixes = [f.fix.safe for f in report.findings if f.fix]
+    safe, unsafe = fixes.count(True), fixes.count(False)
+    if safe:
+        more = f"; {paint(UNSAFE, _CYAN)} {unsafe} more with `--unsafe-fixes`" if unsafe else ""
+        yield f"{paint(SAFE, _CYAN)} {safe} fixable with `finallayer fix`{more}."
+    elif unsafe:
+        yield f"{paint(UNSAFE, _CYAN)} {unsafe} fixable with `finallayer fix --unsafe-fixes`."
+
+
+def count(number: int, noun: str) -> str:
+    """A number and what it counts."""
     plural = noun if number == 1 or noun == "advice" else f"{noun}s"
     return f"{number} {plural}"
 

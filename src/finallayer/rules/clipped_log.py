@@ -106,10 +106,9 @@ import jax.numpy as jnp
 
 def loss(params, x, y):
 -    p = jax.nn.sigmoid(x @ params["w"])
-+    logits = x @ params["w"]
-+    p = jax.nn.sigmoid(logits)
-    p = jnp.clip(p, 1e-7, 1 - 1e-7)
+-    p = jnp.clip(p, 1e-7, 1 - 1e-7)
 -    return -jnp.mean(y * jnp.log(p) + (1 - y) * jnp.log(1 - p))  # FL202
++    logits = x @ params["w"]
 +    return -jnp.mean(y * jax.nn.log_sigmoid(logits) + (1 - y) * jax.nn.log_sigmoid(-logits))
 
 grads = jax.grad(loss)

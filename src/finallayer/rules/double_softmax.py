@@ -81,6 +81,17 @@ def step(net, x, y):
 """,
     """
 import torch
+import torch.nn.functional as F
+
+def step(net, x, y):
+    z = net(x)
+    p = torch.softmax(z, dim=1)
+-    loss = F.cross_entropy(p, y)  # FL101
++    loss = F.cross_entropy(z, y)
+    return loss, p
+""",
+    """
+import torch
 from torch import nn
 
 class Net(nn.Module):

@@ -114,14 +114,16 @@ x = tf.placeholder(tf.float32, [None, 784])
 +loss = -tf.reduce_sum(x * tf.log_sigmoid(z) + (1 - x) * tf.log_sigmoid(-z), 1)
 """,
     """
-! the probability that the label picks has a name of its own
 import jax
 import jax.numpy as jnp
 
 def loss(params, x, y):
-    probs = jax.nn.softmax(x @ params["w"])
-    picked = jnp.take_along_axis(probs, y[:, None], axis=1)
-    return -jnp.mean(jnp.log(picked + 1e-7))  # FL203
+-    probs = jax.nn.softmax(x @ params["w"])
+-    picked = jnp.take_along_axis(probs, y[:, None], axis=1)
+-    return -jnp.mean(jnp.log(picked + 1e-7))  # FL203
++    logits = x @ params["w"]
++    log_picked = jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1)
++    return -jnp.mean(log_picked)
 
 grads = jax.grad(loss)
 """,

@@ -26,8 +26,14 @@ class Example(NamedTuple):
 def bad_examples(rule: Rule) -> list[Example]:
     """The programs in which a rule reports something."""
     module = sys.modules[rule.judge.__module__]
-    never = getattr(module, "NO_FIX", "")
+    never = why_never_fixed(rule)
     return [example._replace(unfixed=example.unfixed or never) for example in map(read, module.BAD)]
+
+
+def why_never_fixed(rule: Rule) -> str:
+    """Why none of a rule's findings is ever fixed; empty where some are."""
+    why: str = getattr(sys.modules[rule.judge.__module__], "NO_FIX", "")
+    return why
 
 
 def read(text: str) -> Example:

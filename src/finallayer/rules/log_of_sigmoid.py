@@ -83,7 +83,7 @@ def loss(w, x, y):
 grads = jax.grad(loss)
 """,
     """
-import torch
+-import torch
 from torch import nn
 
 net = nn.Linear(8, 1)
@@ -92,7 +92,6 @@ def step(x, y):
 -    p = torch.sigmoid(net(x))
 -    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean()  # FL205
 +    logits = net(x)
-+    p = torch.sigmoid(logits)
 +    return -(y * nn.functional.logsigmoid(logits) + (1 - y) * nn.functional.logsigmoid(-logits)).mean()
 """,
     """
@@ -119,13 +118,11 @@ def loss(w, b, x, y):
 -    p = sigmoid(np.dot(x, w) + b)
 -    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))  # FL205
 +    logits = np.dot(x, w) + b
-+    p = sigmoid(logits)
 +    return -np.mean(y * jax.nn.log_sigmoid(logits) + (1 - y) * jax.nn.log_sigmoid(-logits))
 
 grads = jax.grad(loss)
 """,
     """
-! the log is a `log1p`, of minus a sigmoid
 import jax
 import jax.numpy as jnp
 
@@ -133,8 +130,7 @@ def loss(params, x, y):
 -    p = jax.nn.sigmoid(x @ params["w"])
 -    return -jnp.mean(y * jnp.log(p) + (1 - y) * jnp.log1p(-p))  # FL205
 +    logits = x @ params["w"]
-+    p = jax.nn.sigmoid(logits)
-+    return -jnp.mean(y * jax.nn.log_sigmoid(logits) + (1 - y) * jnp.log1p(-p))
++    return -jnp.mean(y * jax.nn.log_sigmoid(logits) + (1 - y) * jax.nn.log_sigmoid(-logits))
 
 grads = jax.grad(loss)
 """,

@@ -94,7 +94,6 @@ loss = -tf.reduce_mean(tf.log(tf.reduce_sum(p * y, axis=1)))  # FL201
     # padding that doesn't count
     """
 import numpy as np
-+from scipy import special
 
 def softmax(x):
     e = np.exp(x - x.max(axis=1, keepdims=True))
@@ -104,22 +103,28 @@ def loss(x, w, t, n):
 -    y = softmax(np.dot(x, w))
 -    ls = np.log(y[np.arange(n), t])  # FL201
 +    logits = np.dot(x, w)
-+    ls = special.log_softmax(logits, axis=1)[np.arange(n), t]
++    ls = (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[np.arange(n), t]
     ls *= (t != -1).reshape(n)
     return -np.sum(ls) / n
 """,
     # a focal loss weighs by the probability itself, a masked one by what counts: neither is a policy
     """
-! the probability that the label picks has a name of its own
 import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 8])
 y = tf.placeholder(tf.int32, [None])
-p = tf.gather(tf.nn.softmax(tf.layers.dense(x, 5)), y, axis=1, batch_dims=1)
-focal = -tf.reduce_mean(tf.pow(1 - p, 2.0) * tf.log(p))  # FL201
-masked = -tf.reduce_mean(tf.cast(tf.not_equal(y, 0), tf.float32) * tf.log(p))  # FL201
-balanced = -tf.reduce_mean(0.25 * tf.log(p))  # FL201
-padded = -tf.reduce_mean(tf.sequence_mask(lengths, dtype=tf.float32) * tf.log(p))  # FL201
+-p = tf.gather(tf.nn.softmax(tf.layers.dense(x, 5)), y, axis=1, batch_dims=1)
+-focal = -tf.reduce_mean(tf.pow(1 - p, 2.0) * tf.log(p))  # FL201
+-masked = -tf.reduce_mean(tf.cast(tf.not_equal(y, 0), tf.float32) * tf.log(p))  # FL201
+-balanced = -tf.reduce_mean(0.25 * tf.log(p))  # FL201
+-padded = -tf.reduce_mean(tf.sequence_mask(lengths, dtype=tf.float32) * tf.log(p))  # FL201
++logits = tf.layers.dense(x, 5)
++p = tf.gather(tf.nn.softmax(logits), y, axis=1, batch_dims=1)
++log_p = tf.gather(tf.nn.log_softmax(logits), y, axis=1, batch_dims=1)
++focal = -tf.reduce_mean(tf.pow(1 - p, 2.0) * log_p)
++masked = -tf.reduce_mean(tf.cast(tf.not_equal(y, 0), tf.float32) * log_p)
++balanced = -tf.reduce_mean(0.25 * log_p)
++padded = -tf.reduce_mean(tf.sequence_mask(lengths, dtype=tf.float32) * log_p)
 """,
     """
 import tensorflow as tf

@@ -24,8 +24,8 @@ model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 ```
 
 ## Fix safety
-Safe: telling the loss that it gets logits changes nothing but the loss. What reads the model's output as
-probabilities was wrong before and stays so: apply softmax or sigmoid there.
+Safe: telling the loss that it gets logits, or a log that it is one of a softmax, changes nothing but the loss. What
+reads the output as probabilities was wrong before and stays so: apply softmax or sigmoid there.
 
 ## References
 - [Keras probabilistic losses: from_logits](https://keras.io/api/losses/probabilistic_losses/)
@@ -166,13 +166,22 @@ def step(x, y):
     return F.binary_cross_entropy(F.logsigmoid(net(x)), y)  # FL102
 """,
     """
-! the loss has no form for logits with the same arguments
 import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 8])
 y = tf.placeholder(tf.float32, [None, 1])
 out = tf.layers.dense(x, 1)
-loss = tf.losses.log_loss(y, out)  # FL102
+-loss = tf.losses.log_loss(y, out)  # FL102
++loss = tf.losses.sigmoid_cross_entropy(y, out)
+""",
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 784])
+y = tf.placeholder(tf.float32, [None, 10])
+scores = tf.layers.dense(x, 10)
+-loss = tf.reduce_mean(-tf.reduce_sum(y * tf.log(scores), axis=1))  # FL102
++loss = tf.reduce_mean(-tf.reduce_sum(y * tf.nn.log_softmax(scores), axis=1))
 """,
     """
 ! the output is a relu's, and so no logits

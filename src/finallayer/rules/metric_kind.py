@@ -103,15 +103,16 @@ def _reads(reader: Node) -> str:
 BAD = [
     # the loss stands in another function, on another batch
     """
-! a metric is an object of its own, which may be updated elsewhere
 import tensorflow as tf
 
 model = tf.keras.Sequential([tf.keras.layers.Dense(10)])
-losses = tf.keras.metrics.SparseCategoricalCrossentropy()
+-losses = tf.keras.metrics.SparseCategoricalCrossentropy()
++losses = tf.keras.metrics.SparseCategoricalCrossentropy(from_logits=True)
 
 def evaluate(batches):
     for x, y in batches:
-        losses.update_state(y, model(x, training=False))  # FL108
+-        losses.update_state(y, model(x, training=False))  # FL108
++        losses.update_state(y, model(x, training=False))
     return losses.result()
 """,
     """

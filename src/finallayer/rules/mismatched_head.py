@@ -37,6 +37,10 @@ model.add(Dense(10))
 model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
 ```
 
+## Fix safety
+Safe where the labels are whole numbers, as a sparse loss reads them: the sigmoid goes, and the loss takes logits.
+Unsafe where they may say that several classes are true at once.
+
 ## References
 - [Keras probabilistic losses](https://keras.io/api/losses/probabilistic_losses/)
 - [torch.nn.BCEWithLogitsLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html)
@@ -117,9 +121,17 @@ def _is_against_labels(loss: Node, target: list[Node]) -> bool:
     return is_classifier and any(y.kind is Kind.TARGET for y in target)
 
 
-NO_FIX = "only the author knows which of the two problems was meant"
 BAD = [
     """
+import keras
+
+-model = keras.Sequential([keras.Input((20,)), keras.layers.Dense(5, activation="sigmoid")])
+-model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])  # FL106
++model = keras.Sequential([keras.Input((20,)), keras.layers.Dense(5)])
++model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+""",
+    """
+! only the author knows which of the two problems was meant
 from keras import layers, models
 
 model = models.Sequential([layers.Input((32, 32, 3)), layers.Conv2D(10, 1, activation="relu")])
@@ -128,21 +140,27 @@ model.add(layers.Activation("softmax"))
 model.compile(loss="binary_crossentropy", metrics=["accuracy"])  # FL106
 """,
     """
+! only the author knows which of the two problems was meant
 import keras
 
 model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, activation="softmax")])
 model.compile(loss="binary_crossentropy")  # FL106
 """,
     """
+? where several classes may be true at once, it is the loss that is wrong
 from keras.models import Sequential
 from keras.layers import Dense
++from keras.losses import CategoricalCrossentropy
 
 model = Sequential()
 model.add(Dense(64, activation="relu", input_dim=20))
-model.add(Dense(5, activation="sigmoid"))
-model.compile(optimizer="adam", loss="categorical_crossentropy")  # FL106
+-model.add(Dense(5, activation="sigmoid"))
+-model.compile(optimizer="adam", loss="categorical_crossentropy")  # FL106
++model.add(Dense(5))
++model.compile(optimizer="adam", loss=CategoricalCrossentropy(from_logits=True))
 """,
     """
+! only the author knows which of the two problems was meant
 import keras
 
 inputs = keras.Input((20,))
@@ -151,6 +169,7 @@ model = keras.Model(inputs, outputs)
 model.compile(loss="mse")  # FL106
 """,
     """
+! only the author knows which of the two problems was meant
 import torch
 from torch import nn
 
@@ -161,16 +180,19 @@ def step(x, y):
     return criterion(torch.softmax(net(x), dim=1), y)  # FL106
 """,
     """
-import torch
+? where several classes may be true at once, it is the loss that is wrong
+-import torch
 import torch.nn.functional as F
 from torch import nn
 
 net = nn.Linear(20, 5)
 
 def step(x, y):
-    return F.cross_entropy(torch.sigmoid(net(x)), y)  # FL106
+-    return F.cross_entropy(torch.sigmoid(net(x)), y)  # FL106
++    return F.cross_entropy(net(x), y)
 """,
     """
+! only the author knows which of the two problems was meant
 import torch.nn.functional as F
 from torch import nn
 
@@ -180,6 +202,7 @@ def step(x, y):
     return F.binary_cross_entropy_with_logits(net(x), y)  # FL106
 """,
     """
+! only the author knows which of the two problems was meant
 import torch.nn.functional as F
 from torch import nn
 
@@ -189,12 +212,15 @@ def step(x, y):
     return F.mse_loss(net(x), F.one_hot(y, 5).float())  # FL106
 """,
     """
+? where several classes may be true at once, it is the loss that is wrong
 import jax
 import optax
 
 def loss(params, x, y):
-    probs = jax.nn.sigmoid(x @ params["w"])
-    return optax.softmax_cross_entropy(probs, y).mean()  # FL106
+-    scores = jax.nn.sigmoid(x @ params["w"])
+-    return optax.softmax_cross_entropy(scores, y).mean()  # FL106
++    scores = x @ params["w"]
++    return optax.softmax_cross_entropy(scores, y).mean()
 
 grads = jax.grad(loss)
 """,

@@ -57,11 +57,22 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 BAD = [
     """
 -import numpy as np
-+from scipy import special
+from scipy import special
 
 def softmax(x):
 -    return np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True)  # FL204
 +    return special.softmax(x, axis=1)
+
+def accuracy(x, y):
+    return (softmax(special.logit(x)).argmax(axis=1) == y).mean()
+""",
+    """
+import numpy as np
+
+def softmax(x):
+-    e = np.exp(x)
++    e = np.exp(x - np.max(x, axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)  # FL204
 """,
     """
 import jax

@@ -25,7 +25,8 @@ loss = F.nll_loss(F.log_softmax(net(x), dim=1), y)
 ```
 
 ## Fix safety
-Safe: the loss gets a log_softmax, and whoever else reads the probabilities keeps them.
+Safe: the loss gets a log_softmax, or the model ends in one; logits get `cross_entropy`. Whoever else reads the
+probabilities keeps them, or gets them back by `exp`. Unsafe where such a reader can't be seen.
 
 ## References
 - [torch.nn.NLLLoss: the input holds log-probabilities](https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html)
@@ -67,18 +68,17 @@ def step(x, y):
 +    return F.nll_loss(F.log_softmax(net(x), dim=1), y)
 """,
     """
-! logits are handed over: either a log_softmax is missing, or the loss is another
 from torch import nn
 
 model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-criterion = nn.NLLLoss()
+-criterion = nn.NLLLoss()
++criterion = nn.CrossEntropyLoss()
 
 def train(loader):
     for x, y in loader:
         criterion(model(x), y).backward()  # FL103
 """,
     """
-! the loss is a divergence, which also reads its target
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -88,7 +88,8 @@ student, teacher = nn.Linear(20, 5), nn.Linear(20, 5)
 def distil(x):
     with torch.no_grad():
         soft = F.softmax(teacher(x), dim=1)
-    return F.kl_div(F.softmax(student(x), dim=1), soft, reduction="batchmean")  # FL103
+-    return F.kl_div(F.softmax(student(x), dim=1), soft, reduction="batchmean")  # FL103
++    return F.kl_div(F.log_softmax(student(x), dim=1), soft, reduction="batchmean")
 """,
     """
 from torch import nn
@@ -104,7 +105,34 @@ class Head(nn.Module):
 +        return self.criterion(self.linear(h).log_softmax(-1), labels)
 """,
     """
-! the loss is a divergence, which also reads its target
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(784, 10)
+-        self.softmax = nn.Softmax(dim=1)
++        self.log_softmax = nn.LogSoftmax(dim=1)
+
+    def forward(self, x):
+-        return self.softmax(self.fc(x))
++        return self.log_softmax(self.fc(x))
+
+net = Net()
+
+def step(x, y):
+    output = net(x)
+-    print(output.max())
++    print(output.exp().max())
+    return F.nll_loss(output, y)  # FL103
+
+def unnormalised(x, y):
+-    return F.nll_loss(net.fc(x), y)  # FL103
++    return F.cross_entropy(net.fc(x), y)
+""",
+    """
+! a divergence is handed logits: its other argument may be meant
 import optax
 from flax import linen as nn
 

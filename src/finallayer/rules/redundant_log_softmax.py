@@ -28,7 +28,8 @@ loss = nn.NLLLoss()(model(x), y)
 ```
 
 ## Fix safety
-Safe: the log_softmax goes, and the loss is the same up to rounding. Whoever else reads it keeps it.
+Safe: the log_softmax goes, and the loss is the same up to rounding. Whoever else reads it keeps it, or gets it back.
+Unsafe where such a reader can't be seen.
 
 ## References
 - [torch.nn.CrossEntropyLoss: LogSoftmax on an input, followed by NLLLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html)
@@ -60,17 +61,16 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 BAD = [
     """
-! the log_softmax is the model's, and others may read it
 from torch import nn
 
-model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.LogSoftmax(dim=1))
+-model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.LogSoftmax(dim=1))
++model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
 criterion = nn.CrossEntropyLoss()
 
 def step(x, y):
     return criterion(model(x), y)  # FL303
 """,
     """
-! the log_softmax is the model's, and others may read it
 import torch.nn.functional as F
 from torch import nn
 
@@ -80,7 +80,8 @@ class Net(nn.Module):
         self.fc = nn.Linear(784, 10)
 
     def forward(self, x):
-        return F.log_softmax(self.fc(x), dim=1)
+-        return F.log_softmax(self.fc(x), dim=1)
++        return self.fc(x)
 
 net = Net()
 

@@ -22,6 +22,9 @@ model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
 ```
 or two units and a cross-entropy on logits.
 
+## Fix safety
+Safe before a binary loss: the softmax goes, the loss takes the logit, and who reads probabilities gets a sigmoid.
+
 ## References
 - [Stack Overflow 45337371: a model with one softmax unit that does not learn](https://stackoverflow.com/questions/45337371)
 - [Bridle 1990: Probabilistic interpretation of feedforward classification network outputs](https://doi.org/10.1007/978-3-642-76153-9_28)
@@ -67,9 +70,17 @@ def _is_over_units(softmax: Node) -> bool:
     return axis == of_units or (rank is not None and axis % rank == of_units % rank)
 
 
-NO_FIX = "with several classes it is the number of units that is wrong"
 BAD = [
     """
+import keras
+
+-model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1, activation="softmax")])  # FL105
+-model.compile(loss="binary_crossentropy")  # FL105
++model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
++model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+""",
+    """
+! with several classes it is the number of units that is wrong
 from keras.models import Sequential
 from keras.layers import Dense
 
@@ -79,6 +90,7 @@ model.add(Dense(1, activation="softmax"))  # FL105
 model.compile(loss="mean_squared_error", optimizer="sgd")  # FL106
 """,
     """
+! with several classes it is the number of units that is wrong
 import torch
 from torch import nn
 
@@ -88,6 +100,7 @@ def predict(x):
     return head(x)
 """,
     """
+! with several classes it is the number of units that is wrong
 from torch import nn
 
 model = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 1))
@@ -97,6 +110,7 @@ def step(x, y):
     return criterion(model(x), y)  # FL105
 """,
     """
+! with several classes it is the number of units that is wrong
 import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 8])
@@ -105,6 +119,7 @@ logits = tf.layers.dense(x, 1)
 loss = tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits)  # FL105
 """,
     """
+! with several classes it is the number of units that is wrong
 import jax
 from flax import linen as nn
 

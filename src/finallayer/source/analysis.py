@@ -113,5 +113,17 @@ def _objects(run: Interpreter, cls: Class, node: ast.AST) -> list[Instance]:
         return made
     frame = run.functions[node].frame
     heirs = {f.owner: None for f in run.functions.values() if f.owner not in (None, cls) and cls in f.owner.ancestry()}
-    objects = [instantiate(run, c, Call([], {}, Site(node, frame))) for c in [*heirs][:_MOST_OBJECTS] or [cls]]
+    objects = [_made_alone(run, c, Site(node, frame)) for c in [*heirs][:_MOST_OBJECTS] or [cls]]
     return [o for o in objects if isinstance(o, Instance)]
+
+
+def _made_alone(run: Interpreter, cls: Class, site: Site) -> Value:
+    """An object that the program doesn't make: what making it runs is no call of the program's."""
+    init = cls.find("__init__")
+    if run.uses is None or not isinstance(init, Function):
+        return instantiate(run, cls, Call([], {}, site))
+    run.uses.alone = init.node
+    run.uses.enters(init.node, alone=True)
+    made = instantiate(run, cls, Call([], {}, site))
+    run.uses.alone = None
+    return made

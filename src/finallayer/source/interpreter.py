@@ -211,6 +211,8 @@ class Interpreter:
             self.imported += self.project.size(path)
             file = self.project.file(path) if self._may_read_more() else None
             self.modules[key] = Module(file) if file is not None else None
+            if file is None and self.uses is not None:
+                self.uses.unread.add(key)
         return self.modules[key]
 
     def _may_read_more(self) -> bool:

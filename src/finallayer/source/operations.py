@@ -38,6 +38,9 @@ def operation(
         return union([operation(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
     if op in ("identity", "reshape", "cast") and x is not None and not isinstance(x, (Node, List, tuple)):
         return x
+    number = signature.attrs.get("value") if op == "const" else None
+    if isinstance(number, float):  # keras.config.epsilon() is no tensor
+        return number
     if op == "opaque" or (x is None and op not in LEAVES | {"one_hot"}):
         return run.opaque_at(site, *bound.values())
     if op in _EXTREMES and _is_tensor(bound.get("axis")):  # torch.max(x, y): element by element

@@ -30,6 +30,8 @@ class Uses:
         self.made_of = MadeOf()  # what went into opaque values
         self.alone: ast.AST | None = None
         self.complete = True  # False where the analysis stopped before the program's end
+        self.unread: set[str] = set()  # files that it would have had to read, too
+        self.elsewhere: tuple[Uses, ...] = ()  # other programs of the project that run the same code
         self._entered: Counter[ast.AST] = Counter()
         self._entered_alone: Counter[ast.AST] = Counter()
 
@@ -55,7 +57,16 @@ class Uses:
         return [s.value for s in seen if not self.is_called(s.alone)]
 
     def evaluated(self, path: str, node: ast.expr) -> bool:
-        return node in self.values.get(path, {})
+        """Whether the program comes to an expression, as far as its calls are known."""
+        return any(not self.is_called(s.alone) for s in self.values.get(path, {}).get(node, ()))
+
+    def is_called_anywhere(self, definition: ast.AST | None) -> bool:
+        """Whether this program, or another that is looked at with it, enters a definition by a call."""
+        return self.is_called(definition) or any(other.is_called(definition) for other in self.elsewhere)
+
+    def evaluated_anywhere(self, path: str, node: ast.expr) -> bool:
+        """Whether this program, or another that is looked at with it, comes to an expression."""
+        return self.evaluated(path, node) or any(other.evaluated(path, node) for other in self.elsewhere)
 
 
 def as_it_is(value: Value) -> Value:

@@ -183,8 +183,8 @@ SAFE: dict[str, Pair] = {
         "model.compile('adam', 'categorical_crossentropy')\n",
         "model = Sequential()\nmodel.add(Dense(10))\nmodel.compile('adam', CategoricalCrossentropy(from_logits=True))\n",
     )._replace(
-        after="from tensorflow.keras.layers import Dense\nfrom tensorflow.keras.models import Sequential\n"
-        "from tensorflow.keras.losses import CategoricalCrossentropy\n\n"
+        after="from tensorflow.keras.layers import Dense\nfrom tensorflow.keras.losses import CategoricalCrossentropy\n"
+        "from tensorflow.keras.models import Sequential\n\n"
         "model = Sequential()\nmodel.add(Dense(10))\nmodel.compile('adam', CategoricalCrossentropy(from_logits=True))\n"
     ),
     "keras: the functional form": pair(
@@ -291,9 +291,10 @@ UNSAFE: dict[str, tuple[str, str]] = {
     ),
     "a softmax that TensorFlow's graph knows by name": (
         "import tensorflow as tf\n\nx = tf.placeholder(tf.float32, [None, 4])\ny = tf.placeholder(tf.float32, [None, 3])\n"
-        "w = tf.Variable(tf.zeros([4, 3]))\np = tf.nn.softmax(tf.matmul(x, w), name='p')\n"
-        "loss = tf.nn.softmax_cross_entropy_with_logits(logits=p, labels=y)\n",
-        "the operation's name in the graph (line 6)",
+        "w = tf.Variable(tf.zeros([4, 3]))\n\n"
+        "def head(x):\n    return tf.nn.softmax(tf.matmul(x, w), name='p')\n\n"
+        "loss = tf.nn.softmax_cross_entropy_with_logits(logits=head(x), labels=y)\n",
+        "the operation's name in the graph (line 8)",
     ),
     "a model handed to somebody": (PROBABILITIES + STEP + "serve(net)\n", "handed to `serve`"),
     "a model returned to unknown callers": (

@@ -89,9 +89,59 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         TORCH,
         "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
         "    return -(y * torch.log(p)).sum()\n",
+        "def loss(x, y):\n    logits = net(x)\n    return -(y * F.log_softmax(logits, dim=1)).sum()\n",
+    ),
+    "picked entries with a name": (
+        TORCH,
+        "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    pt = p.gather(1, y)\n"
+        "    return -torch.log(pt).mean()\n",
+        "def loss(x, y):\n    logits = net(x)\n    log_pt = F.log_softmax(logits, dim=1).gather(1, y)\n"
+        "    return -log_pt.mean()\n",
+    ),
+    "picked entries that a focal loss reads, too": (
+        TORCH,
+        "def loss(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n    pt = p[torch.arange(len(y)), y]\n"
+        "    return -((1 - pt) ** 2 * torch.log(pt + 1e-8)).mean()\n",
+        "def loss(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n    pt = p[torch.arange(len(y)), y]\n"
+        "    log_pt = F.log_softmax(z, dim=1)[torch.arange(len(y)), y]\n    return -((1 - pt) ** 2 * log_pt).mean()\n",
+    ),
+    "what picks them has changed since": (
+        TORCH,
+        "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    pt = p.gather(1, y)\n    y = y + 1\n"
+        "    return torch.log(pt), y\n",
+        "def loss(x, y):\n    logits = net(x)\n    log_pt = F.log_softmax(logits, dim=1).gather(1, y)\n"
+        "    y = y + 1\n    return log_pt, y\n",
+    ),
+    "picked entries of what has no name yet": (
+        TORCH,
+        "def loss(x, y):\n    pt = F.softmax(net(x), dim=1).gather(1, y)\n    return (1 - pt) * torch.log(pt)\n",
+        "def loss(x, y):\n    logits = net(x)\n    pt = F.softmax(logits, dim=1).gather(1, y)\n"
+        "    log_pt = F.log_softmax(logits, dim=1).gather(1, y)\n    return (1 - pt) * log_pt\n",
+    ),
+    "one minus a picked sigmoid": (
+        TORCH,
+        "def loss(x, i):\n    q = 1 - torch.sigmoid(net(x))[i]\n    return -torch.log(q).mean()\n",
+        "def loss(x, i):\n    log_q = F.logsigmoid(-net(x))[i]\n    return -log_q.mean()\n",
+    ),
+    "another statement would rename the logits": (
+        TORCH,
+        "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    q = torch.clamp(p, min=1e-7)\n"
+        "    p = F.softmax(net(y), dim=1)\n    return torch.log(q), q, p\n",
+        "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n    q = torch.clamp(p, min=1e-7)\n"
+        "    log_q = F.log_softmax(logits, dim=1)\n    p = F.softmax(net(y), dim=1)\n    return log_q, q, p\n",
+    ),
+    "an axis that isn't the same any more": (
+        TORCH,
+        "def loss(x, y, d):\n    p = F.softmax(net(x), dim=d)\n    d = 0\n    return torch.log(p), d\n",
+        "def loss(x, y, d):\n    log_p = F.log_softmax(net(x), dim=d)\n    d = 0\n    return log_p, d\n",
+    ),
+    "another function has such a name": (
+        TORCH,
+        "def other(logits):\n    return logits + 1\n\n"
+        "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    return torch.log(p), p\n",
+        "def other(logits):\n    return logits + 1\n\n"
         "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n"
-        "    p = torch.clamp(p, 1e-7, 1 - 1e-7)\n"
-        "    return -(y * F.log_softmax(logits, dim=1)).sum()\n",
+        "    return F.log_softmax(logits, dim=1), p\n",
     ),
     "a layer": (
         TORCH,
@@ -281,6 +331,31 @@ def test_nothing_is_found_afterwards(tmp_path: Path, head: str, before: str, aft
     assert result.changed == ()
 
 
+OWN_SOFTMAX = (
+    "import numpy as np\n\ndef softmax(z):\n    e = np.exp(z - np.max(z, axis=1, keepdims=True))\n"
+    "    return e / np.sum(e, axis=1, keepdims=True)\n\n"
+)
+#: Logs of such a softmax in a file of NumPy's alone, which gains no SciPy.
+WITHOUT_SCIPY = {
+    "of an expression": (
+        "def loss(x, w, y):\n    return -np.mean(np.log(softmax(x @ w))[np.arange(len(y)), y])\n",
+        "def loss(x, w, y):\n    logits = x @ w\n    return -np.mean("
+        "(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[np.arange(len(y)), y])\n",
+    ),
+    "of a name": (
+        "def loss(x, w, y):\n    z = x @ w\n    p = softmax(z)\n    return -np.sum(y * np.log(p + 1e-9)), p\n",
+        "def loss(x, w, y):\n    z = x @ w\n    p = softmax(z)\n"
+        "    return -np.sum(y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True))), p\n",
+    ),
+    "in a comprehension": 2 * ("def loss(xs, w):\n    return [np.log(softmax(x @ w)) for x in xs]\n",),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), WITHOUT_SCIPY.values(), ids=WITHOUT_SCIPY)
+def test_numpy_alone_gains_no_scipy(tmp_path: Path, before: str, after: str) -> None:
+    assert fixed(tmp_path, OWN_SOFTMAX + before) == OWN_SOFTMAX + after
+
+
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
     "the probabilities come from one of two places": TORCH
@@ -294,9 +369,29 @@ LEFT_ALONE: dict[str, str] = {
     "a name that a function writes from afar": TORCH
     + "def other(x):\n    global p\n    p = x\n\np = F.softmax(net(torch.load('x')), dim=1)\nother(p)\n"
     "l = torch.log(p)\n",
-    "another statement would rename the logits": TORCH
-    + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    q = torch.clamp(p, min=1e-7)\n"
-    "    p = F.softmax(net(y), dim=1)\n    return torch.log(q), p\n",
+    "an entry that was picked is written": TORCH
+    + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    pt = p.gather(1, y)\n    pt[0] = 1\n"
+    "    return torch.log(pt)\n",
+    "an entry that was picked is changed by another name": TORCH
+    + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    pt = p.gather(1, y)\n    qt = pt\n    qt *= 2\n"
+    "    return torch.log(pt)\n",
+    "entries that were picked in one of two ways": TORCH
+    + "def loss(x, y, a):\n    p = F.softmax(net(x), dim=1)\n    pt = p.gather(1, y)\n"
+    "    if a:\n        pt = p[:, 0]\n    return torch.log(pt)\n",
+    "a function that only looks like a gather": TORCH + "def gather(p, y):\n    return p[y] ** 2\n\n"
+    "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    pt = gather(p, y)\n    return torch.log(pt)\n",
+    "the names are shown that would change": TORCH
+    + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    pt = p.gather(1, y)\n    report(locals())\n"
+    "    return torch.log(pt)\n",
+    "entries that are drawn": TORCH
+    + "def loss(x):\n    p = F.softmax(net(x), dim=1)\n    pt = p.gather(1, torch.multinomial(p, 1))\n"
+    "    return (1 - pt) * torch.log(pt), pt\n",
+    "entries that something unknown picks": TORCH
+    + "def loss(x, rows):\n    p = F.softmax(net(x), dim=1)\n    pt = p[rows.pop()]\n"
+    "    return (1 - pt) * torch.log(pt), pt\n",
+    "a blend of picked entries": TORCH
+    + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    pt = 0.9 * p.gather(1, y) + 0.1\n"
+    "    return torch.log(pt)\n",
     "a logarithm to another base": TORCH
     + "def loss(x, y):\n    z = net(x)\n    return torch.log2(F.softmax(z, dim=1)), torch.log2(1 + z.exp())\n",
     "a log in place": TORCH + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    p.log_()\n    return p\n",
@@ -330,8 +425,6 @@ LEFT_ALONE: dict[str, str] = {
     "a logsumexp of some": NUMPY + "def f(z):\n    return np.log(np.sum(np.exp(z)[:, 1:], axis=1))\n\nf(x)\n",
     "a sum of another type": NUMPY + "def f(z):\n    return np.log(np.sum(np.exp(z), 1, np.float64))\n\nf(x)\n",
     "a log of another type": NUMPY + "def f(z):\n    return np.log(np.sum(np.exp(z), axis=1), dtype=float)\n\nf(x)\n",
-    "an axis that isn't the same any more": TORCH
-    + "def loss(x, y, d):\n    p = F.softmax(net(x), dim=d)\n    d = 0\n    return torch.log(p), d\n",
 }
 
 

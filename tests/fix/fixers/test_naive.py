@@ -74,3 +74,57 @@ MADE = "self.z = self.linear(x); self.p = torch.softmax(self.z, 1); {}"
 def test_an_attribute_may_be_bound_from_afar(tmp_path: Path, then: str, does: str, stays: bool) -> None:
     program = ATTRIBUTE.format(MADE.format(then), does)
     assert ("log_softmax(self.z, 1)" not in fixed(tmp_path, program)) is stays
+
+
+NUMPY = "import numpy as np\n\n"
+#: A softmax in a file of NumPy's alone: what its body becomes, which is the same where nothing is certain.
+WITHOUT_SCIPY: dict[str, tuple[str, str]] = {
+    "an exp with a name": (
+        "    e = np.exp(x)\n    return e / e.sum(axis=1, keepdims=True)\n",
+        "    e = np.exp(x - np.max(x, axis=1, keepdims=True))\n    return e / e.sum(axis=1, keepdims=True)\n",
+    ),
+    "a sum with a name, too": (
+        "    e = np.exp(x)\n    s = np.sum(e, axis=-1)[:, None]\n    return e / s\n",
+        "    e = np.exp(x - np.max(x, axis=-1, keepdims=True))\n"
+        "    s = np.sum(e, axis=-1)[:, None]\n    return e / s\n",
+    ),
+    "an exp written twice": (
+        "    return np.exp(x) / np.sum(np.exp(x))\n",
+        "    shifted = x - np.max(x)\n    return np.exp(shifted) / np.sum(np.exp(shifted))\n",
+    ),
+    "of an expression": (
+        "    e = np.exp(x @ x.T)\n    return e / e.sum(axis=0)\n",
+        "    logits = x @ x.T\n    e = np.exp(logits - np.max(logits, axis=0, keepdims=True))\n"
+        "    return e / e.sum(axis=0)\n",
+    ),
+    "a logsumexp": (
+        "    return np.log(np.sum(np.exp(x), axis=1, keepdims=True))\n",
+        "    return np.logaddexp.reduce(x, axis=1, keepdims=True)\n",
+    ),
+    "the powers are read besides": 2 * ("    e = np.exp(x)\n    return e / e.sum(axis=1, keepdims=True), e\n",),
+    "their sum is read besides": 2
+    * ("    e = np.exp(x)\n    s = e.sum(axis=1, keepdims=True)\n    return e / s, np.log2(s)\n",),
+    "the powers change in between": 2
+    * ("    e = np.exp(x)\n    e[0] = 1\n    return e / e.sum(axis=1, keepdims=True)\n",),
+    "the names are shown": 2
+    * ("    e = np.exp(x)\n    print(locals())\n    return e / e.sum(axis=1, keepdims=True)\n",),
+    "the sum is of other powers": 2 * ("    return np.exp(x) / np.sum(np.exp(2 * x), axis=1, keepdims=True)\n",),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), WITHOUT_SCIPY.values(), ids=WITHOUT_SCIPY)
+def test_numpy_alone_subtracts_the_maximum(tmp_path: Path, before: str, after: str) -> None:
+    head = f"{NUMPY}def softmax(x):\n"
+    assert fixed(tmp_path, head + before) == head + after
+
+
+@pytest.mark.parametrize("body", [after for before, after in WITHOUT_SCIPY.values() if before != after])
+def test_what_numpy_computes_is_right(body: str) -> None:
+    import numpy as np
+
+    scope: dict[str, object] = {}
+    exec(f"{NUMPY}def softmax(x):\n{body}", scope)
+    f = scope["softmax"]
+    assert callable(f)
+    x = np.array([[900.0, 1.0, -3.0], [2.0, 899.0, 0.0], [1.0, 2.0, 3.0]])
+    assert np.isfinite(f(x)).all()

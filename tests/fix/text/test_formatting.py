@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finallayer.findings import Edit
-from finallayer.fix.text.documents import ChangedMeanwhileError, Document
+from finallayer.fix.text.documents import ChangedMeanwhileError, Document, write_together
 from finallayer.fix.text.edits import ConflictError, apply
 
 from ..workbench import fixed, fixed_bytes, repaired
@@ -159,7 +159,7 @@ def test_writing_keeps_permissions_and_links(tmp_path: Path) -> None:
     file.write_text("a = 1\n")
     file.chmod(0o754)
     link.symlink_to(file)
-    Document.read(link).write(b"a = 2\n")
+    write_together([(Document.read(link), b"a = 2\n")])
     assert link.is_symlink()
     assert file.read_text() == "a = 2\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o754
@@ -172,7 +172,7 @@ def test_a_file_that_has_changed_meanwhile_is_left_alone(tmp_path: Path) -> None
     ((document, new),) = repaired(file).changed
     file.write_text(BEFORE + "# edited\n")
     with pytest.raises(ChangedMeanwhileError):
-        document.write(new)
+        write_together([(document, new)])
     assert file.read_text() == BEFORE + "# edited\n"
 
 

@@ -24,13 +24,14 @@ ITEM = {kernels.FLOAT32: 4, kernels.BFLOAT16: 2, kernels.FLOAT16: 2, kernels.FLO
 MOST_BYTES = 1 << 28  # that are copied for a call
 
 XENT = (
-    "rows inner classes dtype logits logits_outer logits_inner logits_class targets kind targets_outer targets_inner "
-    "targets_class ignore class_weight row_weight smoothing z_loss softcap temperature reduction upstream row_upstream "
-    "lse_upstream loss_dtype loss reduced lse grad grad_outer grad_inner grad_class correct threads bad_row"
+    "logits targets class_weight row_weight row_upstream loss reduced grad upstream threads rows inner classes dtype "
+    "logits_outer logits_inner logits_class kind target_dtype targets_outer targets_inner targets_class ignore "
+    "class_weight_dtype row_weight_dtype row_upstream_dtype smoothing z_loss softcap temperature reduction "
+    "lse_upstream loss_dtype lse grad_outer grad_inner grad_class correct bad_row"
 ).split()
 BCE = (
-    "count dtype logits targets weight weight_period pos_weight pos_weight_period reduction upstream element_upstream "
-    "loss_dtype loss reduced grad threads"
+    "logits targets weight pos_weight element_upstream loss reduced grad upstream threads count dtype target_dtype "
+    "weight_dtype weight_period pos_weight_dtype pos_weight_period element_upstream_dtype reduction loss_dtype"
 ).split()
 
 
@@ -146,10 +147,11 @@ def _xent_spans(m: dict[str, int]) -> Iterator[Span]:
     for name in ("logits", "grad"):
         yield from _strided(m, name, item, m["classes"])
     soft = m["kind"] == kernels.DISTRIBUTION
-    target = real if soft else 4 if m["kind"] == kernels.INDEX32 else 8
+    target = ITEM[m["target_dtype"]] if soft else 4 if m["kind"] == kernels.INDEX32 else 8
     yield from _strided(m, "targets", target, m["classes"] if soft else 1)
-    yield from _flat(m, "class_weight", real * m["classes"])
-    for name in ("row_weight", "row_upstream", "lse_upstream", "lse"):
+    for name, count in (("class_weight", "classes"), ("row_weight", "rows"), ("row_upstream", "rows")):
+        yield from _flat(m, name, ITEM[m[f"{name}_dtype"]] * m[count])
+    for name in ("lse_upstream", "lse"):
         yield from _flat(m, name, real * m["rows"])
     yield from _flat(m, "loss", ITEM[m["loss_dtype"]] * m["rows"])
     yield from _flat(m, "reduced", ITEM[m["loss_dtype"]])
@@ -157,12 +159,12 @@ def _xent_spans(m: dict[str, int]) -> Iterator[Span]:
 
 
 def _bce_spans(m: dict[str, int]) -> Iterator[Span]:
-    item, real = ITEM[m["dtype"]], 8 if m["dtype"] == kernels.FLOAT64 else 4
-    for name in ("logits", "grad"):
-        yield from _flat(m, name, item * m["count"])
-    for name in ("targets", "element_upstream"):
-        yield from _flat(m, name, real * m["count"])
+    for name, dtype in (
+        ("logits", "dtype"), ("grad", "dtype"), ("targets", "target_dtype"),
+        ("element_upstream", "element_upstream_dtype"),
+    ):  # fmt: skip
+        yield from _flat(m, name, ITEM[m[dtype]] * m["count"])
     for name in ("weight", "pos_weight"):
-        yield from _flat(m, name, real * m[f"{name}_period"])
+        yield from _flat(m, name, ITEM[m[f"{name}_dtype"]] * m[f"{name}_period"])
     yield from _flat(m, "loss", ITEM[m["loss_dtype"]] * m["count"])
     yield from _flat(m, "reduced", ITEM[m["loss_dtype"]])

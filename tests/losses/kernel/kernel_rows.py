@@ -51,6 +51,10 @@ def _at(array: np.ndarray | None) -> int:
     return 0 if array is None else array.ctypes.data
 
 
+def _code(array: np.ndarray | None) -> int:
+    return 0 if array is None else DTYPES[array.dtype]
+
+
 def real(dtype: np.dtype) -> np.dtype:
     """What stands beside logits of ``dtype``."""
     return FLOAT64 if dtype == FLOAT64 else FLOAT32
@@ -67,21 +71,23 @@ def packed(
 ) -> ctypes.Array[ctypes.c_char]:
     """The argument struct of a call. ``z`` is (rows, classes) or (n, classes, pixels); ``outputs`` as in `Result`."""
     classes, inner = z.shape[1], z.shape[2] if z.ndim == 3 else 1
-    distribution = target.dtype.kind == "f"
+    distribution = target.dtype in DTYPES
     beside = {k: v for k, v in vars(terms).items() if isinstance(v, np.ndarray)}
-    assert all(v.dtype == real(z.dtype) and v.flags.c_contiguous for v in beside.values())
+    assert all(v.flags.c_contiguous for v in beside.values())
+    assert terms.lse_upstream is None or terms.lse_upstream.dtype == real(z.dtype)
     grad = outputs.get("grad")
     loss = outputs.get("loss", outputs.get("reduced"))
     return ctypes.create_string_buffer(
         kernels.XENT_ARGS.pack(
-            z.size // classes if classes else len(target), inner, classes, DTYPES[z.dtype], _at(z), *_strides(z),
-            _at(target), kernels.DISTRIBUTION if distribution else KINDS[target.dtype],
-            *(_strides(target) if distribution else (inner, 1, 0)), terms.ignore_index, _at(terms.class_weight),
-            _at(terms.row_weight), terms.label_smoothing, terms.z_loss, terms.softcap, terms.temperature,
-            kernels.REDUCTIONS[terms.reduction], terms.upstream, _at(terms.row_upstream), _at(terms.lse_upstream),
-            DTYPES[z.dtype if loss is None else loss.dtype], _at(outputs.get("loss")), _at(outputs.get("reduced")),
-            _at(outputs.get("lse")), _at(grad), *((0, 0, 0) if grad is None else _strides(grad)),
-            _at(outputs.get("correct")), threads, -1,
+            _at(z), _at(target), _at(terms.class_weight), _at(terms.row_weight), _at(terms.row_upstream),
+            _at(outputs.get("loss")), _at(outputs.get("reduced")), _at(grad), terms.upstream, threads,
+            z.size // classes if classes else len(target), inner, classes, DTYPES[z.dtype], *_strides(z),
+            kernels.DISTRIBUTION if distribution else KINDS[target.dtype],
+            DTYPES[target.dtype] if distribution else 0, *(_strides(target) if distribution else (inner, 1, 0)),
+            terms.ignore_index, _code(terms.class_weight), _code(terms.row_weight), _code(terms.row_upstream),
+            terms.label_smoothing, terms.z_loss, terms.softcap, terms.temperature, kernels.REDUCTIONS[terms.reduction],
+            _at(terms.lse_upstream), DTYPES[z.dtype if loss is None else loss.dtype], _at(outputs.get("lse")),
+            *((0, 0, 0) if grad is None else _strides(grad)), _at(outputs.get("correct")), -1,
         )
     )  # fmt: skip
 
@@ -148,7 +154,7 @@ def truth(z: np.ndarray, target: np.ndarray, terms: Terms = Terms()) -> Truth:
     c = np.ones(classes, wide) if terms.class_weight is None else terms.class_weight.astype(wide)
     w = np.ones(rows, wide) if terms.row_weight is None else terms.row_weight.astype(wide)
     s, z_loss = wide(terms.label_smoothing), wide(terms.z_loss)
-    if target.dtype.kind == "f":
+    if target.dtype in DTYPES:
         counts = np.ones(rows, bool)
         anchor = z.argmax(1)
         mass = ((1 - s) * target.astype(wide) + s / classes) * c
@@ -199,7 +205,7 @@ def truth(z: np.ndarray, target: np.ndarray, terms: Terms = Terms()) -> Truth:
 def _truth_of_pixels(z: np.ndarray, target: np.ndarray, terms: Terms) -> Truth:
     n, classes, pixels = z.shape
     rows = np.moveaxis(z, 1, 2).reshape(-1, classes)
-    flat = np.moveaxis(target, 1, 2).reshape(-1, classes) if target.dtype.kind == "f" else target.reshape(-1)
+    flat = np.moveaxis(target, 1, 2).reshape(-1, classes) if target.dtype in DTYPES else target.reshape(-1)
     exact = truth(rows, flat, terms)
 
     def as_pixels(values: np.ndarray) -> np.ndarray:
@@ -287,13 +293,14 @@ def call_binary(
 
     What is not ``wanted`` is not asked for; the reduced loss goes with the losses.
     """
-    loss_dtype = loss_dtype or y.dtype
+    loss_dtype = loss_dtype or real(z.dtype)
     loss, grad, reduced = np.full(z.shape, -1, loss_dtype), np.full(z.shape, 7, z.dtype), np.full(1, -1, loss_dtype)
     arguments = kernels.BCE_ARGS.pack(
-        z.size, DTYPES[z.dtype], _at(z), _at(y), _at(weight), 0 if weight is None else weight.size,
-        _at(pos_weight), 0 if pos_weight is None else pos_weight.size, kernels.REDUCTIONS[reduction], upstream, 0,
-        DTYPES[loss.dtype], _at(loss if "loss" in wanted else None), _at(reduced if "loss" in wanted else None),
-        _at(grad if "grad" in wanted else None), 1,
+        _at(z), _at(y), _at(weight), _at(pos_weight), 0, _at(loss if "loss" in wanted else None),
+        _at(reduced if "loss" in wanted else None), _at(grad if "grad" in wanted else None), upstream, 1,
+        z.size, DTYPES[z.dtype], DTYPES[y.dtype], _code(weight), 0 if weight is None else weight.size,
+        _code(pos_weight), 0 if pos_weight is None else pos_weight.size, 0, kernels.REDUCTIONS[reduction],
+        DTYPES[loss.dtype],
     )  # fmt: skip
     assert lib.fl_bce(ctypes.create_string_buffer(arguments)) == kernels.OK
     return loss, grad, reduced[0]

@@ -241,6 +241,38 @@ def test_binary(lib: ctypes.CDLL, weighted: bool, soft: bool, dtype: np.dtype) -
             assert ulps(grad, exact_grad, dtype, size if dtype == FLOAT64 else None).max() <= BOUND[dtype]
 
 
+@pytest.mark.parametrize("beside", [FLOAT32, BFLOAT16, FLOAT16, FLOAT64], ids=str)
+@pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT64], ids=str)
+@pytest.mark.parametrize("shape", [(37, 11), (5, 131), (2, 11, 21)], ids=str)
+def test_what_stands_beside_the_logits_is_read_in_its_own_dtype(
+    lib: ctypes.CDLL, shape: tuple[int, ...], dtype: np.dtype, beside: np.dtype
+) -> None:
+    """Probabilities, weights and upstream gradients: not one of them is rounded to another dtype."""
+    options_of = {"class_weight": True, "row_weight": True}
+    z, soft, terms = options(np.random.default_rng(3), shape, dtype, True, options_of)
+    hard = options(np.random.default_rng(3), shape, dtype, False, {})[1]
+    arrays = {k: getattr(terms, k).astype(beside) for k in options_of}
+    upstream = np.linspace(0.5, 3, len(arrays["row_weight"])).astype(beside)
+    given = replace(terms, **arrays, row_upstream=upstream)
+    for target in (soft.astype(beside), hard):
+        exact = truth(z, target, given)
+        assert max(worst(call(lib, z, target, given), exact).values()) <= (2.0 if dtype == FLOAT64 else 1.0)
+
+
+@pytest.mark.parametrize("beside", [FLOAT32, BFLOAT16, FLOAT16, FLOAT64], ids=str)
+@pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT64], ids=str)
+def test_what_stands_beside_binary_logits_is_read_in_its_own_dtype(
+    lib: ctypes.CDLL, dtype: np.dtype, beside: np.dtype
+) -> None:
+    rng = np.random.default_rng(8)
+    z, y = rng.normal(0, 3, 303).astype(dtype), rng.random(303).astype(beside)
+    weight, pos_weight = rng.random(101).astype(beside), np.array([1.7, 0.3, 4]).astype(beside)
+    loss, grad, _ = call_binary(lib, z, y, weight, pos_weight)
+    exact, exact_grad, size = binary_truth(z, y, weight, pos_weight)
+    assert ulps(loss, exact, loss.dtype).max() <= 4
+    assert (ulps(grad, exact_grad, dtype, size) <= BOUND[dtype]).all()
+
+
 def test_confident_binary_losses_fall_smoothly_to_the_smallest_float(lib: ctypes.CDLL) -> None:
     z = np.linspace(0, 103, 1001).astype("f4")
     exact, exact_grad, _ = binary_truth(z, np.ones_like(z))

@@ -251,7 +251,8 @@ def test_buffers_come_back_from_the_pool(kernel: ctypes.CDLL) -> None:
         ("targets", 0), ("kind", 3), ("smoothing", -0.1), ("smoothing", 1.5), ("smoothing", float("nan")),
         ("z_loss", float("inf")), ("softcap", -1.0), ("softcap", float("nan")), ("temperature", 0.0),
         ("temperature", -1.0), ("temperature", float("nan")), ("reduction", 3), ("row_upstream", 64),
-        ("loss_dtype", 1), ("loss_dtype", 3), ("grad_outer", 0), ("grad_class", 0), ("threads", -1),
+        ("loss_dtype", 1), ("loss_dtype", 3), ("target_dtype", 4), ("class_weight_dtype", -1), ("row_weight_dtype", 4),
+        ("row_upstream_dtype", 9), ("grad_outer", 0), ("grad_class", 0), ("threads", -1),
     ],
 )  # fmt: skip
 def test_what_the_header_forbids_is_refused(lib: ctypes.CDLL, member: str, value: float) -> None:
@@ -269,7 +270,8 @@ def test_what_the_header_forbids_is_refused(lib: ctypes.CDLL, member: str, value
     ("member", "value"),
     [
         ("count", -1), ("dtype", 4), ("logits", 0), ("targets", 0), ("weight", 64), ("pos_weight", 64),
-        ("reduction", 7), ("element_upstream", 64), ("loss_dtype", 2), ("threads", -1),
+        ("reduction", 7), ("element_upstream", 64), ("loss_dtype", 2), ("threads", -1), ("target_dtype", 4),
+        ("weight_dtype", 7), ("pos_weight_dtype", -1), ("element_upstream_dtype", 4),
     ],
 )  # fmt: skip
 def test_what_the_header_forbids_is_refused_for_binary_too(kernel: ctypes.CDLL, member: str, value: int) -> None:

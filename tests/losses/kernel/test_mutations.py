@@ -41,8 +41,8 @@ MUTANTS = {
     "no -1 at the target": ("push * from_loss + lse_pull * softmax);", "push * mass * softmax);"),
     "missing 1/N": ("call.upstream = a.upstream * factor;", "call.upstream = a.upstream;"),
     "another row's scale": (
-        "static_cast<const R*>(from)[row + k];",
-        "static_cast<const R*>(from)[row ? row - 1 + k : k];",
+        "to[k] = number_at(from, dtype, row + k);",
+        "to[k] = number_at(from, dtype, row ? row - 1 + k : k);",
     ),
     "a padded lane counted": ("reference = -kInfinity, others = 0;", "reference = -kInfinity, others = 1;"),
     "sign flip": ("D{}, call.upstream * load", "D{}, -call.upstream * load"),
@@ -78,7 +78,7 @@ MUTANTS = {
 #: Mutants of the options and of the engines in double: each must be noticed in every scenario that is named.
 OPTION_MUTANTS = {
     "class weights forgotten": (
-        "t.anchor_mass[k] = static_cast<const R*>(a.class_weight)[t.target[k]];", ";", ("weights",)),
+        "t.anchor_mass[k] = number_at(a.class_weight, a.class_weight_dtype, t.target[k]);", ";", ("weights",)),
     "no z-loss": ("load(t.gap)) + a.z_loss * lse * lse;", "load(t.gap));", ("z-loss",)),
     "no gradient of z-loss": ("load(t.push) * (2 * a.z_loss) * lse", "load(t.push) * 0 * lse", ("z-loss",)),
     "no gradient of the lse": ("(z_pull + load(t.lse_push)) /", "z_pull /", ("lse",)),
@@ -97,7 +97,7 @@ OPTION_MUTANTS = {
         ("softcap in float64",)),
     "softcap by a tanh that cancels": ("{where(near, minus.high, less.high), where(near, minus.low, less.low)};",
         "{u - 1.0, D{}};", ("small softcapped float64",)),
-    "smoothing forgotten in columns": ("+ call.smoothing_mass) * weight;", ") * weight;", 
+    "smoothing forgotten in columns": ("+ call.smoothing_mass) * (call", ") * (call",
         ("smoothing", "smoothing pixels")),
     "smoothing forgotten in rows": (
         "std::fill(row.mass, row.mass + row.n, call.smoothing_mass);", "std::fill(row.mass, row.mass + row.n, 0.0);",
@@ -142,7 +142,7 @@ OPTION_MUTANTS = {
         "unwide(static_cast<Real<T>*>(a.loss) + i, loss);", "unwide(static_cast<Real<T>*>(a.loss), loss);",
         ("binary",)),
     "binary: pos_weight forgotten": ("down = pos_weight * y;", "down = y;", ("weighted binary",)),
-    "binary: weights out of step": ("(i + k) % period", "i % period", ("weighted binary",)),
+    "binary: weights out of step": ("dtype, (i + k) % period", "dtype, i % period", ("weighted binary",)),
     "binary: log(1 + e)": ("Loss ? log1p_wide(e) : D{}", "Loss ? log_wide(1.0 + e, DI{}) : D{}", ("binary",)),
     "binary: last elements": (
         "const bool whole = n == L;", "const bool whole = n == L;\n        if (!whole) break;", ("binary",)),

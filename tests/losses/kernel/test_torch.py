@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from finallayer.losses import torch as ours
-from finallayer.losses.torch import _kernel, _small
+from finallayer.losses.torch import _kernel, _quick
 
 from .kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, hard_rows, truth, ulps
 
@@ -29,7 +29,7 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """Both ways to the same result: the compiled kernel, and torch's own operations."""
     if request.param == "framework":
         monkeypatch.setattr(_kernel, "serves", lambda *tensors: False)
-        monkeypatch.setattr(_small, "_xent", None)
+        monkeypatch.setattr(_quick, "LIBRARY", None)
     elif _kernel.LIBRARY is None:
         pytest.skip("the kernel is not built")
     return str(request.param)

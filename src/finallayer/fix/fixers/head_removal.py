@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.context import Context, Program
+from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
-from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
@@ -28,25 +29,45 @@ from finallayer.rules.route import maker, units
 #: The loss on logits that stands for the one on probabilities.
 ON_LOGITS = {"xent_probs": "xent_logits", "bce_probs": "bce_logits"}
 #: The head that belongs to each loss.
-_HEAD_OF = {"xent_logits": "softmax", "xent_probs": "softmax", "bce_logits": "sigmoid", "bce_probs": "sigmoid"}
+HEAD_OF = {"xent_logits": "softmax", "xent_probs": "softmax", "bce_logits": "sigmoid", "bce_probs": "sigmoid"}
 
 
 Modules = Mapping[str, AnalysedModule]
 
 
+class Exchange(NamedTuple):
+    """What a loss reads, whose softmax or sigmoid goes, and the head that comes back where probabilities are read."""
+
+    read: Node
+    instead: Node  # the same head, where it belongs to the loss
+
+    @property
+    def made(self) -> Node:
+        """The softmax or sigmoid that goes."""
+        return maker(self.read)
+
+
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
 def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
-    """The fix of a loss that is handed what a softmax or sigmoid made: that goes, and the loss takes logits.
-
-    Model, loss and readers may stand in different files: all of them are edited, or none.
-    """
-    loss, dialect = sighting.node, Dialect.of(sighting.framework)
+    """The fix of a loss that is handed what a softmax or sigmoid made: that goes, and the loss takes logits."""
+    loss = sighting.node
     made = maker(loss.args[0]) if loss.op in CROSS_ENTROPIES and loss.args else None
-    if dialect is None or made is None or loss.origin is None or made.origin is None or made.op != _HEAD_OF[loss.op]:
+    if made is not None and made.op == HEAD_OF[loss.op] and (made.op == "sigmoid" or units(made) != 1):
+        yield from without(Exchange(loss.args[0], made), sighting, context)
+
+
+def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str = "") -> Iterator[Proposal]:
+    """A program whose loss takes the logits from before a head.
+
+    Model, loss and readers may stand in different files: all of them are edited, or none. ``doubt``: what makes it
+    unsafe, besides readers that can't be seen.
+    """
+    loss, made, dialect = sighting.node, exchange.made, Dialect.of(sighting.framework)
+    if dialect is None or loss.origin is None or made.origin is None:
         return
     modules = context.modules()
     module = modules.get(made.origin.path)
-    if module is None or loss.origin.path not in modules or _is_along_other_axis(made):
+    if module is None or loss.origin.path not in modules or is_along_other_axis(made):
         return
     removal = remove(made, module)
     if removal is None:
@@ -54,18 +75,21 @@ def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[P
     readers = Readers(removal.head, modules, module.uses)
     if readers.steps(loss.args[0]) is None:
         return
-    edits = _all_edits(modules, removal, readers, context.sightings(), dialect, loss.args[0])
-    if edits is None or readers.refusals or not parses_after(modules, edits):
+
+    def write(program: Program) -> Written:
+        there = Readers(removal.head, program.modules, program.uses)
+        return Written(there, None if there.refusals else _all_edits(program, removal, there, dialect, exchange))
+
+    made_everywhere = make_everywhere(context, write)
+    if made_everywhere is None:
         return
-    unseen = [
-        *removal.unseen,
-        *readers.unseen,
-        *outsiders({module.path, loss.origin.path, *(e.path for e in edits)}, modules),
-    ]
-    binary = made.op == "sigmoid"
+    edits, unseen = made_everywhere.edits, [*removal.unseen, *made_everywhere.unseen]
+    binary = exchange.instead.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
-    note = cannot_see(f"reads the {made.op}", unseen)
-    yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths=loss.op not in ON_LOGITS)
+    other = _read_otherwise(readers, exchange)
+    note = "; ".join(filter(None, (doubt, other, cannot_see(f"reads the {made.op}", unseen))))
+    mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made
+    yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths)
 
 
 @mends("FL102", reach=Reach.MODEL)
@@ -79,7 +103,7 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
         return
     if dialect is None or x.origin is None:
         return
-    head = _HEAD_OF[loss.op]
+    head = HEAD_OF[loss.op]
     readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
     edits = together([dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, x)])
     if not edits or not parses_after(modules, edits):
@@ -92,24 +116,33 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
 
 
-def _is_along_other_axis(made: Node) -> bool:
+def _read_otherwise(readers: Readers, exchange: Exchange) -> str:
+    """What reads other numbers than before, which may have been meant: a softmax of one unit says nothing at all."""
+    if exchange.made.op != "sigmoid" or exchange.instead.op == "sigmoid":
+        return ""
+    lines = sorted({reader.node.lineno for reader in (*readers.wraps, *readers.predictions)})
+    return "; ".join(f"line {line} reads a {exchange.instead.op} instead" for line in lines)
+
+
+def is_along_other_axis(made: Node) -> bool:
     """A softmax along another axis than the classes is another mistake."""
     return made.op == "softmax" and (made.attrs.get("naive") or made.attrs.get("axis", -1) not in (-1, 1, None))
 
 
 def _all_edits(
-    modules: Modules, removal: Removal, readers: Readers, seen: list[Sighting], dialect: Dialect, read: Node
+    program: Program, removal: Removal, readers: Readers, dialect: Dialect, exchange: Exchange
 ) -> Edits | None:
-    """Every edit of a fix; None where one of them can't be made."""
-    made = maker(read)
+    """Every edit of a fix in one program; None where one of them can't be made, or leaves a file that isn't Python."""
+    modules, seen, made = program.modules, program.sightings, exchange.instead
     parts = [
         removal.edits,
         *(_at_reader(modules, reader, dialect, made) for reader in _readers_at_losses(seen, readers)),
-        *_at_metrics(readers, seen, dialect, made.op, read),
+        *_at_metrics(readers, seen, dialect, made.op, exchange.read),
         *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
         *_at_predictions(readers.predictions, dialect, made),
     ]
-    return together(parts)
+    edits = together(parts)
+    return edits if edits is not None and parses_after(modules, edits) else None
 
 
 def _at_reader(modules: Modules, reader: Node, dialect: Dialect, made: Node) -> Edits | None:
@@ -118,7 +151,7 @@ def _at_reader(modules: Modules, reader: Node, dialect: Dialect, made: Node) -> 
     if module is None:
         return None
     if reader.op in ON_LOGITS:
-        return dialect.on_logits(module, reader) if _HEAD_OF[reader.op] == made.op else None
+        return dialect.on_logits(module, reader) if HEAD_OF[reader.op] == made.op else None
     if reader.op not in CROSS_ENTROPIES and reader.op != "metric" and _is_compiled(module, reader):
         return None
     return ()

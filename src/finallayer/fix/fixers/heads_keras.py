@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from finallayer.catalog import keras
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node
-from finallayer.findings import Edit
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.keras_metrics import metrics_on_logits
+from finallayer.fix.fixers.probability_models import by_probability_models, groups_by_model
 from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.known_calls import known_call
+from finallayer.fix.flow.known_calls import KnownCall, known_call
 from finallayer.fix.flow.readers import Reader
+from finallayer.fix.flow.written import item, written
+from finallayer.fix.text.deletion import drop_item
 from finallayer.fix.text.imports import Imports
 from finallayer.fix.text.keras_spelling import spell, with_argument
-from finallayer.fix.text.syntax import Syntax
-from finallayer.source.values import External
+from finallayer.fix.text.syntax import Syntax, is_written_out
+from finallayer.source.values import Dict, External
 
 #: A loss's function (and the string that names it) -> its class.
 _CLASSES = {
@@ -29,6 +31,10 @@ _CLASSES = {
 }
 
 
+#: What ``log_loss`` calls its arguments, and ``sigmoid_cross_entropy`` the same.
+_OF_LOG_LOSS = {"labels": "multi_class_labels", "predictions": "logits"}
+
+
 class Keras(Dialect):
     frameworks: ClassVar[frozenset[str]] = frozenset({"keras", "tensorflow"})
 
@@ -36,12 +42,14 @@ class Keras(Dialect):
         place = module.syntax.expression(loss.origin)
         if place is None:
             return None
-        named = _named_loss(module, place)
+        named = _named_loss(module, place, loss)
         if isinstance(named, ast.Call):
+            if (known := known_call(module, named, "bce_probs")) is not None:
+                return _sigmoid_cross_entropy(module.syntax, known)
             if self._states_it_by_position(module, named):
                 return None
             return with_argument(module.syntax, named, "from_logits", "True")
-        if named is None:
+        if named is None or (place := _place_of_name(module, place, loss)) is None:
             return None
         spelled = spell(module.syntax, f"losses.{named}", place)
         if spelled is None:
@@ -76,26 +84,53 @@ class Keras(Dialect):
         if sequential is None or layer is None:
             return None
         head = f"{layer.text}()" if made.op == "softmax" else f'{layer.text}("sigmoid")'
-        edits: list[Edit] = [*sequential.edits, *layer.edits]
-        for model, group in _by_model(calls).items():
-            if model in ("self", "cls") or not all(module.syntax.is_legible(c) for c in group):
-                return None
-            edits += _by_probability_model(module.syntax, group, model, f"{sequential.text}([{model}, {head}])")
-        return tuple(edits)
+        groups = groups_by_model(module.syntax, [c.node for c in calls if isinstance(c.node, ast.Call)])
+        if any(g.model in ("self", "cls") or not all(map(module.syntax.is_legible, g.calls)) for g in groups):
+            return None
+        texts = {g.model: f"{sequential.text}([{g.model}, {head}])" for g in groups}
+        return (*sequential.edits, *layer.edits, *by_probability_models(module.syntax, groups, texts))
 
     def compiled(self, module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
         return metrics_on_logits(module, call, head, output)
 
 
-def _named_loss(module: AnalysedModule, place: ast.expr) -> ast.Call | str | None:
+def _named_loss(module: AnalysedModule, place: ast.expr, loss: Node) -> ast.Call | str | None:
     """The call that makes or is a loss, or the class that stands for the string or function at a place."""
     built = module.layer(place) or (module.layer(place.func) if isinstance(place, ast.Call) else None)
     if built is not None:
         return module.maker(built)
     if isinstance(place, ast.Call):
-        return place if known_call(module, place, "xent", "bce") else None
-    classes = {_class_of(value) for value in module.values(place)}
+        return place if known_call(module, place, "xent", "bce", "bce_probs") else None
+    classes = {_class_of(_of_output(value, loss)) for value in module.values(place)}
     return classes.pop() if len(classes) == 1 else None
+
+
+def _sigmoid_cross_entropy(syntax: Syntax, log_loss: KnownCall) -> Edits | None:
+    """TensorFlow 1's ``tf.losses.log_loss(y, p)`` becomes ``tf.losses.sigmoid_cross_entropy(y, z)``."""
+    call, func = log_loss.node, log_loss.node.func
+    if not isinstance(func, ast.Attribute) or func.attr != "log_loss" or len(call.args) > 3 or not is_written_out(call):
+        return None
+    edits = [syntax.replace(func, f"{syntax.text(func.value)}.sigmoid_cross_entropy")]
+    given = [*call.args, *call.keywords]
+    for keyword in call.keywords:
+        name, start = keyword.arg or "", (keyword.lineno, syntax.file.origin(keyword).column)  # type: ignore[arg-type]
+        if name in _OF_LOG_LOSS:
+            edits.append(syntax.put(start, (start[0], start[1] + len(name)), _OF_LOG_LOSS[name]))
+    dropped = [drop_item(syntax, given, given.index(k)) for k in call.keywords if k.arg == "epsilon"]
+    return (*edits, *(d for d in dropped if d is not None)) if None not in dropped else None
+
+
+def _of_output(value: object, loss: Node) -> object:
+    """The loss for one output of a model, where a dictionary of them has a name."""
+    return value.slots.get(loss.args[0].attrs.get("layer")) if isinstance(value, Dict) else value
+
+
+def _place_of_name(module: AnalysedModule, place: ast.expr, loss: Node) -> ast.expr | None:
+    """The expression that says which loss it is, at its place or where that is written."""
+    at = written(module.syntax, place)
+    if any(isinstance(v, Dict) for v in module.values(place)):
+        return item(at, loss.args[0].attrs.get("layer"))
+    return at
 
 
 def _class_of(loss: object) -> str | None:
@@ -105,37 +140,3 @@ def _class_of(loss: object) -> str | None:
     if module not in ("keras.losses", "keras.metrics"):
         return None
     return _CLASSES.get(last, last if last in _CLASSES.values() else None)
-
-
-def _by_model(calls: Sequence[Reader]) -> dict[str, list[ast.Call]]:
-    """Calls of ``predict`` by the model that they are of, as it is spelled, in the order of the text."""
-    found: dict[str, list[ast.Call]] = {}
-    for reader in sorted(calls, key=lambda c: (c.node.lineno, c.node.col_offset)):
-        if isinstance(reader.node, ast.Call) and isinstance(reader.node.func, ast.Attribute):
-            found.setdefault(reader.module.syntax.text(reader.node.func.value), []).append(reader.node)
-    return found
-
-
-def _by_probability_model(syntax: Syntax, calls: list[ast.Call], model: str, whole: str) -> Iterator[Edit]:
-    """The edits that have calls of ``predict`` ask a model with the softmax, made where the first of them stands."""
-    anchor = _anchor(syntax, calls)
-    name = syntax.fresh_name(_probability_name(model), set())
-    if anchor is not None:
-        yield syntax.insert_before(anchor, f"{name} = {whole}")
-    for call in calls:
-        assert isinstance(call.func, ast.Attribute)
-        yield syntax.replace(call.func.value, name if anchor is not None else whole)
-
-
-def _probability_name(model: str) -> str:
-    last = model.rpartition(".")[2]
-    return "probability_model" if last == "model" or not last.isidentifier() else f"probability_{last}"
-
-
-def _anchor(syntax: Syntax, calls: list[ast.Call]) -> ast.stmt | None:
-    """The statement before which the model of probabilities is made: the first use, where all are in its block."""
-    statements = [syntax.statement(c) for c in calls]
-    block = syntax.parent(statements[0])
-    same = all(syntax.parent(s) is block for s in statements)
-    plain = isinstance(block, (ast.Module, ast.FunctionDef))
-    return statements[0] if same and plain else None

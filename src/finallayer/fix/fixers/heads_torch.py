@@ -11,11 +11,17 @@ from finallayer.fix.fixers.dialect import Dialect, Edits
 from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.readers import Reader
-from finallayer.fix.text.spelling import as_object
+from finallayer.fix.text.spelling import Speller, as_object
 from finallayer.source.values import External
 
-#: What takes probabilities, and what takes logits with the same arguments in the same order.
-_WITH_LOGITS = {"BCELoss": "BCEWithLogitsLoss", "binary_cross_entropy": "binary_cross_entropy_with_logits"}
+#: What takes probabilities or their logs, and what takes logits with the same arguments in the same order.
+_WITH_LOGITS = {
+    "BCELoss": "BCEWithLogitsLoss",
+    "binary_cross_entropy": "binary_cross_entropy_with_logits",
+    "NLLLoss": "CrossEntropyLoss",
+    "NLLLoss2d": "CrossEntropyLoss",
+    "nll_loss": "cross_entropy",
+}
 
 
 class Torch(Dialect):
@@ -37,7 +43,10 @@ class Torch(Dialect):
         text = module.syntax.text(func)
         if package not in ("torch.nn", "torch.nn.functional") or name not in _WITH_LOGITS:
             return None
-        if not isinstance(func, ast.Attribute) or func.attr != name:  # another is imported by its name: so must the new
+        if isinstance(func, ast.Name):
+            spelled = Speller(module.syntax).spell(f"{package}.{_WITH_LOGITS[name]}", func)
+            return (module.syntax.replace(func, spelled.text), *spelled.edits) if spelled is not None else None
+        if not isinstance(func, ast.Attribute) or func.attr != name:
             return None
         return (module.syntax.replace(func, text[: -len(name)] + _WITH_LOGITS[name]),)
 
@@ -48,4 +57,4 @@ class Torch(Dialect):
         axis = made.attrs.get("axis")
         if not isinstance(axis, int):
             return None
-        return (reader.module.syntax.replace(reader.node, f"{text}.softmax(dim={axis})"),)
+        return (reader.module.syntax.replace(reader.node, f"{text}.{made.op}(dim={axis})"),)

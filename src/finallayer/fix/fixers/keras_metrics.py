@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from finallayer.catalog import Param
 from finallayer.catalog.names import canonical
 from finallayer.fix.fixers.dialect import CompiledOutput, Edits
-from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.known_calls import arguments
 from finallayer.fix.flow.roles import is_accuracy
+from finallayer.fix.flow.written import written
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import spell, with_argument
+from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.values import Built, External
 
 #: A head -> the metrics that Keras can read from its logits, and the argument that says so. (AUC applies a sigmoid.)
@@ -30,6 +32,8 @@ _ON_LOGITS: dict[str, dict[str, tuple[str, str]]] = {
 #: How many of a metric's arguments may be given by position without reaching the one that is added.
 _POSITIONAL = {"BinaryAccuracy": 2, "AUC": 1, "BinaryCrossentropy": 2, "CategoricalCrossentropy": 2,
                "SparseCategoricalCrossentropy": 2}  # fmt: skip
+#: What a program asks a metric for, or does with it, without handing it anything.
+ASKING = ("result", "reset_state", "reset_states", "name")
 #: String -> the metric that it names.
 _METRICS = {
     "binary_accuracy": "BinaryAccuracy",
@@ -47,7 +51,7 @@ def metrics_on_logits(module: AnalysedModule, call: ast.Call, head: str, output:
         metric_on_logits(module, item, head, output.units)
         if item is not None and not isinstance(item, (ast.List, ast.Tuple))
         else _all_accuracies(module, item, output)
-        for item in _metrics(call, output.layer)
+        for item in _metrics(module.syntax, call, output.layer)
     )
 
 
@@ -74,24 +78,52 @@ def metric_on_logits(module: AnalysedModule, item: ast.expr, head: str, units: i
     argument = _ON_LOGITS[head].get(name or "")
     if name is None or argument is None:
         return None
-    if isinstance(item, ast.Constant):
-        return _in_place_of_string(module, item, name, argument)
+    if not any(isinstance(v, Built) for v in values):
+        return _in_place_of_name(module, item, name, argument)
     built = module.layer(item)
-    maker = module.maker(built) if built is not None else None
-    stated = maker is None or any(k.arg == argument[0] for k in maker.keywords)
-    if maker is None or stated or len(maker.args) > _POSITIONAL.get(name, 0):
+    if built is None or _is_used_besides(module, built, item):
         return None
-    return with_argument(module.syntax, maker, *argument)
+    return told(module, built, name, argument)
 
 
-def _in_place_of_string(
-    module: AnalysedModule, item: ast.Constant, name: str, argument: tuple[str, str]
-) -> Edits | None:
-    """``"accuracy"`` becomes a metric that is called the same."""
+def _is_used_besides(module: AnalysedModule, built: Built, item: ast.expr) -> bool:
+    """Whether a metric that has a name is handed something at another place, too."""
+    others = (n for n in module.syntax.loads() if n is not item and any(made_alike(v, built) for v in module.values(n)))
+    return any(getattr(module.syntax.parent(other), "attr", None) not in ASKING for other in others)
+
+
+def object_on_logits(module: AnalysedModule, built: Built, trained_by: str | None) -> tuple[str, Edits | None] | None:
+    """The head that a metric stands for which is made once and handed logits, and the edits by which it reads them.
+
+    ``trained_by``: that of the loss which trains the logits, where one is known to.
+    """
+    name = _of_keras(built.symbol) or ""
+    head = next((h for h, metrics in _ON_LOGITS.items() if name in metrics), None)
+    if head is None or trained_by not in (head, None):
+        return None
+    argument = _ON_LOGITS[head][name]
+    if argument[0] == "threshold" and trained_by is None:
+        return None
+    return head, told(module, built, name, argument)
+
+
+def told(module: AnalysedModule, built: Built, name: str, argument: tuple[str, str]) -> Edits | None:
+    """The edits that give a metric's maker an argument, where it says nothing else than the default."""
+    maker = module.maker(built)
+    if maker is None or len(maker.args) > _POSITIONAL.get(name, 0):
+        return None
+    stated = [getattr(k.value, "value", None) for k in maker.keywords if k.arg == argument[0]]
+    default = 0.5 if argument[0] == "threshold" else False
+    return with_argument(module.syntax, maker, *argument) if stated in ([], [default]) else None
+
+
+def _in_place_of_name(module: AnalysedModule, item: ast.expr, name: str, argument: tuple[str, str]) -> Edits | None:
+    """``"accuracy"``, or the function ``binary_accuracy``, becomes a metric that is called the same."""
     spelled = spell(module.syntax, f"metrics.{name}", item)
-    if spelled is None:
+    called = module.syntax.text(item) if isinstance(item, ast.Constant) else f'"{last_name(item)}"'
+    if spelled is None or called == '""':
         return None
-    text = f"{spelled.text}(name={module.syntax.text(item)}, {'='.join(argument)})"
+    text = f"{spelled.text}(name={called}, {'='.join(argument)})"
     return (module.syntax.replace(item, text), *spelled.edits)
 
 
@@ -99,13 +131,15 @@ def _metric_name(metric: object, one_unit: bool) -> str | None:
     """The class of Keras' metric that a model is compiled with."""
     if isinstance(metric, str):
         return "BinaryAccuracy" if one_unit and metric in ("accuracy", "acc") else _METRICS.get(metric)
+    if isinstance(metric, External):
+        return _METRICS.get(_of_keras(metric) or "")
     return _of_keras(metric.symbol) if isinstance(metric, Built) else None
 
 
 def _of_keras(metric: External) -> str | None:
     """What a metric of Keras' is called there; None for any other."""
     module, _, name = canonical(metric.name).rpartition(".")
-    return name if module == "keras.metrics" else None
+    return name if module in ("keras.metrics", "keras.losses") else None
 
 
 def given_to_compile(call: ast.Call) -> dict[str, ast.expr]:
@@ -114,7 +148,7 @@ def given_to_compile(call: ast.Call) -> dict[str, ast.expr]:
     return {argument.meaning: argument.node for argument in arguments(params, call.args, call.keywords)}
 
 
-def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
+def _metrics(syntax: Syntax, call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
     """What a call of ``compile`` is given to measure of a layer's output, one by one; None for what isn't spelled.
 
     What holds several stands for itself where it isn't told which of its metrics are of which output.
@@ -122,7 +156,7 @@ def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
     given = given_to_compile(call)
     several = isinstance(given.get("loss"), (ast.Dict, ast.List, ast.Tuple))
     for one in [given[name] for name in ("metrics", "weighted_metrics") if name in given]:
-        match one:
+        match (written(syntax, one) or one) if isinstance(one, ast.Name) else one:
             case ast.Constant(value=None):
                 continue
             case ast.Dict(keys=keys, values=values):
@@ -133,9 +167,9 @@ def _metrics(call: ast.Call, layer: object) -> Iterator[ast.expr | None]:
                     yield ast.Tuple(elts=values)
                 else:
                     yield from _spelled_one_by_one(ours[0])
-            case _ if several:
+            case one if several:
                 yield one if isinstance(one, (ast.List, ast.Tuple)) else None
-            case _:
+            case one:
                 yield from _spelled_one_by_one(one)
 
 
@@ -160,4 +194,11 @@ def _is_indifferent(metric: object) -> bool:
     if isinstance(metric, str):
         return metric in ("accuracy", "acc") or is_accuracy(metric)
     symbol = metric.symbol if isinstance(metric, Built) else metric
-    return isinstance(symbol, External) and is_accuracy(_of_keras(symbol) or "")
+    name = _of_keras(symbol) or "" if isinstance(symbol, External) else ""
+    return is_accuracy(name) or (isinstance(metric, Built) and _counts_greatest(name, metric))
+
+
+def _counts_greatest(name: str, metric: Built) -> bool:
+    """Whether a metric of overlaps takes the greatest output itself, not a class that it is told."""
+    sparse = metric.keywords.get("sparse_y_pred", name in ("IoU", "MeanIoU"))
+    return name in ("IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU") and sparse is False

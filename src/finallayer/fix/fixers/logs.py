@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from finallayer.canonical import LARGEST_EPS
 from finallayer.expr import Node, logits, make, target
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.cross_entropy import fused
@@ -15,11 +16,14 @@ from finallayer.fix.fixers.removal import does_more
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
+from finallayer.fix.flow.moved_log import where_it_was_named, with_log
 from finallayer.fix.flow.place import Place
 from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Written, as_object
+from finallayer.kinds import Kind
+from finallayer.rules.judging import judge
 from finallayer.rules.margin import loss_of
-from finallayer.rules.route import guard, maker
+from finallayer.rules.route import guard, is_detached, maker, route
 
 XENT = make("xent_logits", logits(), target())
 
@@ -59,19 +63,49 @@ def can_be_log_softmax(place: Place, softmax: Node) -> bool:
     return not place.flips() and not softmax.attrs.get("whole") and not written_out
 
 
-def with_log_softmax(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
-    """The edits that put log_softmax of the logits in the place of what is made of a softmax."""
+def with_log_softmax(
+    place: Place | None, softmax: Node, sighting: Sighting, context: Context, in_place_of_name: bool = False
+) -> tuple[Edit, ...]:
+    """The edits that put log_softmax of the logits in the place of what is made of a softmax.
+
+    ``in_place_of_name``: rather where that has a name, ``p = softmax(z)``, if only this place reads it.
+    """
     if place is None or not can_be_log_softmax(place, softmax):
         return ()
-    z = place.logits_argument()
-    named = z and place.logits(context, z)
-    if not z or not named:
-        return ()
-    return place.edits(_log_softmax_of(place, named.text, softmax.attrs.get("axis"), place.framework(sighting)), named)
+    axis, framework = softmax.attrs.get("axis"), place.framework(sighting)
+
+    def write(at: Place, z: str) -> Written | None:
+        return _log_softmax_of(at, z, axis, framework)
+
+    named = where_it_was_named(place, context, write, beside=False) if in_place_of_name else ()
+    return named or with_log(place, context, write, _beside(place, "softmax", context))
+
+
+def _beside(place: Place, op: str, context: Context) -> list[Place]:
+    """The other logs of the same probabilities in a function that are mended, too, each in its own turn."""
+    scope, definition = place.syntax.scope(place.node), place.descent.definition
+    found: dict[ast.expr, Place] = {}
+    for sighting in context.sightings() if definition is not None else ():
+        log = sighting.node
+        if log.op != "log" or log.origin is None or log.origin.path != place.syntax.file.path:
+            continue
+        other = Place.of_log(context, log) if maker(log.args[0]).op == op else None
+        if other is None or other.node is place.node or other.descent.definition is not definition:
+            continue
+        if other.syntax.scope(other.node) is scope and _is_mended(sighting):
+            found[other.node] = other
+    return list(found.values())
+
+
+def _is_mended(sighting: Sighting) -> bool:
+    """Whether a log is found fault with, and no guard before it is so large that it is part of what the loss means."""
+    stated = [n.attrs.get(name) for n in route(sighting.node.args[0]) for name in ("eps", "low", "high")]
+    sizes = [min(abs(v), abs(1 - v)) for v in stated if isinstance(v, (int, float))]
+    return max(sizes, default=0.0) <= LARGEST_EPS and any(judge([sighting]))
 
 
 #: Modules that have a log_softmax beside their softmax, with the same arguments.
-_WITH_LOG_SOFTMAX = frozenset(
+WITH_LOG_SOFTMAX = frozenset(
     "torch torch.nn.functional torch.special tensorflow.nn tensorflow.compat.v1.nn jax.nn flax.linen keras.ops "
     "scipy.special".split()
 )
@@ -82,7 +116,7 @@ def _log_softmax_of(place: Place, logits: str, axis: object, framework: str | No
     made, speller = place.descent.made, place.speller
     softmax = known_call(place.module, made, "softmax")
     twin = softmax.name.removesuffix(".softmax") if softmax is not None and softmax.last_name == "softmax" else None
-    if softmax is not None and (softmax.calls == "method" or twin in _WITH_LOG_SOFTMAX):
+    if softmax is not None and (softmax.calls == "method" or twin in WITH_LOG_SOFTMAX):
         rest = place.other_arguments(softmax)
         if rest is None:
             return None
@@ -99,10 +133,20 @@ def log_softmax_for_nll(sighting: Sighting, _match: Match, context: Context) -> 
     """``nll_loss(softmax(z), y)``, which is wrong maths, becomes ``nll_loss(log_softmax(z), y)``."""
     loss = sighting.node
     softmax = maker(loss.args[0])
-    if loss.op == "nll" and softmax.op == "softmax":
-        edits = with_log_softmax(Place.of_argument(context, loss), softmax, sighting, context)
+    if is_likelihood(loss, context) and softmax.op == "softmax":
+        place = Place.of_argument(context, loss)
+        edits = with_log_softmax(place, softmax, sighting, context, in_place_of_name=True)
         if edits:
-            yield Proposal(edits, None, NLL)
+            yield Proposal(edits, None, make(loss.op, make("log_softmax", logits()), target()))
+
+
+def is_likelihood(loss: Node, context: Context) -> bool:
+    """Whether a loss takes log-probabilities, and a divergence what may be its target: none with the two swapped."""
+    if loss.op != "kl":
+        return loss.op == "nll"
+    made = maker(loss.args[0])
+    trained = all(s.training for s in context.sightings() if s.node.op == made.op and s.node.origin == made.origin)
+    return trained and loss.args[1].kind in (Kind.PROBS, Kind.TARGET, Kind.UNKNOWN) and not is_detached(loss.args[0])
 
 
 @mends("FL303")
@@ -124,11 +168,15 @@ def log_sigmoid(sighting: Sighting, _match: Match, context: Context) -> Iterator
     """``log(sigmoid(z))`` becomes ``log_sigmoid(z)``, ``log(1 - sigmoid(z))`` ``log_sigmoid(-z)``."""
     log = sighting.node
     place = Place.of_log(context, log) if maker(log.args[0]).op == "sigmoid" else None
-    z = place and place.logits_argument()
-    named = place and z and place.logits(context, z)
     framework = place and place.framework(sighting)
-    if not place or not named or not framework:
+    if not place or not framework:
         return
-    edits = place.edits(place.speller.log_sigmoid(framework, named.text, place.flips(), place.node), named)
+    flips = place.flips()
+    edits = with_log(
+        place,
+        context,
+        lambda at, z: at.speller.log_sigmoid(framework, z, at.flips(), at.node),
+        _beside(place, "sigmoid", context),
+    )
     if edits:
-        yield Proposal(edits, loss_of(log), NLL_OF_SIGMOID[place.flips()], binary=True)
+        yield Proposal(edits, loss_of(log), NLL_OF_SIGMOID[flips], binary=True)

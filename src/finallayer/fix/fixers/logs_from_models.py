@@ -9,20 +9,21 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from finallayer.expr import LOSSES, Node
+from finallayer.expr import LOSSES, Node, Origin
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.callers import parameter_behind
-from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.context import Context, Program
+from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head, Output
 from finallayer.fix.flow.makers import Makers, behind, logs_at, makers_of
-from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.flow.unread import removals as unread
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
-from finallayer.fix.text.spelling import Speller, Written
+from finallayer.fix.text.spelling import Speller
+from finallayer.fix.text.spelling import Written as Text
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
 
@@ -33,23 +34,24 @@ from finallayer.rules.margin import loss_of
 def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``log(model(x))``, where the model ends in a softmax, becomes ``log_softmax(model(x))`` of one that doesn't."""
     log = sighting.node
-    seen = context.sightings()
     modules = context.modules()
     makers = makers_of(logs_at(modules, log.origin))
-    if makers is None:
-        return
-    removals = _removals(makers, modules)
-    if not removals:
+    removals = _removals(makers, modules) if makers is not None else []
+    if makers is None or not removals:
         return
     head = Head(makers.op, frozenset().union(*(r.head.origins for _, r in removals)))
-    fix = _Rewriting(context, modules, makers, Output(head, modules, context.uses()))
-    logs = {s.node.origin: s for s in seen if s.node.op == "log" and fix.reads(s.node)}
-    written = {origin: fix.of_log(s) for origin, s in logs.items()}
-    edits = fix.all_edits(removals, [w for w in written.values() if w is not None], seen)
-    if written.get(log.origin) is None or edits is None or fix.refusals:
+    rewriting = _Rewriting(context, makers, head)
+    if rewriting.written(removals).edits is None or log.origin not in rewriting.mended:
         return
-    note = cannot_see(f"reads the {makers.op}", fix.unseen)
-    yield Proposal(edits, loss_of(log), makers.loss(log), note, makers.binary)
+
+    def write(program: Program) -> Written:
+        return _Rewriting(context.at(program), makers, head, rewriting.framework).written(removals)
+
+    made = make_everywhere(context, write)
+    if made is not None:
+        unseen = [phrase for _, removal in removals for phrase in removal.unseen] + made.unseen
+        note = cannot_see(f"reads the {makers.op}", unseen)
+        yield Proposal(made.edits, loss_of(log), makers.loss(log), note, makers.binary)
 
 
 def _removals(makers: Makers, modules: dict[str, AnalysedModule]) -> list[tuple[AnalysedModule, Removal]]:
@@ -73,71 +75,74 @@ def _is_all_of_a_function(module: AnalysedModule, removal: Removal) -> bool:
 
 
 class _Rewriting:
-    """The edits of one fix over all files, and what stands against it."""
+    """The edits of one fix over all files of one program."""
 
-    def __init__(self, context: Context, modules: dict[str, AnalysedModule], makers: Makers, output: Output) -> None:
-        self._context, self._modules, self._makers, self._output = context, modules, makers, output
+    def __init__(self, context: Context, makers: Makers, head: Head, framework: str | None = None) -> None:
+        self._context, self._makers = context, makers
+        self._output = Output(head, context.modules(), context.uses())
         self._handled: set[ast.expr] = set()
         self._gone: dict[ast.AST, list[tuple[Place, str]]] = {}  # by function: the logs, and what replaces them
-        self._framework: str | None = None
-        self.refusals: list[str] = []
-        self.unseen: list[str] = []
+        self.framework = framework  # that the logs belong to; where there is none, that of the other programs' logs
+        self.mended: set[Origin | None] = set()  # logs
+
+    def written(self, removals: list[tuple[AnalysedModule, Removal]]) -> Written:
+        """All that is to be edited in this program."""
+        seen = self._context.sightings()
+        logs = {s.node.origin: s for s in seen if s.node.op == "log" and self.reads(s.node)}
+        edits = [e for log in logs.values() for e in self._of_log(log)]
+        output = self._output
+        readers = Readers(output.head, output.modules, output.uses, frozenset(self._handled))
+        return Written(readers, None if readers.refusals else self._all_edits(removals, edits, readers, seen))
 
     def reads(self, node: Node) -> bool:
         """Whether an operation is of the head's output, guarded or not."""
         return any(self._output.is_head(made) for made in behind(node.args[0])) if node.args else False
 
-    def of_log(self, sighting: Sighting) -> tuple[Edit, ...] | None:
-        """The edits that make a log a log_softmax of what will be logits; None where it stays, and gets them back."""
+    def _of_log(self, sighting: Sighting) -> tuple[Edit, ...]:
+        """The edits that make a log a log_softmax of what will be logits; none where it stays, and gets them back."""
         place = Place.of_log(self._context, sighting.node, lambda here: self._is_output(sighting.node, here))
         framework = place.framework(sighting) if place is not None else None
         if place is None or framework is None or any(step.kind == "name" for step in place.descent.steps):
-            return None
+            return ()
         made = place.descent.made
         if not self._is_output(sighting.node, made):
-            return None
+            return ()
         written = self._makers.log(place.speller, framework, place.syntax.text(made), place.flips(), place.node)
         edits = place.replaced(written)
         if written and edits:
-            self._framework = framework
+            self.framework = framework
+            self.mended.add(sighting.node.origin)
             self._gone.setdefault(place.syntax.scope(place.node), []).append((place, written.text))
             self._handled |= {made, *(step.outer for step in place.descent.steps)}
-        return edits or None
+        return edits
 
     def _is_output(self, log: Node, here: ast.expr) -> bool:
         """Whether an expression of a log's file always stands for the head's output as it is."""
         values = self._output.uses.of(log.origin.path, here) if log.origin is not None else []
-        ways = [self._output.steps(v) for v in values]
-        return bool(ways) and all(w is not None and not self._output.is_derived(w) for w in ways)
+        ways = [self._output.ways(v) for v in values]
+        return bool(ways) and all(w and not any(map(self._output.is_derived, w)) for w in ways)
 
-    def all_edits(
-        self, removals: list[tuple[AnalysedModule, Removal]], logs: list[tuple[Edit, ...]], seen: list[Sighting]
+    def _all_edits(
+        self, removals: list[tuple[AnalysedModule, Removal]], edits: list[Edit], readers: Readers, seen: list[Sighting]
     ) -> tuple[Edit, ...] | None:
-        """Every edit of the fix; None where one of them can't be made."""
-        output = self._output
-        readers = Readers(output.head, output.modules, output.uses, frozenset(self._handled))
-        self.refusals += readers.refusals
-        self.unseen += readers.unseen
+        """Every edit, besides those of the logs; None where one of them can't be made."""
         judged = (s.node for s in seen if s.node.op in LOSSES | {"metric"})
         if readers.compiled or readers.predictions or any(map(self.reads, judged)):
             return None  # a fix of heads tells losses and metrics
-        edits = [e for log in logs for e in log]
         for gone in self._gone.values():
             edits += unread(gone[0][0].syntax, [place.node for place, _ in gone], [text for _, text in gone])
         for _, removal in removals:
             edits += removal.edits
-            self.unseen += removal.unseen
         for reader in readers.wraps:
             syntax = reader.module.syntax
             around = self._restored(syntax, reader.node) if reader.can_be_wrapped else None
             if around is None:
                 return None
             edits += (*around.edits, syntax.replace(reader.node, around.text))
-        self.unseen += outsiders((e.path for e in edits), self._modules)
         return tuple(dict.fromkeys(edits))
 
-    def _restored(self, syntax: Syntax, reader: ast.expr) -> Written | None:
+    def _restored(self, syntax: Syntax, reader: ast.expr) -> Text | None:
         """What gives a reader of logits the probabilities again."""
-        if self._framework is None:
+        if self.framework is None:
             return None
-        return self._makers.probabilities(Speller(syntax), self._framework, syntax.text(reader), reader)
+        return self._makers.probabilities(Speller(syntax), self.framework, syntax.text(reader), reader)

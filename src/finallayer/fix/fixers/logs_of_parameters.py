@@ -109,8 +109,9 @@ class _Change:
         around = self._at_calls() if inside else None
         if not inside or not around:
             return None
-        self.unseen += outsiders([self._parameter.syntax.file.path], self._modules)
-        return tuple(dict.fromkeys((*inside, *around, *self._in_signature())))
+        edits = tuple(dict.fromkeys((*inside, *around, *self._in_signature())))
+        self.unseen += map(str, outsiders(self._context, edits, self._modules))
+        return edits
 
     def _place_of(self, log: Node) -> Place | None:
         """The log, where it is taken of the parameter."""
@@ -220,7 +221,7 @@ class _Change:
             inner = [*call.args, *(k.value for k in call.keywords)] if isinstance(call, ast.Call) and own else []
             return [a for a in inner if (v := module.values(a)) and all(x is made.args[0] for x in v)]
 
-        way = descend(module.syntax, given, made, lambda here: len(handed(here)) == 1)
+        way = descend(module, given, made, lambda here: len(handed(here)) == 1)
         if way is None or any(step.kind != "name" for step in way.steps):
             return None
         found = handed(way.made)

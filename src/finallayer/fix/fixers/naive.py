@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from finallayer.expr import Node, Origin, logits, make, target
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.bindings import path_of, unchanged
+from finallayer.fix.flow.bindings import are_shown, path_of, reaching, readers, unchanged
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import definition
 from finallayer.fix.flow.known_calls import KnownCall, known_call, sides
+from finallayer.fix.flow.moved_log import SIMPLE
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller, Written
-from finallayer.fix.text.syntax import is_inside
+from finallayer.fix.text.syntax import Scope, is_inside
 from finallayer.rules.margin import loss_of
 from finallayer.source.values import External
 
@@ -65,7 +66,11 @@ def logsumexp(sighting: Sighting, _match: Match, context: Context) -> Iterator[P
     given = [found.syntax.text(found.scores(power))]
     given += [f"{functions.axis}={found.syntax.text(total.axis)}"] if total.axis else []
     given += [f"{functions.keepdims}={found.syntax.text(total.keeps)}"] if total.keeps else []
-    call = found.speller.call(functions.logsumexp, ", ".join(given), found.node)
+    own = framework == "numpy" and not found.speller.has("scipy")
+    if own and total.axis is None:
+        return  # logaddexp.reduce would go along the first axis
+    function = "numpy.logaddexp.reduce" if own else functions.logsumexp
+    call = found.speller.call(function, ", ".join(given), found.node)
     yield from found.proposal(call, loss_of(sighting.node), make("logsumexp", logits()))
 
 
@@ -78,6 +83,11 @@ def softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator[Pro
     if not found or not sides or not framework:
         return
     power, total = found.exp_behind(sides[0]), found.sum_behind(sides[1])
+    if framework == "numpy" and not found.speller.has("scipy"):
+        edits = _shifted(found, power, total, context)
+        if edits:
+            yield Proposal(edits, *_SOFTMAXES)
+        return
     if (
         power is None
         or total is None
@@ -97,11 +107,43 @@ def softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator[Pro
     call = found.speller.call(
         functions.softmax, f"{found.syntax.text(z)}, {functions.axis}={found.syntax.text(total.axis)}", found.node
     )
-    # a softmax is no loss: any that reads all of it will do for the proof
-    old = make("mse", make("softmax", logits(), naive=True), target())
-    new = make("mse", make("softmax", logits()), target())
     unread = removals(found.syntax, [found.node], [call.text]) if call is not None else ()
-    yield from found.proposal(call, old, new, more=unread)
+    yield from found.proposal(call, *_SOFTMAXES, more=unread)
+
+
+#: The softmax before and after. It is no loss: any that reads all of it will do for the proof.
+_SOFTMAXES = (
+    make("mse", make("softmax", logits(), naive=True), target()),
+    make("mse", make("softmax", logits()), target()),
+)
+
+
+def _shifted(found: _Formula, power: KnownCall | None, total: _Sum | None, context: Context) -> tuple[Edit, ...]:
+    """``exp(z)`` becomes ``exp(z - max(z))`` where NumPy has no softmax: nothing else in the formula changes."""
+    if power is None or total is None or isinstance(total.axis, (ast.Tuple, ast.List)):
+        return ()
+    other = found.exp_behind(total.call.operand) if total.call.operand is not None else None
+    if other is None or not found.is_summed(power, total) or not found.is_alone_with(power, other, total):
+        return ()
+    powers = {call.node: call for call in (power, other)}
+    syntax, statement, z = found.syntax, found.syntax.statement(power.node), power.operand
+    if z is None or not isinstance(statement, SIMPLE) or any(call.only_operand is None for call in powers.values()):
+        return ()
+    name, edits = syntax.text(z), list[Edit]()
+    if path_of(z) is None:
+        name = context.name(syntax, z, name, "logits")
+        edits.append(syntax.insert_before(statement, f"{name} = {syntax.text(z)}"))
+    along = f", axis={syntax.text(total.axis)}, keepdims=True" if total.axis is not None else ""
+    largest = found.speller.call("numpy.max", f"{name}{along}", found.node)
+    if largest is None or not syntax.is_legible(z):
+        return ()
+    shifted = f"{name} - {largest.text}"
+    if len(powers) > 1 and not edits:
+        name = context.name(syntax, found.node, "shifted", "shifted")
+        edits.append(syntax.insert_before(statement, f"{name} = {shifted}"))
+        shifted = name
+    edits += [syntax.replace(call.only_operand, shifted) for call in powers.values() if call.only_operand is not None]
+    return (*largest.edits, *edits)
 
 
 #: PyTorch's functions that make whole numbers of whole numbers, unless they are told a type.
@@ -161,7 +203,7 @@ class _Formula:
         sums = [s for n in ast.walk(self.node) if (s := self._sum(n)) is not None]
         return sums[0] if len(sums) == 1 else None
 
-    def is_bare_but(self, parts: list[ast.expr]) -> bool:
+    def is_bare_but(self, parts: Sequence[ast.expr]) -> bool:
         """Whether the formula reads nothing besides these parts: all the rest is numbers and the framework's."""
         inside = {n for part in parts for n in ast.walk(part)}
         rest = (n for n in ast.walk(self.node) if n not in inside and isinstance(n, ast.Name))
@@ -221,6 +263,24 @@ class _Formula:
         if spreading is None or spreading.last_name not in _SPREADS or spreading.operand is None:
             return None
         return self.sum_behind(spreading.operand, True, budget - 1)
+
+    def is_alone_with(self, power: KnownCall, other: KnownCall, total: _Sum) -> bool:
+        """Whether nobody besides the formula reads its powers and their sum."""
+        inside = [part for part in (power.node, other.node, total.call.node) if not is_inside(self.node, part)]
+        scope = self.syntax.scope(self.node)
+        if not inside:
+            return True
+        if isinstance(scope, ast.Module) or are_shown(scope) or power.node is not other.node:
+            return False
+        return all(self._is_only_read_here(scope, part, inside) for part in inside)
+
+    def _is_only_read_here(self, scope: Scope, part: ast.expr, parts: Sequence[ast.expr]) -> bool:
+        """Whether a part of the formula has a name that is read by the formula, or by another part."""
+        match self.syntax.statement(part):
+            case ast.Assign(targets=[ast.Name(id=name)]) as statement if self.syntax.scope(statement) is scope:
+                reading = [r for r in readers(scope, name) if reaching(self.syntax, r, name) in (statement, None)]
+                return all(any(is_inside(node, r) for node in (self.node, *parts)) for r in reading)
+        return False
 
     def proposal(
         self, call: Written | None, old: Node, new: Node, binary: bool = False, more: tuple[Edit, ...] = ()

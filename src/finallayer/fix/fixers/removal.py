@@ -9,14 +9,15 @@ from typing import NamedTuple
 from finallayer.expr import Node, Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
-from finallayer.fix.flow.bindings import changes_after
+from finallayer.fix.flow.bindings import changes_after, home
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.text.deletion import drop_item, whole_line
+from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built
 
-_HEAD_LAYERS = frozenset({"softmax", "sigmoid", "applier"})
+_HEAD_LAYERS = frozenset({"softmax", "log_softmax", "sigmoid", "applier"})
 _ADDING = ("add", "append")
 
 
@@ -42,8 +43,8 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
         return None
     head = Head(made.op, frozenset({made.origin}))
     called, itself = module.layer(place.func), module.layer(place)
-    if any(layer is not None and _is_known_by_name(module, layer) for layer in (called, itself)):
-        return None
+    if any(layer is not None and _says_more(module, layer) for layer in (called, itself)):
+        return _made_linear(module, called or itself, made)
     known = known_call(module, place)
     if called is not None and called.signature.op in _HEAD_LAYERS:
         edits = _replaced_by_argument(syntax, known) if known is not None else ()
@@ -51,6 +52,9 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
         return Removal((*edits, *unused), head) if edits else None
     if itself is not None and itself.signature.op in _HEAD_LAYERS:
         edits = _taken_from_its_list(module, place)
+        return Removal(edits, head) if edits else None
+    if itself is not None and itself.signature.op == "application":
+        edits = _told_to_give_logits(module, place)
         return Removal(edits, head) if edits else None
     layer = called or itself
     constructor = module.maker(layer) if layer is not None else None
@@ -68,13 +72,35 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
     return Removal(edits, head, known) if edits else None
 
 
-def _is_known_by_name(module: AnalysedModule, layer: Built) -> bool:
-    """Whether a softmax layer has a name that the file says elsewhere, too: as the key of its output's loss, say."""
+def _told_to_give_logits(module: AnalysedModule, network: ast.Call) -> tuple[Edit, ...]:
+    """``VGG16()`` of keras.applications becomes ``VGG16(classifier_activation=None)``."""
+    return with_argument(module.syntax, network, "classifier_activation", "None") or ()
+
+
+def _says_more(module: AnalysedModule, layer: Built) -> bool:
+    """Whether a softmax layer also converts its numbers, or has a name that the file says elsewhere, too.
+
+    That may be the key of its output's loss, say.
+    """
     constructor = module.maker(layer) if layer.signature.op in _HEAD_LAYERS else None
     keywords = constructor.keywords if constructor is not None else []
     names = [k.value.value for k in keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
     texts = [n.value for n in module.syntax.nodes if isinstance(n, ast.Constant)]
-    return any(texts.count(name) > 1 for name in names)
+    return any(texts.count(name) > 1 for name in names) or any(k.arg == "dtype" for k in keywords)
+
+
+def _made_linear(module: AnalysedModule, layer: Built | None, made: Node) -> Removal | None:
+    """``Activation("softmax", dtype="float32")`` becomes ``Activation("linear", dtype="float32")``."""
+    constructor = module.maker(layer) if layer is not None and layer.signature.op == "applier" else None
+    if layer is None or constructor is None:
+        return None
+    given = arguments(layer.signature.params, constructor.args, constructor.keywords)
+    told = next((a.node for a in given if a.meaning == "activation"), None)
+    if not isinstance(told, ast.Constant) or told.value != made.op:
+        return None
+    quote = module.syntax.text(told)[0]
+    edit = module.syntax.replace(told, f"{quote}linear{quote}")
+    return Removal((edit,), Head(made.op, frozenset(_applied(module, layer, constructor, made))))
 
 
 def _without_activation(module: AnalysedModule, call: ast.Call, given: Sequence[Argument], made: Node) -> Edit | None:
@@ -106,9 +132,29 @@ def _replaced_by_argument(syntax: Syntax, known: KnownCall) -> tuple[Edit, ...]:
         line = whole_line(syntax, assigned)
         if line is not None:
             return (line,)
+    if assigned is not None and isinstance(x, ast.Name) and (joined := _joined(syntax, assigned, x)):
+        return joined
     if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))):
         text = f"({text})"
     return (syntax.replace(call, text),)
+
+
+def _joined(syntax: Syntax, assigned: ast.Assign, x: ast.Name) -> tuple[Edit, ...]:
+    """``x = dense(x)`` before ``out = softmax(x)`` becomes ``out = dense(x)``, where nothing else reads that ``x``."""
+    block = getattr(syntax.parent(assigned), "body", [])
+    before = block[block.index(assigned) - 1] if assigned in block[1:] else None
+    scope = syntax.scope(assigned)
+    if isinstance(scope, ast.Lambda) or any(isinstance(n, (ast.For, ast.While)) for n in syntax.around(assigned)):
+        return ()
+    match before, assigned.targets:
+        case ast.Assign(targets=[ast.Name(id=name) as target]), [ast.Name()] if name == x.id:
+            end = before.end_lineno or before.lineno
+            read = [n for n in syntax.loads() if n.id == name and n is not x]
+            later = [n for n in read if n.lineno > end or syntax.scope(n) is not scope]
+            line = whole_line(syntax, assigned)
+            if line is not None and name not in syntax.declared and not any(home(syntax, n) is scope for n in later):
+                return (syntax.replace(target, syntax.text(assigned.targets[0])), line)
+    return ()
 
 
 #: Where an operand's own operators would be read differently without brackets.

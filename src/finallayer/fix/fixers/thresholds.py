@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from finallayer.catalog.names import canonical
 from finallayer.expr import LOSSES, MOVES, PICKS, Node, logits, make, target, through
 from finallayer.findings import Edit, Match, Sighting
-from finallayer.fix.fixers.keras_metrics import given_to_compile, metric_on_logits
-from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.fixers.keras_metrics import ASKING, given_to_compile, metric_on_logits, object_on_logits
+from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.callers import transforms, unknown_callers
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.known_calls import calls_method, known_call
@@ -21,7 +21,6 @@ from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.roles import is_numberless
 from finallayer.fix.registry import Proposal, cannot_see, mends
 from finallayer.fix.text.edits import together
-from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller
 from finallayer.kinds import Kind
 from finallayer.rules.route import units
@@ -29,6 +28,7 @@ from finallayer.source.values import Built, External, Frame
 
 #: The loss that trains the logits -> the head that makes them probabilities.
 _HEADS = {"bce_logits": "sigmoid", "xent_logits": "softmax"}
+_OLD_KERAS = "Keras 3.0 to 3.4 take no threshold of 0"
 #: Where an expression is one number, or array, made of others.
 _FORMULAS = (ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Subscript, ast.Call, ast.Attribute)
 #: Types of numbers with fractions, by the names that frameworks give them.
@@ -155,7 +155,7 @@ def _unseen(module: AnalysedModule, place: ast.expr, compared: list[Node], conte
         if all(_makes(module, function, _value(x)) for x in compared):
             return
         yield from unknown_callers(function, module, context.modules().values())
-        yield from outsiders([module.path], context.modules())
+        yield from map(str, outsiders(context, [module.syntax.replace(function, "")], context.modules()))
 
 
 def _is_transformed(module: AnalysedModule, function: ast.Lambda) -> bool:
@@ -186,7 +186,7 @@ def metrics_of_logits(sighting: Sighting, _match: Match, context: Context) -> It
     if edits is None:
         return
     moved = any(edit.text == "0" or "threshold=0" in edit.text for edit in edits)
-    notes = "Keras 3.0 to 3.4 take no threshold of 0" if moved else "", cannot_see("is measured", _of_models(context))
+    notes = _OLD_KERAS if moved else "", cannot_see("is measured", _of_models(context))
     note = "; ".join(filter(None, notes))
     yield Proposal(edits, None, make(loss, logits(), target()), note, loss == "bce_logits")
 
@@ -208,10 +208,54 @@ def _told(module: AnalysedModule, item: ast.expr, head: str, of_units: int | Non
     is_binary_accuracy = built is not None and canonical(built.symbol.name) == "keras.metrics.BinaryAccuracy"
     if stated.get("from_logits") == "True" or (is_binary_accuracy and stated.get("threshold") in ("0", "0.0")):
         return ()
-    if isinstance(item, ast.Call) and is_binary_accuracy and head == "sigmoid" and stated.get("threshold") == "0.5":
-        return with_argument(module.syntax, item, "threshold", "0")
     edits = metric_on_logits(module, item, head, of_units)
-    return edits if not edits or isinstance(item, (ast.Call, ast.Constant)) else None
+    named = isinstance(item, (ast.Call, ast.Constant)) or all(isinstance(v, External) for v in module.values(item))
+    return edits if not edits or named else None
+
+
+@mends("FL108")
+def metric_object(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
+    """``metric.update_state(y, logits)`` in a loop of one's own: the metric is made with ``from_logits=True``."""
+    reader, module = sighting.node, context.module_at(sighting.node.origin)
+    built = _metric_at(module, module.syntax.expression(reader.origin)) if module is not None else None
+    home = context.modules().get(built.site.frame.module.path) if built is not None else None
+    if reader.op != "metric" or built is None or home is None:
+        return
+    places = {m.syntax.file.origin(n) for m in context.modules().values() for n in _handed(m, built)}
+    met = [s.node for s in context.sightings() if s.node.op == "metric" and s.node.origin in places]
+    losses = {n.attrs.get("loss") for n in met} - {None}
+    told = object_on_logits(home, built, _HEADS.get(str(losses.pop())) if losses else None) if len(losses) < 2 else None
+    if told is None or {n.origin for n in met} != places or any(_value(n.args[0]).kind is not Kind.LOGITS for n in met):
+        return
+    head, edits = told
+    unseen = map(str, outsiders(context, edits or (), context.modules()))
+    moved = any("threshold" in edit.text for edit in edits or ())
+    note = "; ".join(filter(None, (_OLD_KERAS if moved else "", cannot_see("is measured", unseen))))
+    op = next(op for op, belonging in _HEADS.items() if belonging == head)
+    yield Proposal(edits or (), None, make(op, logits(), target()), note, head == "sigmoid")
+
+
+def _metric_at(module: AnalysedModule, place: ast.expr | None) -> Built | None:
+    """The metric object that a call hands something."""
+    func = place.func if isinstance(place, ast.Call) else None
+    if func is None:
+        return None
+    updates = isinstance(func, ast.Attribute) and func.attr == "update_state"
+    return module.layer(func.value if updates and isinstance(func, ast.Attribute) else func)
+
+
+def _handed(module: AnalysedModule, built: Built) -> Iterator[ast.expr]:
+    """Every place that may hand a metric something: a call of it, or what does anything else with it than ask."""
+    for node in module.syntax.nodes:
+        if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Load):
+            continue
+        if not any(made_alike(v, built) for v in module.values(node)):
+            continue
+        _, around = module.syntax.user(node)
+        if isinstance(around, ast.Attribute) and around.attr in ASKING:
+            continue
+        called = module.syntax.parent(around) if isinstance(around, ast.Attribute) else around
+        yield called if isinstance(called, ast.expr) else node
 
 
 def _is_for_one_output(module: AnalysedModule, metrics: ast.expr) -> bool:

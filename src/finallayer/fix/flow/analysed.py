@@ -25,8 +25,12 @@ class AnalysedModule(NamedTuple):
         return self.uses.of(self.path, node)
 
     def evaluated(self, node: ast.expr) -> bool:
-        """Whether the analysis ever came to an expression."""
-        return self.uses.evaluated(self.path, node)
+        """Whether an analysis of this program, or of others that are looked at with it, came to an expression."""
+        return self.uses.evaluated_anywhere(self.path, node)
+
+    def is_called(self, definition: ast.AST | None) -> bool:
+        """Whether any call of these programs enters a definition."""
+        return self.uses.is_called_anywhere(definition)
 
     def layer(self, node: ast.AST) -> Built | None:
         """The layer, loss or model that an expression stands for, where it is always the same."""

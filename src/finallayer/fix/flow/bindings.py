@@ -14,6 +14,8 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 #: Methods that are called as if they changed a tensor, whose numbers stay.
 _KEEPING_NUMBERS = frozenset({"requires_grad_", "detach_", "share_memory_"})
+#: Functions that show every name of a scope, or run text that may read any.
+_SHOWING = frozenset({"locals", "vars", "dir", "eval", "exec"})
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
@@ -257,3 +259,8 @@ def _is_bound_from_afar(syntax: Syntax, there: ast.AST, here: ast.AST, path: Pat
 def readers(scope: ast.AST, name: str) -> list[ast.Name]:
     """Everywhere that a name is read in a scope, inner functions included."""
     return [n for n in ast.walk(scope) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
+
+
+def are_shown(scope: ast.AST) -> bool:
+    """Whether a function shows all its names to somebody, as ``locals()`` does: none may come or go unseen."""
+    return any(readers(scope, name) for name in _SHOWING)

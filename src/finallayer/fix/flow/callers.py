@@ -54,8 +54,10 @@ def unknown_callers(
     for module in modules:
         for reference in references(module.syntax, function.name):
             call = module.syntax.parent(reference)
-            if not module.uses.evaluated(module.path, reference):
+            if not module.evaluated(reference):
                 yield f"`{function.name}` in code that nothing runs (line {reference.lineno})"
+            elif not module.uses.evaluated(module.path, reference):
+                continue  # another program runs it, and is asked itself
             elif not isinstance(call, ast.Call) or (call.func is not reference and not transforms(module, call)):
                 yield f"`{function.name}` is handed on (line {reference.lineno})"
 

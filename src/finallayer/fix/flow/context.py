@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
@@ -13,6 +15,18 @@ from finallayer.fix.text.syntax import Syntax
 from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
+
+#: Other programs are kept at hand, each with all that its expressions stood for.
+_MOST_OTHERS = 8
+
+
+class Program(NamedTuple):
+    """What an analysis that starts in one file came to: what every expression stood for, and what it judged."""
+
+    path: str
+    modules: dict[str, AnalysedModule]
+    uses: Uses
+    sightings: list[Sighting]
 
 
 @dataclass
@@ -23,6 +37,7 @@ class Context:
     _file: SourceFile | None = None
     _observed: tuple[Uses, list[Sighting]] | None = None
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
+    _others: dict[str, Program | None] = field(default_factory=dict)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
 
     def syntax(self, path: str) -> Syntax | None:
@@ -38,11 +53,6 @@ class Context:
         self._syntax[file.path] = Syntax(file)
         self._file, self._observed = file, None
 
-    @property
-    def entry(self) -> SourceFile | None:
-        """The file in which the program starts."""
-        return self._file
-
     def _observe(self) -> tuple[Uses, list[Sighting]]:
         """The file analysed once more, with everything remembered: only fixes of heads need that."""
         if self._observed is None:
@@ -52,7 +62,41 @@ class Context:
 
     def modules(self) -> dict[str, AnalysedModule]:
         """Every file that the program which starts in the file at hand runs through, by path."""
-        uses = self.uses()
+        return self._modules_of(self.uses())
+
+    def program(self) -> Program:
+        """The program at hand."""
+        return Program(self._file.path if self._file else "", self.modules(), self.uses(), self.sightings())
+
+    def at(self, program: Program) -> Context:
+        """The same files, with another program at hand."""
+        syntax = self.syntax(program.path)
+        file = syntax.file if syntax is not None else None
+        observed = (program.uses, program.sightings)
+        return Context(self.project, file, observed, self._syntax, self._others, self._names)
+
+    def other_program(self, path: str) -> Program | None:
+        """The program that starts in another file; None where that can't be read."""
+        if path not in self._others:
+            while len(self._others) >= _MOST_OTHERS:
+                del self._others[next(iter(self._others))]
+            self._others[path] = self._analysed(path)
+        return self._others[path]
+
+    def programs_through(self, paths: Collection[str]) -> list[Program]:
+        """The program at hand, and those of the others at hand that run through one of these files."""
+        others = (p for p in self._others.values() if p is not None and not p.modules.keys().isdisjoint(paths))
+        return [self.program(), *others]
+
+    def _analysed(self, path: str) -> Program | None:
+        syntax, uses = self.syntax(path), Uses()
+        try:
+            seen = sightings(syntax.file, self.project, uses) if syntax is not None else None
+        except Unreadable:
+            return None
+        return Program(path, self._modules_of(uses), uses, seen) if seen is not None else None
+
+    def _modules_of(self, uses: Uses) -> dict[str, AnalysedModule]:
         syntaxes = {path: self.syntax(path) for path in uses.values}
         return {path: AnalysedModule(syntax, uses) for path, syntax in syntaxes.items() if syntax is not None}
 
@@ -71,15 +115,29 @@ class Context:
     def logits_name(self, syntax: Syntax, probabilities: ast.expr) -> str:
         """The name of the logits that go with a variable of probabilities: the same one whenever it is asked for.
 
-        ``logits`` goes to the first variable that asks; the next is told apart by its own name.
+        ``logits`` goes to the first variable of a function that asks; the next is told apart by its own name.
         """
         path = syntax.text(probabilities)
-        key = (syntax.file.path, syntax.scope(probabilities), path)
+        taken = self._taken(syntax, probabilities)
+        wanted = "logits" if "logits" not in taken else f"{path.rpartition('.')[2]}_logits"
+        return self.name(syntax, probabilities, path, wanted)
+
+    def name(self, syntax: Syntax, place: ast.expr, purpose: str, wanted: str) -> str:
+        """A name for something at a place, the wanted one if it is free: the same whenever it is asked for."""
+        key = (syntax.file.path, syntax.scope(place), purpose)
         if key not in self._names:
-            taken = {name for (file, _, _), name in self._names.items() if file == syntax.file.path}
-            wanted = "logits" if "logits" not in taken else f"{path.rpartition('.')[2]}_logits"
-            self._names[key] = syntax.fresh_name(wanted, taken)
+            scope = None if isinstance(place, ast.Attribute) else syntax.scope(place)
+            self._names[key] = syntax.fresh_name(wanted, self._taken(syntax, place), scope)
         return self._names[key]
+
+    def _taken(self, syntax: Syntax, place: ast.expr) -> set[str]:
+        """The names that were given already where a place can see them."""
+        apart = syntax.outermost(syntax.scope(place))
+        return {
+            name
+            for (file, scope, _), name in self._names.items()
+            if file == syntax.file.path and (syntax.outermost(scope) is apart or isinstance(place, ast.Attribute))
+        }
 
 
 def _read(path: str) -> SourceFile | None:

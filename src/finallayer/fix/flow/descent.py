@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from finallayer.expr import SEVERAL, TRANSPARENT, Node
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import Path, binds_itself, only_binding, path_of, reaching
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.route import maker
@@ -46,36 +47,40 @@ class Descent(NamedTuple):
 
 
 def descend(
-    syntax: Syntax, start: ast.expr, value: Node, arrived: Callable[[ast.expr], bool] = lambda _: False
+    module: AnalysedModule, start: ast.expr, value: Node, arrived: Callable[[ast.expr], bool] = lambda _: False
 ) -> Descent | None:
     """From an expression, whose value is known, to the call that made it; None where the source leaves it open.
 
     ``arrived``: what else ends the way, such as an expression whose value comes from another function.
     """
-    return _Search(syntax, maker(value), arrived).descend(start, value, _MOST_STEPS)
+    return _Search(module, maker(value), arrived).descend(start, value, _MOST_STEPS)
 
 
 class _Search(NamedTuple):
-    syntax: Syntax
+    module: AnalysedModule
     goal: Node
     arrived: Callable[[ast.expr], bool]
+
+    @property
+    def syntax(self) -> Syntax:
+        return self.module.syntax
 
     def descend(self, here: ast.expr, value: Node, budget: int) -> Descent | None:
         if self.arrived(here):
             return Descent((), here)
         origin = self.syntax.file.origin(here)
-        if not budget or value.op in SEVERAL or self.goal.origin is None:
+        if not budget or value.op in SEVERAL:
             return None
         path = path_of(here) if isinstance(here, (ast.Name, ast.Attribute)) else None
         if path is not None:
             return self._through_name(here, path, value, budget)
-        if origin[1:5] == self.goal.origin[1:5]:
+        if self.goal.origin is not None and origin[1:5] == self.goal.origin[1:5]:
             return Descent((), here, self._given(here))
         if isinstance(here, ast.Subscript):
             below = value.args[0] if value.op in TRANSPARENT and value.args else value
             return self._through("index", here, here.value, below, budget)
         if value is self.goal:
-            given = self._given(here)
+            given = self._given(here) if self.goal.origin is not None else None
             return Descent((), here, given, own=True) if given is not None else None
         if not value.args:
             return None
@@ -91,6 +96,9 @@ class _Search(NamedTuple):
         return given[0] if len(given) == 1 else None
 
     def _is_logits(self, node: ast.expr, budget: int) -> bool:
+        values = self.module.values(node)
+        if values and self.goal.args and all(v is self.goal.args[0] for v in values):
+            return True
         origin = self.goal.args[0].origin if self.goal.args else None
         path = path_of(node)
         if path is not None and budget:

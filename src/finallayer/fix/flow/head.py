@@ -30,6 +30,8 @@ _KEEPING = frozenset(
         "index_select take take_along_dim take_along_axis requires_grad_ block_until_ready"
     ).split()
 )
+#: What computes other numbers, even where the analysis takes the result for the same.
+_COMPUTING = (ast.BinOp, ast.UnaryOp, ast.Compare)
 #: More ways from a value back to the head aren't told apart.
 _MOST_WAYS = 64
 
@@ -46,7 +48,7 @@ class Output:
 
     def __init__(self, head: Head, modules: Mapping[str, AnalysedModule], uses: Uses) -> None:
         self.head, self.modules, self.uses = head, modules, uses
-        self._same_numbers = MOVES if head.op == "sigmoid" else UNMOVED | {"join"}
+        self._same_numbers = (MOVES if head.op == "sigmoid" else UNMOVED) | {"join"}
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -113,9 +115,23 @@ class Output:
         return depth > 0 and any(self.touches(v, depth - 1) for v in held(value))
 
     def _is_other(self, node: Node) -> bool:
-        """Whether a call made this node that keeps numbers only if they are probabilities: so does all after it."""
-        module, call = self._call_at(node.origin if node.op == "identity" else None)
-        return module is not None and call is not None and not keeps_numbers(module, call)
+        """Whether this node has the same numbers only if they are probabilities: so has all after it.
+
+        ``relu(p)``, ``p / p.sum()``, ``p * y + (1 - p) * (1 - y)``.
+        """
+        if node.op in SEVERAL:
+            return False
+        module, place = self._place_of(node.origin)
+        if isinstance(place, _COMPUTING) or "by" in node.attrs:
+            return True
+        if node.op != "identity" or module is None or not isinstance(place, ast.Call):
+            return False
+        return not keeps_numbers(module, place)
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether an item of the output can get the head back by itself."""
+        return "index" in self._same_numbers
 
     def is_derived(self, steps: list[Node]) -> bool:
         return any(s.op not in self._same_numbers or self._leaves_framework(s) for s in steps)
@@ -129,9 +145,12 @@ class Output:
         callees = module.values(call.func)
         return any(isinstance(c, External) and (c.name in _HOST_FUNCTIONS or c.framework == "numpy") for c in callees)
 
-    def _call_at(self, origin: Origin | None) -> tuple[AnalysedModule | None, ast.Call | None]:
+    def _place_of(self, origin: Origin | None) -> tuple[AnalysedModule | None, ast.expr | None]:
         module = self.modules.get(origin.path) if origin is not None else None
-        call = module.syntax.expression(origin) if module is not None else None
+        return module, module.syntax.expression(origin) if module is not None else None
+
+    def _call_at(self, origin: Origin | None) -> tuple[AnalysedModule | None, ast.Call | None]:
+        module, call = self._place_of(origin)
         return module, call if isinstance(call, ast.Call) else None
 
     def through_predict(self, chain: list[Node]) -> bool:

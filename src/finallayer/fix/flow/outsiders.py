@@ -1,31 +1,179 @@
-"""Files that import a file: they may read what it makes."""
+"""The project's files outside the program at hand that come to what a fix changes: they may read what it makes.
+
+A file comes to it by importing a name that leads there: what is changed itself, or what speaks of such a name. One that
+only takes other names from the same file doesn't, and is no reader.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
-#: Files of a folder that are looked at for imports.
-_MOST_FILES = 300
+from finallayer.expr import Origin
+from finallayer.findings import Edit
+from finallayer.fix.flow.context import Context
+from finallayer.fix.text.syntax import Syntax
+from finallayer.source.files import Unreadable
+from finallayer.source.importers import importers_below, root_of
+
+Names = frozenset[str]
 
 
-def outsiders(paths: Iterable[str], inside: Container[str]) -> Iterator[str]:
-    """Which files, besides those ``inside``, import one of some files; a phrase each."""
-    for path in sorted(set(paths)):
-        for other in importers(path):
-            if other not in inside:
-                yield f"{Path(other).name} imports {Path(path).name}"
+class Outsider(NamedTuple):
+    """A file that comes to what a fix changes; ``by``: the file that it imports for it."""
+
+    path: str
+    by: str
+    certain: bool  # whether an analysis follows the import
+
+    def __str__(self) -> str:
+        return f"{Path(self.path).name} {'imports' if self.certain else 'may import'} {Path(self.by).name}"
 
 
-def importers(file: str) -> Iterator[str]:
-    """Files beside a file, and around it, that seem to import it: they may read what it makes."""
-    path = Path(file)
-    mention = re.compile(rf"^\s*(?:from|import)\b.*\b{re.escape(path.stem)}\b", re.MULTILINE)
-    folders = [path.parent, *(p for p in path.parent.glob("*") if p.is_dir() and not p.name.startswith("."))]
-    if (path.parent / "__init__.py").exists():
-        folders.append(path.parent.parent)
-    for folder in folders:
-        for other in sorted(folder.glob("*.py"))[:_MOST_FILES]:
-            if other != path and mention.search(other.read_text(errors="ignore")):
-                yield str(other)
+def importers(path: str) -> Iterator[str]:
+    """The files of the project that import a file."""
+    return (importer.path for importer in importers_below(root_of([path])).of(path))
+
+
+def limits(paths: Iterable[str]) -> list[str]:
+    """What of the project that some files belong to wasn't looked at; a phrase each."""
+    return importers_below(root_of(paths)).limits
+
+
+def outsiders(context: Context, edits: Iterable[Edit], inside: Container[str]) -> Iterator[Outsider]:
+    """The files, besides those ``inside``, that come to what edits change, directly or by way of others."""
+    changed: dict[str, list[Edit]] = defaultdict(list)
+    for edit in edits:
+        changed[edit.path].append(edit)
+    leading = {path: _changed_names(context.syntax(path), of_file) for path, of_file in changed.items()}
+    index = importers_below(root_of([*changed, *context.modules()]))
+    waiting, met = list(leading), set(changed)
+    while waiting:
+        path = waiting.pop(0)
+        for importer in index.of(path):
+            names = _leading_names(context, importer.path, path, leading[path], importer.certain)
+            if names is None:
+                continue
+            if importer.path not in met and importer.path not in inside:
+                yield Outsider(importer.path, path, importer.certain)
+            if importer.path not in met or not names <= leading.get(importer.path, frozenset()):
+                leading[importer.path] = leading.get(importer.path, frozenset()) | names
+                waiting.append(importer.path)
+            met.add(importer.path)
+
+
+class _Statement(NamedTuple):
+    """A statement at the top level of a file: the names that it binds there, and those that it speaks of."""
+
+    node: ast.stmt
+    binds: Names
+    reads: Names
+    attributes: Names
+    aliases: Names  # the names that it imports, as they are called there
+    starred: bool
+    whole: Names  # the names that it reads other than for an attribute: those of modules that it asks by text, say
+
+
+@lru_cache(maxsize=128)
+def _outline(syntax: Syntax) -> tuple[_Statement, ...]:
+    return tuple(map(_outlined, syntax.file.tree.body))
+
+
+def _outlined(statement: ast.stmt) -> _Statement:
+    nodes = list(ast.walk(statement))
+    names = [n for n in nodes if isinstance(n, ast.Name)]
+    aliases = [n for n in nodes if isinstance(n, ast.alias)]
+    owners = {n.value for n in nodes if isinstance(n, ast.Attribute) and n.attr != "__dict__"}
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        binds = {statement.name}
+    else:
+        inner = (n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)))
+        imported = ((a.asname or a.name).partition(".")[0] for a in aliases)
+        binds = {n.id for n in names if not isinstance(n.ctx, ast.Load)} | {*inner, *imported}
+    return _Statement(
+        statement,
+        frozenset(binds),
+        frozenset(n.id for n in names if isinstance(n.ctx, ast.Load)),
+        frozenset(n.attr for n in nodes if isinstance(n, ast.Attribute)),
+        frozenset(a.name.rpartition(".")[2] for a in aliases),
+        any(a.name == "*" for a in aliases),
+        frozenset(n.id for n in names if isinstance(n.ctx, ast.Load) and n not in owners),
+    )
+
+
+def _changed_names(syntax: Syntax | None, edits: list[Edit]) -> Names:
+    """The names of a file by which one comes to what edits change in it."""
+    if syntax is None:
+        return frozenset()
+    places = [syntax.file.in_module(Origin(e.path, e.line, e.column, e.end_line, e.end_column, e.cell)) for e in edits]
+    bound = frozenset(name for s in _outline(syntax) for name in s.binds)
+    names: set[str] = set()
+    for statement in _outline(syntax):
+        node = statement.node
+        first, last = node.lineno, node.end_lineno or node.lineno
+        touched = any(p.line <= last and p.end_line >= first for p in places)
+        if isinstance(node, (ast.Import, ast.ImportFrom)) or not touched:
+            continue
+        names |= statement.binds
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names |= statement.reads & bound  # model.add(...)
+    return _closed(syntax, names)
+
+
+def _closed(syntax: Syntax, names: set[str]) -> Names:
+    """These names of a file, and those of what speaks of them."""
+    found = set(names)
+    while True:
+        more = {n for s in _outline(syntax) if s.reads & found for n in s.binds} - found
+        if not more:
+            return frozenset(found)
+        found |= more
+
+
+def _leading_names(context: Context, path: str, imported: str, names: Names, certain: bool) -> Names | None:
+    """The names of a file that lead to some names of one that it imports; None where it speaks of none of them."""
+    syntax = context.syntax(path) if _may_speak(path, names) else None
+    if syntax is None:
+        return None
+    try:
+        outline = _outline(syntax)
+    except Unreadable:
+        return frozenset()  # it isn't known what it speaks of
+    module = Path(imported).with_suffix("").name
+    starred = any(s.starred for s in outline)
+    speaking = [
+        s
+        for s in outline
+        if s.aliases & names
+        or s.attributes & names
+        or ((starred or not certain) and s.reads & names)
+        or s.whole & _called(syntax, module)
+    ]
+    if not speaking and not starred:
+        return None
+    return _closed(syntax, {n for s in speaking for n in s.binds}) | (names if starred else frozenset())
+
+
+def _called(syntax: Syntax, module: str) -> Names:
+    """The names by which a file calls a module that it imports."""
+    aliases = (n for n in syntax.nodes if isinstance(n, ast.alias))
+    return frozenset(a.asname or a.name for a in aliases if a.name.rpartition(".")[2] == module)
+
+
+def _may_speak(path: str, names: Names) -> bool:
+    """Whether a file holds one of these words, or asks modules for names that it puts together."""
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="ignore")
+    except OSError:
+        return False
+    return _words(names).search(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _words(names: Names) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))}|getattr|__dict__|vars)\b|import \*")

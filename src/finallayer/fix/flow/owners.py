@@ -11,7 +11,7 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.source.models import measures_itself
-from finallayer.source.values import Bound, Built, External, Function, Instance, Partial, Value
+from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
 #: What a program does with a model without asking for its output.
 _MODEL_METHODS = frozenset(
@@ -30,6 +30,13 @@ _MODEL_METHODS = frozenset(
 _GIVING = frozenset("predict predict_on_batch layers apply forward __call__ call stateless_call".split())
 #: Keeping a model for others, who will miss the softmax that it had.
 _SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
+#: Keras' callbacks that only look at losses and metrics, or at weights.
+_CALLBACKS = frozenset(
+    (
+        "Callback EarlyStopping ReduceLROnPlateau LearningRateScheduler CSVLogger ProgbarLogger History TerminateOnNaN "
+        "RemoteMonitor BackupAndRestore SwapEMAWeights LambdaCallback TensorBoard BaseLogger"
+    ).split()
+)
 #: Where a model is read by nobody: what is around it gives it a name, or only asks whether it is there.
 _UNREAD = (
     *(ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.Attribute, ast.Expr, ast.Compare, ast.If),
@@ -45,6 +52,7 @@ class Owners:
         self.compiled: list[tuple[AnalysedModule, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
+        self._definitions = set(self._defined_elsewhere())
         for owner in self._objects:
             if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
                 self._note_returns(owner)
@@ -52,7 +60,15 @@ class Owners:
 
     def include(self, value: Value) -> bool:
         """Whether a value is, or may be, one of the objects."""
-        return _is_one_of(value, self._objects)
+        return _is_one_of(value, self._objects) or (
+            bool(self._definitions) and any(_definition(v) in self._definitions for v in alternatives(value))
+        )
+
+    def may_be(self, module: AnalysedModule, cls: ast.ClassDef) -> bool:
+        """Whether an object of a class, or of one that inherits from it, may be one of the objects."""
+        ours = [line for o in self._objects if isinstance(o, Class) for line in o.ancestry()]
+        above = [line for b in cls.bases for v in module.values(b) if isinstance(v, Class) for line in v.ancestry()]
+        return any(isinstance(c, Class) and c.node is cls for c in ours) or any(c in self._objects for c in above)
 
     def _hold(self, value: Value) -> bool:
         return any(map(self.include, held(value)))
@@ -65,6 +81,14 @@ class Owners:
                 if isinstance(owner, Instance):
                     found.append(owner.cls)
         return found
+
+    def _defined_elsewhere(self) -> Iterator[ast.AST]:
+        """Where that stands which gives the output when another program calls it: this one may only hand it on."""
+        for uses in self._output.uses.elsewhere:
+            for owner, value in uses.given:
+                definition = _definition(owner)
+                if definition is not None and self._output.touches(value) and not _is_layer(owner):
+                    yield definition
 
     def _note_returns(self, owner: Function) -> None:
         """Note what else a function that gives the output may return, in code that the analysis never ran."""
@@ -94,12 +118,23 @@ class Owners:
                 self._asked(module, node, around)
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
-                if not module.uses.is_called(scope):
+                if not module.is_called(scope):
                     self._cannot_see("the model is returned to callers unknown here", node)
             case ast.expr() if any(self.include(v) or self._hold(v) for v in module.values(around)):
                 return
+            case ast.Subscript(slice=ast.Constant(value=int())) if self._is_inner_layer(module, around):
+                return
             case _ if not isinstance(around, _UNREAD):
                 self._cannot_see("the model goes where it can't be followed", node)
+
+    def _is_inner_layer(self, module: AnalysedModule, item: ast.Subscript) -> bool:
+        """Whether an item of a Sequential, counted from the front, is one of the layers before the head."""
+        layers = module.values(item)
+        head = self._output.head.op
+        return bool(layers) and all(
+            isinstance(layer, Built) and layer.signature.op != head and "activation" not in layer.bound
+            for layer in layers
+        )
 
     def _asked(self, module: AnalysedModule, model: ast.expr, attribute: ast.Attribute) -> None:
         """Note who asks a model for something that isn't its output, or may be."""
@@ -110,11 +145,17 @@ class Owners:
                 self._cannot_see("the model's own class says what its metrics read", model)
         answers = module.values(attribute)
         foreign = not answers or any(isinstance(a, (Node, Bound)) and not _own(a) for a in answers)
+        foreign = foreign and not self._is_given_by_project(module, model, name)
         one_layer = name == "layers" and isinstance(called, ast.Subscript)
         if name in _SAVING:
             self._cannot_see(f"the model is kept by `{name}`", model)
         elif foreign and (name not in _MODEL_METHODS or one_layer):
             self._cannot_see(f"`.{name}` of the model", model)
+
+    def _is_given_by_project(self, module: AnalysedModule, model: ast.expr, name: str) -> bool:
+        """Whether an attribute of a project's own object is what the project put there: a backbone from elsewhere."""
+        own = all(isinstance(v, Instance) for v in module.values(model))
+        return own and any(name in other.syntax.stored for other in self._output.modules.values())
 
     def _given(self, module: AnalysedModule, call: ast.Call) -> None:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
@@ -134,14 +175,26 @@ class Owners:
 
 
 def in_callbacks(module: AnalysedModule) -> Iterator[str]:
-    """Where Keras' callbacks ask the model that is trained for what may be its output; a phrase each."""
+    """Where Keras' callbacks ask the model that is trained for what may be its output, or keep it; a phrase each."""
     for node in module.syntax.nodes:
         match node:
+            case ast.Call() if (name := _keeping_callback(module, node)) is not None:
+                yield f"`{name}` is handed the model (line {node.lineno})"
             case ast.Attribute(value=ast.Name(id="self"), attr="model", ctx=ast.Load()):
                 asked = module.syntax.parent(node)
                 harmless = isinstance(asked, ast.Attribute) and asked.attr in _MODEL_METHODS - _GIVING
                 if not harmless and _is_in_callback(module, node):
                     yield f"`self.model` of a callback (line {node.lineno})"
+
+
+def _keeping_callback(module: AnalysedModule, call: ast.Call) -> str | None:
+    """The callback that a call makes, where that may keep the model that is trained, or ask it for its output."""
+    names = [canonical(v.name) for v in module.values(call.func) if isinstance(v, External)]
+    name = next((n for n in names if ".callbacks." in n or n.endswith("Callback")), None)
+    weights_only = any(k.arg == "save_weights_only" and getattr(k.value, "value", None) is True for k in call.keywords)
+    if name is None or name.removeprefix("keras.callbacks.") in _CALLBACKS or weights_only:
+        return None
+    return name.rpartition(".")[2]
 
 
 def _is_in_callback(module: AnalysedModule, node: ast.expr) -> bool:
@@ -154,10 +207,20 @@ def _own(value: Value) -> bool:
     return isinstance(value, Bound) and not isinstance(value.function, str)
 
 
+def _definition(owner: Value) -> ast.AST | None:
+    """What defines a function or a class, or constructs a model: the same for every program that comes to it."""
+    match owner:
+        case Function(node=node) | Class(node=node) | Instance(cls=Class(node=node)):
+            return node
+        case Built(site=site):
+            return site.node
+    return None
+
+
 def _is_layer(owner: Value) -> bool:
     """A softmax layer or a dense layer with an activation: the head itself, not a model that ends in it."""
     return isinstance(owner, Built) and owner.signature.op not in ("sequential", "model", "zoo", "application")
 
 
 def _is_one_of(value: Value, objects: list[Value]) -> bool:
-    return any(v is o for v in alternatives(value) for o in objects)
+    return any(v is o or (isinstance(v, Instance) and v.cls is o) for v in alternatives(value) for o in objects)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from finallayer.expr import GUARDS, TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
@@ -37,11 +37,25 @@ class Place:
     def of_log(cls, context: Context, log: Node, arrived: Callable[[ast.expr], bool] = lambda _: False) -> Place | None:
         """A call of log, and what it is taken of; ``arrived``: what else ends the way down from there."""
         module = context.module_at(log.origin)
-        call = known_call(module, module.syntax.expression(log.origin), "log") if module is not None else None
+        call = known_call(module, module.syntax.expression(log.origin), "log", "log1p") if module is not None else None
         if module is None or call is None or call.only_operand is None or not call.is_natural_log:
             return None
-        descent = descend(module.syntax, call.only_operand, log.args[0], arrived)
+        if call.op == "log1p":
+            return cls._of_log1p(module, call, log, arrived)
+        descent = descend(module, call.only_operand, log.args[0], arrived)
         return cls(module, call.node, descent) if descent is not None else None
+
+    @classmethod
+    def _of_log1p(
+        cls, module: AnalysedModule, call: KnownCall, log: Node, arrived: Callable[[ast.expr], bool]
+    ) -> Place | None:
+        """``log1p(-p)``, the log of one minus a probability."""
+        minus, rest = call.only_operand, log.args[0]
+        if not isinstance(minus, ast.UnaryOp) or not isinstance(minus.op, ast.USub) or rest.op != "one_minus":
+            return None
+        below = descend(module, minus.operand, rest.args[0], arrived)
+        step = Step("one_minus", minus, minus.operand)
+        return cls(module, call.node, below._replace(steps=(step, *below.steps))) if below is not None else None
 
     @classmethod
     def of_argument(cls, context: Context, loss: Node) -> Place | None:
@@ -51,7 +65,7 @@ class Place:
         if module is None or not isinstance(call, ast.Call):
             return None
         given = [*call.args, *(k.value for k in call.keywords)]
-        found = [cls(module, a, d) for a in given if (d := descend(module.syntax, a, loss.args[0])) is not None]
+        found = [cls(module, a, d) for a in given if (d := descend(module, a, loss.args[0])) is not None]
         return found[0] if len(found) == 1 else None
 
     def framework(self, sighting: Sighting) -> str | None:
@@ -82,28 +96,21 @@ class Place:
         named = {k.value: f"{k.arg}=" for k in maker.node.keywords}
         return [named.get(a.node, "") + self.syntax.text(a.node) for a in kept] if all(same) else None
 
-    def logits(self, context: Context, z: ast.expr) -> Named | None:
-        """The logits as the log's place can read them."""
-        definition = self.descent.definition
-        if definition is None:
-            return Named(self.syntax.text(z))
-        return name_logits(context, self.syntax, self.descent, definition, z, self.node)
+    def logits(self, context: Context, z: ast.expr, gone: Sequence[ast.expr] = ()) -> Named | None:
+        """The logits as the log's place can read them; ``gone``: what won't read the probabilities, besides it."""
+        return name_logits(context, self.syntax, self.descent, z, self.node, [self.node, *gone])
 
     def replaced(self, written: Written | None) -> tuple[Edit, ...]:
         """The edits that put a new expression in the place's stead; none where that can't be done."""
-        text = written and self._with_shape(written.text)
+        text = written and self.with_shape(written)
         return (*written.edits, self.syntax.replace(self.node, self._as_operand(text))) if written and text else ()
 
     def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
         """Those edits, and those that name the logits or take out what nobody reads any more."""
-        text = written and self._with_shape(written.text)
-        if not written or not text:
-            return ()
-        unread = removals(self.syntax, [self.node], [text]) if not named.edits else ()
-        return (*named.edits, *unread, *self.replaced(written))
+        return rewritten([(self, written)], named)
 
-    def _with_shape(self, text: str) -> str | None:
-        """The new call with the indexing and reshaping that stood between it and the log; guards are dropped."""
+    def with_shape(self, written: Written) -> str | None:
+        """The new expression with the indexing and reshaping that stood between it and the log; guards are dropped."""
         passed_name = False
         outer: list[Step] = []
         for step in self.descent.steps:
@@ -115,6 +122,7 @@ class Place:
                 outer.append(step)
             elif step.kind not in IDLE and step.kind != "one_minus":
                 return None
+        text = f"({written.text})" if outer and written.is_loose else written.text
         for step in reversed(outer):
             text = self._around(step, text)
         return text
@@ -127,8 +135,10 @@ class Place:
         return f"{before}{text}{after}"
 
     def _as_operand(self, text: str) -> str:
-        """The new text where the log stood: in brackets where a minus sign would bind otherwise."""
+        """The new text where the log stood: in brackets where an operator would bind otherwise."""
         parent = self.syntax.parent(self.node)
+        if isinstance(parent, _OPERATIONS) and Written(text).is_loose:
+            return f"({text})"
         tight = isinstance(parent, (ast.Attribute, ast.Subscript)) or (
             isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow)
         )
@@ -148,3 +158,25 @@ class Place:
 
 def _is_constant(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant))
+
+
+#: What is held together by operators, or belongs to an object.
+_OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Attribute, ast.Subscript)
+
+
+def rewritten(pairs: Sequence[tuple[Place, Written | None]], named: Named) -> tuple[Edit, ...]:
+    """The edits that put new expressions in the stead of places of one function that read the same logits.
+
+    With those that name the logits, and take out what nobody reads any more; none where one of them can't be made.
+    """
+    edits: list[Edit] = []
+    texts: list[str] = []
+    for place, written in pairs:
+        replaced = place.replaced(written)
+        if written is None or not replaced:
+            return ()
+        edits += replaced
+        texts.append(place.with_shape(written) or "")
+    syntax = pairs[0][0].syntax
+    dead = removals(syntax, [place.node for place, _ in pairs], texts, named.replaced)
+    return tuple(dict.fromkeys((*named.edits, *dead, *edits)))

@@ -19,7 +19,7 @@ from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.owners import Owners, in_callbacks
 from finallayer.fix.flow.roles import Role, Roles, kept_as
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
 
@@ -68,6 +68,7 @@ class Readers:
         self._boundaries: list[Reader] = []  # where a softmax can come back for what reads it farther on
         self._needs: list[list[Node]] = []  # the ways to the head of what needs it back in another shape or place
         self._appended = self._displayed = self._taken_out = self._moved_together = False  # what lists do with it
+        self._met = False
         self._listed = False  # whether lists of it are read as a whole
         self._output = Output(head, modules, uses)
         self._roles = Roles(self._output)
@@ -75,6 +76,11 @@ class Readers:
         self._collect()
         #: Keras: where the model meets its loss and its metrics
         self.compiled = [Reader(module, call) for module, call in self._owners.compiled]
+
+    @property
+    def reads(self) -> bool:
+        """Whether this program comes to the output, or to what gives it, at all."""
+        return self._met
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -105,6 +111,7 @@ class Readers:
         values = module.values(node)
         reads = any(map(self._output.touches, values))
         owns = any(map(self._owners.include, values))
+        self._met |= reads or owns
         if (reads or owns) and isinstance(node, ast.Name):
             known.names.add((home(module.syntax, node), node.id))
             known.models |= {node.id} if owns else set()
@@ -140,6 +147,8 @@ class Readers:
         match role:
             case Role.NEEDS | Role.STORED if derived:
                 self._needs += ways
+            case Role.CHANGES if self._are_predicted(ways) and not is_predict(module, node):
+                self._needs += ways
             case Role.NEEDS:
                 self.wraps.append(reader)
             case Role.BOUNDARY if not derived:
@@ -156,12 +165,18 @@ class Readers:
             case Role.NEEDS if inside := self._inside(values):
                 self._needs += inside
                 self._listed |= not all(map(self._output.is_derived, inside))
+            case Role.CHANGES if self._are_predicted(inside := self._inside(values)):
+                self._needs += inside
             case Role.NEEDS:
                 self.refusals.append(f"line {node.lineno} reads the output together with something else")
             case Role.LOSS:
                 self._refuse_reshaped_loss(node)
             case _:
                 self._judge_any(reader, role)
+
+    def _are_predicted(self, ways: list[list[Node]]) -> bool:
+        """Whether all came out of Keras' ``predict``, which gives probabilities again, whatever is done to them."""
+        return bool(ways) and all(map(self._output.through_predict, ways))
 
     def _judge_any(self, reader: Reader, role: Role) -> None:
         if role is Role.STORED and not kept_as(reader.module.syntax, reader.node):
@@ -235,7 +250,9 @@ class Readers:
     def _is_unknown_argument(self, module: AnalysedModule, node: ast.Name) -> bool:
         """Whether a name is a parameter that no call of the program gives a value."""
         scope = module.syntax.scope(node)
-        if isinstance(scope, ast.Module) or node.id not in parameters(scope) or self._uses.is_called(scope):
+        if isinstance(scope, ast.Module) or node.id not in parameters(scope) or module.is_called(scope):
+            return False
+        if (cls := _class_of_self(module.syntax, node, scope)) is not None and not self._owners.may_be(module, cls):
             return False
         return not any(self._output.touches(v) or isinstance(v, (Built, Instance)) for v in module.values(node))
 
@@ -257,6 +274,16 @@ def _shows_all(syntax: Syntax, node: ast.Name) -> bool:
 def _scopes(syntax: Syntax, node: ast.Name) -> tuple[ast.AST, ...]:
     """The scopes whose names ``globals()``, ``locals()`` or ``vars()`` may show."""
     return (syntax.file.tree,) if node.id == "globals" else (syntax.scope(node),)
+
+
+def _class_of_self(syntax: Syntax, node: ast.Name, method: ast.AST) -> ast.ClassDef | None:
+    """The class whose object a name is: the first parameter of one of its methods."""
+    cls = syntax.parent(method)
+    if not isinstance(cls, ast.ClassDef) or not isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None
+    first = [*method.args.posonlyargs, *method.args.args][:1]
+    static = any(last_name(d) == "staticmethod" for d in method.decorator_list)
+    return cls if first and first[0].arg == node.id and not static else None
 
 
 def _kept(module: AnalysedModule, target: ast.Attribute) -> list[Value]:

@@ -70,16 +70,26 @@ class Roles:
                 return self._as_owner(module, around)
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
-                return Role.FLOWS if module.uses.is_called(scope) else Role.NEEDS
+                return Role.FLOWS if module.is_called(scope) else Role.NEEDS
             case ast.Assign(targets=targets):
                 return max((self._assigned(module, t) for t in targets), key=_ASSIGNED.index)
             case ast.AugAssign(target=changed) if changed is inner:
                 return Role.CHANGES
             case ast.Subscript() if inner is around.value:
                 return self._as_container(module, around)
+            case ast.For() | ast.comprehension():
+                return self._iterated(inner, around)
+            case ast.Expr():
+                return Role.NEEDS if module.syntax.is_displayed(around) else Role.INDIFFERENT
             case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
                 return Role.FLOWS if any(map(self._output.touches, module.values(around))) else Role.NEEDS
         return next((role for syntax, role in _BY_SYNTAX.items() if isinstance(around, syntax)), Role.NEEDS)
+
+    def _iterated(self, inner: ast.AST, loop: ast.For | ast.comprehension) -> Role:
+        """Items of a softmax can't get it back any more; those of a sigmoid can, under their own name."""
+        if inner is not loop.iter:
+            return Role.NEEDS
+        return Role.FLOWS if self._output.is_elementwise and isinstance(loop.target, ast.Name) else Role.BOUNDARY
 
     def _as_container(self, module: AnalysedModule, item: ast.Subscript) -> Role:
         if isinstance(item.ctx, (ast.Store, ast.Del)):
@@ -167,9 +177,6 @@ _BY_SYNTAX: dict[type[ast.AST], Role] = {
     ast.AnnAssign: Role.FLOWS,
     ast.NamedExpr: Role.FLOWS,
     ast.Await: Role.FLOWS,
-    ast.Expr: Role.INDIFFERENT,
-    ast.For: Role.BOUNDARY,
-    ast.comprehension: Role.BOUNDARY,
 }
 
 

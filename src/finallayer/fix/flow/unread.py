@@ -6,42 +6,68 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from finallayer.findings import Edit
-from finallayer.fix.flow.bindings import binds, readers
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.flow.bindings import are_shown, reaching, readers
+from finallayer.fix.text.syntax import Scope, Syntax
+
+_BLOCKS = ("body", "orelse", "finalbody")
 
 
-def removals(syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str]) -> tuple[Edit, ...]:
+def removals(
+    syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str], replaced: ast.Assign | None = None
+) -> tuple[Edit, ...]:
     """Edits that take out the assignments that only ``gone`` read, and those that only they read, and so on.
 
-    ``gone``: expressions of one function. ``new``: the texts in their place; what those read stays. So does a module's
-    name, which may be read from anywhere, and what is assigned twice, or on a line with a comment or another statement.
+    ``new``: the texts in their place; what those read stays. ``replaced``: an assignment that another replaces.
+    """
+    found = [s for s in unread(syntax, gone, new) if s is not replaced]
+    return tuple(syntax.remove(s) for s in found if syntax.is_alone(s) and _leaves_some(syntax, s))
+
+
+def unread(syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str]) -> list[ast.Assign]:
+    """The assignments of one function that nobody reads once some expressions in it are gone.
+
+    A module's name may be read from anywhere; so may all of a function that shows its names.
     """
     scope = syntax.scope(gone[0])
-    if isinstance(scope, (ast.Module, ast.Lambda)):
-        return ()
+    if isinstance(scope, (ast.Module, ast.Lambda)) or are_shown(scope):
+        return []
     read = {n.id for text in new for n in ast.walk(ast.parse(text.strip())) if isinstance(n, ast.Name)}
     going = {n for expression in gone for n in ast.walk(expression)}
-    statements: list[ast.Assign] = []
+    candidates = [s for s in _assignments(syntax, scope) if _name(s) not in read | syntax.declared]
+    found: list[ast.Assign] = []
     while True:
-        unread = [s for s in scope.body if isinstance(s, ast.Assign) and _is_unread(syntax, scope, s, going)]
-        unread = [s for s in unread if s not in statements and not read & _names(s)]
-        if not unread:
-            return tuple(syntax.remove(s) for s in statements)
-        statements += unread
-        for statement in unread:
-            going |= set(ast.walk(statement))
+        more = [s for s in candidates if s not in found and _is_unread(syntax, scope, s, going)]
+        if not more:
+            return found
+        found += more
+        going |= {n for statement in more for n in ast.walk(statement)}
 
 
-def _names(statement: ast.Assign) -> set[str]:
-    return {t.id for t in statement.targets if isinstance(t, ast.Name)}
+def _assignments(syntax: Syntax, scope: Scope) -> list[ast.Assign]:
+    """The assignments of a function to a name alone."""
+    return [
+        n
+        for n in ast.walk(scope)
+        if isinstance(n, ast.Assign) and _name(n) is not None and syntax.scope(n.targets[0]) is scope
+    ]
 
 
-def _is_unread(
-    syntax: Syntax, scope: ast.FunctionDef | ast.AsyncFunctionDef, statement: ast.Assign, going: set[ast.AST]
-) -> bool:
+def _name(statement: ast.Assign) -> str | None:
     match statement.targets:
         case [ast.Name(id=name)]:
-            found = readers(scope, name)
-            once = sum(binds(s, name) for s in scope.body) == 1
-            return bool(found) and all(r in going for r in found) and once and syntax.is_alone(statement)
-    return False
+            return name
+    return None
+
+
+def _is_unread(syntax: Syntax, scope: Scope, statement: ast.Assign, going: set[ast.AST]) -> bool:
+    """Whether all that reads what a statement assigns, and there is some, is going."""
+    name = _name(statement) or ""
+    origins = {reader: reaching(syntax, reader, name) for reader in readers(scope, name)}
+    reading = [reader for reader, origin in origins.items() if origin is statement or origin is None]
+    return bool(reading) and all(reader in going for reader in reading)
+
+
+def _leaves_some(syntax: Syntax, statement: ast.stmt) -> bool:
+    """Whether something is left of a statement's block without it."""
+    parent = syntax.parent(statement)
+    return all(len(block) > 1 for name in _BLOCKS if statement in (block := getattr(parent, name, [])))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import tempfile
 import tokenize
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from finallayer.findings import Edit
@@ -39,35 +41,69 @@ class Document:
         return apply(self.data.decode(encoding), edits).encode(encoding)
 
     def check(self) -> None:
-        """Raises ChangedMeanwhileError where the file isn't any more what was read."""
+        """Raises OSError where the file isn't any more what was read, or is not to be written."""
         if self.path.read_bytes() != self.data:
             raise ChangedMeanwhileError(f"{self.path} has changed since it was read")
+        if not os.access(self.path, os.W_OK):
+            raise PermissionError(errno.EACCES, "the file is read-only")
 
-    def write(self, new: bytes) -> None:
-        """Put the new bytes in the file's place in one step. Raises ChangedMeanwhileError where it has changed."""
-        self.check()
-        target = self.path.resolve()  # a link goes on pointing to the file
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+
+class _Staged:
+    """New bytes beside the file whose place they are to take, on disk: what can fail has been done."""
+
+    def __init__(self, document: Document, new: bytes) -> None:
+        self.document, self.new = document, new
+        self._target = document.path.resolve()  # a link goes on pointing to the file
+        handle, name = tempfile.mkstemp(dir=self._target.parent, prefix=f".{self._target.name}.")
+        self._temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(new)
-            Path(temporary).chmod(target.stat().st_mode & 0o7777)
-            Path(temporary).replace(target)
+                file.flush()
+                os.fsync(file.fileno())  # a full disk, or one across a network, says so here
+            self._keep_owner_and_mode()
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            self.discard()
             raise
 
+    def put(self) -> None:
+        self._temporary.replace(self._target)
 
-def write_together(changes: Sequence[tuple[Document, bytes]]) -> None:
-    """Write files that belong together, all or none. Raises OSError, as :meth:`Document.write` does, for the first."""
-    for document, _ in changes:
+    def discard(self) -> None:
+        self._temporary.unlink(missing_ok=True)
+
+    def _keep_owner_and_mode(self) -> None:
+        kept = self._target.stat()
+        with suppress(OSError, AttributeError):  # only root may give files away, and not on every system
+            os.chown(self._temporary, kept.st_uid, kept.st_gid)
+        self._temporary.chmod(kept.st_mode & 0o7777)
+
+
+def write_together(
+    changes: Sequence[tuple[Document, bytes]], held_back: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> None:
+    """Write files that belong together, all or none. Raises OSError for the first that can't be written.
+
+    A file that already has its new bytes (one that goes by two names, say) is left as it is. In ``held_back()`` no
+    signal interrupts: between two steps one may, and then all is as it was.
+    """
+    due = [(document, new) for document, new in changes if document.path.read_bytes() != new]
+    for document, _ in due:
         document.check()
-    written: list[tuple[Document, bytes]] = []
+    staged: list[_Staged] = []
+    done: list[_Staged] = []
     try:
-        for document, new in changes:
-            document.write(new)
-            written.append((document, new))
+        for document, new in due:
+            with held_back():
+                staged.append(_Staged(document, new))
+        for one in staged:
+            with held_back():
+                one.put()
+                done.append(one)
     except BaseException:
-        for document, new in written:
-            Document(document.path, new).write(document.data)
+        with held_back():
+            for one in staged:
+                one.discard()
+            for one in done:
+                _Staged(Document(one.document.path, one.new), one.document.data).put()
         raise

@@ -65,20 +65,63 @@ class Imports:
         ways = [
             (len(target), local + dotted[len(target) :])
             for local, target in self.names.items()
-            if (dotted == target or dotted.startswith(f"{target}.")) and local not in taken
+            if (dotted == target or dotted.startswith(f"{target}."))
+            and local not in taken
+            and self._is_there(local, at)
         ]
         ways = [(n, text) for n, text in ways if not self._needs_submodule(dotted, n)]
-        return Spelled(max(ways)[1]) if ways else None
+        return Spelled(max(ways)[1]) if ways else self._by_star(dotted, taken)
+
+    def _is_there(self, local: str, at: ast.AST) -> bool:
+        """Whether a name is imported before a place of the module: a function may run later."""
+        if not isinstance(self._syntax.scope(at), ast.Module):
+            return True
+        brought = (s for s in self.statements if local in {_local(alias) for alias in s.names})
+        return any(s.lineno < getattr(at, "lineno", s.lineno + 1) for s in brought)
+
+    def _by_star(self, dotted: str, taken: set[str]) -> Spelled | None:
+        """A name that ``from module import *`` brings, unless the file binds it to something else."""
+        module, _, name = dotted.rpartition(".")
+        bound = taken | self.names.keys() | self._bound
+        return Spelled(name) if module in self._stars and name not in bound else None
+
+    @cached_property
+    def _stars(self) -> set[str]:
+        """The modules all of whose names are imported."""
+        given = (s for s in self.statements if isinstance(s, ast.ImportFrom) and not s.level)
+        return {s.module or "" for s in given if s.names[0].name == "*"}
+
+    @cached_property
+    def _bound(self) -> set[str]:
+        """Every name that the file binds somewhere, but for its imports."""
+        stored = {n.id for n in self._syntax.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        made = {n.name for n in self._syntax.nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+        return stored | made
 
     def imported_by_name(self, dotted: str) -> Spelled | None:
         """``from module import name`` beside the like; None where there is none, or the name is used for something."""
         module, _, name = dotted.rpartition(".")
-        root = module.partition(".")[0]
-        alike = [s for s in self.statements if isinstance(s, ast.ImportFrom) and _root(s) == root]
-        alike = [s for s in alike if s in self._syntax.file.tree.body]
+        top = [s for s in self.statements if isinstance(s, ast.ImportFrom) and s in self._syntax.file.tree.body]
+        alike = [s for s in top if _root(s) == module.partition(".")[0] and not s.level]
         if not alike or name in self._syntax.names:
             return None
-        return Spelled(name, (self._syntax.insert_after(alike[-1], f"from {module} import {name}"),))
+        same = [s for s in alike if s.module == module and s.names[-1].name != "*"]
+        if same:
+            return Spelled(name, (self._beside(same[-1].names, name),))
+        return Spelled(name, (self._in_order(alike, module, f"from {module} import {name}"),))
+
+    def _beside(self, aliases: list[ast.alias], name: str) -> Edit:
+        """Among names that are sorted, before the first that comes after it; else behind the last."""
+        names = [alias.name for alias in aliases]
+        after = [a for a in aliases if a.name > name] if names == sorted(names) else []
+        place, order = (after[0], "{1}, {0}") if after else (aliases[-1], "{0}, {1}")
+        return self._syntax.replace(place, order.format(self._syntax.text(place), name))
+
+    def _in_order(self, alike: list[ast.ImportFrom], module: str, line: str) -> Edit:
+        """Where these imports are sorted, behind those that come before; else behind all of them."""
+        modules = [s.module or "" for s in alike]
+        before = [s for s in alike if (s.module or "") < module] if modules == sorted(modules) else []
+        return self._syntax.insert_after((before or alike)[-1], line)
 
     def _needs_submodule(self, dotted: str, known: int) -> bool:
         """Whether a package must import a submodule of it before it has it."""
@@ -114,6 +157,10 @@ class Imports:
         around = [scope, *(n for n in self._syntax.around(scope) if isinstance(n, ast.FunctionDef))]
         names = {n.id for s in around for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         return names | {a.arg for s in around for n in ast.walk(s) if isinstance(n, ast.arguments) for a in n.args}
+
+
+def _local(alias: ast.alias) -> str:
+    return alias.asname or alias.name.partition(".")[0]
 
 
 def _root(statement: ast.Import | ast.ImportFrom) -> str:

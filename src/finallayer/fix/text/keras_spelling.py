@@ -11,7 +11,7 @@ from finallayer.fix.text.syntax import Syntax, is_written_out
 
 Edits = tuple[Edit, ...]
 #: Modules from which a file may know Keras.
-_KERAS = homes("keras")
+_KERAS = (*homes("keras"), "tensorflow.compat.v1.keras", "tensorflow.compat.v2.keras")
 
 
 def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:

@@ -65,10 +65,15 @@ _GONE_IN_TF1 = frozenset(
 
 
 class Written(NamedTuple):
-    """A call as text, and the edits that it needs elsewhere."""
+    """An expression as text, and the edits that it needs elsewhere."""
 
     text: str
     edits: tuple[Edit, ...] = ()
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether an operator holds it together, so that another around it could tear it apart."""
+        return isinstance(ast.parse(f"({self.text})", mode="eval").body, ast.BinOp)
 
 
 class Speller:
@@ -89,7 +94,8 @@ class Speller:
                 known = writes(dotted)
                 if known and not dotted.startswith(("tensorflow.keras", "keras.backend")):
                     return self._current(known)
-        imported = {writes(name) for name in self.imports.names.values()} - {None, "numpy"}
+        imported = {writes(name) for name in self.imports.names.values()} - {None}
+        imported -= {"numpy"} if len(imported) > 1 or met in FRAMEWORKS else set()
         return self._current(imported.pop() if len(imported) == 1 else met if met in FRAMEWORKS else None)
 
     def _current(self, framework: str | None) -> str | None:
@@ -99,11 +105,14 @@ class Speller:
         return framework
 
     def call(self, dotted: str, arguments: str, at: ast.AST) -> Written | None:
-        """``function(arguments)``, spelled as the file would."""
-        spelled = self._spell(dotted, at)
+        """``function(arguments)``, spelled as the file would; nothing of SciPy's in a file that has none."""
+        if dotted.startswith("scipy.") and not self.has("scipy"):
+            return None
+        spelled = self.spell(dotted, at)
         return spelled and Written(f"{spelled.text}({arguments})", spelled.edits)
 
-    def _spell(self, dotted: str, at: ast.AST) -> Spelled | None:
+    def spell(self, dotted: str, at: ast.AST) -> Spelled | None:
+        """A dotted name as the file would write it."""
         if dotted in _TF1 and self.is_tf1():
             dotted = _TF1[dotted]
         return self.imports.spell(dotted, at)
@@ -120,8 +129,19 @@ class Speller:
         names = {self.imports.dotted(n) for n in self.syntax.nodes if isinstance(n, ast.Attribute)}
         return not names.isdisjoint(_GONE_IN_TF1)
 
+    def has(self, package: str) -> bool:
+        """Whether the file imports something of a package."""
+        return any(name.partition(".")[0] == package for name in self.imports.names.values())
+
     def along(self, dotted: str, text: str, framework: str, axis: int, use: ast.AST) -> Written | None:
-        """``function(text, axis=...)`` the axis as the framework spells it; TensorFlow's default goes unsaid."""
+        """``function(text, axis=...)`` the axis as the framework spells it; TensorFlow's default goes unsaid.
+
+        A file of NumPy's gains no SciPy: there a log_softmax is written out, of what is short enough to be said twice.
+        """
+        if dotted == "scipy.special.log_softmax" and not self.has("scipy"):
+            short = isinstance(ast.parse(text.strip(), mode="eval").body, (ast.Name, ast.Attribute))
+            normaliser = self.call("numpy.logaddexp.reduce", f"{text}, axis={axis}, keepdims=True", use)
+            return Written(f"{text} - {normaliser.text}", normaliser.edits) if normaliser and short else None
         given = [text, f"{FRAMEWORKS[framework].axis}={axis}"]
         if framework == "tensorflow" and axis == -1:
             given.pop()

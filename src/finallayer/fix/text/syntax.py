@@ -32,6 +32,12 @@ class Syntax:
         return frozenset(name for declaration in declarations for name in declaration.names)
 
     @cached_property
+    def stored(self) -> frozenset[str]:
+        """The attributes that the file gives a value, whichever object's."""
+        attributes = (n for n in self.nodes if isinstance(n, ast.Attribute))
+        return frozenset(n.attr for n in attributes if not isinstance(n.ctx, ast.Load))
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """Every name and attribute that occurs in the file."""
         return frozenset(self.names_used(self.file.tree))
@@ -130,6 +136,17 @@ class Syntax:
         """Every name that is read."""
         return (n for n in self.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
 
+    def is_displayed(self, statement: ast.Expr) -> bool:
+        """Whether a notebook shows the value of an expression: the last of its cell, without a semicolon behind it."""
+        body = self.file.tree.body
+        if not self.file.cells or statement not in body:
+            return False
+        cell = self.file.in_cell(self.file.origin(statement)).cell
+        after = body[body.index(statement) + 1 :][:1]
+        is_last = all(self.file.in_cell(self.file.origin(other)).cell != cell for other in after)
+        behind = self.file.lines[(statement.end_lineno or 0) - 1][self.file.origin(statement).end_column :]
+        return is_last and not behind.lstrip().startswith(";")
+
     def in_annotation(self, node: ast.AST) -> bool:
         """Whether a node belongs to a type annotation."""
         inner = node
@@ -144,6 +161,12 @@ class Syntax:
     def put(self, start: tuple[int, int], end: tuple[int, int], text: str = "") -> Edit:
         """The edit that puts new text between two places (line, column), or takes away what is there."""
         return self._edit(Origin(self.file.path, *start, *end), text)
+
+    def has_own_lines(self, statement: ast.stmt) -> bool:
+        """Whether no other statement stands on the lines of a statement."""
+        at = self.file.origin(statement)
+        first, last = self.file.lines[at.line - 1], self.file.lines[at.end_line - 1]
+        return not first[: at.column].strip() and last[at.end_column :].strip()[:1] in ("", "#")
 
     def is_alone(self, statement: ast.stmt) -> bool:
         """Whether the lines of a statement hold nothing else, no comment either."""
@@ -171,11 +194,41 @@ class Syntax:
         names |= {(a.asname or a.name).partition(".")[0] for a in nodes if isinstance(a, ast.alias)}
         return names | {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
 
-    def fresh_name(self, wanted: str, taken: set[str]) -> str:
-        """The wanted name, or one like it, that neither the file uses nor is taken."""
-        used = taken | self.names
+    def outermost(self, scope: ast.AST) -> ast.AST:
+        """The outermost function around a scope, itself perhaps; the module where there is none."""
+        functions = [n for n in (scope, *self.around(scope)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        return functions[-1] if functions else self.file.tree
+
+    def fresh_name(self, wanted: str, taken: set[str], scope: ast.AST | None = None) -> str:
+        """The wanted name, or one like it, that is neither taken nor used in the file, or where a scope sees it."""
+        used = taken | (self.names if scope is None else self._visible(self.outermost(scope)))
         candidates = (wanted, *(f"{wanted}_{i}" for i in range(2, 100)))
         return next(name for name in candidates if name not in used)
+
+    def _visible(self, function: ast.AST) -> frozenset[str]:
+        """The names in an outermost function, and those that the module and its classes bind."""
+        if function is self.file.tree:
+            return self.names
+        return self.names_of_module | self.names_used(function)
+
+    @cached_property
+    def names_of_module(self) -> frozenset[str]:
+        """The names that the module and its classes bind or read outside of any function, and those declared global."""
+        waiting: list[ast.AST] = [self.file.tree]
+        found: set[str] = set(self.declared)
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                found.add(node.name)
+                continue
+            if isinstance(node, ast.ClassDef):
+                found.add(node.name)
+            if isinstance(node, ast.Name):
+                found.add(node.id)
+            if isinstance(node, ast.alias):
+                found.add((node.asname or node.name).partition(".")[0])
+            waiting += ast.iter_child_nodes(node)
+        return frozenset(found)
 
 
 def last_name(node: ast.expr) -> str:

@@ -15,11 +15,11 @@ from finallayer.expr import Node, Role, having
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
 from finallayer.fix.flow.known_calls import known_call
-from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.fix.flow.roles import HARMLESS_CALLS, is_numberless, runs_project_code
 from finallayer.fix.validation.forms import Forms
 from finallayer.fix.validation.programs import Programs
 from finallayer.source.handlers import OF_MODELS
-from finallayer.source.values import Bound, Built, Dict, External, List, Value
+from finallayer.source.values import Bound, Built, Class, Dict, External, Function, Instance, List, Value
 
 _READERS = having(Role.READER)
 
@@ -77,7 +77,8 @@ class Differences:
         """The sink that an expression which differs ends in, if it does."""
         what = self._end(module, node)
         if what:
-            yield Sink(self.status(module.path, node), module.path, node, what)
+            status = Status.UNKNOWN if any(map(_is_object, module.values(node))) else self.status(module.path, node)
+            yield Sink(status, module.path, node, what)
 
     def _end(self, module: AnalysedModule, node: ast.expr) -> str:
         """What sees an expression at its place; empty where it is followed on."""
@@ -91,7 +92,9 @@ class Differences:
                 return self._as_argument(module, around)
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
-                return "" if module.uses.is_called(scope) else "what a function returns that nothing here calls"
+                return (
+                    "" if module.uses.is_called_anywhere(scope) else "what a function returns that nothing here calls"
+                )
             case ast.Subscript() if inner is around.slice:
                 return "an index"
             case ast.Assign(targets=targets):
@@ -126,7 +129,9 @@ class Differences:
             return ""
         if callees and all(isinstance(c, Bound) and isinstance(c.owner, (List, Dict)) for c in callees):
             return ""
-        return "" if self._explains(module, call) else f"`{module.syntax.text(call.func)}` is handed it"
+        if self._explains(module, call) or is_numberless(module, call):
+            return ""
+        return f"`{module.syntax.text(call.func)}` is handed it"
 
     def _assigned(self, module: AnalysedModule, target: ast.expr) -> str:
         match target:
@@ -165,6 +170,12 @@ class Differences:
                     and (home(module.syntax, node), node.id) in names
                 ):
                     yield Sink(Status.UNKNOWN, path, node, f"`{node.id}` in code that nothing runs")
+
+
+def _is_object(value: Value) -> bool:
+    """Whether a value is, or holds, a layer, model or function: another one may do the same for who gets it."""
+    items = value.items if isinstance(value, List) else alternatives(value)
+    return any(isinstance(item, (Built, Instance, Function, Class)) for item in items)
 
 
 def is_known(callee: Value) -> bool:

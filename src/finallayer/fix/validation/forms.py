@@ -10,7 +10,7 @@ import ast
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from finallayer.canonical import LARGEST_EPS
 from finallayer.expr import GUARDS, LEAVES, MOVES, SEVERAL, TRANSPARENT, UNMOVED, Keeps, Node, Origin, keeping, make
@@ -39,6 +39,8 @@ _SPELLING = frozenset(
 )
 #: Operations of which another one's name changes nothing: what the operation does is all that there is to know.
 _NAMELESS = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs".split())
+#: Metrics that only ask which class has the greatest output.
+_OF_THE_GREATEST = ("categoricalaccuracy", "onehotiou", "onehotmeaniou")
 #: Scores beyond which no probability that is left is a float32's; their exp soon isn't, either.
 _OVERFLOWS = 30.0
 #: Attributes that are numbers, whichever way they are written.
@@ -65,25 +67,24 @@ def _form_of(*ops: str) -> Callable[[Rule], Rule]:
     return register
 
 
+class Known(NamedTuple):
+    """What is known of a program besides what its analysis says."""
+
+    proven: Mapping[tuple[Origin, Node], Node] = MappingProxyType(
+        {}
+    )  # the form of a wrong loss -> that which was meant
+    heads: Mapping[Origin, str] = MappingProxyType({})  # where a wrong head stands -> that which was meant
+    places: frozenset[Origin] = frozenset()  # calls of which only the places are read: topk(p)[1]
+    numberless: frozenset[str] = frozenset()  # the names of what calls give that read no number: zeros_like(p)
+    fused: frozenset[Origin] = frozenset()  # cross-entropies that stand for the formula -sum(y * log_softmax(z))
+    ranks: Mapping[Node, int] = MappingProxyType({})  # of forms, where more is known than the analysis knows
+
+
 class Forms:
-    """The forms of one program's values.
+    """The forms of one program's values. ``made_of``: what went into its opaque ones."""
 
-    ``made_of``: what went into its opaque values. ``proven``: losses that take each other's place, by what both are.
-    ``places``: calls of which only the places of what they find are read (``topk(p)[1]``). ``fused``: cross-entropies
-    that stand for the formula ``-sum(y * log_softmax(z))``. ``ranks``: those of forms, where more is known than the
-    analysis knows.
-    """
-
-    def __init__(
-        self,
-        made_of: MadeOf,
-        proven: Mapping[tuple[Origin, Node], Node],
-        places: frozenset[Origin] = frozenset(),
-        fused: frozenset[Origin] = frozenset(),
-        ranks: Mapping[Node, int] = MappingProxyType({}),
-    ) -> None:
-        self._made_of, self._proven, self._places = made_of, proven, places
-        self._fused, self._ranks = fused, ranks
+    def __init__(self, made_of: MadeOf, known: Known | None = None) -> None:
+        self._made_of, self._told = made_of, known or Known()
         self._known: dict[int, tuple[Node, Node]] = {}
         self._entered: set[int] = set()
 
@@ -152,7 +153,7 @@ class Forms:
         if id(node) not in self._known:
             form = self._new(node)
             if node.origin is not None:
-                form = self._proven.get((node.origin, form), form)
+                form = self._told.proven.get((node.origin, form), form)
             self._known[id(node)] = node, form
         return self._known[id(node)][1]
 
@@ -164,7 +165,10 @@ class Forms:
     def made(self, node: Node) -> Node:
         """The form of an operation whose arguments have their form already."""
         plain = Node(node.op, node.args, _attributes(node), node.origin)
-        rule = _RULES.get(node.op)
+        meant = self._told.heads.get(node.origin) if node.origin is not None else None
+        if meant is not None and node.op in ("softmax", "sigmoid"):
+            plain = Node(meant, node.args, {"axis": -1} if meant == "softmax" else {}, node.origin)
+        rule = _RULES.get(plain.op)
         formed = rule(self, plain) if rule is not None and node.args else None
         return plain if formed is None else formed
 
@@ -176,8 +180,8 @@ class Forms:
         parts = [self._made_of.parts.get(n, str(n)) for n in node.attrs["of"]]
         forms = [self.of(part) for part in parts]
         name = _own_name(str(node.attrs["name"]), parts[0])
-        if name.removeprefix(".") in _SHAPES | {"len"} and len(forms) == 1:
-            return _named(name, self._shape(forms[0]))
+        if (name.removeprefix(".") in _SHAPES | {"len"} and len(forms) == 1) or name in self._told.numberless:
+            return _named(name, *map(self._shape, forms))
         return _named(name, *forms)
 
     def _shape(self, form: Node) -> Node:
@@ -187,7 +191,7 @@ class Forms:
 
     def formula(self, node: Node) -> Node | None:
         """The formula that a fused cross-entropy stands for, a row at a time."""
-        if node.origin not in self._fused or len(node.args) != 2:
+        if node.origin not in self._told.fused or len(node.args) != 2:
             return None
         z, y = node.args
         logs = self.made(make("log_softmax", z, axis=-1))
@@ -195,11 +199,11 @@ class Forms:
 
     def rank(self, form: Node) -> int | None:
         """How many axes a form has."""
-        return self._ranks.get(form) if form.rank is None else form.rank
+        return self._told.ranks.get(form) if form.rank is None else form.rank
 
     def reads_places(self, node: Node) -> bool:
         """Whether only the places are read of the values and places that this gives."""
-        return node.origin in self._places
+        return node.origin in self._told.places
 
 
 def _named(name: str, *parts: Node) -> Node:
@@ -521,7 +525,7 @@ def _metric(forms: Forms, node: Node) -> Node | None:
         told = {name: value for name, value in node.attrs.items() if name != "from_logits"}
         head = make("softmax", x, axis=-1) if "categorical" in str(node.attrs.get("name")) else make("sigmoid", x)
         return forms.made(Node("metric", (forms.made(head), *rest), told, node.origin))
-    if reads == "any" and str(node.attrs.get("name")).endswith("categoricalaccuracy"):
+    if reads == "any" and str(node.attrs.get("name")).endswith(_OF_THE_GREATEST):
         return _again(node, _in_order(x, -1 if x.rank is None else x.rank - 1), *rest)
     limit = _threshold(forms, make("threshold", x, value=node.attrs.get("value")))
     return None if limit is None else _again(node, limit.args[0], *rest, value=limit.attrs["value"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from finallayer.catalog.names import canonical
@@ -10,9 +10,10 @@ from finallayer.expr import GUARDS, LOSSES, MOVES, ON_LOGITS, SEVERAL, TRANSPARE
 from finallayer.findings import Sighting
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.targets import are_distributions, has_two_axes
-from finallayer.fix.validation.forms import Forms
+from finallayer.fix.validation.forms import Forms, Known
 from finallayer.fix.validation.programs import Programs
-from finallayer.rules.judging import judge
+from finallayer.rules.judging import judge, place_of
+from finallayer.rules.route import maker
 from finallayer.source.values import MadeOf
 
 #: What is compared here: losses, and what asks for probabilities by their size.
@@ -29,9 +30,6 @@ _OTHER_LOSS = frozenset({"FL105", "FL106"})
 #: Fused cross-entropies, a loss a row.
 _FUSED = ("optax.softmax_cross_entropy", "tensorflow.nn.softmax_cross_entropy_with_logits")
 
-#: The form of a wrong loss at a place -> the form of the one that takes its place.
-Proven = Mapping[tuple[Origin, Node], Node]
-
 
 class _Pair(NamedTuple):
     """What both programs compute at one place."""
@@ -41,17 +39,30 @@ class _Pair(NamedTuple):
     new: Node
 
 
-def mended(programs: Programs) -> Proven:
-    """The wrong losses that the edited program has made right."""
+def mended(programs: Programs) -> Known:
+    """The wrong heads and losses that the edited program has made right."""
     wrong: dict[Origin, set[str]] = {}
+    heads: dict[Origin, str] = {}
+    left = {place_of(j.finding) for j in judge(programs.seen_after)}
     for judged in judge(programs.seen):
-        wrong.setdefault(judged.finding.origin, set()).add(judged.finding.rule.code)
+        code, origin = place_of(judged.finding)
+        wrong.setdefault(origin, set()).add(code)
+        if code in _OTHER_LOSS and (code, origin) not in left:
+            heads |= _meant_head(judged.sighting.node)
     everywhere = set().union(*wrong.values()) & _OF_METRICS
-    return {
+    proven = {
         (pair.origin, pair.old): pair.new
-        for pair in _pairs(programs, {})
+        for pair in _pairs(programs, Known(heads=heads))
         if pair.old != pair.new and _is_meant(pair.old, pair.new, wrong.get(pair.origin, set()) | everywhere)
     }
+    return Known(proven, heads)
+
+
+def _meant_head(found: Node) -> dict[Origin, str]:
+    """The head that doesn't belong to its loss, and that which was meant."""
+    head = found if found.op == "softmax" else maker(found.args[0])
+    other = {"softmax": "sigmoid", "sigmoid": "softmax"}.get(head.op)
+    return {head.origin: other} if other is not None and head.origin is not None else {}
 
 
 def formulas(programs: Programs) -> dict[Origin, dict[Node, int]]:
@@ -59,7 +70,7 @@ def formulas(programs: Programs) -> dict[Origin, dict[Node, int]]:
 
     TensorFlow's takes for granted that the targets sum to one: only of such it has the same gradient.
     """
-    before, forms = _places(programs.seen), Forms(programs.new.made_of, {})
+    before, forms = _places(programs.seen), Forms(programs.new.made_of)
     found: dict[Origin, dict[Node, int]] = {}
     for loss in (s.node for s in programs.seen_after):
         origin, name = loss.origin, canonical(str(loss.attrs.get("name")))
@@ -75,15 +86,15 @@ def formulas(programs: Programs) -> dict[Origin, dict[Node, int]]:
     return found
 
 
-def differing(programs: Programs, proven: Proven) -> Iterator[Origin]:
+def differing(programs: Programs, known: Known) -> Iterator[Origin]:
     """Where the programs compute another loss or metric."""
-    pairs = list(_pairs(programs, proven))
+    pairs = list(_pairs(programs, known))
     yield from dict.fromkeys(pair.origin for pair in pairs if pair.old != pair.new)
     yield from _places(programs.seen).keys() - _places(programs.seen_after).keys()
 
 
-def _pairs(programs: Programs, proven: Proven) -> Iterator[_Pair]:
-    before, after = Forms(programs.old.made_of, proven), Forms(programs.new.made_of, {})
+def _pairs(programs: Programs, known: Known) -> Iterator[_Pair]:
+    before, after = Forms(programs.old.made_of, known), Forms(programs.new.made_of)
     old, new = _places(programs.seen), _places(programs.seen_after)
     for origin, nodes in old.items():
         there = new.get(origin, [])
@@ -108,7 +119,10 @@ def _is_meant(old: Node, new: Node, codes: set[str]) -> bool:
     if new.op in ("threshold", "metric"):
         heads = make("sigmoid", old.args[0]), make("softmax", old.args[0], axis=-1)
         asked = (make(old.op, head, *old.args[1:], **old.attrs) for head in heads)
-        return bool(codes & _OF_METRICS) and new in map(Forms(MadeOf(), {}).made, asked)
+        return bool(codes & _OF_METRICS) and new in map(Forms(MadeOf()).made, asked)
+    if old.op == new.op and new.op in ("kl", "nll"):
+        logs = through(new.args[0], MOVES).op == "log_softmax"
+        return "FL103" in codes and logs and _logits(old.args[0]) == _logits(new.args[0])
     same = _FAMILY.get(old.op, old.op) == _FAMILY.get(new.op) or bool(codes & _OTHER_LOSS)
     return new.op in ON_LOGITS and same and _logits(old.args[0]) == new.args[0] and _are_scores(new.args[0])
 

@@ -17,6 +17,8 @@ from finallayer.fix.validation.programs import Programs
 from finallayer.source.uses import Uses
 from finallayer.source.values import Bound, Built, External, Function, Instance, Value
 
+#: What a metric is asked, which is compared where it reads what it measures.
+_OF_METRICS = frozenset({"update_state", "result", "reset_state", "reset_states"})
 #: Callbacks that keep the model.
 _CHECKPOINTS = frozenset({"ModelCheckpoint", "BackupAndRestore"})
 #: Where an object is read by nobody: what is around it gives it a name, or only asks whether it is there.
@@ -58,11 +60,11 @@ class Objects:
                 return self._given(module, around)
             case ast.Attribute(ctx=ast.Load()):
                 return self._asked(module, around)
-            case ast.Attribute():
+            case ast.Attribute() | ast.Subscript():  # what it gives is compared itself
                 return ""
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
-                return "" if module.uses.is_called(scope) else "the object that unknown callers get"
+                return "" if module.uses.is_called_anywhere(scope) else "the object that unknown callers get"
             case ast.expr() if isinstance(around, ast.Call) or any(self._hold(v) for v in module.values(around)):
                 return ""
         return "" if isinstance(around, _UNREAD) else "the object, which goes where it can't be followed,"
@@ -84,7 +86,7 @@ class Objects:
             return "the model that a checkpoint keeps"
         answers = module.values(attribute)
         foreign = not answers or any(isinstance(a, Bound) and not _is_own(a) for a in answers)
-        return f"`.{name}` of what is changed" if foreign and name not in ASKED else ""
+        return f"`.{name}` of what is changed" if foreign and name not in ASKED | _OF_METRICS else ""
 
 
 def _doings(uses: Uses, forms: Forms) -> Mapping[Node, set[Node]]:

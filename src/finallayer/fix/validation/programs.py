@@ -9,11 +9,10 @@ from functools import cached_property
 
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.validation.relocation import Relocated, Span
 from finallayer.source import Project, Uses, sightings
-from finallayer.source.files import SourceFile
 from finallayer.source.values import Value
 
 
@@ -72,23 +71,24 @@ class Programs:
         return [] if there is None else self.new.of(path, there)
 
 
-def edited_programs(context: Context, edits: Iterable[Edit]) -> Programs:
-    """The program around a finding, and what edits make of it. Raises Unreadable for what is no program any more."""
+def edited_programs(context: Context, edits: Iterable[Edit]) -> list[Programs]:
+    """What edits make of the program around a finding, and of the others at hand that run the same code.
+
+    Raises Unreadable for what is no program any more.
+    """
     by_file: dict[str, list[Edit]] = {}
     for edit in edits:
         by_file.setdefault(edit.path, []).append(edit)
     syntaxes = {path: context.syntax(path) for path in by_file}
     edited = {path: Relocated(s.file, by_file[path]) for path, s in syntaxes.items() if s is not None}
-    files: dict[str, SourceFile] = dict(edited)
-    uses, entry = Uses(), context.entry
-    start = files.get(entry.path, entry) if entry is not None else None
-    seen = sightings(start, with_files(context.project, files), uses) if start is not None else []
-    return Programs(context.modules(), context.uses(), context.sightings(), uses, seen, edited)
+    project = context.project.copy()
+    for file in edited.values():
+        project.adopt(file)
+    return [_edited(program, project, edited) for program in context.programs_through(edited.keys())]
 
 
-def with_files(project: Project, files: dict[str, SourceFile]) -> Project:
-    """The project with other files in the place of some."""
-    changed = project.copy()
-    for file in files.values():
-        changed.adopt(file)
-    return changed
+def _edited(program: Program, project: Project, edited: dict[str, Relocated]) -> Programs:
+    uses, old = Uses(), program.modules.get(program.path)
+    entry = edited.get(program.path) or (old.syntax.file if old is not None else None)
+    seen = sightings(entry, project, uses) if entry is not None else []
+    return Programs(program.modules, program.uses, program.sightings, uses, seen, edited)

@@ -63,8 +63,8 @@ class Relocated(SourceFile):
     #: The expressions of the new tree, by the span of the old text that they stand for.
     counterparts: dict[Span, list[ast.expr]]
 
-    def column(self, line: int, offset: int) -> int:  # noqa: ARG002  (the places of the new tree count characters)
-        return offset
+    def column(self, line: int, offset: int) -> int:
+        return offset if offset >= WRITTEN else super().column(line, offset)
 
 
 class _Relocation:
@@ -103,7 +103,8 @@ class _Relocation:
             place = *self._place(start, begins=True), *self._place(end, begins=False)
             if isinstance(node, ast.expr):
                 self.counterparts.setdefault(place, []).append(node)
-            node.lineno, node.col_offset, node.end_lineno, node.end_col_offset = place
+            node.lineno, node.col_offset = place[0], self._bytes(place[0], place[1])
+            node.end_lineno, node.end_col_offset = place[2], self._bytes(place[2], place[3])
         self._move(nodes, spans)
         return tree
 
@@ -125,6 +126,11 @@ class _Relocation:
             shift = change.end - change.new_end
         return self._old.place(offset + shift)
 
+    def _bytes(self, line: int, column: int) -> int:
+        """A column as syntax trees count it."""
+        text = self._file.lines[line - 1] if line <= len(self._file.lines) else ""
+        return column if column >= WRITTEN or text.isascii() else len(text[:column].encode())
+
     def _move(self, nodes: Sequence[ast.AST], spans: Sequence[tuple[int, int]]) -> None:
         """Give what the edits take from one place and write at another the place that it had."""
         taken = self._taken()
@@ -134,9 +140,7 @@ class _Relocation:
             if isinstance(node, ast.expr) and any(c.new_start <= start and end <= c.new_end for c in self._changes):
                 there = taken.get(ast.dump(node))
                 if there:
-                    at = self._file.origin(there.pop(0))
-                    node.lineno, node.col_offset = at.line, at.column
-                    node.end_lineno, node.end_col_offset = at.end_line, at.end_column
+                    ast.copy_location(node, there.pop(0))
 
     def _taken(self) -> dict[str, list[ast.expr]]:
         """The expressions of the old text that the edits take out, by what they are."""

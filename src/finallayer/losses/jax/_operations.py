@@ -25,7 +25,6 @@ Array = jax.Array
 
 # Names of the kernel's handlers, and what XLA knows them by.
 _KERNELS = {"fl_xla_xent": "finallayer_xent", "fl_xla_bce": "finallayer_bce"}
-_FEWEST_CLASSES = 64  # below it a call's cost by row is more than XLA's
 _KERNEL_DTYPES = (jnp.float64, jnp.float32, jnp.bfloat16, jnp.float16)
 _capsule: Callable[..., Any] = jax.ffi.pycapsule  # untyped in JAX
 _spec: Callable[..., Any] = PartitionSpec
@@ -229,14 +228,14 @@ def batched_rows(operands: Sequence[Array], dims: Sequence[int | None]) -> list[
 
 
 def _kernel_serves(ctx: Any, terms: Terms | None) -> bool:
-    """Whether the CPU kernel can compute an operation where it is being lowered, and does it best."""
+    """Whether the CPU kernel can compute an operation where it is being lowered, as exactly as the formula."""
     z, target = ctx.avals_in[:2]
     if z.dtype not in _KERNEL_DTYPES or not _has_whole_rows(ctx.module_context) or not _kernel_is_registered():
         return False
-    is_class = terms is not None and target.ndim < z.ndim and not terms.label_smoothing
-    if z.dtype == jnp.float64:  # the kernel has no digits to spare for the terms of a distribution there
-        return terms is None or is_class
-    return not (is_class and z.shape[-1] < _FEWEST_CLASSES)  # XLA's formula is as exact, and faster there
+    if z.dtype != jnp.float64 or terms is None:
+        return True
+    # The kernel has no digits to spare for the terms of a distribution in float64.
+    return bool(target.ndim < z.ndim and not terms.label_smoothing)
 
 
 def _has_whole_rows(module: Any) -> bool:

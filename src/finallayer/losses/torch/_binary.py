@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from finallayer.losses.torch import _eager, _kernel, _upstream
+from finallayer.losses.torch import _eager, _kernel, _plans, _upstream
 from finallayer.losses.torch._arguments import LOGITS, check_logits, check_reduction, check_tensors, reduction_of
 
 
@@ -46,7 +46,12 @@ def binary_cross_entropy_with_logits(
         RuntimeError: a weight cannot be broadcast, a dtype does not fit, or tensors are on different devices.
         TypeError: an argument is of another type.
     """
-    reduction = reduction_of(size_average, reduce, reduction)
+    if size_average is not None or reduce is not None:
+        reduction = reduction_of(size_average, reduce, reduction)
+    if not _eager.is_compiling():
+        quick = _plans.binary(input, target, weight, pos_weight, reduction, _gradient_of)
+        if quick is not None:
+            return quick
     if has_torch_function_variadic(input, target, weight, pos_weight):
         return handle_torch_function(
             binary_cross_entropy_with_logits,
@@ -132,12 +137,15 @@ def _contiguous(input: Tensor, target: Tensor, weight: Tensor | None, pos_weight
             return None
         if tensor.shape != input.shape[input.dim() - tensor.dim() :]:
             tensor = tensor.broadcast_to(input.shape)
-        return tensor.to(real).contiguous().resolve_neg()
+        return read(tensor).contiguous().resolve_neg()
+
+    def read(tensor: Tensor) -> Tensor:
+        return tensor if tensor.dtype in _kernel.DTYPES else tensor.to(real)
 
     def plain(tensor: Tensor) -> Tensor:
         return tensor.contiguous().resolve_neg()
 
-    return _Inputs(plain(input), plain(target.to(real)), period(weight), period(pos_weight))
+    return _Inputs(plain(input), plain(target), period(weight), period(pos_weight))
 
 
 class _FusedBinary(_SingleLevelFunction):
@@ -154,12 +162,13 @@ class _FusedBinary(_SingleLevelFunction):
         per_element = reduction == "none"
         loss_dtype = dtype if dtype == logits.dtype else _kernel.real_dtype(logits.dtype)
         loss = logits.new_empty(logits.shape if per_element else (), dtype=loss_dtype)
-        gradient, ctx.made_for = None, 1.0
+        gradient, ctx.made_for = None, None
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(logits, target, weight, pos_weight)
             ctx.reduction = reduction
-            if not per_element:
-                gradient, ctx.made_for = _kernel.gradient_like(logits), _upstream.expected(logits.numel())
+            expected = _upstream.expected_of_all_rows if per_element else _upstream.expected
+            ctx.made_for = expected(logits.numel())
+            gradient = None if ctx.made_for is None else _kernel.gradient_like(logits)
         ctx.gradient = gradient
         _kernel.binary_cross_entropy(
             logits,
@@ -167,7 +176,7 @@ class _FusedBinary(_SingleLevelFunction):
             weight,
             pos_weight,
             reduction,
-            upstream=ctx.made_for,
+            upstream=1.0 if ctx.made_for is None else ctx.made_for,
             loss=loss if per_element else None,
             reduced=None if per_element else loss,
             grad=gradient,
@@ -177,21 +186,36 @@ class _FusedBinary(_SingleLevelFunction):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
         gradient, ctx.gradient = ctx.gradient, None  # handed out once: the receiver may add to it in place
-        found = _Inputs(*ctx.saved_tensors)
-        if _eager.is_batched(upstream):
-            return _batched(found, ctx.reduction, upstream), *[None] * 5
-        if torch.is_grad_enabled() or _eager.in_transform():
-            return _differentiable(found, ctx.reduction, upstream), *[None] * 5
-        if ctx.reduction == "none":
-            return _gradient(found, "none", 1.0, upstream, None), *[None] * 5
-        wanted = upstream.item()
-        if gradient is None or wanted != ctx.made_for:
-            _upstream.learn(found.logits.numel(), wanted)
-            gradient = _gradient(found, ctx.reduction, wanted, None, gradient)
-        return gradient, *[None] * 5
+        return _gradient_of(ctx.saved_tensors, ctx.reduction, upstream, gradient, ctx.made_for), *[None] * 5
 
 
 _apply: Callable[..., Tensor] = _FusedBinary.apply  # type: ignore[attr-defined]
+
+
+def _gradient_of(
+    tensors: tuple[Any, ...], reduction: str, upstream: Tensor, ready: Tensor | None, made_for: float | None
+) -> Tensor:
+    """The gradient for any upstream, rounded once; differentiable, or batched, where that is asked for.
+
+    ``ready``, if given, is the gradient for the upstream ``made_for`` (of every element), which nobody has seen.
+    """
+    found = _Inputs(*tensors)
+    if _eager.is_batched(upstream):
+        return _batched(found, reduction, upstream)
+    if torch.is_grad_enabled() or _eager.in_transform():
+        return _differentiable(found, reduction, upstream)
+    of_elements = reduction == "none"
+    wanted = _upstream.of_all_rows(upstream) if of_elements else upstream.item()
+    if ready is not None and wanted == made_for:
+        return ready
+    count = found.logits.numel()
+    if of_elements:
+        _upstream.learn_of_all_rows(count, wanted)
+    elif wanted is not None:
+        _upstream.learn(count, wanted)
+    if wanted is None:
+        return _gradient(found, reduction, 1.0, upstream, ready)
+    return _gradient(found, reduction, wanted, None, ready)
 
 
 def _gradient(
@@ -199,14 +223,14 @@ def _gradient(
 ) -> Tensor:
     gradient = _kernel.gradient_like(found.logits) if out is None else out
     if element_upstream is not None:
-        element_upstream = element_upstream.to(_kernel.real_dtype(found.logits.dtype)).contiguous().resolve_neg()
+        element_upstream = element_upstream.contiguous().resolve_neg()
     _kernel.binary_cross_entropy(*found, reduction, upstream=factor, element_upstream=element_upstream, grad=gradient)
     return gradient
 
 
 def _batched(found: _Inputs, reduction: str, upstream: Tensor) -> Tensor:
     """The gradients for many upstreams, which only torch's own operations can read (is_grads_batched=True)."""
-    exact = found._replace(logits=found.logits.to(found.target.dtype))
+    exact = found._replace(logits=found.logits.to(_kernel.real_dtype(found.logits.dtype)))
     gradient = _gradient(exact, reduction, 1.0, None, None) * upstream
     return gradient.to(found.logits.dtype)
 

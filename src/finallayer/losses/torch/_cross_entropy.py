@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from finallayer.losses.torch import _composed, _eager, _framework, _fused, _ops, _small, _transforms
+from finallayer.losses.torch import _composed, _eager, _framework, _fused, _ops, _plans, _transforms
 from finallayer.losses.torch._arguments import (
     check_logits,
     check_target,
@@ -102,7 +102,7 @@ def cross_entropy(
     if size_average is not None or reduce is not None:
         reduction = reduction_of(size_average, reduce, reduction)
     if not _is_compiling() and not (return_lse or return_accuracy or in_place):
-        quick = _small.loss(
+        quick = _plans.cross_entropy(
             input,
             target,
             weight,

@@ -66,9 +66,11 @@ class FusedCrossEntropy(_SingleLevelFunction):
         if ctx.needs_input_grad[0]:
             ctx.terms, ctx.in_place, ctx.on_kernel = terms, job.in_place, job.inputs.on_kernel
             ctx.set_materialize_grads(False)
-            if job.in_place or (logits.is_cpu and not per_row):
+            expected = _upstream.expected_of_all_rows if per_row else _upstream.expected
+            made_for = expected(logits.numel()) if logits.is_cpu else None
+            if made_for is not None:
                 ctx.gradient = logits.detach() if job.in_place else job.inputs.gradient_buffer()
-                ctx.made_for = _upstream.expected(logits.numel())
+                ctx.made_for = made_for
             if not job.in_place:
                 ctx.save_for_backward(*job.inputs[:4])
         job.inputs._replace(logits=logits).compute(
@@ -119,6 +121,8 @@ def gradient_of(
         return _transformed(found, terms, upstream, lse_upstream)
     if torch.is_grad_enabled():
         return _differentiable(found, terms, upstream, lse_upstream)
+    if upstream is not None and terms.reduction == "none":
+        return _of_rows(found, terms, upstream, lse_upstream, ready, made_for)
     if ready is not None and lse_upstream is None and upstream is not None:
         wanted = upstream.item()
         if wanted == made_for:
@@ -127,6 +131,17 @@ def gradient_of(
         factor = _upstream.exact_factor(wanted, made_for)
         if factor is not None and found.on_kernel and _kernel.scale(ready, factor):
             return ready
+    return _again(found, terms, upstream, lse_upstream, ready)
+
+
+def _of_rows(
+    found: Inputs, terms: Terms, upstream: Tensor, lse_upstream: Tensor | None, ready: Tensor | None, made_for: float
+) -> Tensor:
+    """For an upstream a row; ``ready`` is the gradient for ``made_for`` in every row."""
+    factor = _upstream.of_all_rows(upstream)
+    if ready is not None and lse_upstream is None and factor == made_for:
+        return ready
+    _upstream.learn_of_all_rows(found.logits.numel(), factor)
     return _again(found, terms, upstream, lse_upstream, ready)
 
 

@@ -25,7 +25,7 @@ class Inputs(NamedTuple):
         real = _kernel.real_dtype(self.logits.dtype)
         for name in ("row_upstream", "lse_upstream"):
             if outputs.get(name) is not None:
-                outputs[name] = outputs[name].to(real).contiguous().resolve_neg()
+                outputs[name] = _as_read(outputs[name], real, name == "row_upstream").contiguous().resolve_neg()
         engine = _kernel if self.on_kernel else _framework
         engine.cross_entropy(*self[:4], terms, upstream=upstream, **outputs)
         self._forget_ignored(terms, **outputs)
@@ -56,13 +56,20 @@ def inputs(logits: Tensor, target: Tensor, weight: Tensor | None, row_weight: Te
     """Checked arguments in the dtypes and layouts that the kernel takes: copied only where it cannot."""
     real = _kernel.real_dtype(logits.dtype)
     logits = _settled(logits)
-    target = _settled(target.to(real)) if target.is_floating_point() else target
+    target = _settled(_as_read(target, real)) if target.is_floating_point() else target
     if target.dtype not in (torch.int32, torch.int64) and not target.is_floating_point():
         target = target.long()
     if not target.is_floating_point():
         target = target.contiguous()
-    weights = [None if w is None else w.detach().to(real).contiguous().resolve_neg() for w in (weight, row_weight)]
+    weights = [
+        None if w is None else _as_read(w.detach(), real).contiguous().resolve_neg() for w in (weight, row_weight)
+    ]
     return Inputs(logits, target, weights[0], weights[1], _kernel.serves(logits, target, *weights))
+
+
+def _as_read(tensor: Tensor, real: torch.dtype, in_any_dtype: bool = True) -> Tensor:
+    """In a dtype in which numbers beside the logits can be read."""
+    return tensor if in_any_dtype and tensor.dtype in _kernel.DTYPES else tensor.to(real)
 
 
 def _settled(tensor: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ DTYPES = {
     torch.float16: kernels.FLOAT16,
     torch.float64: kernels.FLOAT64,
 }
-_INDEX_KINDS = {torch.int32: kernels.INDEX32, torch.int64: kernels.INDEX64}
+INDEX_KINDS = {torch.int32: kernels.INDEX32, torch.int64: kernels.INDEX64}
 _PLAIN = (Tensor, torch.nn.Parameter)
 LIBRARY = kernels.library()
 Arguments = ctypes.c_char * kernels.XENT_ARGS.size
@@ -109,6 +109,20 @@ def address(tensor: Tensor, name: str, dtype: torch.dtype, count: int) -> int:
     return _address_within(tensor, name, count)
 
 
+def _number(tensor: Tensor, name: str) -> torch.dtype:
+    """Its dtype, any that the kernel reads numbers in."""
+    if tensor.dtype not in DTYPES:
+        raise _refusal(tensor, name, torch.float32)
+    return tensor.dtype
+
+
+def _numbers(tensor: Tensor | None, name: str, count: int) -> tuple[int, int]:
+    """Address and dtype of contiguous numbers; zeros where there are none."""
+    if tensor is None:
+        return 0, 0
+    return address(tensor, name, _number(tensor, name), count), DTYPES[tensor.dtype]
+
+
 def _optional(tensor: Tensor | None, name: str, dtype: torch.dtype, count: int) -> int:
     return 0 if tensor is None else address(tensor, name, dtype, count)
 
@@ -163,8 +177,9 @@ def cross_entropy(
     """Fill the given outputs for ``logits`` (N, C, d1, ..., dk), of any strides for which `layout` holds.
 
     "real" is `real_dtype` of the logits. ``target`` holds class indices, int32 or int64, (N, d1, ..., dk) contiguous,
-    or probabilities, real, with the shape of the logits. ``weight`` is (C,), real. ``row_weight``, ``row_upstream``
-    (``reduction="none"`` only), ``lse_upstream``, ``lse`` are real, ``correct`` is uint8, each with an element a row.
+    or probabilities with the shape of the logits. ``weight`` is (C,); ``row_weight``, ``row_upstream``
+    (``reduction="none"`` only), ``lse_upstream``, ``lse``, ``correct`` have an element a row. lse and its upstream are
+    real, ``correct`` is uint8, probabilities, weights and ``row_upstream`` are of any dtype of `DTYPES`.
     ``loss`` (an element a row) and ``reduced`` (one) are real or of the logits' dtype, both alike. ``grad`` is of the
     logits' shape and dtype, or the logits themselves. All but logits, probabilities and ``grad`` are contiguous.
 
@@ -179,12 +194,12 @@ def cross_entropy(
     real = torch.float64 if dtype is torch.float64 else torch.float32
     at_logits, where = _strided_address(logits, "input", dtype, logits.shape)
     rows, classes = where.rows, where.classes
-    if target.dtype in _INDEX_KINDS:
-        kind = _INDEX_KINDS[target.dtype]
+    if target.dtype in INDEX_KINDS:
+        kind = INDEX_KINDS[target.dtype]
         at_target, target_strides = address(target, "target", target.dtype, rows), (where.inner, 1, 0)
     else:
         kind = kernels.DISTRIBUTION
-        at_target, target_layout = _strided_address(target, "target", real, logits.shape)
+        at_target, target_layout = _strided_address(target, "target", _number(target, "target"), logits.shape)
         target_strides = target_layout.strides
     at_grad, grad_strides = 0, (0, 0, 0)
     if grad is not None:
@@ -193,38 +208,44 @@ def cross_entropy(
     loss_dtype = real if loss is None and reduced is None else (loss if reduced is None else reduced).dtype  # type: ignore[union-attr]
     if loss_dtype is not real and loss_dtype is not dtype:
         raise RuntimeError(f"loss: expected {real} or {dtype}, got {loss_dtype}")
+    beside = (
+        (weight, "weight", classes),
+        (row_weight, "token_weight", rows),
+        (row_upstream, "gradient of the loss", rows),
+    )
+    at_numbers, codes = zip(*(_numbers(*given) for given in beside), strict=True)
     arguments = Arguments()
     _pack_into(
         arguments,
         0,
+        at_logits,
+        at_target,
+        *at_numbers,
+        _optional(loss, "loss", loss_dtype, rows),
+        _optional(reduced, "loss", loss_dtype, 1),
+        at_grad,
+        upstream,
+        torch.get_num_threads(),
         rows,
         where.inner,
         classes,
         DTYPES[dtype],
-        at_logits,
         *where.strides,
-        at_target,
         kind,
+        DTYPES.get(target.dtype, 0),
         *target_strides,
         terms.ignore_index,
-        _optional(weight, "weight", real, classes),
-        _optional(row_weight, "token_weight", real, rows),
+        *codes,
         terms.label_smoothing,
         terms.z_loss,
         terms.softcap,
         terms.temperature,
         kernels.REDUCTIONS[terms.reduction],
-        upstream,
-        _optional(row_upstream, "gradient of the loss", real, rows),
         _optional(lse_upstream, "gradient of the lse", real, rows),
         DTYPES[loss_dtype],
-        _optional(loss, "loss", loss_dtype, rows),
-        _optional(reduced, "loss", loss_dtype, 1),
         _optional(lse, "lse", real, rows),
-        at_grad,
         *grad_strides,
         _optional(correct, "correct", torch.uint8, rows),
-        torch.get_num_threads(),
         0,
     )
     status = LIBRARY.fl_xent(arguments)
@@ -245,8 +266,8 @@ def binary_cross_entropy(
     reduced: Tensor | None = None,
     grad: Tensor | None = None,
 ) -> None:
-    """Fill the given outputs. All tensors are contiguous, and real (`real_dtype` of the logits) but for ``logits``,
-    ``grad`` and, if of the logits' dtype, ``loss`` and ``reduced``.
+    """Fill the given outputs. All tensors are contiguous, of any dtype of `DTYPES`, but ``grad`` is of the logits',
+    and ``loss`` and ``reduced`` are of theirs or `real_dtype` of it.
 
     ``weight`` and ``pos_weight`` repeat over the elements.
 
@@ -265,27 +286,35 @@ def binary_cross_entropy(
     for period in periods:
         if period and count % period:
             raise ValueError(f"weight: {period} elements do not repeat over {count}")
+    beside = (
+        (target, "target", count),
+        (weight, "weight", periods[0]),
+        (pos_weight, "pos_weight", periods[1]),
+        (element_upstream, "gradient of the loss", count),
+    )
+    at_numbers, codes = zip(*(_numbers(*given) for given in beside), strict=True)
     arguments = kernels.BCE_ARGS.pack(
-        count,
-        DTYPES[dtype],
         address(logits, "input", dtype, count),
-        address(target, "target", real, count),
-        _optional(weight, "weight", real, periods[0]),
-        periods[0],
-        _optional(pos_weight, "pos_weight", real, periods[1]),
-        periods[1],
-        kernels.REDUCTIONS[reduction],
-        upstream,
-        _optional(element_upstream, "gradient of the loss", real, count),
-        DTYPES[loss_dtype],
+        *at_numbers,
         _optional(loss, "loss", loss_dtype, count),
         _optional(reduced, "loss", loss_dtype, 1),
         _optional(grad, "gradient", dtype, count),
+        upstream,
         torch.get_num_threads(),
+        count,
+        DTYPES[dtype],
+        codes[0],
+        codes[1],
+        periods[0],
+        codes[2],
+        periods[1],
+        codes[3],
+        kernels.REDUCTIONS[reduction],
+        DTYPES[loss_dtype],
     )
     status = LIBRARY.fl_bce(arguments)
     if status:
-        raise RuntimeError(f"binary_cross_entropy_with_logits: the kernel refused its arguments (status {status})")
+        fail_binary(status)
 
 
 def scale(gradient: Tensor, factor: float) -> bool:
@@ -310,6 +339,13 @@ def fail(status: int, arguments: ctypes.Array[ctypes.c_char], target: Tensor, cl
     if status == kernels.NO_MEMORY:
         raise MemoryError("cross_entropy: no memory for the row buffers")
     raise RuntimeError(f"cross_entropy: the kernel refused its arguments (status {status})")
+
+
+def fail_binary(status: int, *_: object) -> NoReturn:
+    """Raise what ``status`` (fl_status) of the binary loss says."""
+    if status == kernels.NO_MEMORY:
+        raise MemoryError("binary_cross_entropy_with_logits: no memory for the sums")
+    raise RuntimeError(f"binary_cross_entropy_with_logits: the kernel refused its arguments (status {status})")
 
 
 def out_of_range(target: Tensor, row: int, classes: int) -> IndexError:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 
+from torch import Tensor
+
 _MOST_SIZES = 256
 
 _by_size: dict[int, float] = {}
@@ -33,6 +35,16 @@ def learn(logits: int, upstream: float) -> None:
 def expected_of_all_rows(logits: int) -> float | None:
     """The upstream that every row's loss is expected to get (``loss.sum().backward()``); None: they differ."""
     return _of_all_rows.get(logits)
+
+
+def of_all_rows(upstream: Tensor) -> float | None:
+    """The number that every row's loss gets, if that shows in the strides, as ``sum()`` and ``mean()`` make them."""
+    if any(upstream.stride()):
+        return None
+    base = upstream._base
+    if base is not None and base.numel() == 1 and base.data_ptr() == upstream.data_ptr():
+        return float(base.item())
+    return float(upstream.as_strided((), ()).item()) if upstream.numel() else None
 
 
 def learn_of_all_rows(logits: int, upstream: float | None) -> None:

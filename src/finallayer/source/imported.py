@@ -22,6 +22,8 @@ _NAMES = re.compile(rb"""\b%b(\((?:[^)#]++|%b)*+\)|(?:[^\n#;"\\]|\\\r?\n|\\\\\\n
 _MODULES = re.compile(rb"\b((?:[\w., \t\f]|\\\r?\n|\\\\\\n)++)")
 _JOINT = re.compile(r"\\+n|\\\r?\n|[\r\n]")  # where a statement's lines are joined
 _NAME = re.compile(r"([\w.]+)(?:[ \t]+as[ \t]+\w+)?")
+_BY_TEXT = re.compile(rb"""\b(?:import_module|__import__)\(\s*\\?["']([\w.]+)""")
+_RUN = re.compile(rb"""%run[ \t]+(?:-\w+[ \t]+)*(?:\.{1,2}/)*([\w./-]+)\.(?:py|ipynb)\b""")
 # What stands behind a dot, also on the next line, in a notebook or not.
 _ATTRIBUTE = re.compile(rb"""\.(?:\s|\\[nt]|[",\\])*([A-Za-z_]\w*)""")
 
@@ -47,6 +49,16 @@ def imported(data: bytes) -> Iterator[tuple[str, int]]:
             if after is not None:
                 yield from _named(dots, base, after[1].decode(errors="ignore"))
         at = data.find(_WORD, end)
+
+
+def named_by_text(data: bytes) -> Iterator[tuple[str, int]]:
+    """The modules that a file imports by a text, as (dotted name, level): ``import_module("a.b")``, ``%run a/b.py``."""
+    for called in _BY_TEXT.finditer(data) if b"import_" in data or b"__import__" in data else ():
+        dotted = called[1].decode(errors="ignore")
+        name = dotted.lstrip(".")
+        yield name, len(dotted) - len(name)
+    for ran in _RUN.finditer(data) if b"%run" in data else ():
+        yield ran[1].decode(errors="ignore").replace("/", "."), 0
 
 
 def _named(dots: bytes | None, base: bytes | None, names: str) -> Iterator[tuple[str, int]]:

@@ -1,0 +1,141 @@
+"""Which fixes are made: the safe ones or all, those at one place, those that somebody says yes to."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from finallayer.expr import Origin
+from finallayer.findings import Edit, Finding
+from finallayer.fix.repair import Choose
+from finallayer.fix.text.documents import Document
+from finallayer.report.diff import differences, painted
+from finallayer.report.places import shown
+from finallayer.report.text import mark_of
+
+_PLACE = re.compile(r"(?P<file>.+?)(?::cell (?P<cell>\d+))?:(?P<line>\d+)(?::\d+)?")
+ANSWERS = {
+    "y": "make this fix",
+    "n": "leave it",
+    "a": "make it and all that follow",
+    "q": "leave it and all that follow",
+}
+
+
+class Spot(NamedTuple):
+    """A line of a file, in a notebook of a cell."""
+
+    path: str
+    line: int
+    cell: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Spot | None:
+        """``train.py:12``, ``book.ipynb:cell 3:12``, as findings are shown; a column may follow."""
+        place = _PLACE.fullmatch(text)
+        if place is None:
+            return None
+        path = os.path.abspath(place["file"])  # noqa: PTH100 (as files are discovered: links are not followed)
+        return cls(path, int(place["line"]), None if place["cell"] is None else int(place["cell"]))
+
+    def covers(self, origin: Origin) -> bool:
+        """Whether a finding's place is on the line."""
+        within = origin.line <= self.line <= max(origin.line, origin.end_line)
+        return within and (origin.path, origin.cell) == (self.path, self.cell)
+
+
+def at(spot: Spot, choose: Choose) -> Choose:
+    """Only the fixes of what is found on one line, and those once: behind a fix, lines are others."""
+    chosen: list[Finding] = []
+
+    def only_there(findings: Sequence[Finding], now: Mapping[str, bytes]) -> Sequence[Finding]:
+        if chosen:
+            return ()
+        chosen.extend(f for f in choose(findings, now) if spot.covers(f.origin))
+        return tuple(chosen)
+
+    return only_there
+
+
+def within(path: str, choose: Choose) -> Choose:
+    """Only the fixes that change nothing but one file."""
+
+    def of_the_file(findings: Sequence[Finding], now: Mapping[str, bytes]) -> Sequence[Finding]:
+        return [f for f in choose(findings, now) if f.fix and all(e.path == path for e in f.fix.edits)]
+
+    return of_the_file
+
+
+class Asking:
+    """Shows each fix, and asks for it. What is left once isn't asked for again when another fix has moved it."""
+
+    def __init__(self, choose: Choose, ask: Callable[[], str], colour: bool = False) -> None:
+        self._choose = choose
+        self._ask = ask
+        self._colour = colour
+        self._always = ""  # the answer to all that follows
+        self._declined: Counter[tuple[str, ...]] = Counter()
+
+    def __call__(self, findings: Sequence[Finding], now: Mapping[str, bytes]) -> Sequence[Finding]:
+        """The findings whose fixes are wanted."""
+        declined = Counter(self._declined)
+        return [f for f in self._choose(findings, now) if self._wanted(f, now, declined)]
+
+    def declined(self, finding: Finding) -> bool:
+        """Whether somebody said no to a finding's fix."""
+        return self._always == "q" or self._declined[_identity(finding)] > 0
+
+    def _wanted(self, finding: Finding, now: Mapping[str, bytes], declined: Counter[tuple[str, ...]]) -> bool:
+        identity = _identity(finding)
+        if declined[identity]:
+            declined[identity] -= 1
+            return False
+        answer = self._always or self._answer(finding, now)
+        if answer in "aq":
+            self._always = answer
+        if answer in "nq":
+            self._declined[identity] += 1
+        return answer in "ya"
+
+    def _answer(self, finding: Finding, now: Mapping[str, bytes]) -> str:
+        for line in self._shown(finding, now):
+            click.echo(line)
+        while True:
+            click.echo(f"Make this fix [{','.join(ANSWERS)},?]? ", nl=False)
+            answer = self._ask().strip().lower()[:1]
+            if answer in ANSWERS:
+                return answer
+            for key, meaning in ANSWERS.items():
+                click.echo(f"{key} - {meaning}")
+
+    def _shown(self, finding: Finding, now: Mapping[str, bytes]) -> Iterator[str]:
+        assert finding.fix is not None
+        yield ""
+        yield f"{shown(finding.origin)}: {finding.rule.code} {mark_of(finding)} {finding.message}"
+        if not finding.fix.safe:
+            yield f"  unsafe fix: {finding.fix.note}"
+        by_file: dict[str, list[Edit]] = {}
+        for edit in finding.fix.edits:
+            by_file.setdefault(edit.path, []).append(edit)
+        for path, edits in by_file.items():
+            data = now[path] if path in now else Path(path).read_bytes()
+            for line in differences(path, data, Document(Path(path), data).edited(edits)):
+                yield painted(line) if self._colour else line
+
+
+def _identity(finding: Finding) -> tuple[str, ...]:
+    """What a finding keeps when the lines above it change."""
+    return (finding.origin.path, finding.rule.code, *(e.text for e in (finding.fix.edits if finding.fix else ())))
+
+
+def next_answer() -> str:
+    """A line from the terminal; its end leaves all that follows."""
+    sys.stdout.flush()
+    return sys.stdin.readline() or "q"

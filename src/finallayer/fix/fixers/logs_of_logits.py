@@ -1,0 +1,60 @@
+"""Fixes of cross-entropies written by hand on logits: their log becomes the log of a softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from finallayer.expr import PICKS, TRANSPARENT, Node, logits, make, target, through
+from finallayer.findings import Match, Sighting
+from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.known_calls import known_call
+from finallayer.fix.registry import Proposal, mends
+from finallayer.fix.text.spelling import FRAMEWORKS, Speller
+from finallayer.kinds import Kind
+from finallayer.rules.route import class_axis, units
+
+#: What gives any real numbers: a layer without an activation, and a bias on top.
+_LINEAR = ("affine", "matmul")
+
+
+@mends("FL102")
+def log_softmax_of_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
+    """``-sum(y * log(z))`` becomes ``-sum(y * log_softmax(z))``."""
+    log = _log_of_logits(sighting.node)
+    module = context.module_at(log.origin) if log is not None else None
+    if log is None or module is None or class_axis(log.args[0]) != -1 or units(log.args[0]) == 1:
+        return
+    call = known_call(module, module.syntax.expression(log.origin), "log")
+    speller = Speller(module.syntax)
+    framework = speller.framework(sighting.framework, call.node) if call is not None else None
+    if call is None or framework is None or call.only_operand is None or not call.is_natural_log:
+        return
+    text = module.syntax.text(call.only_operand)
+    written = speller.along(FRAMEWORKS[framework].log_softmax, text, framework, -1, call.node)
+    if written is None:
+        return
+    edits = (*written.edits, module.syntax.replace(call.node, written.text))
+    new = make("neg", make("gather", make("log_softmax", logits(), axis=-1), target()))
+    yield Proposal(edits, None, new)
+
+
+def _log_of_logits(loss: Node) -> Node | None:
+    """The log in a cross-entropy of which logits are taken for probabilities, along their last axis."""
+    match loss:
+        case Node(
+            op="neg", args=(Node(op="sum" | "mean" as total, attrs=attrs, args=(Node(op="mul", args=factors), *_)),)
+        ):
+            along_classes = total == "mean" or attrs.get("axis") in (None, -1, 1)
+            logs = [f for f in factors if f.op == "log" and _is_linear(f.args[0])]
+            return logs[0] if len(logs) == 1 and along_classes else None
+    return None
+
+
+def _is_linear(x: Node) -> bool:
+    """Whether a value is a layer's output, of any size and sign."""
+    z = through(x, TRANSPARENT - PICKS)
+    parts = z.args if z.op == "add" else (z,)
+    layers = [p for p in parts if p.kind is not Kind.PARAMETER]
+    return (
+        x.kind is Kind.LOGITS and len(layers) == 1 and layers[0].op in _LINEAR and "activation" not in layers[0].attrs
+    )

@@ -1,0 +1,147 @@
+"""Who imports a file: every program of the project is looked at once, by its bytes, wherever it lies.
+
+The project is what lies below the nearest repository, or the nearest folder with a ``pyproject.toml``. An import is
+resolved as an analysis resolves it; one that leads nowhere (a path that is put together at run time) counts for every
+file that it may mean.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from finallayer.catalog.frameworks import FOREIGN
+from finallayer.source.folders import SUFFIXES, is_foreign
+from finallayer.source.imported import imported, named_by_text
+from finallayer.source.project import Project
+
+#: As many programs of a project are looked at, and as many entries of its folders; no larger files.
+MOST_FILES, MOST_ENTRIES, MOST_BYTES = 10_000, 200_000, 20_000_000
+#: How many folders upwards the project's root is looked for.
+_MOST_FOLDERS = 16
+
+_Names = frozenset[tuple[str, int]]  # dotted names of modules, each with the level of the import
+
+
+class Importer(NamedTuple):
+    """A file that imports another; ``certain``: whether an analysis finds the other by that import."""
+
+    path: str
+    certain: bool
+
+
+class Importers:
+    """Who imports whom below one project's root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._project = Project()  # finds what an import means
+        self.limits: list[str] = []  # what was not looked at; a phrase each
+        self._by_name: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
+        for path, names in self._look():
+            for dotted, level in names:
+                self._by_name[dotted.rpartition(".")[2]].append((path, dotted, level))
+
+    def of(self, path: str) -> Iterator[Importer]:
+        """The files that import a file itself, in order, each once."""
+        found: dict[str, bool] = {}
+        module = Path(path).with_suffix("")
+        if module.name == "__init__":
+            module = module.parent
+        asked = dict.fromkeys((module.name, "") if path.endswith("__init__.py") else (module.name,))
+        for importer, dotted, level in (place for name in asked for place in self._by_name.get(name, ())):
+            if importer != path and not found.get(importer):
+                meant = self._project.find(importer, dotted, level)
+                if meant is not None and str(meant) == path:
+                    found[importer] = True
+                elif meant is None and _may_mean(module, dotted, level):
+                    found[importer] = False
+        return (Importer(p, certain) for p, certain in sorted(found.items()))
+
+    def _look(self) -> Iterator[tuple[str, _Names]]:
+        files = entries = 0
+        folders = deque([str(self.root)])
+        while folders:
+            for entry in _entries(folders.popleft()):
+                entries += 1
+                if _is_folder(entry):
+                    if not is_foreign(entry):
+                        folders.append(entry.path)
+                elif entry.name.endswith(SUFFIXES) and (names := self._names_in(entry)) is not None:
+                    files += 1
+                    yield entry.path, names
+                if files >= MOST_FILES or entries >= MOST_ENTRIES:
+                    self.limits.append(f"the project is too large to be looked at as a whole ({files:,} programs were)")
+                    return
+
+    def _names_in(self, entry: os.DirEntry[str]) -> _Names | None:
+        """The modules that a program imports; None for what is no file, or can't be read by anybody."""
+        try:
+            state = entry.stat()
+            if not entry.is_file():
+                return None
+            if state.st_size > MOST_BYTES:
+                self.limits.append(f"{entry.name} is too large to be looked at")
+                return None
+            stamp = (state.st_mtime_ns, state.st_size)
+            known = _SEEN.get(entry.path)
+            if known is None or known[0] != stamp:
+                data = Path(entry.path).read_bytes()
+                known = _SEEN[entry.path] = (stamp, frozenset((*imported(data), *named_by_text(data))))
+        except OSError:
+            return None
+        return known[1]
+
+
+@cache
+def importers_below(root: Path) -> Importers:
+    """Who imports whom below a root: looked at once a run, until :func:`look_again`."""
+    return Importers(root)
+
+
+def look_again() -> None:
+    """A run begins: files may be others than at the last."""
+    importers_below.cache_clear()
+
+
+#: What was read of each file, and the state in which it was.
+_SEEN: dict[str, tuple[tuple[int, int], _Names]] = {}
+
+
+def root_of(files: Iterable[str]) -> Path:
+    """The root of the project to which files belong: a repository's, else a package's, else their common folder."""
+    common = Path(os.path.commonpath([str(Path(f).parent) for f in files]))
+    above = [common, *common.parents][:_MOST_FOLDERS]
+    for mark in (".git", "pyproject.toml"):
+        for folder in above:
+            if (folder / mark).exists():
+                return folder
+    return common
+
+
+def _may_mean(module: Path, dotted: str, level: int) -> bool:
+    """Whether an import that leads nowhere may, at run time, lead to a module."""
+    parts = tuple(dotted.split("."))
+    if level or parts[0] in FOREIGN or (len(parts) == 1 and parts[0] in sys.stdlib_module_names):
+        return False
+    return module.parts[-len(parts) :] == parts
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda e: e.name)
+    except OSError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False

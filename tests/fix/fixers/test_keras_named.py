@@ -1,0 +1,157 @@
+"""Keras' losses, metrics and heads that have a name, or say more than what goes: where they are changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..workbench import fixed, repaired
+
+IMPORT = "import keras\n\n"
+SOFTMAX, LOGITS = 'keras.layers.Dense(3, activation="softmax")', "keras.layers.Dense(3)"
+LOSS = "keras.losses.CategoricalCrossentropy(from_logits=True)"
+MODEL = f"model = keras.Sequential([{SOFTMAX}])\n"
+
+
+def mended(program: str) -> str:
+    return program.replace(SOFTMAX, LOGITS)
+
+
+#: the program, and what becomes of it besides the softmax
+WRITTEN = {
+    "a loss by name": (
+        f'LOSS = "categorical_crossentropy"\n{MODEL}model.compile("adam", loss=LOSS)\n',
+        f'LOSS = {LOSS}\n{MODEL}model.compile("adam", loss=LOSS)\n',
+    ),
+    "a loss whose name somebody else reads": (
+        f'LOSS = "categorical_crossentropy"\n{MODEL}model.compile("adam", loss=LOSS)\nprint(LOSS)\n',
+        f'LOSS = "categorical_crossentropy"\n{MODEL}model.compile("adam", loss={LOSS})\nprint(LOSS)\n',
+    ),
+    "a configuration": (
+        f'config = {{"loss": "categorical_crossentropy", "lr": 0.1}}\n{MODEL}print(config["lr"])\n'
+        'model.compile("adam", loss=config["loss"])\n',
+        f'config = {{"loss": {LOSS}, "lr": 0.1}}\n{MODEL}print(config["lr"])\n'
+        'model.compile("adam", loss=config["loss"])\n',
+    ),
+    "losses by output": (
+        f'i = keras.Input((4,))\na = {SOFTMAX[:-1]}, name="a")(i)\nb = keras.layers.Dense(1, name="b")(i)\n'
+        'model = keras.Model(i, [a, b])\nlosses = {"a": "categorical_crossentropy", "b": "mse"}\n'
+        'model.compile("adam", loss=losses, loss_weights={"a": 1.0, "b": 0.5})\n',
+        f'i = keras.Input((4,))\na = {LOGITS[:-1]}, name="a")(i)\nb = keras.layers.Dense(1, name="b")(i)\n'
+        f'model = keras.Model(i, [a, b])\nlosses = {{"a": {LOSS}, "b": "mse"}}\n'
+        'model.compile("adam", loss=losses, loss_weights={"a": 1.0, "b": 0.5})\n',
+    ),
+    "metrics by name": (
+        f'METRICS = ["accuracy", keras.metrics.CategoricalCrossentropy(from_logits=False)]\n{MODEL}'
+        'model.compile("adam", "categorical_crossentropy", metrics=METRICS)\n',
+        f'METRICS = ["accuracy", keras.metrics.CategoricalCrossentropy(from_logits=True)]\n{MODEL}'
+        f'model.compile("adam", {LOSS}, metrics=METRICS)\n',
+    ),
+    "overlaps of the greatest": (
+        f'{MODEL}model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.OneHotMeanIoU(3)])\n',
+        f'{MODEL}model.compile("adam", {LOSS}, metrics=[keras.metrics.OneHotMeanIoU(3)])\n',
+    ),
+    "numbers converted besides": (
+        f'model = keras.Sequential([{LOGITS}, keras.layers.Activation("softmax", dtype="float32")])\n'
+        'model.compile("adam", "categorical_crossentropy")\n',
+        f'model = keras.Sequential([{LOGITS}, keras.layers.Activation("linear", dtype="float32")])\n'
+        f'model.compile("adam", {LOSS})\n',
+    ),
+    "a layer that the program knows by name": (
+        f'i = keras.Input((4,))\na = keras.layers.Activation("softmax", name="a")({LOGITS}(i))\n'
+        'b = keras.layers.Dense(1, name="b")(i)\nmodel = keras.Model(i, [a, b])\n'
+        'model.compile("adam", loss=["categorical_crossentropy", "mse"], loss_weights={"a": 1.0, "b": 0.5})\n',
+        f'i = keras.Input((4,))\na = keras.layers.Activation("linear", name="a")({LOGITS}(i))\n'
+        'b = keras.layers.Dense(1, name="b")(i)\nmodel = keras.Model(i, [a, b])\n'
+        f'model.compile("adam", loss=[{LOSS}, "mse"], loss_weights={{"a": 1.0, "b": 0.5}})\n',
+    ),
+    "a network with its own softmax": (
+        "model = keras.applications.VGG16(weights=None, classes=3)\n"
+        'model.compile("adam", "categorical_crossentropy")\n',
+        "model = keras.applications.VGG16(weights=None, classes=3, classifier_activation=None)\n"
+        f'model.compile("adam", {LOSS})\n',
+    ),
+    "a line for the softmax alone": (
+        f"def build():\n    i = keras.Input((4,))\n    x = {LOGITS}(i)\n    out = keras.layers.Softmax()(x)\n"
+        '    return keras.Model(i, out)\n\nmodel = build()\nmodel.compile("adam", "categorical_crossentropy")\n',
+        f"def build():\n    i = keras.Input((4,))\n    out = {LOGITS}(i)\n"
+        f'    return keras.Model(i, out)\n\nmodel = build()\nmodel.compile("adam", {LOSS})\n',
+    ),
+    "logits that something else reads": (
+        f"def build():\n    i = keras.Input((4,))\n    x = {LOGITS}(i)\n    out = keras.layers.Softmax()(x)\n"
+        "    print(x)\n    return keras.Model(i, out)\n\nmodel = build()\n"
+        'model.compile("adam", "categorical_crossentropy")\n',
+        f"def build():\n    i = keras.Input((4,))\n    x = {LOGITS}(i)\n    out = x\n"
+        f'    print(x)\n    return keras.Model(i, out)\n\nmodel = build()\nmodel.compile("adam", {LOSS})\n',
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), WRITTEN.values(), ids=WRITTEN)
+def test_where_it_is_changed(tmp_path: Path, before: str, after: str) -> None:
+    assert fixed(tmp_path, IMPORT + before) == IMPORT + mended(after)
+
+
+COMPILE = 'model.compile("adam", "categorical_crossentropy", metrics={})\n'
+LEFT_ALONE = {
+    "a configuration that is shown": f'config = {{"loss": "categorical_crossentropy"}}\nprint(config)\n{MODEL}'
+    'model.compile("adam", loss=config["loss"])\n',
+    "a configuration from elsewhere": f'import json\n\nconfig = json.load(open("c.json"))\n{MODEL}'
+    'model.compile("adam", loss=config["loss"])\n',
+    "an overlap that is told its class": MODEL + COMPILE.format("[keras.metrics.IoU(3, (0,))]"),
+    "overlaps of labels": MODEL + COMPILE.format("[keras.metrics.MeanIoU(3)]"),
+    "a metric that others use": f"m = keras.metrics.CategoricalCrossentropy()\n{MODEL}{COMPILE.format('[m]')}"
+    "m.update_state(y, other(x))\n",
+    "metrics that grow": f"METRICS = [keras.metrics.CategoricalCrossentropy()]\nMETRICS.append(more())\n"
+    f"{MODEL}{COMPILE.format('METRICS')}",
+    "a softmax layer that converts": f"model = keras.Sequential([{LOGITS}, keras.layers.Softmax(dtype='float32')])\n"
+    'model.compile("adam", "categorical_crossentropy")\n',
+    "a threshold that isn't the half": 'model = keras.Sequential([keras.layers.Dense(1, activation="sigmoid")])\n'
+    'model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.BinaryAccuracy(threshold=0.7)])\n',
+}
+
+
+@pytest.mark.parametrize("program", LEFT_ALONE.values(), ids=LEFT_ALONE)
+def test_what_is_left_alone(tmp_path: Path, program: str) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(IMPORT + program)
+    assert repaired(file, unsafe=True).changed == ()
+
+
+def test_a_name_that_is_imported_later_does_not_spell_what_comes_before(tmp_path: Path) -> None:
+    program = (
+        'LOSS = "categorical_crossentropy"\n\nfrom keras import Sequential\nfrom keras.layers import Dense\n'
+        'from keras.losses import CategoricalCrossentropy\n\nmodel = Sequential([Dense(3, activation="softmax")])\n'
+        'model.compile("adam", loss=LOSS)\n'
+    )
+    assert "LOSS = CategoricalCrossentropy" not in fixed(tmp_path, program)
+
+
+MEASURED = f"{IMPORT}model = keras.Sequential([{LOGITS}])\nseen = keras.metrics.CategoricalCrossentropy()\n\n"
+TRAIN = """def evaluate(batches):
+    for x, y in batches:
+        seen.update_state(y, model(x))
+    return seen.result()
+"""
+
+
+def test_a_metric_of_logits_is_told_where_it_is_made(tmp_path: Path) -> None:
+    told = MEASURED.replace("Crossentropy()", "Crossentropy(from_logits=True)")
+    assert fixed(tmp_path, MEASURED + TRAIN) == told + TRAIN
+
+
+@pytest.mark.parametrize(
+    "also",
+    [
+        "seen.update_state(y, keras.ops.softmax(model(x)))\n",
+        "seen(y, other(x))\n",
+        "keep(seen)\n",
+        "update = seen.update_state\n",
+    ],
+)
+def test_a_metric_that_is_handed_something_else_too_is_left_alone(tmp_path: Path, also: str) -> None:
+    program = MEASURED + TRAIN + also
+    file = tmp_path / "program.py"
+    file.write_text(program)
+    assert repaired(file, unsafe=True).changed == ()

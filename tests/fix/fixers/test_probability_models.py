@@ -1,0 +1,143 @@
+"""Keras: where the model of probabilities is made whose ``predict`` takes the place of the mended model's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..workbench import fixed
+
+IMPORT = "import keras\n\n"
+HEAD = '[keras.layers.Dense(10, activation="softmax")]'
+COMPILE = 'model.compile(loss="categorical_crossentropy")\n'
+MODEL = f"model = keras.Sequential({HEAD})\n{COMPILE}"
+WHOLE = "keras.Sequential([model, keras.layers.Softmax()])"
+MADE = f"probability_model = {WHOLE}\n"
+
+
+def mended(program: str) -> str:
+    """What becomes of the model in a program."""
+    logits = "[keras.layers.Dense(10)]"
+    loss = "loss=keras.losses.CategoricalCrossentropy(from_logits=True)"
+    return program.replace(HEAD, logits).replace('loss="categorical_crossentropy"', loss)
+
+
+#: what reads the probabilities, before and after
+READERS = {
+    "in a loop: made once, before it": (
+        "for x in batches:\n    print(model.predict(x))\n",
+        f"{MADE}for x in batches:\n    print(probability_model.predict(x))\n",
+    ),
+    "in nested loops and branches": (
+        "for x in batches:\n    if x is not None:\n        with timer:\n            print(model.predict(x))\n",
+        f"{MADE}for x in batches:\n    if x is not None:\n        with timer:\n"
+        "            print(probability_model.predict(x))\n",
+    ),
+    "in both branches": (
+        "if flag:\n    print(model.predict(x))\nelse:\n    print(model.predict(-x))\n",
+        f"{MADE}if flag:\n    print(probability_model.predict(x))\nelse:\n    print(probability_model.predict(-x))\n",
+    ),
+    "in two loops": (
+        "for x in a:\n    print(model.predict(x))\nfor x in b:\n    print(model.predict(x))\n",
+        f"{MADE}for x in a:\n    print(probability_model.predict(x))\n"
+        "for x in b:\n    print(probability_model.predict(x))\n",
+    ),
+    "in a comprehension over data": (
+        "print([model.predict(x) for x in batches])\n",
+        f"{MADE}print([probability_model.predict(x) for x in batches])\n",
+    ),
+    "in a function": (
+        "def show(xs):\n    for x in xs:\n        print(model.predict(x))\n\nshow(data)\n",
+        "def show(xs):\n    probability_model = keras.Sequential([model, keras.layers.Softmax()])\n"
+        "    for x in xs:\n        print(probability_model.predict(x))\n\nshow(data)\n",
+    ),
+    "by enumerate and zip": (
+        "p = model.predict(x)\nfor i, (row, y) in enumerate(zip(p, labels)):\n    print(i, row.max(), y)\n",
+        f"{MADE}p = probability_model.predict(x)\nfor i, (row, y) in enumerate(zip(p, labels)):\n"
+        "    print(i, row.max(), y)\n",
+    ),
+    "written into": (
+        "p = model.predict(x)\np[:, 0] = 0\nprint(p)\n",
+        f"{MADE}p = probability_model.predict(x)\np[:, 0] = 0\nprint(p)\n",
+    ),
+    "in a lambda": (
+        "ask = lambda x: model.predict(x)\nprint(ask(data))\n",
+        f"ask = lambda x: {WHOLE}.predict(x)\nprint(ask(data))\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), READERS.values(), ids=READERS)
+def test_where_it_is_made(tmp_path: Path, before: str, after: str) -> None:
+    assert fixed(tmp_path, f"{IMPORT}{MODEL}{before}") == mended(f"{IMPORT}{MODEL}") + after
+
+
+def test_of_a_model_that_is_made_in_a_loop_it_is_made_there(tmp_path: Path) -> None:
+    inside = "".join(f"    {line}\n" for line in MODEL.splitlines())
+    before = f"{IMPORT}for n in range(3):\n{inside}    for x in data:\n        print(model.predict(x))\n"
+    after = (
+        f"{IMPORT}for n in range(3):\n{mended(inside)}    {MADE}"
+        "    for x in data:\n        print(probability_model.predict(x))\n"
+    )
+    assert fixed(tmp_path, before) == after
+
+
+def test_it_is_made_anew_where_the_name_is_another_models(tmp_path: Path) -> None:
+    model = "model = build()\n"
+    build = f"def build():\n    model = keras.Sequential({HEAD})\n    {COMPILE}    return model\n\n"
+    read = "print(model.predict(x))\n"
+    before = f"{IMPORT}{build}{model}{read}{model}{read}"
+    asked = read.replace("model.", "probability_model.")
+    assert fixed(tmp_path, before) == mended(f"{IMPORT}{build}") + f"{model}{MADE}{asked}{model}{MADE}{asked}"
+
+
+def test_a_comprehension_over_models_makes_one_of_each(tmp_path: Path) -> None:
+    read = "print([model.predict(x) for model in [model]])\n"
+    after = fixed(tmp_path, f"{IMPORT}{MODEL}{read}")
+    assert after in (f"{IMPORT}{MODEL}{read}", mended(f"{IMPORT}{MODEL}") + read.replace("model.p", f"{WHOLE}.p"))
+
+
+def test_what_is_called_and_written_into_is_left_alone(tmp_path: Path) -> None:
+    program = f"{IMPORT}{MODEL}p = model(x)\np[:, 0] = 0\nprint(p, model.predict(x))\n"
+    assert fixed(tmp_path, program) == program
+
+
+#: how the file knows Keras -> how it says the rest
+IMPORTS = {
+    "from keras import *\nfrom keras.layers import *\n": (
+        "from keras import *\nfrom keras.layers import *\n",
+        "Softmax()",
+    ),
+    "from keras import Sequential, layers\nfrom keras.layers import Dense\n": (
+        "from keras import Sequential, layers\nfrom keras.layers import Dense\n",
+        "layers.Softmax()",
+    ),
+    "from keras.layers import Dense\nfrom keras.models import Sequential\n": (
+        "from keras.layers import Dense, Softmax\nfrom keras.losses import CategoricalCrossentropy\n"
+        "from keras.models import Sequential\n",
+        "Softmax()",
+    ),
+    "from keras.models import Sequential\nfrom keras.layers import (\n    Dense,\n)\n": (
+        "from keras.models import Sequential\nfrom keras.layers import (\n    Dense, Softmax,\n)\n"
+        "from keras.losses import CategoricalCrossentropy\n",
+        "Softmax()",
+    ),
+}
+
+
+@pytest.mark.parametrize(("imports", "expected"), IMPORTS.items(), ids=str)
+def test_names_are_imported_as_the_file_imports(tmp_path: Path, imports: str, expected: tuple[str, str]) -> None:
+    after, layer = expected
+    program = (
+        f"{imports}\nm = Sequential([Dense(3, activation='softmax')])\nm.compile(loss='categorical_crossentropy')\n"
+    )
+    mended = fixed(tmp_path, f"{program}print(m.predict(x))\n")
+    assert mended.startswith(f"{after}\nm = ") or "losses" not in after
+    assert f"probability_m = Sequential([m, {layer}])\n" in mended
+
+
+def test_a_name_that_a_star_brings_and_the_file_binds_is_another(tmp_path: Path) -> None:
+    program = "from keras import *\nfrom keras.layers import *\n\nSoftmax = 1\n"
+    program += "m = Sequential([Dense(3, activation='softmax')])\nm.compile(loss='categorical_crossentropy')\n"
+    assert "Softmax()" not in fixed(tmp_path, f"{program}print(m.predict(x))\n")

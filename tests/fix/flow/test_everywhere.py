@@ -1,0 +1,167 @@
+"""The whole project is asked who reads a model: what does is changed along, what can't be followed is named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from finallayer.source import importers
+
+from ..workbench import repaired
+
+NET = (
+    "import torch.nn.functional as F\nfrom torch import nn\n\n\nclass Scorer(nn.Module):\n"
+    "    def __init__(self):\n        super().__init__()\n        self.top = nn.Linear(6, 4)\n\n"
+    "    def forward(self, x):\n        return {}\n\n\n"
+    "CLASSES = ['a', 'b', 'c', 'd']\n\n\ndef title(i):\n    return CLASSES[i]\n"
+)
+PROBABILITIES, LOGITS = NET.format("F.softmax(self.top(x), dim=-1)"), NET.format("self.top(x)")
+TRAIN = (
+    "import torch.nn.functional as F\nfrom {} import Scorer\n\nscorer = Scorer()\n\n\ndef step(x, y):\n"
+    "    return F.cross_entropy(scorer(x), y)\n"
+)
+READER = "from {} import Scorer\n\n\ndef sure(x):\n    return Scorer()(x){} > 0.8\n"
+
+
+class Project:
+    """A project on disk, whose ``train.py`` is fixed."""
+
+    def __init__(self, root: Path, **files: str) -> None:
+        self.root = root
+        (root / ".git").mkdir()
+        for name, text in {"net": PROBABILITIES, "train": TRAIN.format("net")}.items():
+            self.write(f"{name}.py", files.pop(name, text))
+        for name, text in files.items():
+            self.write(f"{name}.py", text)
+
+    def write(self, name: str, text: str) -> Path:
+        file = self.root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def fixed(self, start: str = "train.py", unsafe: bool = False) -> dict[str, str]:
+        """The files that the fix changes."""
+        changed = repaired(self.root / start, unsafe).changed
+        return {document.path.relative_to(self.root).as_posix(): new.decode() for document, new in changed}
+
+    def note(self, start: str = "train.py") -> str:
+        """What makes the fix unsafe."""
+        (finding,) = repaired(self.root / start).remaining
+        assert finding.fix is not None
+        return finding.fix.note
+
+
+@pytest.mark.parametrize(
+    ("net", "imported", "reader", "imports"),
+    [
+        ("net.py", "net", "serve.py", "net"),
+        ("net.py", "net", "tools/web/serve.py", "net"),
+        ("models/net.py", "models.net", "serve.py", "models.net"),  # no __init__.py
+        ("models/net.py", "models.net", "models/demo.py", ".net"),
+        ("models/net.py", "models.net", "models/deep/er/demo.py", "...net"),
+        ("src/models/net.py", "src.models.net", "demo/demo.py", "models.net"),
+    ],
+)
+def test_a_reader_anywhere_is_changed_along(tmp_path: Path, net: str, imported: str, reader: str, imports: str) -> None:
+    project = Project(tmp_path, train=TRAIN.format(imported))
+    (tmp_path / "net.py").unlink()
+    project.write(net, PROBABILITIES)
+    project.write(reader, READER.format(imports, ""))
+    assert project.fixed() == {
+        net: LOGITS,
+        reader: READER.format(imports, ".softmax(dim=-1)"),
+    }
+
+
+def test_readers_of_readers_are(tmp_path: Path) -> None:
+    project = Project(tmp_path, api="from net import Scorer\n\n\ndef score(x):\n    return Scorer()(x)\n")
+    project.write("app/serve.py", "from api import score\n\n\ndef show(x):\n    print(score(x))\n")
+    changed = project.fixed()
+    assert "api.py" not in changed
+    assert changed["app/serve.py"].endswith("    print(score(x).softmax(dim=-1))\n")
+
+
+def test_what_only_another_program_calls_gets_its_softmax_there(tmp_path: Path) -> None:
+    train = TRAIN.format("net") + "\n\ndef scores(x):\n    return scorer(x)\n"
+    project = Project(
+        tmp_path, train=train, show="from train import scores\n\nprint(scores(3), scores(4).argmax(-1))\n"
+    )
+    changed = project.fixed()
+    assert "train.py" not in changed
+    assert changed["show.py"].endswith("print(scores(3).softmax(dim=-1), scores(4).argmax(-1))\n")
+
+
+def test_what_a_changed_file_does_when_it_is_run_itself_is_read(tmp_path: Path) -> None:
+    main = "\n\nif __name__ == '__main__':\n    print(Scorer()(3))\n"
+    project = Project(tmp_path, net=PROBABILITIES + main)
+    assert project.fixed()["net.py"].endswith("    print(Scorer()(3).softmax(dim=-1))\n")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from net import title\n\nprint(title(2))\n",
+        "from net import CLASSES, title as name\n\nprint([name(i) for i, _ in enumerate(CLASSES)])\n",
+        "import net\n\nprint(net.CLASSES)\n",
+        "import torch\nfrom net import Scorer\n\nscorer = Scorer()\ntorch.save(scorer.state_dict(), 'net.pt')\n",
+        "from net import Scorer\n\n\ndef guess(x):\n    return Scorer().to('cpu').eval()(x).argmax(-1)\n",
+        "from net import Scorer\n\nprint(sum(p.numel() for p in Scorer().parameters()))\n",
+    ],
+)
+def test_an_importer_that_reads_no_probabilities_is_left_alone(tmp_path: Path, program: str) -> None:
+    project = Project(tmp_path, other=program)
+    assert list(project.fixed()) == ["net.py"]
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("import sys\nsys.path.append('lib')\nfrom lib.net import Scorer\n", "other.py may import net.py"),
+        ("import importlib\n\nScorer = importlib.import_module('lib.net').Scorer\n", "other.py may import net.py"),
+        ("from net import Scorer\n\nserve(Scorer())\n", "other.py: the model is handed to `serve` (line 3)"),
+        ("from net import Scorer\n\nprint Scorer()(3)\n", "other.py imports net.py"),
+        ("from net import Scorer\n\nout = Scorer()(3)\nout[0] = 0\n", "other.py: line 4 changes the output in place"),
+    ],
+)
+def test_what_cannot_be_followed_is_named(tmp_path: Path, program: str, said: str) -> None:
+    project = Project(tmp_path)
+    if "lib" in program:
+        (tmp_path / "net.py").unlink()
+        project.write("code/lib/net.py", PROBABILITIES)
+        project.write("code/train.py", TRAIN.format("lib.net"))
+        (tmp_path / "train.py").unlink()
+    project.write("other.py", program)
+    start = "code/train.py" if "lib" in program else "train.py"
+    assert said in project.note(start)
+    assert project.fixed(start) == {}
+
+
+def test_an_expression_that_another_program_hands_something_else_is_not_given_a_softmax(tmp_path: Path) -> None:
+    train = TRAIN.format("net").replace("scorer = ", "from tell import tell\n\nscorer = ")
+    project = Project(tmp_path, train=train + "\n\ntell(scorer(3))\n", tell="def tell(p):\n    print(p)\n")
+    project.write("again.py", "from net import Scorer\nfrom tell import tell\n\ntell(Scorer()(3))\ntell([1, 2])\n")
+    assert project.fixed(unsafe=True) == {}
+
+
+def test_nothing_odd_beside_a_program_stops_it(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere.py")
+    (tmp_path / "folder.py").mkdir()
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "junk.py").write_bytes(b"import net\xff\0\1")
+    (tmp_path / "torn.ipynb").write_text('{"cells": [')
+    project.write("locked.py", "x = 1\n").chmod(0)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert list(project.fixed()) == ["net.py"]
+
+
+def test_a_project_too_large_to_be_looked_at_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importers, "MOST_FILES", 3)
+    project = Project(tmp_path, one="x = 1\n", two="x = 2\n")
+    assert "too large to be looked at as a whole (3 programs were)" in project.note()
+    monkeypatch.setattr(importers, "MOST_FILES", 10)
+    monkeypatch.setattr(importers, "MOST_BYTES", 10)
+    assert "net.py is too large to be looked at" in project.note()

@@ -1,0 +1,187 @@
+"""Who reads an output: what is computed from probabilities is none, nor is what only stands beside the model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ..workbench import fixed, fixed_bytes, repaired
+
+TORCH = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
+ONE_UNIT = (
+    "net = nn.Sequential(nn.Linear(8, 1){})\nloss_of = nn.{}()\n\n\n"
+    "def step(x, y):\n    return loss_of(net(x), y)\n\n\n"
+)
+SIGMOID = TORCH + ONE_UNIT.format(", nn.Sigmoid()", "BCELoss")
+ONE_LOGIT = TORCH + ONE_UNIT.format("", "BCEWithLogitsLoss")
+CLASSES = "net = nn.Sequential(nn.Linear(8, 5){})\n\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n\n\n"
+SOFTMAX = TORCH + CLASSES.format(", nn.Softmax(dim=-1)")
+LOGITS = TORCH + CLASSES.format("")
+KERAS = 'import keras\n\nnet = keras.Sequential([keras.layers.Dense(5, activation="softmax")])\n'
+FITTED = KERAS + 'net.compile("sgd", "categorical_crossentropy")\nnet.fit(x, y, callbacks=[{}])\n'
+
+#: what reads -> the program before and after
+RESTORED = {
+    "each item of sigmoids, by its name": (
+        SIGMOID + "def sure(x):\n    return [abs(o.item() - 0.5) for o in net(x)]\n",
+        ONE_LOGIT + "def sure(x):\n    return [abs(o.sigmoid().item() - 0.5) for o in net(x)]\n",
+    ),
+    "sigmoids in a loop": (
+        SIGMOID + "def show(x):\n    for o in net(x):\n        print(o)\n",
+        ONE_LOGIT + "def show(x):\n    for o in net(x):\n        print(o.sigmoid())\n",
+    ),
+    "items of a softmax get it before they are taken apart": (
+        SOFTMAX + "def show(x):\n    return [row.max().item() for row in net(x)]\n",
+        LOGITS + "def show(x):\n    return [row.max().item() for row in net(x).softmax(dim=-1)]\n",
+    ),
+    "the probability of what was so, put together of both": (
+        SIGMOID + "def focus(x, y):\n    p = net(x)\n    hit = y * p + (1 - y) * (1 - p)\n    return 1 - hit\n",
+        ONE_LOGIT + "def focus(x, y):\n    p = net(x)\n    hit = y * p.sigmoid() + (1 - y) * (1 - p.sigmoid())\n"
+        "    return 1 - hit\n",
+    ),
+    "probabilities over their sum": (
+        SOFTMAX + "def again(x):\n    p = net(x)\n    whole = p / p.sum(-1, keepdim=True)\n    return whole ** 2\n",
+        LOGITS
+        + "def again(x):\n    p = net(x)\n    whole = p.softmax(dim=-1) / p.softmax(dim=-1).sum(-1, keepdim=True)\n"
+        "    return whole ** 2\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), RESTORED.values(), ids=RESTORED)
+def test_what_is_computed_from_probabilities_sees_the_same(tmp_path: Path, before: str, after: str) -> None:
+    assert fixed(tmp_path, before) == after
+
+
+def notebook(*cells: str) -> bytes:
+    return json.dumps(
+        {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {"language_info": {"name": "python"}},
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "id": f"c{i}",
+                    "metadata": {},
+                    "outputs": [],
+                    "execution_count": None,
+                    "source": c,
+                }
+                for i, c in enumerate(cells)
+            ],
+        }
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("step(x, y)\nout = net(x)\nout", "step(x, y)\nout = net(x)\nout.softmax(dim=-1)"),
+        ("step(x, y)\nout = net(x)\nout;", "step(x, y)\nout = net(x)\nout;"),
+        ("out = net(x)\nout\nstep(x, y)", "out = net(x)\nout\nstep(x, y)"),
+    ],
+)
+def test_what_a_cell_shows_is_read(tmp_path: Path, cell: str, shown: str) -> None:
+    data = fixed_bytes(tmp_path, notebook(SOFTMAX, cell), "notes.ipynb")
+    assert "".join(json.loads(data)["cells"][1]["source"]) == shown
+
+
+def note_of(folder: Path, program: str) -> str:
+    """Why the fix of a program's finding is unsafe; empty where it is safe."""
+    file = folder / "program.py"
+    file.write_text(program)
+    (fix,) = {f.fix for f in repaired(file).remaining} or {None}
+    return fix.note if fix is not None else ""
+
+
+@pytest.mark.parametrize(
+    "callback", ["keras.callbacks.ModelCheckpoint('m.keras')", "extra.callbacks.Gallery()", "SomeCallback()"]
+)
+def test_a_callback_that_may_keep_the_model_is_named(tmp_path: Path, callback: str) -> None:
+    imports = "import extra\nfrom extra import SomeCallback\n"
+    assert "is handed the model (line " in note_of(tmp_path, imports + FITTED.format(callback))
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        "keras.callbacks.EarlyStopping(patience=3)",
+        "keras.callbacks.TensorBoard('logs')",
+        "keras.callbacks.ModelCheckpoint('m.weights.h5', save_weights_only=True)",
+    ],
+)
+def test_a_callback_that_looks_at_losses_or_weights_is_no_reader(tmp_path: Path, callback: str) -> None:
+    assert 'Dense(5, activation="softmax")' not in fixed(tmp_path, FITTED.format(callback))
+
+
+#: what isn't the output -> a program whose fix is safe
+NO_READER = {
+    "a backbone from elsewhere, and its configuration": "import torch.nn.functional as F\n"
+    "from somewhere import Backbone\nfrom torch import nn\n\n\nclass Net(nn.Module):\n"
+    "    def __init__(self):\n        super().__init__()\n        self.body = Backbone.from_pretrained('small')\n"
+    "        self.top = nn.Linear(self.body.config.width, 5)\n\n"
+    "    def forward(self, x):\n        return F.softmax(self.top(self.body(x)[0]), dim=-1)\n\n\nnet = Net()\n\n\n"
+    "def step(x, y):\n    return F.cross_entropy(net(x), y)\n",
+    "a layer before the head": SOFTMAX + "def size():\n    return net[0].weight.norm()\n",
+    "the state of the model": SOFTMAX + "torch.save(net.state_dict(), 'net.pt')\nnet.to('cpu').eval()\n",
+}
+
+
+@pytest.mark.parametrize("program", NO_READER.values(), ids=NO_READER)
+def test_what_cannot_read_the_output_makes_no_fix_unsafe(tmp_path: Path, program: str) -> None:
+    assert note_of(tmp_path, program) == ""
+    assert "oftmax(" not in fixed(tmp_path, program)
+
+
+def test_another_object_of_the_class_is_followed_too(tmp_path: Path) -> None:
+    program = TORCH + (
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.top = nn.Linear(8, 5)\n\n"
+        "    def forward(self, x):\n        return F.softmax(self.top(x), dim=-1)\n\n\nnet = Net()\nserve(Net())\n\n\n"
+        "def step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+    )
+    assert "handed to `serve` (line 15)" in note_of(tmp_path, program)
+
+
+def test_nor_can_an_object_of_another_class(tmp_path: Path) -> None:
+    rows = "class Rows(torch.utils.data.Dataset):\n    def __getitem__(self, i):\n        return self.rows[i]\n"
+    (tmp_path / "rows.py").write_text("import torch\n\n\n" + rows)
+    net = (
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.top = nn.Linear(8, 5)\n\n    def forward(self, x):\n        return {}\n\n\n"
+        "net = Net()\nfor x, y in Rows():\n    F.cross_entropy(net(x), y)\n"
+    )
+    head = "import torch.nn.functional as F\nfrom rows import Rows\nfrom torch import nn\n\n\n"
+    before, after = net.format("F.softmax(self.top(x), dim=-1)"), net.format("self.top(x)")
+    assert fixed(tmp_path, head + before) == head + after
+
+
+@pytest.mark.parametrize("item", ["net[-1]", "net[1]", "net[:-1](x)"])
+def test_the_head_itself_and_what_is_counted_from_it_are_followed_by_nobody(tmp_path: Path, item: str) -> None:
+    assert note_of(tmp_path, SOFTMAX + f"def inside(x):\n    return {item}\n") != ""
+
+
+def test_code_that_only_a_trial_on_unknown_arguments_came_to_is_code_that_nothing_runs(tmp_path: Path) -> None:
+    program = SOFTMAX + (
+        "def show(p, labels=None):\n    if labels:\n        return print(p)\n    return p.argmax(-1)\n\n\n"
+        "def look(x):\n    return show(net(x), labels=False)\n"
+    )
+    assert "`p` in code that nothing runs" in note_of(tmp_path, program)
+
+
+def test_every_return_of_a_method_loses_its_sigmoid(tmp_path: Path) -> None:
+    program = (
+        "import tensorflow as tf\n\n\ndef cost(p, y):\n"
+        "    return -tf.reduce_mean(y * tf.math.log(p + 1e-9) + (1 - y) * tf.math.log(1 - p + 1e-9))\n\n\n"
+        "class Critic:\n    def __init__(self, wide=None):\n        self.wide = wide\n"
+        "        self.score = self.judge(tf.compat.v1.placeholder(tf.float32, [8, 20]))\n"
+        "        self.loss = cost(self.score, tf.zeros_like(self.score))\n\n    def judge(self, x):\n"
+        "        w = tf.compat.v1.get_variable('w', [20, 1])\n        if self.wide is None:\n"
+        "            return {0}tf.matmul(x, w){1}\n        return {0}tf.matmul(x, self.wide){1}\n"
+    )
+    before, after = program.format("tf.nn.sigmoid(", ")"), program.format("", "")
+    after = after.replace("tf.math.log(p + 1e-9)", "tf.math.log_sigmoid(p)")
+    assert fixed(tmp_path, before) == after.replace("tf.math.log(1 - p + 1e-9)", "tf.math.log_sigmoid(-p)")
