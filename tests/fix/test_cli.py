@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from finallayer.cli import main
+from finallayer.findings import Edit
+from finallayer.fix import repair
+from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.unused_imports import unused_imports
+
+Importers = Callable[[str], Iterable[str]]
 
 UNSTABLE = """\
 import torch
@@ -189,6 +196,34 @@ def test_a_broken_file_is_noted_and_the_rest_fixed(here: Path) -> None:
     assert result.exit_code == 2
     assert result.stdout.endswith("Fixed 1 finding in 1 file; 1 file could not be read.\n")
     assert "a.py: not Python 3" in result.stderr
+    alone = call("fix", "a.py")
+    assert (alone.exit_code, alone.stdout) == (2, "")
+
+
+def test_what_goes_wrong_in_one_file_leaves_the_others_to_be_fixed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.py", "b.py"):
+        (here / name).write_text(UNSTABLE)
+
+    def fails_for_one(before: Syntax, after: Syntax, importers: Importers) -> Iterator[Edit]:
+        if before.file.path.endswith("a.py"):
+            raise RuntimeError("a mistake of ours")
+        return unused_imports(before, after, importers)
+
+    monkeypatch.setattr(repair, "unused_imports", fails_for_one)
+    result = call("fix", ".")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "finallayer: a.py: could not be fixed (RuntimeError: a mistake of ours); please report this\n"
+    )
+    assert result.stdout.endswith("Fixed 1 finding in 1 file; 1 left as it is.\n")
+    assert ((here / "a.py").read_text(), (here / "b.py").read_text()) == (UNSTABLE, STABLE)
+
+
+def test_a_folder_named_like_a_file_is_a_folder(here: Path) -> None:
+    (here / "folder.py").mkdir()
+    (here / "folder.py" / "a.py").write_text(UNSTABLE)
+    (here / "b.py").write_text(UNSTABLE)
+    assert call("fix", ".").stdout.endswith("Fixed 2 findings in 2 files.\n")
 
 
 # What remains, and why

@@ -144,7 +144,7 @@ def _fixed(options: Options, fixing: Fixing, signals: Interruptions) -> int:
     left = fixing.left(repaired)
     done = finish(fixing, repaired, signals)
     show(_rendered(options, left, closing(done, left, listed=options.show_fixes)), aside=fixing.stdin is not None)
-    if done.unwritten:
+    if done.failed:
         return COULD_NOT_RUN
     return options.exit_code(left) or int(options.exit_non_zero_on_fix and bool(done.mended))
 

@@ -28,11 +28,15 @@ DECLINED = "left as it is, as you said"
 
 
 class Done(NamedTuple):
-    """What is fixed: the findings that are gone, how many files changed, and how many findings could not be written."""
+    """What is fixed: the findings that are gone, how many files changed, and how many findings could not be written.
+
+    ``failed``: whether anything went wrong.
+    """
 
     mended: tuple[Fixed, ...]
     files: int
     unwritten: int = 0
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,10 @@ class Fixing:
     def repaired(self, choose: Choose) -> Repair:
         """What the chosen fixes come to; nothing is written."""
         again = partial(found_in, config=self.settings, rules=self.rules)
-        return repair(self.outcome.concerned, again, choose, dict([self.stdin] if self.stdin else []))
+        repaired = repair(self.outcome.concerned, again, choose, dict([self.stdin] if self.stdin else []))
+        for line in repaired.broken:
+            say(shown_path(line))
+        return repaired
 
     def left(self, repaired: Repair, declined: Callable[[Finding], bool] = lambda _: False) -> Outcome:
         """What a check would give now, each finding with the reason why it is left."""
@@ -81,7 +88,7 @@ def finish(fixing: Fixing, repaired: Repair, signals: Interruptions) -> Done:
 
 def worked_out(repaired: Repair) -> Done:
     """All of it, as if it had been written."""
-    return Done(repaired.mended, len(repaired.changed))
+    return Done(repaired.mended, len(repaired.changed), failed=bool(repaired.broken))
 
 
 def _write(repaired: Repair, signals: Interruptions) -> Done:
@@ -102,7 +109,8 @@ def _write(repaired: Repair, signals: Interruptions) -> Done:
     if go_back and written:
         say(go_back)
     mended = tuple(m for m in repaired.mended if m.by <= written)
-    return Done(mended, len(written), repaired.fixed - _number(mended))
+    unwritten = repaired.fixed - _number(mended)
+    return Done(mended, len(written), unwritten, failed=unwritten > 0 or bool(repaired.broken))
 
 
 def closing(done: Done, left: Outcome, verb: str = "Fixed", *, listed: bool) -> Sequence[str]:
@@ -112,7 +120,7 @@ def closing(done: Done, left: Outcome, verb: str = "Fixed", *, listed: bool) -> 
 
 def _summary(done: Done, left: Outcome, verb: str) -> Iterator[str]:
     number = _number(done.mended)
-    if not (number or done.unwritten or left.findings):
+    if not (number or done.failed or left.findings):
         if left.unread < left.files or not left.files:
             yield f"Nothing to fix in {count(left.files - left.unread, 'file')}{_unread(left)}."
         return

@@ -80,6 +80,9 @@ def run_interruptibly(run: Callable[[Interruptions], int]) -> NoReturn:
     except CheckError as error:
         say(str(error))
         code = COULD_NOT_RUN
+    except OSError as error:  # a file that went away meanwhile, say
+        say(f"{error.filename or 'the output'}: {error.strerror or error}")
+        code = COULD_NOT_RUN
     except KeyboardInterrupt:
         say("interrupted")
         code = INTERRUPTED

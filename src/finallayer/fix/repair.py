@@ -60,6 +60,7 @@ class Repair:
     together: tuple[tuple[Change, ...], ...]
     mended: tuple[Fixed, ...]
     remaining: tuple[Finding, ...]
+    broken: tuple[str, ...] = ()  # where something of ours went wrong, a line each
 
     @property
     def fixed(self) -> int:
@@ -81,9 +82,9 @@ def repair(
     """
     workshop = _Workshop(check, choose, at_hand or {})
     for path in paths:
-        workshop.mend(path)
+        workshop.mend_if_possible(path)
     remaining = workshop.remaining(paths)
-    return Repair(tuple(workshop.together()), tuple(workshop.mended), remaining)
+    return Repair(tuple(workshop.together()), tuple(workshop.mended), remaining, tuple(workshop.broken))
 
 
 class _Workshop:
@@ -97,6 +98,7 @@ class _Workshop:
         self._linked: list[frozenset[str]] = []  # the files of each fix that changed several
         self._last: dict[str, tuple[Finding, ...]] = {}
         self.mended: list[Fixed] = []
+        self.broken: list[str] = []
 
     def together(self) -> Iterator[tuple[Change, ...]]:
         """The changed files, those side by side that a fix has changed together, if by way of others."""
@@ -117,8 +119,17 @@ class _Workshop:
         """What is left: as it was last seen, where each file changed for its own sake only."""
         if self._linked or set(self._now) - set(paths):
             return self.findings(paths)
-        once = {(f.rule.code, f.origin): f for path in paths for f in self._last[path]}
+        once = {(f.rule.code, f.origin): f for path in paths for f in self._last.get(path, ())}
         return tuple(once.values())
+
+    def mend_if_possible(self, path: str) -> None:
+        """As :meth:`mend`; what goes wrong there, which is ours to mend, leaves the other files to be fixed."""
+        kept = dict(self._now)
+        try:
+            self.mend(path)
+        except (Exception, RecursionError) as error:
+            self._now = {p: kept.get(p, self._documents[p].data) for p in self._now}
+            self.broken.append(f"{path}: could not be fixed ({type(error).__name__}: {error}); please report this")
 
     def mend(self, path: str) -> None:
         """Apply the fixes of what is found from one file, until none is left that helps."""

@@ -155,3 +155,40 @@ def test_a_metric_that_is_handed_something_else_too_is_left_alone(tmp_path: Path
     file = tmp_path / "program.py"
     file.write_text(program)
     assert repaired(file, unsafe=True).changed == ()
+
+
+NETWORK = "net = keras.applications.VGG16({})\nloss_fn = keras.losses.CategoricalCrossentropy({})\n\n"
+STEP = "def step(x, y):\n    return loss_fn(y, net(x))\n\n"
+
+
+def test_what_a_network_with_its_own_softmax_predicts_stays_probabilities(tmp_path: Path) -> None:
+    before = IMPORT + NETWORK.format("", "") + STEP + "print(net.predict(x).max())\n"
+    after = IMPORT + NETWORK.format("classifier_activation=None", "from_logits=True") + STEP
+    after += (
+        "probability_net = keras.Sequential([net, keras.layers.Softmax()])\nprint(probability_net.predict(x).max())\n"
+    )
+    assert fixed(tmp_path, before) == after
+
+
+@pytest.mark.parametrize(
+    "reads", ["inner = keras.Model(net.input, net.output)\n", "show(net)\n", "net.save('net.keras')\n"]
+)
+def test_a_network_whose_output_goes_elsewhere_is_not_safe_to_change(tmp_path: Path, reads: str) -> None:
+    program = IMPORT + NETWORK.format("", "") + STEP + reads
+    assert fixed(tmp_path, program) == program
+
+
+def test_a_softmax_comes_back_by_the_name_that_every_keras_has(tmp_path: Path) -> None:
+    before = f'{IMPORT}model = keras.Sequential([{SOFTMAX}])\nmodel.compile(loss="categorical_crossentropy")\n'
+    assert "print(keras.activations.softmax(model(x)))" in fixed(tmp_path, f"{before}print(model(x))\n")
+    assert "keras.ops.softmax(model(x))" in fixed(tmp_path, f"{before}print(model(x), keras.ops.ones(3))\n")
+
+
+def test_a_softmax_comes_back_as_tensorflow_1_has_it(tmp_path: Path) -> None:
+    program = (
+        "import tensorflow.compat.v1 as tf\n\nmodel = tf.keras.Sequential([tf.keras.layers.Dense(3{})])\n"
+        "model.compile(loss={})\nprint({})\n"
+    )
+    before = program.format(", activation='softmax'", "'categorical_crossentropy'", "model(x)")
+    loss = "tf.keras.losses.CategoricalCrossentropy(from_logits=True)"
+    assert fixed(tmp_path, before) == program.format("", loss, "tf.nn.softmax(model(x))")

@@ -131,4 +131,4 @@ def test_an_own_predict_is_no_kerass(tmp_path: Path) -> None:
     end = "print(model.predict(inputs) * 2)\n"
     before = KERAS + net.format(', activation="softmax"', "self(x)") + COMPILE + end
     loss = COMPILE.replace('"categorical_crossentropy"', "keras.losses.CategoricalCrossentropy(from_logits=True)")
-    assert fixed(tmp_path, before) == KERAS + net.format("", "keras.ops.softmax(self(x))") + loss + end
+    assert fixed(tmp_path, before) == KERAS + net.format("", "keras.activations.softmax(self(x))") + loss + end

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
+from finallayer.fix.fixers.honest_names import with_honest_names
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
@@ -83,7 +84,8 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     made_everywhere = make_everywhere(context, write)
     if made_everywhere is None:
         return
-    edits, unseen = made_everywhere.edits, [*removal.unseen, *made_everywhere.unseen]
+    unseen = [*removal.unseen, *made_everywhere.unseen]
+    edits = with_honest_names(module, made, made_everywhere.edits)
     binary = exchange.instead.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
     other = _read_otherwise(readers, exchange)

@@ -31,6 +31,7 @@ _CLASSES = {
 }
 
 
+_TENSORFLOW = ("tensorflow", "tensorflow.compat.v1", "tensorflow.compat.v2")
 #: What ``log_loss`` calls its arguments, and ``sigmoid_cross_entropy`` the same.
 _OF_LOG_LOSS = {"labels": "multi_class_labels", "predictions": "logits"}
 
@@ -61,12 +62,14 @@ class Keras(Dialect):
         return len(call.args) > (2 if known_call(module, call) else 0)
 
     def restored(self, reader: Reader, _removal: Removal, made: Node) -> Edits | None:
-        """``tf.nn.softmax(...)`` where TensorFlow is imported, else ``keras.ops.softmax(...)``."""
+        """``tf.nn.softmax(...)`` where TensorFlow is imported, else Keras' own, as all its versions call it."""
         if made.attrs.get("axis", -1) not in (-1, None):
             return None
         syntax = reader.module.syntax
-        tensorflow = Imports(syntax).known(f"tensorflow.nn.{made.op}", reader.node)
-        spelled = tensorflow or spell(syntax, f"ops.{made.op}", reader.node)
+        imports = Imports(syntax)
+        tensorflow = (imports.known(f"{root}.nn.{made.op}", reader.node) for root in _TENSORFLOW)
+        module = "ops" if "ops" in syntax.names else "activations"
+        spelled = next(filter(None, tensorflow), None) or spell(syntax, f"{module}.{made.op}", reader.node)
         if spelled is None:
             return None
         text = f"{spelled.text}({syntax.text(reader.node)})"

@@ -12,6 +12,7 @@ from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.bindings import changes_after, home
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
+from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.syntax import Syntax
@@ -147,7 +148,9 @@ def _joined(syntax: Syntax, assigned: ast.Assign, x: ast.Name) -> tuple[Edit, ..
     if isinstance(scope, ast.Lambda) or any(isinstance(n, (ast.For, ast.While)) for n in syntax.around(assigned)):
         return ()
     match before, assigned.targets:
-        case ast.Assign(targets=[ast.Name(id=name) as target]), [ast.Name()] if name == x.id:
+        case ast.Assign(targets=[ast.Name(id=name) as target]), [ast.Name(id=given)] if (
+            name == x.id and not says_probabilities(given)
+        ):
             end = before.end_lineno or before.lineno
             read = [n for n in syntax.loads() if n.id == name and n is not x]
             later = [n for n in read if n.lineno > end or syntax.scope(n) is not scope]

@@ -37,7 +37,9 @@ def with_argument(syntax: Syntax, call: ast.Call, name: str, value: str) -> Edit
     if given:
         last = max((file.origin(g) for g in given), key=lambda o: (o.end_line, o.end_column))  # type: ignore[arg-type]
         place = (last.end_line, last.end_column)
-        return (syntax.put(place, place, f", {name}={value}"),)
+        before = file.lines[last.line - 1][: last.column]
+        own_line = not before.strip() and len(given) > 1 and last.line == last.end_line
+        return (syntax.put(place, place, f",\n{before}{name}={value}" if own_line else f", {name}={value}"),)
     at = file.origin(call)
     place = (at.end_line, at.end_column - 1)
     return (syntax.put(place, place, f"{name}={value}"),)

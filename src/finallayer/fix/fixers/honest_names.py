@@ -1,0 +1,111 @@
+"""A function's own name that says "probabilities" doesn't stay on logits, nor does a comment above what went."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from finallayer.expr import Node
+from finallayer.findings import Edit
+from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.bindings import are_shown, binds, home
+from finallayer.fix.flow.naming import says_probabilities
+from finallayer.fix.text.deletion import whole_line
+from finallayer.fix.text.syntax import Syntax
+
+#: What a comment says that is about the softmax or sigmoid below it.
+_ABOUT_PROBABILITIES = re.compile(r"\b(?:softmax|sigmoid|prob\w*|p\()", re.IGNORECASE)
+
+
+def with_honest_names(module: AnalysedModule, made: Node, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """The edits that take a softmax away, and those that rename what it was assigned to, where that would lie."""
+    syntax = module.syntax
+    assigned = _assignment(syntax, syntax.expression(made.origin))
+    match assigned:
+        case ast.Assign(targets=[ast.Name(id=name) as target]) if says_probabilities(name):
+            other = _other_name(syntax, assigned, target, edits)
+            renamed = list(_renamed(syntax, target, other, edits)) if other is not None else []
+            return tuple(e for e in renamed if e is not None) if renamed and None not in renamed else edits
+    return edits
+
+
+def _assignment(syntax: Syntax, place: ast.expr | None) -> ast.Assign | None:
+    """The statement that gives a name to what a call makes, or what a layer does that it makes."""
+    node = syntax.parent(place) if place is not None else None
+    if isinstance(node, ast.Call) and node.func is place:
+        node = syntax.parent(node)
+    return node if isinstance(node, ast.Assign) else None
+
+
+def _other_name(syntax: Syntax, assigned: ast.Assign, target: ast.Name, edits: tuple[Edit, ...]) -> str | None:
+    """A name for the logits: the one that they have, where ``p = z`` would be left; None where it can't be changed."""
+    scope = syntax.scope(assigned)
+    if not isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)) or are_shown(scope):
+        return None
+    if home(syntax, target) is not scope or target.id in syntax.declared:
+        return None
+    stores = [n for n in _names(syntax, target) if not isinstance(n.ctx, ast.Load)]
+    if len(stores) != 1 or any(isinstance(n, (ast.For, ast.While)) for n in syntax.around(assigned)):
+        return None
+    left = next((e.text for e in edits if _is_at(syntax, e, assigned.value)), None)
+    if left is not None and left.isidentifier():
+        after = scope.body[scope.body.index(assigned) + 1 :] if assigned in scope.body else [assigned]
+        return left if not any(binds(s, left) for s in after) and whole_line(syntax, assigned) else None
+    return "logits" if "logits" not in syntax.names_used(scope) and not _is_global(syntax, "logits") else None
+
+
+def _renamed(syntax: Syntax, target: ast.Name, other: str, edits: tuple[Edit, ...]) -> Iterator[Edit | None]:
+    """The edits with the other name; None where one of them covers more than a name."""
+    assigned = syntax.statement(target)
+    assert isinstance(assigned, ast.Assign)
+    is_left = any(_is_at(syntax, e, assigned.value) and e.text == other for e in edits)
+    nodes = [n for n in _names(syntax, target) if not is_left or n is not target]
+    kept = [e for e in edits if not (is_left and _is_at(syntax, e, assigned.value))]
+    for edit in kept:
+        within = [n for n in nodes if _covers(syntax, edit, n)]
+        if any(not _is_at(syntax, edit, n) for n in within):
+            yield None
+        nodes = [n for n in nodes if n not in within]
+        text = re.sub(rf"\b{re.escape(target.id)}\b", other, edit.text) if within else edit.text
+        yield Edit(edit.path, edit.line, edit.column, edit.end_line, edit.end_column, text, edit.cell)
+    yield from (syntax.replace(n, other) for n in nodes)
+    if is_left:
+        yield _without_line(syntax, assigned)
+
+
+def _without_line(syntax: Syntax, statement: ast.Assign) -> Edit | None:
+    """The edit that takes a statement's line away, and a comment above it that is about it alone."""
+    edit, lines, at = whole_line(syntax, statement), syntax.file.lines, statement.lineno
+    above = lines[at - 2] if at > 1 else ""
+    told = above.lstrip().startswith("#") and _ABOUT_PROBABILITIES.search(above) is not None
+    alone = at > 2 and not lines[at - 3].lstrip().startswith("#")
+    if edit is None or not (told and alone):
+        return edit
+    return syntax.put((at - 1, 0), (syntax.file.origin(statement).end_line + 1, 0))
+
+
+def _names(syntax: Syntax, target: ast.Name) -> list[ast.Name]:
+    scope = home(syntax, target)
+    same = (n for n in syntax.nodes if isinstance(n, ast.Name) and n.id == target.id)
+    return [n for n in same if home(syntax, n) is scope]
+
+
+def _is_global(syntax: Syntax, name: str) -> bool:
+    return any(binds(s, name) for s in syntax.file.tree.body)
+
+
+def _is_at(syntax: Syntax, edit: Edit, node: ast.expr) -> bool:
+    whole = syntax.replace(node, "")
+    return (edit.path, edit.cell, *_span(edit)) == (whole.path, whole.cell, *_span(whole))
+
+
+def _covers(syntax: Syntax, edit: Edit, node: ast.expr) -> bool:
+    inner = syntax.replace(node, "")
+    same = (edit.path, edit.cell) == (inner.path, inner.cell)
+    (start, end), (first, last) = _span(edit), _span(inner)
+    return same and start <= first and last <= end
+
+
+def _span(edit: Edit) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (edit.line, edit.column), (edit.end_line, edit.end_column)

@@ -1,0 +1,83 @@
+"""No name and no comment says "probabilities" of logits, where it is a function's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..workbench import fixed
+
+TORCH = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
+CLASS = (
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 3)\n\n"
+)
+REST = "\nnet = Net()\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+#: what the model does -> what it does then
+FORWARD = {
+    "the logits have a name": (
+        "        z = self.fc(x)\n        probs = F.softmax(z, dim=1)\n        return probs\n",
+        "        z = self.fc(x)\n        return z\n",
+    ),
+    "the logits have none": (
+        "        probs = F.softmax(self.fc(x), dim=1)\n        return probs\n",
+        "        logits = self.fc(x)\n        return logits\n",
+    ),
+    "a comment above": (
+        "        z = self.fc(x)\n        # the probability of each class\n        p = F.softmax(z, dim=1)\n"
+        "        return p\n",
+        "        z = self.fc(x)\n        return z\n",
+    ),
+    "a comment of something else": (
+        "        z = self.fc(x)\n        # no dropout here\n        p = F.softmax(z, dim=1)\n        return p\n",
+        "        z = self.fc(x)\n        # no dropout here\n        return z\n",
+    ),
+    "who needs probabilities": (
+        "        probs = F.softmax(self.fc(x), dim=1)\n        print(probs, probs.shape)\n        return probs\n",
+        "        logits = self.fc(x)\n        print(logits.softmax(dim=1), logits.shape)\n        return logits\n",
+    ),
+    "a name that doesn't lie": (
+        "        out = F.softmax(self.fc(x), dim=1)\n        return out\n",
+        "        out = self.fc(x)\n        return out\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), FORWARD.values(), ids=FORWARD)
+def test_what_becomes_of_a_name(tmp_path: Path, before: str, after: str) -> None:
+    head = f"{TORCH}{CLASS}    def forward(self, x):\n"
+    assert fixed(tmp_path, f"{head}{before}{REST}") == f"{head}{after}{REST}"
+
+
+PROBS = "        probs = F.softmax(self.fc(x), dim=1)\n        return probs\n"
+KEPT = {
+    "logits are something else there": "        logits = 2\n" + PROBS,
+    "the name is bound again": PROBS.replace("return", "probs = probs\n        return"),
+    "all names are shown": PROBS.replace("return", "locals()\n        return"),
+}
+
+
+@pytest.mark.parametrize("body", KEPT.values(), ids=KEPT)
+def test_where_a_name_can_not_change_it_stays(tmp_path: Path, body: str) -> None:
+    program = f"{TORCH}{CLASS}    def forward(self, x):\n{body}{REST}"
+    assert fixed(tmp_path, program) in (program, program.replace("F.softmax(self.fc(x), dim=1)", "self.fc(x)"))
+
+
+def test_a_modules_name_stays(tmp_path: Path) -> None:
+    head = "import keras\n\ni = keras.Input((4,))\n"
+    end = "model = keras.Model(i, probs)\nmodel.compile(loss={})\n"
+    before = f"{head}probs = keras.layers.Dense(3, activation='softmax')(i)\n" + end.format(
+        "'categorical_crossentropy'"
+    )
+    loss = "keras.losses.CategoricalCrossentropy(from_logits=True)"
+    assert fixed(tmp_path, before) == f"{head}probs = keras.layers.Dense(3)(i)\n" + end.format(loss)
+
+
+def test_a_layers_output_is_renamed_in_a_function(tmp_path: Path) -> None:
+    program = (
+        "import keras\n\n\ndef build():\n    i = keras.Input((4,))\n    probs = keras.layers.Dense(3{})(i)\n"
+        "    return keras.Model(i, probs)\n\n\nmodel = build()\nmodel.compile(loss={})\n"
+    )
+    before = program.format(", activation='softmax'", "'categorical_crossentropy'")
+    after = program.format("", "keras.losses.CategoricalCrossentropy(from_logits=True)").replace("probs", "logits")
+    assert fixed(tmp_path, before) == after
