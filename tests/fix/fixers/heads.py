@@ -353,11 +353,6 @@ UNSAFE: dict[str, tuple[str, str]] = {
         PROBABILITIES + "def step(x, y):\n    global last\n    last = net(x)\n    return criterion(last, y)\n",
         "kept for later",
     ),
-    "logits that a threshold takes for probabilities": (
-        TORCH + "net = nn.Linear(4, 1)\ncriterion = nn.BCELoss()\n\ndef step(x, y):\n    out = net(x)\n"
-        "    print(out > 0.5)\n    return criterion(out, y)\n",
-        "needs a sigmoid: line 10",
-    ),
     "a model that is handed on as an argument": (
         PROBABILITIES + STEP + "def evaluate(net, x):\n    return net(x).argmax(1), net(x)\n",
         "an argument in a function that nothing calls",
@@ -377,6 +372,9 @@ LEFT_ALONE: dict[str, str] = {
     + "def train(net, x, y):\n    F.cross_entropy(net(x), y).backward()\n\n"
     + "a = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\nb = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=0))\n\n"
     + "train(a, torch.zeros(2, 4), torch.zeros(2).long())\ntrain(b, torch.zeros(2, 4), torch.zeros(2).long())\n",
+    "logits that a threshold takes for probabilities, which is found once the loss says that they are logits": TORCH
+    + "net = nn.Linear(4, 1)\ncriterion = nn.BCELoss()\n\ndef step(x, y):\n    out = net(x)\n"
+    + "    print(out > 0.5)\n    return criterion(out, y)\n",
     "the output is written into": PROBABILITIES
     + "def step(x, y):\n    out = net(x)\n    out[0] = 0\n    return criterion(out, y)\n",
     "a method changes it in place": PROBABILITIES
