@@ -156,7 +156,7 @@ class Roles:
             return self._again(nodes)
         if operations and operations <= CROSS_ENTROPIES:
             return self._at_loss(nodes)
-        places_only = operations <= _ORDER_AND_VALUES and _only_places_are_read(module.syntax, call)
+        places_only = operations <= _ORDER_AND_VALUES and only_places_are_read(module.syntax, call)
         accuracy = operations == {"metric"} and all(is_accuracy(str(r.attrs.get("name"))) for r in nodes)
         if operations and (operations <= _ORDER or places_only or (accuracy and len(nodes) == len(results))):
             return Role.INDIFFERENT
@@ -259,7 +259,7 @@ def _updates_accuracy(callee: Value) -> bool:
     return False
 
 
-def _only_places_are_read(syntax: Syntax, call: ast.Call) -> bool:
+def only_places_are_read(syntax: Syntax, call: ast.Call) -> bool:
     """Whether of (values, places) only the places are read: ``[1]``, ``.indices``, or unpacked with an unused name."""
     match syntax.parent(call):
         case ast.Subscript(slice=ast.Constant(value=1)) | ast.Attribute(attr="indices"):
