@@ -56,7 +56,8 @@ WITHIN_FIX: dict[str, set[str]] = {
     "fixers": {"text", "flow", "fixers", "registry"},
     "registry": {"flow"},
     "proof": set(),
-    "proposals": {"text", "flow", "registry", "proof"},
+    "validation": {"text", "flow", "validation"},
+    "proposals": {"text", "flow", "registry", "proof", "validation"},
     "repair": {"text", "flow"},
     "__init__": set(),
 }

@@ -236,7 +236,8 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
         if power.op == "exp":
             z = power.args[0]
             naive = {} if is_shifted(z) else {"naive": True}
-            return Node("logsumexp", (z,), {"axis": total.attrs.get("axis")} | naive, origin)
+            kept = {name: total.attrs[name] for name in ("axis", "keepdims") if name in total.attrs}
+            return Node("logsumexp", (z,), {"axis": None} | kept | naive, origin)
     return None
 
 

@@ -87,8 +87,9 @@ inline int64_t index_target(const fl_xent_args& a, int64_t row) {
                                        : static_cast<const int64_t*>(a.targets)[at];
 }
 
-// The i-th number of an array of a dtype; 1 if there is none.
-inline double number_at(const void* p, int64_t dtype, int64_t i) {
+// The i-th number of an array of a dtype; 1 if there is none. Always part of its caller: a call out of vector code costs
+// more than it.
+__attribute__((always_inline)) inline double number_at(const void* p, int64_t dtype, int64_t i) {
     if (!p) return 1;
     switch (dtype) {
         case FL_FLOAT64: return static_cast<const double*>(p)[i];

@@ -214,42 +214,12 @@ SAFE: dict[str, Pair] = {
         "model = keras.Sequential([keras.layers.Dense(10)])\n"
         "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
     ),
-    "keras: one unit, and its accuracy": pair(
-        KERAS,
-        "model = keras.Sequential([keras.layers.Dense(1, activation='sigmoid')])\n"
-        "model.compile(loss='binary_crossentropy', metrics=['accuracy'])\nyes = model.predict(x) > 0.5\n",
-        "model = keras.Sequential([keras.layers.Dense(1)])\n"
-        "model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), "
-        "metrics=[keras.metrics.BinaryAccuracy(name='accuracy', threshold=0)])\n"
-        'probability_model = keras.Sequential([model, keras.layers.Activation("sigmoid")])\n'
-        "yes = probability_model.predict(x) > 0.5\n",
-    ),
-    "keras: one unit's logits before a string loss, and their accuracy": pair(
-        KERAS,
-        "model = keras.Sequential([keras.layers.Dense(1)])\n"
-        "model.compile(loss='binary_crossentropy', metrics=['acc'])\n",
-        "model = keras.Sequential([keras.layers.Dense(1)])\n"
-        "model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), "
-        "metrics=[keras.metrics.BinaryAccuracy(name='acc', threshold=0)])\n",
-    ),
     "keras: logits before from_logits=False": pair(
         KERAS,
         "model = keras.Sequential([keras.layers.Dense(10)])\n"
         "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=False), metrics=['accuracy'])\n",
         "model = keras.Sequential([keras.layers.Dense(10)])\n"
         "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), metrics=['accuracy'])\n",
-    ),
-    "keras: a dictionary of losses, and of metrics": pair(
-        KERAS,
-        "i = keras.Input((8,))\np = keras.layers.Dense(1, activation='sigmoid', name='p')(i)\n"
-        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
-        "model.compile(\n    loss={\n        'p': 'binary_crossentropy',\n        'q': 'mse',\n    },\n"
-        "    metrics={'p': ['AUC', keras.metrics.BinaryAccuracy()], 'q': ['mae']},\n)\n",
-        "i = keras.Input((8,))\np = keras.layers.Dense(1, name='p')(i)\n"
-        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
-        "model.compile(\n    loss={\n        'p': keras.losses.BinaryCrossentropy(from_logits=True),\n"
-        "        'q': 'mse',\n    },\n    metrics={'p': [keras.metrics.AUC(name='AUC', from_logits=True), "
-        "keras.metrics.BinaryAccuracy(threshold=0)], 'q': ['mae']},\n)\n",
     ),
     "keras: a list of losses": pair(
         KERAS,
@@ -277,6 +247,40 @@ SAFE: dict[str, Pair] = {
         "net = Net()\n\n@jax.jit\ndef step(params, x, y):\n    def loss_fn(params):\n        p = net.apply(params, x)\n"
         "        return optax.softmax_cross_entropy(p, y).mean()\n\n    return jax.grad(loss_fn)(params)\n\n"
         "def predict(params, x):\n    return nn.softmax(net.apply(params, x))\n",
+    ),
+}
+
+#: programs with metrics that have a threshold, which old versions of Keras won't have at 0
+OF_NEW_KERAS: dict[str, Pair] = {
+    "keras: one unit, and its accuracy": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(1, activation='sigmoid')])\n"
+        "model.compile(loss='binary_crossentropy', metrics=['accuracy'])\nyes = model.predict(x) > 0.5\n",
+        "model = keras.Sequential([keras.layers.Dense(1)])\n"
+        "model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), "
+        "metrics=[keras.metrics.BinaryAccuracy(name='accuracy', threshold=0)])\n"
+        'probability_model = keras.Sequential([model, keras.layers.Activation("sigmoid")])\n'
+        "yes = probability_model.predict(x) > 0.5\n",
+    ),
+    "keras: one unit's logits before a string loss, and their accuracy": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(1)])\n"
+        "model.compile(loss='binary_crossentropy', metrics=['acc'])\n",
+        "model = keras.Sequential([keras.layers.Dense(1)])\n"
+        "model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), "
+        "metrics=[keras.metrics.BinaryAccuracy(name='acc', threshold=0)])\n",
+    ),
+    "keras: a dictionary of losses, and of metrics": pair(
+        KERAS,
+        "i = keras.Input((8,))\np = keras.layers.Dense(1, activation='sigmoid', name='p')(i)\n"
+        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
+        "model.compile(\n    loss={\n        'p': 'binary_crossentropy',\n        'q': 'mse',\n    },\n"
+        "    metrics={'p': ['AUC', keras.metrics.BinaryAccuracy()], 'q': ['mae']},\n)\n",
+        "i = keras.Input((8,))\np = keras.layers.Dense(1, name='p')(i)\n"
+        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
+        "model.compile(\n    loss={\n        'p': keras.losses.BinaryCrossentropy(from_logits=True),\n"
+        "        'q': 'mse',\n    },\n    metrics={'p': [keras.metrics.AUC(name='AUC', from_logits=True), "
+        "keras.metrics.BinaryAccuracy(threshold=0)], 'q': ['mae']},\n)\n",
     ),
 }
 
@@ -312,11 +316,6 @@ UNSAFE: dict[str, tuple[str, str]] = {
         PROBABILITIES + "def step(x, y):\n    global last\n    last = net(x)\n    return criterion(last, y)\n",
         "kept for later",
     ),
-    "logits that a threshold takes for probabilities": (
-        TORCH + "net = nn.Linear(4, 1)\ncriterion = nn.BCELoss()\n\ndef step(x, y):\n    out = net(x)\n"
-        "    print(out > 0.5)\n    return criterion(out, y)\n",
-        "needs a sigmoid: line 10",
-    ),
     "a model that is handed on as an argument": (
         PROBABILITIES + STEP + "def evaluate(net, x):\n    return net(x).argmax(1), net(x)\n",
         "an argument in a function that nothing calls",
@@ -326,6 +325,9 @@ UNSAFE: dict[str, tuple[str, str]] = {
 
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
+    "logits that a threshold takes for probabilities, which is found once the loss says that they are logits": TORCH
+    + "net = nn.Linear(4, 1)\ncriterion = nn.BCELoss()\n\ndef step(x, y):\n    out = net(x)\n"
+    + "    print(out > 0.5)\n    return criterion(out, y)\n",
     "the output is written into": PROBABILITIES
     + "def step(x, y):\n    out = net(x)\n    out[0] = 0\n    return criterion(out, y)\n",
     "a method changes it in place": PROBABILITIES

@@ -286,4 +286,4 @@ def test_a_third_file_that_reads_the_model_keeps_both_as_they_are(tmp_path: Path
     result = _repaired(tmp_path, model=MODEL, train=TRAIN, serve=serve)
     assert result.changed == ()
     (finding,) = result.remaining
-    assert finding.fix is not None and "serve.py: line 3 reads it" in finding.fix.note
+    assert finding.fix is None and "(serve.py, line 3) differs" in finding.unfixed

@@ -185,3 +185,50 @@ def test_every_return_of_a_method_loses_its_sigmoid(tmp_path: Path) -> None:
     before, after = program.format("tf.nn.sigmoid(", ")"), program.format("", "")
     after = after.replace("tf.math.log(p + 1e-9)", "tf.math.log_sigmoid(p)")
     assert fixed(tmp_path, before) == after.replace("tf.math.log(1 - p + 1e-9)", "tf.math.log_sigmoid(-p)")
+
+
+HANDED_OVER = TORCH + (
+    "class Top(nn.Module):\n    def __init__(self, last):\n        super().__init__()\n"
+    "        self.fc, self.last = nn.Linear(8, 5), last\n\n    def forward(self, x):\n"
+    "        return self.last(self.fc(x))\n\n\nnet = Top({})\nmask = Top(nn.ReLU())\n\n\n"
+    "def step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+)
+ADDED = TORCH + (
+    "net = nn.Sequential()\nnet.add_module('fc', nn.Linear(8, 5))\n{}\n\ndef step(x, y):\n"
+    "    return F.cross_entropy(net(x), y)\n"
+)
+GENERIC = (
+    "import keras\n\n\ndef dense(n, kind):\n    return keras.layers.Dense(n, activation=kind)\n\n\n"
+    "net = keras.Sequential([dense(5, 'softmax')])\nnet.compile('sgd', 'categorical_crossentropy')\n"
+)
+RELU = (
+    "import keras\n\nnet = keras.Sequential([keras.layers.Dense(1, activation='relu')])\n"
+    "net.compile('sgd', 'binary_crossentropy')\n"
+)
+#: what an expert leaves, or writes otherwise -> the program before and after all of its fixes, unsafe ones too
+WRITTEN = {
+    "a layer that is handed over": (HANDED_OVER.format("nn.Softmax(dim=-1)"), HANDED_OVER.format("nn.Identity()")),
+    "a layer that is added by a name": (
+        ADDED.format("net.add_module('p', nn.Softmax(dim=-1))\n"),
+        ADDED.format(""),
+    ),
+    "an activation that is a parameter stays": (GENERIC, GENERIC),
+    "outputs of a relu are no logits": (RELU, RELU),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), WRITTEN.values(), ids=WRITTEN)
+def test_a_head_is_taken_out_where_it_was_put_in(tmp_path: Path, before: str, after: str) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(before)
+    assert [new.decode() for _, new in repaired(file, unsafe=True).changed] == [after] * (before != after)
+
+
+def test_a_softmax_of_the_softmax_is_the_only_one_then_which_is_said(tmp_path: Path) -> None:
+    program = TORCH + CLASSES.format("{}") + "def show(x):\n    print(F.softmax(net(x), dim=1))\n"
+    file = tmp_path / "program.py"
+    file.write_text(program.format(", nn.Softmax(dim=-1)"))
+    assert "line 13 applies the softmax again, and gives another number" in {
+        f.fix.note for f in repaired(file).remaining if f.fix is not None
+    }
+    assert [new.decode() for _, new in repaired(file, unsafe=True).changed] == [program.format("")]

@@ -14,6 +14,7 @@ from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.honest_names import with_honest_names
+from finallayer.fix.fixers.keras_metrics import takes_new_keras
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
@@ -24,6 +25,7 @@ from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.kinds import Kind
+from finallayer.rules.bounds import interval
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker, units
 
@@ -89,7 +91,9 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     binary = exchange.instead.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
     other = _read_otherwise(readers, exchange)
-    note = "; ".join(filter(None, (doubt, other, cannot_see(f"reads the {made.op}", unseen))))
+    again = "; ".join(made_everywhere.again)
+    new_keras = takes_new_keras(edits)
+    note = "; ".join(filter(None, (doubt, other, again, new_keras, cannot_see(f"reads the {made.op}", unseen))))
     mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made
     yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths)
 
@@ -103,8 +107,8 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     x = loss.args[0] if loss.args else None
     if loss.op not in ON_LOGITS or module is None or x is None or x.kind is not Kind.LOGITS:
         return
-    if dialect is None or x.origin is None:
-        return
+    if dialect is None or x.origin is None or interval(x)[0] >= 0:
+        return  # a relu's outputs, as logits, would mean that nothing is ever unlikely
     head = HEAD_OF[loss.op]
     readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
     edits = together([dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, x)])
@@ -114,7 +118,8 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
     lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
     unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
-    note = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
+    reads = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
+    note = "; ".join(filter(None, (takes_new_keras(edits), reads)))
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
 
 
@@ -202,6 +207,8 @@ def parses_after(modules: Modules, edits: Edits) -> bool:
     from finallayer.fix.text.edits import ConflictError, apply
 
     for path in {e.path for e in edits}:
+        if path not in modules:
+            return False  # an edit where this program never comes
         file = modules[path].syntax.file
         try:
             ast.parse(apply(file.text, [e for e in edits if e.path == path]) if not file.cells else "")

@@ -6,10 +6,12 @@ import ast
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from finallayer.catalog.names import canonical
 from finallayer.expr import Node, Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.bindings import changes_after, home
+from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.flow.naming import says_probabilities
@@ -19,7 +21,7 @@ from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built
 
 _HEAD_LAYERS = frozenset({"softmax", "log_softmax", "sigmoid", "applier"})
-_ADDING = ("add", "append")
+_ADDING = ("add", "append", "add_module")
 
 
 class Removal(NamedTuple):
@@ -47,6 +49,9 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
     if any(layer is not None and _says_more(module, layer) for layer in (called, itself)):
         return _made_linear(module, called or itself, made)
     known = known_call(module, place)
+    if called is not None and called.signature.op in _HEAD_LAYERS and _is_handed_over(module, called):
+        edits = _as_identity(module, called)
+        return Removal(edits, head) if edits else None
     if called is not None and called.signature.op in _HEAD_LAYERS:
         edits = _replaced_by_argument(syntax, known) if known is not None else ()
         unused = _unused_layer(syntax, place.func)
@@ -71,6 +76,29 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
         return Removal((edit,), head) if edit else None
     edits = _replaced_by_argument(syntax, known)
     return Removal(edits, head, known) if edits else None
+
+
+def _is_handed_over(module: AnalysedModule, layer: Built) -> bool:
+    """Whether a layer is made as an argument: who is handed it may be handed others by other callers."""
+    node = layer.site.node
+    other = layer.site.frame.module.path != module.path
+    return other or (isinstance(module.syntax.user(node)[1], ast.Call) and not _is_called(module.syntax, node))
+
+
+def _is_called(syntax: Syntax, node: ast.AST) -> bool:
+    """``nn.Softmax(dim=1)(x)``"""
+    parent = syntax.parent(node)
+    return isinstance(parent, ast.Call) and parent.func is node
+
+
+def _as_identity(module: AnalysedModule, layer: Built) -> tuple[Edit, ...]:
+    """``Head(nn.Softmax(dim=1))`` becomes ``Head(nn.Identity())``: what else is handed over there stays."""
+    constructor = module.maker(layer)
+    func = constructor.func if constructor is not None else None
+    is_torch = canonical(layer.symbol.name).startswith("torch.nn.")
+    if constructor is None or not isinstance(func, ast.Attribute) or not is_torch:
+        return ()
+    return (module.syntax.replace(constructor, f"{module.syntax.text(func.value)}.Identity()"),)
 
 
 def _told_to_give_logits(module: AnalysedModule, network: ast.Call) -> tuple[Edit, ...]:
@@ -108,10 +136,19 @@ def _without_activation(module: AnalysedModule, call: ast.Call, given: Sequence[
     """``Dense(10, activation="softmax")`` becomes ``Dense(10)``; so does a function that is told its activation."""
     told = next((a.node for a in given if a.meaning == "activation"), None)
     values = module.values(told) if told is not None else []
-    if told is None or told in call.args[:-1] or not values or any(operation_of(v) != made.op for v in values):
+    if told is None or told in call.args[:-1] or _is_open(module, told):
+        return None
+    if not values or any(operation_of(v) != made.op for v in values):
         return None
     places = [*call.args, *(k.value for k in call.keywords)]
     return drop_item(module.syntax, [*call.args, *call.keywords], places.index(told))
+
+
+def _is_open(module: AnalysedModule, told: ast.expr) -> bool:
+    """Whether an activation is what others say: a parameter, or an attribute that keeps one."""
+    if isinstance(told, ast.Attribute):
+        return isinstance(told.value, ast.Name) and told.value.id in ("self", "cls")
+    return parameter_behind(module.syntax, told) is not None
 
 
 def does_more(softmax: KnownCall) -> bool:

@@ -18,7 +18,7 @@ _MODEL_METHODS = frozenset(
     (
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
-        "predict predict_on_batch "
+        "add_module predict predict_on_batch "
         "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
         "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
         "float "
