@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from finallayer.catalog.names import canonical
@@ -36,6 +36,17 @@ class Removal(NamedTuple):
         """Readers that nobody can see from here: whoever asks TensorFlow's graph for the operation by its name."""
         named = self.call is not None and self.call.argument("name") is not None
         return [f"the operation's name in the graph (line {self.call.node.lineno})"] if self.call and named else []
+
+
+def remove_all(made: Sequence[Node], modules: Mapping[str, AnalysedModule]) -> Removal | None:
+    """How to take out several that are alike; None where the place of one isn't understood."""
+    found = [remove(m, modules[m.origin.path]) for m in made if m.origin is not None and m.origin.path in modules]
+    first = found[0] if found else None
+    if first is None or len(found) < len(made) or None in found:
+        return None
+    edits = dict.fromkeys(edit for removal in found if removal is not None for edit in removal.edits)
+    origins = frozenset[Origin]().union(*(removal.head.origins for removal in found if removal is not None))
+    return first._replace(edits=tuple(edits), head=Head(first.head.op, origins))
 
 
 def remove(made: Node, module: AnalysedModule) -> Removal | None:
@@ -167,14 +178,23 @@ def _replaced_by_argument(syntax: Syntax, known: KnownCall) -> tuple[Edit, ...]:
     whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
     assigned = parent if isinstance(parent, ast.Assign) else None
     if assigned is not None and [ast.unparse(t) for t in assigned.targets] == [text]:  # x = x
-        line = whole_line(syntax, assigned)
-        if line is not None:
-            return (line,)
+        line = _without(syntax, assigned)
+        return (line,) if line is not None else ()
     if assigned is not None and isinstance(x, ast.Name) and (joined := _joined(syntax, assigned, x)):
         return joined
     if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))):
         text = f"({text})"
     return (syntax.replace(call, text),)
+
+
+def _without(syntax: Syntax, statement: ast.stmt) -> Edit | None:
+    """The edit that takes a statement away, with an ``if`` that holds nothing else and asks for nothing but a name."""
+    around = syntax.parent(statement)
+    if isinstance(around, ast.If) and around.body == [statement] and not around.orelse:
+        asks = (ast.Name, ast.Attribute, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Constant)
+        parts = [n for n in ast.walk(around.test) if isinstance(n, ast.expr)]
+        return _without(syntax, around) if all(isinstance(n, asks) for n in parts) else None
+    return whole_line(syntax, statement)
 
 
 def _joined(syntax: Syntax, assigned: ast.Assign, x: ast.Name) -> tuple[Edit, ...]:
