@@ -174,8 +174,6 @@ def _replaced_by_argument(syntax: Syntax, known: KnownCall) -> tuple[Edit, ...]:
         return ()
     text = syntax.text(x)
     parent = syntax.parent(call)
-    tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
-    whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
     assigned = parent if isinstance(parent, ast.Assign) else None
     if assigned is not None and [ast.unparse(t) for t in assigned.targets] == [text]:  # x = x
         line = whole_line(syntax, assigned)
@@ -183,9 +181,15 @@ def _replaced_by_argument(syntax: Syntax, known: KnownCall) -> tuple[Edit, ...]:
             return (line,)
     if assigned is not None and isinstance(x, ast.Name) and (joined := _joined(syntax, assigned, x)):
         return joined
-    if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))):
-        text = f"({text})"
-    return (syntax.replace(call, text),)
+    return (syntax.replace(call, bracketed(syntax, call, x)),)
+
+
+def bracketed(syntax: Syntax, call: ast.Call, x: ast.expr) -> str:
+    """The argument of a call as it stands in the call's place: in brackets where it would be read differently."""
+    text, parent = syntax.text(x), syntax.parent(call)
+    tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
+    whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
+    return f"({text})" if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))) else text
 
 
 def _joined(syntax: Syntax, assigned: ast.Assign, x: ast.Name) -> tuple[Edit, ...]:
