@@ -25,6 +25,7 @@ from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.flow.unread import removals as left_unread
 from finallayer.fix.flow.unread import unread
+from finallayer.fix.flow.unrun import unrun_logs
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.spelling import Speller
 from finallayer.fix.text.spelling import Written as Text
@@ -96,6 +97,7 @@ class _Rewriting:
         logs = {s.node.origin: s for s in seen if s.node.op == "log" and self.reads(s.node)}
         places = [(log, place) for log in logs.values() if (place := self._place(log)) is not None]
         edits = [e for log, place in places for e in self._of_log(log, place, [other for _, other in places])]
+        edits += [e for module in self._context.modules().values() for e in self._of_unrun_logs(module)]
         output = self._output
         readers = Readers(output.head, output.modules, output.uses, frozenset(self._handled))
         return Written(readers, None if readers.refusals else self._all_edits(removals, edits, readers, seen))
@@ -155,6 +157,14 @@ class _Rewriting:
             return None
         name = self._context.logits_name(syntax, target)
         return Named(name, (syntax.replace(target, name),), statement)
+
+    def _of_unrun_logs(self, module: AnalysedModule) -> Iterator[Edit]:
+        """The same for the logs in the branches that nothing takes."""
+        for call, name in unrun_logs(module, self._output) if self.framework is not None else ():
+            written = self._makers.log(Speller(module.syntax), self.framework or "", name.id, False, call)
+            if written is not None:
+                self._handled.add(name)
+                yield from (*written.edits, module.syntax.replace(call, written.text))
 
     def _is_output(self, log: Node, here: ast.expr) -> bool:
         """Whether an expression of a log's file always stands for the head's output as it is."""
