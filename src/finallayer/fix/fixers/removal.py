@@ -15,7 +15,7 @@ from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.flow.naming import says_probabilities
-from finallayer.fix.text.deletion import drop_item, whole_line
+from finallayer.fix.text.deletion import drop_item, false_comments, whole_line
 from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built
@@ -181,7 +181,7 @@ def _replaced_by_argument(syntax: Syntax, known: KnownCall) -> tuple[Edit, ...]:
             return (line,)
     if assigned is not None and isinstance(x, ast.Name) and (joined := _joined(syntax, assigned, x)):
         return joined
-    return (syntax.replace(call, bracketed(syntax, call, x)),)
+    return (syntax.replace(call, bracketed(syntax, call, x)), *false_comments(syntax, syntax.statement(call)))
 
 
 def bracketed(syntax: Syntax, call: ast.Call, x: ast.expr) -> str:
