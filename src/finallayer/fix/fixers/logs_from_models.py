@@ -55,7 +55,7 @@ def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterat
     made = make_everywhere(context, write)
     if made is not None:
         unseen = [phrase for _, removal in removals for phrase in removal.unseen] + made.unseen
-        note = "; ".join(filter(None, (*made.again, cannot_see(f"reads the {makers.op}", unseen))))
+        note = cannot_see(f"reads the {makers.op}", unseen)
         yield Proposal(made.edits, loss_of(log), makers.loss(log), note, makers.binary)
 
 

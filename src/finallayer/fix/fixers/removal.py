@@ -176,9 +176,8 @@ def _replaced_by_argument(syntax: Syntax, known: KnownCall) -> tuple[Edit, ...]:
     parent = syntax.parent(call)
     assigned = parent if isinstance(parent, ast.Assign) else None
     if assigned is not None and [ast.unparse(t) for t in assigned.targets] == [text]:  # x = x
-        line = whole_line(syntax, assigned)
-        if line is not None:
-            return (line,)
+        line = _without(syntax, assigned)
+        return (line,) if line is not None else ()
     if assigned is not None and isinstance(x, ast.Name) and (joined := _joined(syntax, assigned, x)):
         return joined
     return (syntax.replace(call, bracketed(syntax, call, x)), *false_comments(syntax, syntax.statement(call)))
@@ -190,6 +189,16 @@ def bracketed(syntax: Syntax, call: ast.Call, x: ast.expr) -> str:
     tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
     whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
     return f"({text})" if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))) else text
+
+
+def _without(syntax: Syntax, statement: ast.stmt) -> Edit | None:
+    """The edit that takes a statement away, with an ``if`` that holds nothing else and asks for nothing but a name."""
+    around = syntax.parent(statement)
+    if isinstance(around, ast.If) and around.body == [statement] and not around.orelse:
+        asks = (ast.Name, ast.Attribute, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Constant)
+        parts = [n for n in ast.walk(around.test) if isinstance(n, ast.expr)]
+        return _without(syntax, around) if all(isinstance(n, asks) for n in parts) else None
+    return whole_line(syntax, statement)
 
 
 def _joined(syntax: Syntax, assigned: ast.Assign, x: ast.Name) -> tuple[Edit, ...]:
