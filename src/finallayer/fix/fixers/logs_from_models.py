@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from finallayer.expr import LOSSES, Node, Origin
 from finallayer.findings import Edit, Match, Sighting
+from finallayer.fix.fixers.helper_calls import without_helper
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.callers import parameter_behind
@@ -54,7 +55,7 @@ def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterat
     made = make_everywhere(context, write)
     if made is not None:
         unseen = [phrase for _, removal in removals for phrase in removal.unseen] + made.unseen
-        note = "; ".join(filter(None, (*made.again, cannot_see(f"reads the {makers.op}", unseen))))
+        note = cannot_see(f"reads the {makers.op}", unseen)
         yield Proposal(made.edits, loss_of(log), makers.loss(log), note, makers.binary)
 
 
@@ -63,7 +64,7 @@ def _removals(makers: Makers, modules: dict[str, AnalysedModule]) -> list[tuple[
     found = []
     for origin, made in makers.nodes.items():
         module = modules.get(origin.path)
-        removal = remove(made, module) if module is not None else None
+        removal = (remove(made, module) or without_helper(made, modules)) if module is not None else None
         if module is None or removal is None or _is_all_of_a_function(module, removal):
             return []
         found.append((module, removal))

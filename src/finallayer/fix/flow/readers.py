@@ -64,7 +64,6 @@ class Readers:
         self._modules, self._uses, self._handled = modules, uses, handled
         self.wraps: list[Reader] = []  # expressions that need the softmax back
         self.predictions: list[Reader] = []  # Keras: calls of predict whose probabilities somebody needs
-        self.again: list[str] = []  # what gives other numbers, without the mistake; a phrase each
         self.refusals: list[str] = []  # what stands against any fix
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._boundaries: list[Reader] = []  # where a softmax can come back for what reads it farther on
@@ -154,8 +153,7 @@ class Readers:
             case Role.NEEDS:
                 self.wraps.append(reader)
             case Role.AGAIN:
-                line = node.lineno
-                self.again.append(f"line {line} applies the {self._output.head.op} again, and gives another number")
+                self.refusals.append(f"line {node.lineno} applies the {self._output.head.op} again")
             case Role.BOUNDARY if not derived:
                 self._boundaries.append(reader)
             case Role.LOSS if derived and not all(map(self._output.keep_classes, values)):
