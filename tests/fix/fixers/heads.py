@@ -75,6 +75,43 @@ SAFE: dict[str, Pair] = {
         "net, more = nn.Linear(4, 3), nn.Linear(4, 3)\n\ndef step(x, y):\n"
         "    p = (net(x) + more(x)).float()\n    return F.cross_entropy(p, y)\n",
     ),
+    "torch: two models that one function trains": pair(
+        TORCH,
+        "def train(net, x, y):\n    F.cross_entropy(net(x), y).backward()\n\n"
+        "a = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n"
+        "b = nn.Sequential(nn.Linear(4, 5), nn.Softmax(dim=1))\n\n"
+        "train(a, torch.zeros(2, 4), torch.zeros(2).long())\ntrain(b, torch.zeros(2, 4), torch.zeros(2).long())\n",
+        "def train(net, x, y):\n    F.cross_entropy(net(x), y).backward()\n\n"
+        "a = nn.Sequential(nn.Linear(4, 3))\nb = nn.Sequential(nn.Linear(4, 5))\n\n"
+        "train(a, torch.zeros(2, 4), torch.zeros(2).long())\ntrain(b, torch.zeros(2, 4), torch.zeros(2).long())\n",
+    ),
+    "torch: a row of predictions, one below the other": pair(
+        TORCH,
+        "net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=-1))\n\ndef step(x, y):\n    p = net(x)\n"
+        "    return F.cross_entropy(p.view(-1, 3), y.view(-1)), F.cross_entropy(p.reshape(-1, p.size(-1)), y.view(-1))\n",
+        "net = nn.Sequential(nn.Linear(4, 3))\n\ndef step(x, y):\n    p = net(x)\n"
+        "    return F.cross_entropy(p.view(-1, 3), y.view(-1)), F.cross_entropy(p.reshape(-1, p.size(-1)), y.view(-1))\n",
+    ),
+    "torch: the classes moved to where the loss has them": pair(
+        TORCH,
+        "net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=-1))\n\n"
+        "def step(x, y):\n    return F.cross_entropy(net(x).permute(0, 2, 1), y)\n",
+        "net = nn.Sequential(nn.Linear(4, 3))\n\n"
+        "def step(x, y):\n    return F.cross_entropy(net(x).permute(0, 2, 1), y)\n",
+    ),
+    "torch: Lightning": pair(
+        TORCH + "import pytorch_lightning as pl\n\n",
+        "class Lit(pl.LightningModule):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n\n"
+        "    def forward(self, x):\n        return self.net(x)\n\n"
+        "    def training_step(self, batch, i):\n        x, y = batch\n        loss = F.cross_entropy(self(x), y)\n"
+        "        self.log('loss', loss)\n        return loss\n",
+        "class Lit(pl.LightningModule):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.net = nn.Sequential(nn.Linear(4, 3))\n\n"
+        "    def forward(self, x):\n        return self.net(x)\n\n"
+        "    def training_step(self, batch, i):\n        x, y = batch\n        loss = F.cross_entropy(self(x), y)\n"
+        "        self.log('loss', loss)\n        return loss\n",
+    ),
     # PyTorch: who reads
     "torch: argmax and shapes are the same": reader(
         "def hits(x, y):\n    out = net(x)\n    print(out.shape, len(out))\n"
@@ -325,6 +362,16 @@ UNSAFE: dict[str, tuple[str, str]] = {
 
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
+    "classes put in other rows before the loss": TORCH
+    + "net = nn.Sequential(nn.Linear(4, 6), nn.Softmax(dim=-1))\n\n"
+    + "def step(x, y):\n    return F.cross_entropy(net(x).view(-1, 2), y.view(-1))\n",
+    "rows as long as something else": TORCH
+    + "net = nn.Sequential(nn.Linear(4, 6), nn.Softmax(dim=-1))\n\n"
+    + "def step(x, y):\n    return F.cross_entropy(net(x).view(-1, x.size(-1)), y.view(-1))\n",
+    "one model of two whose softmax is along another axis": TORCH
+    + "def train(net, x, y):\n    F.cross_entropy(net(x), y).backward()\n\n"
+    + "a = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\nb = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=0))\n\n"
+    + "train(a, torch.zeros(2, 4), torch.zeros(2).long())\ntrain(b, torch.zeros(2, 4), torch.zeros(2).long())\n",
     "logits that a threshold takes for probabilities, which is found once the loss says that they are logits": TORCH
     + "net = nn.Linear(4, 1)\ncriterion = nn.BCELoss()\n\ndef step(x, y):\n    out = net(x)\n"
     + "    print(out > 0.5)\n    return criterion(out, y)\n",

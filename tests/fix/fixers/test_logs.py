@@ -157,7 +157,7 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(3, 3)\n"
         "        self.softmax = nn.Softmax(dim=1)\n\n    def forward(self, x):\n        logits = self.fc(x)\n"
-        "        p = self.softmax(logits)\n        return nn.functional.log_softmax(logits, dim=1), p\n",
+        "        p = self.softmax(logits)\n        return torch.log_softmax(logits, dim=1), p\n",
     ),
     "TF 1": (
         TF1,
@@ -282,13 +282,13 @@ IMPORTS: dict[str, tuple[str, str]] = {
         "import torch\nfrom torch.nn.functional import softmax\n\nnet = torch.nn.Linear(3, 3)\n\n"
         "def loss(x, y):\n    return -(y * torch.log(softmax(net(x), dim=1))).sum()\n",
         "import torch\n\nnet = torch.nn.Linear(3, 3)\n\n"
-        "def loss(x, y):\n    return -(y * torch.nn.functional.log_softmax(net(x), dim=1)).sum()\n",
+        "def loss(x, y):\n    return -(y * torch.log_softmax(net(x), dim=1)).sum()\n",
     ),
     "from among others": (
         "import torch\nfrom torch.nn.functional import relu, softmax, tanh\n\nnet = torch.nn.Linear(3, 3)\n\n"
         "def loss(x):\n    return torch.log(softmax(net(relu(tanh(x))), dim=1)).sum()\n",
         "import torch\nfrom torch.nn.functional import relu, tanh\n\nnet = torch.nn.Linear(3, 3)\n\n"
-        "def loss(x):\n    return torch.nn.functional.log_softmax(net(relu(tanh(x))), dim=1).sum()\n",
+        "def loss(x):\n    return torch.log_softmax(net(relu(tanh(x))), dim=1).sum()\n",
     ),
     "one that nothing read before, either, stays": (
         "import os\nimport torch\n\nnet = torch.nn.Linear(3, 3)\n\n"
@@ -300,13 +300,13 @@ IMPORTS: dict[str, tuple[str, str]] = {
         "import torch\nfrom torch.nn.functional import softmax  # noqa\n\nnet = torch.nn.Linear(3, 3)\n\n"
         "def loss(x):\n    return torch.log(softmax(net(x), dim=1)).sum()\n",
         "import torch\nfrom torch.nn.functional import softmax  # noqa\n\nnet = torch.nn.Linear(3, 3)\n\n"
-        "def loss(x):\n    return torch.nn.functional.log_softmax(net(x), dim=1).sum()\n",
+        "def loss(x):\n    return torch.log_softmax(net(x), dim=1).sum()\n",
     ),
     "one that a string speaks of stays": (
         "import torch\nfrom torch.nn.functional import softmax\n\n__all__ = ['softmax']\nnet = torch.nn.Linear(3, 3)\n"
         "def loss(x):\n    return torch.log(softmax(net(x), dim=1)).sum()\n",
         "import torch\nfrom torch.nn.functional import softmax\n\n__all__ = ['softmax']\nnet = torch.nn.Linear(3, 3)\n"
-        "def loss(x):\n    return torch.nn.functional.log_softmax(net(x), dim=1).sum()\n",
+        "def loss(x):\n    return torch.log_softmax(net(x), dim=1).sum()\n",
     ),
 }
 

@@ -15,7 +15,7 @@ from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.honest_names import with_honest_names
 from finallayer.fix.fixers.keras_metrics import takes_new_keras
-from finallayer.fix.fixers.removal import Removal, remove
+from finallayer.fix.fixers.removal import Removal, remove_all
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.everywhere import Written, make_everywhere
@@ -72,7 +72,8 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     module = modules.get(made.origin.path)
     if module is None or loss.origin.path not in modules or is_along_other_axis(made):
         return
-    removal = remove(made, module)
+    alike = _made_for(loss, made, context)
+    removal = remove_all(alike, modules)
     if removal is None:
         return
     readers = Readers(removal.head, modules, module.uses)
@@ -87,7 +88,9 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     if made_everywhere is None:
         return
     unseen = [*removal.unseen, *made_everywhere.unseen]
-    edits = with_honest_names(module, made, made_everywhere.edits)
+    edits = made_everywhere.edits
+    for one in alike:
+        edits = with_honest_names(modules[one.origin.path], one, edits) if one.origin is not None else edits
     binary = exchange.instead.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
     other = _read_otherwise(readers, exchange)
@@ -121,6 +124,15 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     reads = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
     note = "; ".join(filter(None, (takes_new_keras(edits), reads)))
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
+
+
+def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:
+    """The heads whose outputs meet a loss: of several models that one function trains, all go, or none."""
+    at_loss = [s.node for s in context.sightings() if s.node.origin == loss.origin and s.node.op == loss.op]
+    makers = [maker(node.args[0]) for node in at_loss if node.args]
+    alike = [m for m in makers if m.op == made.op and m.attrs.get("axis") == made.attrs.get("axis")]
+    found = {m.origin: m for m in (made, *alike) if m.origin is not None}
+    return [found[origin] for origin in sorted(found, key=lambda origin: origin[:5])]
 
 
 def _read_otherwise(readers: Readers, exchange: Exchange) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from finallayer.catalog.names import canonical
@@ -36,6 +36,17 @@ class Removal(NamedTuple):
         """Readers that nobody can see from here: whoever asks TensorFlow's graph for the operation by its name."""
         named = self.call is not None and self.call.argument("name") is not None
         return [f"the operation's name in the graph (line {self.call.node.lineno})"] if self.call and named else []
+
+
+def remove_all(made: Sequence[Node], modules: Mapping[str, AnalysedModule]) -> Removal | None:
+    """How to take out several that are alike; None where the place of one isn't understood."""
+    found = [remove(m, modules[m.origin.path]) for m in made if m.origin is not None and m.origin.path in modules]
+    first = found[0] if found else None
+    if first is None or len(found) < len(made) or None in found:
+        return None
+    edits = dict.fromkeys(edit for removal in found if removal is not None for edit in removal.edits)
+    origins = frozenset[Origin]().union(*(removal.head.origins for removal in found if removal is not None))
+    return first._replace(edits=tuple(edits), head=Head(first.head.op, origins))
 
 
 def remove(made: Node, module: AnalysedModule) -> Removal | None:

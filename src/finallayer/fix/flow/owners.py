@@ -23,7 +23,9 @@ _MODEL_METHODS = frozenset(
         "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
         "float "
         "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
-        "__call__ call stateless_call trainable_variables non_trainable_variables"
+        "__call__ call stateless_call trainable_variables non_trainable_variables "
+        "log log_dict logger trainer device hparams save_hyperparameters current_epoch global_step "
+        "automatic_optimization manual_backward optimizers lr_schedulers"
     ).split()
 )
 #: Those of them that give it.

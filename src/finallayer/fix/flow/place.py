@@ -178,5 +178,5 @@ def rewritten(pairs: Sequence[tuple[Place, Written | None]], named: Named) -> tu
         edits += replaced
         texts.append(place.with_shape(written) or "")
     syntax = pairs[0][0].syntax
-    dead = removals(syntax, [place.node for place, _ in pairs], texts, named.replaced)
+    dead = removals(syntax, [place.node for place, _ in pairs], texts, (named.replaced,))
     return tuple(dict.fromkeys((*named.edits, *dead, *edits)))

@@ -157,7 +157,7 @@ class Readers:
                 self.again.append(f"line {line} applies the {self._output.head.op} again, and gives another number")
             case Role.BOUNDARY if not derived:
                 self._boundaries.append(reader)
-            case Role.LOSS if derived:
+            case Role.LOSS if derived and not all(map(self._output.keep_classes, values)):
                 self._refuse_reshaped_loss(node)
             case _:
                 self._judge_any(reader, role)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from finallayer.findings import Edit
 from finallayer.fix.flow.bindings import are_shown, reaching, readers
@@ -13,13 +13,13 @@ _BLOCKS = ("body", "orelse", "finalbody")
 
 
 def removals(
-    syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str], replaced: ast.Assign | None = None
+    syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str], replaced: Collection[ast.Assign | None] = ()
 ) -> tuple[Edit, ...]:
     """Edits that take out the assignments that only ``gone`` read, and those that only they read, and so on.
 
-    ``new``: the texts in their place; what those read stays. ``replaced``: an assignment that another replaces.
+    ``new``: the texts in their place; what those read stays. ``replaced``: assignments that others replace.
     """
-    found = [s for s in unread(syntax, gone, new) if s is not replaced]
+    found = [s for s in unread(syntax, gone, new) if s not in replaced]
     return tuple(syntax.remove(s) for s in found if syntax.is_alone(s) and _leaves_some(syntax, s))
 
 
