@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from finallayer import catalog
 from finallayer.catalog import ATTRIBUTES, Param
-from finallayer.expr import Node
+from finallayer.expr import OPERATIONS, UNDECLARED, Node, Role
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
-from finallayer.fix.flow.known_calls import arguments
+from finallayer.fix.flow.known_calls import arguments, known_call
 from finallayer.fix.validation.differences import Sink, Status
 from finallayer.fix.validation.programs import Programs
 from finallayer.source.symbols import signature_of
@@ -36,6 +36,16 @@ def lost_arguments(programs: Programs) -> Iterator[Sink]:
             for text, calls in (*old.items(), *new.items()):
                 if len(calls) > len(new.get(text, ())) or text not in old:
                     yield Sink(Status.UNKNOWN, path, calls[-1], f"what `{text}` does")
+
+
+def copied_calls(programs: Programs) -> Iterator[Sink]:
+    """Calls of layers, models and what isn't known that the edited program makes once more than the old one."""
+    for path, file in programs.edited.items():
+        after = programs.module_after(path)
+        for call in file.copies if after is not None else ():
+            known = known_call(after, call) if after is not None else None
+            if known is None or Role.LAYER in OPERATIONS.get(known.op, UNDECLARED).role:
+                yield Sink(Status.DIFFERS, path, call, f"how often `{ast.unparse(call)}` is called")
 
 
 def _unfollowed(module: AnalysedModule) -> dict[str, list[ast.Call]]:
