@@ -13,8 +13,8 @@ from finallayer.fix.validation.validate import validate
 from finallayer.rules import all_rules
 from finallayer.rules.examples import why_never_fixed
 
-NO_FIXER = "nothing mends this rule's findings"
-NOT_HERE = "nothing that mends this rule's findings can be written here"
+NO_FIXER = "this rule has no fixes"
+NOT_HERE = "none of this rule's fixes fits here"
 DISTURBED = "the numbers may change on their way, in a manner that the analysis doesn't follow"
 
 

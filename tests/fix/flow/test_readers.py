@@ -164,12 +164,44 @@ def test_the_head_itself_and_what_is_counted_from_it_are_followed_by_nobody(tmp_
     assert note_of(tmp_path, SOFTMAX + f"def inside(x):\n    return {item}\n") != ""
 
 
-def test_code_that_only_a_trial_on_unknown_arguments_came_to_is_code_that_nothing_runs(tmp_path: Path) -> None:
-    program = SOFTMAX + (
-        "def show(p, labels=None):\n    if labels:\n        return print(p)\n    return p.argmax(-1)\n\n\n"
-        "def look(x):\n    return show(net(x), labels=False)\n"
+#: what a function does with its parameter `p` where nobody runs it -> what becomes of that; None: it stays
+OTHER_BRANCHES = {
+    "print(p)": "print(p.softmax(dim=-1))",
+    "print(1 - p)": "print(1 - p.softmax(dim=-1))",
+    "print(f'{p}')": "print(f'{p.softmax(dim=-1)}')",
+    "return p": None,
+    "q = p": None,
+    "plot(p)": None,
+    "p[0] = 0": None,
+}
+
+
+@pytest.mark.parametrize(("does", "then"), OTHER_BRANCHES.items(), ids=OTHER_BRANCHES)
+def test_the_other_branch_of_a_function_reads_its_parameter_too(tmp_path: Path, does: str, then: str | None) -> None:
+    rest = (
+        "def show(p, labels=None):\n    if labels:\n        {}\n    print(p.argmax(-1))\n\n\n"
+        "def look(x):\n    show(net(x), labels=False)\n"
     )
-    assert "`p` in code that nothing runs" in note_of(tmp_path, program)
+    if then is None:
+        assert "`p` in code that nothing runs" in note_of(tmp_path, SOFTMAX + rest.format(does))
+    else:
+        file = tmp_path / "program.py"
+        file.write_text(SOFTMAX + rest.format(does))
+        ((_, mended),) = repaired(file, unsafe=True).changed
+        assert mended.decode() == LOGITS + rest.format(then)
+
+
+def test_the_log_of_the_other_branch_is_one_of_a_softmax_too(tmp_path: Path) -> None:
+    program = TORCH + (
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.top = nn.Linear(8, 5)\n\n"
+        "    def forward(self, x):\n        return {}self.top(x){}\n\n\nnet = Net()\n\n\n"
+        "def cost(p, y, weights=None):\n    if weights is not None:\n        return -(weights * y * torch.{})\n"
+        "    return -(y * torch.{}).sum()\n\n\ndef step(x, y):\n    return cost(net(x), y, weights=3)\n"
+    )
+    mended = fixed(tmp_path, program.format("F.softmax(", ", dim=-1)", "log(p)", "log(p)"))
+    assert "return self.top(x)\n" in mended
+    assert mended.count("log_softmax(p, dim=-1)") == 2 and "torch.log(" not in mended
 
 
 def test_every_return_of_a_method_loses_its_sigmoid(tmp_path: Path) -> None:
@@ -224,11 +256,8 @@ def test_a_head_is_taken_out_where_it_was_put_in(tmp_path: Path, before: str, af
     assert [new.decode() for _, new in repaired(file, unsafe=True).changed] == [after] * (before != after)
 
 
-def test_a_softmax_of_the_softmax_is_the_only_one_then_which_is_said(tmp_path: Path) -> None:
+def test_a_softmax_of_the_softmax_is_not_given_a_third(tmp_path: Path) -> None:
     program = TORCH + CLASSES.format("{}") + "def show(x):\n    print(F.softmax(net(x), dim=1))\n"
     file = tmp_path / "program.py"
     file.write_text(program.format(", nn.Softmax(dim=-1)"))
-    assert "line 13 applies the softmax again, and gives another number" in {
-        f.fix.note for f in repaired(file).remaining if f.fix is not None
-    }
-    assert [new.decode() for _, new in repaired(file, unsafe=True).changed] == [program.format("")]
+    assert repaired(file, unsafe=True).changed == ()

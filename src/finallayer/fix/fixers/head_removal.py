@@ -94,9 +94,8 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     binary = exchange.instead.op == "sigmoid"
     new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
     other = _read_otherwise(readers, exchange)
-    again = "; ".join(made_everywhere.again)
     new_keras = takes_new_keras(edits)
-    note = "; ".join(filter(None, (doubt, other, again, new_keras, cannot_see(f"reads the {made.op}", unseen))))
+    note = "; ".join(filter(None, (doubt, other, new_keras, cannot_see(f"reads the {made.op}", unseen))))
     mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made
     yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from finallayer.expr import LOSSES, Node, Origin
 from finallayer.findings import Edit, Match, Sighting
+from finallayer.fix.fixers.helper_calls import without_helper
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.callers import parameter_behind
@@ -24,6 +25,7 @@ from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.flow.unread import removals as left_unread
 from finallayer.fix.flow.unread import unread
+from finallayer.fix.flow.unrun import unrun_logs
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.spelling import Speller
 from finallayer.fix.text.spelling import Written as Text
@@ -53,7 +55,7 @@ def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterat
     made = make_everywhere(context, write)
     if made is not None:
         unseen = [phrase for _, removal in removals for phrase in removal.unseen] + made.unseen
-        note = "; ".join(filter(None, (*made.again, cannot_see(f"reads the {makers.op}", unseen))))
+        note = cannot_see(f"reads the {makers.op}", unseen)
         yield Proposal(made.edits, loss_of(log), makers.loss(log), note, makers.binary)
 
 
@@ -62,7 +64,7 @@ def _removals(makers: Makers, modules: dict[str, AnalysedModule]) -> list[tuple[
     found = []
     for origin, made in makers.nodes.items():
         module = modules.get(origin.path)
-        removal = remove(made, module) if module is not None else None
+        removal = (remove(made, module) or without_helper(made, modules)) if module is not None else None
         if module is None or removal is None or _is_all_of_a_function(module, removal):
             return []
         found.append((module, removal))
@@ -95,6 +97,7 @@ class _Rewriting:
         logs = {s.node.origin: s for s in seen if s.node.op == "log" and self.reads(s.node)}
         places = [(log, place) for log in logs.values() if (place := self._place(log)) is not None]
         edits = [e for log, place in places for e in self._of_log(log, place, [other for _, other in places])]
+        edits += [e for module in self._context.modules().values() for e in self._of_unrun_logs(module)]
         output = self._output
         readers = Readers(output.head, output.modules, output.uses, frozenset(self._handled))
         return Written(readers, None if readers.refusals else self._all_edits(removals, edits, readers, seen))
@@ -154,6 +157,14 @@ class _Rewriting:
             return None
         name = self._context.logits_name(syntax, target)
         return Named(name, (syntax.replace(target, name),), statement)
+
+    def _of_unrun_logs(self, module: AnalysedModule) -> Iterator[Edit]:
+        """The same for the logs in the branches that nothing takes."""
+        for call, name in unrun_logs(module, self._output) if self.framework is not None else ():
+            written = self._makers.log(Speller(module.syntax), self.framework or "", name.id, False, call)
+            if written is not None:
+                self._handled.add(name)
+                yield from (*written.edits, module.syntax.replace(call, written.text))
 
     def _is_output(self, log: Node, here: ast.expr) -> bool:
         """Whether an expression of a log's file always stands for the head's output as it is."""

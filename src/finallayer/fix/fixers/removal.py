@@ -15,7 +15,7 @@ from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.flow.naming import says_probabilities
-from finallayer.fix.text.deletion import drop_item, whole_line
+from finallayer.fix.text.deletion import drop_item, false_comments, whole_line
 from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built
@@ -174,18 +174,31 @@ def _replaced_by_argument(syntax: Syntax, known: KnownCall) -> tuple[Edit, ...]:
         return ()
     text = syntax.text(x)
     parent = syntax.parent(call)
-    tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
-    whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
     assigned = parent if isinstance(parent, ast.Assign) else None
     if assigned is not None and [ast.unparse(t) for t in assigned.targets] == [text]:  # x = x
-        line = whole_line(syntax, assigned)
-        if line is not None:
-            return (line,)
+        line = _without(syntax, assigned)
+        return (line,) if line is not None else ()
     if assigned is not None and isinstance(x, ast.Name) and (joined := _joined(syntax, assigned, x)):
         return joined
-    if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))):
-        text = f"({text})"
-    return (syntax.replace(call, text),)
+    return (syntax.replace(call, bracketed(syntax, call, x)), *false_comments(syntax, syntax.statement(call)))
+
+
+def bracketed(syntax: Syntax, call: ast.Call, x: ast.expr) -> str:
+    """The argument of a call as it stands in the call's place: in brackets where it would be read differently."""
+    text, parent = syntax.text(x), syntax.parent(call)
+    tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
+    whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
+    return f"({text})" if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))) else text
+
+
+def _without(syntax: Syntax, statement: ast.stmt) -> Edit | None:
+    """The edit that takes a statement away, with an ``if`` that holds nothing else and asks for nothing but a name."""
+    around = syntax.parent(statement)
+    if isinstance(around, ast.If) and around.body == [statement] and not around.orelse:
+        asks = (ast.Name, ast.Attribute, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Constant)
+        parts = [n for n in ast.walk(around.test) if isinstance(n, ast.expr)]
+        return _without(syntax, around) if all(isinstance(n, asks) for n in parts) else None
+    return whole_line(syntax, statement)
 
 
 def _joined(syntax: Syntax, assigned: ast.Assign, x: ast.Name) -> tuple[Edit, ...]:

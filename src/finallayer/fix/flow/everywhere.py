@@ -37,7 +37,6 @@ class Made(NamedTuple):
 
     edits: Edits
     unseen: list[str]
-    again: list[str]  # what was a softmax of the softmax
 
 
 def make_everywhere(context: Context, write: Write) -> Made | None:
@@ -54,7 +53,7 @@ def make_everywhere(context: Context, write: Write) -> Made | None:
     unseen = [str(o) for o in found[:MOST_PROGRAMS] if o not in others]
     unseen += [f"more than {MOST_PROGRAMS} files import it"] * (len(found) > MOST_PROGRAMS)
     if not others:
-        return Made(edits, [*first.readers.unseen, *unseen, *limits(e.path for e in edits)], first.readers.again)
+        return Made(edits, [*first.readers.unseen, *unseen, *limits(e.path for e in edits)])
     programs = [here, *others.values()]
     try:
         for program in programs:
@@ -87,8 +86,7 @@ def _together(
         return None
     edits = tuple(dict.fromkeys(edits))
     unseen += map(str, outsiders(context, edits, {o.path for o in others} | set(here.modules)))
-    again = [phrase for _, written in readings for phrase in written.readers.again]
-    return Made(edits, [*unseen, *limits(e.path for e in edits)], again)
+    return Made(edits, [*unseen, *limits(e.path for e in edits)])
 
 
 def _lines(readers: Readers) -> list[str]:

@@ -19,6 +19,7 @@ from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.owners import Owners, in_callbacks
 from finallayer.fix.flow.roles import Role, Roles, kept_as
+from finallayer.fix.flow.unrun import needs_probabilities, stands_for
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
@@ -63,7 +64,6 @@ class Readers:
         self._modules, self._uses, self._handled = modules, uses, handled
         self.wraps: list[Reader] = []  # expressions that need the softmax back
         self.predictions: list[Reader] = []  # Keras: calls of predict whose probabilities somebody needs
-        self.again: list[str] = []  # what gives other numbers, without the mistake; a phrase each
         self.refusals: list[str] = []  # what stands against any fix
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._boundaries: list[Reader] = []  # where a softmax can come back for what reads it farther on
@@ -153,8 +153,7 @@ class Readers:
             case Role.NEEDS:
                 self.wraps.append(reader)
             case Role.AGAIN:
-                line = node.lineno
-                self.again.append(f"line {line} applies the {self._output.head.op} again, and gives another number")
+                self.refusals.append(f"line {node.lineno} applies the {self._output.head.op} again")
             case Role.BOUNDARY if not derived:
                 self._boundaries.append(reader)
             case Role.LOSS if derived and not all(map(self._output.keep_classes, values)):
@@ -239,7 +238,7 @@ class Readers:
         for node in syntax.loads():
             unrun = not module.evaluated(node) and not syntax.in_annotation(node)
             if unrun and (home(syntax, node), node.id) in known.names:
-                self._cannot_see(f"`{node.id}` in code that nothing runs", node)
+                self._judge_unrun(module, node)
             elif _shows_all(syntax, node) and any(scope in _scopes(syntax, node) for scope, _ in known.names):
                 self._cannot_see(f"what `{node.id}()` shows", node)
             elif node.id in known.models and self._is_unknown_argument(module, node):
@@ -250,6 +249,15 @@ class Readers:
                 another = [n.id for n in bound if (home(syntax, n), n.id) in known.names]
                 if another:
                     self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
+
+    def _judge_unrun(self, module: AnalysedModule, node: ast.Name) -> None:
+        """Give the head back to what code that nothing runs computes of the output: the other branch, say."""
+        if node in self._handled:
+            return
+        if needs_probabilities(module, node) and stands_for(module, node, self._output):
+            self.wraps.append(Reader(module, node))
+        else:
+            self._cannot_see(f"`{node.id}` in code that nothing runs", node)
 
     def _is_unknown_argument(self, module: AnalysedModule, node: ast.Name) -> bool:
         """Whether a name is a parameter that no call of the program gives a value."""

@@ -46,7 +46,7 @@ class Role(Enum):
     LOSS = auto()
     BOUNDARY = auto()  # the numbers go on, in another shape or place
     STORED = auto()  # kept where functions that nobody calls here may read it
-    AGAIN = auto()  # makes probabilities of it once more, which is the mistake that goes
+    AGAIN = auto()  # makes probabilities of it once more: a mistake, which is no reader to be given a third
     NEEDS = auto()  # reads probabilities, or nobody knows what
     CHANGES = auto()  # writes into the output: no softmax put around it would be written into
 
@@ -163,7 +163,7 @@ class Roles:
         return Role.NEEDS
 
     def _again(self, made: list[Node]) -> Role:
-        """The softmax of a softmax, both over the classes: the one that is left is the one that was meant."""
+        """The softmax of a softmax, both over the classes: one of them is a mistake, and nobody knows which."""
         over_classes = all(n.attrs.get("axis") in (-1, 1, None) and not n.attrs.get("whole") for n in made)
         ways = [self._output.steps(node.args[0]) for node in made]
         unmoved = all(way is not None and not self._output.is_derived(way) for way in ways)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from finallayer.findings import Edit
 from finallayer.fix.flow.bindings import are_shown, reaching, readers
+from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.syntax import Scope, Syntax
 
 _BLOCKS = ("body", "orelse", "finalbody")
@@ -20,7 +21,8 @@ def removals(
     ``new``: the texts in their place; what those read stays. ``replaced``: assignments that others replace.
     """
     found = [s for s in unread(syntax, gone, new) if s not in replaced]
-    return tuple(syntax.remove(s) for s in found if syntax.is_alone(s) and _leaves_some(syntax, s))
+    going = [s for s in found if syntax.is_alone(s) and _leaves_some(syntax, s)]
+    return tuple(whole_line(syntax, s) or syntax.remove(s) for s in going)
 
 
 def unread(syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str]) -> list[ast.Assign]:
