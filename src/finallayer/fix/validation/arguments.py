@@ -19,8 +19,10 @@ from finallayer.fix.validation.programs import Programs
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import Bound, Built, External, Value
 
-#: What changes no number, whatever it is given.
-_HARMLESS = frozenset({"name", "inplace", "_stacklevel", "input_shape"})
+#: What changes no number that is meant, whatever it is given; a guard goes with what it guards.
+_HARMLESS = frozenset({"name", "inplace", "_stacklevel", "input_shape", "epsilon", "eps"})
+#: Builtins that give the same whenever they are called with the same.
+_PURE = frozenset(f"builtins.{name}" for name in "len range float int abs enumerate zip tuple list dict".split())
 #: What the analysis follows, by the catalogue's names.
 _FOLLOWED = (ATTRIBUTES - {"dtype"}) | frozenset(
     "x y target condition layers activation loss f operands begin outputs".split()
@@ -43,9 +45,17 @@ def copied_calls(programs: Programs) -> Iterator[Sink]:
     for path, file in programs.edited.items():
         after = programs.module_after(path)
         for call in file.copies if after is not None else ():
-            known = known_call(after, call) if after is not None else None
-            if known is None or Role.LAYER in OPERATIONS.get(known.op, UNDECLARED).role:
+            if after is not None and not _is_pure(call, after):
                 yield Sink(Status.DIFFERS, path, call, f"how often `{ast.unparse(call)}` is called")
+
+
+def _is_pure(call: ast.Call, module: AnalysedModule) -> bool:
+    """Whether a call may be made twice: an operation that has no weights, or a builtin."""
+    known = known_call(module, call)
+    if known is not None:
+        return Role.LAYER not in OPERATIONS.get(known.op, UNDECLARED).role
+    callees = module.values(call.func)
+    return bool(callees) and all(isinstance(c, External) and c.name in _PURE for c in callees)
 
 
 def _unfollowed(module: AnalysedModule) -> dict[str, list[ast.Call]]:

@@ -142,10 +142,7 @@ class Differences:
     def _assigned(self, module: AnalysedModule, target: ast.expr) -> str:
         match target:
             case ast.Name(id=name) if isinstance(module.syntax.scope(target), ast.Module):
-                read = any(
-                    n.id == name and home(module.syntax, n) is module.syntax.file.tree for n in module.syntax.loads()
-                )
-                return "" if read else f"{_UNREAD} `{name}`"
+                return "" if name == "_" or _is_read(module.syntax, name) else f"{_UNREAD} `{name}`"
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
                 return next(filter(None, (self._assigned(module, e) for e in elements)), "")
             case ast.Starred(value=value):
