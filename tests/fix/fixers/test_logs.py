@@ -118,6 +118,14 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "def loss(x, y):\n    logits = net(x)\n    pt = F.softmax(logits, dim=1).gather(1, y)\n"
         "    log_pt = F.log_softmax(logits, dim=1).gather(1, y)\n    return (1 - pt) * log_pt\n",
     ),
+    "a pair of what was reshaped": (
+        TORCH,
+        "def loss(x, y):\n    r = torch.sigmoid(net(x)).view(-1)\n"
+        "    return -(y * torch.log(r) + (1 - y) * torch.log(1 - r)).mean()\n",
+        "def loss(x, y):\n    logits = net(x)\n    log_r = F.logsigmoid(logits).view(-1)\n"
+        "    log_not_r = F.logsigmoid(-logits).view(-1)\n"
+        "    return -(y * log_r + (1 - y) * log_not_r).mean()\n",
+    ),
     "one minus a picked sigmoid": (
         TORCH,
         "def loss(x, i):\n    q = 1 - torch.sigmoid(net(x))[i]\n    return -torch.log(q).mean()\n",

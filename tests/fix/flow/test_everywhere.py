@@ -121,6 +121,8 @@ def test_an_importer_that_reads_no_probabilities_is_left_alone(tmp_path: Path, p
     [
         ("import sys\nsys.path.append('lib')\nfrom lib.net import Scorer\n", "other.py may import net.py"),
         ("import importlib\n\nScorer = importlib.import_module('lib.net').Scorer\n", "other.py may import net.py"),
+        ("import net\n\nscorer = getattr(net, input())()\n", "other.py may import net.py"),
+        ("import net as n\n\nscorer = vars(n)[input()]()\n", "other.py may import net.py"),
         ("from net import Scorer\n\nserve(Scorer())\n", "other.py: the model is handed to `serve` (line 3)"),
         ("from net import Scorer\n\nprint Scorer()(3)\n", "other.py imports net.py"),
         ("from net import Scorer\n\nout = Scorer()(3)\nout[0] = 0\n", "other.py: line 4 changes the output in place"),

@@ -146,6 +146,19 @@ def test_another_object_of_the_class_is_followed_too(tmp_path: Path) -> None:
     assert "handed to `serve` (line 15)" in note_of(tmp_path, program)
 
 
+@pytest.mark.parametrize(
+    ("decorator", "said"), [("registry.register('net')", "what decorates `Net` (line 7)"), ("dataclass", "")]
+)
+def test_a_class_that_a_decorator_registers_is_asked_for_by_others(tmp_path: Path, decorator: str, said: str) -> None:
+    program = TORCH.replace("import torch\n", "import registry\nimport torch\nfrom dataclasses import dataclass\n") + (
+        f"@{decorator}\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.top = nn.Linear(8, 5)\n\n    def forward(self, x):\n"
+        "        return F.softmax(self.top(x), dim=-1)\n\n\nnet = Net()\n\n\n"
+        "def step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+    )
+    assert said in note_of(tmp_path, program)
+
+
 def test_nor_can_an_object_of_another_class(tmp_path: Path) -> None:
     rows = "class Rows(torch.utils.data.Dataset):\n    def __getitem__(self, i):\n        return self.rows[i]\n"
     (tmp_path / "rows.py").write_text("import torch\n\n\n" + rows)

@@ -39,6 +39,13 @@ _CALLBACKS = frozenset(
         "RemoteMonitor BackupAndRestore SwapEMAWeights LambdaCallback TensorBoard BaseLogger"
     ).split()
 )
+#: Decorators of classes that hand them to nobody who would call them.
+_OF_CLASSES = frozenset(
+    (
+        "dataclasses.dataclass functools.total_ordering typing.final flax.struct.dataclass "
+        "keras.saving.register_keras_serializable keras.utils.register_keras_serializable"
+    ).split()
+)
 #: Where a model is read by nobody: what is around it gives it a name, or only asks whether it is there.
 _UNREAD = (
     *(ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.Attribute, ast.Expr, ast.Compare, ast.If),
@@ -56,6 +63,8 @@ class Owners:
         self._objects = self._found()
         self._definitions = set(self._defined_elsewhere())
         for owner in self._objects:
+            if isinstance(owner, Class):
+                self._note_decorators(owner)
             if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
                 self._note_returns(owner)
                 self._note_mentions(owner)
@@ -91,6 +100,18 @@ class Owners:
                 definition = _definition(owner)
                 if definition is not None and self._output.touches(value) and not _is_layer(owner):
                     yield definition
+
+    def _note_decorators(self, owner: Class) -> None:
+        """Note who is handed a class by decorating it: a registry, which others ask for it by a name."""
+        modules = (m for m in self._output.modules.values() if m.syntax.parent(owner.node) is not None)
+        module = next(modules, None)
+        for decorator in owner.node.decorator_list:
+            if module is None:
+                return
+            func = decorator.func if isinstance(decorator, ast.Call) else decorator
+            names = {canonical(v.name) if isinstance(v, External) else "" for v in module.values(func)}
+            if not names or not names <= _OF_CLASSES:
+                self._cannot_see(f"what decorates `{owner.name}`", decorator)
 
     def _note_returns(self, owner: Function) -> None:
         """Note what else a function that gives the output may return, in code that the analysis never ran."""
