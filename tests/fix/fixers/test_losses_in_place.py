@@ -97,6 +97,9 @@ LEFT_ALONE: dict[str, str] = {
     "an average of two heads": NET
     + "def step(x, y):\n    p = (F.softmax(net(x), dim=1) + F.softmax(net(-x), dim=1)) / 2\n"
     + "    return F.cross_entropy(p, y), p\n",
+    "both losses are shown": NET
+    + "def show(x, t):\n    z = net(x)\n    p = torch.sigmoid(z)\n"
+    + "    print(F.binary_cross_entropy(p, t), F.binary_cross_entropy_with_logits(z, t))\n",
     "the names of the function are shown": NET
     + "def step(x, y):\n    p = F.softmax(net(x), dim=1)\n    report(**locals())\n"
     + "    return F.cross_entropy(p, y), p\n",

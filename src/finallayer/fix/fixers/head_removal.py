@@ -55,8 +55,16 @@ def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[P
     """The fix of a loss that is handed what a softmax or sigmoid made: that goes, and the loss takes logits."""
     loss = sighting.node
     made = maker(loss.args[0]) if loss.op in CROSS_ENTROPIES and loss.args else None
-    if made is not None and made.op == HEAD_OF[loss.op] and (made.op == "sigmoid" or units(made) != 1):
+    if made is None or made.op != HEAD_OF[loss.op] or is_shown_both_ways(loss, context):
+        return
+    if made.op == "sigmoid" or units(made) != 1:
         yield from without(Exchange(loss.args[0], made), sighting, context)
+
+
+def is_shown_both_ways(loss: Node, context: Context) -> bool:
+    """Whether a program computes a loss on probabilities and the one on their logits, too, to show that they agree."""
+    instead, scores = ON_LOGITS.get(loss.op), maker(loss.args[0]).args[:1]
+    return any(s.node.op == instead and s.node.args[:1] == scores for s in context.sightings())
 
 
 def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str = "") -> Iterator[Proposal]:

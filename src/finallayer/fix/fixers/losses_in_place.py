@@ -13,7 +13,13 @@ from collections.abc import Iterator
 from finallayer.expr import Node, logits, make, target
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import Dialect, Edits
-from finallayer.fix.fixers.head_removal import HEAD_OF, ON_LOGITS, is_along_other_axis, parses_after
+from finallayer.fix.fixers.head_removal import (
+    HEAD_OF,
+    ON_LOGITS,
+    is_along_other_axis,
+    is_shown_both_ways,
+    parses_after,
+)
 from finallayer.fix.fixers.removal import does_more
 from finallayer.fix.flow.at_hand import at_hand
 from finallayer.fix.flow.context import Context
@@ -37,7 +43,7 @@ def logits_at_loss(sighting: Sighting, _match: Match, context: Context) -> Itera
     loss = sighting.node
     place = _place(loss, context)
     is_needed = place is not None and _is_needed_besides(place, loss, context)
-    if not is_needed and _came_together(loss, context) is None:
+    if (not is_needed and _came_together(loss, context) is None) or is_shown_both_ways(loss, context):
         return
     criterion = Criterion(loss, context) if loss.op in ON_LOGITS else None
     losses = criterion.losses if criterion is not None else [loss]

@@ -18,7 +18,8 @@ from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.text.deletion import drop_item, false_comments, whole_line
 from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.syntax import Syntax
-from finallayer.source.values import Built
+from finallayer.source.symbols import signature_of
+from finallayer.source.values import Built, External
 
 _HEAD_LAYERS = frozenset({"softmax", "log_softmax", "sigmoid", "applier"})
 _ADDING = ("add", "append", "add_module")
@@ -147,12 +148,19 @@ def _without_activation(module: AnalysedModule, call: ast.Call, given: Sequence[
     """``Dense(10, activation="softmax")`` becomes ``Dense(10)``; so does a function that is told its activation."""
     told = next((a.node for a in given if a.meaning == "activation"), None)
     values = module.values(told) if told is not None else []
-    if told is None or told in call.args[:-1] or _is_open(module, told):
+    if told is None or _is_open(module, told) or not values or any(operation_of(v) != made.op for v in values):
         return None
-    if not values or any(operation_of(v) != made.op for v in values):
-        return None
+    if told in call.args[:-1] or _has_activation(module, call):
+        return module.syntax.replace(told, "None")
     places = [*call.args, *(k.value for k in call.keywords)]
     return drop_item(module.syntax, [*call.args, *call.keywords], places.index(told))
+
+
+def _has_activation(module: AnalysedModule, call: ast.Call) -> bool:
+    """Whether a function that is told no activation applies one: ``slim.fully_connected`` applies a relu."""
+    signatures = (signature_of(v.name) for v in module.values(call.func) if isinstance(v, External))
+    given = (p for s in signatures if s is not None for p in s.params if p.canonical == "activation")
+    return any(p.default is not None for p in given)
 
 
 def _is_open(module: AnalysedModule, told: ast.expr) -> bool:

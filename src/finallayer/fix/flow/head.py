@@ -136,10 +136,8 @@ class Output:
 
     def keep_classes(self, value: Value) -> bool:
         """Whether a value is the output of a softmax with its classes side by side, whatever else was reshaped."""
-        steps = self.steps(value)
-        if not steps or any(step.op in SEVERAL for step in steps):
-            return steps == []
-        return keeps_classes(steps, steps[-1].args[0], self.modules)
+        ways = self.ways(value)
+        return bool(ways) and all(not way or keeps_classes(way, way[-1].args[0], self.modules) for way in ways)
 
     def is_derived(self, steps: list[Node]) -> bool:
         return any(s.op not in self._same_numbers or self._leaves_framework(s) for s in steps)

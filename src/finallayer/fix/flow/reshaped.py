@@ -16,8 +16,24 @@ _AXES_ONLY = frozenset({"permute", "transpose", "swapaxes", "contiguous", "t"})
 
 
 def keeps_classes(steps: Sequence[Node], head: Node, modules: Mapping[str, AnalysedModule]) -> bool:
-    """Whether each step from a softmax along the last axis, on to a loss, leaves its classes together."""
-    return head.attrs.get("axis") == -1 and all(_keeps(step, head, modules) for step in steps)
+    """Whether each step from a softmax, on to a loss, leaves its classes together: along the last axis, or others."""
+    if head.op == "sigmoid":
+        return True
+    others = [step for step in steps if not _is_below_each_other(step, modules)]
+    return not others or (head.attrs.get("axis") == -1 and all(_keeps(step, head, modules) for step in others))
+
+
+def _is_below_each_other(step: Node, modules: Mapping[str, AnalysedModule]) -> bool:
+    """``torch.cat(batches)``: predictions for more examples."""
+    module = modules.get(step.origin.path) if step.origin is not None else None
+    known = known_call(module, module.syntax.expression(step.origin), "concat") if module is not None else None
+    axis = known.argument("axis") if known is not None else None
+    is_first = axis is None or (isinstance(axis, ast.Constant) and axis.value == 0)
+    return known is not None and known.last_name in _BELOW and is_first
+
+
+#: What puts arrays below each other, where it isn't told otherwise.
+_BELOW = frozenset({"cat", "concat", "concatenate", "vstack"})
 
 
 def _keeps(step: Node, head: Node, modules: Mapping[str, AnalysedModule]) -> bool:
