@@ -181,6 +181,36 @@ def test_a_class_that_a_decorator_registers_is_asked_for_by_others(tmp_path: Pat
     assert said in note_of(tmp_path, program)
 
 
+HEIRS = TORCH + (
+    "class Base(nn.Module):\n    def cost(self, x, y):\n        return F.binary_cross_entropy(self(x), y)\n\n\n"
+    "class Made(Base):\n    def __init__(self):\n        super().__init__()\n        self.top = nn.Linear(8, 1)\n\n"
+    "    def forward(self, x):\n        return torch.sigmoid(self.top(x))\n\n\n"
+    "class Heir({}):\n    {}\n\n\ndef step(x, y):\n    return Made().cost(x, y)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("above", "body", "said"),
+    [
+        ("Base", "def forward(self, x):\n        return x.clamp(0, 1)", "`Heir` inherits `cost` (line "),
+        ("Made", "def forward(self, x):\n        return super().forward(x) ** 2", "`Heir` inherits `cost` (line "),
+        ("Made", "width = 3", ""),
+        ("Base", "def cost(self, x, y):\n        return 0", ""),
+        ("nn.Module", "def forward(self, x):\n        return x", ""),
+    ],
+)
+def test_an_heir_that_nobody_makes_may_run_a_changed_method(tmp_path: Path, above: str, body: str, said: str) -> None:
+    note = note_of(tmp_path, HEIRS.format(above, body))
+    assert said in note if said else "inherits" not in note
+
+
+def test_a_container_that_holds_the_model_is_followed(tmp_path: Path) -> None:
+    assert "kept by `torch.save` (line 12)" in note_of(
+        tmp_path, SOFTMAX + "torch.save({'net': net, 'epoch': 1}, 'net.pt')\n"
+    )
+    assert note_of(tmp_path, SOFTMAX + "for one in [net]:\n    print(len([net]), one(3).argmax())\n") == ""
+
+
 def test_nor_can_an_object_of_another_class(tmp_path: Path) -> None:
     rows = "class Rows(torch.utils.data.Dataset):\n    def __getitem__(self, i):\n        return self.rows[i]\n"
     (tmp_path / "rows.py").write_text("import torch\n\n\n" + rows)
