@@ -58,7 +58,7 @@ WITHIN_FIX: dict[str, set[str]] = {
     "proof": set(),
     "validation": {"text", "flow", "validation"},
     "proposals": {"text", "flow", "registry", "proof", "validation"},
-    "repair": {"text", "flow"},
+    "repair": {"text", "flow", "validation"},
     "__init__": set(),
 }
 #: the folders in which a base name may be one that stands elsewhere, too: a file there is named after ... that it is of

@@ -302,7 +302,7 @@ OPERATIONS: dict[str, Operation] = {
     "clip": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "low high", needs="low high"),
     "add_eps": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "eps", needs="eps"),
     "scale": Operation(scores, Role.ELEMENTWISE, Keeps.AXES, "by", needs="by"),  # by a constant: temperature
-    "shift": Operation(scores, Role.ELEMENTWISE, _MONOTONE),  # minus its own maximum
+    "shift": Operation(scores, Role.ELEMENTWISE, _MONOTONE, "axis"),  # minus its own maximum
     "sqrt": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, _MONOTONE),
     "abs": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, Keeps.AXES),
     # masked_fill, padding: by what isn't judged

@@ -16,12 +16,16 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.roles import HARMLESS_CALLS, is_numberless, runs_project_code
+from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.validation.forms import Forms
 from finallayer.fix.validation.programs import Programs
+from finallayer.kinds import PROBABILITY_KINDS
 from finallayer.source.handlers import OF_MODELS
 from finallayer.source.values import Bound, Built, Class, Dict, External, Function, Instance, List, Value
 
 _READERS = having(Role.READER)
+#: What a variable of the module is called that nothing reads, unless somebody imports it or looks at it.
+_UNREAD = "the module's"
 
 
 class Status(IntEnum):
@@ -77,7 +81,9 @@ class Differences:
         """The sink that an expression which differs ends in, if it does."""
         what = self._end(module, node)
         if what:
-            status = Status.UNKNOWN if any(map(_is_object, module.values(node))) else self.status(module.path, node)
+            unread = what.startswith(_UNREAD) and all(map(_is_output, module.values(node)))
+            open_to_all = unread or any(map(_is_object, module.values(node)))
+            status = Status.UNKNOWN if open_to_all else self.status(module.path, node)
             yield Sink(status, module.path, node, what)
 
     def _end(self, module: AnalysedModule, node: ast.expr) -> str:
@@ -135,6 +141,8 @@ class Differences:
 
     def _assigned(self, module: AnalysedModule, target: ast.expr) -> str:
         match target:
+            case ast.Name(id=name) if isinstance(module.syntax.scope(target), ast.Module):
+                return "" if name == "_" or _is_read(module.syntax, name) else f"{_UNREAD} `{name}`"
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
                 return next(filter(None, (self._assigned(module, e) for e in elements)), "")
             case ast.Starred(value=value):
@@ -170,6 +178,18 @@ class Differences:
                     and (home(module.syntax, node), node.id) in names
                 ):
                     yield Sink(Status.UNKNOWN, path, node, f"`{node.id}` in code that nothing runs")
+
+
+def _is_read(syntax: Syntax, name: str) -> bool:
+    """Whether a file reads a variable of the module's own."""
+    return any(n.id == name and home(syntax, n) is syntax.file.tree for n in syntax.loads())
+
+
+def _is_output(value: Value) -> bool:
+    """Whether a value is what a head gives, and nothing that is computed from it."""
+    if isinstance(value, (tuple, List)):
+        return any(map(_is_output, value.items if isinstance(value, List) else value))
+    return isinstance(value, Node) and value.kind in PROBABILITY_KINDS
 
 
 def _is_object(value: Value) -> bool:

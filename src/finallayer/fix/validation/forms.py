@@ -326,7 +326,10 @@ def _bernoulli(_forms: Forms, node: Node) -> Node | None:
 def _softmax(forms: Forms, node: Node) -> Node | None:
     """Whatever was subtracted from all logits makes no difference: a maximum, a logsumexp."""
     inner = node.args[0]
-    less = inner.op == "shift" or (inner.op == "log_softmax" and inner.attrs.get("axis") == node.attrs.get("axis"))
+    axis = node.attrs.get("axis")
+    less = (
+        inner.op in ("shift", "log_softmax") and inner.attrs.get("axis", axis if inner.op == "shift" else None) == axis
+    )
     if less and node.op in _ALONG_AN_AXIS:
         return _again(node, inner.args[0])
     if _is_wide(inner):
@@ -419,8 +422,18 @@ def _xent_probs(forms: Forms, node: Node) -> Node | None:
 @_form_of("nll")
 def _nll(_forms: Forms, node: Node) -> Node | None:
     """``nll(log_softmax(z), y)``, which is the cross-entropy, where the classes keep their axis."""
-    scores = _unmoved(node.args[0], lambda x: x.args[0] if x.op == "log_softmax" else None)
+    scores = _unmoved(node.args[0], _scores_of_log)
     return None if scores is None else Node("xent_logits", (scores, *node.args[1:]), node.attrs, node.origin)
+
+
+def _scores_of_log(x: Node) -> Node | None:
+    """The logits of a log_softmax, where that is not along the axis of the samples."""
+    return x.args[0] if x.op == "log_softmax" and (x.attrs.get("axis") != 0 or x.args[0].rank == 1) else None
+
+
+def log_form(p: Node) -> Node | None:
+    """The form of the log of probabilities."""
+    return _through(p, _log_of_head)
 
 
 def _unmoved(node: Node, change: Callable[[Node], Node | None]) -> Node | None:
@@ -445,7 +458,7 @@ def _xent_logits(forms: Forms, node: Node) -> Node | None:
     formula = forms.formula(node)
     if formula is not None:
         return formula
-    scores = _unmoved(node.args[0], lambda x: x.args[0] if x.op == "log_softmax" else None)
+    scores = _unmoved(node.args[0], _scores_of_log)
     return None if scores is None else _again(node, scores, *node.args[1:])
 
 
@@ -481,9 +494,11 @@ def _in_order(x: Node, axis: object) -> Node:
 
 def _moved_in_order(x: Node) -> Node:
     """The same behind an index or another shape: a row of a softmax is in the order of its logits, no column is."""
-    rows = x.op == "index" and x.attrs.get("rows")
     inner = x.args[0]
-    if rows and not (inner.op in _ALONG_AN_AXIS and inner.attrs.get("axis") == 0):
+    axis, rank = inner.attrs.get("axis"), inner.args[0].rank if inner.args else None
+    whole = axis in (None, -1) or (rank is not None and axis == rank - 1)
+    rows = x.op == "index" and x.attrs.get("rows") and (whole or (axis not in (0, None) and "axis" not in x.attrs))
+    if rows and (inner.op in _ALONG_AN_AXIS or inner.op in TRANSPARENT):
         return _again(x, _in_order(inner, None), *x.args[1:])
     made = _through(x, lambda p: p.args[0] if p.op in _MONOTONE - MOVES else None)
     return x if made is None else made
@@ -492,7 +507,7 @@ def _moved_in_order(x: Node) -> Node:
 def _is_same_axis(head: Node, axis: object) -> bool:
     """Whether an axis is that of a softmax; of a row alone, or where the rank isn't known, it goes without saying."""
     own, rank = head.attrs.get("axis"), head.args[0].rank
-    return own == axis or rank == 1 or (rank is None and ({own, axis} == {1, -1} or axis is None))
+    return own == axis or rank == 1 or (rank is None and (axis is None or {1 if own is None else own, axis} <= {1, -1}))
 
 
 @_form_of("argmax")

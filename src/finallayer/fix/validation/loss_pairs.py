@@ -10,7 +10,7 @@ from finallayer.expr import GUARDS, LOSSES, MOVES, ON_LOGITS, SEVERAL, TRANSPARE
 from finallayer.findings import Sighting
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.targets import are_distributions, has_two_axes
-from finallayer.fix.validation.forms import Forms, Known
+from finallayer.fix.validation.forms import Forms, Known, log_form
 from finallayer.fix.validation.programs import Programs
 from finallayer.rules.judging import judge, place_of
 from finallayer.rules.route import maker, units
@@ -18,6 +18,8 @@ from finallayer.source.values import MadeOf
 
 #: What is compared here: losses, and what asks for probabilities by their size.
 _COMPARED = LOSSES | {"metric", "threshold"}
+#: A log that was wrong, of logits, and what takes its place.
+_LOGS = frozenset({"log", "log_softmax", "log_sigmoid"})
 #: What a wrong program has put between the logits and the loss.
 _HEADS = frozenset("softmax log_softmax sigmoid log_sigmoid log exp".split())
 #: Activations whose outputs are nobody's logits.
@@ -39,8 +41,8 @@ class _Pair(NamedTuple):
     new: Node
 
 
-def mended(programs: Programs) -> Known:
-    """The wrong heads and losses that the edited program has made right."""
+def mended(programs: Programs, known: Known) -> Known:
+    """The wrong heads and losses that the edited program has made right, besides what is known."""
     wrong: dict[Origin, set[str]] = {}
     heads: dict[Origin, str] = {}
     left = {place_of(j.finding) for j in judge(programs.seen_after)}
@@ -52,10 +54,10 @@ def mended(programs: Programs) -> Known:
     everywhere = set().union(*wrong.values()) & _OF_METRICS
     proven = {
         (pair.origin, pair.old): pair.new
-        for pair in _pairs(programs, Known(heads=heads))
+        for pair in _pairs(programs, known._replace(heads=heads), _COMPARED | _LOGS)
         if pair.old != pair.new and _is_meant(pair.old, pair.new, wrong.get(pair.origin, set()) | everywhere)
     }
-    return Known(proven, heads)
+    return known._replace(proven=proven, heads=heads)
 
 
 def _meant_head(found: Node) -> dict[Origin, str]:
@@ -72,7 +74,7 @@ def formulas(programs: Programs) -> dict[Origin, dict[Node, int]]:
 
     TensorFlow's takes for granted that the targets sum to one: only of such it has the same gradient.
     """
-    before, forms = _places(programs.seen), Forms(programs.new.made_of)
+    before, forms = _places(programs.seen, _COMPARED), Forms(programs.new.made_of)
     found: dict[Origin, dict[Node, int]] = {}
     for loss in (s.node for s in programs.seen_after):
         origin, name = loss.origin, canonical(str(loss.attrs.get("name")))
@@ -90,14 +92,15 @@ def formulas(programs: Programs) -> dict[Origin, dict[Node, int]]:
 
 def differing(programs: Programs, known: Known) -> Iterator[Origin]:
     """Where the programs compute another loss or metric."""
-    pairs = list(_pairs(programs, known))
+    pairs = list(_pairs(programs, known, _COMPARED))
     yield from dict.fromkeys(pair.origin for pair in pairs if pair.old != pair.new)
-    yield from _places(programs.seen).keys() - _places(programs.seen_after).keys()
+    yield from _places(programs.seen, _COMPARED).keys() - _places(programs.seen_after, _COMPARED).keys()
 
 
-def _pairs(programs: Programs, known: Known) -> Iterator[_Pair]:
-    before, after = Forms(programs.old.made_of, known), Forms(programs.new.made_of)
-    old, new = _places(programs.seen), _places(programs.seen_after)
+def _pairs(programs: Programs, known: Known, ops: frozenset[str]) -> Iterator[_Pair]:
+    before = Forms(programs.old.made_of, known)
+    after = Forms(programs.new.made_of, known._replace(proven={}, heads={}))
+    old, new = _places(programs.seen, ops), _places(programs.seen_after, ops)
     for origin, nodes in old.items():
         there = new.get(origin, [])
         if len(there) == len(nodes):
@@ -106,10 +109,10 @@ def _pairs(programs: Programs, known: Known) -> Iterator[_Pair]:
             yield from (_Pair(origin, before.of(a), after.of(b)) for a in nodes for b in there)
 
 
-def _places(seen: Iterable[Sighting]) -> dict[Origin, list[Node]]:
+def _places(seen: Iterable[Sighting], ops: frozenset[str]) -> dict[Origin, list[Node]]:
     found: dict[Origin, list[Node]] = {}
     for sighting in seen:
-        if sighting.node.op in _COMPARED and sighting.node.origin is not None:
+        if sighting.node.op in ops and sighting.node.origin is not None:
             found.setdefault(sighting.node.origin, []).append(sighting.node)
     return found
 
@@ -122,9 +125,14 @@ def _is_meant(old: Node, new: Node, codes: set[str]) -> bool:
         heads = make("sigmoid", old.args[0]), make("softmax", old.args[0], axis=-1)
         asked = (make(old.op, head, *old.args[1:], **old.attrs) for head in heads)
         return bool(codes & _OF_METRICS) and new in map(Forms(MadeOf()).made, asked)
+    if old.op == "log":
+        along = new.op == "log_sigmoid" or (new.op == "log_softmax" and new.attrs.get("axis") != 0)
+        return "FL102" in codes and along and new.args[0] == old.args[0] and _are_scores(old.args[0])
     if old.op == new.op and new.op in ("kl", "nll"):
-        logs = through(new.args[0], MOVES).op == "log_softmax"
-        return "FL103" in codes and logs and _logits(old.args[0]) == _logits(new.args[0])
+        logs = log_form(old.args[0])
+        made = through(new.args[0], MOVES)
+        of_logits = made.op == "log_softmax" and made.attrs.get("axis") != 0 and _logits(new.args[0]) == old.args[0]
+        return "FL103" in codes and (new.args[0] == logs if logs is not None else of_logits)
     same = _FAMILY.get(old.op, old.op) == _FAMILY.get(new.op) or bool(codes & _OTHER_LOSS)
     return new.op in ON_LOGITS and same and _logits(old.args[0]) == new.args[0] and _are_scores(new.args[0])
 

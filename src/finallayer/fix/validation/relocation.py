@@ -51,17 +51,16 @@ class _Text:
 class Relocated(SourceFile):
     """A file after edits, its nodes in the places that the old text has for them."""
 
-    old: SourceFile
-    relocation: _Relocation
+    #: The expressions of the new tree, by the span of the old text that they stand for.
+    counterparts: dict[Span, list[ast.expr]]
+    #: Calls that are written, and stand elsewhere as before: what one does is done twice.
+    copies: list[ast.Call]
 
     def __init__(self, old: SourceFile, edits: Sequence[Edit]) -> None:
         super().__init__(old.path, old.text, old.cells)
         relocation = _Relocation(old, edits)
         tree = relocation.tree()
-        vars(self).update(old=old, tree=tree, counterparts=relocation.counterparts)
-
-    #: The expressions of the new tree, by the span of the old text that they stand for.
-    counterparts: dict[Span, list[ast.expr]]
+        vars(self).update(tree=tree, counterparts=relocation.counterparts, copies=relocation.copies)
 
     def column(self, line: int, offset: int) -> int:
         return offset if offset >= WRITTEN else super().column(line, offset)
@@ -76,6 +75,7 @@ class _Relocation:
         self._new = _Text(self._edited(edits))
         self._written = SourceFile(old.path, self._new.text)
         self.counterparts: dict[Span, list[ast.expr]] = {}
+        self.copies: list[ast.Call] = []
 
     def _edited(self, edits: Iterable[Edit]) -> str:
         """The new text; notes what each edit changes."""
@@ -133,22 +133,25 @@ class _Relocation:
 
     def _move(self, nodes: Sequence[ast.AST], spans: Sequence[tuple[int, int]]) -> None:
         """Give what the edits take from one place and write at another the place that it had."""
-        taken = self._taken()
-        if not taken:
-            return
+        taken, left = self._taken()
         for node, (start, end) in zip(nodes, spans, strict=True):
             if isinstance(node, ast.expr) and any(c.new_start <= start and end <= c.new_end for c in self._changes):
-                there = taken.get(ast.dump(node))
-                if there:
-                    ast.copy_location(node, there.pop(0))
+                spelled = ast.dump(node)
+                if taken.get(spelled):
+                    ast.copy_location(node, taken[spelled].pop(0))
+                elif isinstance(node, ast.Call) and (spelled in left or spelled in taken):
+                    self.copies.append(node)
 
-    def _taken(self) -> dict[str, list[ast.expr]]:
-        """The expressions of the old text that the edits take out, by what they are."""
+    def _taken(self) -> tuple[dict[str, list[ast.expr]], set[str]]:
+        """The expressions of the old text that the edits take out, by what they are, and the calls that stay."""
         found: dict[str, list[ast.expr]] = {}
+        left: set[str] = set()
         for node in ast.walk(self._file.tree):
             if isinstance(node, ast.expr) and not isinstance(node, (ast.Name, ast.Constant)):
                 at = self._file.origin(node)
                 start, end = self._old.offset(at.line, at.column), self._old.offset(at.end_line, at.end_column)
                 if any(c.start <= start and end <= c.end for c in self._changes):
                     found.setdefault(ast.dump(node), []).append(node)
-        return found
+                elif isinstance(node, ast.Call):
+                    left.add(ast.dump(node))
+        return found, left
