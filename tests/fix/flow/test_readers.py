@@ -117,6 +117,28 @@ def test_a_callback_that_looks_at_losses_or_weights_is_no_reader(tmp_path: Path,
     assert 'Dense(5, activation="softmax")' not in fixed(tmp_path, FITTED.format(callback))
 
 
+OTHERS = "other = keras.Sequential([keras.layers.Dense(1)])\nother.compile('sgd', 'mse')\n"
+KEEPS = "keras.callbacks.ModelCheckpoint('m.keras')"
+
+
+@pytest.mark.parametrize(
+    ("fits", "safe"),
+    [
+        (f"kept = [{KEEPS}]\nother.fit(x, y, callbacks=kept)\nkept = []\nnet.fit(x, y, callbacks=kept)\n", True),
+        (f"kept = []\nother.fit(x, y, callbacks=kept)\nkept = [{KEEPS}]\nnet.fit(x, y, callbacks=kept)\n", False),
+        (f"one = {KEEPS}\nother.fit(x, y, callbacks=[one])\nnet.fit(x, y, callbacks=[])\n", True),
+        (f"one = {KEEPS}\nother.fit(x, y)\nnet.fit(x, y, callbacks=[one])\n", False),
+        (f"kept = []\nkept.append({KEEPS})\nother.fit(x, y)\nnet.fit(x, y, callbacks=kept)\n", False),
+        (f"one = {KEEPS}\nother.fit(x, y, callbacks=[one])\nnet.fit(x, y, callbacks=[one])\n", False),
+        (f"one = {KEEPS}\nother.fit(x, y, callbacks=[])\nnet.fit(x, y, 32, 3, 'auto', [one])\n", False),
+        (f"other.fit(x, y, callbacks=those({KEEPS}))\nnet.fit(x, y, callbacks=mine())\n", True),
+    ],
+)
+def test_a_callback_of_another_model_keeps_only_that(tmp_path: Path, fits: str, safe: bool) -> None:
+    note = note_of(tmp_path, KERAS + 'net.compile("sgd", "categorical_crossentropy")\n' + OTHERS + fits)
+    assert ("`ModelCheckpoint` is handed the model" not in note) is safe
+
+
 #: what isn't the output -> a program whose fix is safe
 NO_READER = {
     "a backbone from elsewhere, and its configuration": "import torch.nn.functional as F\n"
