@@ -10,6 +10,7 @@ from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.fix.flow.weights import LAYERS, asked_for_weights, inner_layer
 from finallayer.source.models import measures_itself
 from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
@@ -32,6 +33,11 @@ MODEL_METHODS = frozenset(
 GIVING = frozenset("predict predict_on_batch layers apply forward __call__ call stateless_call".split())
 #: Keeping a model for others, who will miss the softmax that it had.
 _SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
+#: What draws or lists a model's layers, and runs none of them for anybody who would read its output.
+DRAWING = frozenset(
+    "keras.utils.plot_model keras.utils.model_to_dot keras.utils.vis_utils.plot_model "
+    "keras.utils.vis_utils.model_to_dot keras.utils.visualize_util.plot torchsummary.summary torchinfo.summary".split()
+)
 #: Decorators of classes that hand them to nobody who would call them.
 _OF_CLASSES = frozenset(
     (
@@ -176,7 +182,9 @@ class Owners:
         one_layer = name == "layers" and isinstance(called, ast.Subscript)
         if name in _SAVING:
             self._cannot_see(f"the model is kept by `{name}`", model)
-        elif foreign and (name not in MODEL_METHODS or one_layer):
+        elif name in LAYERS and asked_for_weights(module, attribute, self._output.head.op):
+            return
+        elif foreign and (name not in MODEL_METHODS or (one_layer and not inner_layer(module, attribute))):
             self._cannot_see(f"`.{name}` of the model", model)
 
     def _is_given_by_project(self, module: AnalysedModule, model: ast.expr, name: str) -> bool:
@@ -190,6 +198,8 @@ class Owners:
         if any(runs_project_code(c) for c in callees):
             return
         if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
+            return
+        if callees and all(isinstance(c, External) and canonical(c.name) in DRAWING for c in callees):
             return
         if any(self.include(r) or (isinstance(r, Partial) and self.include(r.function)) for r in results):
             return

@@ -104,7 +104,7 @@ class Differences:
             case ast.Subscript() if inner is around.slice:
                 return "an index"
             case ast.Assign(targets=targets):
-                return next(filter(None, (self._assigned(module, t) for t in targets)), "")
+                return next(filter(None, (self._assigned(module, t, node) for t in targets)), "")
             case ast.AnnAssign(target=target) | ast.NamedExpr(target=target) | ast.AugAssign(target=target):
                 return "" if target is inner else self._assigned(module, target)
             case ast.Expr():
@@ -139,19 +139,29 @@ class Differences:
             return ""
         return f"`{module.syntax.text(call.func)}` is handed it"
 
-    def _assigned(self, module: AnalysedModule, target: ast.expr) -> str:
+    def _assigned(self, module: AnalysedModule, target: ast.expr, value: ast.expr | None = None) -> str:
         match target:
             case ast.Name(id=name) if isinstance(module.syntax.scope(target), ast.Module):
                 return "" if name == "_" or _is_read(module.syntax, name) else f"{_UNREAD} `{name}`"
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
-                return next(filter(None, (self._assigned(module, e) for e in elements)), "")
-            case ast.Starred(value=value):
-                return self._assigned(module, value)
+                differing = (e for i, e in enumerate(elements) if self._differs_at(module, value, i, len(elements)))
+                return next(filter(None, (self._assigned(module, e) for e in differing)), "")
+            case ast.Starred(value=several):
+                return self._assigned(module, several)
             case ast.Subscript(value=owner):
                 known = module.values(owner)
                 kept = bool(known) and all(isinstance(v, (List, Dict)) for v in known)
                 return "" if kept else "what is written into an array"
         return ""
+
+    def _differs_at(self, module: AnalysedModule, value: ast.expr | None, place: int, length: int) -> bool:
+        """Whether one of several values that are taken apart differs, or may."""
+        old = self._programs.before(module.path, value) if value is not None else []
+        new = self._programs.after(module.path, value) if value is not None else []
+        items = [[v[place] if isinstance(v, tuple) and len(v) == length else None for v in vs] for vs in (old, new)]
+        if not old or not new or any(item is None for several in items for item in several):
+            return True
+        return {self._before.of(v) for v in items[0]} != {self._after.of(v) for v in items[1]}
 
     def _is_displayed(self, module: AnalysedModule, statement: ast.Expr) -> bool:
         """Whether a statement is the last of a notebook's cell."""

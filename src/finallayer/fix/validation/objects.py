@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
+from finallayer.catalog.names import canonical
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import held
+from finallayer.fix.flow.owners import DRAWING
 from finallayer.fix.flow.owners import MODEL_METHODS as ASKED
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.fix.flow.weights import LAYERS
 from finallayer.fix.text.syntax import last_name
 from finallayer.fix.validation.differences import Sink, Status, is_known
 from finallayer.fix.validation.forms import Forms
@@ -75,6 +78,8 @@ class Objects:
             return ""
         if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
             return ""
+        if callees and all(isinstance(c, External) and canonical(c.name) in DRAWING for c in callees):
+            return ""
         if any(map(self._hold, module.values(call))):
             return ""
         return f"the object that `{module.syntax.text(call.func)}` is handed"
@@ -86,6 +91,8 @@ class Objects:
             return "the model that a checkpoint keeps"
         answers = module.values(attribute)
         foreign = not answers or any(isinstance(a, Bound) and not _is_own(a) for a in answers)
+        if name in LAYERS:
+            return ""  # which layers a model shows, and who reads more of them than weights, is asked of its owners
         return f"`.{name}` of what is changed" if foreign and name not in ASKED | _OF_METRICS else ""
 
 
