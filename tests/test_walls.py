@@ -56,8 +56,9 @@ WITHIN_FIX: dict[str, set[str]] = {
     "fixers": {"text", "flow", "fixers", "registry"},
     "registry": {"flow"},
     "proof": set(),
-    "proposals": {"text", "flow", "registry", "proof"},
-    "repair": {"text", "flow"},
+    "validation": {"text", "flow", "validation"},
+    "proposals": {"text", "flow", "registry", "proof", "validation"},
+    "repair": {"text", "flow", "validation"},
     "__init__": set(),
 }
 #: the folders in which a base name may be one that stands elsewhere, too: a file there is named after ... that it is of

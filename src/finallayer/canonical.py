@@ -145,7 +145,9 @@ def _sub(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) 
     if right is not None and abs(right) <= LARGEST_EPS:
         return Node("add_eps", (x,), {"eps": -right}, origin) if right else x
     if is_shift_of(y, x):
-        return Node("shift", (x,), {}, origin)
+        return Node(
+            "shift", (x,), {"axis": axis} if (axis := through(y, MOVES).attrs.get("axis")) is not None else {}, origin
+        )
     total = through(y, MOVES)
     if total.op == "logsumexp" and total.args and _same_scores(total.args[0], x):
         axis = total.attrs.get("axis")
@@ -185,7 +187,7 @@ def _div(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) 
     top, bottom = through(x, MOVES), bare(y)
     if top.op == "exp":
         total = _is_sum_of(y, top)
-        if total is not None:
+        if total is not None and not _is_shifted_across(top.args[0], total):
             return _normalised(top, total, origin)
         if bottom.op == "add" and constant(bottom.args[1]) == 1 and bottom.args[0] == top:
             return Node("sigmoid", top.args, {"naive": True}, origin)
@@ -196,6 +198,12 @@ def _div(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) 
         if power.op == "exp" and power.args[0].op == "neg":
             return Node("sigmoid", power.args[0].args, {"naive": True}, origin)
     return None
+
+
+def _is_shifted_across(z: Node, total: Node) -> bool:
+    """Whether the maximum of another axis than that of the sum was subtracted, which leaves no softmax."""
+    axes = {z.attrs.get("axis"), total.attrs.get("axis")} if z.op == "shift" else set()
+    return len(axes) == 2 and None not in axes and axes != {1, -1}
 
 
 def _normalised(top: Node, total: Node, origin: Origin | None) -> Node:
@@ -236,7 +244,8 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
         if power.op == "exp":
             z = power.args[0]
             naive = {} if is_shifted(z) else {"naive": True}
-            return Node("logsumexp", (z,), {"axis": total.attrs.get("axis")} | naive, origin)
+            kept = {name: total.attrs[name] for name in ("axis", "keepdims") if name in total.attrs}
+            return Node("logsumexp", (z,), {"axis": None} | kept | naive, origin)
     return None
 
 

@@ -242,6 +242,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "by": (*_Number, str),  # the factor; of a gather: what picks (outcome, one_hot)
     "base": (int,),  # of a logarithm
     "at": (str,),  # what an index is called
+    "rows": (bool,),  # of an index: whether it is along the first axis
     "picked_by": (str,),  # a sample that was drawn, or what the index is taken for
     "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability, action
     "above": (bool,),  # whether a threshold asks for more
@@ -301,7 +302,7 @@ OPERATIONS: dict[str, Operation] = {
     "clip": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "low high", needs="low high"),
     "add_eps": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "eps", needs="eps"),
     "scale": Operation(scores, Role.ELEMENTWISE, Keeps.AXES, "by", needs="by"),  # by a constant: temperature
-    "shift": Operation(scores, Role.ELEMENTWISE, _MONOTONE),  # minus its own maximum
+    "shift": Operation(scores, Role.ELEMENTWISE, _MONOTONE, "axis"),  # minus its own maximum
     "sqrt": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, _MONOTONE),
     "abs": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, Keeps.AXES),
     # masked_fill, padding: by what isn't judged
@@ -317,7 +318,7 @@ OPERATIONS: dict[str, Operation] = {
     "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     # shape, type and place
     "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
-    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at picked_by"),
+    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows picked_by"),
     "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by"),  # picks the target's entry
     "cast": Operation(first, Role.PLACE, _AS_IT_IS),
     "identity": Operation(first, Role.PLACE, _AS_IT_IS),

@@ -124,6 +124,20 @@ def test_one_line_says_what_can_not_be_done(args: list[str], says: str) -> None:
     assert only_line(check(*args)).startswith(says)
 
 
+def test_without_a_working_folder_nothing_can_be_said(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "gone").mkdir()
+    monkeypatch.chdir(here / "gone")
+    (here / "gone").rmdir()
+    assert only_line(check(".")) == "finallayer: the working folder doesn't exist any more"
+
+
+def test_a_link_to_itself_is_no_file(here: Path) -> None:
+    lay(here, double=DOUBLE)
+    (here / "loop.py").symlink_to("loop.py")
+    assert check(".").exit_code == 1
+    assert only_line(check("loop.py")) == "finallayer: loop.py: no such file or folder"
+
+
 def test_an_interruption_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*args: object, **options: object) -> None:
         raise KeyboardInterrupt

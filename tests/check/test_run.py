@@ -178,6 +178,33 @@ def test_what_has_changed_is_analysed_again(
     assert outcome.findings == check(tmp_path).findings
 
 
+def with_fixes(folder: Path, fixes: bool) -> list[bool]:
+    outcome = run.check([folder], find([folder], RULES), RULES, jobs=1, fixes=fixes)
+    return [f.fix is not None for f in outcome.findings]
+
+
+def test_fixes_are_kept_and_come_where_they_are_asked_for(tmp_path: Path, analysed: list[str]) -> None:
+    lay(tmp_path, a=DOUBLE, clean=CLEAN)
+    assert with_fixes(tmp_path, fixes=False) == [False]
+    assert with_fixes(tmp_path, fixes=True) == [True]
+    assert analysed.count("a.py") == 2
+    assert with_fixes(tmp_path, fixes=False) == [False]
+    assert with_fixes(tmp_path, fixes=True) == [True]
+    assert analysed.count("a.py") == 2  # as before: they were kept
+    lay(tmp_path, clean=CLEAN + "# new\n")
+    assert with_fixes(tmp_path, fixes=True) == [True]
+    assert analysed.count("a.py") == 3  # it could have become one that reads what the fix changes
+
+
+def test_what_nobody_is_shown_needs_no_fixes(tmp_path: Path, analysed: list[str]) -> None:
+    lay(tmp_path, a=DOUBLE)
+    settings(tmp_path, 'ignore = ["FL101"]')
+    with_fixes(tmp_path, fixes=False)
+    analysed.clear()
+    assert with_fixes(tmp_path, fixes=True) == []
+    assert analysed == []
+
+
 def test_an_import_that_was_broken_and_is_mended_is_read_again(tmp_path: Path) -> None:
     lay(tmp_path, model="import torch\nprint 'loss'\n", train=TRAIN)
     assert not check(tmp_path, use_cache=True).findings

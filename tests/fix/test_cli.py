@@ -64,7 +64,7 @@ def test_what_has_no_fix_is_left_shown_with_the_reason_and_counted(here: Path) -
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines[0].startswith("a.py:8:18: FL201 log of a softmax")
-    assert "  no fix: nothing that mends this rule's findings can be written here" in lines
+    assert "  no fix: none of this rule's fixes fits here" in lines
     assert lines[-1] == "Fixed 0 findings in 0 files; 1 without a fix."
     assert (here / "a.py").read_text() == UNFIXABLE
 
@@ -219,6 +219,19 @@ def test_what_goes_wrong_in_one_file_leaves_the_others_to_be_fixed(here: Path, m
     assert ((here / "a.py").read_text(), (here / "b.py").read_text()) == (UNSTABLE, STABLE)
 
 
+def test_where_a_fix_goes_wrong_the_finding_stays(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr("finallayer.fix.proposals.propose", fails)
+    (here / "a.py").write_text(UNSTABLE)
+    why = "the fix could not be worked out (RuntimeError: a mistake of ours); please report this"
+    result = call("check", "--no-cache", "a.py")
+    assert (result.exit_code, result.stderr) == (1, f"finallayer: a.py: {why}\n")
+    assert "FL201 log of a softmax" in result.stdout
+    assert f"  no fix: {why}\n" in call("fix", "a.py").stdout
+
+
 def test_a_folder_named_like_a_file_is_a_folder(here: Path) -> None:
     (here / "folder.py").mkdir()
     (here / "folder.py" / "a.py").write_text(UNSTABLE)
@@ -305,14 +318,26 @@ def test_what_is_said_of_fixes_goes_with_fix(option: str) -> None:
     assert f"{option} goes with --fix." in call("check", option, ".").stderr
 
 
-def test_kept_results_are_marked_as_new_ones(here: Path) -> None:
+def marks(*args: str) -> tuple[int, int]:
+    """How many findings are said to have a safe fix, and an unsafe one."""
+    shown = call("check", *args, ".").stdout
+    return shown.count(" [*] ") - shown.count("; [*] "), shown.count(" [?] ")
+
+
+def test_kept_results_are_marked_as_new_ones(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "model.py").write_text(MODEL)
     (here / "train.py").write_text(TRAIN)
-    assert "[*] 1 fixable" in call("check", ".").stdout
-    assert "[*] 1 fixable" in call("check", ".").stdout
-    (here / "reader.py").write_text(READER)  # no analysis of the others reads it, but their fix is another now
-    assert call("check", ".").stdout == call("check", "--no-cache", ".").stdout
-    assert "[?] 1 fixable" in call("check", ".").stdout
+    assert marks() == marks("--no-cache") == (1, 0)
+    (here / "tools").mkdir()
+    (here / "tools" / "reader.py").write_text(READER)  # no analysis of the others reads it, but their fix does
+    assert marks() == marks("--no-cache") == (0, 1)
+    call("check", "--output-format", "github", ".")  # works no fixes out
+    assert marks() == (0, 1)
+    monkeypatch.setattr("finallayer.check.run.analyse_all", lambda paths, *_: iter([pytest.fail(p) for p in paths]))
+    assert marks() == (0, 1)  # nothing has changed
+    (here / "tools" / "reader.py").unlink()
+    with pytest.raises(pytest.fail.Exception):
+        call("check", ".")
 
 
 # One line

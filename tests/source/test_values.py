@@ -46,7 +46,7 @@ def test_no_value_passes_for_a_tuple_of_the_program(pair: tuple[Value, Value]) -
 def test_every_class_of_values_is_a_value_and_none_is_a_tuple() -> None:
     named = {name.strip() for name in get_args(values.Value) or str(values.Value).split("|")}
     own = {n for n, c in vars(values).items() if inspect.isclass(c) and c.__module__ == values.__name__}
-    helpers = {"Call", "Missing", "Module", "Rest", "Site"}  # not what an expression may stand for
+    helpers = {"Call", "MadeOf", "Missing", "Module", "Rest", "Site"}  # not what an expression may stand for
     assert own - helpers == named - {"Constant", "tuple[Value, ...]", "Node"}
     assert not any(issubclass(getattr(values, name), tuple) for name in own - helpers)
 

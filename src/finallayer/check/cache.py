@@ -1,7 +1,8 @@
 """The results of earlier runs, one small file each in ``.finallayer_cache``.
 
 An entry holds as long as the file, every project file that was read for it, where their imports lead, and finallayer
-itself are what they were. Findings are kept before the settings have filtered them, so changing those costs nothing.
+itself are what they were; its fixes as long as no program of the project has changed. Findings are kept before the
+settings have filtered them, so changing those costs nothing.
 Entries are written whole or not at all, and one that can't be understood counts as absent: any number of runs may share
 the folder.
 """
@@ -22,6 +23,7 @@ from finallayer import __version__
 from finallayer.check.glance import Files
 from finallayer.check.judge import Analysis
 from finallayer.check.record import pack, unpack
+from finallayer.check.surroundings import Surroundings
 from finallayer.rules.base import Rule
 
 FOLDER = ".finallayer_cache"
@@ -33,21 +35,28 @@ class Cache:
     def __init__(self, root: Path, files: Files, rules: Mapping[str, Rule]) -> None:
         self.folder = root / FOLDER
         self._files = files
+        self._surroundings = Surroundings(files)
         self._rules = rules
         self._stamp = _stamp()
         self._ready = False
 
-    def get(self, path: str) -> Analysis | None:
-        """The analysis of a file as it is now, if an earlier run has made it."""
+    def get(self, path: str, fixes: bool = False) -> Analysis | None:
+        """The analysis of a file as it is now, if an earlier run has made it.
+
+        ``fixes``: whether its findings are to come with their fixes, as they are now; without it they come without.
+        """
         try:
             entry = json.loads(self._entry(path).read_bytes())
             if entry["stamp"] != self._stamp or entry["path"] != path:
                 return None
             if any(self._files.glance(file).fingerprint != state for file, state in entry["files"].items()):
                 return None
+            if fixes and entry["findings"] and self._surroundings.state(entry["files"]) != entry["surroundings"]:
+                return None
+            findings = (unpack(f, self._rules) for f in entry["findings"])
             return Analysis(
                 path,
-                tuple(unpack(f, self._rules) for f in entry["findings"]),
+                tuple(f if fixes else replace(f, fix=None, unfixed="") for f in findings),
                 (),
                 tuple(map(str, entry["notes"])),
                 bool(entry["unread"]),
@@ -55,13 +64,15 @@ class Cache:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
-    def put(self, analysis: Analysis) -> None:
-        """Keep an analysis, without fixes: those depend on files that the analysis never reads."""
+    def put(self, analysis: Analysis, fixes: bool = False) -> None:
+        """Keep an analysis; ``fixes``: whether they were looked for, in all programs around."""
+        parts = sorted(self._parts(analysis))
         entry = {
             "stamp": self._stamp,
             "path": analysis.path,
-            "files": {f: self._files.glance(f).fingerprint for f in sorted(self._parts(analysis))},
-            "findings": [pack(replace(f, fix=None, unfixed="")) for f in analysis.findings],
+            "files": {f: self._files.glance(f).fingerprint for f in parts},
+            "surroundings": self._surroundings.state(parts) or "" if fixes and analysis.findings else "",
+            "findings": [pack(f) for f in analysis.findings],
             "notes": analysis.notes,
             "unread": analysis.unread,
         }

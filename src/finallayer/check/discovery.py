@@ -47,8 +47,15 @@ def _files_of(folder: str, specs: list[Patterns]) -> Iterator[Path]:
         if entry.is_dir(follow_symlinks=False):
             if not (is_foreign(entry) or _ignored(entry.path, True, specs)):
                 yield from _files_of(entry.path, specs)
-        elif entry.name.endswith(SUFFIXES) and entry.is_file() and not _ignored(entry.path, False, specs):
+        elif entry.name.endswith(SUFFIXES) and _is_file(entry) and not _ignored(entry.path, False, specs):
             yield Path(entry.path)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def _ignored(path: str, is_folder: bool, specs: list[Patterns]) -> bool:

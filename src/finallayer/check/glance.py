@@ -68,7 +68,7 @@ class Glance:
         data = data or b""
         self.framework = _says_an_operation(data)
         self.words = any(word in data for word in WORDS) or _SHORT_WORDS.search(data) is not None
-        self.content = blake2b(data, digest_size=16).hexdigest()
+        self.content = digest(data)
         self._names = frozenset(imported(data))
         self._finder = finder
         self._imports: tuple[str, ...] | None = None
@@ -116,6 +116,11 @@ class Files:
             known = self._seen[path] = Glance(path, _bytes(path) if data is None else data, self._finder)
         return known
 
+    def content(self, path: str) -> str:
+        """What stands for a file's content, without more of a look than has been."""
+        known = self._seen.get(path)
+        return digest(_bytes(path) or b"") if known is None else known.content
+
     def matters(self, path: str) -> bool:
         """Whether anything could be found in a file, alone or with what it imports, directly or not.
 
@@ -131,6 +136,11 @@ class Files:
             waiting += [i for i in glance.imports if i not in seen]
             seen.update(glance.imports)
         return False
+
+
+def digest(data: bytes) -> str:
+    """What stands for some content."""
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 def _bytes(path: str) -> bytes | None:

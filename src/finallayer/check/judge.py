@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     Contexts = Callable[[], Context]
 
 
+#: How a note begins on what went wrong while a fix was worked out.
+BROKEN = "the fix could not be worked out"
+
+
 class Analysis(NamedTuple):
     """What the analysis of one file gave: findings (they may stand in files that it imports), in module lines."""
 
@@ -45,11 +49,12 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
             context = fixes()
             context.adopt(file)
             findings = _with_fixes(findings, judged, context)
+        broken = dict.fromkeys(f.unfixed for f in findings if f.unfixed.startswith(BROKEN))
     except Unreadable as why:
         return unread(path, str(why))
     except (Exception, RecursionError) as error:  # ours to mend, but no reason to leave the other files unchecked
         return unread(path, f"could not be analysed ({type(error).__name__}: {error}); please report this")
-    return Analysis(path, findings, tuple(sorted(project.dependencies(path))), file.notes)
+    return Analysis(path, findings, tuple(sorted(project.dependencies(path))), (*file.notes, *broken))
 
 
 def unread(path: str, why: str) -> Analysis:
@@ -71,9 +76,13 @@ def _with_fixes(findings: Sequence[Finding], judged: Sequence[Judged], context: 
     """The findings with the fix that every value met at the place agrees on, or why there is none."""
     from finallayer.fix.proposals import propose
 
-    fixes: dict[Place, set[Fix | Refusal]] = {}
+    fixes: dict[Place, set[Fix | Refusal]] = {place_of(finding): set() for finding in findings}
     for finding, sighting, match in judged:
-        fixes.setdefault(place_of(finding), set()).add(propose(finding.rule.code, sighting, match, context))
+        if (proposed := fixes.get(place_of(finding))) is not None:
+            try:
+                proposed.add(propose(finding.rule.code, sighting, match, context))
+            except (Exception, RecursionError) as error:  # ours to mend, and no reason to lose the finding
+                proposed.add(Refusal(f"{BROKEN} ({type(error).__name__}: {error}); please report this"))
     return tuple(_with_one_of(f, fixes.get(place_of(f), set())) for f in findings)
 
 

@@ -49,8 +49,7 @@ def check(
 ) -> Outcome:
     """Check files and folders, and ``stdin``: (the path that it stands for, its content).
 
-    ``fixes``: whether findings are to come with their fixes. They cost time where there are findings, and are not kept
-    in the cache: they depend on every file that may read what they change.
+    ``fixes``: whether findings are to come with their fixes, which cost time where there are findings.
     Raises :class:`~finallayer.check.check_error.CheckError` where a path does not exist, never for what a file holds.
     """
     from finallayer.source import Project
@@ -101,14 +100,15 @@ def found_in(
 def _cached_or_new(
     paths: Sequence[str], known: Files, config: Config, rules: Mapping[str, Rule], jobs: int | None, fixes: bool
 ) -> list[Analysis]:
-    """The analyses, kept ones where there are any; with ``fixes``, only those of files in which nothing is shown."""
+    """The analyses, kept ones where there are any; what nobody is shown needs no fixes."""
     from finallayer.check.cache import Cache
 
     cache, chosen = Cache(config.root, known, rules), Filter(config, rules, Sources())
-    kept = [a for path in paths if (a := cache.get(path)) is not None]
-    analyses = [a for a in kept if not (fixes and any(chosen.shown(a.findings)))]
+    kept = [(a, fixes and any(chosen.shown(a.findings))) for path in paths if (a := cache.get(path)) is not None]
+    either = [cache.get(a.path, fixes=True) if shown else a for a, shown in kept]
+    analyses = [a for a in either if a is not None]
     done = {a.path for a in analyses}
     for analysis in analyse_all([p for p in paths if p not in done], jobs, fixes):
-        cache.put(analysis)
+        cache.put(analysis, fixes)
         analyses.append(analysis)
     return analyses

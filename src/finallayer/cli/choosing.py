@@ -138,4 +138,10 @@ def _identity(finding: Finding) -> tuple[str, ...]:
 def next_answer() -> str:
     """A line from the terminal; its end leaves all that follows."""
     sys.stdout.flush()
-    return sys.stdin.readline() or "q"
+    answer = ""
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        if not answer:  # Ctrl-D, Ctrl-C: what follows begins on a line of its own
+            click.echo()
+    return answer or "q"

@@ -75,13 +75,18 @@ def run_interruptibly(run: Callable[[Interruptions], int]) -> NoReturn:
     from finallayer.check.check_error import CheckError
 
     try:
+        os.getcwd()  # noqa: PTH109 (all that is said of files starts from it)
+    except OSError:
+        say("the working folder doesn't exist any more")
+        sys.exit(COULD_NOT_RUN)
+    try:
         with interruptible() as signals:
             code = run(signals)
     except CheckError as error:
         say(str(error))
         code = COULD_NOT_RUN
     except OSError as error:  # a file that went away meanwhile, say
-        say(f"{error.filename or 'the output'}: {error.strerror or error}")
+        say(": ".join(filter(None, (error.filename, error.strerror or str(error)))))
         code = COULD_NOT_RUN
     except KeyboardInterrupt:
         say("interrupted")

@@ -9,11 +9,12 @@ from finallayer.fix.proof import prove
 from finallayer.fix.registry import Proposal, cannot_see, fixers
 from finallayer.fix.text.comments import with_comments
 from finallayer.fix.text.edits import meet
+from finallayer.fix.validation.validate import validate
 from finallayer.rules import all_rules
 from finallayer.rules.examples import why_never_fixed
 
-NO_FIXER = "nothing mends this rule's findings"
-NOT_HERE = "nothing that mends this rule's findings can be written here"
+NO_FIXER = "this rule has no fixes"
+NOT_HERE = "none of this rule's fixes fits here"
 DISTURBED = "the numbers may change on their way, in a manner that the analysis doesn't follow"
 
 
@@ -30,10 +31,15 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
             if not proof.holds:
                 refused = refused or f"it can't be proven: {proof.why}"
                 continue
-            return Refusal(DISTURBED) if is_disturbed(sighting, context) else _fix(proposal, edits, sighting, context)
+            if is_disturbed(sighting, context):
+                return Refusal(DISTURBED)
+            verdict = validate(code, sighting, edits, context)
+            if not verdict.refused:
+                return _fix(proposal, edits, verdict.note, sighting, context)
+            refused = refused or f"the edited program is another: {verdict.refused}"
     return Refusal(refused or (NOT_HERE if known else why_never_fixed(all_rules()[code]) or NO_FIXER))
 
 
-def _fix(proposal: Proposal, edits: tuple[Edit, ...], sighting: Sighting, context: Context) -> Fix:
-    notes = proposal.note, cannot_see("is done to it", strangers(sighting, context))
+def _fix(proposal: Proposal, edits: tuple[Edit, ...], unseen: str, sighting: Sighting, context: Context) -> Fix:
+    notes = proposal.note or unseen, cannot_see("is done to it", strangers(sighting, context))
     return Fix(not any(notes), edits, "; ".join(filter(None, notes)))

@@ -1,7 +1,7 @@
 """From findings with fixes to mended files: in passes, since one fix may uncover another, and in memory until the end.
 
-A file takes all of its fixes or none: where the result doesn't parse, or a new check finds as much in it as before, it
-stays as it was.
+Each fix was validated by itself. Those of one round are made together where the program that this gives holds, too, and
+else one after the other, as many as do: no fix stands in another's way.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from finallayer.fix.text.documents import Document
 from finallayer.fix.text.edits import ConflictError
 from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.text.unused_imports import unused_imports
+from finallayer.fix.validation.validate import validate_together
 from finallayer.source.files import Unreadable, parse
 from finallayer.source.reading import read
 
@@ -132,25 +133,47 @@ class _Workshop:
             self.broken.append(f"{path}: could not be fixed ({type(error).__name__}: {error}); please report this")
 
     def mend(self, path: str) -> None:
-        """Apply the fixes of what is found from one file, until none is left that helps."""
+        """Apply the fixes of what is found from one file, until none is left that holds."""
         before = self._last[path] = self.findings([path])
         for _ in range(MOST_PASSES):
             kept = dict(self._now)
-            if not self._apply([f.fix for f in self._choose(before, self._now) if f.fix is not None]):
-                return
-            after = self.findings([path])
-            if len(after) >= len(before):
-                self._now = kept
+            fixes = list(_compatible(f.fix for f in self._choose(before, self._now) if f.fix is not None))
+            after = self._made(path, before, fixes)
+            if after is None:
                 return
             changed = frozenset(p for p, data in self._now.items() if data != kept.get(p, self._documents[p].data))
             self.mended += _gone(before, after, changed)
             before = self._last[path] = after
 
+    def _made(self, path: str, before: Sequence[Finding], fixes: Sequence[Fix]) -> tuple[Finding, ...] | None:
+        """What is left after as many of the fixes as hold together; None where none does."""
+        after = self._attempt(path, before, fixes)
+        if after is not None or len(fixes) < 2:
+            return after
+        good: list[Fix] = []
+        for fix in fixes:
+            kept, linked = dict(self._now), list(self._linked)
+            if self._attempt(path, before, [*good, fix]) is not None:
+                good.append(fix)
+            self._now, self._linked = kept, linked
+        return self._attempt(path, before, good) if good else None
+
+    def _attempt(self, path: str, before: Sequence[Finding], fixes: Sequence[Fix]) -> tuple[Finding, ...] | None:
+        """What is left after the edits of all these fixes; None, and nothing is done, where that doesn't hold."""
+        kept, linked = dict(self._now), list(self._linked)
+        edits = tuple(dict.fromkeys(e for fix in fixes for e in fix.edits))
+        if self._apply(fixes) and (len(fixes) == 1 or not validate_together(path, kept, edits).refused):
+            after = self.findings([path])
+            if _is_less(after, before):
+                return after
+        self._now = {p: kept.get(p, self._documents[p].data) for p in self._now}
+        self._linked = linked
+        return None
+
     def _apply(self, fixes: Sequence[Fix]) -> bool:
-        """Make the edits of as many fixes as go together; whether every file can still be read."""
-        chosen = list(_compatible(fixes))
+        """Make the edits of fixes that go together; whether there are any, and every file can still be read."""
         by_file: dict[str, set[Edit]] = {}
-        for edit in (e for fix in chosen for e in fix.edits):
+        for edit in (e for fix in fixes for e in fix.edits):
             by_file.setdefault(edit.path, set()).add(edit)
         try:
             new = {path: self._edited(path, edits) for path, edits in by_file.items()}
@@ -159,7 +182,7 @@ class _Workshop:
         except (ConflictError, Unreadable, UnicodeError):
             return False
         self._now |= new
-        self._linked += [paths for fix in chosen if len(paths := frozenset(e.path for e in fix.edits)) > 1]
+        self._linked += [paths for fix in fixes if len(paths := frozenset(e.path for e in fix.edits)) > 1]
         return bool(new)
 
     def _edited(self, path: str, edits: Iterable[Edit]) -> bytes:
@@ -174,6 +197,12 @@ class _Workshop:
             self._documents[path] = Document.read(Path(path))
             self._now[path] = self._documents[path].data
         return self._now[path]
+
+
+def _is_less(after: Sequence[Finding], before: Sequence[Finding]) -> bool:
+    """Whether fewer findings are left, and of no rule more."""
+    were, are = (Counter((f.origin.path, f.rule.code) for f in found) for found in (before, after))
+    return len(after) < len(before) and not are - were
 
 
 def _gone(before: Iterable[Finding], after: Iterable[Finding], by: frozenset[str]) -> Iterator[Fixed]:

@@ -107,9 +107,8 @@ class Net(nn.Module):
     @nn.compact
     def __call__(self, x):
         x = nn.Dense(1)(x)
-        if self.head == "sigmoid":
+-        if self.head == "sigmoid":
 -            x = nn.sigmoid(x)
-+            x = x
         return x
 
 def loss_fn(params, x, y):

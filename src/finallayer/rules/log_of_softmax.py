@@ -141,7 +141,7 @@ b = tf.Variable(tf.zeros([10]))
 train_step = tf.train.GradientDescentOptimizer(0.01).minimize(cross_entropy)
 """,
     """
--import torch
+import torch
 from torch import nn
 
 class Net(nn.Module):
@@ -156,9 +156,10 @@ class Net(nn.Module):
 net = Net()
 
 def step(x, y):
-    probs = net(x)
+-    probs = net(x)
 -    return -torch.log(probs.gather(1, y.unsqueeze(1))).mean()  # FL201
-+    return -nn.functional.log_softmax(probs, dim=1).gather(1, y.unsqueeze(1)).mean()
++    logits = net(x)
++    return -torch.log_softmax(logits, dim=1).gather(1, y.unsqueeze(1)).mean()
 """,
     """
 import torch
@@ -170,7 +171,7 @@ criterion = nn.NLLLoss()
 
 def step(x, y):
 -    return criterion(net(x).log(), y)  # FL201
-+    return criterion(nn.functional.log_softmax(net(x), dim=1), y)
++    return criterion(torch.log_softmax(net(x), dim=1), y)
 """,
     """
 ! the log is of one minus a softmax, which has no stable form

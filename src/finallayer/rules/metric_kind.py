@@ -27,7 +27,8 @@ model.compile(
 
 ## Fix safety
 Safe for a threshold of 0.5, which becomes 0: on logits that says the same. What is rounded goes through a sigmoid
-first. A metric over many thresholds or of a logarithm gets `from_logits=True`.
+first. A metric over many thresholds or of a logarithm gets `from_logits=True`. Unsafe for Keras' `BinaryAccuracy`:
+Keras 3.0 to 3.4 refuse a threshold of 0 with an error.
 
 ## References
 - [Keras accuracy metrics: threshold](https://keras.io/api/metrics/accuracy_metrics/)

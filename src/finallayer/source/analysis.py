@@ -45,7 +45,7 @@ def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> l
     run = Interpreter(project, uses)
     module = run.entry = run.modules[file.path] = Module(file)
     try:
-        with nullcontext() if uses is None else telling_places_apart():
+        with nullcontext() if uses is None else telling_places_apart(uses.made_of):
             run.load(module)
             _run_uncalled(run, module)
     except (OutOfBudget, RecursionError):

@@ -9,7 +9,7 @@ from finallayer.expr import Node
 from finallayer.source.attributes import set_attribute
 from finallayer.source.containers import get_item, sequence, store_item
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.values import Frame, List, Value, opaque
+from finallayer.source.values import Frame, List, Value, renamed
 
 
 def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> None:
@@ -35,7 +35,7 @@ _UNNAMED = re.compile(r":|\[")
 def named(value: Value, name: str) -> Value:
     """A value that nobody understands goes by the name of the variable that holds it first."""
     if isinstance(value, Node) and value.op == "opaque" and value.rank is None and _UNNAMED.search(value.attrs["name"]):
-        return opaque(name, value)
+        return renamed(name, value)
     return value
 
 

@@ -153,7 +153,7 @@ def _partial(run: Interpreter, callee: Partial, call: Call) -> Value:
 
 def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     """An object of one of the project's classes."""
-    instance = Instance(cls)
+    instance = Instance(cls, call.site)
     run.instances.append(instance)
     run.write(instance.slots, ARGUMENTS, tuple(call.args))
     lines = [tuple_in(c.slots, FIELDS) for c in reversed(cls.ancestry()) if isinstance(c, Class)]

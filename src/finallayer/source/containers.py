@@ -81,14 +81,15 @@ def element(iterable: Value) -> Value:
     if items:
         return any_of(items, iterable)
     if isinstance(iterable, Node) and iterable.op != "opaque":
-        return Node("index", (iterable,), {"rank": iterable.rank - 1} if iterable.rank else {}, iterable.origin)
+        attrs = {"rank": iterable.rank - 1} if iterable.rank else {}
+        return Node("index", (iterable,), attrs | {"rows": True}, iterable.origin)
     return opaque("each", iterable)
 
 
 def get_slice(owner: Value, lower: Value, upper: Value, stepped: bool) -> Value:
     """``owner[lower:upper]``."""
     if isinstance(owner, Node):
-        return Node("index", (owner,), {"rank": owner.rank} if owner.rank else {}, owner.origin)
+        return Node("index", (owner,), ({"rank": owner.rank} if owner.rank else {}) | {"rows": True}, owner.origin)
     if is_constant(owner):
         return owner
     items = sequence(owner)
@@ -108,6 +109,7 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
         if owner.op == "opaque":
             return opaque(f"{owner.attrs['name']}[{str(index) if is_constant(index) else ''}]", owner, index)
         attrs = _of_index(index) | ({} if rank is None else {"rank": rank})
+        attrs |= {"rows": True} if type(index) is int else {}
         return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):
         return union([get_item(v, index) for v in owner.values])

@@ -362,7 +362,10 @@ def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
         return get_slice(owner, lower, upper, stepped=node.slice.step is not None)
     if isinstance(owner, (Class, External)):
         return owner  # a generic type
-    return get_item(owner, run.evaluate(node.slice, frame), _index_rank(owner, node.slice))
+    item = get_item(owner, run.evaluate(node.slice, frame), _index_rank(owner, node.slice))
+    if isinstance(item, Node) and item.op == "index" and isinstance(owner, Node) and _leaves_rows(node.slice):
+        return Node(item.op, item.args, {**item.attrs, "rows": True, "axis": -1}, item.origin)
+    return item
 
 
 @values(ast.Slice)
@@ -371,6 +374,14 @@ def _slice(run: Interpreter, node: ast.Slice, frame: Frame) -> Value:
         if part is not None:
             run.evaluate(part, frame)
     return opaque(SLICE)
+
+
+def _leaves_rows(index: ast.expr) -> bool:
+    """Whether an index of several axes takes all of the last: ``p[0, i, :]``."""
+    match index:
+        case ast.Tuple(elts=[_, *_, ast.Slice(lower=None, upper=None, step=None)]):
+            return True
+    return False
 
 
 def _index_rank(owner: Value, index: ast.expr) -> int | None:

@@ -33,6 +33,13 @@ class Project:
         self._found: dict[tuple[str, str, int], Path | None] = {}
         self._dependencies: dict[str, set[str]] = {}
 
+    def copy(self) -> Project:
+        """A project of the same files, which may take in others."""
+        made = Project()
+        made._files = dict(self._files)
+        made._folders, made._places, made._found = self._folders, self._places, self._found
+        return made
+
     def file(self, path: Path) -> SourceFile | None:
         """The file at a path, parsed; None where it can't be, or holds nothing that a loss could meet."""
         key = str(path)

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from finallayer.source.limits import MOST_LEAVES, surveyable
-from finallayer.source.values import Dict, List, Value
+from finallayer.source.values import Dict, List, MadeOf, Value
 
 
 class Seen(NamedTuple):
@@ -27,6 +27,7 @@ class Uses:
     def __init__(self) -> None:
         self.values: dict[str, dict[ast.expr, list[Seen]]] = {}  # by file
         self.given: list[tuple[Value, Value]] = []  # (a model, layer or function, what calling it gave)
+        self.made_of = MadeOf()  # what went into opaque values
         self.alone: ast.AST | None = None
         self.complete = True  # False where the analysis stopped before the program's end
         self.unread: set[str] = set()  # files that it would have had to read, too

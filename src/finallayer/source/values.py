@@ -200,12 +200,13 @@ class Class:
 
 
 class Instance:
-    """An object of a project's class."""
+    """An object of a project's class, and where it was made."""
 
-    __slots__ = ("cls", "slots")
+    __slots__ = ("cls", "site", "slots")
 
-    def __init__(self, cls: Class) -> None:
+    def __init__(self, cls: Class, site: Site) -> None:
         self.cls = cls
+        self.site = site
         self.slots: dict[str, Value] = {}
 
 
@@ -368,6 +369,14 @@ def opaque(name: str, *parts: Value) -> Node:
     return Node("opaque", (), attrs, None)
 
 
+def renamed(name: str, value: Node) -> Node:
+    """A value that isn't understood, by another name."""
+    node, made_of = opaque(name, value), _made_of.get()
+    if made_of is not None:
+        made_of.renamed[node] = value
+    return node
+
+
 def nameless(place: str, *parts: Value) -> Node:
     """A value that isn't understood, and has no name but the place where it was made."""
     if not parts:
@@ -376,7 +385,23 @@ def nameless(place: str, *parts: Value) -> Node:
 
 
 def _identity(value: Value) -> int:
-    return hash(value) if type(value) is Node else hash(_key(value))
+    made_of = _made_of.get()
+    if made_of is None:
+        return hash(value) if type(value) is Node else hash(_key(value))
+    number = hash(value) if type(value) is Node else hash(_contents(value))
+    held = List(value.items, value.exact) if isinstance(value, List) else value
+    made_of.parts[number] = held.copy() if isinstance(held, Dict) else held
+    return number
+
+
+def _contents(value: Value) -> Hashable:
+    """The key of a value; of a list or dictionary, which may change later, that of what it holds now."""
+    match value:
+        case List(items=items):
+            return List, value.exact, tuple(map(_key, items))
+        case Dict():
+            return Dict, tuple([(key, _key(item)) for key, item in value.slots.items()])
+    return _key(value)
 
 
 def union(values: list[Value]) -> Value:
@@ -432,14 +457,29 @@ def _key(value: Value, places: bool = False) -> Hashable:
 _places_matter: ContextVar[bool] = ContextVar("places_matter", default=False)
 
 
+class MadeOf:
+    """What went into opaque values: by the numbers in their ``of``, and what those are that only got a name."""
+
+    def __init__(self) -> None:
+        self.parts: dict[int, Value] = {}
+        self.renamed: dict[Node, Node] = {}
+
+
+_made_of: ContextVar[MadeOf | None] = ContextVar("made_of", default=None)
+
+
 @contextmanager
-def telling_places_apart() -> Iterator[None]:
-    """Keep alike probabilities of several places as several: who takes one softmax away must hear of its twins."""
-    token = _places_matter.set(True)
+def telling_places_apart(made_of: MadeOf) -> Iterator[None]:
+    """Keep alike probabilities of several places as several: who takes one softmax away must hear of its twins.
+
+    ``made_of``: filled with what goes into opaque values meanwhile.
+    """
+    places, known = _places_matter.set(True), _made_of.set(made_of)
     try:
         yield
     finally:
-        _places_matter.reset(token)
+        _places_matter.reset(places)
+        _made_of.reset(known)
 
 
 def _places(node: Node) -> tuple[Origin | None, ...]:

@@ -75,6 +75,43 @@ SAFE: dict[str, Pair] = {
         "net, more = nn.Linear(4, 3), nn.Linear(4, 3)\n\ndef step(x, y):\n"
         "    p = (net(x) + more(x)).float()\n    return F.cross_entropy(p, y)\n",
     ),
+    "torch: two models that one function trains": pair(
+        TORCH,
+        "def train(net, x, y):\n    F.cross_entropy(net(x), y).backward()\n\n"
+        "a = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n"
+        "b = nn.Sequential(nn.Linear(4, 5), nn.Softmax(dim=1))\n\n"
+        "train(a, torch.zeros(2, 4), torch.zeros(2).long())\ntrain(b, torch.zeros(2, 4), torch.zeros(2).long())\n",
+        "def train(net, x, y):\n    F.cross_entropy(net(x), y).backward()\n\n"
+        "a = nn.Sequential(nn.Linear(4, 3))\nb = nn.Sequential(nn.Linear(4, 5))\n\n"
+        "train(a, torch.zeros(2, 4), torch.zeros(2).long())\ntrain(b, torch.zeros(2, 4), torch.zeros(2).long())\n",
+    ),
+    "torch: a row of predictions, one below the other": pair(
+        TORCH,
+        "net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=-1))\n\ndef step(x, y):\n    p = net(x)\n"
+        "    return F.cross_entropy(p.view(-1, 3), y.view(-1)), F.cross_entropy(p.reshape(-1, p.size(-1)), y.view(-1))\n",
+        "net = nn.Sequential(nn.Linear(4, 3))\n\ndef step(x, y):\n    p = net(x)\n"
+        "    return F.cross_entropy(p.view(-1, 3), y.view(-1)), F.cross_entropy(p.reshape(-1, p.size(-1)), y.view(-1))\n",
+    ),
+    "torch: the classes moved to where the loss has them": pair(
+        TORCH,
+        "net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=-1))\n\n"
+        "def step(x, y):\n    return F.cross_entropy(net(x).permute(0, 2, 1), y)\n",
+        "net = nn.Sequential(nn.Linear(4, 3))\n\n"
+        "def step(x, y):\n    return F.cross_entropy(net(x).permute(0, 2, 1), y)\n",
+    ),
+    "torch: Lightning": pair(
+        TORCH + "import pytorch_lightning as pl\n\n",
+        "class Lit(pl.LightningModule):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n\n"
+        "    def forward(self, x):\n        return self.net(x)\n\n"
+        "    def training_step(self, batch, i):\n        x, y = batch\n        loss = F.cross_entropy(self(x), y)\n"
+        "        self.log('loss', loss)\n        return loss\n",
+        "class Lit(pl.LightningModule):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.net = nn.Sequential(nn.Linear(4, 3))\n\n"
+        "    def forward(self, x):\n        return self.net(x)\n\n"
+        "    def training_step(self, batch, i):\n        x, y = batch\n        loss = F.cross_entropy(self(x), y)\n"
+        "        self.log('loss', loss)\n        return loss\n",
+    ),
     # PyTorch: who reads
     "torch: argmax and shapes are the same": reader(
         "def hits(x, y):\n    out = net(x)\n    print(out.shape, len(out))\n"
@@ -214,42 +251,12 @@ SAFE: dict[str, Pair] = {
         "model = keras.Sequential([keras.layers.Dense(10)])\n"
         "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
     ),
-    "keras: one unit, and its accuracy": pair(
-        KERAS,
-        "model = keras.Sequential([keras.layers.Dense(1, activation='sigmoid')])\n"
-        "model.compile(loss='binary_crossentropy', metrics=['accuracy'])\nyes = model.predict(x) > 0.5\n",
-        "model = keras.Sequential([keras.layers.Dense(1)])\n"
-        "model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), "
-        "metrics=[keras.metrics.BinaryAccuracy(name='accuracy', threshold=0)])\n"
-        'probability_model = keras.Sequential([model, keras.layers.Activation("sigmoid")])\n'
-        "yes = probability_model.predict(x) > 0.5\n",
-    ),
-    "keras: one unit's logits before a string loss, and their accuracy": pair(
-        KERAS,
-        "model = keras.Sequential([keras.layers.Dense(1)])\n"
-        "model.compile(loss='binary_crossentropy', metrics=['acc'])\n",
-        "model = keras.Sequential([keras.layers.Dense(1)])\n"
-        "model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), "
-        "metrics=[keras.metrics.BinaryAccuracy(name='acc', threshold=0)])\n",
-    ),
     "keras: logits before from_logits=False": pair(
         KERAS,
         "model = keras.Sequential([keras.layers.Dense(10)])\n"
         "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=False), metrics=['accuracy'])\n",
         "model = keras.Sequential([keras.layers.Dense(10)])\n"
         "model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), metrics=['accuracy'])\n",
-    ),
-    "keras: a dictionary of losses, and of metrics": pair(
-        KERAS,
-        "i = keras.Input((8,))\np = keras.layers.Dense(1, activation='sigmoid', name='p')(i)\n"
-        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
-        "model.compile(\n    loss={\n        'p': 'binary_crossentropy',\n        'q': 'mse',\n    },\n"
-        "    metrics={'p': ['AUC', keras.metrics.BinaryAccuracy()], 'q': ['mae']},\n)\n",
-        "i = keras.Input((8,))\np = keras.layers.Dense(1, name='p')(i)\n"
-        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
-        "model.compile(\n    loss={\n        'p': keras.losses.BinaryCrossentropy(from_logits=True),\n"
-        "        'q': 'mse',\n    },\n    metrics={'p': [keras.metrics.AUC(name='AUC', from_logits=True), "
-        "keras.metrics.BinaryAccuracy(threshold=0)], 'q': ['mae']},\n)\n",
     ),
     "keras: a list of losses": pair(
         KERAS,
@@ -277,6 +284,40 @@ SAFE: dict[str, Pair] = {
         "net = Net()\n\n@jax.jit\ndef step(params, x, y):\n    def loss_fn(params):\n        p = net.apply(params, x)\n"
         "        return optax.softmax_cross_entropy(p, y).mean()\n\n    return jax.grad(loss_fn)(params)\n\n"
         "def predict(params, x):\n    return nn.softmax(net.apply(params, x))\n",
+    ),
+}
+
+#: programs with metrics that have a threshold, which old versions of Keras won't have at 0
+OF_NEW_KERAS: dict[str, Pair] = {
+    "keras: one unit, and its accuracy": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(1, activation='sigmoid')])\n"
+        "model.compile(loss='binary_crossentropy', metrics=['accuracy'])\nyes = model.predict(x) > 0.5\n",
+        "model = keras.Sequential([keras.layers.Dense(1)])\n"
+        "model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), "
+        "metrics=[keras.metrics.BinaryAccuracy(name='accuracy', threshold=0)])\n"
+        'probability_model = keras.Sequential([model, keras.layers.Activation("sigmoid")])\n'
+        "yes = probability_model.predict(x) > 0.5\n",
+    ),
+    "keras: one unit's logits before a string loss, and their accuracy": pair(
+        KERAS,
+        "model = keras.Sequential([keras.layers.Dense(1)])\n"
+        "model.compile(loss='binary_crossentropy', metrics=['acc'])\n",
+        "model = keras.Sequential([keras.layers.Dense(1)])\n"
+        "model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True), "
+        "metrics=[keras.metrics.BinaryAccuracy(name='acc', threshold=0)])\n",
+    ),
+    "keras: a dictionary of losses, and of metrics": pair(
+        KERAS,
+        "i = keras.Input((8,))\np = keras.layers.Dense(1, activation='sigmoid', name='p')(i)\n"
+        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
+        "model.compile(\n    loss={\n        'p': 'binary_crossentropy',\n        'q': 'mse',\n    },\n"
+        "    metrics={'p': ['AUC', keras.metrics.BinaryAccuracy()], 'q': ['mae']},\n)\n",
+        "i = keras.Input((8,))\np = keras.layers.Dense(1, name='p')(i)\n"
+        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
+        "model.compile(\n    loss={\n        'p': keras.losses.BinaryCrossentropy(from_logits=True),\n"
+        "        'q': 'mse',\n    },\n    metrics={'p': [keras.metrics.AUC(name='AUC', from_logits=True), "
+        "keras.metrics.BinaryAccuracy(threshold=0)], 'q': ['mae']},\n)\n",
     ),
 }
 
@@ -312,11 +353,6 @@ UNSAFE: dict[str, tuple[str, str]] = {
         PROBABILITIES + "def step(x, y):\n    global last\n    last = net(x)\n    return criterion(last, y)\n",
         "kept for later",
     ),
-    "logits that a threshold takes for probabilities": (
-        TORCH + "net = nn.Linear(4, 1)\ncriterion = nn.BCELoss()\n\ndef step(x, y):\n    out = net(x)\n"
-        "    print(out > 0.5)\n    return criterion(out, y)\n",
-        "needs a sigmoid: line 10",
-    ),
     "a model that is handed on as an argument": (
         PROBABILITIES + STEP + "def evaluate(net, x):\n    return net(x).argmax(1), net(x)\n",
         "an argument in a function that nothing calls",
@@ -326,6 +362,19 @@ UNSAFE: dict[str, tuple[str, str]] = {
 
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
+    "classes put in other rows before the loss": TORCH
+    + "net = nn.Sequential(nn.Linear(4, 6), nn.Softmax(dim=-1))\n\n"
+    + "def step(x, y):\n    return F.cross_entropy(net(x).view(-1, 2), y.view(-1))\n",
+    "rows as long as something else": TORCH
+    + "net = nn.Sequential(nn.Linear(4, 6), nn.Softmax(dim=-1))\n\n"
+    + "def step(x, y):\n    return F.cross_entropy(net(x).view(-1, x.size(-1)), y.view(-1))\n",
+    "one model of two whose softmax is along another axis": TORCH
+    + "def train(net, x, y):\n    F.cross_entropy(net(x), y).backward()\n\n"
+    + "a = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\nb = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=0))\n\n"
+    + "train(a, torch.zeros(2, 4), torch.zeros(2).long())\ntrain(b, torch.zeros(2, 4), torch.zeros(2).long())\n",
+    "logits that a threshold takes for probabilities, which is found once the loss says that they are logits": TORCH
+    + "net = nn.Linear(4, 1)\ncriterion = nn.BCELoss()\n\ndef step(x, y):\n    out = net(x)\n"
+    + "    print(out > 0.5)\n    return criterion(out, y)\n",
     "the output is written into": PROBABILITIES
     + "def step(x, y):\n    out = net(x)\n    out[0] = 0\n    return criterion(out, y)\n",
     "a method changes it in place": PROBABILITIES

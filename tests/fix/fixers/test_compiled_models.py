@@ -29,8 +29,10 @@ BY_UNITS = {
 @pytest.mark.parametrize(("before", "after"), BY_UNITS.items(), ids=str)
 def test_accuracy_is_what_the_units_make_of_it(tmp_path: Path, before: tuple[str, str], after: str) -> None:
     units, metrics = before
-    mended = fixed(tmp_path, SIGMOIDS.format(units=units, metrics=metrics))
-    assert mended.endswith(f'model.compile("adam", {LOSS}, {after})\n')
+    file = tmp_path / "program.py"
+    file.write_text(SIGMOIDS.format(units=units, metrics=metrics))
+    ((_, mended),) = repaired(file, unsafe=True).changed
+    assert mended.decode().endswith(f'model.compile("adam", {LOSS}, {after})\n')
 
 
 @pytest.mark.parametrize("metrics", ['metrics=["accuracy"]', 'weighted_metrics=["acc"]'])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ..workbench import fixed, repaired
-from .heads import LEFT_ALONE, SAFE, TORCH, UNSAFE, Pair
+from .heads import LEFT_ALONE, OF_NEW_KERAS, SAFE, TORCH, UNSAFE, Pair
 
 
 @pytest.mark.parametrize("pair", SAFE.values(), ids=SAFE)
@@ -22,6 +22,16 @@ def test_nothing_is_found_afterwards(tmp_path: Path, pair: Pair) -> None:
     result = repaired(file)
     assert [(f.rule.code, f.message) for f in result.remaining] == []
     assert result.changed == ()
+
+
+@pytest.mark.parametrize("pair", OF_NEW_KERAS.values(), ids=OF_NEW_KERAS)
+def test_a_threshold_of_0_is_for_those_who_ask_for_it(tmp_path: Path, pair: Pair) -> None:
+    assert fixed(tmp_path, pair.before) == pair.before
+    mended = repaired(tmp_path / "program.py", unsafe=True)
+    assert [new.decode() for _, new in mended.changed] == [pair.after]
+    assert {f.fix.note for f in repaired(tmp_path / "program.py").remaining if f.fix is not None} == {
+        "Keras 3.0 to 3.4 take no threshold of 0"
+    }
 
 
 @pytest.mark.parametrize(("program", "unseen"), UNSAFE.values(), ids=UNSAFE)

@@ -49,6 +49,29 @@ def test_what_becomes_of_a_name(tmp_path: Path, before: str, after: str) -> None
     assert fixed(tmp_path, f"{head}{before}{REST}") == f"{head}{after}{REST}"
 
 
+#: where a model applies its softmax only sometimes -> what is left
+SOMETIMES = {
+    "    def forward(self, x, raw=False):\n        x = self.fc(x)\n        if not raw:\n            # probabilities\n"
+    "            x = F.softmax(x, dim=1)\n        return x\n": (
+        "    def forward(self, x, raw=False):\n        x = self.fc(x)\n        return x\n"
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), SOMETIMES.items())
+def test_a_branch_for_the_softmax_alone_goes(tmp_path: Path, before: str, after: str) -> None:
+    assert fixed(tmp_path, f"{TORCH}{CLASS}{before}{REST}") == f"{TORCH}{CLASS}{after}{REST}"
+
+
+@pytest.mark.parametrize("test", ["ask()", "self.flags.pop()", "x.sum() > 0"])
+def test_a_branch_that_asks_somebody_stays(tmp_path: Path, test: str) -> None:
+    body = (
+        f"    def forward(self, x):\n        x = self.fc(x)\n        if {test}:\n            x = F.softmax(x, dim=1)\n"
+    )
+    program = f"{TORCH}{CLASS}{body}        return x\n{REST}"
+    assert fixed(tmp_path, program) == program
+
+
 PROBS = "        probs = F.softmax(self.fc(x), dim=1)\n        return probs\n"
 KEPT = {
     "logits are something else there": "        logits = 2\n" + PROBS,

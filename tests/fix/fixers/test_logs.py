@@ -118,6 +118,14 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "def loss(x, y):\n    logits = net(x)\n    pt = F.softmax(logits, dim=1).gather(1, y)\n"
         "    log_pt = F.log_softmax(logits, dim=1).gather(1, y)\n    return (1 - pt) * log_pt\n",
     ),
+    "a pair of what was reshaped": (
+        TORCH,
+        "def loss(x, y):\n    r = torch.sigmoid(net(x)).view(-1)\n"
+        "    return -(y * torch.log(r) + (1 - y) * torch.log(1 - r)).mean()\n",
+        "def loss(x, y):\n    logits = net(x)\n    log_r = F.logsigmoid(logits).view(-1)\n"
+        "    log_not_r = F.logsigmoid(-logits).view(-1)\n"
+        "    return -(y * log_r + (1 - y) * log_not_r).mean()\n",
+    ),
     "one minus a picked sigmoid": (
         TORCH,
         "def loss(x, i):\n    q = 1 - torch.sigmoid(net(x))[i]\n    return -torch.log(q).mean()\n",
@@ -157,7 +165,7 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(3, 3)\n"
         "        self.softmax = nn.Softmax(dim=1)\n\n    def forward(self, x):\n        logits = self.fc(x)\n"
-        "        p = self.softmax(logits)\n        return nn.functional.log_softmax(logits, dim=1), p\n",
+        "        p = self.softmax(logits)\n        return torch.log_softmax(logits, dim=1), p\n",
     ),
     "TF 1": (
         TF1,
@@ -282,13 +290,13 @@ IMPORTS: dict[str, tuple[str, str]] = {
         "import torch\nfrom torch.nn.functional import softmax\n\nnet = torch.nn.Linear(3, 3)\n\n"
         "def loss(x, y):\n    return -(y * torch.log(softmax(net(x), dim=1))).sum()\n",
         "import torch\n\nnet = torch.nn.Linear(3, 3)\n\n"
-        "def loss(x, y):\n    return -(y * torch.nn.functional.log_softmax(net(x), dim=1)).sum()\n",
+        "def loss(x, y):\n    return -(y * torch.log_softmax(net(x), dim=1)).sum()\n",
     ),
     "from among others": (
         "import torch\nfrom torch.nn.functional import relu, softmax, tanh\n\nnet = torch.nn.Linear(3, 3)\n\n"
         "def loss(x):\n    return torch.log(softmax(net(relu(tanh(x))), dim=1)).sum()\n",
         "import torch\nfrom torch.nn.functional import relu, tanh\n\nnet = torch.nn.Linear(3, 3)\n\n"
-        "def loss(x):\n    return torch.nn.functional.log_softmax(net(relu(tanh(x))), dim=1).sum()\n",
+        "def loss(x):\n    return torch.log_softmax(net(relu(tanh(x))), dim=1).sum()\n",
     ),
     "one that nothing read before, either, stays": (
         "import os\nimport torch\n\nnet = torch.nn.Linear(3, 3)\n\n"
@@ -300,13 +308,13 @@ IMPORTS: dict[str, tuple[str, str]] = {
         "import torch\nfrom torch.nn.functional import softmax  # noqa\n\nnet = torch.nn.Linear(3, 3)\n\n"
         "def loss(x):\n    return torch.log(softmax(net(x), dim=1)).sum()\n",
         "import torch\nfrom torch.nn.functional import softmax  # noqa\n\nnet = torch.nn.Linear(3, 3)\n\n"
-        "def loss(x):\n    return torch.nn.functional.log_softmax(net(x), dim=1).sum()\n",
+        "def loss(x):\n    return torch.log_softmax(net(x), dim=1).sum()\n",
     ),
     "one that a string speaks of stays": (
         "import torch\nfrom torch.nn.functional import softmax\n\n__all__ = ['softmax']\nnet = torch.nn.Linear(3, 3)\n"
         "def loss(x):\n    return torch.log(softmax(net(x), dim=1)).sum()\n",
         "import torch\nfrom torch.nn.functional import softmax\n\n__all__ = ['softmax']\nnet = torch.nn.Linear(3, 3)\n"
-        "def loss(x):\n    return torch.nn.functional.log_softmax(net(x), dim=1).sum()\n",
+        "def loss(x):\n    return torch.log_softmax(net(x), dim=1).sum()\n",
     ),
 }
 
@@ -347,6 +355,16 @@ WITHOUT_SCIPY = {
         "def loss(x, w, y):\n    z = x @ w\n    p = softmax(z)\n"
         "    return -np.sum(y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True))), p\n",
     ),
+    "of an argument": (
+        "def loss(z, y):\n    p = softmax(z)\n    return -np.sum(y * np.log(p + 1e-9))\n",
+        "def loss(z, y):\n    return -np.sum(y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True)))\n",
+    ),
+    "picked by what is read besides": (
+        "def loss(z):\n    p = softmax(z)\n    q = p[p > 0.5]\n    return np.mean((1 - q) * np.log(q)), p\n",
+        "def loss(z):\n    p = softmax(z)\n    q = p[p > 0.5]\n"
+        "    log_q = (z - np.logaddexp.reduce(z, axis=1, keepdims=True))[p > 0.5]\n"
+        "    return np.mean((1 - q) * log_q), p\n",
+    ),
     "in a comprehension": 2 * ("def loss(xs, w):\n    return [np.log(softmax(x @ w)) for x in xs]\n",),
 }
 
@@ -354,6 +372,15 @@ WITHOUT_SCIPY = {
 @pytest.mark.parametrize(("before", "after"), WITHOUT_SCIPY.values(), ids=WITHOUT_SCIPY)
 def test_numpy_alone_gains_no_scipy(tmp_path: Path, before: str, after: str) -> None:
     assert fixed(tmp_path, OWN_SOFTMAX + before) == OWN_SOFTMAX + after
+
+
+SIGMOID = "import numpy as np\n\ndef sigmoid(z):\n    return 1 / (1 + np.exp(-z))\n\n"
+
+
+def test_minus_twice_is_not_at_all(tmp_path: Path) -> None:
+    before = "def loss(z, y):\n    p = sigmoid(z)\n    return np.mean(y * -np.log(p) + (1 - y) * -np.log(1 - p))\n"
+    after = "def loss(z, y):\n    return np.mean(y * np.logaddexp(0, -z) + (1 - y) * np.logaddexp(0, z))\n"
+    assert fixed(tmp_path, SIGMOID + before) == SIGMOID + after
 
 
 #: why there is no certain fix -> the program

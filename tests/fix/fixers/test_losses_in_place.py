@@ -97,6 +97,9 @@ LEFT_ALONE: dict[str, str] = {
     "an average of two heads": NET
     + "def step(x, y):\n    p = (F.softmax(net(x), dim=1) + F.softmax(net(-x), dim=1)) / 2\n"
     + "    return F.cross_entropy(p, y), p\n",
+    "both losses are shown": NET
+    + "def show(x, t):\n    z = net(x)\n    p = torch.sigmoid(z)\n"
+    + "    print(F.binary_cross_entropy(p, t), F.binary_cross_entropy_with_logits(z, t))\n",
     "the names of the function are shown": NET
     + "def step(x, y):\n    p = F.softmax(net(x), dim=1)\n    report(**locals())\n"
     + "    return F.cross_entropy(p, y), p\n",
@@ -127,3 +130,42 @@ def test_an_object_that_is_handed_on_makes_it_unsafe(tmp_path: Path) -> None:
     assert fixed(tmp_path, program) == program
     (finding,) = repaired(tmp_path / "program.py").remaining
     assert finding.fix is not None and "`criterion` is handed on" in finding.fix.note
+
+
+BOTH = TORCH + (
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 3)\n\n"
+    "    def forward(self, x):\n        z = self.fc(x)\n        {body}\n        return {given}\n\nnet = Net()\n\n"
+    "def step(x, y):\n    {read}\n    print({probabilities})\n    return F.cross_entropy({handed}, y)\n"
+)
+#: Logits that come with the probabilities: what the model does and gives, how it is read, what is handed on after.
+TOGETHER = {
+    "a pair": ("p = F.softmax(z, dim=1)", "z, p", "z, p = net(x)", "p", "p", "z"),
+    "a pair of which one had no name": (
+        *("p = F.softmax(z, dim=1)", "z, p", "_, p = net(x)|logits, p = net(x)", "p", "p", "logits"),
+    ),
+    "a dictionary": (
+        *("p = F.softmax(z, dim=1)", "{'p': p, 'z': z}", "out = net(x)", "out['p']", "out['p']", "out['z']"),
+    ),
+    "an item": ("p = F.softmax(z, dim=1)", "z, p", "q = net(x)[1]", "q", "net(x)[1]", "net(x)[0]"),
+    # what isn't those logits
+    "scaled before the softmax": ("p = F.softmax(z / 2, dim=1)", "z, p", "z, p = net(x)", "p", "p", ""),
+    "the logits of another softmax": (
+        *("p = F.softmax(self.fc(x + 1), dim=1)", "z, p", "z, p = net(x)", "p", "p", ""),
+    ),
+    "changed after": ("p = F.softmax(z, dim=1)", "z, p", "z, p = net(x)\n    z = z * 2", "p", "p", ""),
+    "changed in place after": ("p = F.softmax(z, dim=1)", "z, p", "z, p = net(x)\n    z *= 2", "p", "p", ""),
+}
+
+
+@pytest.mark.parametrize(("body", "given", "read", "probabilities", "before", "after"), TOGETHER.values(), ids=TOGETHER)
+def test_logits_that_came_with_the_probabilities(
+    tmp_path: Path, body: str, given: str, read: str, probabilities: str, before: str, after: str
+) -> None:
+    parts = {"body": body, "given": given, "probabilities": probabilities}
+    first, _, then = read.partition("|")
+    program = BOTH.format(**parts, read=first, handed=before)
+    mended = fixed(tmp_path, program)
+    if after:
+        assert mended == BOTH.format(**parts, read=then or first, handed=after)
+    else:
+        assert f"F.cross_entropy({before}, y)" in mended

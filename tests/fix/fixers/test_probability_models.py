@@ -61,6 +61,21 @@ READERS = {
         "p = model.predict(x)\np[:, 0] = 0\nprint(p)\n",
         f"{MADE}p = probability_model.predict(x)\np[:, 0] = 0\nprint(p)\n",
     ),
+    "in a function after the module has made it": (
+        "print(model.predict(x))\n\ndef show(x):\n    print(model.predict(x))\n\nshow(data)\n",
+        f"{MADE}print(probability_model.predict(x))\n\ndef show(x):\n    print(probability_model.predict(x))\n\n"
+        "show(data)\n",
+    ),
+    "in a function before the module makes it": (
+        "def show(x):\n    print(model.predict(x))\n\nprint(model.predict(x))\nshow(data)\n",
+        f"def show(x):\n    {MADE}    print(probability_model.predict(x))\n\n"
+        f"{MADE}print(probability_model.predict(x))\nshow(data)\n",
+    ),
+    "in a function that is handed it": (
+        "print(model.predict(x))\n\ndef show(model, x):\n    print(model.predict(x))\n\nshow(model, data)\n",
+        f"{MADE}print(probability_model.predict(x))\n\ndef show(model, x):\n    {MADE}"
+        "    print(probability_model.predict(x))\n\nshow(model, data)\n",
+    ),
     "in a lambda": (
         "ask = lambda x: model.predict(x)\nprint(ask(data))\n",
         f"ask = lambda x: {WHOLE}.predict(x)\nprint(ask(data))\n",

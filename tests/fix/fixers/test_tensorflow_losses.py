@@ -64,3 +64,22 @@ def test_keras_own_epsilon_is_a_number(tmp_path: Path, guard: str) -> None:
     clipped = f"    p = tf.nn.softmax(y_pred)\n    q = K.clip(p, {guard})\n"
     after = fixed(tmp_path, f"{head}{clipped}    return -K.mean(y_true * K.log(q)) + K.mean(p)\n")
     assert "-K.mean(y_true * tf.nn.log_softmax(y_pred)) + K.mean(p)" in after
+
+
+#: a layer with its activation, and the layer that gives logits
+LAYERS = {
+    "tf.layers.dense(x, 3, activation=tf.nn.softmax)": "tf.layers.dense(x, 3)",
+    "tf.layers.dense(x, 3, tf.nn.softmax, False)": "tf.layers.dense(x, 3, None, False)",
+    "tf.contrib.layers.fully_connected(x, 3, activation_fn=tf.nn.softmax)": (
+        "tf.contrib.layers.fully_connected(x, 3, activation_fn=None)"
+    ),
+    "tf.contrib.layers.fully_connected(x, 3, tf.nn.softmax, scope='p')": (
+        "tf.contrib.layers.fully_connected(x, 3, None, scope='p')"
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), LAYERS.items())
+def test_a_layer_that_has_an_activation_of_its_own_is_told_none(tmp_path: Path, before: str, after: str) -> None:
+    loss = "loss = tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=out)\n"
+    assert fixed(tmp_path, f"{HEAD}out = {before}\n{loss}") == f"{HEAD}out = {after}\n{loss}"

@@ -121,6 +121,8 @@ def test_an_importer_that_reads_no_probabilities_is_left_alone(tmp_path: Path, p
     [
         ("import sys\nsys.path.append('lib')\nfrom lib.net import Scorer\n", "other.py may import net.py"),
         ("import importlib\n\nScorer = importlib.import_module('lib.net').Scorer\n", "other.py may import net.py"),
+        ("import net\n\nscorer = getattr(net, input())()\n", "other.py may import net.py"),
+        ("import net as n\n\nscorer = vars(n)[input()]()\n", "other.py may import net.py"),
         ("from net import Scorer\n\nserve(Scorer())\n", "other.py: the model is handed to `serve` (line 3)"),
         ("from net import Scorer\n\nprint Scorer()(3)\n", "other.py imports net.py"),
         ("from net import Scorer\n\nout = Scorer()(3)\nout[0] = 0\n", "other.py: line 4 changes the output in place"),
@@ -165,3 +167,32 @@ def test_a_project_too_large_to_be_looked_at_is_said_to_be(tmp_path: Path, monke
     monkeypatch.setattr(importers, "MOST_FILES", 10)
     monkeypatch.setattr(importers, "MOST_BYTES", 10)
     assert "net.py is too large to be looked at" in project.note()
+
+
+COST = "import torch\n\n\ndef cost({0}, y):\n    return -(y * {1}).sum(-1).mean()\n"
+CALLS = "import torch\nfrom cost import cost\n\n\ndef step(net, x, y):\n    return cost({}, y)\n"
+
+
+def test_every_program_that_calls_a_function_hands_it_logits(tmp_path: Path) -> None:
+    log = "torch.log_softmax(logits, dim=-1)"
+    project = Project(
+        tmp_path, cost=COST.format("p", "torch.log(p)"), train=CALLS.format("torch.softmax(net(x), dim=-1)")
+    )
+    project.write("deep/again.py", CALLS.format("net(x).softmax(-1)"))
+    mended = CALLS.format("net(x)")
+    assert project.fixed() == {
+        "cost.py": COST.format("logits", log),
+        "train.py": mended.replace("import torch\n", ""),
+        "deep/again.py": mended,
+    }
+
+
+@pytest.mark.parametrize("handed", ["x / x.sum()", "torch.sigmoid(net(x))", "*x"])
+def test_a_call_that_hands_a_function_no_softmax_is_named(tmp_path: Path, handed: str) -> None:
+    project = Project(
+        tmp_path, cost=COST.format("p", "torch.log(p)"), train=CALLS.format("torch.softmax(net(x), dim=-1)")
+    )
+    project.write("deep/again.py", CALLS.format(handed))
+    assert project.fixed() == {}
+    (finding,) = repaired(project.root / "train.py").remaining
+    assert "again.py" in (finding.unfixed if finding.fix is None else finding.fix.note)

@@ -117,6 +117,28 @@ def test_a_callback_that_looks_at_losses_or_weights_is_no_reader(tmp_path: Path,
     assert 'Dense(5, activation="softmax")' not in fixed(tmp_path, FITTED.format(callback))
 
 
+OTHERS = "other = keras.Sequential([keras.layers.Dense(1)])\nother.compile('sgd', 'mse')\n"
+KEEPS = "keras.callbacks.ModelCheckpoint('m.keras')"
+
+
+@pytest.mark.parametrize(
+    ("fits", "safe"),
+    [
+        (f"kept = [{KEEPS}]\nother.fit(x, y, callbacks=kept)\nkept = []\nnet.fit(x, y, callbacks=kept)\n", True),
+        (f"kept = []\nother.fit(x, y, callbacks=kept)\nkept = [{KEEPS}]\nnet.fit(x, y, callbacks=kept)\n", False),
+        (f"one = {KEEPS}\nother.fit(x, y, callbacks=[one])\nnet.fit(x, y, callbacks=[])\n", True),
+        (f"one = {KEEPS}\nother.fit(x, y)\nnet.fit(x, y, callbacks=[one])\n", False),
+        (f"kept = []\nkept.append({KEEPS})\nother.fit(x, y)\nnet.fit(x, y, callbacks=kept)\n", False),
+        (f"one = {KEEPS}\nother.fit(x, y, callbacks=[one])\nnet.fit(x, y, callbacks=[one])\n", False),
+        (f"one = {KEEPS}\nother.fit(x, y, callbacks=[])\nnet.fit(x, y, 32, 3, 'auto', [one])\n", False),
+        (f"other.fit(x, y, callbacks=those({KEEPS}))\nnet.fit(x, y, callbacks=mine())\n", True),
+    ],
+)
+def test_a_callback_of_another_model_keeps_only_that(tmp_path: Path, fits: str, safe: bool) -> None:
+    note = note_of(tmp_path, KERAS + 'net.compile("sgd", "categorical_crossentropy")\n' + OTHERS + fits)
+    assert ("`ModelCheckpoint` is handed the model" not in note) is safe
+
+
 #: what isn't the output -> a program whose fix is safe
 NO_READER = {
     "a backbone from elsewhere, and its configuration": "import torch.nn.functional as F\n"
@@ -146,6 +168,49 @@ def test_another_object_of_the_class_is_followed_too(tmp_path: Path) -> None:
     assert "handed to `serve` (line 15)" in note_of(tmp_path, program)
 
 
+@pytest.mark.parametrize(
+    ("decorator", "said"), [("registry.register('net')", "what decorates `Net` (line 7)"), ("dataclass", "")]
+)
+def test_a_class_that_a_decorator_registers_is_asked_for_by_others(tmp_path: Path, decorator: str, said: str) -> None:
+    program = TORCH.replace("import torch\n", "import registry\nimport torch\nfrom dataclasses import dataclass\n") + (
+        f"@{decorator}\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.top = nn.Linear(8, 5)\n\n    def forward(self, x):\n"
+        "        return F.softmax(self.top(x), dim=-1)\n\n\nnet = Net()\n\n\n"
+        "def step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+    )
+    assert said in note_of(tmp_path, program)
+
+
+HEIRS = TORCH + (
+    "class Base(nn.Module):\n    def cost(self, x, y):\n        return F.binary_cross_entropy(self(x), y)\n\n\n"
+    "class Made(Base):\n    def __init__(self):\n        super().__init__()\n        self.top = nn.Linear(8, 1)\n\n"
+    "    def forward(self, x):\n        return torch.sigmoid(self.top(x))\n\n\n"
+    "class Heir({}):\n    {}\n\n\ndef step(x, y):\n    return Made().cost(x, y)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("above", "body", "said"),
+    [
+        ("Base", "def forward(self, x):\n        return x.clamp(0, 1)", "`Heir` inherits `cost` (line "),
+        ("Made", "def forward(self, x):\n        return super().forward(x) ** 2", "`Heir` inherits `cost` (line "),
+        ("Made", "width = 3", ""),
+        ("Base", "def cost(self, x, y):\n        return 0", ""),
+        ("nn.Module", "def forward(self, x):\n        return x", ""),
+    ],
+)
+def test_an_heir_that_nobody_makes_may_run_a_changed_method(tmp_path: Path, above: str, body: str, said: str) -> None:
+    note = note_of(tmp_path, HEIRS.format(above, body))
+    assert said in note if said else "inherits" not in note
+
+
+def test_a_container_that_holds_the_model_is_followed(tmp_path: Path) -> None:
+    assert "kept by `torch.save` (line 12)" in note_of(
+        tmp_path, SOFTMAX + "torch.save({'net': net, 'epoch': 1}, 'net.pt')\n"
+    )
+    assert note_of(tmp_path, SOFTMAX + "for one in [net]:\n    print(len([net]), one(3).argmax())\n") == ""
+
+
 def test_nor_can_an_object_of_another_class(tmp_path: Path) -> None:
     rows = "class Rows(torch.utils.data.Dataset):\n    def __getitem__(self, i):\n        return self.rows[i]\n"
     (tmp_path / "rows.py").write_text("import torch\n\n\n" + rows)
@@ -164,12 +229,44 @@ def test_the_head_itself_and_what_is_counted_from_it_are_followed_by_nobody(tmp_
     assert note_of(tmp_path, SOFTMAX + f"def inside(x):\n    return {item}\n") != ""
 
 
-def test_code_that_only_a_trial_on_unknown_arguments_came_to_is_code_that_nothing_runs(tmp_path: Path) -> None:
-    program = SOFTMAX + (
-        "def show(p, labels=None):\n    if labels:\n        return print(p)\n    return p.argmax(-1)\n\n\n"
-        "def look(x):\n    return show(net(x), labels=False)\n"
+#: what a function does with its parameter `p` where nobody runs it -> what becomes of that; None: it stays
+OTHER_BRANCHES = {
+    "print(p)": "print(p.softmax(dim=-1))",
+    "print(1 - p)": "print(1 - p.softmax(dim=-1))",
+    "print(f'{p}')": "print(f'{p.softmax(dim=-1)}')",
+    "return p": None,
+    "q = p": None,
+    "plot(p)": None,
+    "p[0] = 0": None,
+}
+
+
+@pytest.mark.parametrize(("does", "then"), OTHER_BRANCHES.items(), ids=OTHER_BRANCHES)
+def test_the_other_branch_of_a_function_reads_its_parameter_too(tmp_path: Path, does: str, then: str | None) -> None:
+    rest = (
+        "def show(p, labels=None):\n    if labels:\n        {}\n    print(p.argmax(-1))\n\n\n"
+        "def look(x):\n    show(net(x), labels=False)\n"
     )
-    assert "`p` in code that nothing runs" in note_of(tmp_path, program)
+    if then is None:
+        assert "`p` in code that nothing runs" in note_of(tmp_path, SOFTMAX + rest.format(does))
+    else:
+        file = tmp_path / "program.py"
+        file.write_text(SOFTMAX + rest.format(does))
+        ((_, mended),) = repaired(file, unsafe=True).changed
+        assert mended.decode() == LOGITS + rest.format(then)
+
+
+def test_the_log_of_the_other_branch_is_one_of_a_softmax_too(tmp_path: Path) -> None:
+    program = TORCH + (
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.top = nn.Linear(8, 5)\n\n"
+        "    def forward(self, x):\n        return {}self.top(x){}\n\n\nnet = Net()\n\n\n"
+        "def cost(p, y, weights=None):\n    if weights is not None:\n        return -(weights * y * torch.{})\n"
+        "    return -(y * torch.{}).sum()\n\n\ndef step(x, y):\n    return cost(net(x), y, weights=3)\n"
+    )
+    mended = fixed(tmp_path, program.format("F.softmax(", ", dim=-1)", "log(p)", "log(p)"))
+    assert "return self.top(x)\n" in mended
+    assert mended.count("log_softmax(p, dim=-1)") == 2 and "torch.log(" not in mended
 
 
 def test_every_return_of_a_method_loses_its_sigmoid(tmp_path: Path) -> None:
@@ -185,3 +282,47 @@ def test_every_return_of_a_method_loses_its_sigmoid(tmp_path: Path) -> None:
     before, after = program.format("tf.nn.sigmoid(", ")"), program.format("", "")
     after = after.replace("tf.math.log(p + 1e-9)", "tf.math.log_sigmoid(p)")
     assert fixed(tmp_path, before) == after.replace("tf.math.log(1 - p + 1e-9)", "tf.math.log_sigmoid(-p)")
+
+
+HANDED_OVER = TORCH + (
+    "class Top(nn.Module):\n    def __init__(self, last):\n        super().__init__()\n"
+    "        self.fc, self.last = nn.Linear(8, 5), last\n\n    def forward(self, x):\n"
+    "        return self.last(self.fc(x))\n\n\nnet = Top({})\nmask = Top(nn.ReLU())\n\n\n"
+    "def step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+)
+ADDED = TORCH + (
+    "net = nn.Sequential()\nnet.add_module('fc', nn.Linear(8, 5))\n{}\n\ndef step(x, y):\n"
+    "    return F.cross_entropy(net(x), y)\n"
+)
+GENERIC = (
+    "import keras\n\n\ndef dense(n, kind):\n    return keras.layers.Dense(n, activation=kind)\n\n\n"
+    "net = keras.Sequential([dense(5, 'softmax')])\nnet.compile('sgd', 'categorical_crossentropy')\n"
+)
+RELU = (
+    "import keras\n\nnet = keras.Sequential([keras.layers.Dense(1, activation='relu')])\n"
+    "net.compile('sgd', 'binary_crossentropy')\n"
+)
+#: what an expert leaves, or writes otherwise -> the program before and after all of its fixes, unsafe ones too
+WRITTEN = {
+    "a layer that is handed over": (HANDED_OVER.format("nn.Softmax(dim=-1)"), HANDED_OVER.format("nn.Identity()")),
+    "a layer that is added by a name": (
+        ADDED.format("net.add_module('p', nn.Softmax(dim=-1))\n"),
+        ADDED.format(""),
+    ),
+    "an activation that is a parameter stays": (GENERIC, GENERIC),
+    "outputs of a relu are no logits": (RELU, RELU),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), WRITTEN.values(), ids=WRITTEN)
+def test_a_head_is_taken_out_where_it_was_put_in(tmp_path: Path, before: str, after: str) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(before)
+    assert [new.decode() for _, new in repaired(file, unsafe=True).changed] == [after] * (before != after)
+
+
+def test_a_softmax_of_the_softmax_is_not_given_a_third(tmp_path: Path) -> None:
+    program = TORCH + CLASSES.format("{}") + "def show(x):\n    print(F.softmax(net(x), dim=1))\n"
+    file = tmp_path / "program.py"
+    file.write_text(program.format(", nn.Softmax(dim=-1)"))
+    assert repaired(file, unsafe=True).changed == ()

@@ -14,7 +14,8 @@ from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.honest_names import with_honest_names
-from finallayer.fix.fixers.removal import Removal, remove
+from finallayer.fix.fixers.keras_metrics import takes_new_keras
+from finallayer.fix.fixers.removal import Removal, remove_all
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.everywhere import Written, make_everywhere
@@ -24,6 +25,7 @@ from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.kinds import Kind
+from finallayer.rules.bounds import interval
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker, units
 
@@ -41,6 +43,7 @@ class Exchange(NamedTuple):
 
     read: Node
     instead: Node  # the same head, where it belongs to the loss
+    loss_too: bool = False  # a binary loss becomes that for one class of several
 
     @property
     def made(self) -> Node:
@@ -53,8 +56,16 @@ def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[P
     """The fix of a loss that is handed what a softmax or sigmoid made: that goes, and the loss takes logits."""
     loss = sighting.node
     made = maker(loss.args[0]) if loss.op in CROSS_ENTROPIES and loss.args else None
-    if made is not None and made.op == HEAD_OF[loss.op] and (made.op == "sigmoid" or units(made) != 1):
+    if made is None or made.op != HEAD_OF[loss.op] or is_shown_both_ways(loss, context):
+        return
+    if made.op == "sigmoid" or units(made) != 1:
         yield from without(Exchange(loss.args[0], made), sighting, context)
+
+
+def is_shown_both_ways(loss: Node, context: Context) -> bool:
+    """Whether a program computes a loss on probabilities and the one on their logits, too, to show that they agree."""
+    instead, scores = ON_LOGITS.get(loss.op), maker(loss.args[0]).args[:1]
+    return any(s.node.op == instead and s.node.args[:1] == scores for s in context.sightings())
 
 
 def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str = "") -> Iterator[Proposal]:
@@ -70,7 +81,8 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     module = modules.get(made.origin.path)
     if module is None or loss.origin.path not in modules or is_along_other_axis(made):
         return
-    removal = remove(made, module)
+    alike = _made_for(loss, made, context)
+    removal = remove_all(alike, modules)
     if removal is None:
         return
     readers = Readers(removal.head, modules, module.uses)
@@ -85,12 +97,15 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     if made_everywhere is None:
         return
     unseen = [*removal.unseen, *made_everywhere.unseen]
-    edits = with_honest_names(module, made, made_everywhere.edits)
+    edits = made_everywhere.edits
+    for one in alike:
+        edits = with_honest_names(modules[one.origin.path], one, edits) if one.origin is not None else edits
     binary = exchange.instead.op == "sigmoid"
-    new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
+    new = make("bce_logits" if binary else "xent_logits", logits(), target())
     other = _read_otherwise(readers, exchange)
-    note = "; ".join(filter(None, (doubt, other, cannot_see(f"reads the {made.op}", unseen))))
-    mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made
+    new_keras = takes_new_keras(edits)
+    note = "; ".join(filter(None, (doubt, other, new_keras, cannot_see(f"reads the {made.op}", unseen))))
+    mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made or exchange.loss_too
     yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths)
 
 
@@ -103,8 +118,8 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     x = loss.args[0] if loss.args else None
     if loss.op not in ON_LOGITS or module is None or x is None or x.kind is not Kind.LOGITS:
         return
-    if dialect is None or x.origin is None:
-        return
+    if dialect is None or x.origin is None or interval(x)[0] >= 0:
+        return  # a relu's outputs, as logits, would mean that nothing is ever unlikely
     head = HEAD_OF[loss.op]
     readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
     edits = together([dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, x)])
@@ -114,8 +129,18 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
     lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
     unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
-    note = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
+    reads = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
+    note = "; ".join(filter(None, (takes_new_keras(edits), reads)))
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
+
+
+def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:
+    """The heads whose outputs meet a loss: of several models that one function trains, all go, or none."""
+    at_loss = [s.node for s in context.sightings() if s.node.origin == loss.origin and s.node.op == loss.op]
+    makers = [maker(node.args[0]) for node in at_loss if node.args]
+    alike = [m for m in makers if m.op == made.op and m.attrs.get("axis") == made.attrs.get("axis")]
+    found = {m.origin: m for m in (made, *alike) if m.origin is not None}
+    return [found[origin] for origin in sorted(found, key=lambda origin: origin[:5])]
 
 
 def _read_otherwise(readers: Readers, exchange: Exchange) -> str:
@@ -138,7 +163,7 @@ def _all_edits(
     modules, seen, made = program.modules, program.sightings, exchange.instead
     parts = [
         removal.edits,
-        *(_at_reader(modules, reader, dialect, made) for reader in _readers_at_losses(seen, readers)),
+        *(_at_reader(modules, reader, dialect, exchange) for reader in _readers_at_losses(seen, readers)),
         *_at_metrics(readers, seen, dialect, made.op, exchange.read),
         *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
         *_at_predictions(readers.predictions, dialect, made),
@@ -147,13 +172,15 @@ def _all_edits(
     return edits if edits is not None and parses_after(modules, edits) else None
 
 
-def _at_reader(modules: Modules, reader: Node, dialect: Dialect, made: Node) -> Edits | None:
+def _at_reader(modules: Modules, reader: Node, dialect: Dialect, exchange: Exchange) -> Edits | None:
     """The edits of a loss or metric that is handed the head's output."""
     module = modules.get(reader.origin.path) if reader.origin is not None else None
     if module is None:
         return None
     if reader.op in ON_LOGITS:
-        return dialect.on_logits(module, reader) if HEAD_OF[reader.op] == made.op else None
+        if exchange.loss_too:
+            return dialect.of_one_class(module, reader) if reader.op == "bce_probs" else None
+        return dialect.on_logits(module, reader) if HEAD_OF[reader.op] == exchange.instead.op else None
     if reader.op not in CROSS_ENTROPIES and reader.op != "metric" and _is_compiled(module, reader):
         return None
     return ()
@@ -202,6 +229,8 @@ def parses_after(modules: Modules, edits: Edits) -> bool:
     from finallayer.fix.text.edits import ConflictError, apply
 
     for path in {e.path for e in edits}:
+        if path not in modules:
+            return False  # an edit where this program never comes
         file = modules[path].syntax.file
         try:
             ast.parse(apply(file.text, [e for e in edits if e.path == path]) if not file.cells else "")

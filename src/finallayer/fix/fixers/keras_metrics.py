@@ -45,6 +45,12 @@ _METRICS = {
 }
 
 
+def takes_new_keras(edits: Edits) -> str:
+    """Why edits are unsafe that write a threshold of 0; empty where they write none."""
+    moved = any(edit.text == "0" or "threshold=0" in edit.text for edit in edits)
+    return "Keras 3.0 to 3.4 take no threshold of 0" if moved else ""
+
+
 def metrics_on_logits(module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
     """Accuracy stays, but for one unit; what Keras can read from logits is told to; anything else is in the way."""
     return together(

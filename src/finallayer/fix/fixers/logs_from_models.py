@@ -11,16 +11,21 @@ from collections.abc import Iterator
 
 from finallayer.expr import LOSSES, Node, Origin
 from finallayer.findings import Edit, Match, Sighting
+from finallayer.fix.fixers.helper_calls import without_helper
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.context import Context, Program
+from finallayer.fix.flow.descent import definition
 from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head, Output
 from finallayer.fix.flow.makers import Makers, behind, logs_at, makers_of
+from finallayer.fix.flow.naming import Named, says_probabilities
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.readers import Readers
-from finallayer.fix.flow.unread import removals as unread
+from finallayer.fix.flow.unread import removals as left_unread
+from finallayer.fix.flow.unread import unread
+from finallayer.fix.flow.unrun import unrun_logs
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.spelling import Speller
 from finallayer.fix.text.spelling import Written as Text
@@ -59,7 +64,7 @@ def _removals(makers: Makers, modules: dict[str, AnalysedModule]) -> list[tuple[
     found = []
     for origin, made in makers.nodes.items():
         module = modules.get(origin.path)
-        removal = remove(made, module) if module is not None else None
+        removal = (remove(made, module) or without_helper(made, modules)) if module is not None else None
         if module is None or removal is None or _is_all_of_a_function(module, removal):
             return []
         found.append((module, removal))
@@ -84,12 +89,15 @@ class _Rewriting:
         self._gone: dict[ast.AST, list[tuple[Place, str]]] = {}  # by function: the logs, and what replaces them
         self.framework = framework  # that the logs belong to; where there is none, that of the other programs' logs
         self.mended: set[Origin | None] = set()  # logs
+        self._replaced: set[ast.Assign | None] = set()  # what gave the output a name, behind a guard
 
     def written(self, removals: list[tuple[AnalysedModule, Removal]]) -> Written:
         """All that is to be edited in this program."""
         seen = self._context.sightings()
         logs = {s.node.origin: s for s in seen if s.node.op == "log" and self.reads(s.node)}
-        edits = [e for log in logs.values() for e in self._of_log(log)]
+        places = [(log, place) for log in logs.values() if (place := self._place(log)) is not None]
+        edits = [e for log, place in places for e in self._of_log(log, place, [other for _, other in places])]
+        edits += [e for module in self._context.modules().values() for e in self._of_unrun_logs(module)]
         output = self._output
         readers = Readers(output.head, output.modules, output.uses, frozenset(self._handled))
         return Written(readers, None if readers.refusals else self._all_edits(removals, edits, readers, seen))
@@ -98,23 +106,65 @@ class _Rewriting:
         """Whether an operation is of the head's output, guarded or not."""
         return any(self._output.is_head(made) for made in behind(node.args[0])) if node.args else False
 
-    def _of_log(self, sighting: Sighting) -> tuple[Edit, ...]:
-        """The edits that make a log a log_softmax of what will be logits; none where it stays, and gets them back."""
+    def _place(self, sighting: Sighting) -> Place | None:
+        """A log of the head's output, and the way down to that."""
         place = Place.of_log(self._context, sighting.node, lambda here: self._is_output(sighting.node, here))
-        framework = place.framework(sighting) if place is not None else None
-        if place is None or framework is None or any(step.kind == "name" for step in place.descent.steps):
+        return place if place is not None and self._is_output(sighting.node, place.descent.made) else None
+
+    def _of_log(self, sighting: Sighting, place: Place, logs: list[Place]) -> tuple[Edit, ...]:
+        """The edits that make a log a log_softmax of what will be logits; none where it stays, and gets them back."""
+        framework, made = place.framework(sighting), place.descent.made
+        named = self._named(place, logs)
+        if framework is None or named is None:
             return ()
-        made = place.descent.made
-        if not self._is_output(sighting.node, made):
-            return ()
-        written = self._makers.log(place.speller, framework, place.syntax.text(made), place.flips(), place.node)
+        written = self._makers.log(place.speller, framework, named.text, place.flips(), place.node)
         edits = place.replaced(written)
         if written and edits:
             self.framework = framework
             self.mended.add(sighting.node.origin)
             self._gone.setdefault(place.syntax.scope(place.node), []).append((place, written.text))
+            self._replaced.add(named.replaced)
             self._handled |= {made, *(step.outer for step in place.descent.steps)}
-        return edits
+        return (*named.edits, *edits) if edits else ()
+
+    def _named(self, place: Place, logs: list[Place]) -> Named | None:
+        """The output as a log reads it: where a guard has given it a name, that only logs read, it gets another."""
+        syntax, given, made = place.syntax, place.descent.definition, place.descent.made
+        if given is None:
+            return self._renamed(place, logs) or Named(syntax.text(made))
+        beside = [log for log in logs if log.descent.definition is given]
+        (target,) = given.targets
+        if not isinstance(target, ast.Name) or given not in unread(syntax, [log.node for log in beside], ()):
+            return None
+        name = self._context.logits_name(syntax, target)
+        return Named(name, (syntax.replace(given, f"{name} = {syntax.text(made)}"),), given)
+
+    def _renamed(self, place: Place, logs: list[Place]) -> Named | None:
+        """Another name for ``p = net(x)``, where only logs read it, and it would lie of logits."""
+        syntax, made = place.syntax, place.descent.made
+        statement = definition(syntax, made, made.id) if isinstance(made, ast.Name) else None
+        target = statement.targets[0] if statement is not None else None
+        if not isinstance(target, ast.Name) or not isinstance(made, ast.Name) or not says_probabilities(target.id):
+            return None
+        beside = [
+            log.node
+            for log in logs
+            if isinstance(log.descent.made, ast.Name)
+            and log.syntax is syntax
+            and definition(syntax, log.descent.made, made.id) is statement
+        ]
+        if statement not in unread(syntax, beside, ()):
+            return None
+        name = self._context.logits_name(syntax, target)
+        return Named(name, (syntax.replace(target, name),), statement)
+
+    def _of_unrun_logs(self, module: AnalysedModule) -> Iterator[Edit]:
+        """The same for the logs in the branches that nothing takes."""
+        for call, name in unrun_logs(module, self._output) if self.framework is not None else ():
+            written = self._makers.log(Speller(module.syntax), self.framework or "", name.id, False, call)
+            if written is not None:
+                self._handled.add(name)
+                yield from (*written.edits, module.syntax.replace(call, written.text))
 
     def _is_output(self, log: Node, here: ast.expr) -> bool:
         """Whether an expression of a log's file always stands for the head's output as it is."""
@@ -130,7 +180,9 @@ class _Rewriting:
         if readers.compiled or readers.predictions or any(map(self.reads, judged)):
             return None  # a fix of heads tells losses and metrics
         for gone in self._gone.values():
-            edits += unread(gone[0][0].syntax, [place.node for place, _ in gone], [text for _, text in gone])
+            edits += left_unread(
+                gone[0][0].syntax, [place.node for place, _ in gone], [text for _, text in gone], self._replaced
+            )
         for _, removal in removals:
             edits += removal.edits
         for reader in readers.wraps:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.catalog import Param
-from finallayer.expr import Node
+from finallayer.expr import Node, Origin
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.removal import does_more
 from finallayer.fix.flow.analysed import AnalysedModule
@@ -22,7 +23,7 @@ from finallayer.fix.flow.descent import Descent, descend
 from finallayer.fix.flow.head import Head, Output
 from finallayer.fix.flow.known_calls import arguments
 from finallayer.fix.flow.makers import Makers, logs_at, makers_of
-from finallayer.fix.flow.outsiders import outsiders
+from finallayer.fix.flow.outsiders import Outsider, outsiders
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.roles import Role, Roles
 from finallayer.fix.flow.unread import removals
@@ -109,9 +110,10 @@ class _Change:
         around = self._at_calls() if inside else None
         if not inside or not around:
             return None
-        edits = tuple(dict.fromkeys((*inside, *around, *self._in_signature())))
-        self.unseen += map(str, outsiders(self._context, edits, self._modules))
-        return edits
+        edits = [*inside, *around, *self._in_signature()]
+        for outsider in list(outsiders(self._context, edits, self._modules)):
+            edits += self._at_calls_from(outsider, [place.syntax.file.origin(place.node) for place in places])
+        return tuple(dict.fromkeys(edits))
 
     def _place_of(self, log: Node) -> Place | None:
         """The log, where it is taken of the parameter."""
@@ -175,7 +177,24 @@ class _Change:
                 if made is None:
                     return None
                 edits += made
-        return edits or None
+        return edits
+
+    def _at_calls_from(self, outsider: Outsider, logs: list[Origin]) -> list[Edit]:
+        """The edits of the calls in another program of the project; what can't be edited is named."""
+        program = self._context.other_program(outsider.path) if outsider.certain else None
+        if program is None or not program.uses.unread.isdisjoint({outsider.by}):
+            self.unseen.append(str(outsider))
+            return []
+        there = _Change(self._context.at(program), self._parameter, self._framework)
+        taken = [node for log in logs for node in logs_at(program.modules, log)]
+        makers = makers_of(taken) if taken else Makers(self.makers.op, self.makers.axis, {})
+        alike = makers is not None and (makers.op, makers.axis) == (self.makers.op, self.makers.axis)
+        there.makers = makers if makers is not None and alike else Makers(self.makers.op, self.makers.axis, {})
+        edits = there._at_calls()
+        if edits is None:
+            self.unseen.append(str(outsider))
+        self.unseen += (f"{Path(outsider.path).name}: {phrase}" for phrase in there.unseen)
+        return edits or []
 
     def _at_reference(self, module: AnalysedModule, reference: ast.expr) -> Edits | None:
         values = module.values(reference)

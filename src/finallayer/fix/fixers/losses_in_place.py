@@ -7,13 +7,21 @@ says "probabilities".
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from finallayer.expr import Node, logits, make, target
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import Dialect, Edits
-from finallayer.fix.fixers.head_removal import HEAD_OF, ON_LOGITS, is_along_other_axis, parses_after
+from finallayer.fix.fixers.head_removal import (
+    HEAD_OF,
+    ON_LOGITS,
+    is_along_other_axis,
+    is_shown_both_ways,
+    parses_after,
+)
 from finallayer.fix.fixers.removal import does_more
+from finallayer.fix.flow.at_hand import at_hand
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.criterion import Criterion
 from finallayer.fix.flow.head import Head
@@ -34,7 +42,8 @@ def logits_at_loss(sighting: Sighting, _match: Match, context: Context) -> Itera
     """``ce(p, y)`` of ``p = softmax(z)`` becomes ``ce(z, y)``, where ``p`` is needed besides."""
     loss = sighting.node
     place = _place(loss, context)
-    if place is None or not _is_needed_besides(place, loss, context):
+    is_needed = place is not None and _is_needed_besides(place, loss, context)
+    if (not is_needed and _came_together(loss, context) is None) or is_shown_both_ways(loss, context):
         return
     criterion = Criterion(loss, context) if loss.op in ON_LOGITS else None
     losses = criterion.losses if criterion is not None else [loss]
@@ -59,8 +68,26 @@ def _place(loss: Node, context: Context) -> Place | None:
     return place if made.attrs.get("naive") is None or place.descent.own else None
 
 
+def _came_together(loss: Node, context: Context) -> Edits | None:
+    """The edits that hand a loss the logits which came with the probabilities; None where none did."""
+    module = context.module_at(loss.origin)
+    call = module.syntax.expression(loss.origin) if module is not None else None
+    made = loss.args[0] if loss.op in CROSS_ENTROPIES and loss.args else None
+    if module is None or not isinstance(call, ast.Call) or made is None or made.op != HEAD_OF[loss.op]:
+        return None
+    if is_along_other_axis(made):
+        return None
+    given = [*call.args, *(k.value for k in call.keywords)]
+    predictions = [a for a in given if any(v == made for v in module.values(a))]
+    named = at_hand(module, predictions[0], context) if len(predictions) == 1 else None
+    return (*named.edits, module.syntax.replace(predictions[0], named.text)) if named is not None else None
+
+
 def _handed_logits(loss: Node, context: Context) -> Edits | None:
     """The edits that hand a loss the logits; None where that can't be done."""
+    edits = _came_together(loss, context)
+    if edits is not None:
+        return edits
     place = _place(loss, context)
     z = place.logits_argument() if place is not None else None
     named = place.logits(context, z) if place is not None and z is not None else None

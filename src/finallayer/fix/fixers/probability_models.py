@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from finallayer.findings import Edit
-from finallayer.fix.flow.bindings import binds, path_of
+from finallayer.fix.flow.bindings import binds, home, path_of
 from finallayer.fix.text.syntax import Syntax
 
 #: Statements before which the model may as well be made.
@@ -85,12 +85,28 @@ def _can_stand_before(syntax: Syntax, statement: ast.stmt) -> bool:
 
 def _serves(syntax: Syntax, group: Group, anchor: ast.stmt | None, model: ast.expr) -> bool:
     """Whether the model of probabilities that a group has made is still that of a later call's model."""
-    if anchor is None or group.anchor is None or syntax.parent(anchor) is not syntax.parent(group.anchor):
+    if anchor is None or group.anchor is None:
         return False
+    if syntax.parent(anchor) is not syntax.parent(group.anchor):
+        return _is_made_before(syntax, group.anchor, anchor, model)
     if _is_bound_afar(syntax, model):
         return anchor is group.anchor
     bound = (n for n in ast.walk(syntax.scope(anchor)) if isinstance(n, _BINDING) and _binds(n, model))
     return not any(group.anchor.lineno <= n.lineno < model.lineno for n in bound)
+
+
+def _is_made_before(syntax: Syntax, made: ast.stmt, anchor: ast.stmt, model: ast.expr) -> bool:
+    """Whether a module makes it before the function is defined that asks for it, of a model that stays the same."""
+    scope, top = syntax.scope(anchor), syntax.file.tree
+    if (
+        not isinstance(model, ast.Name)
+        or scope is top
+        or syntax.parent(made) is not top
+        or _is_bound_afar(syntax, model)
+    ):
+        return False
+    later = any(s.lineno >= made.lineno and _binds(s, model) for s in top.body)
+    return home(syntax, model) is top and made.lineno < getattr(scope, "lineno", 0) and not later
 
 
 def _binds(node: ast.AST, model: ast.expr) -> bool:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from finallayer.catalog.names import canonical
 from finallayer.expr import Node, Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.bindings import changes_after, home
+from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.flow.naming import says_probabilities
-from finallayer.fix.text.deletion import drop_item, whole_line
+from finallayer.fix.text.deletion import drop_item, false_comments, whole_line
 from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.syntax import Syntax
-from finallayer.source.values import Built
+from finallayer.source.symbols import signature_of
+from finallayer.source.values import Built, External
 
 _HEAD_LAYERS = frozenset({"softmax", "log_softmax", "sigmoid", "applier"})
-_ADDING = ("add", "append")
+_ADDING = ("add", "append", "add_module")
 
 
 class Removal(NamedTuple):
@@ -36,6 +39,17 @@ class Removal(NamedTuple):
         return [f"the operation's name in the graph (line {self.call.node.lineno})"] if self.call and named else []
 
 
+def remove_all(made: Sequence[Node], modules: Mapping[str, AnalysedModule]) -> Removal | None:
+    """How to take out several that are alike; None where the place of one isn't understood."""
+    found = [remove(m, modules[m.origin.path]) for m in made if m.origin is not None and m.origin.path in modules]
+    first = found[0] if found else None
+    if first is None or len(found) < len(made) or None in found:
+        return None
+    edits = dict.fromkeys(edit for removal in found if removal is not None for edit in removal.edits)
+    origins = frozenset[Origin]().union(*(removal.head.origins for removal in found if removal is not None))
+    return first._replace(edits=tuple(edits), head=Head(first.head.op, origins))
+
+
 def remove(made: Node, module: AnalysedModule) -> Removal | None:
     """How to take out what made these probabilities; None where its place isn't understood."""
     syntax = module.syntax
@@ -47,6 +61,9 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
     if any(layer is not None and _says_more(module, layer) for layer in (called, itself)):
         return _made_linear(module, called or itself, made)
     known = known_call(module, place)
+    if called is not None and called.signature.op in _HEAD_LAYERS and _is_handed_over(module, called):
+        edits = _as_identity(module, called)
+        return Removal(edits, head) if edits else None
     if called is not None and called.signature.op in _HEAD_LAYERS:
         edits = _replaced_by_argument(syntax, known) if known is not None else ()
         unused = _unused_layer(syntax, place.func)
@@ -71,6 +88,29 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
         return Removal((edit,), head) if edit else None
     edits = _replaced_by_argument(syntax, known)
     return Removal(edits, head, known) if edits else None
+
+
+def _is_handed_over(module: AnalysedModule, layer: Built) -> bool:
+    """Whether a layer is made as an argument: who is handed it may be handed others by other callers."""
+    node = layer.site.node
+    other = layer.site.frame.module.path != module.path
+    return other or (isinstance(module.syntax.user(node)[1], ast.Call) and not _is_called(module.syntax, node))
+
+
+def _is_called(syntax: Syntax, node: ast.AST) -> bool:
+    """``nn.Softmax(dim=1)(x)``"""
+    parent = syntax.parent(node)
+    return isinstance(parent, ast.Call) and parent.func is node
+
+
+def _as_identity(module: AnalysedModule, layer: Built) -> tuple[Edit, ...]:
+    """``Head(nn.Softmax(dim=1))`` becomes ``Head(nn.Identity())``: what else is handed over there stays."""
+    constructor = module.maker(layer)
+    func = constructor.func if constructor is not None else None
+    is_torch = canonical(layer.symbol.name).startswith("torch.nn.")
+    if constructor is None or not isinstance(func, ast.Attribute) or not is_torch:
+        return ()
+    return (module.syntax.replace(constructor, f"{module.syntax.text(func.value)}.Identity()"),)
 
 
 def _told_to_give_logits(module: AnalysedModule, network: ast.Call) -> tuple[Edit, ...]:
@@ -108,10 +148,26 @@ def _without_activation(module: AnalysedModule, call: ast.Call, given: Sequence[
     """``Dense(10, activation="softmax")`` becomes ``Dense(10)``; so does a function that is told its activation."""
     told = next((a.node for a in given if a.meaning == "activation"), None)
     values = module.values(told) if told is not None else []
-    if told is None or told in call.args[:-1] or not values or any(operation_of(v) != made.op for v in values):
+    if told is None or _is_open(module, told) or not values or any(operation_of(v) != made.op for v in values):
         return None
+    if told in call.args[:-1] or _has_activation(module, call):
+        return module.syntax.replace(told, "None")
     places = [*call.args, *(k.value for k in call.keywords)]
     return drop_item(module.syntax, [*call.args, *call.keywords], places.index(told))
+
+
+def _has_activation(module: AnalysedModule, call: ast.Call) -> bool:
+    """Whether a function that is told no activation applies one: ``slim.fully_connected`` applies a relu."""
+    signatures = (signature_of(v.name) for v in module.values(call.func) if isinstance(v, External))
+    given = (p for s in signatures if s is not None for p in s.params if p.canonical == "activation")
+    return any(p.default is not None for p in given)
+
+
+def _is_open(module: AnalysedModule, told: ast.expr) -> bool:
+    """Whether an activation is what others say: a parameter, or an attribute that keeps one."""
+    if isinstance(told, ast.Attribute):
+        return isinstance(told.value, ast.Name) and told.value.id in ("self", "cls")
+    return parameter_behind(module.syntax, told) is not None
 
 
 def does_more(softmax: KnownCall) -> bool:
@@ -126,18 +182,31 @@ def _replaced_by_argument(syntax: Syntax, known: KnownCall) -> tuple[Edit, ...]:
         return ()
     text = syntax.text(x)
     parent = syntax.parent(call)
-    tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
-    whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
     assigned = parent if isinstance(parent, ast.Assign) else None
     if assigned is not None and [ast.unparse(t) for t in assigned.targets] == [text]:  # x = x
-        line = whole_line(syntax, assigned)
-        if line is not None:
-            return (line,)
+        line = _without(syntax, assigned)
+        return (line,) if line is not None else ()
     if assigned is not None and isinstance(x, ast.Name) and (joined := _joined(syntax, assigned, x)):
         return joined
-    if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))):
-        text = f"({text})"
-    return (syntax.replace(call, text),)
+    return (syntax.replace(call, bracketed(syntax, call, x)), *false_comments(syntax, syntax.statement(call)))
+
+
+def bracketed(syntax: Syntax, call: ast.Call, x: ast.expr) -> str:
+    """The argument of a call as it stands in the call's place: in brackets where it would be read differently."""
+    text, parent = syntax.text(x), syntax.parent(call)
+    tight = isinstance(parent, _BINDING) or (isinstance(parent, ast.Call) and parent.func is call)
+    whole = isinstance(x, (ast.Name, ast.Call, ast.Attribute, ast.Subscript, ast.Constant))
+    return f"({text})" if not whole and (tight or ("\n" in text and isinstance(parent, ast.stmt))) else text
+
+
+def _without(syntax: Syntax, statement: ast.stmt) -> Edit | None:
+    """The edit that takes a statement away, with an ``if`` that holds nothing else and asks for nothing but a name."""
+    around = syntax.parent(statement)
+    if isinstance(around, ast.If) and around.body == [statement] and not around.orelse:
+        asks = (ast.Name, ast.Attribute, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Constant)
+        parts = [n for n in ast.walk(around.test) if isinstance(n, ast.expr)]
+        return _without(syntax, around) if all(isinstance(n, asks) for n in parts) else None
+    return whole_line(syntax, statement)
 
 
 def _joined(syntax: Syntax, assigned: ast.Assign, x: ast.Name) -> tuple[Edit, ...]:

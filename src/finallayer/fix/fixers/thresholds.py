@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from finallayer.catalog.names import canonical
 from finallayer.expr import LOSSES, MOVES, PICKS, Node, logits, make, target, through
 from finallayer.findings import Edit, Match, Sighting
-from finallayer.fix.fixers.keras_metrics import ASKING, given_to_compile, metric_on_logits, object_on_logits
+from finallayer.fix.fixers.keras_metrics import (
+    ASKING,
+    given_to_compile,
+    metric_on_logits,
+    object_on_logits,
+    takes_new_keras,
+)
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.callers import transforms, unknown_callers
 from finallayer.fix.flow.context import Context
@@ -28,7 +34,6 @@ from finallayer.source.values import Built, External, Frame
 
 #: The loss that trains the logits -> the head that makes them probabilities.
 _HEADS = {"bce_logits": "sigmoid", "xent_logits": "softmax"}
-_OLD_KERAS = "Keras 3.0 to 3.4 take no threshold of 0"
 #: Where an expression is one number, or array, made of others.
 _FORMULAS = (ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Subscript, ast.Call, ast.Attribute)
 #: Types of numbers with fractions, by the names that frameworks give them.
@@ -185,8 +190,7 @@ def metrics_of_logits(sighting: Sighting, _match: Match, context: Context) -> It
     edits = together(_told(module, item, _HEADS[loss], *of_units) for item in items)
     if edits is None:
         return
-    moved = any(edit.text == "0" or "threshold=0" in edit.text for edit in edits)
-    notes = _OLD_KERAS if moved else "", cannot_see("is measured", _of_models(context))
+    notes = takes_new_keras(edits), cannot_see("is measured", _of_models(context))
     note = "; ".join(filter(None, notes))
     yield Proposal(edits, None, make(loss, logits(), target()), note, loss == "bce_logits")
 
@@ -229,8 +233,7 @@ def metric_object(sighting: Sighting, _match: Match, context: Context) -> Iterat
         return
     head, edits = told
     unseen = map(str, outsiders(context, edits or (), context.modules()))
-    moved = any("threshold" in edit.text for edit in edits or ())
-    note = "; ".join(filter(None, (_OLD_KERAS if moved else "", cannot_see("is measured", unseen))))
+    note = "; ".join(filter(None, (takes_new_keras(edits or ()), cannot_see("is measured", unseen))))
     op = next(op for op, belonging in _HEADS.items() if belonging == head)
     yield Proposal(edits or (), None, make(op, logits(), target()), note, head == "sigmoid")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.fix.text.syntax import Scope, Syntax, last_name
@@ -30,18 +31,39 @@ def path_of(node: ast.AST) -> Path | None:
 
 def binds(node: ast.AST, path: Path) -> bool:
     """Whether a path, or the object that it starts from, may get another value somewhere in a statement."""
-    return any(_binds_here(n, path) for n in _same_scope(node))
+    return _written(node).binds(path)
 
 
 def binds_itself(node: ast.AST, path: Path) -> bool:
     """Whether a statement binds the attribute itself, and not only the object that it belongs to."""
-    return any(isinstance(n, ast.Attribute) and _binds_here(n, path) for n in _same_scope(node))
+    return path in _written(node).attributes
 
 
 def _binds_here(node: ast.AST, path: Path) -> bool:
     if isinstance(node, ast.Attribute):
         return not isinstance(node.ctx, ast.Load) and path_of(node) == path
     return any(name in (path, path.partition(".")[0]) for name in _bound_here(node))
+
+
+class _Written(NamedTuple):
+    """The paths that a statement binds, and those whose arrays it may change in place."""
+
+    attributes: frozenset[Path | None]
+    names: frozenset[str]
+    arrays: frozenset[Path | None]
+
+    def binds(self, path: Path) -> bool:
+        return path in self.attributes or path in self.names or path.partition(".")[0] in self.names
+
+
+@lru_cache(maxsize=8192)  # the same statements are asked about every path that is looked for
+def _written(node: ast.AST) -> _Written:
+    nodes = list(_same_scope(node))
+    return _Written(
+        frozenset(path_of(n) for n in nodes if isinstance(n, ast.Attribute) and not isinstance(n.ctx, ast.Load)),
+        frozenset(name for n in nodes for name in _bound_here(n)),
+        frozenset(path_of(_viewed(array)) for n in nodes for array in changed_arrays(n)),
+    )
 
 
 def _bound_here(node: ast.AST) -> Sequence[str]:
@@ -64,7 +86,8 @@ def _bound_here(node: ast.AST) -> Sequence[str]:
 
 def alters(node: ast.AST, path: Path) -> bool:
     """Whether a path may get another value somewhere in a statement, or its value other numbers."""
-    return any(_binds_here(n, path) or changes_in_place(n, path) for n in _same_scope(node))
+    written = _written(node)
+    return written.binds(path) or path in written.arrays
 
 
 def changes_in_place(node: ast.AST, path: Path) -> bool:
@@ -258,7 +281,16 @@ def _is_bound_from_afar(syntax: Syntax, there: ast.AST, here: ast.AST, path: Pat
 
 def readers(scope: ast.AST, name: str) -> list[ast.Name]:
     """Everywhere that a name is read in a scope, inner functions included."""
-    return [n for n in ast.walk(scope) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
+    return list(_read_in(scope).get(name, ()))
+
+
+@lru_cache(maxsize=1024)
+def _read_in(scope: ast.AST) -> dict[str, list[ast.Name]]:
+    found: dict[str, list[ast.Name]] = {}
+    for node in ast.walk(scope):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.setdefault(node.id, []).append(node)
+    return found
 
 
 def are_shown(scope: ast.AST) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -81,6 +82,11 @@ class Context:
                 del self._others[next(iter(self._others))]
             self._others[path] = self._analysed(path)
         return self._others[path]
+
+    def programs_through(self, paths: Collection[str]) -> list[Program]:
+        """The program at hand, and those of the others at hand that run through one of these files."""
+        others = (p for p in self._others.values() if p is not None and not p.modules.keys().isdisjoint(paths))
+        return [self.program(), *others]
 
     def _analysed(self, path: str) -> Program | None:
         syntax, uses = self.syntax(path), Uses()

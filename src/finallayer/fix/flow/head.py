@@ -9,6 +9,7 @@ from typing import NamedTuple
 from finallayer.expr import MOVES, SEVERAL, TRANSPARENT, UNMOVED, Node, Origin
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.known_calls import calls_method, known_call
+from finallayer.fix.flow.reshaped import keeps_classes
 from finallayer.source.uses import Uses
 from finallayer.source.values import Dict, External, List, Union, Value
 
@@ -132,6 +133,11 @@ class Output:
     def is_elementwise(self) -> bool:
         """Whether an item of the output can get the head back by itself."""
         return "index" in self._same_numbers
+
+    def keep_classes(self, value: Value) -> bool:
+        """Whether a value is the output of a softmax with its classes side by side, whatever else was reshaped."""
+        ways = self.ways(value)
+        return bool(ways) and all(not way or keeps_classes(way, way[-1].args[0], self.modules) for way in ways)
 
     def is_derived(self, steps: list[Node]) -> bool:
         return any(s.op not in self._same_numbers or self._leaves_framework(s) for s in steps)

@@ -72,10 +72,15 @@ def makers_of(logs: Iterable[Node]) -> Makers | None:
         found += made
     alike = {(m.op, m.attrs.get("axis")) for m in found}
     known = all(m.origin is not None and m.op in ("softmax", "sigmoid") for m in found)
-    if len(alike) != 1 or not known or any(m.attrs.get("naive") or m.attrs.get("whole") for m in found):
+    if len(alike) != 1 or not known or any(m.attrs.get("whole") or _is_mended_first(m) for m in found):
         return None
     op, axis = alike.pop()
     return Makers(op, axis, {m.origin: m for m in found if m.origin is not None})
+
+
+def _is_mended_first(made: Node) -> bool:
+    """A softmax that is written out without its maximum is mended where it stands, before its log is."""
+    return made.op == "softmax" and bool(made.attrs.get("naive"))
 
 
 def may_be_masked(softmax: Node) -> bool:

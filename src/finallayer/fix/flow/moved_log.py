@@ -33,7 +33,7 @@ def with_log(place: Place, context: Context, write: Write, beside: Sequence[Plac
     """
     together = _all_at_once([place, *beside], context, write) if beside else ()
     alone = together or _all_at_once([place], context, write)
-    return alone or where_it_was_named(place, context, write) or _named_before(place, context, write)
+    return alone or where_it_was_named(place, context, write, beside) or _named_before(place, context, write)
 
 
 def _all_at_once(places: Sequence[Place], context: Context, write: Write) -> tuple[Edit, ...]:
@@ -45,30 +45,65 @@ def _all_at_once(places: Sequence[Place], context: Context, write: Write) -> tup
     return rewritten([(place, write(place, named.text)) for place in places], named)
 
 
-def where_it_was_named(place: Place, context: Context, write: Write, beside: bool = True) -> tuple[Edit, ...]:
+def where_it_was_named(
+    place: Place, context: Context, write: Write, others: Sequence[Place] = (), beside: bool = True
+) -> tuple[Edit, ...]:
     """The edits that take the log where a name was given to what it is of: in its place, or ``beside`` it."""
-    steps, syntax = place.descent.steps, place.syntax
-    index = next((i for i, step in enumerate(steps) if step.kind == "name"), None)
-    statement = steps[index].statement if index is not None else None
-    if index is None or statement is None or not all(step.kind in IDLE for step in steps[:index]):
+    syntax, statement = place.syntax, _naming(place)
+    target = statement.targets[0] if statement is not None else None
+    if statement is None or not isinstance(target, ast.Name) or are_shown(syntax.scope(target)):
         return ()
-    (target,) = statement.targets
-    if not isinstance(target, ast.Name) or are_shown(syntax.scope(target)) or not syntax.has_own_lines(statement):
+    logs = [place, *(other for other in others if _naming(other) is statement)]
+    goes = statement in unread(syntax, [log.node for log in logs], ()) and syntax.is_alone(statement)
+    if not syntax.has_own_lines(statement) or not (goes or beside):
         return ()
-    goes = statement in unread(syntax, [place.node], ()) and syntax.is_alone(statement)
-    if not goes and not beside:
-        return ()
-    picked = Place(place.module, statement.value if goes else target, place.descent._replace(steps=steps[index + 1 :]))
-    z = picked.logits_argument()
-    named = _named(context, picked, z, statement if not goes else None) if z is not None else None
-    written = write(picked, named.text) if named is not None else None
-    text = picked.with_shape(written) if written is not None else None
-    if named is None or written is None or text is None or not (goes or _gives_the_same_again(picked, z)):
-        return ()
-    name = context.name(syntax, target, f"log_{target.id}", f"log_{target.id}")
-    line = f"{name} = {text}"
-    defined = syntax.replace(statement, line) if goes else syntax.insert_after(statement, line)
-    return (*named.edits, *written.edits, defined, syntax.replace(place.node, name))
+    lines: dict[str, str] = {}
+    edits: list[Edit] = []
+    for log in logs:
+        picked = _where_picked(log, statement.value if goes else target)
+        z = picked.logits_argument()
+        named = _named(context, picked, z, None if goes else statement) if z is not None else None
+        if (
+            named is not None
+            and z is not None
+            and goes
+            and len(logs) > 1
+            and named.text == syntax.text(z) != path_of(z)
+        ):
+            named = Named(context.logits_name(syntax, target))  # computed once for all of them
+            lines[f"{named.text} = {standing_alone(syntax.text(z))}"] = named.text
+        written = write(picked, named.text) if named is not None else None
+        text = picked.with_shape(written) if written is not None else None
+        if named is None or written is None or text is None or not (goes or _gives_the_same_again(picked, z)):
+            return ()
+        wanted = (
+            f"log_not_{target.id}" if log.flips() != _where_picked(log, target, False).flips() else f"log_{target.id}"
+        )
+        name = context.name(syntax, target, wanted, wanted)
+        lines[f"{name} = {text}"] = name
+        edits += [*named.edits, *written.edits, syntax.replace(log.node, name)]
+    indent = " " * syntax.file.origin(statement).column
+    block = f"\n{indent}".join(lines)
+    defined = syntax.replace(statement, block) if goes else syntax.insert_after(statement, block)
+    return tuple(dict.fromkeys((*edits, defined)))
+
+
+def _naming(place: Place) -> ast.Assign | None:
+    """The statement that names what a log is of, where only guards and a minus lie between."""
+    for step in place.descent.steps:
+        if step.kind == "name":
+            return step.statement
+        if step.kind not in IDLE | {"one_minus"}:
+            break
+    return None
+
+
+def _where_picked(log: Place, node: ast.expr, flipped: bool = True) -> Place:
+    """The log's way down from the statement that names what it is of, where it is to be taken of one minus that."""
+    steps = log.descent.steps
+    index = next(i for i, step in enumerate(steps) if step.kind == "name")
+    minus = [step for step in steps[:index] if step.kind == "one_minus"] if flipped else []
+    return Place(log.module, node, log.descent._replace(steps=(*minus, *steps[index + 1 :])))
 
 
 def _named(context: Context, picked: Place, z: ast.expr, stays: ast.Assign | None) -> Named | None:

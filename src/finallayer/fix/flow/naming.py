@@ -13,6 +13,7 @@ from finallayer.fix.flow.bindings import are_shown, changes_after, path_of, reac
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent
 from finallayer.fix.flow.unread import unread
+from finallayer.fix.text.deletion import false_comments
 from finallayer.fix.text.syntax import Syntax
 
 #: Names that say "probabilities": what bears one shouldn't hold logits. Nothing else hangs on it.
@@ -59,7 +60,8 @@ def name_logits(
     else:
         return None
     if definition in unread(syntax, gone, ()):
-        return Named(text, (syntax.replace(definition, f"{written} = {value}"),), definition)
+        naming = syntax.replace(definition, f"{written} = {value}")
+        return Named(text, (naming, *false_comments(syntax, definition)), definition)
     naming = syntax.insert_before(definition, f"{written} = {value}")
     return Named(text, (naming, syntax.replace_bracketed(logits, written)))
 

@@ -56,11 +56,12 @@ def outsiders(context: Context, edits: Iterable[Edit], inside: Container[str]) -
     while waiting:
         path = waiting.pop(0)
         for importer in index.of(path):
-            names = _leading_names(context, importer.path, path, leading[path], importer.certain)
-            if names is None:
+            found = _leading(context, importer.path, path, leading[path], importer.certain)
+            if found is None:
                 continue
+            names, by_text = found
             if importer.path not in met and importer.path not in inside:
-                yield Outsider(importer.path, path, importer.certain)
+                yield Outsider(importer.path, path, importer.certain and not by_text)
             if importer.path not in met or not names <= leading.get(importer.path, frozenset()):
                 leading[importer.path] = leading.get(importer.path, frozenset()) | names
                 waiting.append(importer.path)
@@ -135,16 +136,24 @@ def _closed(syntax: Syntax, names: set[str]) -> Names:
         found |= more
 
 
-def _leading_names(context: Context, path: str, imported: str, names: Names, certain: bool) -> Names | None:
-    """The names of a file that lead to some names of one that it imports; None where it speaks of none of them."""
+class _Leading(NamedTuple):
+    """The names of a file that lead to some names of one that it imports; whether it may ask for them by a text."""
+
+    names: Names = frozenset()
+    by_text: bool = False
+
+
+def _leading(context: Context, path: str, imported: str, names: Names, certain: bool) -> _Leading | None:
+    """How a file leads to some names of one that it imports; None where it speaks of none of them."""
     syntax = context.syntax(path) if _may_speak(path, names) else None
     if syntax is None:
         return None
     try:
         outline = _outline(syntax)
     except Unreadable:
-        return frozenset()  # it isn't known what it speaks of
-    module = Path(imported).with_suffix("").name
+        return _Leading()  # it isn't known what it speaks of
+    module = Path(imported).with_suffix("")
+    called = _called(syntax, module.parent.name if module.name == "__init__" else module.name)
     starred = any(s.starred for s in outline)
     speaking = [
         s
@@ -152,17 +161,22 @@ def _leading_names(context: Context, path: str, imported: str, names: Names, cer
         if s.aliases & names
         or s.attributes & names
         or ((starred or not certain) and s.reads & names)
-        or s.whole & _called(syntax, module)
+        or s.whole & called
     ]
     if not speaking and not starred:
         return None
-    return _closed(syntax, {n for s in speaking for n in s.binds}) | (names if starred else frozenset())
+    binds = _closed(syntax, {n for s in speaking for n in s.binds})
+    return _Leading(binds | (names if starred else frozenset()), any(s.whole & called for s in speaking))
 
 
 def _called(syntax: Syntax, module: str) -> Names:
     """The names by which a file calls a module that it imports."""
-    aliases = (n for n in syntax.nodes if isinstance(n, ast.alias))
-    return frozenset(a.asname or a.name for a in aliases if a.name.rpartition(".")[2] == module)
+    found = set()
+    for node in syntax.nodes:
+        within = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and within.rpartition(".")[2] != module:
+            found |= {a.asname or a.name for a in node.names if a.name.rpartition(".")[2] == module}
+    return frozenset(found)
 
 
 def _may_speak(path: str, names: Names) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 from finallayer.expr import GUARDS, TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
@@ -103,7 +104,12 @@ class Place:
     def replaced(self, written: Written | None) -> tuple[Edit, ...]:
         """The edits that put a new expression in the place's stead; none where that can't be done."""
         text = written and self.with_shape(written)
-        return (*written.edits, self.syntax.replace(self.node, self._as_operand(text))) if written and text else ()
+        if not written or not text:
+            return ()
+        around = self.syntax.parent(self.node)
+        if _is_minus(around) and _is_minus(ast.parse(text.strip(), mode="eval").body):  # twice is not at all
+            return (*written.edits, self.syntax.replace(around, text.strip()[1:].strip()))
+        return (*written.edits, self.syntax.replace(self.node, self._as_operand(text)))
 
     def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
         """Those edits, and those that name the logits or take out what nobody reads any more."""
@@ -156,6 +162,10 @@ class Place:
         return None
 
 
+def _is_minus(node: ast.AST | None) -> TypeGuard[ast.UnaryOp]:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+
+
 def _is_constant(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant))
 
@@ -178,5 +188,5 @@ def rewritten(pairs: Sequence[tuple[Place, Written | None]], named: Named) -> tu
         edits += replaced
         texts.append(place.with_shape(written) or "")
     syntax = pairs[0][0].syntax
-    dead = removals(syntax, [place.node for place, _ in pairs], texts, named.replaced)
+    dead = removals(syntax, [place.node for place, _ in pairs], texts, (named.replaced,))
     return tuple(dict.fromkeys((*named.edits, *dead, *edits)))

@@ -14,11 +14,13 @@ from typing import NamedTuple
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import home, parameters
+from finallayer.fix.flow.callbacks import in_callbacks
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
-from finallayer.fix.flow.owners import Owners, in_callbacks
+from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.roles import Role, Roles, kept_as
+from finallayer.fix.flow.unrun import needs_probabilities, stands_for
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
@@ -98,7 +100,8 @@ class Readers:
             self.unseen += unknown_callers(function, module, self._modules.values())
         self.unseen += self._owners.unseen
         if self._owners.compiled:
-            self.unseen += [phrase for module in self._modules.values() for phrase in in_callbacks(module)]
+            for module in self._modules.values():
+                self.unseen += in_callbacks(module, self._owners)
         if not self._uses.complete:
             self.unseen.append("the program is too large to be followed to its end")
         for reader in self._boundaries:
@@ -122,6 +125,8 @@ class Readers:
             self._judge(module, node, values)
         if owns:
             self._owners.judge(module, node)
+        elif any(map(self._owners.holds, values)):
+            self._owners.judge_container(module, node)
 
     def _refuse_lists(self) -> None:
         """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""
@@ -151,9 +156,11 @@ class Readers:
                 self._needs += ways
             case Role.NEEDS:
                 self.wraps.append(reader)
+            case Role.AGAIN:
+                self.refusals.append(f"line {node.lineno} applies the {self._output.head.op} again")
             case Role.BOUNDARY if not derived:
                 self._boundaries.append(reader)
-            case Role.LOSS if derived:
+            case Role.LOSS if derived and not all(map(self._output.keep_classes, values)):
                 self._refuse_reshaped_loss(node)
             case _:
                 self._judge_any(reader, role)
@@ -235,7 +242,7 @@ class Readers:
         for node in syntax.loads():
             unrun = not module.evaluated(node) and not syntax.in_annotation(node)
             if unrun and (home(syntax, node), node.id) in known.names:
-                self._cannot_see(f"`{node.id}` in code that nothing runs", node)
+                self._judge_unrun(module, node)
             elif _shows_all(syntax, node) and any(scope in _scopes(syntax, node) for scope, _ in known.names):
                 self._cannot_see(f"what `{node.id}()` shows", node)
             elif node.id in known.models and self._is_unknown_argument(module, node):
@@ -246,6 +253,15 @@ class Readers:
                 another = [n.id for n in bound if (home(syntax, n), n.id) in known.names]
                 if another:
                     self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
+
+    def _judge_unrun(self, module: AnalysedModule, node: ast.Name) -> None:
+        """Give the head back to what code that nothing runs computes of the output: the other branch, say."""
+        if node in self._handled:
+            return
+        if needs_probabilities(module, node) and stands_for(module, node, self._output):
+            self.wraps.append(Reader(module, node))
+        else:
+            self._cannot_see(f"`{node.id}` in code that nothing runs", node)
 
     def _is_unknown_argument(self, module: AnalysedModule, node: ast.Name) -> bool:
         """Whether a name is a parameter that no call of the program gives a value."""

@@ -46,6 +46,7 @@ class Role(Enum):
     LOSS = auto()
     BOUNDARY = auto()  # the numbers go on, in another shape or place
     STORED = auto()  # kept where functions that nobody calls here may read it
+    AGAIN = auto()  # makes probabilities of it once more: a mistake, which is no reader to be given a third
     NEEDS = auto()  # reads probabilities, or nobody knows what
     CHANGES = auto()  # writes into the output: no softmax put around it would be written into
 
@@ -151,13 +152,22 @@ class Roles:
             return self._kept(module, call, results)
         nodes = [r for r in results if isinstance(r, Node)]
         operations = {r.op for r in nodes}
+        if operations == {self._output.head.op} and len(nodes) == len(results):
+            return self._again(nodes)
         if operations and operations <= CROSS_ENTROPIES:
             return self._at_loss(nodes)
-        places_only = operations <= _ORDER_AND_VALUES and _only_places_are_read(module.syntax, call)
+        places_only = operations <= _ORDER_AND_VALUES and only_places_are_read(module.syntax, call)
         accuracy = operations == {"metric"} and all(is_accuracy(str(r.attrs.get("name"))) for r in nodes)
         if operations and (operations <= _ORDER or places_only or (accuracy and len(nodes) == len(results))):
             return Role.INDIFFERENT
         return Role.NEEDS
+
+    def _again(self, made: list[Node]) -> Role:
+        """The softmax of a softmax, both over the classes: one of them is a mistake, and nobody knows which."""
+        over_classes = all(n.attrs.get("axis") in (-1, 1, None) and not n.attrs.get("whole") for n in made)
+        ways = [self._output.steps(node.args[0]) for node in made]
+        unmoved = all(way is not None and not self._output.is_derived(way) for way in ways)
+        return Role.AGAIN if unmoved and over_classes else Role.NEEDS
 
     def _kept(self, module: AnalysedModule, call: ast.Call, results: list[Value]) -> Role:
         """The role where a call gives the output again, perhaps among others."""
@@ -249,7 +259,7 @@ def _updates_accuracy(callee: Value) -> bool:
     return False
 
 
-def _only_places_are_read(syntax: Syntax, call: ast.Call) -> bool:
+def only_places_are_read(syntax: Syntax, call: ast.Call) -> bool:
     """Whether of (values, places) only the places are read: ``[1]``, ``.indices``, or unpacked with an unused name."""
     match syntax.parent(call):
         case ast.Subscript(slice=ast.Constant(value=1)) | ast.Attribute(attr="indices"):

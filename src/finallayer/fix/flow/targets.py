@@ -18,6 +18,8 @@ from finallayer.fix.text.syntax import last_name
 from finallayer.source.values import External
 
 _MOST_STEPS = 8
+#: What makes one-hot rows and raises for a label that is out of range.
+_REFUSING = frozenset({"keras.utils.to_categorical"})
 #: How TensorFlow's tutorials read their digits: with a module of its own, or a copy of that beside the program.
 _READS_MNIST = re.compile(r"(tensorflow\..+|input_data)\.read_data_sets")
 
@@ -30,9 +32,17 @@ def are_distributions(target: ast.expr, module: AnalysedModule, modules: Iterabl
 
 
 def _is_one_hot(data: ast.expr, module: AnalysedModule) -> bool:
-    """Whether the analysis knows that an expression always is one-hot."""
+    """Whether an expression always is one-hot, and was made by what refuses a label that no class has."""
     values = module.values(data)
-    return bool(values) and all(isinstance(v, Node) and through(v, UNMOVED).op == "one_hot" for v in values)
+    return bool(values) and all(isinstance(v, Node) and _refuses_others(through(v, UNMOVED), module) for v in values)
+
+
+def _refuses_others(rows: Node, module: AnalysedModule) -> bool:
+    """``tf.one_hot`` gives a row of zeros for such a label, as those of pixels are that don't count."""
+    made = module.syntax.expression(rows.origin)
+    values = module.values(made.func) if isinstance(made, ast.Call) else []
+    names = {canonical(v.name) if isinstance(v, External) else "" for v in values}
+    return rows.op == "one_hot" and bool(names) and names <= _REFUSING
 
 
 def has_two_axes(target: ast.expr, module: AnalysedModule) -> bool:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from finallayer.findings import Edit
 from finallayer.fix.flow.bindings import are_shown, reaching, readers
+from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.syntax import Scope, Syntax
 
 _BLOCKS = ("body", "orelse", "finalbody")
 
 
 def removals(
-    syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str], replaced: ast.Assign | None = None
+    syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str], replaced: Collection[ast.Assign | None] = ()
 ) -> tuple[Edit, ...]:
     """Edits that take out the assignments that only ``gone`` read, and those that only they read, and so on.
 
-    ``new``: the texts in their place; what those read stays. ``replaced``: an assignment that another replaces.
+    ``new``: the texts in their place; what those read stays. ``replaced``: assignments that others replace.
     """
-    found = [s for s in unread(syntax, gone, new) if s is not replaced]
-    return tuple(syntax.remove(s) for s in found if syntax.is_alone(s) and _leaves_some(syntax, s))
+    found = [s for s in unread(syntax, gone, new) if s not in replaced]
+    going = [s for s in found if syntax.is_alone(s) and _leaves_some(syntax, s)]
+    return tuple(whole_line(syntax, s) or syntax.remove(s) for s in going)
 
 
 def unread(syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str]) -> list[ast.Assign]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from finallayer.expr import Origin
 from finallayer.findings import Edit
@@ -43,4 +46,51 @@ def whole_line(syntax: Syntax, statement: ast.stmt) -> Edit | None:
     alone = not lines[at.line - 1][: at.column].strip() and not lines[at.end_line - 1][at.end_column :].strip()
     if not alone or block is None or len(block) < 2 or at.end_line >= len(lines):
         return None
-    return syntax.put((at.line, 0), (at.end_line + 1, 0))
+    first, last = _with_traces(lines, at) if not syntax.file.cells else (at.line, at.end_line)
+    return syntax.put((first, 0), (last + 1, 0))
+
+
+def _with_traces(lines: Sequence[str], at: Origin) -> tuple[int, int]:
+    """The lines of what goes, with a comment on it alone and with the blank lines that would be left twice."""
+    first, last = at.line, at.end_line
+    above = lines[first - 2] if first > 1 else ""
+    if _HEADS.search(above) and above.lstrip().startswith("#") and not _is_comment(lines, first - 3):
+        alone = not lines[last].strip() or _indent(lines[last]) < at.column or len(above.split()) <= _FEW_WORDS
+        first -= bool(alone and _indent(above) == at.column)
+    before, after = _blanks(reversed(lines[: first - 1])), _blanks(iter(lines[last:]))
+    opens = first > 1 + before and lines[first - 2 - before].rstrip().endswith((":", "{", "(", "["))
+    return first, last + (after if opens and not before else min(before, after))
+
+
+#: What a comment speaks of that is made false where a softmax goes.
+_HEADS = re.compile(r"#.*\b(?:log_?)?(?:softmax|sigmoid)", re.IGNORECASE)
+_FEW_WORDS = 4
+
+
+def _is_comment(lines: Sequence[str], index: int) -> bool:
+    return index >= 0 and lines[index].lstrip().startswith("#")
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _blanks(lines: Iterator[str]) -> int:
+    return sum(1 for _ in takewhile(lambda line: not line.strip(), lines))
+
+
+def false_comments(syntax: Syntax, statement: ast.stmt) -> tuple[Edit, ...]:
+    """The edits that take away the short comments on a statement which speak of the softmax that leaves it."""
+    if syntax.file.cells:
+        return ()
+    at, lines = syntax.file.origin(statement), syntax.file.lines
+    edits: list[Edit] = []
+    last = lines[at.end_line - 1]
+    behind = last[at.end_column :]
+    if behind.lstrip().startswith("#") and _HEADS.search(behind) and len(behind.split()) <= _FEW_WORDS:
+        edits.append(syntax.put((at.end_line, at.end_column), (at.end_line, len(last))))
+    above = lines[at.line - 2] if at.line > 1 else ""
+    speaks = above.lstrip().startswith("#") and _HEADS.search(above) and len(above.split()) <= _FEW_WORDS
+    if speaks and _indent(above) == at.column and not _is_comment(lines, at.line - 3):
+        edits.append(syntax.put((at.line - 1, 0), (at.line, 0)))
+    return tuple(edits)

@@ -53,6 +53,9 @@ FRAMEWORKS = {
 #: Where a TF 1 program's ``tf.log`` stands, TF 2 may be far: its own name for the same function.
 _TF1 = {"tensorflow.math.log_sigmoid": "tensorflow.log_sigmoid"}
 
+#: PyTorch's function by another name, which is at hand where ``torch`` is.
+_ELSEWHERE = {"torch.nn.functional.log_softmax": "torch.log_softmax"}
+
 #: What TensorFlow 1.0 took away or renamed.
 _GONE_IN_TF1 = frozenset(
     f"tensorflow.{name}"
@@ -115,7 +118,9 @@ class Speller:
         """A dotted name as the file would write it."""
         if dotted in _TF1 and self.is_tf1():
             dotted = _TF1[dotted]
-        return self.imports.spell(dotted, at)
+        known = [self.imports.known(name, at) for name in (dotted, _ELSEWHERE.get(dotted, dotted))]
+        shortest = min((s for s in known if s is not None), key=lambda s: len(s.text), default=None)
+        return shortest or self.imports.spell(dotted, at)
 
     def is_tf1(self) -> bool:
         """Whether the file speaks TF 1: it imports a package of that time, or calls ``tf.log``, which TF 2 lacks."""

@@ -1,0 +1,52 @@
+"""Code that nothing runs beside code that does: the other branch of a function, whose names stand for the same."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.bindings import home, reaching
+from finallayer.fix.flow.head import Output
+from finallayer.fix.text.imports import Imports
+from finallayer.source.symbols import signature_of
+
+#: Builtins that show or convert what they are handed.
+_SHOWING = frozenset({"print", "float", "str", "repr", "format"})
+
+
+def stands_for(module: AnalysedModule, name: ast.Name, output: Output) -> bool:
+    """Whether a name certainly stands for a head's output as it is: it does where it is read in code that runs."""
+    syntax = module.syntax
+    binding, scope = reaching(syntax, name, name.id), home(syntax, name)
+    if binding is None:
+        return False
+    alike = [n for n in syntax.loads() if n.id == name.id and n is not name and module.values(n)]
+    values = [
+        value
+        for other in alike
+        if home(syntax, other) is scope and reaching(syntax, other, name.id) is binding
+        for value in module.values(other)
+    ]
+    ways = [output.ways(value) for value in values]
+    return bool(ways) and all(way and not any(map(output.is_derived, way)) for way in ways)
+
+
+def needs_probabilities(module: AnalysedModule, name: ast.Name) -> bool:
+    """Whether code that nothing runs computes something of a name, and hands on nothing that may still be it."""
+    inner, around = module.syntax.user(name)
+    if isinstance(around, ast.Call) and inner is not around.func:
+        return isinstance(around.func, ast.Name) and around.func.id in _SHOWING
+    return isinstance(around, (ast.BinOp, ast.Compare, ast.UnaryOp, ast.FormattedValue))
+
+
+def unrun_logs(module: AnalysedModule, output: Output) -> Iterator[tuple[ast.Call, ast.Name]]:
+    """The logs that code which nothing runs takes of a head's output, each with the name that stands for that."""
+    imports = Imports(module.syntax)
+    for node in module.syntax.nodes:
+        match node:
+            case ast.Call(func=func, args=[ast.Name() as name], keywords=[]) if not module.evaluated(node):
+                signature = signature_of(imports.dotted(func) or "")
+                is_log = signature is not None and signature.op == "log" and "base" not in signature.attrs
+                if is_log and stands_for(module, name, output):
+                    yield node, name

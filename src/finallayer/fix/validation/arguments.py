@@ -1,0 +1,92 @@
+"""Arguments of a framework's calls that a fix drops or adds, and of which the analysis doesn't know what they do.
+
+``F.softmax(z, 1, dtype=torch.float64)`` is a softmax to the analysis, and so is ``F.softmax(z, 1)``: what the catalogue
+has no meaning for isn't in a value, so that it has to be in both texts.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from finallayer import catalog
+from finallayer.catalog import ATTRIBUTES, Param
+from finallayer.expr import OPERATIONS, UNDECLARED, Node, Role
+from finallayer.fix.flow.analysed import AnalysedModule, alternatives
+from finallayer.fix.flow.known_calls import arguments, known_call
+from finallayer.fix.validation.differences import Sink, Status
+from finallayer.fix.validation.programs import Programs
+from finallayer.source.symbols import signature_of
+from finallayer.source.values import Bound, Built, External, Value
+
+#: What changes no number that is meant, whatever it is given; a guard goes with what it guards.
+_HARMLESS = frozenset({"name", "inplace", "_stacklevel", "input_shape", "epsilon", "eps"})
+#: Builtins that give the same whenever they are called with the same.
+_PURE = frozenset(f"builtins.{name}" for name in "len range float int abs enumerate zip tuple list dict".split())
+#: What the analysis follows, by the catalogue's names.
+_FOLLOWED = (ATTRIBUTES - {"dtype"}) | frozenset(
+    "x y target condition layers activation loss f operands begin outputs".split()
+)
+
+
+def lost_arguments(programs: Programs) -> Iterator[Sink]:
+    """Every such argument that the edited program has less often, or that is new there."""
+    for path in programs.edited:
+        before, after = programs.modules.get(path), programs.module_after(path)
+        if before is not None and after is not None:
+            old, new = _unfollowed(before), _unfollowed(after)
+            for text, calls in (*old.items(), *new.items()):
+                if len(calls) > len(new.get(text, ())) or text not in old:
+                    yield Sink(Status.UNKNOWN, path, calls[-1], f"what `{text}` does")
+
+
+def copied_calls(programs: Programs) -> Iterator[Sink]:
+    """Calls of layers, models and what isn't known that the edited program makes once more than the old one."""
+    for path, file in programs.edited.items():
+        after = programs.module_after(path)
+        for call in file.copies if after is not None else ():
+            if after is not None and not _is_pure(call, after):
+                yield Sink(Status.DIFFERS, path, call, f"how often `{ast.unparse(call)}` is called")
+
+
+def _is_pure(call: ast.Call, module: AnalysedModule) -> bool:
+    """Whether a call may be made twice: an operation that has no weights, or a builtin."""
+    known = known_call(module, call)
+    if known is not None:
+        return Role.LAYER not in OPERATIONS.get(known.op, UNDECLARED).role
+    callees = module.values(call.func)
+    return bool(callees) and all(isinstance(c, External) and c.name in _PURE for c in callees)
+
+
+def _unfollowed(module: AnalysedModule) -> dict[str, list[ast.Call]]:
+    """The arguments of a file's calls that the analysis doesn't follow, and the calls."""
+    found: dict[str, list[ast.Call]] = {}
+    for node in module.syntax.nodes:
+        if isinstance(node, ast.Call):
+            for text in _unfollowed_by(node, module):
+                found.setdefault(text, []).append(node)
+    return found
+
+
+def _unfollowed_by(call: ast.Call, module: AnalysedModule) -> Iterator[str]:
+    callees = [c for v in module.values(call.func) for c in alternatives(v)]
+    params = _params(callees[0]) if callees else None
+    if params is not None:
+        own = [call.func.value] if isinstance(callees[0], Bound) and isinstance(call.func, ast.Attribute) else []
+        for argument in arguments(params, [*own, *call.args], call.keywords):
+            if argument.meaning not in _FOLLOWED and argument.name not in _HARMLESS:
+                yield f"{argument.name}={ast.unparse(argument.node)}" if argument.name else ast.unparse(argument.node)
+
+
+def _params(callee: Value) -> tuple[Param, ...] | None:
+    """The parameters of what the catalogue knows."""
+    match callee:
+        case External(name=name):
+            signature = signature_of(name)
+            return signature.params if signature is not None else None
+        case Built(signature=signature):
+            return signature.call
+        case Bound(function=str() as name, owner=Node()):
+            signature = catalog.method(name)
+            return signature.params if signature is not None else None
+    return None

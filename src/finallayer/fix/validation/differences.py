@@ -1,0 +1,222 @@
+"""Where the edited program shows something else than the old one: what differs, followed to where it is seen.
+
+An expression that stands for something else is fine while what is around it is explained: it amounts to the same, or
+it is followed on. What ends a chain is a sink: a value returned to nobody known, printed, kept, asked in a branch.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from finallayer.expr import Node, Role, having
+from finallayer.fix.flow.analysed import AnalysedModule, alternatives
+from finallayer.fix.flow.bindings import home
+from finallayer.fix.flow.known_calls import known_call
+from finallayer.fix.flow.roles import HARMLESS_CALLS, is_numberless, runs_project_code
+from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.validation.forms import Forms
+from finallayer.fix.validation.programs import Programs
+from finallayer.kinds import PROBABILITY_KINDS
+from finallayer.source.handlers import OF_MODELS
+from finallayer.source.values import Bound, Built, Class, Dict, External, Function, Instance, List, Value
+
+_READERS = having(Role.READER)
+#: What a variable of the module is called that nothing reads, unless somebody imports it or looks at it.
+_UNREAD = "the module's"
+
+
+class Status(IntEnum):
+    """What became of an expression, the gravest last."""
+
+    SAME = 0
+    UNSEEN = 1  # no analysis came here
+    UNKNOWN = 2  # only one of both did
+    DIFFERS = 3
+
+
+class Sink(NamedTuple):
+    """A place at which the programs differ, or can't be compared, and what sees it there."""
+
+    status: Status
+    path: str
+    node: ast.AST
+    what: str
+
+
+class Differences:
+    """All that differs between two programs, by the forms of their values."""
+
+    def __init__(self, programs: Programs, before: Forms, after: Forms) -> None:
+        self._programs, self._before, self._after = programs, before, after
+        self._status: dict[tuple[str, ast.expr], Status] = {}
+
+    def sinks(self) -> Iterator[Sink]:
+        """Every place at which a difference is seen."""
+        for path, module in self._programs.modules.items():
+            for node in list(self._programs.old.values.get(path, ())):
+                if self.status(path, node) in (Status.DIFFERS, Status.UNKNOWN):
+                    yield from self._seen_by(module, node)
+        yield from self._in_code_that_nothing_runs()
+
+    def status(self, path: str, node: ast.expr) -> Status:
+        """What became of an expression of the old program; UNSEEN, too, for what the fix has rewritten."""
+        key = path, node
+        if key not in self._status:
+            self._status[key] = self._compared(path, node)
+        return self._status[key]
+
+    def _compared(self, path: str, node: ast.expr) -> Status:
+        if self._programs.counterpart(path, node) is None:
+            return Status.UNSEEN
+        old, new = self._programs.before(path, node), self._programs.after(path, node)
+        if not old or not new:
+            return Status.UNKNOWN if old or new else Status.UNSEEN
+        same = {self._before.of(v) for v in old} == {self._after.of(v) for v in new}
+        return Status.SAME if same else Status.DIFFERS
+
+    def _seen_by(self, module: AnalysedModule, node: ast.expr) -> Iterator[Sink]:
+        """The sink that an expression which differs ends in, if it does."""
+        what = self._end(module, node)
+        if what:
+            unread = what.startswith(_UNREAD) and all(map(_is_output, module.values(node)))
+            open_to_all = unread or any(map(_is_object, module.values(node)))
+            status = Status.UNKNOWN if open_to_all else self.status(module.path, node)
+            yield Sink(status, module.path, node, what)
+
+    def _end(self, module: AnalysedModule, node: ast.expr) -> str:
+        """What sees an expression at its place; empty where it is followed on."""
+        inner, around = module.syntax.user(node)
+        if self._reads(module, node):
+            return "what a metric or threshold says"
+        match around:
+            case ast.Call() if inner is around.func:
+                return "" if self._explains(module, around) else "what an unknown call gives"
+            case ast.Call():
+                return self._as_argument(module, around)
+            case ast.Return() | ast.Lambda():
+                scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
+                return (
+                    "" if module.uses.is_called_anywhere(scope) else "what a function returns that nothing here calls"
+                )
+            case ast.Subscript() if inner is around.slice:
+                return "an index"
+            case ast.Assign(targets=targets):
+                return next(filter(None, (self._assigned(module, t) for t in targets)), "")
+            case ast.AnnAssign(target=target) | ast.NamedExpr(target=target) | ast.AugAssign(target=target):
+                return "" if target is inner else self._assigned(module, target)
+            case ast.Expr():
+                return "what a cell displays" if self._is_displayed(module, around) else ""
+            case ast.IfExp() if inner is around.test:
+                return "a condition"
+            case ast.comprehension() if inner is not around.iter:
+                return "a condition"
+        return "" if isinstance(around, _FOLLOWED) else "what reads it"
+
+    def _reads(self, module: AnalysedModule, node: ast.expr) -> bool:
+        values = module.values(node)
+        return bool(values) and all(isinstance(v, Node) and v.op in _READERS for v in values)
+
+    def _explains(self, module: AnalysedModule, call: ast.Call) -> bool:
+        """Whether what a call gives says all that the call does with what it is handed."""
+        if self._programs.counterpart(module.path, call) is None:
+            return True  # rewritten: what is around it is compared
+        callees = [c for v in module.values(call.func) for c in alternatives(v)]
+        if not callees:
+            return False
+        known = all(runs_project_code(c) or isinstance(c, Built) for c in callees)
+        return known or known_call(module, call) is not None or all(map(is_known, callees))
+
+    def _as_argument(self, module: AnalysedModule, call: ast.Call) -> str:
+        callees = [c for v in module.values(call.func) for c in alternatives(v)]
+        if callees and all(isinstance(c, External) and c.name in HARMLESS_CALLS for c in callees):
+            return ""
+        if callees and all(isinstance(c, Bound) and isinstance(c.owner, (List, Dict)) for c in callees):
+            return ""
+        if self._explains(module, call) or is_numberless(module, call):
+            return ""
+        return f"`{module.syntax.text(call.func)}` is handed it"
+
+    def _assigned(self, module: AnalysedModule, target: ast.expr) -> str:
+        match target:
+            case ast.Name(id=name) if isinstance(module.syntax.scope(target), ast.Module):
+                return "" if name == "_" or _is_read(module.syntax, name) else f"{_UNREAD} `{name}`"
+            case ast.Tuple(elts=elements) | ast.List(elts=elements):
+                return next(filter(None, (self._assigned(module, e) for e in elements)), "")
+            case ast.Starred(value=value):
+                return self._assigned(module, value)
+            case ast.Subscript(value=owner):
+                known = module.values(owner)
+                kept = bool(known) and all(isinstance(v, (List, Dict)) for v in known)
+                return "" if kept else "what is written into an array"
+        return ""
+
+    def _is_displayed(self, module: AnalysedModule, statement: ast.Expr) -> bool:
+        """Whether a statement is the last of a notebook's cell."""
+        file = module.syntax.file
+        cells = [c.line for c in file.cells]
+        if statement not in file.tree.body or not cells:
+            return False
+        after = [s.lineno for s in file.tree.body if s.lineno > statement.lineno]
+        nearest = min(after, default=None)
+        return nearest is None or any(statement.lineno < line <= nearest for line in cells)
+
+    def _in_code_that_nothing_runs(self) -> Iterator[Sink]:
+        """Code that no analysis came to, and that speaks of what differs."""
+        for path, module in self._programs.modules.items():
+            names = {
+                (home(module.syntax, node), node.id)
+                for node in self._programs.old.values.get(path, ())
+                if isinstance(node, ast.Name) and self.status(path, node) is Status.DIFFERS
+            }
+            for node in module.syntax.loads() if names else ():
+                if (
+                    not module.evaluated(node)
+                    and not module.syntax.in_annotation(node)
+                    and (home(module.syntax, node), node.id) in names
+                ):
+                    yield Sink(Status.UNKNOWN, path, node, f"`{node.id}` in code that nothing runs")
+
+
+def _is_read(syntax: Syntax, name: str) -> bool:
+    """Whether a file reads a variable of the module's own."""
+    return any(n.id == name and home(syntax, n) is syntax.file.tree for n in syntax.loads())
+
+
+def _is_output(value: Value) -> bool:
+    """Whether a value is what a head gives, and nothing that is computed from it."""
+    if isinstance(value, (tuple, List)):
+        return any(map(_is_output, value.items if isinstance(value, List) else value))
+    return isinstance(value, Node) and value.kind in PROBABILITY_KINDS
+
+
+def _is_object(value: Value) -> bool:
+    """Whether a value is, or holds, a layer, model or function: another one may do the same for who gets it."""
+    items = value.items if isinstance(value, List) else alternatives(value)
+    return any(isinstance(item, (Built, Instance, Function, Class)) for item in items)
+
+
+def is_known(callee: Value) -> bool:
+    """Whether a callee is the catalogue's."""
+    from finallayer.catalog import method
+    from finallayer.source.symbols import signature_of
+
+    match callee:
+        case External(name=name):
+            return signature_of(name) is not None or name.removeprefix("builtins.") in _BUILTINS
+        case Bound(function=str() as name):
+            return method(name) is not None or name in OF_MODELS
+    return False
+
+
+#: Builtins of which the interpreter knows what they give.
+_BUILTINS = frozenset("enumerate zip list tuple reversed map dict float int abs getattr".split())
+
+#: Syntax whose value says all that it reads of an expression in it, or that hands it on to a name.
+_FOLLOWED = (
+    *(ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Tuple, ast.List, ast.Set, ast.Dict),
+    *(ast.Subscript, ast.Attribute, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.NamedExpr, ast.Await),
+    *(ast.For, ast.comprehension),
+)

@@ -1,0 +1,24 @@
+"""What the rules find in the edited program: the finding that was to be mended is gone, and none is new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from finallayer.findings import Sighting
+from finallayer.fix.validation.programs import Programs
+from finallayer.rules.judging import judge, place_of
+
+
+def remains(code: str, sighting: Sighting, programs: Programs) -> str:
+    """Why the finding that was to be mended is there as before; empty where it is gone."""
+    still = any(place_of(j.finding) == (code, sighting.node.origin) for j in judge(programs.seen_after))
+    return f"{code} is found as before" if still else ""
+
+
+def new_findings(programs: Programs) -> Iterator[str]:
+    """What is found in the edited program and wasn't in the old one."""
+    before = {place_of(j.finding) for j in judge(programs.seen)}
+    for judged in judge(programs.seen_after):
+        code, origin = place_of(judged.finding)
+        if (code, origin) not in before:
+            yield f"{code} is found in line {origin.line}, where nothing was"
