@@ -41,7 +41,7 @@ class Context:
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
     _others: dict[str, Program | None] = field(default_factory=dict)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
-    _readers: dict[tuple[Head, frozenset[ast.expr]], Readers] = field(default_factory=dict)
+    _readers: dict[tuple[Head, frozenset[ast.expr], tuple[Uses, ...]], Readers] = field(default_factory=dict)
 
     def syntax(self, path: str) -> Syntax | None:
         """The syntax of one file, over the tree that analyses of it share; None where it can't be read."""
@@ -116,9 +116,10 @@ class Context:
 
     def readers(self, head: Head, handled: frozenset[ast.expr] = frozenset()) -> Readers:
         """All that reads a head's output in that program, but for what the fix rewrites anyway."""
-        if (head, handled) not in self._readers:
-            self._readers[head, handled] = Readers(head, self.modules(), self.uses(), handled)
-        return self._readers[head, handled]
+        key = head, handled, self.uses().elsewhere
+        if key not in self._readers:
+            self._readers[key] = Readers(head, self.modules(), self.uses(), handled)
+        return self._readers[key]
 
     def sightings(self) -> list[Sighting]:
         """Every judged operation of the program that starts in the file at hand, in whichever file."""
