@@ -123,6 +123,17 @@ class Owners:
                 if node.attr == owner.name and not module.evaluated(node) and isinstance(node.ctx, ast.Load):
                     self._cannot_see(f"`{module.syntax.text(node)}` in code that nothing runs", node)
 
+    def holds(self, value: Value) -> bool:
+        """Whether a value is a container that holds one of the objects."""
+        return not isinstance(value, Class) and self._hold(value)
+
+    def judge_container(self, module: AnalysedModule, node: ast.expr) -> None:
+        """Note who is handed a container that holds one of the objects."""
+        inner, around = module.syntax.user(node)
+        handed = isinstance(around, ast.Call) and inner is not around.func
+        if isinstance(around, ast.Call) and handed and not any(map(self._hold, module.values(around))):
+            self._given(module, around)
+
     def judge(self, module: AnalysedModule, node: ast.expr) -> None:
         """Note what an expression that stands for one of the objects shows."""
         inner, around = module.syntax.user(node)
