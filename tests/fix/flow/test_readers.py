@@ -181,6 +181,42 @@ def test_a_class_that_a_decorator_registers_is_asked_for_by_others(tmp_path: Pat
     assert said in note_of(tmp_path, program)
 
 
+HEIRS = TORCH + (
+    "class Base(nn.Module):\n    def cost(self, x, y):\n        return F.binary_cross_entropy(self(x), y)\n\n\n"
+    "class Made(Base):\n    def __init__(self):\n        super().__init__()\n        self.top = nn.Linear(8, 1)\n\n"
+    "    def forward(self, x):\n        return torch.sigmoid(self.top(x))\n\n\n"
+    "class Heir({}):\n    {}\n\n\ndef step(x, y):\n    return Made().cost(x, y)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("above", "body", "safe"),
+    [
+        ("Base", "def forward(self, x):\n        return x.clamp(0, 1)", False),
+        ("Made", "def forward(self, x):\n        return super().forward(x) ** 2", False),
+        ("Made", "width = 3", True),
+        ("Base", "def cost(self, x, y):\n        return 0", True),
+        ("nn.Module", "def forward(self, x):\n        return x", True),
+    ],
+)
+def test_an_heir_that_nobody_makes_may_run_a_changed_method(tmp_path: Path, above: str, body: str, safe: bool) -> None:
+    program = HEIRS.format(above, body)
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+def test_an_heir_that_nobody_makes_is_named(tmp_path: Path) -> None:
+    program = HEIRS.format("Base", "def forward(self, x):\n        return x.clamp(0, 1)")
+    program = program.replace("def step", "made = Made()\n\n\ndef step").replace("Made().cost", "made.cost")
+    assert "`Heir` inherits `cost` (line 19)" in note_of(tmp_path, program)
+
+
+def test_a_container_that_holds_the_model_is_followed(tmp_path: Path) -> None:
+    assert "kept by `torch.save` (line 12)" in note_of(
+        tmp_path, SOFTMAX + "torch.save({'net': net, 'epoch': 1}, 'net.pt')\n"
+    )
+    assert note_of(tmp_path, SOFTMAX + "for one in [net]:\n    print(len([net]), one(3).argmax())\n") == ""
+
+
 def test_nor_can_an_object_of_another_class(tmp_path: Path) -> None:
     rows = "class Rows(torch.utils.data.Dataset):\n    def __getitem__(self, i):\n        return self.rows[i]\n"
     (tmp_path / "rows.py").write_text("import torch\n\n\n" + rows)

@@ -10,6 +10,7 @@ from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.source.models import measures_itself
 from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
@@ -122,6 +123,17 @@ class Owners:
                 if node.attr == owner.name and not module.evaluated(node) and isinstance(node.ctx, ast.Load):
                     self._cannot_see(f"`{module.syntax.text(node)}` in code that nothing runs", node)
 
+    def holds(self, value: Value) -> bool:
+        """Whether a value is a container that holds one of the objects."""
+        return not isinstance(value, Class) and self._hold(value)
+
+    def judge_container(self, module: AnalysedModule, node: ast.expr) -> None:
+        """Note who is handed a container that holds one of the objects."""
+        inner, around = module.syntax.user(node)
+        handed = isinstance(around, ast.Call) and inner is not around.func
+        if isinstance(around, ast.Call) and handed and not any(map(self._hold, module.values(around))):
+            self._given(module, around)
+
     def judge(self, module: AnalysedModule, node: ast.expr) -> None:
         """Note what an expression that stands for one of the objects shows."""
         inner, around = module.syntax.user(node)
@@ -176,7 +188,7 @@ class Owners:
     def _given(self, module: AnalysedModule, call: ast.Call) -> None:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         results = module.values(call)
-        if any(runs_project_code(c) for c in callees):
+        if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
             return
         if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
             return

@@ -125,6 +125,8 @@ class Readers:
             self._judge(module, node, values)
         if owns:
             self._owners.judge(module, node)
+        elif any(map(self._owners.holds, values)):
+            self._owners.judge_container(module, node)
 
     def _refuse_lists(self) -> None:
         """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""
