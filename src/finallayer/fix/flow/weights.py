@@ -85,7 +85,7 @@ def _is_of_weights(module: AnalysedModule, node: ast.expr, head: str, depth: int
         case ast.Call(func=ast.Name(id="isinstance"), args=[first, classes]) if first is node:
             return not _is_head(module, classes, head)
         case ast.Call(args=args) if inner in args and not around.keywords and depth < _DEEPEST:
-            return _hands_on_weights(module, around, args.index(inner), head, depth)  # type: ignore[arg-type]
+            return _hands_on_weights(module, around, args.index(inner), head, depth)
     return isinstance(around, ast.Expr)
 
 
