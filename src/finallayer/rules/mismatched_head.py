@@ -131,20 +131,24 @@ import keras
 +model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
 """,
     """
-! only the author knows which of the two problems was meant
+? where several classes may be true at once, it is the softmax that is wrong
 from keras import layers, models
++from keras.losses import CategoricalCrossentropy
 
 model = models.Sequential([layers.Input((32, 32, 3)), layers.Conv2D(10, 1, activation="relu")])
 model.add(layers.GlobalAveragePooling2D())
-model.add(layers.Activation("softmax"))
-model.compile(loss="binary_crossentropy", metrics=["accuracy"])  # FL106
+-model.add(layers.Activation("softmax"))
+-model.compile(loss="binary_crossentropy", metrics=["accuracy"])  # FL106
++model.compile(loss=CategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
 """,
     """
-! only the author knows which of the two problems was meant
+? where several classes may be true at once, it is the softmax that is wrong
 import keras
 
-model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, activation="softmax")])
-model.compile(loss="binary_crossentropy")  # FL106
+-model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, activation="softmax")])
+-model.compile(loss="binary_crossentropy")  # FL106
++model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10)])
++model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
 """,
     """
 ? where several classes may be true at once, it is the loss that is wrong

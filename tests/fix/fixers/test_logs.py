@@ -355,6 +355,16 @@ WITHOUT_SCIPY = {
         "def loss(x, w, y):\n    z = x @ w\n    p = softmax(z)\n"
         "    return -np.sum(y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True))), p\n",
     ),
+    "of an argument": (
+        "def loss(z, y):\n    p = softmax(z)\n    return -np.sum(y * np.log(p + 1e-9))\n",
+        "def loss(z, y):\n    return -np.sum(y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True)))\n",
+    ),
+    "picked by what is read besides": (
+        "def loss(z):\n    p = softmax(z)\n    q = p[p > 0.5]\n    return np.mean((1 - q) * np.log(q)), p\n",
+        "def loss(z):\n    p = softmax(z)\n    q = p[p > 0.5]\n"
+        "    log_q = (z - np.logaddexp.reduce(z, axis=1, keepdims=True))[p > 0.5]\n"
+        "    return np.mean((1 - q) * log_q), p\n",
+    ),
     "in a comprehension": 2 * ("def loss(xs, w):\n    return [np.log(softmax(x @ w)) for x in xs]\n",),
 }
 
@@ -362,6 +372,15 @@ WITHOUT_SCIPY = {
 @pytest.mark.parametrize(("before", "after"), WITHOUT_SCIPY.values(), ids=WITHOUT_SCIPY)
 def test_numpy_alone_gains_no_scipy(tmp_path: Path, before: str, after: str) -> None:
     assert fixed(tmp_path, OWN_SOFTMAX + before) == OWN_SOFTMAX + after
+
+
+SIGMOID = "import numpy as np\n\ndef sigmoid(z):\n    return 1 / (1 + np.exp(-z))\n\n"
+
+
+def test_minus_twice_is_not_at_all(tmp_path: Path) -> None:
+    before = "def loss(z, y):\n    p = sigmoid(z)\n    return np.mean(y * -np.log(p) + (1 - y) * -np.log(1 - p))\n"
+    after = "def loss(z, y):\n    return np.mean(y * np.logaddexp(0, -z) + (1 - y) * np.logaddexp(0, z))\n"
+    assert fixed(tmp_path, SIGMOID + before) == SIGMOID + after
 
 
 #: why there is no certain fix -> the program

@@ -85,6 +85,10 @@ UNSAFE = {
         one_unit('keras.layers.Dense(5, activation="sigmoid")', 'loss="categorical_crossentropy"'),
         "several classes may be true at once",
     ),
+    "each class may be asked for on its own": (
+        one_unit('keras.layers.Dense(5, activation="softmax")', 'loss="binary_crossentropy"'),
+        "it is the softmax that is wrong",
+    ),
     "targets may be distributions": (
         f"{TORCH}net = nn.Linear(4, 3)\n\ndef step(x, y):\n    return F.cross_entropy(net(x).sigmoid(), y)\n",
         "several classes may be true at once",
@@ -117,8 +121,11 @@ LEFT_ALONE = {
     "one unit, and a squared error": one_unit(SOFTMAX_OF_ONE, 'loss="mse"'),
     "two losses": f"{TORCH}net = nn.Sequential(nn.Linear(4, 1), nn.Softmax(dim=1))\n\ndef step(x, y, k):\n"
     "    p = net(x)\n    return F.binary_cross_entropy(p, y) + F.cross_entropy(p, k)\n",
-    "several units, and a binary loss": one_unit(
-        'keras.layers.Dense(5, activation="softmax")', 'loss="binary_crossentropy"'
+    "a binary loss that was told something": one_unit(
+        'keras.layers.Dense(5, activation="softmax")', "loss=keras.losses.BinaryCrossentropy(label_smoothing=0.1)"
+    ),
+    "a binary metric of a softmax": one_unit(
+        'keras.layers.Dense(5, activation="softmax")', 'loss="binary_crossentropy", metrics=["AUC"]'
     ),
     "two units, and a binary loss": one_unit(
         'keras.layers.Dense(2, activation="softmax")', 'loss="binary_crossentropy"'
@@ -141,3 +148,15 @@ def test_what_is_left_alone(tmp_path: Path, program: str) -> None:
     file = tmp_path / "program.py"
     file.write_text(program)
     assert repaired(file, unsafe=True).changed == ()
+
+
+def test_a_binary_loss_becomes_that_for_one_class_of_several(tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    compiled = 'loss=keras.losses.BinaryCrossentropy(), metrics=["accuracy"]'
+    file.write_text(one_unit('keras.layers.Dense(5, activation="softmax")', compiled, "print(model.predict(x))\n"))
+    after = one_unit(
+        "keras.layers.Dense(5)",
+        'loss=keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"]',
+        "probability_model = keras.Sequential([model, keras.layers.Softmax()])\nprint(probability_model.predict(x))\n",
+    )
+    assert [new.decode() for _, new in repaired(file, unsafe=True).changed] == [after]

@@ -117,6 +117,28 @@ def test_a_callback_that_looks_at_losses_or_weights_is_no_reader(tmp_path: Path,
     assert 'Dense(5, activation="softmax")' not in fixed(tmp_path, FITTED.format(callback))
 
 
+OTHERS = "other = keras.Sequential([keras.layers.Dense(1)])\nother.compile('sgd', 'mse')\n"
+KEEPS = "keras.callbacks.ModelCheckpoint('m.keras')"
+
+
+@pytest.mark.parametrize(
+    ("fits", "safe"),
+    [
+        (f"kept = [{KEEPS}]\nother.fit(x, y, callbacks=kept)\nkept = []\nnet.fit(x, y, callbacks=kept)\n", True),
+        (f"kept = []\nother.fit(x, y, callbacks=kept)\nkept = [{KEEPS}]\nnet.fit(x, y, callbacks=kept)\n", False),
+        (f"one = {KEEPS}\nother.fit(x, y, callbacks=[one])\nnet.fit(x, y, callbacks=[])\n", True),
+        (f"one = {KEEPS}\nother.fit(x, y)\nnet.fit(x, y, callbacks=[one])\n", False),
+        (f"kept = []\nkept.append({KEEPS})\nother.fit(x, y)\nnet.fit(x, y, callbacks=kept)\n", False),
+        (f"one = {KEEPS}\nother.fit(x, y, callbacks=[one])\nnet.fit(x, y, callbacks=[one])\n", False),
+        (f"one = {KEEPS}\nother.fit(x, y, callbacks=[])\nnet.fit(x, y, 32, 3, 'auto', [one])\n", False),
+        (f"other.fit(x, y, callbacks=those({KEEPS}))\nnet.fit(x, y, callbacks=mine())\n", True),
+    ],
+)
+def test_a_callback_of_another_model_keeps_only_that(tmp_path: Path, fits: str, safe: bool) -> None:
+    note = note_of(tmp_path, KERAS + 'net.compile("sgd", "categorical_crossentropy")\n' + OTHERS + fits)
+    assert ("`ModelCheckpoint` is handed the model" not in note) is safe
+
+
 #: what isn't the output -> a program whose fix is safe
 NO_READER = {
     "a backbone from elsewhere, and its configuration": "import torch.nn.functional as F\n"
@@ -157,6 +179,36 @@ def test_a_class_that_a_decorator_registers_is_asked_for_by_others(tmp_path: Pat
         "def step(x, y):\n    return F.cross_entropy(net(x), y)\n"
     )
     assert said in note_of(tmp_path, program)
+
+
+HEIRS = TORCH + (
+    "class Base(nn.Module):\n    def cost(self, x, y):\n        return F.binary_cross_entropy(self(x), y)\n\n\n"
+    "class Made(Base):\n    def __init__(self):\n        super().__init__()\n        self.top = nn.Linear(8, 1)\n\n"
+    "    def forward(self, x):\n        return torch.sigmoid(self.top(x))\n\n\n"
+    "class Heir({}):\n    {}\n\n\ndef step(x, y):\n    return Made().cost(x, y)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("above", "body", "said"),
+    [
+        ("Base", "def forward(self, x):\n        return x.clamp(0, 1)", "`Heir` inherits `cost` (line "),
+        ("Made", "def forward(self, x):\n        return super().forward(x) ** 2", "`Heir` inherits `cost` (line "),
+        ("Made", "width = 3", ""),
+        ("Base", "def cost(self, x, y):\n        return 0", ""),
+        ("nn.Module", "def forward(self, x):\n        return x", ""),
+    ],
+)
+def test_an_heir_that_nobody_makes_may_run_a_changed_method(tmp_path: Path, above: str, body: str, said: str) -> None:
+    note = note_of(tmp_path, HEIRS.format(above, body))
+    assert said in note if said else "inherits" not in note
+
+
+def test_a_container_that_holds_the_model_is_followed(tmp_path: Path) -> None:
+    assert "kept by `torch.save` (line 12)" in note_of(
+        tmp_path, SOFTMAX + "torch.save({'net': net, 'epoch': 1}, 'net.pt')\n"
+    )
+    assert note_of(tmp_path, SOFTMAX + "for one in [net]:\n    print(len([net]), one(3).argmax())\n") == ""
 
 
 def test_nor_can_an_object_of_another_class(tmp_path: Path) -> None:

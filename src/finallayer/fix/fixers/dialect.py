@@ -38,6 +38,10 @@ class Dialect(ABC):
     def on_logits(self, module: AnalysedModule, loss: Node) -> Edits | None:
         """The edits that make a loss on probabilities take logits."""
 
+    def of_one_class(self, _module: AnalysedModule, _loss: Node) -> Edits | None:
+        """The edits that put a loss for one class of several, on logits, in the place of a binary one."""
+        return None
+
     @abstractmethod
     def restored(self, reader: Reader, removal: Removal, made: Node) -> Edits | None:
         """The edits that put the softmax back around an expression that reads probabilities."""

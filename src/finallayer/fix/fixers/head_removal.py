@@ -43,6 +43,7 @@ class Exchange(NamedTuple):
 
     read: Node
     instead: Node  # the same head, where it belongs to the loss
+    loss_too: bool = False  # a binary loss becomes that for one class of several
 
     @property
     def made(self) -> Node:
@@ -100,11 +101,11 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     for one in alike:
         edits = with_honest_names(modules[one.origin.path], one, edits) if one.origin is not None else edits
     binary = exchange.instead.op == "sigmoid"
-    new = make(ON_LOGITS.get(loss.op, loss.op), logits(), target())
+    new = make("bce_logits" if binary else "xent_logits", logits(), target())
     other = _read_otherwise(readers, exchange)
     new_keras = takes_new_keras(edits)
     note = "; ".join(filter(None, (doubt, other, new_keras, cannot_see(f"reads the {made.op}", unseen))))
-    mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made
+    mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made or exchange.loss_too
     yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths)
 
 
@@ -162,7 +163,7 @@ def _all_edits(
     modules, seen, made = program.modules, program.sightings, exchange.instead
     parts = [
         removal.edits,
-        *(_at_reader(modules, reader, dialect, made) for reader in _readers_at_losses(seen, readers)),
+        *(_at_reader(modules, reader, dialect, exchange) for reader in _readers_at_losses(seen, readers)),
         *_at_metrics(readers, seen, dialect, made.op, exchange.read),
         *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
         *_at_predictions(readers.predictions, dialect, made),
@@ -171,13 +172,15 @@ def _all_edits(
     return edits if edits is not None and parses_after(modules, edits) else None
 
 
-def _at_reader(modules: Modules, reader: Node, dialect: Dialect, made: Node) -> Edits | None:
+def _at_reader(modules: Modules, reader: Node, dialect: Dialect, exchange: Exchange) -> Edits | None:
     """The edits of a loss or metric that is handed the head's output."""
     module = modules.get(reader.origin.path) if reader.origin is not None else None
     if module is None:
         return None
     if reader.op in ON_LOGITS:
-        return dialect.on_logits(module, reader) if HEAD_OF[reader.op] == made.op else None
+        if exchange.loss_too:
+            return dialect.of_one_class(module, reader) if reader.op == "bce_probs" else None
+        return dialect.on_logits(module, reader) if HEAD_OF[reader.op] == exchange.instead.op else None
     if reader.op not in CROSS_ENTROPIES and reader.op != "metric" and _is_compiled(module, reader):
         return None
     return ()

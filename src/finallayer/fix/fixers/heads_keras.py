@@ -61,6 +61,17 @@ class Keras(Dialect):
         """Whether from_logits, a class' first parameter and a function's third, may be among the positional ones."""
         return len(call.args) > (2 if known_call(module, call) else 0)
 
+    def of_one_class(self, module: AnalysedModule, loss: Node) -> Edits | None:
+        place = module.syntax.expression(loss.origin)
+        named = _named_loss(module, place, loss) if place is not None else None
+        if place is None or named is None or (isinstance(named, ast.Call) and (named.args or named.keywords)):
+            return None
+        at = named if isinstance(named, ast.Call) else _place_of_name(module, place, loss)
+        spelled = spell(module.syntax, "losses.CategoricalCrossentropy", at) if at is not None else None
+        if at is None or spelled is None:
+            return None
+        return (module.syntax.replace(at, f"{spelled.text}(from_logits=True)"), *spelled.edits)
+
     def restored(self, reader: Reader, _removal: Removal, made: Node) -> Edits | None:
         """``tf.nn.softmax(...)`` where TensorFlow is imported, else Keras' own, as all its versions call it."""
         if made.attrs.get("axis", -1) not in (-1, None):

@@ -36,9 +36,15 @@ def _reads(loss: Node, softmax: Node) -> bool:
 
 @mends("FL106", reach=Reach.MODEL)
 def one_class_of_several(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
-    """A sigmoid before a loss for one class of several goes; who reads probabilities gets a softmax."""
+    """A sigmoid before a loss for one class of several goes; who reads probabilities gets a softmax.
+
+    So does a softmax over several classes before a binary loss, which becomes that for one class of several.
+    """
     loss = sighting.node
     match loss:
+        case Node(op="bce_probs", args=(Node(kind=Kind.PROBS) as x, *_)):
+            doubt = "where several classes may be true at once, it is the softmax that is wrong"
+            yield from without(Exchange(x, maker(x), loss_too=True), sighting, context, doubt)
         case Node(op="xent_probs" | "xent_logits", args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) if units(x) != 1:
             is_sparse = "sparse" in str(loss.attrs.get("name", "")).lower()
             doubt = "" if is_sparse else "where several classes may be true at once, it is the loss that is wrong"

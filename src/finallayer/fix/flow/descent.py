@@ -97,7 +97,7 @@ class _Search(NamedTuple):
 
     def _is_logits(self, node: ast.expr, budget: int) -> bool:
         values = self.module.values(node)
-        if values and self.goal.args and all(v is self.goal.args[0] for v in values):
+        if values and self.goal.args and all(v == self.goal.args[0] for v in values):
             return True
         origin = self.goal.args[0].origin if self.goal.args else None
         path = path_of(node)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from finallayer.findings import Edit
 from finallayer.fix.flow.context import Context, Program
+from finallayer.fix.flow.heirs import unmade_heirs
 from finallayer.fix.flow.outsiders import Outsider, limits, outsiders
 from finallayer.fix.flow.readers import Readers
 
@@ -53,7 +54,8 @@ def make_everywhere(context: Context, write: Write) -> Made | None:
     unseen = [str(o) for o in found[:MOST_PROGRAMS] if o not in others]
     unseen += [f"more than {MOST_PROGRAMS} files import it"] * (len(found) > MOST_PROGRAMS)
     if not others:
-        return Made(edits, [*first.readers.unseen, *unseen, *limits(e.path for e in edits)])
+        found_here = (*first.readers.unseen, *unmade_heirs(here, edits))
+        return Made(edits, [*found_here, *unseen, *limits(e.path for e in edits)])
     programs = [here, *others.values()]
     try:
         for program in programs:
@@ -86,6 +88,7 @@ def _together(
         return None
     edits = tuple(dict.fromkeys(edits))
     unseen += map(str, outsiders(context, edits, {o.path for o in others} | set(here.modules)))
+    unseen += dict.fromkeys(phrase for program, _ in readings for phrase in unmade_heirs(program, edits))
     return Made(edits, [*unseen, *limits(e.path for e in edits)])
 
 

@@ -14,7 +14,7 @@ from finallayer.source.models import measures_itself
 from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
 #: What a program does with a model without asking for its output.
-_MODEL_METHODS = frozenset(
+MODEL_METHODS = frozenset(
     (
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
@@ -29,16 +29,9 @@ _MODEL_METHODS = frozenset(
     ).split()
 )
 #: Those of them that give it.
-_GIVING = frozenset("predict predict_on_batch layers apply forward __call__ call stateless_call".split())
+GIVING = frozenset("predict predict_on_batch layers apply forward __call__ call stateless_call".split())
 #: Keeping a model for others, who will miss the softmax that it had.
 _SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
-#: Keras' callbacks that only look at losses and metrics, or at weights.
-_CALLBACKS = frozenset(
-    (
-        "Callback EarlyStopping ReduceLROnPlateau LearningRateScheduler CSVLogger ProgbarLogger History TerminateOnNaN "
-        "RemoteMonitor BackupAndRestore SwapEMAWeights LambdaCallback TensorBoard BaseLogger"
-    ).split()
-)
 #: Decorators of classes that hand them to nobody who would call them.
 _OF_CLASSES = frozenset(
     (
@@ -129,6 +122,17 @@ class Owners:
                 if node.attr == owner.name and not module.evaluated(node) and isinstance(node.ctx, ast.Load):
                     self._cannot_see(f"`{module.syntax.text(node)}` in code that nothing runs", node)
 
+    def holds(self, value: Value) -> bool:
+        """Whether a value is a container that holds one of the objects."""
+        return not isinstance(value, Class) and self._hold(value)
+
+    def judge_container(self, module: AnalysedModule, node: ast.expr) -> None:
+        """Note who is handed a container that holds one of the objects."""
+        inner, around = module.syntax.user(node)
+        handed = isinstance(around, ast.Call) and inner is not around.func
+        if isinstance(around, ast.Call) and handed and not any(map(self._hold, module.values(around))):
+            self._given(module, around)
+
     def judge(self, module: AnalysedModule, node: ast.expr) -> None:
         """Note what an expression that stands for one of the objects shows."""
         inner, around = module.syntax.user(node)
@@ -172,7 +176,7 @@ class Owners:
         one_layer = name == "layers" and isinstance(called, ast.Subscript)
         if name in _SAVING:
             self._cannot_see(f"the model is kept by `{name}`", model)
-        elif foreign and (name not in _MODEL_METHODS or one_layer):
+        elif foreign and (name not in MODEL_METHODS or one_layer):
             self._cannot_see(f"`.{name}` of the model", model)
 
     def _is_given_by_project(self, module: AnalysedModule, model: ast.expr, name: str) -> bool:
@@ -195,35 +199,6 @@ class Owners:
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} (line {node.lineno})")
-
-
-def in_callbacks(module: AnalysedModule) -> Iterator[str]:
-    """Where Keras' callbacks ask the model that is trained for what may be its output, or keep it; a phrase each."""
-    for node in module.syntax.nodes:
-        match node:
-            case ast.Call() if (name := _keeping_callback(module, node)) is not None:
-                yield f"`{name}` is handed the model (line {node.lineno})"
-            case ast.Attribute(value=ast.Name(id="self"), attr="model", ctx=ast.Load()):
-                asked = module.syntax.parent(node)
-                harmless = isinstance(asked, ast.Attribute) and asked.attr in _MODEL_METHODS - _GIVING
-                if not harmless and _is_in_callback(module, node):
-                    yield f"`self.model` of a callback (line {node.lineno})"
-
-
-def _keeping_callback(module: AnalysedModule, call: ast.Call) -> str | None:
-    """The callback that a call makes, where that may keep the model that is trained, or ask it for its output."""
-    names = [canonical(v.name) for v in module.values(call.func) if isinstance(v, External)]
-    name = next((n for n in names if ".callbacks." in n or n.endswith("Callback")), None)
-    weights_only = any(k.arg == "save_weights_only" and getattr(k.value, "value", None) is True for k in call.keywords)
-    if name is None or name.removeprefix("keras.callbacks.") in _CALLBACKS or weights_only:
-        return None
-    return name.rpartition(".")[2]
-
-
-def _is_in_callback(module: AnalysedModule, node: ast.expr) -> bool:
-    cls = next((n for n in module.syntax.around(node) if isinstance(n, ast.ClassDef)), None)
-    values = (v for base in (cls.bases if cls is not None else ()) for v in module.values(base))
-    return any(isinstance(v, External) and canonical(v.name).startswith("keras.callbacks.") for v in values)
 
 
 def _own(value: Value) -> bool:

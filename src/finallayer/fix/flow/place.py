@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 from finallayer.expr import GUARDS, TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
@@ -103,7 +104,12 @@ class Place:
     def replaced(self, written: Written | None) -> tuple[Edit, ...]:
         """The edits that put a new expression in the place's stead; none where that can't be done."""
         text = written and self.with_shape(written)
-        return (*written.edits, self.syntax.replace(self.node, self._as_operand(text))) if written and text else ()
+        if not written or not text:
+            return ()
+        around = self.syntax.parent(self.node)
+        if _is_minus(around) and _is_minus(ast.parse(text.strip(), mode="eval").body):  # twice is not at all
+            return (*written.edits, self.syntax.replace(around, text.strip()[1:].strip()))
+        return (*written.edits, self.syntax.replace(self.node, self._as_operand(text)))
 
     def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
         """Those edits, and those that name the logits or take out what nobody reads any more."""
@@ -154,6 +160,10 @@ class Place:
                         is_minus = isinstance(power.only_operand.op, ast.USub)
                         return power.only_operand.operand if is_minus else None
         return None
+
+
+def _is_minus(node: ast.AST | None) -> TypeGuard[ast.UnaryOp]:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
 
 
 def _is_constant(node: ast.expr) -> bool:

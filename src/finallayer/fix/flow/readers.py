@@ -14,10 +14,11 @@ from typing import NamedTuple
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import home, parameters
+from finallayer.fix.flow.callbacks import in_callbacks
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
-from finallayer.fix.flow.owners import Owners, in_callbacks
+from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.roles import Role, Roles, kept_as
 from finallayer.fix.flow.unrun import needs_probabilities, stands_for
 from finallayer.fix.text.syntax import Syntax, last_name
@@ -99,7 +100,8 @@ class Readers:
             self.unseen += unknown_callers(function, module, self._modules.values())
         self.unseen += self._owners.unseen
         if self._owners.compiled:
-            self.unseen += [phrase for module in self._modules.values() for phrase in in_callbacks(module)]
+            for module in self._modules.values():
+                self.unseen += in_callbacks(module, self._owners)
         if not self._uses.complete:
             self.unseen.append("the program is too large to be followed to its end")
         for reader in self._boundaries:
@@ -123,6 +125,8 @@ class Readers:
             self._judge(module, node, values)
         if owns:
             self._owners.judge(module, node)
+        elif any(map(self._owners.holds, values)):
+            self._owners.judge_container(module, node)
 
     def _refuse_lists(self) -> None:
         """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""

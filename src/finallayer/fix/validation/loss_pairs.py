@@ -13,7 +13,7 @@ from finallayer.fix.flow.targets import are_distributions, has_two_axes
 from finallayer.fix.validation.forms import Forms, Known, log_form
 from finallayer.fix.validation.programs import Programs
 from finallayer.rules.judging import judge, place_of
-from finallayer.rules.route import maker
+from finallayer.rules.route import maker, units
 from finallayer.source.values import MadeOf
 
 #: What is compared here: losses, and what asks for probabilities by their size.
@@ -63,6 +63,8 @@ def mended(programs: Programs, known: Known) -> Known:
 def _meant_head(found: Node) -> dict[Origin, str]:
     """The head that doesn't belong to its loss, and that which was meant."""
     head = found if found.op == "softmax" else maker(found.args[0])
+    if found.op == "bce_probs" and head.op == "softmax" and units(head) != 1:
+        return {}  # the softmax of several classes stays: it is the loss that doesn't belong to it
     other = {"softmax": "sigmoid", "sigmoid": "softmax"}.get(head.op)
     return {head.origin: other} if other is not None and head.origin is not None else {}
 

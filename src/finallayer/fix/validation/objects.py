@@ -10,7 +10,7 @@ from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
 from finallayer.fix.flow.head import held
-from finallayer.fix.flow.owners import _MODEL_METHODS as ASKED
+from finallayer.fix.flow.owners import MODEL_METHODS as ASKED
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.text.syntax import last_name
 from finallayer.fix.validation.differences import Sink, Status, is_known, unrun
