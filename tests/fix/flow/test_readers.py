@@ -190,18 +190,24 @@ HEIRS = TORCH + (
 
 
 @pytest.mark.parametrize(
-    ("above", "body", "said"),
+    ("above", "body", "safe"),
     [
-        ("Base", "def forward(self, x):\n        return x.clamp(0, 1)", "`Heir` inherits `cost` (line "),
-        ("Made", "def forward(self, x):\n        return super().forward(x) ** 2", "`Heir` inherits `cost` (line "),
-        ("Made", "width = 3", ""),
-        ("Base", "def cost(self, x, y):\n        return 0", ""),
-        ("nn.Module", "def forward(self, x):\n        return x", ""),
+        ("Base", "def forward(self, x):\n        return x.clamp(0, 1)", False),
+        ("Made", "def forward(self, x):\n        return super().forward(x) ** 2", False),
+        ("Made", "width = 3", True),
+        ("Base", "def cost(self, x, y):\n        return 0", True),
+        ("nn.Module", "def forward(self, x):\n        return x", True),
     ],
 )
-def test_an_heir_that_nobody_makes_may_run_a_changed_method(tmp_path: Path, above: str, body: str, said: str) -> None:
-    note = note_of(tmp_path, HEIRS.format(above, body))
-    assert said in note if said else "inherits" not in note
+def test_an_heir_that_nobody_makes_may_run_a_changed_method(tmp_path: Path, above: str, body: str, safe: bool) -> None:
+    program = HEIRS.format(above, body)
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+def test_an_heir_that_nobody_makes_is_named(tmp_path: Path) -> None:
+    program = HEIRS.format("Base", "def forward(self, x):\n        return x.clamp(0, 1)")
+    program = program.replace("def step", "made = Made()\n\n\ndef step").replace("Made().cost", "made.cost")
+    assert "`Heir` inherits `cost` (line 19)" in note_of(tmp_path, program)
 
 
 def test_a_container_that_holds_the_model_is_followed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from finallayer.expr import Node, logits, make, target
 from finallayer.fix.validation.forms import Forms
 from finallayer.source.values import External, List, MadeOf, Value, opaque, telling_places_apart
 
-Z, Y, X = logits(rank=2), target(), make("opaque", name="x")
+Z, Y, X = logits(), target(), make("opaque", name="x")
 P, S = make("softmax", Z, axis=1), make("sigmoid", Z)
 
 
@@ -22,7 +22,6 @@ def log(x: Node) -> Node:
 
 SAME = {
     "a log of a softmax": (log(P), make("log_softmax", Z, axis=1)),
-    "an axis from the other end": (make("softmax", Z, axis=-1), P),
     "a clip that keeps a probability from 0": (log(make("clip", P, low=1e-7)), make("log_softmax", Z, axis=1)),
     "an epsilon": (log(make("add_eps", P, eps=1e-8)), make("log_softmax", Z, axis=1)),
     "entries that are picked before and after": (

@@ -10,6 +10,7 @@ from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.source.models import measures_itself
 from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
@@ -187,7 +188,7 @@ class Owners:
     def _given(self, module: AnalysedModule, call: ast.Call) -> None:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         results = module.values(call)
-        if any(runs_project_code(c) for c in callees):
+        if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
             return
         if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
             return
