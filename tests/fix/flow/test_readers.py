@@ -148,6 +148,8 @@ NO_READER = {
     "    def forward(self, x):\n        return F.softmax(self.top(self.body(x)[0]), dim=-1)\n\n\nnet = Net()\n\n\n"
     "def step(x, y):\n    return F.cross_entropy(net(x), y)\n",
     "a layer before the head": SOFTMAX + "def size():\n    return net[0].weight.norm()\n",
+    "a picture of its layers": SOFTMAX.replace("import torch\n", "import torch\nfrom torchinfo import summary\n")
+    + "print(summary(net, (1, 8)))\n",
     "the state of the model": SOFTMAX + "torch.save(net.state_dict(), 'net.pt')\nnet.to('cpu').eval()\n",
 }
 

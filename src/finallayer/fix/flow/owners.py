@@ -33,6 +33,11 @@ MODEL_METHODS = frozenset(
 GIVING = frozenset("predict predict_on_batch layers apply forward __call__ call stateless_call".split())
 #: Keeping a model for others, who will miss the softmax that it had.
 _SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
+#: Functions that draw or list a model's layers.
+_DESCRIBING = frozenset(
+    "keras.utils.plot_model keras.utils.model_to_dot keras.utils.vis_utils.plot_model keras.utils.print_summary "
+    "torchsummary.summary torchinfo.summary".split()
+)
 #: Decorators of classes that hand them to nobody who would call them.
 _OF_CLASSES = frozenset(
     (
@@ -190,7 +195,7 @@ class Owners:
         results = module.values(call)
         if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
             return
-        if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
+        if any(isinstance(c, External) and only_describes(c) for c in callees):
             return
         if any(self.include(r) or (isinstance(r, Partial) and self.include(r.function)) for r in results):
             return
@@ -200,6 +205,11 @@ class Owners:
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} (line {node.lineno})")
+
+
+def only_describes(function: External) -> bool:
+    """Whether a function that is handed a model only says what it is made of."""
+    return function.name in HARMLESS_CALLS | {"builtins.print"} or canonical(function.name) in _DESCRIBING
 
 
 def _own(value: Value) -> bool:
