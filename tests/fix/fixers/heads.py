@@ -105,12 +105,14 @@ SAFE: dict[str, Pair] = {
         "        self.net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n\n"
         "    def forward(self, x):\n        return self.net(x)\n\n"
         "    def training_step(self, batch, i):\n        x, y = batch\n        loss = F.cross_entropy(self(x), y)\n"
-        "        self.log('loss', loss)\n        return loss\n",
+        "        self.log('loss', loss)\n        return loss\n\n"
+        "trainer = pl.Trainer(max_epochs=1)\ntrainer.fit(Lit(), None)\n",
         "class Lit(pl.LightningModule):\n    def __init__(self):\n        super().__init__()\n"
         "        self.net = nn.Sequential(nn.Linear(4, 3))\n\n"
         "    def forward(self, x):\n        return self.net(x)\n\n"
         "    def training_step(self, batch, i):\n        x, y = batch\n        loss = F.cross_entropy(self(x), y)\n"
-        "        self.log('loss', loss)\n        return loss\n",
+        "        self.log('loss', loss)\n        return loss\n\n"
+        "trainer = pl.Trainer(max_epochs=1)\ntrainer.fit(Lit(), None)\n",
     ),
     # PyTorch: who reads
     "torch: argmax and shapes are the same": reader(
@@ -336,6 +338,16 @@ UNSAFE: dict[str, tuple[str, str]] = {
         "def head(x):\n    return tf.nn.softmax(tf.matmul(x, w), name='p')\n\n"
         "loss = tf.nn.softmax_cross_entropy_with_logits(logits=head(x), labels=y)\n",
         "the operation's name in the graph (line 8)",
+    ),
+    "a model handed to somebody who only has a trainer's name": (
+        PROBABILITIES + STEP + "trainer = Trainer()\ntrainer.fit(net)\n",
+        "handed to `trainer.fit`",
+    ),
+    "a model whose output a trainer gives": (
+        PROBABILITIES
+        + STEP
+        + "import pytorch_lightning as pl\n\ntrainer = pl.Trainer()\ntrainer.fit(net)\ntrainer.predict(net)\n",
+        "handed to `trainer.predict`",
     ),
     "a model handed to somebody": (PROBABILITIES + STEP + "serve(net)\n", "handed to `serve`"),
     "a model returned to unknown callers": (

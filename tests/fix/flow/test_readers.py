@@ -148,6 +148,8 @@ NO_READER = {
     "    def forward(self, x):\n        return F.softmax(self.top(self.body(x)[0]), dim=-1)\n\n\nnet = Net()\n\n\n"
     "def step(x, y):\n    return F.cross_entropy(net(x), y)\n",
     "a layer before the head": SOFTMAX + "def size():\n    return net[0].weight.norm()\n",
+    "a picture of its layers": SOFTMAX.replace("import torch\n", "import torch\nfrom torchinfo import summary\n")
+    + "print(summary(net, (1, 8)))\n",
     "the state of the model": SOFTMAX + "torch.save(net.state_dict(), 'net.pt')\nnet.to('cpu').eval()\n",
 }
 
@@ -190,18 +192,24 @@ HEIRS = TORCH + (
 
 
 @pytest.mark.parametrize(
-    ("above", "body", "said"),
+    ("above", "body", "safe"),
     [
-        ("Base", "def forward(self, x):\n        return x.clamp(0, 1)", "`Heir` inherits `cost` (line "),
-        ("Made", "def forward(self, x):\n        return super().forward(x) ** 2", "`Heir` inherits `cost` (line "),
-        ("Made", "width = 3", ""),
-        ("Base", "def cost(self, x, y):\n        return 0", ""),
-        ("nn.Module", "def forward(self, x):\n        return x", ""),
+        ("Base", "def forward(self, x):\n        return x.clamp(0, 1)", False),
+        ("Made", "def forward(self, x):\n        return super().forward(x) ** 2", False),
+        ("Made", "width = 3", True),
+        ("Base", "def cost(self, x, y):\n        return 0", True),
+        ("nn.Module", "def forward(self, x):\n        return x", True),
     ],
 )
-def test_an_heir_that_nobody_makes_may_run_a_changed_method(tmp_path: Path, above: str, body: str, said: str) -> None:
-    note = note_of(tmp_path, HEIRS.format(above, body))
-    assert said in note if said else "inherits" not in note
+def test_an_heir_that_nobody_makes_may_run_a_changed_method(tmp_path: Path, above: str, body: str, safe: bool) -> None:
+    program = HEIRS.format(above, body)
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+def test_an_heir_that_nobody_makes_is_named(tmp_path: Path) -> None:
+    program = HEIRS.format("Base", "def forward(self, x):\n        return x.clamp(0, 1)")
+    program = program.replace("def step", "made = Made()\n\n\ndef step").replace("Made().cost", "made.cost")
+    assert "`Heir` inherits `cost` (line 19)" in note_of(tmp_path, program)
 
 
 def test_a_container_that_holds_the_model_is_followed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import held
 from finallayer.fix.flow.owners import MODEL_METHODS as ASKED
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.fix.text.syntax import last_name
 from finallayer.fix.validation.differences import Sink, Status, is_known
 from finallayer.fix.validation.forms import Forms
@@ -71,7 +72,7 @@ class Objects:
 
     def _given(self, module: AnalysedModule, call: ast.Call) -> str:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
-        if any(runs_project_code(c) or is_known(c) for c in callees):
+        if any(runs_project_code(c) or is_known(c) for c in callees) or runs_own_steps(module, call):
             return ""
         if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
             return ""
