@@ -195,7 +195,7 @@ class Owners:
         results = module.values(call)
         if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
             return
-        if any(isinstance(c, External) and _only_describes(c) for c in callees):
+        if any(isinstance(c, External) and only_describes(c) for c in callees):
             return
         if any(self.include(r) or (isinstance(r, Partial) and self.include(r.function)) for r in results):
             return
@@ -207,7 +207,7 @@ class Owners:
         self.unseen.append(f"{what} (line {node.lineno})")
 
 
-def _only_describes(function: External) -> bool:
+def only_describes(function: External) -> bool:
     """Whether a function that is handed a model only says what it is made of."""
     return function.name in HARMLESS_CALLS | {"builtins.print"} or canonical(function.name) in _DESCRIBING
 

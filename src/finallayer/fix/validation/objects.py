@@ -9,7 +9,8 @@ from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import held
 from finallayer.fix.flow.owners import MODEL_METHODS as ASKED
-from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.fix.flow.owners import only_describes
+from finallayer.fix.flow.roles import runs_project_code
 from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.fix.text.syntax import last_name
 from finallayer.fix.validation.differences import Sink, Status, is_known
@@ -74,7 +75,7 @@ class Objects:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         if any(runs_project_code(c) or is_known(c) for c in callees) or runs_own_steps(module, call):
             return ""
-        if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
+        if any(isinstance(c, External) and only_describes(c) for c in callees):
             return ""
         if any(map(self._hold, module.values(call))):
             return ""
