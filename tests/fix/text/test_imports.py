@@ -16,7 +16,9 @@ LINE = "from keras.losses import CategoricalCrossentropy\n"
 
 def cells(folder: Path, *sources: str) -> list[str]:
     """The sources of a notebook's cells after its fixes."""
-    made = [{"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": s} for s in sources]
+    made: list[dict[str, object]] = [
+        {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": s} for s in sources
+    ]
     book = json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
     return [cell["source"] for cell in json.loads(fixed_bytes(folder, book.encode(), "book.ipynb"))["cells"]]
 
