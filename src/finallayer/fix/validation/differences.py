@@ -24,6 +24,8 @@ from finallayer.source.handlers import OF_MODELS
 from finallayer.source.values import Bound, Built, Class, Dict, External, Function, Instance, List, Value
 
 _READERS = having(Role.READER)
+#: What shows, or runs, whatever a scope holds.
+_NAMESPACES = frozenset("globals locals vars eval exec".split())
 #: What a variable of the module is called that nothing reads, unless somebody imports it or looks at it.
 _UNREAD = "the module's"
 
@@ -104,7 +106,7 @@ class Differences:
             case ast.Subscript() if inner is around.slice:
                 return "an index"
             case ast.Assign(targets=targets):
-                return next(filter(None, (self._assigned(module, t) for t in targets)), "")
+                return next(filter(None, (self._assigned(module, t, node) for t in targets)), "")
             case ast.AnnAssign(target=target) | ast.NamedExpr(target=target) | ast.AugAssign(target=target):
                 return "" if target is inner else self._assigned(module, target)
             case ast.Expr():
@@ -139,19 +141,39 @@ class Differences:
             return ""
         return f"`{module.syntax.text(call.func)}` is handed it"
 
-    def _assigned(self, module: AnalysedModule, target: ast.expr) -> str:
+    def _assigned(self, module: AnalysedModule, target: ast.expr, value: ast.expr | None = None) -> str:
         match target:
-            case ast.Name(id=name) if isinstance(module.syntax.scope(target), ast.Module):
+            case ast.Name(id=name) if isinstance(home(module.syntax, target), ast.Module):
                 return "" if name == "_" or _is_read(module.syntax, name) else f"{_UNREAD} `{name}`"
+            case ast.Attribute(attr=name):
+                return "" if self._is_read_as(name) else f"{_UNREAD} `.{name}`"
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
-                return next(filter(None, (self._assigned(module, e) for e in elements)), "")
-            case ast.Starred(value=value):
-                return self._assigned(module, value)
+                differing = (e for i, e in enumerate(elements) if self._differs_at(module, value, i, len(elements)))
+                return next(filter(None, (self._assigned(module, e) for e in differing)), "")
+            case ast.Starred(value=several):
+                return self._assigned(module, several)
             case ast.Subscript(value=owner):
                 known = module.values(owner)
                 kept = bool(known) and all(isinstance(v, (List, Dict)) for v in known)
                 return "" if kept else "what is written into an array"
         return ""
+
+    def _differs_at(self, module: AnalysedModule, value: ast.expr | None, place: int, length: int) -> bool:
+        """Whether one of several values that are taken apart differs, or may."""
+        old = self._programs.before(module.path, value) if value is not None else []
+        new = self._programs.after(module.path, value) if value is not None else []
+        items = [[v[place] if isinstance(v, tuple) and len(v) == length else None for v in vs] for vs in (old, new)]
+        if not old or not new or any(item is None for several in items for item in several):
+            return True
+        return {self._before.of(v) for v in items[0]} != {self._after.of(v) for v in items[1]}
+
+    def _is_read_as(self, attribute: str) -> bool:
+        """Whether the program reads an attribute by this name."""
+        return any(
+            isinstance(node, ast.Attribute) and node.attr == attribute and isinstance(node.ctx, ast.Load)
+            for module in self._programs.modules.values()
+            for node in module.syntax.nodes
+        )
 
     def _is_displayed(self, module: AnalysedModule, statement: ast.Expr) -> bool:
         """Whether a statement is the last of a notebook's cell."""
@@ -164,20 +186,38 @@ class Differences:
         return nearest is None or any(statement.lineno < line <= nearest for line in cells)
 
     def _in_code_that_nothing_runs(self) -> Iterator[Sink]:
-        """Code that no analysis came to, and that speaks of what differs."""
+        """Code that no analysis came to, and that speaks of what differs; and what shows every name of a scope."""
         for path, module in self._programs.modules.items():
-            names = {
-                (home(module.syntax, node), node.id)
+            differing = [
+                node
                 for node in self._programs.old.values.get(path, ())
                 if isinstance(node, ast.Name) and self.status(path, node) is Status.DIFFERS
-            }
-            for node in module.syntax.loads() if names else ():
-                if (
-                    not module.evaluated(node)
-                    and not module.syntax.in_annotation(node)
-                    and (home(module.syntax, node), node.id) in names
-                ):
-                    yield Sink(Status.UNKNOWN, path, node, f"`{node.id}` in code that nothing runs")
+            ]
+            yield from unrun(module, {(home(module.syntax, node), node.id) for node in differing})
+
+
+def unrun(module: AnalysedModule, names: set[tuple[ast.AST, str]]) -> Iterator[Sink]:
+    """Where code that no analysis came to speaks of names, each of a scope, and what shows all names."""
+    syntax = module.syntax
+    for node in syntax.loads() if names else ():
+        if _shows_all(syntax, node) and any(scope in _shown(syntax, node) for scope, _ in names):
+            yield Sink(Status.UNKNOWN, module.path, node, f"what `{node.id}()` shows")
+        elif not module.evaluated(node) and not syntax.in_annotation(node) and (home(syntax, node), node.id) in names:
+            yield Sink(Status.UNKNOWN, module.path, node, f"`{node.id}` in code that nothing runs")
+
+
+def _shows_all(syntax: Syntax, node: ast.Name) -> bool:
+    """Whether a name is that of ``locals``, called without an object, or of what runs a text."""
+    call = syntax.parent(node) if node.id in _NAMESPACES else None
+    return isinstance(call, ast.Call) and call.func is node and (node.id in ("eval", "exec") or not call.args)
+
+
+def _shown(syntax: Syntax, node: ast.Name) -> tuple[ast.AST, ...]:
+    """The scopes whose names it may show."""
+    module = syntax.file.tree
+    return (
+        (module,) if node.id == "globals" else (syntax.scope(node), *([module] if node.id in ("eval", "exec") else []))
+    )
 
 
 def _is_read(syntax: Syntax, name: str) -> bool:
