@@ -427,3 +427,22 @@ def test_what_is_returned_with_an_output_is_none(tmp_path: Path) -> None:
     before, after = TOGETHER.format("F.softmax(top(x), -1)"), TOGETHER.format("top(x)")
     assert fixed(tmp_path, before) == after
     assert "`other`" in note_of(tmp_path, before + "other, weights = model(torch.ones(2, 8))\n")
+
+
+BESIDE = TORCH + (
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.body = nn.Linear(8, 4)\n"
+    "        self.top = nn.Sequential(nn.Linear(4, 1){})\n\n    def forward(self, x, look=False):\n"
+    "        h = self.body(x)\n        if look:\n            {}\n        return self.top(h)\n\n\n"
+    "net = Net()\nloss = nn.{}()(net(torch.zeros(2, 8), False), torch.zeros(2, 1))\n"
+)
+
+
+@pytest.mark.parametrize(("does", "reads"), [("print(self.body(h))", ""), ("print(self.top(h))", "`self.top`")])
+def test_another_part_of_the_model_may_be_asked_by_code_that_nothing_runs(
+    tmp_path: Path, does: str, reads: str
+) -> None:
+    before = BESIDE.format(", nn.Sigmoid()", does, "BCELoss")
+    if reads:
+        assert f"{reads} in code that nothing runs" in note_of(tmp_path, before)
+    else:
+        assert fixed(tmp_path, before) == BESIDE.format("", does, "BCEWithLogitsLoss")

@@ -20,7 +20,7 @@ from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.roles import Role, Roles, kept_as
-from finallayer.fix.flow.unrun import asks_nothing, needs_probabilities, stands_for
+from finallayer.fix.flow.unrun import asks_for_another, asks_nothing, needs_probabilities, stands_for
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
@@ -256,7 +256,7 @@ class Readers:
 
     def _judge_unrun(self, module: AnalysedModule, node: ast.Name) -> None:
         """Give the head back to what code that nothing runs computes of the output: the other branch, say."""
-        if node in self._handled or asks_nothing(module, node) or self._asks_for_another(module, node):
+        if node in self._handled or asks_nothing(module, node) or asks_for_another(module, node, self._is_ours):
             return
         if needs_probabilities(module, node) and stands_for(module, node, self._output):
             self.wraps.append(Reader(module, node))
@@ -265,15 +265,8 @@ class Readers:
             said = module.syntax.text(around if isinstance(around, ast.Attribute) else node)
             self._cannot_see(f"`{said}` in code that nothing runs", node)
 
-    def _asks_for_another(self, module: AnalysedModule, model: ast.Name) -> bool:
-        """``self.embed``, which is something else than the output, and gives none, wherever the program comes to it."""
-        around = module.syntax.parent(model)
-        if not isinstance(around, ast.Attribute) or module.values(model) or not isinstance(around.ctx, ast.Load):
-            return False
-        alike = (n for n in module.syntax.nodes if isinstance(n, ast.Attribute) and n.attr == around.attr)
-        values = [v for n in alike if ast.dump(n.value) == ast.dump(model) for v in module.values(n)]
-        ours = (self._output.touches(v) or self._owners.include(v) or self._owners.holds(v) for v in values)
-        return bool(values) and not any(ours)
+    def _is_ours(self, value: Value) -> bool:
+        return self._output.touches(value) or self._owners.include(value) or self._owners.holds(value)
 
     def _is_unknown_argument(self, module: AnalysedModule, node: ast.Name) -> bool:
         """Whether a name is a parameter that no call of the program gives a value."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import home, reaching, readers
@@ -12,6 +12,7 @@ from finallayer.fix.flow.owners import GIVING
 from finallayer.fix.flow.roles import is_numberless
 from finallayer.fix.text.imports import Imports
 from finallayer.source.symbols import signature_of
+from finallayer.source.values import Value
 
 #: Builtins that show or convert what they are handed.
 _SHOWING = frozenset({"print", "float", "str", "repr", "format"})
@@ -67,8 +68,22 @@ def asks_nothing(module: AnalysedModule, node: ast.expr, depth: int = 4) -> bool
             return not syntax.is_displayed(around)
         case ast.Assign(targets=[ast.Name(id=name)]) if depth and not isinstance(syntax.scope(around), ast.Module):
             reading = readers(syntax.scope(around), name)
-            return name not in syntax.declared and all(asks_nothing(module, n, depth - 1) for n in reading)
+            return (
+                name not in syntax.declared
+                and bool(reading)
+                and all(asks_nothing(module, n, depth - 1) for n in reading)
+            )
     return False
+
+
+def asks_for_another(module: AnalysedModule, model: ast.Name, is_ours: Callable[[Value], bool]) -> bool:
+    """``self.embed`` of a model, which is something else than the output wherever the program comes to it."""
+    around = module.syntax.parent(model)
+    if not isinstance(around, ast.Attribute) or module.values(model) or not isinstance(around.ctx, ast.Load):
+        return False
+    alike = (n for n in module.syntax.nodes if isinstance(n, ast.Attribute) and n.attr == around.attr)
+    values = [v for n in alike if ast.dump(n.value) == ast.dump(model) for v in module.values(n)]
+    return bool(values) and not any(map(is_ours, values))
 
 
 def unrun_logs(module: AnalysedModule, output: Output) -> Iterator[tuple[ast.Call, ast.Name]]:

@@ -16,6 +16,7 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.roles import HARMLESS_CALLS, is_numberless, runs_project_code
+from finallayer.fix.flow.unrun import asks_nothing
 from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.validation.forms import Forms
 from finallayer.fix.validation.programs import Programs
@@ -217,6 +218,8 @@ def unrun(module: AnalysedModule, names: set[tuple[ast.AST, str]]) -> Iterator[S
         if _shows_all(syntax, node) and any(scope in _shown(syntax, node) for scope, _ in names):
             yield Sink(Status.UNKNOWN, module.path, node, f"what `{node.id}()` shows")
         elif not module.evaluated(node) and not syntax.in_annotation(node) and (home(syntax, node), node.id) in names:
+            if asks_nothing(module, node):
+                continue
             yield Sink(Status.UNKNOWN, module.path, node, f"`{node.id}` in code that nothing runs")
 
 
