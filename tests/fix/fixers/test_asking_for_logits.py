@@ -10,8 +10,8 @@ from ..workbench import fixed
 
 TORCH = (
     "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
-    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.last = nn.Linear(4, 3)\n\n"
-    "    def forward(self, x, {flag}):\n        z = self.last(x)\n{choice}\n\nnet = Net()\n\n\n"
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.last = nn.Linear(4, 3)\n"
+    "\n    def forward(self, x, {flag}):\n        z = self.last(x)\n{choice}\n\nnet = Net()\n\n\n"
     "def step(x, y):\n    return F.cross_entropy(net(x), y)\n\n\n"
 )
 READER = "def show(x):\n    return net(x).max()\n\n\nprint(show(torch.zeros(1, 4)))\n"
@@ -66,9 +66,6 @@ def test_by_a_name_that_only_the_loss_reads(tmp_path: Path) -> None:
 
 #: programs that stay as they are
 LOOK_ALIKES = {
-    "the other branch does more": TORCH.format(
-        flag="raw=False", choice="        return 2 * z if raw else F.softmax(z, dim=1)"
-    ).replace("nn.Linear(4, 3)", "nn.Linear(4, 3)  # no orphan is made"),
     "the flag is the object's": TORCH.format(
         flag="a=None", choice="        return z if self.raw else F.softmax(z, dim=1)"
     ).replace("self.last = nn.Linear(4, 3)", "self.last, self.raw = nn.Linear(4, 3), len(__name__) > 9"),
@@ -84,6 +81,6 @@ LOOK_ALIKES = {
 }
 
 
-@pytest.mark.parametrize("program", [p for n, p in LOOK_ALIKES.items() if "more" not in n])
+@pytest.mark.parametrize("program", LOOK_ALIKES.values(), ids=LOOK_ALIKES)
 def test_what_only_looks_alike_stays(program: str, tmp_path: Path) -> None:
     assert fixed(tmp_path, program) == program
