@@ -11,6 +11,7 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.flow.trainers import runs_own_steps
+from finallayer.fix.flow.weights import LAYERS, asked_for_weights, inner_layer
 from finallayer.source.models import measures_itself
 from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
@@ -182,7 +183,9 @@ class Owners:
         one_layer = name == "layers" and isinstance(called, ast.Subscript)
         if name in _SAVING:
             self._cannot_see(f"the model is kept by `{name}`", model)
-        elif foreign and (name not in MODEL_METHODS or one_layer):
+        elif name in LAYERS and asked_for_weights(module, attribute, self._output.head.op):
+            return
+        elif foreign and (name not in MODEL_METHODS or (one_layer and not inner_layer(module, attribute))):
             self._cannot_see(f"`.{name}` of the model", model)
 
     def _is_given_by_project(self, module: AnalysedModule, model: ast.expr, name: str) -> bool:

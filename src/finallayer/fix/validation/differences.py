@@ -16,6 +16,7 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.roles import HARMLESS_CALLS, is_numberless, runs_project_code
+from finallayer.fix.flow.unrun import asks_nothing
 from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.validation.forms import Forms
 from finallayer.fix.validation.programs import Programs
@@ -108,7 +109,7 @@ class Differences:
             case ast.Subscript() if inner is around.slice:
                 return "an index"
             case ast.Assign(targets=targets):
-                return next(filter(None, (self._assigned(module, t) for t in targets)), "")
+                return next(filter(None, (self._assigned(module, t, node) for t in targets)), "")
             case ast.AnnAssign(target=target) | ast.NamedExpr(target=target) | ast.AugAssign(target=target):
                 return "" if target is inner else self._assigned(module, target)
             case ast.Expr():
@@ -143,21 +144,31 @@ class Differences:
             return ""
         return f"`{module.syntax.text(call.func)}` is handed it"
 
-    def _assigned(self, module: AnalysedModule, target: ast.expr) -> str:
+    def _assigned(self, module: AnalysedModule, target: ast.expr, value: ast.expr | None = None) -> str:
         match target:
             case ast.Name(id=name) if isinstance(home(module.syntax, target), ast.Module):
                 return "" if name == "_" or _is_read(module.syntax, name) else f"{_UNREAD} `{name}`"
             case ast.Attribute(attr=name):
                 return "" if self._is_read_as(name) else f"{_UNREAD} `.{name}`"
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
-                return next(filter(None, (self._assigned(module, e) for e in elements)), "")
-            case ast.Starred(value=value):
-                return self._assigned(module, value)
+                differing = (e for i, e in enumerate(elements) if self._differs_at(module, value, i, len(elements)))
+                return next(filter(None, (self._assigned(module, e) for e in differing)), "")
+            case ast.Starred(value=several):
+                return self._assigned(module, several)
             case ast.Subscript(value=owner):
                 known = module.values(owner)
                 kept = bool(known) and all(isinstance(v, (List, Dict)) for v in known)
                 return "" if kept else "what is written into an array"
         return ""
+
+    def _differs_at(self, module: AnalysedModule, value: ast.expr | None, place: int, length: int) -> bool:
+        """Whether one of several values that are taken apart differs, or may."""
+        old = self._programs.before(module.path, value) if value is not None else []
+        new = self._programs.after(module.path, value) if value is not None else []
+        items = [[v[place] if isinstance(v, tuple) and len(v) == length else None for v in vs] for vs in (old, new)]
+        if not old or not new or any(item is None for several in items for item in several):
+            return True
+        return {self._before.of(v) for v in items[0]} != {self._after.of(v) for v in items[1]}
 
     def _is_read_as(self, attribute: str) -> bool:
         """Whether the program reads an attribute by this name."""
@@ -195,6 +206,8 @@ def unrun(module: AnalysedModule, names: set[tuple[ast.AST, str]]) -> Iterator[S
         if _shows_all(syntax, node) and any(scope in _shown(syntax, node) for scope, _ in names):
             yield Sink(Status.UNKNOWN, module.path, node, f"what `{node.id}()` shows")
         elif not module.evaluated(node) and not syntax.in_annotation(node) and (home(syntax, node), node.id) in names:
+            if asks_nothing(module, node):
+                continue
             yield Sink(Status.UNKNOWN, module.path, node, f"`{node.id}` in code that nothing runs")
 
 

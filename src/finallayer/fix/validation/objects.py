@@ -14,6 +14,8 @@ from finallayer.fix.flow.owners import MODEL_METHODS as ASKED
 from finallayer.fix.flow.owners import only_describes
 from finallayer.fix.flow.roles import runs_project_code
 from finallayer.fix.flow.trainers import runs_own_steps
+from finallayer.fix.flow.unrun import asks_for_another
+from finallayer.fix.flow.weights import LAYERS
 from finallayer.fix.text.syntax import last_name
 from finallayer.fix.validation.differences import Sink, Status, is_known, unrun
 from finallayer.fix.validation.forms import Forms
@@ -52,7 +54,9 @@ class Objects:
                     what = self._end(module, node)
                     if what:
                         yield Sink(Status.UNKNOWN, path, node, what)
-            yield from unrun(module, names)
+            for sink in unrun(module, names):
+                if not (isinstance(sink.node, ast.Name) and asks_for_another(module, sink.node, self._hold)):
+                    yield sink
             for cls in module.syntax.nodes:
                 if isinstance(cls, ast.ClassDef) and cls in self._classes and not _is_bare(module, cls):
                     yield Sink(Status.UNKNOWN, path, cls, f"what decorates `{cls.name}`")
@@ -104,6 +108,8 @@ class Objects:
             return "the model that a checkpoint keeps"
         answers = module.values(attribute)
         foreign = not answers or any(isinstance(a, Bound) and not _is_own(a) for a in answers)
+        if name in LAYERS:
+            return ""  # which layers a model shows, and who reads more of them than weights, is asked of its owners
         return f"`.{name}` of what is changed" if foreign and name not in ASKED | _OF_METRICS else ""
 
 
