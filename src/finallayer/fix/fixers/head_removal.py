@@ -24,6 +24,7 @@ from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
+from finallayer.fix.text.keras_spelling import speaks_keras_1
 from finallayer.kinds import Kind
 from finallayer.rules.bounds import interval
 from finallayer.rules.margin import loss_of
@@ -85,12 +86,12 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     removal = remove_all(alike, modules)
     if removal is None:
         return
-    readers = Readers(removal.head, modules, module.uses)
+    readers = context.readers(removal.head)
     if readers.steps(loss.args[0]) is None:
         return
 
     def write(program: Program) -> Written:
-        there = Readers(removal.head, program.modules, program.uses)
+        there = context.at(program).readers(removal.head)
         return Written(there, None if there.refusals else _all_edits(program, removal, there, dialect, exchange))
 
     made_everywhere = make_everywhere(context, write)
@@ -103,8 +104,8 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     binary = exchange.instead.op == "sigmoid"
     new = make("bce_logits" if binary else "xent_logits", logits(), target())
     other = _read_otherwise(readers, exchange)
-    new_keras = takes_new_keras(edits)
-    note = "; ".join(filter(None, (doubt, other, new_keras, cannot_see(f"reads the {made.op}", unseen))))
+    notes = doubt, other, _needs_newer_keras(edits, modules), cannot_see(f"reads the {made.op}", unseen)
+    note = "; ".join(filter(None, notes))
     mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made or exchange.loss_too
     yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths)
 
@@ -121,7 +122,7 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     if dialect is None or x.origin is None or interval(x)[0] >= 0:
         return  # a relu's outputs, as logits, would mean that nothing is ever unlikely
     head = HEAD_OF[loss.op]
-    readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
+    readers = context.readers(Head(x.op, frozenset({x.origin})))
     edits = together([dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, x)])
     if not edits or not parses_after(modules, edits):
         return
@@ -130,8 +131,16 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
     unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
     reads = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
-    note = "; ".join(filter(None, (takes_new_keras(edits), reads)))
+    note = "; ".join(filter(None, (_needs_newer_keras(edits, modules), reads)))
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
+
+
+def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
+    """Why edits are unsafe that write what only a newer Keras than the program's has."""
+    written = any("from_logits" in edit.text for edit in edits)
+    if written and any(speaks_keras_1(module.syntax) for module in modules.values()):
+        return "the program is written for Keras 1, and losses on logits need 2.3"
+    return takes_new_keras(edits)
 
 
 def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:

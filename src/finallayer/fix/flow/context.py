@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.head import Head
+from finallayer.fix.flow.readers import Readers
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
 
+T = TypeVar("T")
 #: Other programs are kept at hand, each with all that its expressions stood for.
 _MOST_OTHERS = 8
 
@@ -38,7 +41,9 @@ class Context:
     _observed: tuple[Uses, list[Sighting]] | None = None
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
     _others: dict[str, Program | None] = field(default_factory=dict)
+    _kept: dict[Hashable, object] = field(default_factory=dict)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
+    _readers: dict[tuple[Head, frozenset[ast.expr], tuple[Uses, ...]], Readers] = field(default_factory=dict)
 
     def syntax(self, path: str) -> Syntax | None:
         """The syntax of one file, over the tree that analyses of it share; None where it can't be read."""
@@ -52,6 +57,17 @@ class Context:
         self.project.adopt(file)
         self._syntax[file.path] = Syntax(file)
         self._file, self._observed = file, None
+        self._kept.clear()
+
+    def kept(self, question: Hashable) -> object:
+        """What was found out before of the program at hand, and is asked for again; None where nothing was."""
+        return self._kept.get(question)
+
+    def keep(self, question: Hashable, answer: T) -> T:
+        """Keep what was found out of the program at hand."""
+        self._kept[question] = answer
+        return answer
+        self._readers.clear()
 
     def _observe(self) -> tuple[Uses, list[Sighting]]:
         """The file analysed once more, with everything remembered: only fixes of heads need that."""
@@ -70,10 +86,12 @@ class Context:
 
     def at(self, program: Program) -> Context:
         """The same files, with another program at hand."""
+        if program.uses is self.uses():
+            return self
         syntax = self.syntax(program.path)
         file = syntax.file if syntax is not None else None
         observed = (program.uses, program.sightings)
-        return Context(self.project, file, observed, self._syntax, self._others, self._names)
+        return Context(self.project, file, observed, self._syntax, self._others, _names=self._names)
 
     def other_program(self, path: str) -> Program | None:
         """The program that starts in another file; None where that can't be read."""
@@ -107,6 +125,13 @@ class Context:
     def uses(self) -> Uses:
         """What every expression of that program stood for."""
         return self._observe()[0]
+
+    def readers(self, head: Head, handled: frozenset[ast.expr] = frozenset()) -> Readers:
+        """All that reads a head's output in that program, but for what the fix rewrites anyway."""
+        key = head, handled, self.uses().elsewhere
+        if key not in self._readers:
+            self._readers[key] = Readers(head, self.modules(), self.uses(), handled)
+        return self._readers[key]
 
     def sightings(self) -> list[Sighting]:
         """Every judged operation of the program that starts in the file at hand, in whichever file."""

@@ -83,6 +83,11 @@ class Syntax:
             return node
         return next(n for n in self.around(node) if isinstance(n, ast.stmt))
 
+    def outermost_statement(self, node: ast.AST) -> ast.stmt | None:
+        """The statement of the module itself in which a node is."""
+        chain = (n for n in (node, *self.around(node)) if isinstance(n, ast.stmt))
+        return next((n for n in chain if self.parent(n) is self.file.tree), None)
+
     def scope(self, node: ast.AST) -> Scope:
         """The function, or the module, whose local names a node uses."""
         return next(n for n in self.around(node) if isinstance(n, _SCOPES))

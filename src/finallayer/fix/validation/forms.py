@@ -13,8 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from finallayer.canonical import LARGEST_EPS
-from finallayer.expr import GUARDS, LEAVES, MOVES, SEVERAL, TRANSPARENT, UNMOVED, Keeps, Node, Origin, keeping, make
-from finallayer.kinds import PROBABILITY_KINDS
+from finallayer.expr import GUARDS, MOVES, SEVERAL, TRANSPARENT, UNMOVED, Keeps, Node, Origin, keeping, make
 from finallayer.source.values import (
     Bound,
     Built,
@@ -167,7 +166,8 @@ class Forms:
         plain = Node(node.op, node.args, _attributes(node), node.origin)
         meant = self._told.heads.get(node.origin) if node.origin is not None else None
         if meant is not None and node.op in ("softmax", "sigmoid"):
-            plain = Node(meant, node.args, {"axis": -1} if meant == "softmax" else {}, node.origin)
+            head = Node(meant, node.args, {"axis": -1} if meant == "softmax" else {}, node.origin)
+            plain = Node(meant, node.args, _attributes(head), node.origin)
         rule = _RULES.get(plain.op)
         formed = rule(self, plain) if rule is not None and node.args else None
         return plain if formed is None else formed
@@ -187,7 +187,7 @@ class Forms:
     def _shape(self, form: Node) -> Node:
         while form.op in _SAME_SHAPE and form.args:
             form = form.args[0]
-        return form
+        return self.made(_again(form, *map(self._shape, form.args))) if form.op == "join" else form
 
     def formula(self, node: Node) -> Node | None:
         """The formula that a fused cross-entropy stands for, a row at a time."""
@@ -544,8 +544,3 @@ def _metric(forms: Forms, node: Node) -> Node | None:
         return _again(node, _in_order(x, -1 if x.rank is None else x.rank - 1), *rest)
     limit = _threshold(forms, make("threshold", x, value=node.attrs.get("value")))
     return None if limit is None else _again(node, limit.args[0], *rest, value=limit.attrs["value"])
-
-
-def is_comparable(form: Node) -> bool:
-    """Whether a form says what a value is, and not only where it was made."""
-    return form.op not in LEAVES or form.kind in PROBABILITY_KINDS
