@@ -22,7 +22,7 @@ from finallayer.fix.validation.forms import Forms
 from finallayer.fix.validation.programs import Programs
 from finallayer.kinds import PROBABILITY_KINDS
 from finallayer.source.handlers import OF_MODELS
-from finallayer.source.values import Bound, Built, Class, Dict, External, Function, Instance, List, Value
+from finallayer.source.values import Bound, Built, Class, Dict, External, Function, Instance, List, Value, is_constant
 
 _READERS = having(Role.READER)
 #: What shows, or runs, whatever a scope holds.
@@ -77,6 +77,8 @@ class Differences:
         old, new = self._programs.before(path, node), self._programs.after(path, node)
         if not old or not new:
             return Status.UNKNOWN if old or new else Status.UNSEEN
+        if len(old) == len(new) and all(map(_are_alike, old, new)):
+            return Status.SAME
         same = {self._before.of(v) for v in old} == {self._after.of(v) for v in new}
         return Status.SAME if same else Status.DIFFERS
 
@@ -256,6 +258,13 @@ def _is_output(value: Value) -> bool:
     if isinstance(value, (tuple, List)):
         return any(map(_is_output, value.items if isinstance(value, List) else value))
     return isinstance(value, Node) and value.kind in PROBABILITY_KINDS
+
+
+def _are_alike(one: Value, other: Value) -> bool:
+    """Whether two values are the same at first sight: constants, or a framework's."""
+    if isinstance(one, External):
+        return isinstance(other, External) and one.name == other.name
+    return is_constant(one) and type(one) is type(other) and one == other
 
 
 def _is_object(value: Value) -> bool:
