@@ -15,6 +15,7 @@ from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.honest_names import with_honest_names
 from finallayer.fix.fixers.keras_metrics import takes_new_keras
+from finallayer.fix.fixers.probability_models import made_at_each_call
 from finallayer.fix.fixers.removal import Removal, remove_all
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
@@ -104,7 +105,13 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     binary = exchange.instead.op == "sigmoid"
     new = make("bce_logits" if binary else "xent_logits", logits(), target())
     other = _read_otherwise(readers, exchange)
-    notes = doubt, other, _needs_newer_keras(edits, modules), cannot_see(f"reads the {made.op}", unseen)
+    notes = (
+        doubt,
+        other,
+        _needs_newer_keras(edits, modules),
+        *made_at_each_call(edits, modules),
+        cannot_see(f"reads the {made.op}", unseen),
+    )
     note = "; ".join(filter(None, notes))
     mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made or exchange.loss_too
     yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
@@ -18,6 +18,7 @@ from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
 
+T = TypeVar("T")
 #: Other programs are kept at hand, each with all that its expressions stood for.
 _MOST_OTHERS = 8
 
@@ -40,6 +41,7 @@ class Context:
     _observed: tuple[Uses, list[Sighting]] | None = None
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
     _others: dict[str, Program | None] = field(default_factory=dict)
+    _kept: dict[Hashable, object] = field(default_factory=dict)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
     _readers: dict[tuple[Head, frozenset[ast.expr], tuple[Uses, ...]], Readers] = field(default_factory=dict)
 
@@ -55,6 +57,16 @@ class Context:
         self.project.adopt(file)
         self._syntax[file.path] = Syntax(file)
         self._file, self._observed = file, None
+        self._kept.clear()
+
+    def kept(self, question: Hashable) -> object:
+        """What was found out before of the program at hand, and is asked for again; None where nothing was."""
+        return self._kept.get(question)
+
+    def keep(self, question: Hashable, answer: T) -> T:
+        """Keep what was found out of the program at hand."""
+        self._kept[question] = answer
+        return answer
         self._readers.clear()
 
     def _observe(self) -> tuple[Uses, list[Sighting]]:
@@ -79,7 +91,7 @@ class Context:
         syntax = self.syntax(program.path)
         file = syntax.file if syntax is not None else None
         observed = (program.uses, program.sightings)
-        return Context(self.project, file, observed, self._syntax, self._others, self._names)
+        return Context(self.project, file, observed, self._syntax, self._others, _names=self._names)
 
     def other_program(self, path: str) -> Program | None:
         """The program that starts in another file; None where that can't be read."""

@@ -22,7 +22,7 @@ from finallayer.fix.validation.forms import Forms
 from finallayer.fix.validation.programs import Programs
 from finallayer.kinds import PROBABILITY_KINDS
 from finallayer.source.handlers import OF_MODELS
-from finallayer.source.values import Bound, Built, Class, Dict, External, Function, Instance, List, Value
+from finallayer.source.values import Bound, Built, Class, Dict, External, Function, Instance, List, Value, is_constant
 
 _READERS = having(Role.READER)
 #: What shows, or runs, whatever a scope holds.
@@ -77,6 +77,8 @@ class Differences:
         old, new = self._programs.before(path, node), self._programs.after(path, node)
         if not old or not new:
             return Status.UNKNOWN if old or new else Status.UNSEEN
+        if len(old) == len(new) and all(map(_are_alike, old, new)):
+            return Status.SAME
         same = {self._before.of(v) for v in old} == {self._after.of(v) for v in new}
         return Status.SAME if same else Status.DIFFERS
 
@@ -113,10 +115,24 @@ class Differences:
             case ast.Expr():
                 return "what a cell displays" if self._is_displayed(module, around) else ""
             case ast.IfExp() if inner is around.test:
-                return "a condition"
+                return "" if self._is_flag(module, node) else "a condition"
+            case ast.If() if inner is around.test and _only_chooses(around) and self._is_flag(module, node):
+                return ""
             case ast.comprehension() if inner is not around.iter:
                 return "a condition"
         return "" if isinstance(around, _FOLLOWED) else "what reads it"
+
+    def _brings_new(self, path: str, node: ast.expr) -> bool:
+        """Whether an expression stands for something in the new program that it never stood for in the old."""
+        if self.status(path, node) is not Status.DIFFERS:
+            return False
+        old, new = self._programs.before(path, node), self._programs.after(path, node)
+        return not {self._after.of(v) for v in new} <= {self._before.of(v) for v in old}
+
+    def _is_flag(self, module: AnalysedModule, node: ast.expr) -> bool:
+        """Whether an expression is true or false in both programs, whatever numbers they compute."""
+        old, new = self._programs.before(module.path, node), self._programs.after(module.path, node)
+        return bool(old) and bool(new) and all(isinstance(v, bool) for v in (*old, *new))
 
     def _reads(self, module: AnalysedModule, node: ast.expr) -> bool:
         values = module.values(node)
@@ -192,7 +208,7 @@ class Differences:
             differing = [
                 node
                 for node in self._programs.old.values.get(path, ())
-                if isinstance(node, ast.Name) and self.status(path, node) is Status.DIFFERS
+                if isinstance(node, ast.Name) and self._brings_new(path, node)
             ]
             yield from unrun(module, {(home(module.syntax, node), node.id) for node in differing})
 
@@ -207,6 +223,15 @@ def unrun(module: AnalysedModule, names: set[tuple[ast.AST, str]]) -> Iterator[S
             if asks_nothing(module, node):
                 continue
             yield Sink(Status.UNKNOWN, module.path, node, f"`{node.id}` in code that nothing runs")
+
+
+def _only_chooses(choice: ast.If) -> bool:
+    """Whether the branches of a choice only give, or name, one value or another: it is followed on."""
+    block = (*choice.body, *choice.orelse)
+    named = (s.targets if isinstance(s, ast.Assign) else [] for s in block)
+    return all(isinstance(s, (ast.Return, ast.Assign)) for s in block) and all(
+        isinstance(target, ast.Name) for targets in named for target in targets
+    )
 
 
 def _shows_all(syntax: Syntax, node: ast.Name) -> bool:
@@ -233,6 +258,13 @@ def _is_output(value: Value) -> bool:
     if isinstance(value, (tuple, List)):
         return any(map(_is_output, value.items if isinstance(value, List) else value))
     return isinstance(value, Node) and value.kind in PROBABILITY_KINDS
+
+
+def _are_alike(one: Value, other: Value) -> bool:
+    """Whether two values are the same at first sight: constants, or a framework's."""
+    if isinstance(one, External):
+        return isinstance(other, External) and one.name == other.name
+    return is_constant(one) and type(one) is type(other) and one == other
 
 
 def _is_object(value: Value) -> bool:

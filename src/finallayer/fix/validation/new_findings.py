@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.findings import Sighting
 from finallayer.fix.validation.programs import Programs
-from finallayer.rules.judging import judge, place_of
+from finallayer.rules.judging import Place, judge, place_of
 
 
-def remains(code: str, sighting: Sighting, programs: Programs) -> str:
-    """Why the finding that was to be mended is there as before; empty where it is gone."""
-    still = any(place_of(j.finding) == (code, sighting.node.origin) for j in judge(programs.seen_after))
-    return f"{code} is found as before" if still else ""
+def places_after(programs: Programs) -> frozenset[Place]:
+    """Where something is found in the edited program."""
+    return frozenset(place_of(j.finding) for j in judge(programs.seen_after))
 
 
 def new_findings(programs: Programs) -> Iterator[str]:
