@@ -62,7 +62,7 @@ def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterat
 
 
 def _alike(modules: dict[str, AnalysedModule], log: Node) -> list[Node]:
-    """Every log at the place of one; where a function that only takes the log is called with much, those of its head."""
+    """Every log at the place of one; of those of a function that only takes the log, those that have the same head."""
     logs = logs_at(modules, log.origin)
     if LogHelper.around(modules, log) is None:
         return logs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from finallayer.catalog.frameworks import homes
+from finallayer.catalog.names import canonical
 from finallayer.findings import Edit
 from finallayer.fix.text.imports import Imports, Spelled
 from finallayer.fix.text.syntax import Syntax, is_written_out
