@@ -49,6 +49,10 @@ def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:
         known = imports.known(f"{root}.{name}", at)
         if known is not None:
             return known
+    for target in imports.names.values():  # from keras.layers.core import Activation
+        of_root = any(target.startswith(f"{root}.") for root in used[:1])
+        if of_root and canonical(target) == f"keras.{name}" and (known := imports.known(target, at)) is not None:
+            return known
     return imports.imported_by_name(f"{used[0]}.{name}", at) if used else None
 
 
