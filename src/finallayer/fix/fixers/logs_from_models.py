@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import partial
 
 from finallayer.expr import LOSSES, Node, Origin
 from finallayer.findings import Edit, Match, Sighting
@@ -147,7 +148,7 @@ class _Rewriting:
         modules = self._context.modules()
         helper = LogHelper.around(modules, sighting.node)
         calls = [(m, c) for m, c in helper.calls(modules) if self._takes_log(m, c)] if helper is not None else []
-        found = [helper.place(m, c, lambda here, m=m: self._stands_for(m, here)) for m, c in calls] if helper else []
+        found = [helper.place(m, c, partial(self._stands_for, m)) for m, c in calls] if helper is not None else []
         places = [place for _, place in filter(None, found) if self._stands_for(place.module, place.descent.made)]
         if helper is None or len(places) < len(calls):
             return []
