@@ -85,12 +85,12 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     removal = remove_all(alike, modules)
     if removal is None:
         return
-    readers = Readers(removal.head, modules, module.uses)
+    readers = context.readers(removal.head)
     if readers.steps(loss.args[0]) is None:
         return
 
     def write(program: Program) -> Written:
-        there = Readers(removal.head, program.modules, program.uses)
+        there = context.at(program).readers(removal.head)
         return Written(there, None if there.refusals else _all_edits(program, removal, there, dialect, exchange))
 
     made_everywhere = make_everywhere(context, write)
@@ -121,7 +121,7 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     if dialect is None or x.origin is None or interval(x)[0] >= 0:
         return  # a relu's outputs, as logits, would mean that nothing is ever unlikely
     head = HEAD_OF[loss.op]
-    readers = Readers(Head(x.op, frozenset({x.origin})), modules, module.uses)
+    readers = context.readers(Head(x.op, frozenset({x.origin})))
     edits = together([dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, x)])
     if not edits or not parses_after(modules, edits):
         return

@@ -22,7 +22,7 @@ from finallayer.fix.flow.criterion import Criterion
 from finallayer.fix.flow.head import Output
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.outsiders import outsiders
-from finallayer.fix.flow.readers import Reader, Readers
+from finallayer.fix.flow.readers import Reader
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.spelling import Speller, as_object
@@ -84,7 +84,7 @@ def log_softmax_head(sighting: Sighting, _match: Match, context: Context) -> Ite
     head = Output(removal.head, modules, context.uses())
     reading = [s.node for s in context.sightings() if s.node.args and head.steps(s.node.args[0]) is not None]
     predictions = frozenset(e for n in reading if n.op in _LIKELIHOODS for e in _prediction(n, context))
-    readers = Readers(removal.head, modules, context.uses(), predictions)
+    readers = context.readers(removal.head, predictions)
     others = [n for n in reading if n.op in (LOSSES | {"log"}) - _LIKELIHOODS]
     if readers.steps(loss.args[0]) is None or others or readers.refusals or readers.compiled or readers.predictions:
         return

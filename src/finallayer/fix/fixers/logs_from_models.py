@@ -99,7 +99,7 @@ class _Rewriting:
         edits = [e for log, place in places for e in self._of_log(log, place, [other for _, other in places])]
         edits += [e for module in self._context.modules().values() for e in self._of_unrun_logs(module)]
         output = self._output
-        readers = Readers(output.head, output.modules, output.uses, frozenset(self._handled))
+        readers = self._context.readers(output.head, frozenset(self._handled))
         return Written(readers, None if readers.refusals else self._all_edits(removals, edits, readers, seen))
 
     def reads(self, node: Node) -> bool:

@@ -27,7 +27,6 @@ from finallayer.fix.flow.criterion import Criterion
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.flow.place import Place
-from finallayer.fix.flow.readers import Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal, cannot_see, mends
 from finallayer.fix.text.edits import together
@@ -116,5 +115,5 @@ def _is_needed_besides(place: Place, loss: Node, context: Context) -> bool:
     made = maker(loss.args[0])
     if made.origin is None:
         return False
-    readers = Readers(Head(made.op, frozenset({made.origin})), context.modules(), context.uses())
+    readers = context.readers(Head(made.op, frozenset({made.origin})))
     return bool(readers.wraps or readers.refusals or readers.unseen)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.head import Head
+from finallayer.fix.flow.readers import Readers
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable
@@ -39,6 +41,7 @@ class Context:
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
     _others: dict[str, Program | None] = field(default_factory=dict)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
+    _readers: dict[tuple[Head, frozenset[ast.expr]], Readers] = field(default_factory=dict)
 
     def syntax(self, path: str) -> Syntax | None:
         """The syntax of one file, over the tree that analyses of it share; None where it can't be read."""
@@ -52,6 +55,7 @@ class Context:
         self.project.adopt(file)
         self._syntax[file.path] = Syntax(file)
         self._file, self._observed = file, None
+        self._readers.clear()
 
     def _observe(self) -> tuple[Uses, list[Sighting]]:
         """The file analysed once more, with everything remembered: only fixes of heads need that."""
@@ -70,6 +74,8 @@ class Context:
 
     def at(self, program: Program) -> Context:
         """The same files, with another program at hand."""
+        if program.uses is self.uses():
+            return self
         syntax = self.syntax(program.path)
         file = syntax.file if syntax is not None else None
         observed = (program.uses, program.sightings)
@@ -107,6 +113,12 @@ class Context:
     def uses(self) -> Uses:
         """What every expression of that program stood for."""
         return self._observe()[0]
+
+    def readers(self, head: Head, handled: frozenset[ast.expr] = frozenset()) -> Readers:
+        """All that reads a head's output in that program, but for what the fix rewrites anyway."""
+        if (head, handled) not in self._readers:
+            self._readers[head, handled] = Readers(head, self.modules(), self.uses(), handled)
+        return self._readers[head, handled]
 
     def sightings(self) -> list[Sighting]:
         """Every judged operation of the program that starts in the file at hand, in whichever file."""

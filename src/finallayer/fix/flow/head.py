@@ -50,6 +50,7 @@ class Output:
     def __init__(self, head: Head, modules: Mapping[str, AnalysedModule], uses: Uses) -> None:
         self.head, self.modules, self.uses = head, modules, uses
         self._same_numbers = (MOVES if head.op == "sigmoid" else UNMOVED) | {"join"}
+        self._others: dict[int, tuple[Node, bool]] = {}  # by identity, which lasts while the node is kept
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -120,8 +121,11 @@ class Output:
 
         ``relu(p)``, ``p / p.sum()``, ``p * y + (1 - p) * (1 - y)``.
         """
-        if node.op in SEVERAL:
-            return False
+        if id(node) not in self._others:
+            self._others[id(node)] = node, node.op not in SEVERAL and self._computes(node)
+        return self._others[id(node)][1]
+
+    def _computes(self, node: Node) -> bool:
         module, place = self._place_of(node.origin)
         if isinstance(place, _COMPUTING) or "by" in node.attrs:
             return True

@@ -6,7 +6,7 @@ What a function is called says nothing: a project's own ``softmax`` is none of t
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from finallayer import catalog
@@ -71,8 +71,8 @@ def known_call(module: AnalysedModule, node: ast.AST | None, *ops: str) -> Known
     """What a call does, where it is one that does the same whenever it runs; None for any other (than of ``ops``)."""
     if not isinstance(node, ast.Call):
         return None
-    callees = [c for v in module.values(node.func) for c in alternatives(v)]
-    known = [_of(node, callee) for callee in callees]
+    callees = {_sort(c): c for v in module.values(node.func) for c in alternatives(v)}
+    known = [_of(node, callee) for callee in callees.values()]
     first = known[0] if known else None
     if first is None or any(other != first for other in known):
         return None
@@ -110,6 +110,18 @@ def operation_of(function: Value) -> str | None:
         case _:
             return None
     return signature.op if signature is not None and signature.call is None else None
+
+
+def _sort(callee: Value) -> Hashable:
+    """What two callees have in common of which :func:`_of` says the same."""
+    match callee:
+        case External(name=name):
+            return External, name
+        case Bound(function=str() as name, owner=Node()):
+            return Bound, name
+        case Built(symbol=symbol, signature=signature):
+            return Built, symbol.name, id(signature)
+    return None
 
 
 def _of(node: ast.Call, callee: Value) -> KnownCall | None:
