@@ -79,11 +79,12 @@ class Imports:
         brought = (s for s in self.statements if local in {_local(alias) for alias in s.names})
         return any(s.lineno < getattr(at, "lineno", s.lineno + 1) for s in brought)
 
-    def _by_star(self, dotted: str, taken: set[str]) -> Spelled | None:
+    def _by_star(self, dotted: str, taken: frozenset[str]) -> Spelled | None:
         """A name that ``from module import *`` brings, unless the file binds it to something else."""
         module, _, name = dotted.rpartition(".")
-        bound = taken | self.names.keys() | self._bound
-        return Spelled(name) if module in self._stars and name not in bound else None
+        if module not in self._stars or name in taken | self.names.keys() | self._bound:
+            return None
+        return Spelled(name)
 
     @cached_property
     def _stars(self) -> set[str]:
@@ -127,7 +128,7 @@ class Imports:
         """Whether a package must import a submodule of it before it has it."""
         return dotted.startswith("scipy.special.") and known < len("scipy.special")
 
-    def _imported(self, module: str, name: str, taken: set[str]) -> Spelled | None:
+    def _imported(self, module: str, name: str, taken: frozenset[str]) -> Spelled | None:
         line = CUSTOMARY.get(module)
         if line is None:
             return None
@@ -149,14 +150,12 @@ class Imports:
         anchors = alike or leading
         return self._syntax.insert_after(anchors[-1], line) if anchors else None
 
-    def _local_names(self, at: ast.AST) -> set[str]:
+    def _local_names(self, at: ast.AST) -> frozenset[str]:
         scope = self._syntax.scope(at)
         if isinstance(scope, ast.Module):
-            stores = (n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-            return set(stores)
+            return self._syntax.bound_in(scope)
         around = [scope, *(n for n in self._syntax.around(scope) if isinstance(n, ast.FunctionDef))]
-        names = {n.id for s in around for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        return names | {a.arg for s in around for n in ast.walk(s) if isinstance(n, ast.arguments) for a in n.args}
+        return frozenset[str]().union(*(self._syntax.bound_in(s) | self._syntax.parameters_in(s) for s in around))
 
 
 def _local(alias: ast.alias) -> str:

@@ -19,6 +19,8 @@ class Syntax:
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
+        self._bound: dict[ast.AST, frozenset[str]] = {}
+        self._parameters: dict[ast.AST, frozenset[str]] = {}
 
     @cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
@@ -193,6 +195,20 @@ class Syntax:
         names |= {n.arg for n in nodes if isinstance(n, ast.arg)}
         names |= {(a.asname or a.name).partition(".")[0] for a in nodes if isinstance(a, ast.alias)}
         return names | {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+
+    def bound_in(self, scope: ast.AST) -> frozenset[str]:
+        """The names that a scope binds, its inner functions included."""
+        if scope not in self._bound:
+            names = (n for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+            self._bound[scope] = frozenset(n.id for n in names)
+        return self._bound[scope]
+
+    def parameters_in(self, scope: ast.AST) -> frozenset[str]:
+        """The parameters of a function and its inner ones."""
+        if scope not in self._parameters:
+            given = (n for n in ast.walk(scope) if isinstance(n, ast.arguments))
+            self._parameters[scope] = frozenset(a.arg for arguments in given for a in arguments.args)
+        return self._parameters[scope]
 
     def outermost(self, scope: ast.AST) -> ast.AST:
         """The outermost function around a scope, itself perhaps; the module where there is none."""

@@ -12,6 +12,7 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.validation.relocation import Relocated, Span
+from finallayer.rules.judging import Judged, judge
 from finallayer.source import Project, Uses, sightings
 from finallayer.source.values import Value
 
@@ -20,12 +21,30 @@ from finallayer.source.values import Value
 class Programs:
     """Both runs of a program that starts in one file: as it is, and with the edits made."""
 
-    modules: dict[str, AnalysedModule]  # the old program's files
-    old: Uses
-    seen: list[Sighting]
+    program: Program  # the old one
     new: Uses
     seen_after: list[Sighting]
     edited: dict[str, Relocated]
+
+    @property
+    def modules(self) -> dict[str, AnalysedModule]:
+        """The old program's files."""
+        return self.program.modules
+
+    @property
+    def old(self) -> Uses:
+        """What every expression of the old program stood for."""
+        return self.program.uses
+
+    @property
+    def seen(self) -> list[Sighting]:
+        """What the old program judged."""
+        return self.program.sightings
+
+    @cached_property
+    def judged_after(self) -> list[Judged]:
+        """What the rules find in the edited program."""
+        return list(judge(self.seen_after))
 
     def module_after(self, path: str) -> AnalysedModule | None:
         """A file of the edited program."""
@@ -91,4 +110,4 @@ def _edited(program: Program, project: Project, edited: dict[str, Relocated]) ->
     uses, old = Uses(), program.modules.get(program.path)
     entry = edited.get(program.path) or (old.syntax.file if old is not None else None)
     seen = sightings(entry, project, uses) if entry is not None else []
-    return Programs(program.modules, program.uses, program.sightings, uses, seen, edited)
+    return Programs(program, uses, seen, edited)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from finallayer.findings import Edit, Sighting
@@ -11,10 +11,11 @@ from finallayer.fix.validation.arguments import copied_calls, lost_arguments
 from finallayer.fix.validation.differences import Differences, Sink, Status
 from finallayer.fix.validation.forms import Forms, Known
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
-from finallayer.fix.validation.new_findings import new_findings, remains
+from finallayer.fix.validation.new_findings import new_findings
 from finallayer.fix.validation.objects import Objects
 from finallayer.fix.validation.places import numberless, places_read
 from finallayer.fix.validation.programs import Programs, edited_programs
+from finallayer.rules.judging import place_of
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
 
@@ -27,13 +28,15 @@ class Verdict(NamedTuple):
 
 
 def validate(code: str, sighting: Sighting, edits: tuple[Edit, ...], context: Context) -> Verdict:
-    """Analyse the edited programs again, and compare them with the old ones at all that can be seen of them."""
+    """Analyse the edited programs again, and compare them with the old ones at all that can be seen of them.
 
-    def compared(programs: Programs) -> Verdict:
-        left = remains(code, sighting, programs)
-        return Verdict(left) if left else _compared(programs)
-
-    return _of_all(context, edits, compared)
+    One edit often mends several findings: the comparison is kept for those.
+    """
+    key = edits, tuple(context.programs_through({edit.path for edit in edits}))
+    if key not in context.kept:
+        context.kept[key] = _Comparison(context, edits)
+    comparison: _Comparison = context.kept[key]
+    return comparison.verdict(code, sighting)
 
 
 def validate_together(path: str, now: Mapping[str, bytes], edits: tuple[Edit, ...]) -> Verdict:
@@ -48,20 +51,37 @@ def validate_together(path: str, now: Mapping[str, bytes], edits: tuple[Edit, ..
         context.adopt(read(path, now.get(path)))
     except Unreadable as why:
         return Verdict(f"the text can't be read: {why}")
-    return _of_all(context, edits, _compared)
+    return _Comparison(context, edits).verdict()
 
 
-def _of_all(context: Context, edits: tuple[Edit, ...], compared: Callable[[Programs], Verdict]) -> Verdict:
-    """The verdict on every program at hand that the edits change."""
-    try:
-        all_programs = edited_programs(context, edits)
-    except Unreadable as why:
-        return Verdict(f"the edited text can't be read: {why}")
+class _Comparison:
+    """Every program at hand that some edits change, compared with what they make of it."""
+
+    def __init__(self, context: Context, edits: tuple[Edit, ...]) -> None:
+        self._programs: list[Programs] = []  # until they are compared
+        self._verdict: Verdict | None = None
+        try:
+            self._programs = edited_programs(context, edits)
+        except Unreadable as why:
+            self._verdict = Verdict(f"the edited text can't be read: {why}")
+        self._left = {place_of(j.finding) for programs in self._programs for j in programs.judged_after}
+
+    def verdict(self, code: str = "", sighting: Sighting | None = None) -> Verdict:
+        """The verdict on all of them; ``code`` and ``sighting``: of the finding that is to be gone."""
+        if sighting is not None and (code, sighting.node.origin) in self._left:
+            return Verdict(f"{code} is found as before")
+        if self._verdict is None:
+            self._verdict = _of_all(self._programs)
+            self._programs = []
+        return self._verdict
+
+
+def _of_all(all_programs: list[Programs]) -> Verdict:
     runs = [programs.old for programs in all_programs]
     try:
         for run in runs:
             run.elsewhere = tuple(other for other in runs if other is not run)
-        verdicts = [compared(programs) for programs in all_programs]
+        verdicts = [_compared(programs) for programs in all_programs]
     except RecursionError:
         return Verdict(note="the program is nested too deeply to be compared")
     finally:
