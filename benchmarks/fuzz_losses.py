@@ -402,9 +402,6 @@ def _judge_cross_entropy(combination: Combination, leaf: Any, output: Any) -> st
     token = _wide(arguments["token_weight"]).reshape(-1) if "token_weight" in arguments else np.ones(len(z), Wide)
     wide = leaf.dtype == torch.float64 or loss.dtype == torch.float64
     real = torch.float64 if wide else torch.float32
-    if not wide:  # what a loss in float32 is told
-        weight, token = (a.astype("f4").astype(Wide) for a in (weight, token))
-        t = t if hard else t.astype("f4").astype(Wide)
     counted = token * (np.where(t == IGNORED, 0, weight[np.where(t == IGNORED, 0, t)]) if hard else 1)
     share = Wide(1)
     if arguments["reduction"] == "mean":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 
@@ -235,6 +235,17 @@ def test_torchs_deprecated_arguments(deprecated: dict[str, bool]) -> None:
     with pytest.warns(UserWarning, match="deprecated"):
         got, expected = (f.binary_cross_entropy_with_logits(Z, SOFT, **deprecated) for f in (ours, F))
     torch.testing.assert_close(got, expected)
+
+
+def test_type_checkers_know_what_comes_back() -> None:
+    from torch import Tensor
+
+    z: Tensor = Z
+    t: Tensor = T
+    assert isinstance(assert_type(ours.cross_entropy(z, t, z_loss=0.1), Tensor), Tensor)
+    with_lse = assert_type(ours.cross_entropy(z, t, return_lse=True), ours.CrossEntropyOutput)
+    with_accuracy = assert_type(ours.cross_entropy(z, t, return_accuracy=True), ours.CrossEntropyOutput)
+    assert with_lse.accuracy is None and with_accuracy.lse is None
 
 
 def test_subclasses_and_plain_tensors_are_not_mixed() -> None:

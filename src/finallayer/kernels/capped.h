@@ -91,7 +91,8 @@ template <bool Deep> FL_FN void transform(const fl_xent_args& a, double* x, doub
         }
         if (Deep) {
             v = over(v, {temperature, D{}});
-            store(low + j, where(absolute(v.high) < 0x1p500, v.low, D{}));
+            // Beyond, what is lost is no small part of an exponent any more, and has no sense.
+            store(low + j, where(absolute(v.high) < 0x1p52, v.low, D{}));
         } else {
             v.high = v.high / temperature;
         }

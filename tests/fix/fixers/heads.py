@@ -75,6 +75,18 @@ SAFE: dict[str, Pair] = {
         "net, more = nn.Linear(4, 3), nn.Linear(4, 3)\n\ndef step(x, y):\n"
         "    p = (net(x) + more(x)).float()\n    return F.cross_entropy(p, y)\n",
     ),
+    "torch: a criterion made in each branch of an if": pair(
+        TORCH,
+        "class Trainer:\n    def __init__(self, fast):\n        self.net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())\n"
+        "        if fast:\n            self.loss = nn.BCELoss().cuda()\n        else:\n            self.loss = nn.BCELoss()\n\n"
+        "    def step(self, x, y):\n        return self.loss(self.net(x), y)\n\n"
+        "Trainer(torch.cuda.is_available()).step(torch.zeros(2, 4), torch.ones(2, 1))\n",
+        "class Trainer:\n    def __init__(self, fast):\n        self.net = nn.Sequential(nn.Linear(4, 1))\n"
+        "        if fast:\n            self.loss = nn.BCEWithLogitsLoss().cuda()\n        else:\n"
+        "            self.loss = nn.BCEWithLogitsLoss()\n\n"
+        "    def step(self, x, y):\n        return self.loss(self.net(x), y)\n\n"
+        "Trainer(torch.cuda.is_available()).step(torch.zeros(2, 4), torch.ones(2, 1))\n",
+    ),
     "torch: two models that one function trains": pair(
         TORCH,
         "def train(net, x, y):\n    F.cross_entropy(net(x), y).backward()\n\n"
@@ -105,12 +117,14 @@ SAFE: dict[str, Pair] = {
         "        self.net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n\n"
         "    def forward(self, x):\n        return self.net(x)\n\n"
         "    def training_step(self, batch, i):\n        x, y = batch\n        loss = F.cross_entropy(self(x), y)\n"
-        "        self.log('loss', loss)\n        return loss\n",
+        "        self.log('loss', loss)\n        return loss\n\n"
+        "trainer = pl.Trainer(max_epochs=1)\ntrainer.fit(Lit(), None)\n",
         "class Lit(pl.LightningModule):\n    def __init__(self):\n        super().__init__()\n"
         "        self.net = nn.Sequential(nn.Linear(4, 3))\n\n"
         "    def forward(self, x):\n        return self.net(x)\n\n"
         "    def training_step(self, batch, i):\n        x, y = batch\n        loss = F.cross_entropy(self(x), y)\n"
-        "        self.log('loss', loss)\n        return loss\n",
+        "        self.log('loss', loss)\n        return loss\n\n"
+        "trainer = pl.Trainer(max_epochs=1)\ntrainer.fit(Lit(), None)\n",
     ),
     # PyTorch: who reads
     "torch: argmax and shapes are the same": reader(
@@ -337,6 +351,16 @@ UNSAFE: dict[str, tuple[str, str]] = {
         "loss = tf.nn.softmax_cross_entropy_with_logits(logits=head(x), labels=y)\n",
         "the operation's name in the graph (line 8)",
     ),
+    "a model handed to somebody who only has a trainer's name": (
+        PROBABILITIES + STEP + "trainer = Trainer()\ntrainer.fit(net)\n",
+        "handed to `trainer.fit`",
+    ),
+    "a model whose output a trainer gives": (
+        PROBABILITIES
+        + STEP
+        + "import pytorch_lightning as pl\n\ntrainer = pl.Trainer()\ntrainer.fit(net)\ntrainer.predict(net)\n",
+        "handed to `trainer.predict`",
+    ),
     "a model handed to somebody": (PROBABILITIES + STEP + "serve(net)\n", "handed to `serve`"),
     "a model returned to unknown callers": (
         TORCH
@@ -362,6 +386,14 @@ UNSAFE: dict[str, tuple[str, str]] = {
 
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
+    "another criterion in the other branch": TORCH
+    + "net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())\nloss = nn.BCELoss()\n"
+    + "if torch.rand(()) > 0.5:\n    loss = nn.MSELoss()\n\n"
+    + "def step(x, y):\n    return loss(net(x), y)\n",
+    "a criterion of two branches that another model's loss is, too": TORCH
+    + "net, other = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid()), nn.Sequential(nn.Linear(4, 1), nn.Hardsigmoid())\n"
+    + "if torch.rand(()) > 0.5:\n    loss = nn.BCELoss()\nelse:\n    loss = nn.BCELoss(reduction='sum')\n\n"
+    + "def step(x, y):\n    return loss(net(x), y) + loss(other(x), y)\n",
     "classes put in other rows before the loss": TORCH
     + "net = nn.Sequential(nn.Linear(4, 6), nn.Softmax(dim=-1))\n\n"
     + "def step(x, y):\n    return F.cross_entropy(net(x).view(-1, 2), y.view(-1))\n",

@@ -51,9 +51,9 @@ def test_what_becomes_of_a_name(tmp_path: Path, before: str, after: str) -> None
 
 #: where a model applies its softmax only sometimes -> what is left
 SOMETIMES = {
-    "    def forward(self, x, raw=False):\n        x = self.fc(x)\n        if not raw:\n            # probabilities\n"
+    "    def forward(self, x):\n        x = self.fc(x)\n        if self.fc:\n            # probabilities\n"
     "            x = F.softmax(x, dim=1)\n        return x\n": (
-        "    def forward(self, x, raw=False):\n        x = self.fc(x)\n        return x\n"
+        "    def forward(self, x):\n        x = self.fc(x)\n        return x\n"
     ),
 }
 

@@ -148,6 +148,8 @@ NO_READER = {
     "    def forward(self, x):\n        return F.softmax(self.top(self.body(x)[0]), dim=-1)\n\n\nnet = Net()\n\n\n"
     "def step(x, y):\n    return F.cross_entropy(net(x), y)\n",
     "a layer before the head": SOFTMAX + "def size():\n    return net[0].weight.norm()\n",
+    "a picture of its layers": SOFTMAX.replace("import torch\n", "import torch\nfrom torchinfo import summary\n")
+    + "print(summary(net, (1, 8)))\n",
     "the state of the model": SOFTMAX + "torch.save(net.state_dict(), 'net.pt')\nnet.to('cpu').eval()\n",
 }
 
@@ -190,18 +192,24 @@ HEIRS = TORCH + (
 
 
 @pytest.mark.parametrize(
-    ("above", "body", "said"),
+    ("above", "body", "safe"),
     [
-        ("Base", "def forward(self, x):\n        return x.clamp(0, 1)", "`Heir` inherits `cost` (line "),
-        ("Made", "def forward(self, x):\n        return super().forward(x) ** 2", "`Heir` inherits `cost` (line "),
-        ("Made", "width = 3", ""),
-        ("Base", "def cost(self, x, y):\n        return 0", ""),
-        ("nn.Module", "def forward(self, x):\n        return x", ""),
+        ("Base", "def forward(self, x):\n        return x.clamp(0, 1)", False),
+        ("Made", "def forward(self, x):\n        return super().forward(x) ** 2", False),
+        ("Made", "width = 3", True),
+        ("Base", "def cost(self, x, y):\n        return 0", True),
+        ("nn.Module", "def forward(self, x):\n        return x", True),
     ],
 )
-def test_an_heir_that_nobody_makes_may_run_a_changed_method(tmp_path: Path, above: str, body: str, said: str) -> None:
-    note = note_of(tmp_path, HEIRS.format(above, body))
-    assert said in note if said else "inherits" not in note
+def test_an_heir_that_nobody_makes_may_run_a_changed_method(tmp_path: Path, above: str, body: str, safe: bool) -> None:
+    program = HEIRS.format(above, body)
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+def test_an_heir_that_nobody_makes_is_named(tmp_path: Path) -> None:
+    program = HEIRS.format("Base", "def forward(self, x):\n        return x.clamp(0, 1)")
+    program = program.replace("def step", "made = Made()\n\n\ndef step").replace("Made().cost", "made.cost")
+    assert "`Heir` inherits `cost` (line 19)" in note_of(tmp_path, program)
 
 
 def test_a_container_that_holds_the_model_is_followed(tmp_path: Path) -> None:
@@ -326,3 +334,115 @@ def test_a_softmax_of_the_softmax_is_not_given_a_third(tmp_path: Path) -> None:
     file = tmp_path / "program.py"
     file.write_text(program.format(", nn.Softmax(dim=-1)"))
     assert repaired(file, unsafe=True).changed == ()
+
+
+LOOP = "for layer in net.{}:\n    {}\n"
+#: what of a model's layers is asked -> what is said against the fix; nothing where only weights are
+ASKED = {
+    "weights, by what the layers are": (
+        LOOP.format("modules()", "if isinstance(layer, nn.Linear):\n        nn.init.zeros_(layer.weight)"),
+        "",
+    ),
+    "weights, by the names": (
+        "for name in net._modules:\n    if isinstance(net._modules[name], nn.Linear):\n"
+        "        net._modules[name].weight.data.normal_(0, 1)\n",
+        "",
+    ),
+    "weights, in a function of the project": (
+        "def start(layer, size):\n    if isinstance(layer, (nn.Linear, nn.Conv2d)):\n"
+        "        layer.weight.data.normal_(0, size)\n\n\n" + LOOP.format("children()", "start(layer, 0.1)"),
+        "",
+    ),
+    "what the layers give": ("z = torch.zeros(2, 8)\n" + LOOP.format("children()", "z = layer(z)"), "`.children`"),
+    "which layer is the head": (
+        LOOP.format("modules()", "if isinstance(layer, nn.Sigmoid):\n        layer.weight = 0"),
+        "`.modules`",
+    ),
+    "any layer": (LOOP.format("modules()", "if isinstance(layer, nn.Module):\n        layer.weight"), "`.modules`"),
+    "all but the last": ("body = nn.Sequential(*list(net.children())[:-1])\n", "`.children`"),
+    "a function that calls them": (
+        "def run(layer):\n    return layer(torch.zeros(8))\n\n\n" + LOOP.format("children()", "print(run(layer))"),
+        "`.children`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("asks", "unseen"), ASKED.values(), ids=ASKED)
+def test_layers_that_are_asked_for_their_weights_show_no_output(tmp_path: Path, asks: str, unseen: str) -> None:
+    program = SIGMOID + asks
+    if unseen:
+        assert unseen in note_of(tmp_path, program)
+    else:
+        assert fixed(tmp_path, program) == ONE_LOGIT + asks
+
+
+OF_KERAS = {
+    "drawn": ("keras.utils.plot_model(net, show_shapes=True)", ""),
+    "drawn by a function of the project's own name": ("plot_model(net)", "`plot_model`"),
+    "an inner layer's weights": ("net.layers[0].get_weights()", ""),
+    "an inner layer's output": ("keras.Model(net.inputs, net.layers[0].output)", "of the model"),
+    "the last layer's weights": ("net.layers[-1].get_weights()", "`.layers`"),
+}
+
+
+@pytest.mark.parametrize(("asks", "unseen"), OF_KERAS.values(), ids=OF_KERAS)
+def test_who_draws_a_model_or_reads_an_inner_layers_weights_reads_no_output(
+    tmp_path: Path, asks: str, unseen: str
+) -> None:
+    program = FITTED.format("") + asks + "\n"
+    if unseen:
+        assert unseen in note_of(tmp_path, program)
+    else:
+        assert fixed(tmp_path, program) != program
+
+
+#: what code that nothing runs does with a model -> whether it may read its output
+UNRUN = {
+    "net(torch.zeros(1, 8)).shape": False,
+    "y = net(torch.zeros(1, 8))\n        assert y.size() == (1, 1)": False,
+    "twin = net.eval()\n        twin.load_state_dict({})": False,
+    "return net(torch.zeros(1, 8))": True,
+    "y = net.eval()(torch.zeros(1, 8))\n        return y": True,
+    "net.compile(nn.BCELoss())": True,
+    "global kept\n        kept = net": True,
+}
+
+
+@pytest.mark.parametrize(("does", "reads"), UNRUN.items())
+def test_code_that_nothing_runs_may_ask_a_model_for_the_shape(tmp_path: Path, does: str, reads: bool) -> None:
+    rest = f"def test(really):\n    if really:\n        {does}\n\n\ntest(False)\n"
+    if reads:
+        assert "in code that nothing runs" in note_of(tmp_path, SIGMOID + rest)
+    else:
+        assert fixed(tmp_path, SIGMOID + rest) == ONE_LOGIT + rest
+
+
+TOGETHER = TORCH + (
+    "top = nn.Linear(8, 5)\n\n\ndef model(x):\n    return {}, [top.weight]\n\n\n"
+    "p, weights = model(torch.zeros(2, 8))\nloss = F.cross_entropy(p, torch.ones(2).long())\n"
+)
+
+
+def test_what_is_returned_with_an_output_is_none(tmp_path: Path) -> None:
+    before, after = TOGETHER.format("F.softmax(top(x), -1)"), TOGETHER.format("top(x)")
+    assert fixed(tmp_path, before) == after
+    assert "`other`" in note_of(tmp_path, before + "other, weights = model(torch.ones(2, 8))\n")
+
+
+BESIDE = TORCH + (
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.body = nn.Linear(8, 4)\n"
+    "        self.top = nn.Sequential(nn.Linear(4, 1){})\n\n    def forward(self, x, look=False):\n"
+    "        h = self.body(x)\n        if look:\n            {}\n        return self.top(h)\n\n\n"
+    "net = Net()\nloss = nn.{}()(net(torch.zeros(2, 8), False), torch.zeros(2, 1))\n"
+)
+
+
+@pytest.mark.parametrize(("does", "reads"), [("print(self.body(h))", ""), ("print(self.top(h))", "`self.top`")])
+def test_another_part_of_the_model_may_be_asked_by_code_that_nothing_runs(
+    tmp_path: Path, does: str, reads: str
+) -> None:
+    before = BESIDE.format(", nn.Sigmoid()", does, "BCELoss")
+    if reads:
+        assert f"{reads} in code that nothing runs" in note_of(tmp_path, before)
+    else:
+        assert fixed(tmp_path, before) == BESIDE.format("", does, "BCEWithLogitsLoss")

@@ -12,9 +12,12 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 
@@ -27,7 +30,7 @@ FORMULA = "finallayer.losses._xent_logits"
 NUMPY, JAX = "finallayer.losses.numpy", "finallayer.losses.jax._cross_entropy"
 JAX_OPERATIONS, JAX_DERIVATIVES = "finallayer.losses.jax._operations", "finallayer.losses.jax._derivatives"
 KERAS, KERAS_ROWS = "finallayer.losses.keras._functions", "finallayer.losses.keras._rows"
-TORCH_ROWS = "finallayer.losses.torch._framework"
+TORCH_ROWS, TORCH_USUAL = "finallayer.losses.torch._framework", "finallayer.losses.torch._plain"
 
 
 class Mutant(NamedTuple):
@@ -142,6 +145,28 @@ MUTANTS = {
         Mutant("smoothing's mass dropped", TORCH_ROWS, "gradient.sub_(mass.others.mul_(push))", "pass"),
         Mutant("smoothing's gap dropped", TORCH_ROWS, "row_loss, row_loss + gap)", "row_loss, row_loss)"),
         Mutant("smoothing at the target", TORCH_ROWS, "mass.rest - mass.total * s.rest", "-mass.total * s.rest"),
+        Mutant(
+            "zero gradient of a usual call",
+            TORCH_USUAL,
+            "grad.copy_(softmax.scatter_(1, at, left).mul_(push))",
+            "grad.zero_()",
+        ),
+        Mutant("no -1 at a usual call's target", TORCH_USUAL, "softmax.scatter_(1, at, left)", "softmax"),
+        Mutant("a confident row by subtraction", TORCH_USUAL, "torch.where(nearly, -others, share - 1.0)", "share - 1"),
+        Mutant("log of a share of nearly all", TORCH_USUAL, "torch.where(nearly, torch.log1p(-others), logs)", "logs"),
+        Mutant("1/N missing in a usual call", TORCH_USUAL, "Tensor = upstream / counted", "Tensor = upstream"),
+        Mutant(
+            "another row's scale in a usual call",
+            TORCH_USUAL,
+            "row_upstream.double().unsqueeze(1) * push",
+            "row_upstream.double().roll(1, -1).unsqueeze(1) * push",
+        ),
+        Mutant(
+            "ignore mask dropped in a usual call",
+            TORCH_USUAL,
+            "counts = (~ignored).double().unsqueeze(1)",
+            "counts = torch.ones_like(at).double()",
+        ),
     ),
 }
 
@@ -168,6 +193,17 @@ def is_noticed(framework: Framework) -> bool:
     return False
 
 
+@contextmanager
+def serving(module: str) -> Iterator[None]:
+    """While usual calls in torch are left to ``module``, if it is what serves all others."""
+    if module != TORCH_ROWS:
+        yield
+        return
+    usual = importlib.import_module(TORCH_USUAL)
+    with mock.patch.object(usual, "serves", lambda *_: False):
+        yield
+
+
 def main(name: str) -> None:
     """Prints JSON: what was noticed, by mutant; ``none`` is the loss as it is."""
     if name == "keras":
@@ -180,7 +216,8 @@ def main(name: str) -> None:
         source = Path(str(module.__file__)).read_text("utf-8")
         assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.old!r} must stand once in {mutant.module}"
         run_in(module, source.replace(mutant.old, mutant.new))
-        noticed[mutant.name] = is_noticed(FRAMEWORKS[name]())
+        with serving(mutant.module):
+            noticed[mutant.name] = is_noticed(FRAMEWORKS[name]())
         run_in(module, source)
     print(json.dumps(noticed))
 

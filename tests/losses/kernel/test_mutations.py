@@ -93,7 +93,7 @@ OPTION_MUTANTS = {
     "softcap's slope as 1 - tanh^2": (
         "where(nan, y, 4.0 * u / ((1.0 + u) * (1.0 + u)))", "where(nan, y, 1.0 - value * value)", ("softcap",)),
     "what softcap's x has lost forgotten": (
-        "store(low + j, where(absolute(v.high) < 0x1p500, v.low, D{}));", "store(low + j, D{});",
+        "store(low + j, where(absolute(v.high) < 0x1p52, v.low, D{}));", "store(low + j, D{});",
         ("softcap in float64",)),
     "softcap by a tanh that cancels": ("{where(near, minus.high, less.high), where(near, minus.low, less.low)};",
         "{u - 1.0, D{}};", ("small softcapped float64",)),

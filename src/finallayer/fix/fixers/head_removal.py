@@ -15,6 +15,7 @@ from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.honest_names import with_honest_names
 from finallayer.fix.fixers.keras_metrics import takes_new_keras
+from finallayer.fix.fixers.probability_models import made_at_each_call
 from finallayer.fix.fixers.removal import Removal, remove_all
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
@@ -24,6 +25,7 @@ from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
+from finallayer.fix.text.keras_spelling import speaks_keras_1
 from finallayer.kinds import Kind
 from finallayer.rules.bounds import interval
 from finallayer.rules.margin import loss_of
@@ -103,8 +105,14 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     binary = exchange.instead.op == "sigmoid"
     new = make("bce_logits" if binary else "xent_logits", logits(), target())
     other = _read_otherwise(readers, exchange)
-    new_keras = takes_new_keras(edits)
-    note = "; ".join(filter(None, (doubt, other, new_keras, cannot_see(f"reads the {made.op}", unseen))))
+    notes = (
+        doubt,
+        other,
+        _needs_newer_keras(edits, modules),
+        *made_at_each_call(edits, modules),
+        cannot_see(f"reads the {made.op}", unseen),
+    )
+    note = "; ".join(filter(None, notes))
     mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made or exchange.loss_too
     yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths)
 
@@ -130,8 +138,16 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
     unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
     reads = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
-    note = "; ".join(filter(None, (takes_new_keras(edits), reads)))
+    note = "; ".join(filter(None, (_needs_newer_keras(edits, modules), reads)))
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
+
+
+def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
+    """Why edits are unsafe that write what only a newer Keras than the program's has."""
+    written = any("from_logits" in edit.text for edit in edits)
+    if written and any(speaks_keras_1(module.syntax) for module in modules.values()):
+        return "the program is written for Keras 1, and losses on logits need 2.3"
+    return takes_new_keras(edits)
 
 
 def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:

@@ -12,6 +12,7 @@ from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.bindings import changes_after, home
 from finallayer.fix.flow.callers import parameter_behind
+from finallayer.fix.flow.flags import flag_of
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.flow.naming import says_probabilities
@@ -181,6 +182,8 @@ def _replaced_by_argument(syntax: Syntax, known: KnownCall) -> tuple[Edit, ...]:
     if x is None or does_more(known) or changes_after(syntax, call, x):  # the softmax was of the numbers before
         return ()
     text = syntax.text(x)
+    if flag_of(syntax, call, text) is not None:  # who wants logits says so: both branches would be alike
+        return ()
     parent = syntax.parent(call)
     assigned = parent if isinstance(parent, ast.Assign) else None
     if assigned is not None and [ast.unparse(t) for t in assigned.targets] == [text]:  # x = x

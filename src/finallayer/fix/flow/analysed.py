@@ -39,6 +39,15 @@ class AnalysedModule(NamedTuple):
         same_site = isinstance(built, Built) and all(made_alike(v, built) for v in values)
         return built if same_site and isinstance(built, Built) else None
 
+    def layers(self, node: ast.AST) -> list[Built]:
+        """The same of one that is made in several places, in each branch of an ``if``, say: one for each place."""
+        found: dict[ast.AST | None, Built] = {}
+        for value in (a for v in self.values(node) for a in alternatives(v)):
+            if not isinstance(value, Built):
+                return []
+            found.setdefault(value.site.node, value)
+        return list(found.values())
+
     def maker(self, layer: Built) -> ast.Call | None:
         """The call that constructs a layer or loss, where it stands in this file."""
         node = layer.site.node

@@ -7,7 +7,7 @@ from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
@@ -20,6 +20,7 @@ from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
 
+T = TypeVar("T")
 #: Other programs are kept at hand, each with all that its expressions stood for.
 _MOST_OTHERS = 8
 
@@ -48,8 +49,8 @@ class Context:
     _program: Program | None = None
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
     _others: dict[str, Program | None] = field(default_factory=dict)
+    _kept: dict[Hashable, object] = field(default_factory=dict)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
-    kept: dict[Hashable, Any] = field(default_factory=dict)  # what is worked out once for all that is found in a file
 
     def syntax(self, path: str) -> Syntax | None:
         """The syntax of one file, over the tree that analyses of it share; None where it can't be read."""
@@ -63,7 +64,16 @@ class Context:
         self.project.adopt(file)
         self._syntax[file.path] = Syntax(file)
         self._file, self._program = file, None
-        self.kept.clear()
+        self._kept.clear()
+
+    def kept(self, question: Hashable) -> object:
+        """What was found out before of the program at hand, and is asked for again; None where nothing was."""
+        return self._kept.get(question)
+
+    def keep(self, question: Hashable, answer: T) -> T:
+        """Keep what was found out of the program at hand."""
+        self._kept[question] = answer
+        return answer
 
     def program(self) -> Program:
         """The program at hand: analysed once more, with everything remembered."""
@@ -81,12 +91,12 @@ class Context:
         """The same files, with another program at hand."""
         if program is self.program():
             return self
-        if program not in self.kept:
-            syntax = self.syntax(program.path)
-            file = syntax.file if syntax is not None else None
-            self.kept[program] = Context(self.project, file, program, self._syntax, self._others, self._names)
-        there: Context = self.kept[program]
-        return there
+        known = self.kept(program)
+        if isinstance(known, Context):
+            return known
+        syntax = self.syntax(program.path)
+        file = syntax.file if syntax is not None else None
+        return self.keep(program, Context(self.project, file, program, self._syntax, self._others, _names=self._names))
 
     def other_program(self, path: str) -> Program | None:
         """The program that starts in another file; None where that can't be read."""
@@ -123,11 +133,13 @@ class Context:
 
     def readers(self, head: Head, handled: frozenset[ast.expr] = frozenset()) -> Readers:
         """All that reads a head's output in that program, but for what the fix rewrites anyway."""
-        key = "readers", head, handled, self.uses().elsewhere
-        if key not in self.kept:
-            self.kept[key] = Readers(head, self.modules(), self.uses(), handled)
-        readers: Readers = self.kept[key]
-        return readers
+        question = head, handled, self.uses().elsewhere
+        known = self.kept(question)
+        return (
+            known
+            if isinstance(known, Readers)
+            else self.keep(question, Readers(head, self.modules(), self.uses(), handled))
+        )
 
     def sightings(self) -> list[Sighting]:
         """Every judged operation of the program that starts in the file at hand, in whichever file."""

@@ -20,7 +20,7 @@ from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.roles import Role, Roles, kept_as
-from finallayer.fix.flow.unrun import needs_probabilities, stands_for
+from finallayer.fix.flow.unrun import asks_for_another, asks_nothing, needs_probabilities, stands_for
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
@@ -256,12 +256,17 @@ class Readers:
 
     def _judge_unrun(self, module: AnalysedModule, node: ast.Name) -> None:
         """Give the head back to what code that nothing runs computes of the output: the other branch, say."""
-        if node in self._handled:
+        if node in self._handled or asks_nothing(module, node) or asks_for_another(module, node, self._is_ours):
             return
         if needs_probabilities(module, node) and stands_for(module, node, self._output):
             self.wraps.append(Reader(module, node))
         else:
-            self._cannot_see(f"`{node.id}` in code that nothing runs", node)
+            around = module.syntax.parent(node)
+            said = module.syntax.text(around if isinstance(around, ast.Attribute) else node)
+            self._cannot_see(f"`{said}` in code that nothing runs", node)
+
+    def _is_ours(self, value: Value) -> bool:
+        return self._output.touches(value) or self._owners.include(value) or self._owners.holds(value)
 
     def _is_unknown_argument(self, module: AnalysedModule, node: ast.Name) -> bool:
         """Whether a name is a parameter that no call of the program gives a value."""

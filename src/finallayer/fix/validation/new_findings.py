@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.fix.validation.programs import Programs
-from finallayer.rules.judging import place_of
+from finallayer.rules.judging import Place, place_of
+
+
+def places_after(programs: Programs) -> frozenset[Place]:
+    """Where something is found in the edited program."""
+    return frozenset(place_of(j.finding) for j in programs.judged_after)
 
 
 def new_findings(programs: Programs) -> Iterator[str]:

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from finallayer.expr import Origin
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.validation.forms import Forms, Known
 from finallayer.fix.validation.relocation import Relocated, Span
 from finallayer.rules.judging import Judged, judge
 from finallayer.source import Project, Uses, sightings
@@ -46,11 +48,34 @@ class Programs:
         """What the rules find in the edited program."""
         return list(judge(self.seen_after))
 
+    def forms(self, known: Known, fused: frozenset[Origin] = frozenset()) -> tuple[Forms, Forms]:
+        """The forms of both programs by what is known of the old one, and, ``fused``, of the new one alone."""
+        after = known._replace(proven={}, heads={}, fused=fused)
+        return self._shared(self.old, known), self._shared(self.new, after)
+
+    def _shared(self, uses: Uses, known: Known) -> Forms:
+        alike = (forms for forms in self._forms if forms.made_of is uses.made_of and forms.known == known)
+        found = next(alike, None)
+        if found is None:
+            found = Forms(uses.made_of, known)
+            self._forms.append(found)
+        return found
+
+    @cached_property
+    def _forms(self) -> list[Forms]:
+        return []
+
     def module_after(self, path: str) -> AnalysedModule | None:
         """A file of the edited program."""
-        if path in self.edited:
-            return AnalysedModule(Syntax(self.edited[path]), self.new)
-        return AnalysedModule(self.modules[path].syntax, self.new) if path in self.modules else None
+        if path not in self._after and path in self.modules:
+            file = self.edited.get(path)
+            syntax = self.modules[path].syntax if file is None else Syntax(file)
+            self._after[path] = AnalysedModule(syntax, self.new)
+        return self._after.get(path)
+
+    @cached_property
+    def _after(self) -> dict[str, AnalysedModule]:
+        return {}
 
     def modules_after(self) -> list[AnalysedModule]:
         """Every file of the edited program that the old one has, too."""

@@ -9,13 +9,13 @@ from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.context import Context
 from finallayer.fix.validation.arguments import copied_calls, lost_arguments
 from finallayer.fix.validation.differences import Differences, Sink, Status
-from finallayer.fix.validation.forms import Forms, Known
+from finallayer.fix.validation.forms import Known
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
-from finallayer.fix.validation.new_findings import new_findings
+from finallayer.fix.validation.new_findings import new_findings, places_after
 from finallayer.fix.validation.objects import Objects
 from finallayer.fix.validation.places import numberless, places_read
 from finallayer.fix.validation.programs import Programs, edited_programs
-from finallayer.rules.judging import place_of
+from finallayer.rules.judging import Place
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
 
@@ -27,16 +27,20 @@ class Verdict(NamedTuple):
     note: str = ""
 
 
-def validate(code: str, sighting: Sighting, edits: tuple[Edit, ...], context: Context) -> Verdict:
-    """Analyse the edited programs again, and compare them with the old ones at all that can be seen of them.
+class _Seen(NamedTuple):
+    """What the edited programs show, whichever finding the edits are for."""
 
-    One edit often mends several findings: the comparison is kept for those.
-    """
-    key = edits, tuple(context.programs_through({edit.path for edit in edits}))
-    if key not in context.kept:
-        context.kept[key] = _Comparison(context, edits)
-    comparison: _Comparison = context.kept[key]
-    return comparison.verdict(code, sighting)
+    verdict: Verdict
+    found: frozenset[Place]
+
+
+def validate(code: str, sighting: Sighting, edits: tuple[Edit, ...], context: Context) -> Verdict:
+    """Analyse the edited programs again, and compare them with the old ones at all that can be seen of them."""
+    question = edits, tuple(context.programs_through({e.path for e in edits}))
+    known = context.kept(question)
+    seen = known if isinstance(known, _Seen) else context.keep(question, _see(context, edits))
+    left = (code, sighting.node.origin) in seen.found
+    return Verdict(f"{code} is found as before") if left else seen.verdict
 
 
 def validate_together(path: str, now: Mapping[str, bytes], edits: tuple[Edit, ...]) -> Verdict:
@@ -51,44 +55,28 @@ def validate_together(path: str, now: Mapping[str, bytes], edits: tuple[Edit, ..
         context.adopt(read(path, now.get(path)))
     except Unreadable as why:
         return Verdict(f"the text can't be read: {why}")
-    return _Comparison(context, edits).verdict()
+    return _see(context, edits).verdict
 
 
-class _Comparison:
-    """Every program at hand that some edits change, compared with what they make of it."""
-
-    def __init__(self, context: Context, edits: tuple[Edit, ...]) -> None:
-        self._programs: list[Programs] = []  # until they are compared
-        self._verdict: Verdict | None = None
-        try:
-            self._programs = edited_programs(context, edits)
-        except Unreadable as why:
-            self._verdict = Verdict(f"the edited text can't be read: {why}")
-        self._left = {place_of(j.finding) for programs in self._programs for j in programs.judged_after}
-
-    def verdict(self, code: str = "", sighting: Sighting | None = None) -> Verdict:
-        """The verdict on all of them; ``code`` and ``sighting``: of the finding that is to be gone."""
-        if sighting is not None and (code, sighting.node.origin) in self._left:
-            return Verdict(f"{code} is found as before")
-        if self._verdict is None:
-            self._verdict = _of_all(self._programs)
-            self._programs = []
-        return self._verdict
-
-
-def _of_all(all_programs: list[Programs]) -> Verdict:
+def _see(context: Context, edits: tuple[Edit, ...]) -> _Seen:
+    """What every program at hand shows that the edits change."""
+    try:
+        all_programs = edited_programs(context, edits)
+    except Unreadable as why:
+        return _Seen(Verdict(f"the edited text can't be read: {why}"), frozenset())
     runs = [programs.old for programs in all_programs]
     try:
         for run in runs:
             run.elsewhere = tuple(other for other in runs if other is not run)
         verdicts = [_compared(programs) for programs in all_programs]
+        found = frozenset[Place]().union(*map(places_after, all_programs))
     except RecursionError:
-        return Verdict(note="the program is nested too deeply to be compared")
+        return _Seen(Verdict(note="the program is nested too deeply to be compared"), frozenset())
     finally:
         for run in runs:
             run.elsewhere = ()
     refused = next((v.refused for v in verdicts if v.refused), "")
-    return Verdict(refused, "; ".join(dict.fromkeys(v.note for v in verdicts if v.note)))
+    return _Seen(Verdict(refused, "; ".join(dict.fromkeys(v.note for v in verdicts if v.note))), found)
 
 
 def _compared(programs: Programs) -> Verdict:
@@ -99,7 +87,9 @@ def _compared(programs: Programs) -> Verdict:
     another = next(differing(programs, known), None)
     if another is not None:
         return Verdict(f"the loss or metric in line {another.line} is another")
-    before, after = _forms(programs, known)
+    fused = formulas(programs)
+    ranks = {form: rank for two_axes in fused.values() for form, rank in two_axes.items()}
+    before, after = programs.forms(known._replace(ranks=ranks), frozenset(fused))
     sinks = [*Differences(programs, before, after).sinks(), *Objects(programs, before, after).sinks()]
     sinks += [*lost_arguments(programs), *copied_calls(programs)]
     refused = next((s for s in sinks if s.status is Status.DIFFERS), None)
@@ -109,15 +99,6 @@ def _compared(programs: Programs) -> Verdict:
     if not (programs.old.complete and programs.new.complete):
         notes.append("the program is too large to be followed to its end")
     return Verdict(note="; ".join(dict.fromkeys(notes[:3])))
-
-
-def _forms(programs: Programs, known: Known) -> tuple[Forms, Forms]:
-    """The forms of both programs, by what is known of the old one, and found in the new."""
-    fused = formulas(programs)
-    ranks = {form: rank for two_axes in fused.values() for form, rank in two_axes.items()}
-    known = known._replace(ranks=ranks)
-    after = known._replace(proven={}, heads={}, fused=frozenset(fused))
-    return Forms(programs.old.made_of, known), Forms(programs.new.made_of, after)
 
 
 def _said(sink: Sink) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack, cast, overload
 
 import torch
 from torch import Tensor
@@ -40,6 +40,50 @@ class _Wanted(NamedTuple):
     accuracy: bool
     in_place: bool
     dtype: torch.dtype  # of the loss
+
+
+class _Terms(TypedDict, total=False):
+    """What changes nothing in what `cross_entropy` returns, and has a name only."""
+
+    z_loss: float
+    softcap: float | None
+    temperature: float
+    token_weight: Tensor | None
+    in_place: bool
+
+
+# fmt: off
+@overload
+def cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = ..., size_average: bool | None = ...,
+    ignore_index: int = ..., reduce: bool | None = ..., reduction: str = ..., label_smoothing: float = ..., *,
+    return_lse: Literal[False] = ..., return_accuracy: Literal[False] = ..., **terms: Unpack[_Terms],
+) -> Tensor: ...
+
+
+@overload
+def cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = ..., size_average: bool | None = ...,
+    ignore_index: int = ..., reduce: bool | None = ..., reduction: str = ..., label_smoothing: float = ..., *,
+    return_lse: Literal[True], return_accuracy: bool = ..., **terms: Unpack[_Terms],
+) -> CrossEntropyOutput: ...
+
+
+@overload
+def cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = ..., size_average: bool | None = ...,
+    ignore_index: int = ..., reduce: bool | None = ..., reduction: str = ..., label_smoothing: float = ..., *,
+    return_lse: bool = ..., return_accuracy: Literal[True], **terms: Unpack[_Terms],
+) -> CrossEntropyOutput: ...
+
+
+@overload
+def cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = ..., size_average: bool | None = ...,
+    ignore_index: int = ..., reduce: bool | None = ..., reduction: str = ..., label_smoothing: float = ..., *,
+    return_lse: bool = ..., return_accuracy: bool = ..., **terms: Unpack[_Terms],
+) -> Tensor | CrossEntropyOutput: ...
+# fmt: on
 
 
 def cross_entropy(

@@ -17,11 +17,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from finallayer.losses.torch import _plain
 from finallayer.losses.torch._composed import target_mass, transformed, wide
 from finallayer.losses.torch._kernel import Terms, out_of_range
 
 # Logits walked at a time: on the CPU what leaves each thread room in its cache, else what keeps the device busy.
-CPU_CHUNK = 1 << 16
+CPU_CHUNK = _plain.CHUNK
 DEVICE_CHUNK = 1 << 22
 # Up to here, rows are turned into columns: many short sums are slow.
 _FEW_CLASSES = 32
@@ -100,6 +101,16 @@ def cross_entropy(
     Raises:
         IndexError: a target on the CPU is outside [0, classes) and not ``ignore_index``.
     """
+    usual = lse is None and lse_upstream is None and correct is None
+    if (
+        usual
+        and isinstance(upstream, float)
+        and _plain.serves(logits, target, terms)
+        and (grad is None or grad.data_ptr() != logits.data_ptr())
+    ):
+        given = _plain.Given(logits, target, weight, row_weight, row_upstream)
+        if _plain.cross_entropy(given, terms, upstream, _plain.Wanted(loss, reduced, grad)):
+            return
     counts = _counts(target, logits, terms)
     weights = counts if row_weight is None else counts * wide(row_weight)
     factor = mean_factor(target, weight, weights, terms) if terms.reduction == "mean" else 1.0
@@ -177,17 +188,10 @@ def check_range(target: Tensor, classes: int, terms: Terms) -> None:
 
 
 def _chunks(logits: Tensor) -> Iterator[_Chunk]:
-    rows, classes = logits.shape[:2]
-    inner = logits.shape[2] if logits.dim() == 3 else 1
     most = CPU_CHUNK * torch.get_num_threads() if logits.device.type == "cpu" else DEVICE_CHUNK
-    step = max(1, most // max(1, classes * inner))
-    inner_step = inner if step > 1 else max(1, most // max(1, classes))
-    for begin in range(0, rows, step):
-        if logits.dim() == 2:
-            yield _Chunk((slice(begin, begin + step),))
-            continue
-        for inner_begin in range(0, inner, inner_step):
-            yield _Chunk((slice(begin, begin + step), slice(inner_begin, inner_begin + inner_step)))
+    for place in _plain.places(logits, most):
+        along = place or (slice(None),) * (2 * logits.dim() - 3)  # rows, or rows, classes and what lies within
+        yield _Chunk(along[::2])
 
 
 def _walk_plain(call: _Call, chunk: _Chunk) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from finallayer import kernels
-from finallayer.losses.torch import _eager, _fused, _inputs, _kernel, _quick
+from finallayer.losses.torch import _eager, _fused, _inputs, _kernel, _plain, _quick
 from finallayer.losses.torch._kernel import Terms
 from finallayer.losses.torch._quick import MOST_LOGITS, Plan, Plans, Tensors
 
@@ -21,6 +22,7 @@ _indices = _kernel.INDEX_KINDS
 _is_autocast = torch.is_autocast_enabled
 _is_any_autocast = torch._C._is_any_autocast_enabled
 _as_written = _eager.as_written
+_is_plain = _kernel.is_plain
 _plans = Plans()
 
 
@@ -28,7 +30,7 @@ def cross_entropy(
     logits: Tensor, target: Tensor, weight: Tensor | None, row_weight: Tensor | None, numbers: _Numbers
 ) -> Tensor | None:
     """The loss of contiguous logits (N, C, d1, ..., dk), called as written, if all is as usual; else None."""
-    if _quick.LIBRARY is None or not _as_written(logits) or type(numbers[1]) is not int:
+    if not _as_written(logits) or type(numbers[1]) is not int:
         return None
     try:
         key = (
@@ -39,6 +41,7 @@ def cross_entropy(
             None if weight is None else (weight.shape, weight.dtype),
             None if row_weight is None else (row_weight.shape, row_weight.dtype),
             numbers,
+            _quick.LIBRARY is None,
             _is_any_autocast() and _is_autocast("cpu"),
         )
         plan = _plans.get(key) or _plans.made(key, _plan)
@@ -59,6 +62,7 @@ def _plan(
     weight: _Kind,
     row_weight: _Kind,
     numbers: _Numbers,
+    native: bool,
     autocast: bool,
 ) -> Plan | None:
     """Raises:
@@ -88,11 +92,12 @@ def _plan(
     )  # fmt: skip
 
     def gradient(tensors: Tensors, upstream: Tensor, ready: Tensor | None, made_for: float) -> Tensor | None:
-        return _fused.gradient_of(_inputs.Inputs(*tensors, True), terms, upstream, None, ready, made_for)
+        return _fused.gradient_of(_inputs.Inputs(*tensors, not native), terms, upstream, None, ready, made_for)
 
     return Plan(
-        "fl_xent",
-        _quick.template(kernels.XENT_ARGS, members),
+        "" if native else "fl_xent",
+        None if native else _quick.template(kernels.XENT_ARGS, members),
+        _native(terms) if native else None,
         terms.reduction == "none",
         _quick.loss_like(loss_dtype, rows_shape if terms.reduction == "none" else None),
         shape.numel(),
@@ -101,6 +106,19 @@ def _plan(
         gradient,
         lambda status, arguments, target: _kernel.fail(status, arguments, target, classes),
     )
+
+
+def _native(terms: Terms) -> Callable[..., bool]:
+    """The loss and its gradient in torch's own operations."""
+
+    def fill(tensors: Tensors, loss: Tensor, gradient: Tensor | None, upstream: float) -> bool:
+        given = _plain.Given(*tensors)
+        if not _plain.serves(given.logits, given.target, terms) or not all(t is None or _is_plain(t) for t in tensors):
+            return False
+        per_row, reduced = (loss, None) if terms.reduction == "none" else (None, loss)
+        return _plain.cross_entropy(given, terms, upstream, _plain.Wanted(per_row, reduced, gradient))
+
+    return fill
 
 
 def _usual(numbers: _Numbers) -> Terms | None:
@@ -193,6 +211,7 @@ def _binary_plan(
     return Plan(
         "fl_bce",
         _quick.template(kernels.BCE_ARGS, members),
+        None,
         reduction == "none",
         _quick.loss_like(loss_dtype, shape if reduction == "none" else None),
         count,

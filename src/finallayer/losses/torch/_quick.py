@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -47,8 +47,9 @@ _Gradient = Callable[[Tensors, Tensor, Tensor | None, float], Tensor | None]
 class Plan(NamedTuple):
     """What calls of one kind have in common."""
 
-    function: str  # of the library
+    function: str  # of the library; "": torch's own operations, by `native`
     template: Any  # the type of its argument struct, and the bytes of one with what changes left out
+    native: Callable[..., bool] | None
     per_row: bool  # no reduction
     loss: Tensor  # of its shape and dtype
     logits: int  # how many
@@ -82,6 +83,8 @@ def loss_like(dtype: torch.dtype, shape: torch.Size | None) -> Tensor:
 
 def loss(plan: Plan, tensors: Tensors) -> Tensor | None:
     """The loss, if the tensors (of the plan's shapes and dtypes) are dense memory of the CPU, all of it there."""
+    if plan.native is not None:
+        return _native_loss(plan, tensors)
     logits, target, first, second = tensors
     dtypes, counts = plan.dtypes, plan.counts
     try:
@@ -92,12 +95,26 @@ def loss(plan: Plan, tensors: Tensors) -> Tensor | None:
         return None
     if not (at_logits and at_target and (first is None or at_first) and (second is None or at_second)):
         return None
-    job = plan, tensors, (at_logits, at_target, at_first, at_second)
+    job = plan, tensors, (at_logits, at_target, at_first, at_second), None
     if logits.requires_grad and _is_grad_enabled():
         return _apply(logits, job)
     result = _empty_like(plan.loss)
     _call(job, 0, result.data_ptr(), 0, 1.0)
     return result
+
+
+def _native_loss(plan: Plan, tensors: Tensors) -> Tensor | None:
+    """The same where there is no library, the gradient computed ahead."""
+    assert plan.native is not None
+    logits = tensors[0]
+    detached, result, gradient, made_for = logits.detach(), _empty_like(plan.loss), None, None
+    differentiable = logits.requires_grad and _is_grad_enabled()
+    if differentiable:
+        made_for = _expected_of_all_rows(plan.logits) if plan.per_row else _expected(plan.logits)
+        gradient = None if made_for is None else _empty_like(detached)
+    if not plan.native((detached, *tensors[1:]), result, gradient, 1.0 if made_for is None else made_for):
+        return None
+    return _apply(logits, (plan, tensors, None, (result, gradient, made_for))) if differentiable else result
 
 
 def _place(tensor: Tensor, dtype: torch.dtype, count: int) -> int:
@@ -116,8 +133,8 @@ def _place(tensor: Tensor, dtype: torch.dtype, count: int) -> int:
 
 def _call(job: Any, at_upstream: int, at_loss: int, at_gradient: int, upstream: float) -> None:
     """The kernel, for inputs with their addresses, outputs made here, and upstreams that were checked."""
-    plan, tensors, addresses = job
-    function, (struct, packed), per_row = plan[:3]
+    plan, tensors, addresses, _ = job
+    function, (struct, packed), _, per_row = plan[:4]
     arguments = struct.from_buffer_copy(packed)
     if per_row:
         _pack_into(arguments, 0, *addresses, at_upstream, at_loss, 0, at_gradient, upstream, _threads())
@@ -141,10 +158,10 @@ def _readdressed(job: Any) -> Any:
     """The job with its tensors where they are now: what moves or frees a storage (``share_memory_``, ``.data =``,
     ``untyped_storage().resize_``) leaves the version of its tensors as it was.
     """
-    plan, tensors, _ = job
+    plan, tensors, *_ = job
     names = ("input", "target", "weight", "weight")
     found = zip(tensors, names, plan.dtypes, plan.counts, strict=True)
-    return plan, tensors, tuple(0 if t is None else _kernel.address(t, *checked) for t, *checked in found)
+    return plan, tensors, tuple(0 if t is None else _kernel.address(t, *checked) for t, *checked in found), None
 
 
 class Quick(_SingleLevelFunction):
@@ -152,8 +169,12 @@ class Quick(_SingleLevelFunction):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, job: Any) -> Tensor:
-        plan, tensors, _ = ctx.job = job
+        plan, tensors, _, ready = ctx.job = job
         ctx.versions = _versions(tensors)
+        if ready is not None:
+            loss, ctx.gradient, ctx.made_for = ready
+            ctx.job = plan, tensors, None, None
+            return cast(Tensor, loss)
         result, size = _empty_like(plan.loss), plan.logits
         made_for = _expected_of_all_rows(size) if plan.per_row else _expected(size)
         ctx.made_for = made_for
@@ -168,7 +189,7 @@ class Quick(_SingleLevelFunction):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
         gradient, ctx.gradient = ctx.gradient, None  # handed out once: the receiver may add to it in place
-        plan, tensors, _ = job = ctx.job
+        plan, tensors, *_ = job = ctx.job
         plain = not _is_grad_enabled() and _functorch_level() is None and not _is_batched(upstream)
         if plain and gradient is not None:
             wanted = _of_all_rows(upstream) if plan.per_row else upstream.item()
@@ -179,14 +200,14 @@ class Quick(_SingleLevelFunction):
                 "one of the variables needed for gradient computation has been modified by an inplace operation: "
                 "the logits, targets or weights of the loss"
             )
-        if plain and plan.per_row:
+        if plain and plan.per_row and plan.native is None:
             return _pushed_by_rows(job, upstream, gradient), None
         return plan.gradient(tensors, upstream, gradient, ctx.made_for), None
 
 
 def _pushed_by_rows(job: Any, upstream: Tensor, ready: Tensor | None) -> Tensor:
     """The gradient for an upstream a row, in the place of one that was made for another."""
-    plan, (logits, *_), _ = job
+    plan, (logits, *_), *_ = job
     factor = _of_all_rows(upstream)
     _upstream.learn_of_all_rows(plan.logits, factor)
     gradient = _gradient_like(logits, plan.logits) if ready is None else ready
