@@ -124,7 +124,7 @@ def edited_programs(context: Context, edits: Iterable[Edit]) -> list[Programs]:
     for edit in edits:
         by_file.setdefault(edit.path, []).append(edit)
     syntaxes = {path: context.syntax(path) for path in by_file}
-    edited = {path: Relocated(s.file, by_file[path]) for path, s in syntaxes.items() if s is not None}
+    edited = {path: Relocated(s, by_file[path]) for path, s in syntaxes.items() if s is not None}
     project = context.project.copy()
     for file in edited.values():
         project.adopt(file)
