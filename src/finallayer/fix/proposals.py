@@ -20,12 +20,6 @@ DISTURBED = "the numbers may change on their way, in a manner that the analysis 
 
 def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | Refusal:
     """The first proven fix for a finding of a rule, or why there is none."""
-    question = code, context.exactly(sighting, match)
-    known = context.kept(question)
-    return known if isinstance(known, (Fix, Refusal)) else context.keep(question, _new(code, sighting, match, context))
-
-
-def _new(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | Refusal:
     refused = ""
     known = fixers(code)
     for fixer in known:

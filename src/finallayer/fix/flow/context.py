@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from finallayer.expr import Origin, make
-from finallayer.findings import Match, Sighting
+from finallayer.expr import Origin
+from finallayer.findings import Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.exactly import Exactly
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.text.syntax import Syntax
@@ -22,7 +21,6 @@ from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
 
 T = TypeVar("T")
-_NOTHING = make("opaque")
 #: Other programs are kept at hand, each with all that its expressions stood for.
 _MOST_OTHERS = 8
 
@@ -52,7 +50,6 @@ class Context:
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
     _others: dict[str, Program | None] = field(default_factory=dict)
     _kept: dict[Hashable, object] = field(default_factory=dict)
-    _exactly: Exactly = field(default_factory=Exactly)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
 
     def syntax(self, path: str) -> Syntax | None:
@@ -68,12 +65,6 @@ class Context:
         self._syntax[file.path] = Syntax(file)
         self._file, self._program = file, None
         self._kept.clear()
-        self._exactly = Exactly()
-
-    def exactly(self, sighting: Sighting, match: Match) -> Hashable:
-        """What was found, so that whatever is the same has the same fix."""
-        seen, expression = self._exactly.of(sighting.node), self._exactly.of(match.expression)
-        return seen, sighting._replace(node=_NOTHING), expression, match._replace(expression=None)
 
     def kept(self, question: Hashable) -> object:
         """What was found out before of the program at hand, and is asked for again; None where nothing was."""
