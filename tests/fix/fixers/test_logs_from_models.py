@@ -38,6 +38,24 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         TORCH + "net = nn.Sequential(nn.Linear(3, 1))\nx = torch.randn(5, 3)\np = net(x)\n"
         "loss = -(F.logsigmoid(p) + F.logsigmoid(-p)).mean()\nshown = (torch.sigmoid(p) > 0.5).float()\n",
     ),
+    "a function that only takes the log goes": (
+        TORCH + "net = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\n\n\n"
+        "def safe_log(v):\n    return torch.log(v + 1e-8)\n\n\n"
+        "a, b = net(torch.randn(5, 3)), net(torch.randn(5, 3))\nloss = -(safe_log(a) + safe_log(1 - b)).mean()\n",
+        TORCH + "net = nn.Sequential(nn.Linear(3, 1))\n\n\n"
+        "a, b = net(torch.randn(5, 3)), net(torch.randn(5, 3))\nloss = -(F.logsigmoid(a) + F.logsigmoid(-b)).mean()\n",
+    ),
+    "a function that only takes the log stays for others": (
+        TORCH + "net = nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=1))\n"
+        "safe_log = lambda v: torch.log(torch.clamp(v, min=1e-8))\n\n"
+        "out = net(torch.randn(5, 3))\nloss = -safe_log(out)[:, 0].mean() + safe_log(out[:, 1] * 0.5).mean()\n"
+        "shown = safe_log(torch.rand(3))\nprint(shown.shape)\n",
+        TORCH + "net = nn.Sequential(nn.Linear(3, 4))\n"
+        "safe_log = lambda v: torch.log(torch.clamp(v, min=1e-8))\n\n"
+        "out = net(torch.randn(5, 3))\nloss = -F.log_softmax(out, dim=1)[:, 0].mean() "
+        "+ safe_log(torch.softmax(out, dim=1)[:, 1] * 0.5).mean()\n"
+        "shown = safe_log(torch.rand(3))\nprint(shown.shape)\n",
+    ),
     "numbers that are taken out of the framework": (
         TORCH + "import numpy as np\n\nnet = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\nx = torch.randn(5, 3)\n"
         "loss = -torch.log(net(x)).mean()\nshown = float(net(x)[0, 0])\nprint(shown)\n"
@@ -199,6 +217,14 @@ def test_a_run_shows_the_same_numbers(tmp_path: Path, name: str) -> None:
 LOG = "loss = -torch.log(net(x)).mean()\n"
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
+    "a function that only takes the log, of the output and of what is made of another": TORCH
+    + "net = nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=1))\n\n\n"
+    + "def safe_log(v):\n    return torch.log(v + 1e-8)\n\n\n"
+    + "out = net(torch.randn(5, 3))\nloss = -safe_log(out).mean()\nother = safe_log(1 - out).mean()\n",
+    "a function that only takes the log, handed on": TORCH
+    + "net = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\n\n\n"
+    + "def safe_log(v):\n    return torch.log(v + 1e-8)\n\n\n"
+    + "out = net(torch.randn(5, 3))\nloss = -torch.stack(list(map(safe_log, [out]))).mean()\n",
     "a clip that blends": TORCH
     + NET.format("F.softmax(self.fc(x), dim=1)")
     + "net = Net()\n\ndef loss(x, y):\n    p = 0.9 * net(x) + 0.1\n    return -(y * torch.log(p)).sum(1).mean()\n",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import partial
 
 from finallayer.expr import LOSSES, Node, Origin
 from finallayer.findings import Edit, Match, Sighting
@@ -20,6 +21,7 @@ from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.descent import definition
 from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head, Output
+from finallayer.fix.flow.log_helpers import LogHelper
 from finallayer.fix.flow.makers import Makers, behind, logs_at, makers_of
 from finallayer.fix.flow.naming import Named, says_probabilities
 from finallayer.fix.flow.place import Place
@@ -32,6 +34,7 @@ from finallayer.fix.text.spelling import Speller
 from finallayer.fix.text.spelling import Written as Text
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
+from finallayer.rules.route import maker
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.MODEL)
@@ -39,7 +42,7 @@ def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterat
     """``log(model(x))``, where the model ends in a softmax, becomes ``log_softmax(model(x))`` of one that doesn't."""
     log = sighting.node
     modules = context.modules()
-    makers = makers_of(logs_at(modules, log.origin))
+    makers = makers_of(_alike(modules, log))
     removals = _removals(makers, modules) if makers is not None else []
     if makers is None or not removals:
         return
@@ -56,6 +59,14 @@ def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterat
         unseen = [phrase for _, removal in removals for phrase in removal.unseen] + made.unseen
         note = cannot_see(f"reads the {makers.op}", unseen)
         yield Proposal(made.edits, loss_of(log), makers.loss(log), note, makers.binary)
+
+
+def _alike(modules: dict[str, AnalysedModule], log: Node) -> list[Node]:
+    """Every log at the place of one; of those of a function that only takes the log, those that have the same head."""
+    logs = logs_at(modules, log.origin)
+    if LogHelper.around(modules, log) is None:
+        return logs
+    return [other for other in logs if {m.op for m in behind(other.args[0])} == {maker(log.args[0]).op}]
 
 
 def _removals(makers: Makers, modules: dict[str, AnalysedModule]) -> list[tuple[AnalysedModule, Removal]]:
@@ -88,18 +99,23 @@ class _Rewriting:
         self._gone: dict[ast.AST, list[tuple[Place, str]]] = {}  # by function: the logs, and what replaces them
         self.framework = framework  # that the logs belong to; where there is none, that of the other programs' logs
         self.mended: set[Origin | None] = set()  # logs
+        self._halfway = False  # some calls of a function that takes the log can be changed, and others can't
         self._replaced: set[ast.Assign | None] = set()  # what gave the output a name, behind a guard
 
     def written(self, removals: list[tuple[AnalysedModule, Removal]]) -> Written:
         """All that is to be edited in this program."""
         seen = self._context.sightings()
         logs = {s.node.origin: s for s in seen if s.node.op == "log" and self.reads(s.node)}
-        places = [(log, place) for log in logs.values() if (place := self._place(log)) is not None]
-        edits = [e for log, place in places for e in self._of_log(log, place, [other for _, other in places])]
+        edits = [e for log in logs.values() for e in self._of_helper(log)]
+        others = [log for origin, log in logs.items() if origin not in self.mended]
+        places = [(log, place) for log in others if (place := self._place(log)) is not None]
+        edits += [e for log, place in places for e in self._of_log(log, place, [other for _, other in places])]
         edits += [e for module in self._context.modules().values() for e in self._of_unrun_logs(module)]
         output = self._output
         readers = self._context.readers(output.head, frozenset(self._handled))
-        return Written(readers, None if readers.refusals else self._all_edits(removals, edits, readers, seen))
+        return Written(
+            readers, None if readers.refusals or self._halfway else self._all_edits(removals, edits, readers, seen)
+        )
 
     def reads(self, node: Node) -> bool:
         """Whether an operation is of the head's output, guarded or not."""
@@ -125,6 +141,29 @@ class _Rewriting:
             self._replaced.add(named.replaced)
             self._handled |= {made, *(step.outer for step in place.descent.steps)}
         return (*named.edits, *edits) if edits else ()
+
+    def _of_helper(self, sighting: Sighting) -> list[Edit]:
+        """The same for each call of a function that only takes the log; none where one of them can't be changed."""
+        modules = self._context.modules()
+        helper = LogHelper.around(modules, sighting.node)
+        calls = [(m, c) for m, c in helper.calls(modules) if self._takes_log(m, c)] if helper is not None else []
+        found = [helper.place(m, c, partial(self._stands_for, m)) for m, c in calls] if helper is not None else []
+        places = [place for _, place in filter(None, found) if self._stands_for(place.module, place.descent.made)]
+        if helper is None or len(places) < len(calls):
+            return []
+        parts = [self._of_log(sighting, place, places) for place in places]
+        if not all(parts):
+            self._halfway = True
+            return []
+        self._handled |= {n for n in ast.walk(helper.function) if isinstance(n, ast.expr)}
+        removed = helper.removed(modules, [call for _, call in calls])
+        return [*(e for part in parts for e in part), *([removed] if removed is not None else [])]
+
+    def _takes_log(self, module: AnalysedModule, call: ast.Call) -> bool:
+        """Whether a call of such a function may be handed the head's output."""
+        given = [v for a in (*call.args, *(k.value for k in call.keywords)) for v in module.values(a)]
+        taken = (v for v in module.values(call) if isinstance(v, Node) and v.op == "log")
+        return any(map(self.reads, taken)) or any(map(self._output.touches, given))
 
     def _named(self, place: Place, logs: list[Place]) -> Named | None:
         """The output as a log reads it: where a guard has given it a name, that only logs read, it gets another."""
@@ -167,7 +206,11 @@ class _Rewriting:
 
     def _is_output(self, log: Node, here: ast.expr) -> bool:
         """Whether an expression of a log's file always stands for the head's output as it is."""
-        values = self._output.uses.of(log.origin.path, here) if log.origin is not None else []
+        module = self._context.module_at(log.origin)
+        return module is not None and self._stands_for(module, here)
+
+    def _stands_for(self, module: AnalysedModule, here: ast.expr) -> bool:
+        values = module.values(here)
         ways = [self._output.ways(v) for v in values]
         return bool(ways) and all(w and not any(map(self._output.is_derived, w)) for w in ways)
 
