@@ -190,10 +190,16 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "def large(h):\n    p = tf.nn.softmax(tf.layers.dense(h, 9))\n    return p\n\n"
         "FLAGS = tf.app.flags.FLAGS\nif FLAGS.large:\n    q = large(x)\nelse:\n    q = small(x)\n"
         "loss = -tf.reduce_sum(y * tf.log(q))\n",
-        TF1 + "def small(h):\n    p = tf.layers.dense(h, 9)\n    return p\n\n"
-        "def large(h):\n    p = tf.layers.dense(h, 9)\n    return p\n\n"
+        TF1 + "def small(h):\n    logits = tf.layers.dense(h, 9)\n    return logits\n\n"
+        "def large(h):\n    logits = tf.layers.dense(h, 9)\n    return logits\n\n"
         "FLAGS = tf.app.flags.FLAGS\nif FLAGS.large:\n    q = large(x)\nelse:\n    q = small(x)\n"
         "loss = -tf.reduce_sum(y * tf.nn.log_softmax(q))\n",
+    ),
+    "logits that have a name already": (
+        TF1 + "def small(h):\n    scores = tf.layers.dense(h, 9)\n    class_prob = tf.nn.softmax(scores)\n"
+        "    return class_prob\n\nloss = -tf.reduce_sum(y * tf.log(small(x)))\n",
+        TF1 + "def small(h):\n    scores = tf.layers.dense(h, 9)\n"
+        "    return scores\n\nloss = -tf.reduce_sum(y * tf.nn.log_softmax(small(x)))\n",
     ),
     "a Keras layer in a loop of one's own": (
         "import tensorflow as tf\n\nhead = tf.keras.layers.Dense(5, activation='softmax')\n\n"

@@ -13,6 +13,7 @@ from functools import partial
 from finallayer.expr import LOSSES, Node, Origin
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.helper_calls import without_helper
+from finallayer.fix.fixers.honest_names import with_honest_names
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import are_shown
@@ -36,8 +37,6 @@ from finallayer.fix.text.spelling import Written as Text
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker
-
-#: Operations that read a head's output as a prediction, which is then theirs to be told that it is logits.
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.MODEL)
@@ -257,7 +256,10 @@ class _Rewriting:
             if around is None:
                 return None
             edits += (*around.edits, syntax.replace(reader.node, around.text))
-        return tuple(dict.fromkeys(edits))
+        honest = tuple(dict.fromkeys(edits))
+        for (module, _), made in zip(removals, self._makers.nodes.values(), strict=True):
+            honest = with_honest_names(module, made, honest)
+        return honest
 
     def _restored(self, syntax: Syntax, reader: ast.expr) -> Text | None:
         """What gives a reader of logits the probabilities again."""
