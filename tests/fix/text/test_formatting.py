@@ -64,12 +64,6 @@ LAID_OUT = {
         "def loss(x, y):\n    logits = net(x * y +\n                 y - x).sum(1)\n    p = torch.sigmoid(logits)\n"
         "    return F.logsigmoid(logits), p\n",
     ),
-    "an object's own, that only one function reads": (
-        "class Step:\n    def loss(self, x, y):\n        self.p = torch.sigmoid(net(x))\n"
-        "        return torch.log(self.p)\n\nprint(Step().loss(1, 2))\n",
-        "class Step:\n    def loss(self, x, y):\n        logits = net(x)\n        self.p = torch.sigmoid(logits)\n"
-        "        return F.logsigmoid(logits)\n\nprint(Step().loss(1, 2))\n",
-    ),
     "statements on one line": (
         "def loss(x, y):\n    a = 1; p = F.softmax(net(x), dim=1); return torch.log(p), p\n",
         "def loss(x, y):\n"
