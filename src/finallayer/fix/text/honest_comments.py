@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from finallayer.findings import Edit
 from finallayer.fix.text.edits import meet
@@ -72,10 +73,10 @@ def _reworded(syntax: Syntax, line: int, start: int, comment: str) -> Iterator[E
     """The edit of a comment that names a head, where it does."""
     new = _WITH_HEAD.sub("", comment)
     for word, instead in _WORDS:
-        new = word.sub(lambda found, said=instead: _as_before(found.group(), said), new)
+        new = word.sub(partial(_as_before, instead), new)
     if new != comment:
         yield syntax.put((line, start), (line, start + len(comment)), new)
 
 
-def _as_before(old: str, new: str) -> str:
-    return new.capitalize() if old[:1].isupper() else new
+def _as_before(instead: str, found: re.Match[str]) -> str:
+    return instead.capitalize() if found.group()[:1].isupper() else instead
