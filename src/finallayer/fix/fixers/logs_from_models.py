@@ -13,7 +13,7 @@ from functools import partial
 from finallayer.expr import LOSSES, Node, Origin
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.helper_calls import without_helper
-from finallayer.fix.fixers.honest_names import with_honest_names
+from finallayer.fix.fixers.honest_names import with_honest_words
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import are_shown
@@ -258,7 +258,7 @@ class _Rewriting:
             edits += (*around.edits, syntax.replace(reader.node, around.text))
         honest = tuple(dict.fromkeys(edits))
         for (module, _), made in zip(removals, self._makers.nodes.values(), strict=True):
-            honest = with_honest_names(module, made, honest)
+            honest = with_honest_words(module, made, honest)
         return honest
 
     def _restored(self, syntax: Syntax, reader: ast.expr) -> Text | None:
