@@ -148,7 +148,7 @@ def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
     written = any("from_logits" in edit.text for edit in edits)
     if written and any(speaks_keras_1(module.syntax) for module in modules.values()):
         return "the program is written for Keras 1, and losses on logits need 2.3"
-    return takes_new_keras(edits)
+    return takes_new_keras(edits, modules)
 
 
 def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:
