@@ -32,6 +32,19 @@ RESTORED = {
         SIGMOID + "def show(x):\n    for o in net(x):\n        print(o)\n",
         ONE_LOGIT + "def show(x):\n    for o in net(x):\n        print(o.sigmoid())\n",
     ),
+    "sigmoids in a loop that counts": (
+        SIGMOID + "def show(x):\n    for i, o in enumerate(net(x)):\n        print(i, o)\n",
+        ONE_LOGIT + "def show(x):\n    for i, o in enumerate(net(x)):\n        print(i, o.sigmoid())\n",
+    ),
+    "rows of an array beside others": (
+        SOFTMAX + "def show(x):\n    for p, q in zip(net(x).numpy()[:9], x):\n        print(p.max(), q)\n",
+        LOGITS
+        + "def show(x):\n    for p, q in zip(net(x).softmax(dim=-1).numpy()[:9], x):\n        print(p.max(), q)\n",
+    ),
+    "a list of numbers": (
+        SOFTMAX + "def show(x):\n    print(list(net(x).tolist()))\n",
+        LOGITS + "def show(x):\n    print(list(net(x).softmax(dim=-1).tolist()))\n",
+    ),
     "items of a softmax get it before they are taken apart": (
         SOFTMAX + "def show(x):\n    return [row.max().item() for row in net(x)]\n",
         LOGITS + "def show(x):\n    return [row.max().item() for row in net(x).softmax(dim=-1)]\n",

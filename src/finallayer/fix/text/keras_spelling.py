@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from finallayer.catalog.frameworks import homes
+from finallayer.catalog.names import canonical
 from finallayer.findings import Edit
 from finallayer.fix.text.imports import Imports, Spelled
 from finallayer.fix.text.syntax import Syntax, is_written_out
@@ -47,6 +48,10 @@ def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:
     for root in used or _KERAS:  # another Keras, which TensorFlow may bring, has other models
         known = imports.known(f"{root}.{name}", at)
         if known is not None:
+            return known
+    for target in imports.names.values():  # from keras.layers.core import Activation
+        of_root = any(target.startswith(f"{root}.") for root in used[:1])
+        if of_root and canonical(target) == f"keras.{name}" and (known := imports.known(target, at)) is not None:
             return known
     return imports.imported_by_name(f"{used[0]}.{name}", at) if used else None
 
