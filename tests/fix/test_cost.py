@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,16 @@ def analysed(path: Path) -> Analysis:
     return analyse_chunk([str(path)], fixes=True)[0]
 
 
+def noted(function: Callable[..., object], name: str, runs: list[str]) -> Callable[..., object]:
+    """A function that notes its name whenever it is called."""
+
+    def noting(*arguments: object) -> object:
+        runs.append(name)
+        return function(*arguments)
+
+    return noting
+
+
 def calls(path: Path) -> int:
     """How many functions are called to analyse a file and to work its fixes out."""
     number = 0
@@ -62,8 +74,7 @@ def test_a_program_is_analysed_once_for_all_fixes_and_once_for_each_edit(
 ) -> None:
     runs: list[str] = []
     for module in (context, programs):
-        real = module.sightings
-        monkeypatch.setattr(module, "sightings", lambda *a, r=real, m=module: runs.append(m.__name__) or r(*a))
+        monkeypatch.setattr(module, "sightings", noted(module.sightings, module.__name__, runs))
 
     found = analysed(with_losses(tmp_path, 6)).findings
 
@@ -76,4 +87,4 @@ def test_the_cost_grows_with_the_number_of_findings(tmp_path: Path) -> None:
 
     _, *counted = map(calls, paths)  # the first fills what is kept for the process
 
-    assert all(more <= 2.3 * less for less, more in zip(counted, counted[1:], strict=False)), counted
+    assert all(more <= 2.3 * less for less, more in pairwise(counted)), counted
