@@ -86,7 +86,7 @@ def strangers(sighting: Sighting, context: Context) -> Iterator[str]:
         for function in module.syntax.around(made):
             if isinstance(function, ast.FunctionDef) and function not in seen and not is_plain(module, function):
                 seen.add(function)
-                yield f"what decorates `{function.name}` (line {function.lineno})"
+                yield f"what decorates `{function.name}` ({module.syntax.where(function)})"
 
 
 def _way(reader: Node) -> Iterator[Node]:

@@ -180,6 +180,11 @@ class Syntax:
         behind = self.file.lines[(statement.end_lineno or 0) - 1][self.file.origin(statement).end_column :]
         return is_last and not behind.lstrip().startswith(";")
 
+    def where(self, node: ast.AST) -> str:
+        """The line that a node is on, as a reader finds it: in a notebook, the cell and the line within that."""
+        at = self.file.in_cell(self.file.origin(node))  # type: ignore[arg-type]
+        return f"line {at.line}" if at.cell is None else f"cell {at.cell}, line {at.line}"
+
     def in_annotation(self, node: ast.AST) -> bool:
         """Whether a node belongs to a type annotation."""
         inner = node

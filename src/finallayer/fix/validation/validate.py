@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from finallayer.findings import Edit, Sighting
+from finallayer.fix.flow.analysed import where
 from finallayer.fix.flow.context import Context
 from finallayer.fix.validation.arguments import copied_calls, lost_arguments
 from finallayer.fix.validation.differences import Differences, Sink, Status
@@ -94,12 +95,13 @@ def _compared(programs: Programs) -> Verdict:
     sinks += [*lost_arguments(programs), *copied_calls(programs)]
     refused = next((s for s in sinks if s.status is Status.DIFFERS), None)
     if refused is not None:
-        return Verdict(f"{_said(refused)} differs")
-    notes = [f"{_said(sink)} can't be compared" for sink in sinks]
+        return Verdict(f"{_said(refused, programs)} differs")
+    notes = [f"{_said(sink, programs)} can't be compared" for sink in sinks]
     if not (programs.old.complete and programs.new.complete):
         notes.append("the program is too large to be followed to its end")
     return Verdict(note="; ".join(dict.fromkeys(notes[:3])))
 
 
-def _said(sink: Sink) -> str:
-    return f"{sink.what} ({sink.path.rpartition('/')[2]}, line {getattr(sink.node, 'lineno', 0)})"
+def _said(sink: Sink, programs: Programs) -> str:
+    place = where(programs.modules, sink.node)
+    return f"{sink.what} ({sink.path.rpartition('/')[2]}, {place})"
