@@ -21,7 +21,7 @@ from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.descent import definition
 from finallayer.fix.flow.everywhere import Written, make_everywhere
-from finallayer.fix.flow.head import Head, Output
+from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.log_helpers import LogHelper
 from finallayer.fix.flow.makers import Makers, behind, logs_at, makers_of
 from finallayer.fix.flow.naming import Named, says_probabilities
@@ -96,7 +96,7 @@ class _Rewriting:
 
     def __init__(self, context: Context, makers: Makers, head: Head, framework: str | None = None) -> None:
         self._context, self._makers = context, makers
-        self._output = Output(head, context.modules(), context.uses())
+        self._output = context.output(head)
         self._handled: set[ast.expr] = set()
         self._gone: dict[ast.AST, list[tuple[Place, str]]] = {}  # by function: the logs, and what replaces them
         self.framework = framework  # that the logs belong to; where there is none, that of the other programs' logs
