@@ -137,8 +137,7 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
         return
     new = make(ON_LOGITS[loss.op], logits(), target())
     old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
-    lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
-    unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
+    unseen = "; ".join([*readers.lines, *readers.unseen, *readers.refusals])
     reads = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
     note = "; ".join(filter(None, (_needs_newer_keras(edits, modules), reads)))
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
@@ -149,7 +148,7 @@ def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
     written = any("from_logits" in edit.text for edit in edits)
     if written and any(speaks_keras_1(module.syntax) for module in modules.values()):
         return "the program is written for Keras 1, and losses on logits need 2.3"
-    return takes_new_keras(edits)
+    return takes_new_keras(edits, modules)
 
 
 def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:
@@ -165,8 +164,7 @@ def _read_otherwise(readers: Readers, exchange: Exchange) -> str:
     """What reads other numbers than before, which may have been meant: a softmax of one unit says nothing at all."""
     if exchange.made.op != "sigmoid" or exchange.instead.op == "sigmoid":
         return ""
-    lines = sorted({reader.node.lineno for reader in (*readers.wraps, *readers.predictions)})
-    return "; ".join(f"line {line} reads a {exchange.instead.op} instead" for line in lines)
+    return "; ".join(f"{line} reads a {exchange.instead.op} instead" for line in readers.lines)
 
 
 def is_along_other_axis(made: Node) -> bool:
