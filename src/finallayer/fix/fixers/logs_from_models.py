@@ -30,6 +30,7 @@ from finallayer.fix.flow.readers import Readers
 from finallayer.fix.flow.unread import removals as left_unread
 from finallayer.fix.flow.unread import unread
 from finallayer.fix.flow.unrun import unrun_logs
+from finallayer.fix.flow.wrapped_names import where_named
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.spelling import Speller
@@ -250,7 +251,7 @@ class _Rewriting:
             )
         for _, removal in removals:
             edits += removal.edits
-        for reader in readers.wraps:
+        for reader in where_named(readers.wraps, self._output.head):
             syntax = reader.module.syntax
             around = self._restored(syntax, reader.node) if reader.can_be_wrapped else None
             if around is None:
