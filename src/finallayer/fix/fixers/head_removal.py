@@ -13,7 +13,7 @@ from typing import NamedTuple
 from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
-from finallayer.fix.fixers.honest_names import with_honest_names
+from finallayer.fix.fixers.honest_names import with_honest_words
 from finallayer.fix.fixers.keras_metrics import takes_new_keras
 from finallayer.fix.fixers.probability_models import made_at_each_call
 from finallayer.fix.fixers.removal import Removal, remove_all
@@ -23,6 +23,7 @@ from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
+from finallayer.fix.flow.wrapped_names import where_named
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import speaks_keras_1
@@ -101,7 +102,8 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     unseen = [*removal.unseen, *made_everywhere.unseen]
     edits = made_everywhere.edits
     for one in alike:
-        edits = with_honest_names(modules[one.origin.path], one, edits) if one.origin is not None else edits
+        home = context.module_at(one.origin)
+        edits = with_honest_words(home, one, edits) if home is not None else edits
     binary = exchange.instead.op == "sigmoid"
     new = make("bce_logits" if binary else "xent_logits", logits(), target())
     other = _read_otherwise(readers, exchange)
@@ -135,8 +137,7 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
         return
     new = make(ON_LOGITS[loss.op], logits(), target())
     old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
-    lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
-    unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
+    unseen = "; ".join([*readers.lines, *readers.unseen, *readers.refusals])
     reads = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
     note = "; ".join(filter(None, (_needs_newer_keras(edits, modules), reads)))
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
@@ -147,7 +148,7 @@ def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
     written = any("from_logits" in edit.text for edit in edits)
     if written and any(speaks_keras_1(module.syntax) for module in modules.values()):
         return "the program is written for Keras 1, and losses on logits need 2.3"
-    return takes_new_keras(edits)
+    return takes_new_keras(edits, modules)
 
 
 def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:
@@ -163,8 +164,7 @@ def _read_otherwise(readers: Readers, exchange: Exchange) -> str:
     """What reads other numbers than before, which may have been meant: a softmax of one unit says nothing at all."""
     if exchange.made.op != "sigmoid" or exchange.instead.op == "sigmoid":
         return ""
-    lines = sorted({reader.node.lineno for reader in (*readers.wraps, *readers.predictions)})
-    return "; ".join(f"line {line} reads a {exchange.instead.op} instead" for line in lines)
+    return "; ".join(f"{line} reads a {exchange.instead.op} instead" for line in readers.lines)
 
 
 def is_along_other_axis(made: Node) -> bool:
@@ -181,7 +181,10 @@ def _all_edits(
         removal.edits,
         *(_at_reader(modules, reader, dialect, exchange) for reader in _readers_at_losses(seen, readers)),
         *_at_metrics(readers, seen, dialect, made.op, exchange.read),
-        *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
+        *(
+            dialect.restored(r, removal, made) if r.can_be_wrapped else None
+            for r in where_named(readers.wraps, removal.head)
+        ),
         *_at_predictions(readers.predictions, dialect, made),
     ]
     edits = together(parts)
