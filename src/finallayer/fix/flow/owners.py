@@ -133,8 +133,9 @@ class Owners:
     def judge_layer(self, module: AnalysedModule, node: ast.expr) -> None:
         """Note who asks the head's own layer for something that it won't do any more: to tell what it gives, say."""
         around = module.syntax.parent(node)
-        asks = isinstance(around, ast.Attribute) and around.attr not in MODEL_METHODS
-        if asks and any(_is_one_of(v, self._layers) for v in module.values(node)):
+        if not isinstance(around, ast.Attribute) or around.attr in MODEL_METHODS:
+            return
+        if any(_is_one_of(v, self._layers) for v in module.values(node)):
             self._cannot_see(f"`{module.syntax.text(around)}` of the layer", node)
 
     def holds(self, value: Value) -> bool:
