@@ -130,6 +130,44 @@ def test_a_callback_that_looks_at_losses_or_weights_is_no_reader(tmp_path: Path,
     assert 'Dense(5, activation="softmax")' not in fixed(tmp_path, FITTED.format(callback))
 
 
+WATCHING = "class Watch({}):\n    def on_epoch_end(self, epoch, logs=None):\n        {}\n\n"
+LOOKING = "keras.callbacks.EarlyStopping"
+
+
+@pytest.mark.parametrize(
+    ("defined", "callbacks", "safe"),
+    [
+        (WATCHING.format("keras.callbacks.Callback", "print(logs)"), "[Watch()]", True),
+        (WATCHING.format(LOOKING, "print(epoch)"), "[Watch()]", True),
+        (WATCHING.format("keras.callbacks.ModelCheckpoint", "print(epoch)"), "[Watch('m.keras')]", False),
+        (WATCHING.format("extra.Base", "print(self.model.predict(x))"), "[Watch()]", False),
+        (WATCHING.format("keras.callbacks.Callback", "print(getattr(self, 'model')(x))"), "[Watch()]", False),
+        (WATCHING.format("keras.callbacks.Callback", "print(self._model(x))"), "[Watch()]", False),
+        (WATCHING.format("Kept", "print(self.kept(x))"), "[Watch()]", False),
+        (WATCHING.format("Plain", "print(self.model.predict(x))"), "[Watch()]", False),
+        ("", "[extra.Watcher()]", False),
+        ("", "extra.those()", False),
+        ("", f"[{LOOKING}(), *extra.those]", False),
+        (f"def those():\n    return [{LOOKING}()]\n\n", "those()", True),
+        ("def those():\n    return [extra.Watcher()]\n\n", "those()", False),
+        ("def those(one):\n    return [one]\n\n", "those(extra.Watcher())", False),
+        ("", f"[{LOOKING}()] if epochs else None", True),
+        (f"some = [{LOOKING}()]\nsome.append({LOOKING}())\n", "some", True),
+        (f"some = [{LOOKING}()]\nsome.append(extra.Watcher())\n", "some", False),
+        ("some = []\nfor one in extra.those:\n    some += [one]\n", "some", False),
+    ],
+)
+@pytest.mark.parametrize("way", ["callbacks={}", "32, 3, 'auto', {}", "**{{'callbacks': {}}}"])
+def test_what_a_callback_asks_is_known_or_the_fix_unsafe(
+    tmp_path: Path, defined: str, callbacks: str, safe: bool, way: str
+) -> None:
+    plain = "class Plain(keras.callbacks.Callback):\n    pass\n\n"
+    kept = "class Kept(keras.callbacks.Callback):\n    def set_model(self, model):\n        self.kept = model\n\n"
+    start, _, _ = FITTED.partition("net.fit")
+    program = f"import extra\n{start}{plain}{kept}{defined}net.fit(x, y, {way.format(callbacks)})\n"
+    assert (fixed(tmp_path, program) != program) is safe
+
+
 OTHERS = "other = keras.Sequential([keras.layers.Dense(1)])\nother.compile('sgd', 'mse')\n"
 KEEPS = "keras.callbacks.ModelCheckpoint('m.keras')"
 

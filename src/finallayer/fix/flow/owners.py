@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node
@@ -19,7 +19,7 @@ from finallayer.source.values import Bound, Built, Class, External, Function, In
 MODEL_METHODS = frozenset(
     (
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
-        "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
+        "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states "
         "add_module predict predict_on_batch "
         "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
         "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
@@ -68,6 +68,11 @@ class Owners:
             if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
                 self._note_returns(owner)
                 self._note_mentions(owner)
+
+    @property
+    def modules(self) -> Mapping[str, AnalysedModule]:
+        """The files of the program."""
+        return self._output.modules
 
     def include(self, value: Value) -> bool:
         """Whether a value is, or may be, one of the objects."""
