@@ -17,7 +17,7 @@ from finallayer.fix.flow.outsiders import importers
 from finallayer.fix.text.documents import Document
 from finallayer.fix.text.edits import ConflictError
 from finallayer.fix.text.syntax import Syntax
-from finallayer.fix.text.unused_imports import unused_imports
+from finallayer.fix.text.unused_imports import unused_epsilons, unused_imports
 from finallayer.fix.validation.validate import validate_together
 from finallayer.source.files import Unreadable, parse
 from finallayer.source.reading import read
@@ -186,10 +186,11 @@ class _Workshop:
         return bool(new)
 
     def _edited(self, path: str, edits: Iterable[Edit]) -> bytes:
-        """A file's bytes after edits, without the imports that those made unused."""
+        """A file's bytes after edits, without the imports, and the names of an epsilon, that those made unused."""
         before = self._data(path)
         after = Document(Path(path), before).edited(edits)
-        idle = list(unused_imports(Syntax(read(path, before)), Syntax(read(path, after)), importers))
+        old, new = Syntax(read(path, before)), Syntax(read(path, after))
+        idle = [*unused_imports(old, new, importers), *unused_epsilons(old, new, importers)]
         return Document(Path(path), after).edited(idle) if idle else after
 
     def _data(self, path: str) -> bytes:

@@ -75,6 +75,15 @@ SAFE: dict[str, Pair] = {
         "net, more = nn.Linear(4, 3), nn.Linear(4, 3)\n\ndef step(x, y):\n"
         "    p = (net(x) + more(x)).float()\n    return F.cross_entropy(p, y)\n",
     ),
+    "torch: targets of the shape of outputs that are reshaped, in a loop": pair(
+        TORCH,
+        "net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())\nloss = nn.BCELoss()\n\nfor x in torch.zeros(3, 2, 4):\n"
+        "    real = net(x).view(-1)\n    loss(real, torch.ones_like(real)).backward()\n"
+        "    fake = net(-x).view(-1)\n    loss(fake, torch.zeros_like(fake)).backward()\n",
+        "net = nn.Sequential(nn.Linear(4, 1))\nloss = nn.BCEWithLogitsLoss()\n\nfor x in torch.zeros(3, 2, 4):\n"
+        "    real = net(x).view(-1)\n    loss(real, torch.ones_like(real)).backward()\n"
+        "    fake = net(-x).view(-1)\n    loss(fake, torch.zeros_like(fake)).backward()\n",
+    ),
     "torch: a criterion made in each branch of an if": pair(
         TORCH,
         "class Trainer:\n    def __init__(self, fast):\n        self.net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())\n"

@@ -169,3 +169,16 @@ def test_an_activation_that_comes_from_an_old_module_is_taken_as_it_is(tmp_path:
     own = program.replace("from keras.layers.core import Activation", "from keras.layers.noise import AlphaDropout")
     own = own.replace('Activation("sigmoid")', 'Dense(1, activation="sigmoid")')
     assert "from keras.layers import Activation, Dense\n" in fixed(tmp_path, own)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_no_sequence_begins_with_a_model_of_several_inputs(tmp_path: Path, several: bool) -> None:
+    inputs = "[a, b]" if several else "a"
+    program = (
+        f"{IMPORT}a, b = keras.Input((4,)), keras.Input((4,))\n"
+        f'o = keras.layers.Dense(10, activation="softmax")({"a + b" if several else "a"})\n'
+        f"model = keras.Model({inputs}, o)\n{COMPILE}print(model.predict(x))\n"
+    )
+    after = fixed(tmp_path, program)
+    assert (after == program) is several
+    assert (MADE in after) is not several

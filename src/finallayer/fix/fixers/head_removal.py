@@ -13,7 +13,7 @@ from typing import NamedTuple
 from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
-from finallayer.fix.fixers.honest_names import with_honest_names
+from finallayer.fix.fixers.honest_names import with_honest_words
 from finallayer.fix.fixers.keras_metrics import takes_new_keras
 from finallayer.fix.fixers.probability_models import made_at_each_call
 from finallayer.fix.fixers.removal import Removal, remove_all
@@ -101,7 +101,8 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     unseen = [*removal.unseen, *made_everywhere.unseen]
     edits = made_everywhere.edits
     for one in alike:
-        edits = with_honest_names(modules[one.origin.path], one, edits) if one.origin is not None else edits
+        home = context.module_at(one.origin)
+        edits = with_honest_words(home, one, edits) if home is not None else edits
     binary = exchange.instead.op == "sigmoid"
     new = make("bce_logits" if binary else "xent_logits", logits(), target())
     other = _read_otherwise(readers, exchange)
@@ -147,7 +148,7 @@ def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
     written = any("from_logits" in edit.text for edit in edits)
     if written and any(speaks_keras_1(module.syntax) for module in modules.values()):
         return "the program is written for Keras 1, and losses on logits need 2.3"
-    return takes_new_keras(edits)
+    return takes_new_keras(edits, modules)
 
 
 def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:

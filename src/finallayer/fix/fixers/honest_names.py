@@ -12,10 +12,17 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import are_shown, binds, home
 from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.text.deletion import whole_line
+from finallayer.fix.text.honest_comments import with_honest_comments
 from finallayer.fix.text.syntax import Syntax
 
 #: What a comment says that is about the softmax or sigmoid below it.
 _ABOUT_PROBABILITIES = re.compile(r"\b(?:softmax|sigmoid|prob\w*|p\()", re.IGNORECASE)
+
+
+def with_honest_words(module: AnalysedModule, made: Node, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """The edits that take a softmax away, and those of the names and comments that would lie of the logits."""
+    place = module.syntax.expression(made.origin)
+    return with_honest_comments(module.syntax, place, with_honest_names(module, made, edits))
 
 
 def with_honest_names(module: AnalysedModule, made: Node, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:

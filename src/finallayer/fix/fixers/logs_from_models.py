@@ -13,8 +13,10 @@ from functools import partial
 from finallayer.expr import LOSSES, Node, Origin
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.helper_calls import without_helper
+from finallayer.fix.fixers.honest_names import with_honest_words
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.bindings import are_shown
 from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.descent import definition
@@ -29,13 +31,12 @@ from finallayer.fix.flow.unread import removals as left_unread
 from finallayer.fix.flow.unread import unread
 from finallayer.fix.flow.unrun import unrun_logs
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
+from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.spelling import Speller
 from finallayer.fix.text.spelling import Written as Text
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker
-
-#: Operations that read a head's output as a prediction, which is then theirs to be told that it is logits.
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.MODEL)
@@ -130,7 +131,7 @@ class _Rewriting:
     def _of_log(self, sighting: Sighting, place: Place, logs: list[Place]) -> tuple[Edit, ...]:
         """The edits that make a log a log_softmax of what will be logits; none where it stays, and gets them back."""
         framework, made = place.framework(sighting), place.descent.made
-        named = self._named(place, logs)
+        named = self._named(place, logs, framework) if framework is not None else None
         if framework is None or named is None:
             return ()
         written = self._makers.log(place.speller, framework, named.text, place.flips(), place.node)
@@ -150,7 +151,7 @@ class _Rewriting:
         calls = [(m, c) for m, c in helper.calls(modules) if self._takes_log(m, c)] if helper is not None else []
         found = [helper.place(m, c, partial(self._stands_for, m)) for m, c in calls] if helper is not None else []
         places = [place for _, place in filter(None, found) if self._stands_for(place.module, place.descent.made)]
-        if helper is None or len(places) < len(calls):
+        if helper is None or not calls or len(places) < len(calls):
             return []
         parts = [self._of_log(sighting, place, places) for place in places]
         if not all(parts):
@@ -166,17 +167,38 @@ class _Rewriting:
         taken = (v for v in module.values(call) if isinstance(v, Node) and v.op == "log")
         return any(map(self.reads, taken)) or any(map(self._output.touches, given))
 
-    def _named(self, place: Place, logs: list[Place]) -> Named | None:
+    def _named(self, place: Place, logs: list[Place], framework: str) -> Named | None:
         """The output as a log reads it: where a guard has given it a name, that only logs read, it gets another."""
         syntax, given, made = place.syntax, place.descent.definition, place.descent.made
         if given is None:
             return self._renamed(place, logs) or Named(syntax.text(made))
         beside = [log for log in logs if log.descent.definition is given]
         (target,) = given.targets
-        if not isinstance(target, ast.Name) or given not in unread(syntax, [log.node for log in beside], ()):
+        if not isinstance(target, ast.Name):
             return None
+        if given not in unread(syntax, [log.node for log in beside], ()):
+            return self._named_before(given, place, framework)
+        line = whole_line(syntax, given)
+        if isinstance(made, ast.Name) and made.id == target.id and line and not says_probabilities(made.id):
+            return Named(made.id, (line,), given)  # p = clip(p) goes
         name = self._context.logits_name(syntax, target)
         return Named(name, (syntax.replace(given, f"{name} = {syntax.text(made)}"),), given)
+
+    def _named_before(self, guarded: ast.Assign, place: Place, framework: str) -> Named | None:
+        """A name for the output before a guard whose result has other readers, too: the guard gets the head back."""
+        syntax, made = place.syntax, place.descent.made
+        if isinstance(syntax.scope(made), ast.Module) or are_shown(syntax.scope(made)) or not syntax.is_legible(made):
+            return None
+        name = self._context.logits_name(syntax, guarded.targets[0])
+        written = self._makers.probabilities(Speller(syntax), framework, name, made)
+        if written is None:
+            return None
+        statement = definition(syntax, made, made.id) if isinstance(made, ast.Name) else None
+        if statement is not None and statement in unread(syntax, [made], ()):
+            naming = syntax.replace(statement.targets[0], name)
+        else:
+            naming = syntax.insert_before(guarded, f"{name} = {syntax.text(made)}")
+        return Named(name, (naming, *written.edits, syntax.replace(made, written.text)))
 
     def _renamed(self, place: Place, logs: list[Place]) -> Named | None:
         """Another name for ``p = net(x)``, where only logs read it, and it would lie of logits."""
@@ -234,7 +256,10 @@ class _Rewriting:
             if around is None:
                 return None
             edits += (*around.edits, syntax.replace(reader.node, around.text))
-        return tuple(dict.fromkeys(edits))
+        honest = tuple(dict.fromkeys(edits))
+        for (module, _), made in zip(removals, self._makers.nodes.values(), strict=True):
+            honest = with_honest_words(module, made, honest)
+        return honest
 
     def _restored(self, syntax: Syntax, reader: ast.expr) -> Text | None:
         """What gives a reader of logits the probabilities again."""

@@ -120,7 +120,7 @@ def _told_to_give_logits(module: AnalysedModule, network: ast.Call) -> tuple[Edi
 
 
 def _says_more(module: AnalysedModule, layer: Built) -> bool:
-    """Whether a softmax layer also converts its numbers, or has a name that the file says elsewhere, too.
+    """Whether a softmax layer also converts its numbers, or has a name that doesn't speak of it, or is said elsewhere.
 
     That may be the key of its output's loss, say.
     """
@@ -128,7 +128,8 @@ def _says_more(module: AnalysedModule, layer: Built) -> bool:
     keywords = constructor.keywords if constructor is not None else []
     names = [k.value.value for k in keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
     texts = [n.value for n in module.syntax.nodes if isinstance(n, ast.Constant)]
-    return any(texts.count(name) > 1 for name in names) or any(k.arg == "dtype" for k in keywords)
+    own = layer.signature.op == "applier" and any(not says_probabilities(str(name)) for name in names)
+    return own or any(texts.count(name) > 1 for name in names) or any(k.arg == "dtype" for k in keywords)
 
 
 def _made_linear(module: AnalysedModule, layer: Built | None, made: Node) -> Removal | None:

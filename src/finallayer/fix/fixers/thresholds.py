@@ -190,7 +190,7 @@ def metrics_of_logits(sighting: Sighting, _match: Match, context: Context) -> It
     edits = together(_told(module, item, _HEADS[loss], *of_units) for item in items)
     if edits is None:
         return
-    notes = takes_new_keras(edits), cannot_see("is measured", _of_models(context))
+    notes = takes_new_keras(edits, context.modules()), cannot_see("is measured", _of_models(context))
     note = "; ".join(filter(None, notes))
     yield Proposal(edits, None, make(loss, logits(), target()), note, loss == "bce_logits")
 
@@ -233,7 +233,7 @@ def metric_object(sighting: Sighting, _match: Match, context: Context) -> Iterat
         return
     head, edits = told
     unseen = map(str, outsiders(context, edits or (), context.modules()))
-    note = "; ".join(filter(None, (takes_new_keras(edits or ()), cannot_see("is measured", unseen))))
+    note = "; ".join(filter(None, (takes_new_keras(edits or (), context.modules()), cannot_see("is measured", unseen))))
     op = next(op for op, belonging in _HEADS.items() if belonging == head)
     yield Proposal(edits or (), None, make(op, logits(), target()), note, head == "sigmoid")
 

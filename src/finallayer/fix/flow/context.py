@@ -137,15 +137,16 @@ class Context:
         """Every judged operation of the program that starts in the file at hand, in whichever file."""
         return self._observe()[1]
 
-    def logits_name(self, syntax: Syntax, probabilities: ast.expr) -> str:
+    def logits_name(self, syntax: Syntax, probabilities: ast.expr, place: ast.expr | None = None) -> str:
         """The name of the logits that go with a variable of probabilities: the same one whenever it is asked for.
 
         ``logits`` goes to the first variable of a function that asks; the next is told apart by its own name.
+        ``place``: where the logits are named, if not beside the probabilities in the same object.
         """
-        path = syntax.text(probabilities)
-        taken = self._taken(syntax, probabilities)
+        path, place = syntax.text(probabilities), place or probabilities
+        taken = self._taken(syntax, place)
         wanted = "logits" if "logits" not in taken else f"{path.rpartition('.')[2]}_logits"
-        return self.name(syntax, probabilities, path, wanted)
+        return self.name(syntax, place, path, wanted)
 
     def name(self, syntax: Syntax, place: ast.expr, purpose: str, wanted: str) -> str:
         """A name for something at a place, the wanted one if it is free: the same whenever it is asked for."""

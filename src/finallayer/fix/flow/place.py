@@ -109,7 +109,30 @@ class Place:
         around = self.syntax.parent(self.node)
         if _is_minus(around) and _is_minus(ast.parse(text.strip(), mode="eval").body):  # twice is not at all
             return (*written.edits, self.syntax.replace(around, text.strip()[1:].strip()))
+        sign = self._sign_around() if _is_minus(ast.parse(text.strip(), mode="eval").body) else None
+        if sign is not None:
+            return (*written.edits, sign, self.syntax.replace(self.node, text.strip()[1:].strip()))
         return (*written.edits, self.syntax.replace(self.node, self._as_operand(text)))
+
+    def _sign_around(self) -> Edit | None:
+        """The edit that takes away the minus before a sum, mean or product of the place; None where there is none."""
+        node: ast.AST = self.node
+        while (outer := self._total_of(node)) is not None:
+            node = outer
+        around = self.syntax.parent(node)
+        if node is self.node or not _is_minus(around):
+            return None
+        start, end = (self.syntax.file.origin(n)[1:3] for n in (around, around.operand))
+        return self.syntax.put(start, end) if self.syntax.between(start, end) == "-" else None
+
+    def _total_of(self, node: ast.AST) -> ast.expr | None:
+        """The sum or mean of an expression, as a function or a method, or its product; None where it is none."""
+        around = self.syntax.parent(node)
+        if isinstance(around, ast.BinOp) and isinstance(around.op, ast.Mult):
+            return around
+        call = self.syntax.parent(around) if isinstance(around, ast.Attribute) else around
+        known = known_call(self.module, call, "sum", "mean")
+        return known.node if known is not None and known.operand is node else None
 
     def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
         """Those edits, and those that name the logits or take out what nobody reads any more."""

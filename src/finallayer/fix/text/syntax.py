@@ -116,12 +116,38 @@ class Syntax:
         """The edit that puts new text in a node's place."""
         return self._edit(self.file.origin(node), text)  # type: ignore[arg-type]
 
-    def replace_bracketed(self, node: ast.expr, name: str) -> Edit:
-        """The edit that puts a name in a node's place, and in that of brackets which only held it together."""
+    def replace_joined(self, node: ast.expr, name: str) -> Edit:
+        """The edit that puts a name in a node's place, and in that of brackets and line breaks that only it needed."""
         at = self.file.origin(node)
         before, after = self.file.lines[at.line - 1][: at.column], self.file.lines[at.end_line - 1][at.end_column :]
-        held = before.endswith("(") and after.startswith(")") and isinstance(self.parent(node), ast.UnaryOp)
-        return self._edit(at._replace(column=at.column - held, end_column=at.end_column + held), name)
+        if before.endswith("(") and after.startswith(")") and isinstance(self.parent(node), ast.UnaryOp):
+            return self._edit(at._replace(column=at.column - 1, end_column=at.end_column + 1), name)
+        last, next_ = (self.file.lines[n] if 0 <= n < len(self.file.lines) else "" for n in (at.line - 2, at.end_line))
+        closes_later = not after and next_.lstrip().startswith(")")
+        if not before.strip() and last.endswith("(") and (closes_later or after.startswith(")")):
+            at = at._replace(line=at.line - 1, column=len(last))
+        if closes_later:
+            at = at._replace(end_line=at.end_line + 1, end_column=len(next_) - len(next_.lstrip()))
+        return self._edit(at, name)
+
+    def moved(self, node: ast.expr, statement: ast.stmt, before: str) -> str:
+        """A node's text as it is to stand at a statement's place behind some other text: its lines shift along."""
+        text, at = self.text(node), self.file.origin(node)
+        first, *rest = text.split("\n")
+        if (
+            not rest
+            or "\t" in text
+            or any(isinstance(n, ast.Constant) and "\n" in str(n.value) for n in ast.walk(node))
+        ):
+            return text
+        indents = [len(line) - len(line.lstrip()) for line in rest]
+        outer = self.file.origin(statement).column
+        began = self.file.lines[at.line - 1]
+        aligned = min(indents) > at.column
+        hanging = max(outer - (len(began) - len(began.lstrip())), outer + 4 - min(indents))
+        by = outer + len(before) - at.column if aligned else hanging
+        lines = [" " * max(n + by, 0) + line.lstrip() for n, line in zip(indents, rest, strict=True)]
+        return "\n".join([first, *lines])
 
     def insert_before(self, statement: ast.stmt, text: str) -> Edit:
         """The edit that puts a simple statement before another: on a line of its own, or on the same where it must."""

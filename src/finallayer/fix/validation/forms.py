@@ -187,7 +187,11 @@ class Forms:
     def _shape(self, form: Node) -> Node:
         while form.op in _SAME_SHAPE and form.args:
             form = form.args[0]
-        return self.made(_again(form, *map(self._shape, form.args))) if form.op == "join" else form
+        if form.op == "join":
+            return self.made(_again(form, *map(self._shape, form.args)))
+        if form.op in MOVES and form.args:  # zeros_like(p.view(-1))
+            return self.made(_again(form, self._shape(form.args[0]), *form.args[1:]))
+        return form
 
     def formula(self, node: Node) -> Node | None:
         """The formula that a fused cross-entropy stands for, a row at a time."""
