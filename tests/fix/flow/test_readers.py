@@ -168,6 +168,44 @@ def test_what_a_callback_asks_is_known_or_the_fix_unsafe(
     assert (fixed(tmp_path, program) != program) is safe
 
 
+FALLING = "print(net.predict(x))\n"
+READ = "net = keras.models.load_model('net.keras')"
+
+
+@pytest.mark.parametrize(
+    ("perhaps", "safe"),
+    [
+        (f"try:\n    {READ}\nexcept OSError:\n    net.fit(x, y)\n", False),
+        (f"try:\n    {READ}\nexcept OSError:\n    raise\n", True),
+        (f"try:\n    net.fit(x, y)\nexcept OSError:\n    {READ}\n", False),
+        ("try:\n    net.fit(x, y)\nexcept OSError:\n    print('no')\n", True),
+        (f"while net.fit(x, y):\n    break\nelse:\n    {READ}\n", False),
+        (f"with contextlib.suppress(OSError):\n    {READ}\n", False),
+    ],
+)
+def test_a_model_that_is_perhaps_another_is_named(tmp_path: Path, perhaps: str, safe: bool) -> None:
+    start = "import contextlib\n" + KERAS + 'net.compile("sgd", "categorical_crossentropy")\n'
+    program = start + perhaps + FALLING
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+@pytest.mark.parametrize(
+    ("hands", "safe"),
+    [
+        ("extra.explain(net.predict)", False),
+        ("asking = {'ask': net.predict}", False),
+        ("extra.ask = net.predict", False),
+        ("print(net.predict(x))", True),
+        ("p = (lambda ask: ask)(net.predict)", True),
+        ("ask = net.predict\nprint(ask(x).tolist())", False),
+        ("import functools\nask = functools.partial(net.predict, verbose=0)\nprint(ask(x).tolist())", False),
+    ],
+)
+def test_who_is_handed_predict_itself_asks_for_probabilities(tmp_path: Path, hands: str, safe: bool) -> None:
+    program = f'import extra\n{KERAS}net.compile("sgd", "categorical_crossentropy")\n{hands}\n'
+    assert (fixed(tmp_path, program) != program) is safe
+
+
 OTHERS = "other = keras.Sequential([keras.layers.Dense(1)])\nother.compile('sgd', 'mse')\n"
 KEEPS = "keras.callbacks.ModelCheckpoint('m.keras')"
 

@@ -190,8 +190,24 @@ class Owners:
             self._cannot_see(f"the model is kept by `{name}`", model)
         elif name in LAYERS and asked_for_weights(module, attribute, self._output.head.op):
             return
+        elif foreign and name in GIVING and self._is_handed_on(module, attribute):
+            self._cannot_see(f"`{module.syntax.text(attribute)}` goes where it can't be followed", model)
         elif foreign and (name not in MODEL_METHODS or (one_layer and not inner_layer(module, attribute))):
             self._cannot_see(f"`.{name}` of the model", model)
+
+    def _is_handed_on(self, module: AnalysedModule, method: ast.Attribute) -> bool:
+        """Whether a method that gives the output is itself given to somebody else than a name or the project's code."""
+        inner, around = module.syntax.user(method)
+        match around:
+            case ast.Call() if inner is not around.func:
+                callees = [c for v in module.values(around.func) for c in alternatives(v)]
+                partial = any(isinstance(v, Partial) for v in module.values(around))
+                return not partial and not (callees and all(map(runs_project_code, callees)))
+            case ast.Return() | ast.Lambda() | ast.List() | ast.Tuple() | ast.Dict() | ast.Set():
+                return True
+            case ast.Assign(targets=targets):
+                return not all(isinstance(target, ast.Name) for target in targets)
+        return False
 
     def _is_given_by_project(self, module: AnalysedModule, model: ast.expr, name: str) -> bool:
         """Whether an attribute of a project's own object is what the project put there: a backbone from elsewhere."""

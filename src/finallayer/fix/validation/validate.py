@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.context import Context
-from finallayer.fix.validation.arguments import copied_calls, lost_arguments
+from finallayer.fix.validation.arguments import asked_by_name, copied_calls, lost_arguments
 from finallayer.fix.validation.differences import Differences, Sink, Status
 from finallayer.fix.validation.forms import Forms, Known
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
@@ -89,7 +89,7 @@ def _compared(programs: Programs) -> Verdict:
         return Verdict(f"the loss or metric in line {another.line} is another")
     before, after = _forms(programs, known)
     sinks = [*Differences(programs, before, after).sinks(), *Objects(programs, before, after).sinks()]
-    sinks += [*lost_arguments(programs), *copied_calls(programs)]
+    sinks += [*lost_arguments(programs), *copied_calls(programs), *asked_by_name(programs)]
     refused = next((s for s in sinks if s.status is Status.DIFFERS), None)
     if refused is not None:
         return Verdict(f"{_said(refused)} differs")
