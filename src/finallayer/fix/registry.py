@@ -30,8 +30,21 @@ class Proposal(NamedTuple):
 
 def cannot_see(what: str, unseen: Iterable[str]) -> str:
     """The note of a fix some of whose readers can't be seen from here; empty where all can."""
-    found = "; ".join(unseen)
+    found = "; ".join(_by_what(unseen))
     return f"can't see all that {what}: {found}" if found else ""
+
+
+def _by_what(phrases: Iterable[str]) -> Iterator[str]:
+    """Phrases that end in a place, ``it is saved (line 3)``, once for all their places."""
+    places: dict[str, list[str]] = {}
+    for phrase in phrases:
+        what, _, place = phrase.removesuffix(")").rpartition(" (") if phrase.endswith(")") else (phrase, "", "")
+        places.setdefault(what if place else phrase, []).extend([place] if place else [])
+    for what, found in places.items():
+        lines = list(dict.fromkeys(found))
+        if len(lines) > 1 and all(line.startswith("line ") for line in lines):
+            lines = [f"lines {', '.join(line.removeprefix('line ') for line in lines)}"]
+        yield f"{what} ({'; '.join(lines)})" if lines else what
 
 
 class Reach(IntEnum):

@@ -23,6 +23,7 @@ from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
+from finallayer.fix.flow.wrapped_names import where_named
 from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import speaks_keras_1
@@ -136,8 +137,7 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
         return
     new = make(ON_LOGITS[loss.op], logits(), target())
     old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
-    lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
-    unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
+    unseen = "; ".join([*readers.lines, *readers.unseen, *readers.refusals])
     reads = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
     note = "; ".join(filter(None, (_needs_newer_keras(edits, modules), reads)))
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
@@ -164,8 +164,7 @@ def _read_otherwise(readers: Readers, exchange: Exchange) -> str:
     """What reads other numbers than before, which may have been meant: a softmax of one unit says nothing at all."""
     if exchange.made.op != "sigmoid" or exchange.instead.op == "sigmoid":
         return ""
-    lines = sorted({reader.node.lineno for reader in (*readers.wraps, *readers.predictions)})
-    return "; ".join(f"line {line} reads a {exchange.instead.op} instead" for line in lines)
+    return "; ".join(f"{line} reads a {exchange.instead.op} instead" for line in readers.lines)
 
 
 def is_along_other_axis(made: Node) -> bool:
@@ -182,7 +181,10 @@ def _all_edits(
         removal.edits,
         *(_at_reader(modules, reader, dialect, exchange) for reader in _readers_at_losses(seen, readers)),
         *_at_metrics(readers, seen, dialect, made.op, exchange.read),
-        *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
+        *(
+            dialect.restored(r, removal, made) if r.can_be_wrapped else None
+            for r in where_named(readers.wraps, removal.head)
+        ),
         *_at_predictions(readers.predictions, dialect, made),
     ]
     edits = together(parts)

@@ -154,7 +154,7 @@ def _unseen(module: AnalysedModule, place: ast.expr, compared: list[Node], conte
     """Who may hand something else to the functions in which a comparison stands, where they don't make the logits."""
     for function in module.syntax.around(place):
         if isinstance(function, ast.Lambda) and not _is_transformed(module, function):
-            yield f"a lambda (line {function.lineno})"
+            yield f"a lambda ({module.syntax.where(function)})"
         if not isinstance(function, ast.FunctionDef):
             continue
         if all(_makes(module, function, _value(x)) for x in compared):
@@ -202,7 +202,7 @@ def _of_models(context: Context) -> Iterator[str]:
             if isinstance(node, ast.Attribute) and node.attr in ("metrics", "compiled_metrics"):
                 values = module.values(node)
                 if not values or not all(isinstance(v, (External, Frame)) for v in values):
-                    yield f"`{module.syntax.text(node)}` (line {node.lineno})"
+                    yield f"`{module.syntax.text(node)}` ({module.syntax.where(node)})"
 
 
 def _told(module: AnalysedModule, item: ast.expr, head: str, of_units: int | None) -> tuple[Edit, ...] | None:

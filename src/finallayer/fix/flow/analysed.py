@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from finallayer.fix.text.syntax import Syntax
@@ -52,6 +53,12 @@ class AnalysedModule(NamedTuple):
         """The call that constructs a layer or loss, where it stands in this file."""
         node = layer.site.node
         return node if isinstance(node, ast.Call) and layer.site.frame.module.path == self.path else None
+
+
+def where(modules: Mapping[str, AnalysedModule], node: ast.AST) -> str:
+    """The line that a node of one of these files is on, as a reader finds it."""
+    home = next((m for m in modules.values() if m.syntax.parent(node) is not None), None)
+    return home.syntax.where(node) if home is not None else f"line {getattr(node, 'lineno', 0)}"
 
 
 def made_alike(value: object, built: Built) -> bool:

@@ -57,11 +57,11 @@ def _handed_on(module: AnalysedModule, built: list[Built]) -> Iterator[str]:
         if isinstance(around, ast.Call) and (around.func is inner or _follows(module, around)):
             continue
         if not isinstance(around, (ast.Assign, ast.AnnAssign, ast.Expr)):
-            yield f"`{module.syntax.text(node)}` is handed on (line {node.lineno})"
+            yield f"`{module.syntax.text(node)}` is handed on ({module.syntax.where(node)})"
     for node in module.syntax.nodes:
         read = isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load)
         if isinstance(node, ast.expr) and read and last_name(node) in names - {""} and not module.evaluated(node):
-            yield f"`{module.syntax.text(node)}` in code that nothing runs (line {node.lineno})"
+            yield f"`{module.syntax.text(node)}` in code that nothing runs ({module.syntax.where(node)})"
 
 
 def _follows(module: AnalysedModule, call: ast.Call) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node
-from finallayer.fix.flow.analysed import AnalysedModule, alternatives
+from finallayer.fix.flow.analysed import AnalysedModule, alternatives, where
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.flow.trainers import runs_own_steps
@@ -228,7 +228,7 @@ class Owners:
         self._cannot_see(f"the model is kept by `{name}`" if kept else f"the model is handed to `{name}`", call)
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
-        self.unseen.append(f"{what} (line {node.lineno})")
+        self.unseen.append(f"{what} ({where(self._output.modules, node)})")
 
 
 def only_describes(function: External) -> bool:
