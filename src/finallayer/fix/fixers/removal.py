@@ -138,7 +138,8 @@ def _says_more(module: AnalysedModule, layer: Built) -> bool:
     names = [re.escape(str(n.value)) for n in named if isinstance(n, ast.Constant)]
     own = names[0] if names else rf"{_default_name(layer)}_\d+"  # of another layer, which would be called otherwise
     said = re.compile(rf"(\w*[_/])?{own}([_/:]\w*)?")
-    texts = (n.value for n in module.syntax.nodes if isinstance(n, ast.Constant) and n not in named)
+    inside = list(ast.walk(constructor))
+    texts = (n.value for n in module.syntax.nodes if isinstance(n, ast.Constant) and n not in inside)
     return any(isinstance(t, str) and said.fullmatch(t) for t in texts) or _is_one_of_several_outputs(module)
 
 
