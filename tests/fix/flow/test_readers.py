@@ -459,3 +459,11 @@ def test_another_part_of_the_model_may_be_asked_by_code_that_nothing_runs(
         assert f"{reads} in code that nothing runs" in note_of(tmp_path, before)
     else:
         assert fixed(tmp_path, before) == BESIDE.format("", does, "BCEWithLogitsLoss")
+
+
+def test_a_notebooks_places_are_those_of_its_cells(tmp_path: Path) -> None:
+    file = tmp_path / "book.ipynb"
+    file.write_bytes(notebook(SOFTMAX, "x = 1\ntorch.save(net, 'net.pt')\n"))
+    (fix,) = {f.fix for f in repaired(file).remaining}
+    assert fix is not None
+    assert fix.note == "can't see all that reads the softmax: the model is kept by `torch.save` (cell 1, line 2)"
