@@ -201,6 +201,21 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "def loss(x, w, y):\n    z = np.dot(x, w)\n    p = sigmoid(z)\n"
         "    return -np.mean(w + -np.logaddexp(0, -z)), p\n",
     ),
+    "picked, shown, and then the log by a name": (
+        TORCH,
+        "def step(z, y, i):\n    probs = torch.softmax(z, dim=1)\n    p = probs[i, y]\n    print(p)\n"
+        "    log_of = torch.log(p)\n    return -log_of, probs\n",
+        "def step(z, y, i):\n    probs = torch.softmax(z, dim=1)\n    p = probs[i, y]\n    print(p)\n"
+        "    log_of = torch.log_softmax(z, dim=1)[i, y]\n    return -log_of, probs\n",
+    ),
+    "picked by what is another by then": (
+        TORCH,
+        "def step(z, y, i):\n    probs = torch.softmax(z, dim=1)\n    p = probs[i, y]\n    i = i + 1\n"
+        "    log_of = torch.log(p)\n    return -log_of, probs, p, i\n",
+        "def step(z, y, i):\n    probs = torch.softmax(z, dim=1)\n    p = probs[i, y]\n"
+        "    log_p = torch.log_softmax(z, dim=1)[i, y]\n    i = i + 1\n"
+        "    log_of = log_p\n    return -log_of, probs, p, i\n",
+    ),
     "an attribute that only its own function reads": (
         TF1,
         "class Net:\n    def build(self):\n        self.y = tf.nn.softmax(tf.matmul(x, W))\n"

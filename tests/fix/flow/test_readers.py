@@ -51,13 +51,12 @@ RESTORED = {
     ),
     "the probability of what was so, put together of both": (
         SIGMOID + "def focus(x, y):\n    p = net(x)\n    hit = y * p + (1 - y) * (1 - p)\n    return 1 - hit\n",
-        ONE_LOGIT + "def focus(x, y):\n    p = net(x)\n    hit = y * p.sigmoid() + (1 - y) * (1 - p.sigmoid())\n"
-        "    return 1 - hit\n",
+        ONE_LOGIT
+        + "def focus(x, y):\n    p = net(x).sigmoid()\n    hit = y * p + (1 - y) * (1 - p)\n    return 1 - hit\n",
     ),
     "probabilities over their sum": (
         SOFTMAX + "def again(x):\n    p = net(x)\n    whole = p / p.sum(-1, keepdim=True)\n    return whole ** 2\n",
-        LOGITS
-        + "def again(x):\n    p = net(x)\n    whole = p.softmax(dim=-1) / p.softmax(dim=-1).sum(-1, keepdim=True)\n"
+        LOGITS + "def again(x):\n    p = net(x).softmax(dim=-1)\n    whole = p / p.sum(-1, keepdim=True)\n"
         "    return whole ** 2\n",
     ),
 }

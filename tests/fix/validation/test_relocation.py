@@ -7,6 +7,7 @@ import ast
 import pytest
 
 from finallayer.findings import Edit
+from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.validation.relocation import WRITTEN, Relocated
 from finallayer.source.files import SourceFile
 
@@ -21,7 +22,7 @@ def edited(text: str, *changes: tuple[str, str]) -> tuple[SourceFile, Relocated]
         behind = before + old
         end = behind.count("\n") + 1, len(behind.rpartition("\n")[2])
         edits.append(Edit("program.py", *start, *end, new))
-    return file, Relocated(file, edits)
+    return file, Relocated(Syntax(file), edits)
 
 
 def places(file: SourceFile) -> dict[str, list[tuple[int, ...]]]:

@@ -23,6 +23,7 @@ from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
+from finallayer.fix.flow.wrapped_names import where_named
 from finallayer.fix.registry import Offer, Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import speaks_keras_1
@@ -201,7 +202,10 @@ def _all_edits(
         removal.edits,
         *(_at_reader(modules, reader, dialect, exchange) for reader in _readers_at_losses(seen, readers)),
         *_at_metrics(readers, seen, dialect, made.op, exchange.read),
-        *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
+        *(
+            dialect.restored(r, removal, made) if r.can_be_wrapped else None
+            for r in where_named(readers.wraps, removal.head)
+        ),
         *_at_predictions(readers.predictions, dialect, made),
     ]
     edits = together(parts)

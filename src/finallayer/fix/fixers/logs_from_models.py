@@ -21,7 +21,7 @@ from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.descent import definition
 from finallayer.fix.flow.everywhere import Written, make_everywhere
-from finallayer.fix.flow.head import Head, Output
+from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.log_helpers import LogHelper
 from finallayer.fix.flow.makers import Makers, behind, flips, logs_at, makers_of
 from finallayer.fix.flow.naming import Named, says_probabilities
@@ -30,6 +30,7 @@ from finallayer.fix.flow.readers import Readers
 from finallayer.fix.flow.unread import removals as left_unread
 from finallayer.fix.flow.unread import unread
 from finallayer.fix.flow.unrun import unrun_logs
+from finallayer.fix.flow.wrapped_names import where_named
 from finallayer.fix.registry import Offer, Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.spelling import Speller
@@ -107,7 +108,7 @@ class _Rewriting:
 
     def __init__(self, context: Context, makers: Makers, head: Head, framework: str | None = None) -> None:
         self._context, self._makers = context, makers
-        self._output = Output(head, context.modules(), context.uses())
+        self._output = context.output(head)
         self._handled: set[ast.expr] = set()
         self._gone: dict[ast.AST, list[tuple[Place, str]]] = {}  # by function: the logs, and what replaces them
         self.framework = framework  # that the logs belong to; where there is none, that of the other programs' logs
@@ -261,7 +262,7 @@ class _Rewriting:
             )
         for _, removal in removals:
             edits += removal.edits
-        for reader in readers.wraps:
+        for reader in where_named(readers.wraps, self._output.head):
             syntax = reader.module.syntax
             around = self._restored(syntax, reader.node) if reader.can_be_wrapped else None
             if around is None:

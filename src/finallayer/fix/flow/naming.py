@@ -18,7 +18,8 @@ from finallayer.fix.text.syntax import Syntax
 
 #: Names that say "probabilities": what bears one shouldn't hold logits. Nothing else hangs on it.
 _SAYS_PROBABILITIES = re.compile(
-    r"\b(?:p|ps|prob|probs|proba|probas|probability|probabilities|softmax|sigmoid|softmaxed)(?: (?:hat|t|\d+))*$"
+    r"\b(?:p|ps|prob|probs|proba|probas|probability|probabilities|softmax|sigmoid|softmaxed)"
+    r"(?: (?:hat|t|out|output|outputs|\d+))*$"
 )
 
 

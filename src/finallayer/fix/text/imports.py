@@ -98,11 +98,12 @@ class Imports:
         first = getattr(self._syntax.outermost_statement(at), "lineno", None)
         return [s for s in statements if first is None or s.lineno < first]
 
-    def _by_star(self, dotted: str, taken: set[str]) -> Spelled | None:
+    def _by_star(self, dotted: str, taken: frozenset[str]) -> Spelled | None:
         """A name that ``from module import *`` brings, unless the file binds it to something else."""
         module, _, name = dotted.rpartition(".")
-        bound = taken | self.names.keys() | self._bound
-        return Spelled(name) if module in self._stars and name not in bound else None
+        if module not in self._stars or name in taken | self.names.keys() | self._bound:
+            return None
+        return Spelled(name)
 
     @cached_property
     def _stars(self) -> set[str]:
@@ -167,14 +168,12 @@ class Imports:
         anchors = self._first_block([s for s in leading if _root(s) == root]) or self._first_block(leading)
         return self._syntax.insert_after(anchors[-1], line) if anchors else None
 
-    def _local_names(self, at: ast.AST) -> set[str]:
+    def _local_names(self, at: ast.AST) -> frozenset[str]:
         scope = self._syntax.scope(at)
         if isinstance(scope, ast.Module):
-            stores = (n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-            return set(stores)
+            return self._syntax.names_bound(scope)
         around = [scope, *(n for n in self._syntax.around(scope) if isinstance(n, ast.FunctionDef))]
-        names = {n.id for s in around for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        return names | {a.arg for s in around for n in ast.walk(s) if isinstance(n, ast.arguments) for a in n.args}
+        return frozenset[str]().union(*(self._syntax.names_bound(s) | self._syntax.parameters(s) for s in around))
 
 
 def _local(alias: ast.alias) -> str:

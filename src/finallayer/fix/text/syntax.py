@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 from finallayer.expr import Origin
@@ -11,6 +11,7 @@ from finallayer.findings import Edit
 from finallayer.source.files import SourceFile
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_Names = Callable[[Iterable[ast.AST]], Iterable[str]]
 _SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -19,6 +20,7 @@ class Syntax:
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
+        self._names: dict[tuple[_Names, ast.AST], frozenset[str]] = {}
 
     @cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
@@ -220,15 +222,22 @@ class Syntax:
         at = self.file.in_cell(origin)
         return Edit(at.path, at.line, at.column, at.end_line, at.end_column, text, at.cell)
 
-    def names_used(self, scope: ast.AST) -> set[str]:
+    def names_used(self, scope: ast.AST) -> frozenset[str]:
         """Every name and attribute that occurs in a scope, its inner functions included."""
-        nodes = list(ast.walk(scope))
-        names = {n.id for n in nodes if isinstance(n, ast.Name)} | {
-            n.attr for n in nodes if isinstance(n, ast.Attribute)
-        }
-        names |= {n.arg for n in nodes if isinstance(n, ast.arg)}
-        names |= {(a.asname or a.name).partition(".")[0] for a in nodes if isinstance(a, ast.alias)}
-        return names | {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+        return self._names_in(_used, scope)
+
+    def names_bound(self, scope: ast.AST) -> frozenset[str]:
+        """The names that a scope binds, its inner functions included."""
+        return self._names_in(_bound, scope)
+
+    def parameters(self, scope: ast.AST) -> frozenset[str]:
+        """The parameters of a function and its inner ones."""
+        return self._names_in(_parameters, scope)
+
+    def _names_in(self, names: _Names, scope: ast.AST) -> frozenset[str]:
+        if (names, scope) not in self._names:
+            self._names[names, scope] = frozenset(names(ast.walk(scope)))
+        return self._names[names, scope]
 
     def outermost(self, scope: ast.AST) -> ast.AST:
         """The outermost function around a scope, itself perhaps; the module where there is none."""
@@ -265,6 +274,25 @@ class Syntax:
                 found.add((node.asname or node.name).partition(".")[0])
             waiting += ast.iter_child_nodes(node)
         return frozenset(found)
+
+
+def _used(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.alias(name=name, asname=local):
+                yield (local or name).partition(".")[0]
+
+
+def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    return (n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+
+
+def _parameters(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    return (a.arg for n in nodes if isinstance(n, ast.arguments) for a in n.args)
 
 
 def last_name(node: ast.expr) -> str:

@@ -10,7 +10,7 @@ from finallayer.fix.flow.analysed import where
 from finallayer.fix.flow.context import Context
 from finallayer.fix.validation.arguments import copied_calls, lost_arguments
 from finallayer.fix.validation.differences import Differences, Sink, Status
-from finallayer.fix.validation.forms import Forms, Known
+from finallayer.fix.validation.forms import Known
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
 from finallayer.fix.validation.new_findings import new_findings, places_after
 from finallayer.fix.validation.objects import Objects
@@ -37,7 +37,7 @@ class _Seen(NamedTuple):
 
 def validate(code: str, sighting: Sighting, edits: tuple[Edit, ...], context: Context) -> Verdict:
     """Analyse the edited programs again, and compare them with the old ones at all that can be seen of them."""
-    question = edits, tuple(program.path for program in context.programs_through({e.path for e in edits}))
+    question = edits, tuple(context.programs_through({e.path for e in edits}))
     known = context.kept(question)
     seen = known if isinstance(known, _Seen) else context.keep(question, _see(context, edits))
     left = (code, sighting.node.origin) in seen.found
@@ -88,7 +88,9 @@ def _compared(programs: Programs) -> Verdict:
     another = next(differing(programs, known), None)
     if another is not None:
         return Verdict(f"the loss or metric in line {another.line} is another")
-    before, after = _forms(programs, known)
+    fused = formulas(programs)
+    ranks = {form: rank for two_axes in fused.values() for form, rank in two_axes.items()}
+    before, after = programs.forms(known._replace(ranks=ranks), frozenset(fused))
     sinks = [*Differences(programs, before, after).sinks(), *Objects(programs, before, after).sinks()]
     sinks += [*lost_arguments(programs), *copied_calls(programs)]
     refused = next((s for s in sinks if s.status is Status.DIFFERS), None)
@@ -98,15 +100,6 @@ def _compared(programs: Programs) -> Verdict:
     if not (programs.old.complete and programs.new.complete):
         notes.append("the program is too large to be followed to its end")
     return Verdict(note="; ".join(dict.fromkeys(notes[:3])))
-
-
-def _forms(programs: Programs, known: Known) -> tuple[Forms, Forms]:
-    """The forms of both programs, by what is known of the old one, and found in the new."""
-    fused = formulas(programs)
-    ranks = {form: rank for two_axes in fused.values() for form, rank in two_axes.items()}
-    known = known._replace(ranks=ranks)
-    after = known._replace(proven={}, heads={}, fused=frozenset(fused))
-    return Forms(programs.old.made_of, known), Forms(programs.new.made_of, after)
 
 
 def _said(sink: Sink, programs: Programs) -> str:
