@@ -10,7 +10,7 @@ from functools import cache
 from typing import NamedTuple
 
 from finallayer.expr import Node
-from finallayer.findings import Edit, Match, Sighting
+from finallayer.findings import Edit, Match, Refusal, Sighting
 from finallayer.fix.flow.context import Context
 
 
@@ -30,8 +30,21 @@ class Proposal(NamedTuple):
 
 def cannot_see(what: str, unseen: Iterable[str]) -> str:
     """The note of a fix some of whose readers can't be seen from here; empty where all can."""
-    found = "; ".join(unseen)
+    found = "; ".join(_by_what(unseen))
     return f"can't see all that {what}: {found}" if found else ""
+
+
+def _by_what(phrases: Iterable[str]) -> Iterator[str]:
+    """Phrases that end in a place, ``it is saved (line 3)``, once for all their places."""
+    places: dict[str, list[str]] = {}
+    for phrase in phrases:
+        what, _, place = phrase.removesuffix(")").rpartition(" (") if phrase.endswith(")") else (phrase, "", "")
+        places.setdefault(what if place else phrase, []).extend([place] if place else [])
+    for what, found in places.items():
+        lines = list(dict.fromkeys(found))
+        if len(lines) > 1 and all(line.startswith("line ") for line in lines):
+            lines = [f"lines {', '.join(line.removeprefix('line ') for line in lines)}"]
+        yield f"{what} ({'; '.join(lines)})" if lines else what
 
 
 class Reach(IntEnum):
@@ -42,7 +55,9 @@ class Reach(IntEnum):
     MODEL = 3  # what makes the probabilities, and all who read them
 
 
-Fixer = Callable[[Sighting, Match, Context], Iterator[Proposal]]
+#: What a fixer comes to: a proposal, or what was in its way, for whoever might move that.
+Offer = Proposal | Refusal
+Fixer = Callable[[Sighting, Match, Context], Iterator[Offer]]
 _FIXERS: dict[str, list[tuple[Reach, Fixer]]] = {}
 
 

@@ -17,7 +17,7 @@ from finallayer.fix.flow.outsiders import importers
 from finallayer.fix.text.documents import Document
 from finallayer.fix.text.edits import ConflictError
 from finallayer.fix.text.syntax import Syntax
-from finallayer.fix.text.unused_imports import unused_imports
+from finallayer.fix.text.unused_imports import unused_epsilons, unused_imports
 from finallayer.fix.validation.validate import validate_together
 from finallayer.source.files import Unreadable, parse
 from finallayer.source.reading import read
@@ -164,7 +164,7 @@ class _Workshop:
         edits = tuple(dict.fromkeys(e for fix in fixes for e in fix.edits))
         if self._apply(fixes) and (len(fixes) == 1 or not validate_together(path, kept, edits).refused):
             after = self.findings([path])
-            if _is_less(after, before):
+            if _are_gone((f for f in before if f.fix in fixes), before, after):
                 return after
         self._now = {p: kept.get(p, self._documents[p].data) for p in self._now}
         self._linked = linked
@@ -186,10 +186,11 @@ class _Workshop:
         return bool(new)
 
     def _edited(self, path: str, edits: Iterable[Edit]) -> bytes:
-        """A file's bytes after edits, without the imports that those made unused."""
+        """A file's bytes after edits, without the imports, and the names of an epsilon, that those made unused."""
         before = self._data(path)
         after = Document(Path(path), before).edited(edits)
-        idle = list(unused_imports(Syntax(read(path, before)), Syntax(read(path, after)), importers))
+        old, new = Syntax(read(path, before)), Syntax(read(path, after))
+        idle = [*unused_imports(old, new, importers), *unused_epsilons(old, new, importers)]
         return Document(Path(path), after).edited(idle) if idle else after
 
     def _data(self, path: str) -> bytes:
@@ -199,10 +200,10 @@ class _Workshop:
         return self._now[path]
 
 
-def _is_less(after: Sequence[Finding], before: Sequence[Finding]) -> bool:
-    """Whether fewer findings are left, and of no rule more."""
-    were, are = (Counter((f.origin.path, f.rule.code) for f in found) for found in (before, after))
-    return len(after) < len(before) and not are - were
+def _are_gone(mended: Iterable[Finding], before: Iterable[Finding], after: Iterable[Finding]) -> bool:
+    """Whether the findings that were to be mended are gone, and no other came: of each rule, in each file."""
+    gone, were, are = (Counter((f.origin.path, f.rule.code) for f in found) for found in (mended, before, after))
+    return not are - (were - gone)
 
 
 def _gone(before: Iterable[Finding], after: Iterable[Finding], by: frozenset[str]) -> Iterator[Fixed]:

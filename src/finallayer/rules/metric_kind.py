@@ -28,7 +28,7 @@ model.compile(
 ## Fix safety
 Safe for a threshold of 0.5, which becomes 0: on logits that says the same. What is rounded goes through a sigmoid
 first. A metric over many thresholds or of a logarithm gets `from_logits=True`. Unsafe for Keras' `BinaryAccuracy`:
-Keras 3.0 to 3.4 refuse a threshold of 0 with an error.
+Keras 3.0 to 3.4 refuse a threshold of 0 with an error, where they can run the program at all.
 
 ## References
 - [Keras accuracy metrics: threshold](https://keras.io/api/metrics/accuracy_metrics/)

@@ -54,11 +54,11 @@ class Uses:
         if not isinstance(node, ast.expr):
             return []
         seen = self.values.get(path, {}).get(node, [])
-        return [s.value for s in seen if not self.is_called(s.alone)]
+        return [s.value for s in seen if s.alone is None or not self.is_called(s.alone)]
 
     def evaluated(self, path: str, node: ast.expr) -> bool:
         """Whether the program comes to an expression, as far as its calls are known."""
-        return any(not self.is_called(s.alone) for s in self.values.get(path, {}).get(node, ()))
+        return any(s.alone is None or not self.is_called(s.alone) for s in self.values.get(path, {}).get(node, ()))
 
     def is_called_anywhere(self, definition: ast.AST | None) -> bool:
         """Whether this program, or another that is looked at with it, enters a definition by a call."""

@@ -75,6 +75,27 @@ SAFE: dict[str, Pair] = {
         "net, more = nn.Linear(4, 3), nn.Linear(4, 3)\n\ndef step(x, y):\n"
         "    p = (net(x) + more(x)).float()\n    return F.cross_entropy(p, y)\n",
     ),
+    "torch: targets of the shape of outputs that are reshaped, in a loop": pair(
+        TORCH,
+        "net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())\nloss = nn.BCELoss()\n\nfor x in torch.zeros(3, 2, 4):\n"
+        "    real = net(x).view(-1)\n    loss(real, torch.ones_like(real)).backward()\n"
+        "    fake = net(-x).view(-1)\n    loss(fake, torch.zeros_like(fake)).backward()\n",
+        "net = nn.Sequential(nn.Linear(4, 1))\nloss = nn.BCEWithLogitsLoss()\n\nfor x in torch.zeros(3, 2, 4):\n"
+        "    real = net(x).view(-1)\n    loss(real, torch.ones_like(real)).backward()\n"
+        "    fake = net(-x).view(-1)\n    loss(fake, torch.zeros_like(fake)).backward()\n",
+    ),
+    "torch: a criterion made in each branch of an if": pair(
+        TORCH,
+        "class Trainer:\n    def __init__(self, fast):\n        self.net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())\n"
+        "        if fast:\n            self.loss = nn.BCELoss().cuda()\n        else:\n            self.loss = nn.BCELoss()\n\n"
+        "    def step(self, x, y):\n        return self.loss(self.net(x), y)\n\n"
+        "Trainer(torch.cuda.is_available()).step(torch.zeros(2, 4), torch.ones(2, 1))\n",
+        "class Trainer:\n    def __init__(self, fast):\n        self.net = nn.Sequential(nn.Linear(4, 1))\n"
+        "        if fast:\n            self.loss = nn.BCEWithLogitsLoss().cuda()\n        else:\n"
+        "            self.loss = nn.BCEWithLogitsLoss()\n\n"
+        "    def step(self, x, y):\n        return self.loss(self.net(x), y)\n\n"
+        "Trainer(torch.cuda.is_available()).step(torch.zeros(2, 4), torch.ones(2, 1))\n",
+    ),
     "torch: two models that one function trains": pair(
         TORCH,
         "def train(net, x, y):\n    F.cross_entropy(net(x), y).backward()\n\n"
@@ -374,6 +395,14 @@ UNSAFE: dict[str, tuple[str, str]] = {
 
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
+    "another criterion in the other branch": TORCH
+    + "net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())\nloss = nn.BCELoss()\n"
+    + "if torch.rand(()) > 0.5:\n    loss = nn.MSELoss()\n\n"
+    + "def step(x, y):\n    return loss(net(x), y)\n",
+    "a criterion of two branches that another model's loss is, too": TORCH
+    + "net, other = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid()), nn.Sequential(nn.Linear(4, 1), nn.Hardsigmoid())\n"
+    + "if torch.rand(()) > 0.5:\n    loss = nn.BCELoss()\nelse:\n    loss = nn.BCELoss(reduction='sum')\n\n"
+    + "def step(x, y):\n    return loss(net(x), y) + loss(other(x), y)\n",
     "classes put in other rows before the loss": TORCH
     + "net = nn.Sequential(nn.Linear(4, 6), nn.Softmax(dim=-1))\n\n"
     + "def step(x, y):\n    return F.cross_entropy(net(x).view(-1, 2), y.view(-1))\n",

@@ -51,9 +51,9 @@ def test_what_becomes_of_a_name(tmp_path: Path, before: str, after: str) -> None
 
 #: where a model applies its softmax only sometimes -> what is left
 SOMETIMES = {
-    "    def forward(self, x, raw=False):\n        x = self.fc(x)\n        if not raw:\n            # probabilities\n"
+    "    def forward(self, x):\n        x = self.fc(x)\n        if self.fc:\n            # probabilities\n"
     "            x = F.softmax(x, dim=1)\n        return x\n": (
-        "    def forward(self, x, raw=False):\n        x = self.fc(x)\n        return x\n"
+        "    def forward(self, x):\n        x = self.fc(x)\n        return x\n"
     ),
 }
 
@@ -104,3 +104,17 @@ def test_a_layers_output_is_renamed_in_a_function(tmp_path: Path) -> None:
     before = program.format(", activation='softmax'", "'categorical_crossentropy'")
     after = program.format("", "keras.losses.CategoricalCrossentropy(from_logits=True)").replace("probs", "logits")
     assert fixed(tmp_path, before) == after
+
+
+def test_in_a_loop_the_logits_name_is_read_where_the_round_has_it(tmp_path: Path) -> None:
+    head = f"{TORCH}{CLASS}    def forward(self, x):\n        out = []\n        for _ in range(3):\n"
+    before = (
+        "            score = self.fc(x)\n            softmaxed = F.softmax(score, dim=1)\n"
+        "            out.append(softmaxed)\n"
+        "            x = x + softmaxed.argmax(1).float()\n        return torch.cat(out)\n"
+    )
+    after = (
+        "            score = self.fc(x)\n            out.append(score)\n"
+        "            x = x + score.argmax(1).float()\n        return torch.cat(out)\n"
+    )
+    assert fixed(tmp_path, f"{head}{before}{REST}") == f"{head}{after}{REST}"

@@ -66,6 +66,17 @@ WRITTEN = {
         'b = keras.layers.Dense(1, name="b")(i)\nmodel = keras.Model(i, [a, b])\n'
         f'model.compile("adam", loss=[{LOSS}, "mse"], loss_weights={{"a": 1.0, "b": 0.5}})\n',
     ),
+    "a layer with a name of its own": (
+        f'i = keras.Input((4,))\no = keras.layers.Activation("softmax", name="species")({LOGITS}(i))\n'
+        'model = keras.Model(i, o)\nmodel.compile("adam", loss="categorical_crossentropy")\n',
+        f'i = keras.Input((4,))\no = keras.layers.Activation("linear", name="species")({LOGITS}(i))\n'
+        f'model = keras.Model(i, o)\nmodel.compile("adam", loss={LOSS})\n',
+    ),
+    "a layer whose name would lie": (
+        f'i = keras.Input((4,))\no = keras.layers.Activation("softmax", name="class_prob")({LOGITS}(i))\n'
+        'model = keras.Model(i, o)\nmodel.compile("adam", loss="categorical_crossentropy")\n',
+        f'i = keras.Input((4,))\no = {LOGITS}(i)\nmodel = keras.Model(i, o)\nmodel.compile("adam", loss={LOSS})\n',
+    ),
     "a network with its own softmax": (
         "model = keras.applications.VGG16(weights=None, classes=3)\n"
         'model.compile("adam", "categorical_crossentropy")\n',

@@ -189,6 +189,41 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "        self.cost()\n\n"
         "    def cost(self):\n        self.loss = -tf.reduce_sum(y_ * tf.nn.log_softmax(self.logits))\n",
     ),
+    "a minus that meets another": (
+        "import numpy as np\n\n\ndef sigmoid(x):\n    return 1 / (1 + np.exp(-x))\n\n\n",
+        "def loss(x, w, y):\n    z = np.dot(x, w)\n    p = sigmoid(z)\n    return -np.mean(y * np.log(p)), p\n",
+        "def loss(x, w, y):\n    z = np.dot(x, w)\n    p = sigmoid(z)\n"
+        "    return np.mean(y * np.logaddexp(0, -z)), p\n",
+    ),
+    "a minus that belongs to more": (
+        "import numpy as np\n\n\ndef sigmoid(x):\n    return 1 / (1 + np.exp(-x))\n\n\n",
+        "def loss(x, w, y):\n    z = np.dot(x, w)\n    p = sigmoid(z)\n    return -np.mean(w + np.log(p)), p\n",
+        "def loss(x, w, y):\n    z = np.dot(x, w)\n    p = sigmoid(z)\n"
+        "    return -np.mean(w + -np.logaddexp(0, -z)), p\n",
+    ),
+    "picked, shown, and then the log by a name": (
+        TORCH,
+        "def step(z, y, i):\n    probs = torch.softmax(z, dim=1)\n    p = probs[i, y]\n    print(p)\n"
+        "    log_of = torch.log(p)\n    return -log_of, probs\n",
+        "def step(z, y, i):\n    probs = torch.softmax(z, dim=1)\n    p = probs[i, y]\n    print(p)\n"
+        "    log_of = torch.log_softmax(z, dim=1)[i, y]\n    return -log_of, probs\n",
+    ),
+    "picked by what is another by then": (
+        TORCH,
+        "def step(z, y, i):\n    probs = torch.softmax(z, dim=1)\n    p = probs[i, y]\n    i = i + 1\n"
+        "    log_of = torch.log(p)\n    return -log_of, probs, p, i\n",
+        "def step(z, y, i):\n    probs = torch.softmax(z, dim=1)\n    p = probs[i, y]\n"
+        "    log_p = torch.log_softmax(z, dim=1)[i, y]\n    i = i + 1\n"
+        "    log_of = log_p\n    return -log_of, probs, p, i\n",
+    ),
+    "an attribute that only its own function reads": (
+        TF1,
+        "class Net:\n    def build(self):\n        self.y = tf.nn.softmax(tf.matmul(x, W))\n"
+        "        self.loss = -tf.reduce_sum(y_ * tf.log(self.y))\n",
+        "class Net:\n    def build(self):\n        logits = tf.matmul(x, W)\n"
+        "        self.y = tf.nn.softmax(logits)\n"
+        "        self.loss = -tf.reduce_sum(y_ * tf.nn.log_softmax(logits))\n",
+    ),
     "JAX": (
         JAX,
         "def loss(w, x, y):\n    return -jnp.mean(jnp.sum(y * jnp.log(jax.nn.softmax(x @ w)), axis=1))\n\n"

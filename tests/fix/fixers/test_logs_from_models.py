@@ -38,6 +38,24 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         TORCH + "net = nn.Sequential(nn.Linear(3, 1))\nx = torch.randn(5, 3)\np = net(x)\n"
         "loss = -(F.logsigmoid(p) + F.logsigmoid(-p)).mean()\nshown = (torch.sigmoid(p) > 0.5).float()\n",
     ),
+    "a function that only takes the log goes": (
+        TORCH + "net = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\n\n\n"
+        "def safe_log(v):\n    return torch.log(v + 1e-8)\n\n\n"
+        "a, b = net(torch.randn(5, 3)), net(torch.randn(5, 3))\nloss = -(safe_log(a) + safe_log(1 - b)).mean()\n",
+        TORCH + "net = nn.Sequential(nn.Linear(3, 1))\n\n\n"
+        "a, b = net(torch.randn(5, 3)), net(torch.randn(5, 3))\nloss = -(F.logsigmoid(a) + F.logsigmoid(-b)).mean()\n",
+    ),
+    "a function that only takes the log stays for others": (
+        TORCH + "net = nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=1))\n"
+        "safe_log = lambda v: torch.log(torch.clamp(v, min=1e-8))\n\n"
+        "out = net(torch.randn(5, 3))\nloss = -safe_log(out)[:, 0].mean() + safe_log(out[:, 1] * 0.5).mean()\n"
+        "shown = safe_log(torch.rand(3))\nprint(shown.shape)\n",
+        TORCH + "net = nn.Sequential(nn.Linear(3, 4))\n"
+        "safe_log = lambda v: torch.log(torch.clamp(v, min=1e-8))\n\n"
+        "out = net(torch.randn(5, 3))\nloss = -F.log_softmax(out, dim=1)[:, 0].mean() "
+        "+ safe_log(torch.softmax(out, dim=1)[:, 1] * 0.5).mean()\n"
+        "shown = safe_log(torch.rand(3))\nprint(shown.shape)\n",
+    ),
     "numbers that are taken out of the framework": (
         TORCH + "import numpy as np\n\nnet = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\nx = torch.randn(5, 3)\n"
         "loss = -torch.log(net(x)).mean()\nshown = float(net(x)[0, 0])\nprint(shown)\n"
@@ -51,6 +69,32 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "    p = torch.clamp(net(x), 1e-8, 1.0)\n    return -(y * torch.log(p)).sum(1).mean()\n" + CALLED,
         TORCH + NET.format("self.fc(x)") + "net = Net()\n\ndef step(x, y):\n"
         "    logits = net(x)\n    return -(y * F.log_softmax(logits, dim=1)).sum(1).mean()\n" + CALLED,
+    ),
+    "a clip that is read besides": (
+        TORCH + NET.format("torch.sigmoid(self.fc(x))") + "net = Net()\n\ndef step(x, y):\n"
+        "    out = net(x)\n    out = torch.clamp(out, 1e-7, 1 - 1e-7)\n"
+        "    return -(y * torch.log(out) + (1 - y) * torch.log(1 - out)).mean(), out\n"
+        + CALLED.replace("loss", "loss, _"),
+        TORCH + NET.format("self.fc(x)") + "net = Net()\n\ndef step(x, y):\n"
+        "    logits = net(x)\n    out = torch.clamp(torch.sigmoid(logits), 1e-7, 1 - 1e-7)\n"
+        "    return -(y * F.logsigmoid(logits) + (1 - y) * F.logsigmoid(-logits)).mean(), out\n"
+        + CALLED.replace("loss", "loss, _"),
+    ),
+    "a clip of the call that is read besides": (
+        TORCH + NET.format("F.softmax(self.fc(x), dim=1)") + "net = Net()\n\ndef step(x, y):\n"
+        "    p = torch.clamp(net(x), min=1e-8)\n    return -(y * torch.log(p)).sum(1).mean(), p\n"
+        + CALLED.replace("loss", "loss, _"),
+        TORCH + NET.format("self.fc(x)") + "net = Net()\n\ndef step(x, y):\n    logits = net(x)\n"
+        "    p = torch.clamp(torch.softmax(logits, dim=1), min=1e-8)\n"
+        "    return -(y * F.log_softmax(logits, dim=1)).sum(1).mean(), p\n" + CALLED.replace("loss", "loss, _"),
+    ),
+    "an argument that is clipped": (
+        TORCH + NET.format("F.softmax(self.fc(x), dim=1)") + "net = Net()\n\ndef cost(out, y):\n"
+        "    # Clip, so that no log is infinite.\n    out = torch.clamp(out, 1e-8, 1.0)\n"
+        "    return -(y * torch.log(out)).sum(1).mean()\n\ndef step(x, y):\n    return cost(net(x), y)\n" + CALLED,
+        TORCH + NET.format("self.fc(x)") + "net = Net()\n\ndef cost(out, y):\n"
+        "    return -(y * F.log_softmax(out, dim=1)).sum(1).mean()\n\ndef step(x, y):\n    return cost(net(x), y)\n"
+        + CALLED,
     ),
     "a name that would lie": (
         TORCH + NET.format("F.softmax(self.fc(x), dim=1)") + "net = Net()\n\ndef step(x, y):\n"
@@ -146,10 +190,16 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "def large(h):\n    p = tf.nn.softmax(tf.layers.dense(h, 9))\n    return p\n\n"
         "FLAGS = tf.app.flags.FLAGS\nif FLAGS.large:\n    q = large(x)\nelse:\n    q = small(x)\n"
         "loss = -tf.reduce_sum(y * tf.log(q))\n",
-        TF1 + "def small(h):\n    p = tf.layers.dense(h, 9)\n    return p\n\n"
-        "def large(h):\n    p = tf.layers.dense(h, 9)\n    return p\n\n"
+        TF1 + "def small(h):\n    logits = tf.layers.dense(h, 9)\n    return logits\n\n"
+        "def large(h):\n    logits = tf.layers.dense(h, 9)\n    return logits\n\n"
         "FLAGS = tf.app.flags.FLAGS\nif FLAGS.large:\n    q = large(x)\nelse:\n    q = small(x)\n"
         "loss = -tf.reduce_sum(y * tf.nn.log_softmax(q))\n",
+    ),
+    "logits that have a name already": (
+        TF1 + "def small(h):\n    scores = tf.layers.dense(h, 9)\n    class_prob = tf.nn.softmax(scores)\n"
+        "    return class_prob\n\nloss = -tf.reduce_sum(y * tf.log(small(x)))\n",
+        TF1 + "def small(h):\n    scores = tf.layers.dense(h, 9)\n"
+        "    return scores\n\nloss = -tf.reduce_sum(y * tf.nn.log_softmax(small(x)))\n",
     ),
     "a Keras layer in a loop of one's own": (
         "import tensorflow as tf\n\nhead = tf.keras.layers.Dense(5, activation='softmax')\n\n"
@@ -193,6 +243,23 @@ def test_a_run_shows_the_same_numbers(tmp_path: Path, name: str) -> None:
 LOG = "loss = -torch.log(net(x)).mean()\n"
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
+    "an argument that is clipped again in a loop": TORCH
+    + NET.format("F.softmax(self.fc(x), dim=1)")
+    + "net = Net()\n\ndef cost(out, y):\n    for _ in range(3):\n        out = torch.clamp(out, 1e-8, 1.0)\n"
+    + "        y = y + torch.log(out)\n    return y\n\nprint(cost(net(torch.randn(5, 3)), torch.eye(4)[:1]))\n",
+    "a clip that changes the probabilities": TORCH
+    + NET.format("F.softmax(self.fc(x), dim=1)")
+    + "net = Net()\n\ndef step(x, y):\n    p = net(x)\n    p = torch.clamp(p, 0.1, 0.9)\n"
+    + "    return -(y * torch.log(p)).sum(1).mean(), p\n"
+    + CALLED,
+    "a function that only takes the log, of the output and of what is made of another": TORCH
+    + "net = nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=1))\n\n\n"
+    + "def safe_log(v):\n    return torch.log(v + 1e-8)\n\n\n"
+    + "out = net(torch.randn(5, 3))\nloss = -safe_log(out).mean()\nother = safe_log(1 - out).mean()\n",
+    "a function that only takes the log, handed on": TORCH
+    + "net = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\n\n\n"
+    + "def safe_log(v):\n    return torch.log(v + 1e-8)\n\n\n"
+    + "out = net(torch.randn(5, 3))\nloss = -torch.stack(list(map(safe_log, [out]))).mean()\n",
     "a clip that blends": TORCH
     + NET.format("F.softmax(self.fc(x), dim=1)")
     + "net = Net()\n\ndef loss(x, y):\n    p = 0.9 * net(x) + 0.1\n    return -(y * torch.log(p)).sum(1).mean()\n",

@@ -156,3 +156,29 @@ def test_a_name_that_a_star_brings_and_the_file_binds_is_another(tmp_path: Path)
     program = "from keras import *\nfrom keras.layers import *\n\nSoftmax = 1\n"
     program += "m = Sequential([Dense(3, activation='softmax')])\nm.compile(loss='categorical_crossentropy')\n"
     assert "Softmax()" not in fixed(tmp_path, f"{program}print(m.predict(x))\n")
+
+
+def test_an_activation_that_comes_from_an_old_module_is_taken_as_it_is(tmp_path: Path) -> None:
+    program = (
+        "from keras.layers import Dense\nfrom keras.layers.core import Activation\n"
+        "from keras.models import Sequential\n\n"
+        'model = Sequential([Dense(1), Activation("sigmoid")])\n'
+        'model.compile(loss="binary_crossentropy")\nprint(model.predict(x))\n'
+    )
+    assert 'probability_model = Sequential([model, Activation("sigmoid")])\n' in fixed(tmp_path, program)
+    own = program.replace("from keras.layers.core import Activation", "from keras.layers.noise import AlphaDropout")
+    own = own.replace('Activation("sigmoid")', 'Dense(1, activation="sigmoid")')
+    assert "from keras.layers import Activation, Dense\n" in fixed(tmp_path, own)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_no_sequence_begins_with_a_model_of_several_inputs(tmp_path: Path, several: bool) -> None:
+    inputs = "[a, b]" if several else "a"
+    program = (
+        f"{IMPORT}a, b = keras.Input((4,)), keras.Input((4,))\n"
+        f'o = keras.layers.Dense(10, activation="softmax")({"a + b" if several else "a"})\n'
+        f"model = keras.Model({inputs}, o)\n{COMPILE}print(model.predict(x))\n"
+    )
+    after = fixed(tmp_path, program)
+    assert (after == program) is several
+    assert (MADE in after) is not several

@@ -32,19 +32,31 @@ RESTORED = {
         SIGMOID + "def show(x):\n    for o in net(x):\n        print(o)\n",
         ONE_LOGIT + "def show(x):\n    for o in net(x):\n        print(o.sigmoid())\n",
     ),
+    "sigmoids in a loop that counts": (
+        SIGMOID + "def show(x):\n    for i, o in enumerate(net(x)):\n        print(i, o)\n",
+        ONE_LOGIT + "def show(x):\n    for i, o in enumerate(net(x)):\n        print(i, o.sigmoid())\n",
+    ),
+    "rows of an array beside others": (
+        SOFTMAX + "def show(x):\n    for p, q in zip(net(x).numpy()[:9], x):\n        print(p.max(), q)\n",
+        LOGITS
+        + "def show(x):\n    for p, q in zip(net(x).softmax(dim=-1).numpy()[:9], x):\n        print(p.max(), q)\n",
+    ),
+    "a list of numbers": (
+        SOFTMAX + "def show(x):\n    print(list(net(x).tolist()))\n",
+        LOGITS + "def show(x):\n    print(list(net(x).softmax(dim=-1).tolist()))\n",
+    ),
     "items of a softmax get it before they are taken apart": (
         SOFTMAX + "def show(x):\n    return [row.max().item() for row in net(x)]\n",
         LOGITS + "def show(x):\n    return [row.max().item() for row in net(x).softmax(dim=-1)]\n",
     ),
     "the probability of what was so, put together of both": (
         SIGMOID + "def focus(x, y):\n    p = net(x)\n    hit = y * p + (1 - y) * (1 - p)\n    return 1 - hit\n",
-        ONE_LOGIT + "def focus(x, y):\n    p = net(x)\n    hit = y * p.sigmoid() + (1 - y) * (1 - p.sigmoid())\n"
-        "    return 1 - hit\n",
+        ONE_LOGIT
+        + "def focus(x, y):\n    p = net(x).sigmoid()\n    hit = y * p + (1 - y) * (1 - p)\n    return 1 - hit\n",
     ),
     "probabilities over their sum": (
         SOFTMAX + "def again(x):\n    p = net(x)\n    whole = p / p.sum(-1, keepdim=True)\n    return whole ** 2\n",
-        LOGITS
-        + "def again(x):\n    p = net(x)\n    whole = p.softmax(dim=-1) / p.softmax(dim=-1).sum(-1, keepdim=True)\n"
+        LOGITS + "def again(x):\n    p = net(x).softmax(dim=-1)\n    whole = p / p.sum(-1, keepdim=True)\n"
         "    return whole ** 2\n",
     ),
 }
@@ -148,6 +160,8 @@ NO_READER = {
     "    def forward(self, x):\n        return F.softmax(self.top(self.body(x)[0]), dim=-1)\n\n\nnet = Net()\n\n\n"
     "def step(x, y):\n    return F.cross_entropy(net(x), y)\n",
     "a layer before the head": SOFTMAX + "def size():\n    return net[0].weight.norm()\n",
+    "a picture of its layers": SOFTMAX.replace("import torch\n", "import torch\nfrom torchinfo import summary\n")
+    + "print(summary(net, (1, 8)))\n",
     "the state of the model": SOFTMAX + "torch.save(net.state_dict(), 'net.pt')\nnet.to('cpu').eval()\n",
 }
 
@@ -332,3 +346,138 @@ def test_a_softmax_of_the_softmax_is_not_given_a_third(tmp_path: Path) -> None:
     file = tmp_path / "program.py"
     file.write_text(program.format(", nn.Softmax(dim=-1)"))
     assert repaired(file, unsafe=True).changed == ()
+
+
+LOOP = "for layer in net.{}:\n    {}\n"
+#: what of a model's layers is asked -> what is said against the fix; nothing where only weights are
+ASKED = {
+    "weights, by what the layers are": (
+        LOOP.format("modules()", "if isinstance(layer, nn.Linear):\n        nn.init.zeros_(layer.weight)"),
+        "",
+    ),
+    "weights, by the names": (
+        "for name in net._modules:\n    if isinstance(net._modules[name], nn.Linear):\n"
+        "        net._modules[name].weight.data.normal_(0, 1)\n",
+        "",
+    ),
+    "weights, in a function of the project": (
+        "def start(layer, size):\n    if isinstance(layer, (nn.Linear, nn.Conv2d)):\n"
+        "        layer.weight.data.normal_(0, size)\n\n\n" + LOOP.format("children()", "start(layer, 0.1)"),
+        "",
+    ),
+    "what the layers give": ("z = torch.zeros(2, 8)\n" + LOOP.format("children()", "z = layer(z)"), "`.children`"),
+    "which layer is the head": (
+        LOOP.format("modules()", "if isinstance(layer, nn.Sigmoid):\n        layer.weight = 0"),
+        "`.modules`",
+    ),
+    "any layer": (LOOP.format("modules()", "if isinstance(layer, nn.Module):\n        layer.weight"), "`.modules`"),
+    "all but the last": ("body = nn.Sequential(*list(net.children())[:-1])\n", "`.children`"),
+    "a function that calls them": (
+        "def run(layer):\n    return layer(torch.zeros(8))\n\n\n" + LOOP.format("children()", "print(run(layer))"),
+        "`.children`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("asks", "unseen"), ASKED.values(), ids=ASKED)
+def test_layers_that_are_asked_for_their_weights_show_no_output(tmp_path: Path, asks: str, unseen: str) -> None:
+    program = SIGMOID + asks
+    if unseen:
+        assert unseen in note_of(tmp_path, program)
+    else:
+        assert fixed(tmp_path, program) == ONE_LOGIT + asks
+
+
+OF_KERAS = {
+    "drawn": ("keras.utils.plot_model(net, show_shapes=True)", ""),
+    "drawn by a function of the project's own name": ("plot_model(net)", "`plot_model`"),
+    "an inner layer's weights": ("net.layers[0].get_weights()", ""),
+    "an inner layer's output": ("keras.Model(net.inputs, net.layers[0].output)", "of the model"),
+    "the last layer's weights": ("net.layers[-1].get_weights()", "`.layers`"),
+}
+
+
+@pytest.mark.parametrize(("asks", "unseen"), OF_KERAS.values(), ids=OF_KERAS)
+def test_who_draws_a_model_or_reads_an_inner_layers_weights_reads_no_output(
+    tmp_path: Path, asks: str, unseen: str
+) -> None:
+    program = FITTED.format("") + asks + "\n"
+    if unseen:
+        assert unseen in note_of(tmp_path, program)
+    else:
+        assert fixed(tmp_path, program) != program
+
+
+#: what code that nothing runs does with a model -> whether it may read its output
+UNRUN = {
+    "net(torch.zeros(1, 8)).shape": False,
+    "y = net(torch.zeros(1, 8))\n        assert y.size() == (1, 1)": False,
+    "twin = net.eval()\n        twin.load_state_dict({})": False,
+    "return net(torch.zeros(1, 8))": True,
+    "y = net.eval()(torch.zeros(1, 8))\n        return y": True,
+    "net.compile(nn.BCELoss())": True,
+    "global kept\n        kept = net": True,
+}
+
+
+@pytest.mark.parametrize(("does", "reads"), UNRUN.items())
+def test_code_that_nothing_runs_may_ask_a_model_for_the_shape(tmp_path: Path, does: str, reads: bool) -> None:
+    rest = f"def test(really):\n    if really:\n        {does}\n\n\ntest(False)\n"
+    if reads:
+        assert "in code that nothing runs" in note_of(tmp_path, SIGMOID + rest)
+    else:
+        assert fixed(tmp_path, SIGMOID + rest) == ONE_LOGIT + rest
+
+
+TOGETHER = TORCH + (
+    "top = nn.Linear(8, 5)\n\n\ndef model(x):\n    return {}, [top.weight]\n\n\n"
+    "p, weights = model(torch.zeros(2, 8))\nloss = F.cross_entropy(p, torch.ones(2).long())\n"
+)
+
+
+def test_what_is_returned_with_an_output_is_none(tmp_path: Path) -> None:
+    before, after = TOGETHER.format("F.softmax(top(x), -1)"), TOGETHER.format("top(x)")
+    assert fixed(tmp_path, before) == after
+    assert "`other`" in note_of(tmp_path, before + "other, weights = model(torch.ones(2, 8))\n")
+
+
+BESIDE = TORCH + (
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.body = nn.Linear(8, 4)\n"
+    "        self.top = nn.Sequential(nn.Linear(4, 1){})\n\n    def forward(self, x, look=False):\n"
+    "        h = self.body(x)\n        if look:\n            {}\n        return self.top(h)\n\n\n"
+    "net = Net()\nloss = nn.{}()(net(torch.zeros(2, 8), False), torch.zeros(2, 1))\n"
+)
+
+
+@pytest.mark.parametrize(("does", "reads"), [("print(self.body(h))", ""), ("print(self.top(h))", "`self.top`")])
+def test_another_part_of_the_model_may_be_asked_by_code_that_nothing_runs(
+    tmp_path: Path, does: str, reads: str
+) -> None:
+    before = BESIDE.format(", nn.Sigmoid()", does, "BCELoss")
+    if reads:
+        assert f"{reads} in code that nothing runs" in note_of(tmp_path, before)
+    else:
+        assert fixed(tmp_path, before) == BESIDE.format("", does, "BCEWithLogitsLoss")
+
+
+def test_a_notebooks_places_are_those_of_its_cells(tmp_path: Path) -> None:
+    file = tmp_path / "book.ipynb"
+    file.write_bytes(notebook(SOFTMAX, "x = 1\ntorch.save(net, 'net.pt')\n"))
+    (fix,) = {f.fix for f in repaired(file).remaining}
+    assert fix is not None
+    assert fix.note == "can't see all that reads the softmax: the model is kept by `torch.save` (cell 1, line 2)"
+
+
+#: what of a program is in the way of its fix -> what is said
+IN_THE_WAY = {
+    "def write(x):\n    p = net(x)\n    p[0] = 0\n    return p\n": "line 14 changes the output",
+    "def again(x):\n    return F.softmax(net(x), dim=-1)\n": "line 13 applies the softmax again",
+}
+
+
+@pytest.mark.parametrize(("rest", "why"), IN_THE_WAY.items())
+def test_what_is_in_the_way_is_named(tmp_path: Path, rest: str, why: str) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(SOFTMAX + rest)
+    first = repaired(file).remaining[0]
+    assert f"the softmax can't go: {why}" in first.unfixed

@@ -58,6 +58,12 @@ LAID_OUT = {
         "        logits,  # both\n        dim=1,\n    )\n"
         "    return y * \\\n        F.log_softmax(logits, dim=1), p\n",
     ),
+    "a call that is broken for its one argument": (
+        "def loss(x, y):\n    p = torch.sigmoid(\n        net(x * y +\n            y - x).sum(1)\n    )\n"
+        "    return torch.log(p), p\n",
+        "def loss(x, y):\n    logits = net(x * y +\n                 y - x).sum(1)\n    p = torch.sigmoid(logits)\n"
+        "    return F.logsigmoid(logits), p\n",
+    ),
     "statements on one line": (
         "def loss(x, y):\n    a = 1; p = F.softmax(net(x), dim=1); return torch.log(p), p\n",
         "def loss(x, y):\n"
@@ -226,3 +232,17 @@ def test_fuzzed_layouts_parse_and_mean_the_same(
     assert end == "\n" or "\n" not in new.replace("\r\n", "")
     expected = AFTER.replace("return F.log_softmax(logits, dim=1), p", "return -(y * F.log_softmax(logits, dim=1)), p")
     assert ast.dump(ast.parse(new)) == ast.dump(ast.parse(expected))
+
+
+def test_a_cell_whose_last_line_goes_ends_without_a_line_break_as_before(tmp_path: Path) -> None:
+    def book(last: str, loss: str) -> bytes:
+        model = ["import keras\n", "model = keras.Sequential()\n", "model.add(keras.layers.Dense(3))" + last]
+        cells: list[dict[str, object]] = [
+            {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+            for source in ("".join(model).splitlines(keepends=True), [f'model.compile("adam", {loss})'])
+        ]
+        return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode()
+
+    before = book('\nmodel.add(keras.layers.Activation("softmax"))', '"categorical_crossentropy"')
+    after = book("", "keras.losses.CategoricalCrossentropy(from_logits=True)")
+    assert fixed_bytes(tmp_path, before, "book.ipynb") == after

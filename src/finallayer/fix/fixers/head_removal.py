@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from finallayer.expr import LOSSES, Node, logits, make, target
-from finallayer.findings import Match, Sighting
+from finallayer.findings import Match, Refusal, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
-from finallayer.fix.fixers.honest_names import with_honest_names
+from finallayer.fix.fixers.honest_names import with_honest_words
 from finallayer.fix.fixers.keras_metrics import takes_new_keras
+from finallayer.fix.fixers.probability_models import made_at_each_call
 from finallayer.fix.fixers.removal import Removal, remove_all
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
@@ -22,8 +23,10 @@ from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
-from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
+from finallayer.fix.flow.wrapped_names import where_named
+from finallayer.fix.registry import Offer, Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
+from finallayer.fix.text.keras_spelling import speaks_keras_1
 from finallayer.kinds import Kind
 from finallayer.rules.bounds import interval
 from finallayer.rules.margin import loss_of
@@ -52,7 +55,7 @@ class Exchange(NamedTuple):
 
 
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
-def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
+def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[Offer]:
     """The fix of a loss that is handed what a softmax or sigmoid made: that goes, and the loss takes logits."""
     loss = sighting.node
     made = maker(loss.args[0]) if loss.op in CROSS_ENTROPIES and loss.args else None
@@ -68,7 +71,7 @@ def is_shown_both_ways(loss: Node, context: Context) -> bool:
     return any(s.node.op == instead and s.node.args[:1] == scores for s in context.sightings())
 
 
-def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str = "") -> Iterator[Proposal]:
+def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str = "") -> Iterator[Offer]:
     """A program whose loss takes the logits from before a head.
 
     Model, loss and readers may stand in different files: all of them are edited, or none. ``doubt``: what makes it
@@ -84,6 +87,7 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     alike = _made_for(loss, made, context)
     removal = remove_all(alike, modules)
     if removal is None:
+        yield Refusal(f"the {made.op} can't be taken out of where it stands ({_at(made, module)})")
         return
     readers = context.readers(removal.head)
     if readers.steps(loss.args[0]) is None:
@@ -95,18 +99,45 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
 
     made_everywhere = make_everywhere(context, write)
     if made_everywhere is None:
+        yield Refusal(_in_the_way(readers, context, dialect, exchange))
         return
     unseen = [*removal.unseen, *made_everywhere.unseen]
     edits = made_everywhere.edits
     for one in alike:
-        edits = with_honest_names(modules[one.origin.path], one, edits) if one.origin is not None else edits
+        home = context.module_at(one.origin)
+        edits = with_honest_words(home, one, edits) if home is not None else edits
     binary = exchange.instead.op == "sigmoid"
     new = make("bce_logits" if binary else "xent_logits", logits(), target())
     other = _read_otherwise(readers, exchange)
-    new_keras = takes_new_keras(edits)
-    note = "; ".join(filter(None, (doubt, other, new_keras, cannot_see(f"reads the {made.op}", unseen))))
+    notes = (
+        doubt,
+        other,
+        _needs_newer_keras(edits, modules),
+        *made_at_each_call(edits, modules),
+        cannot_see(f"reads the {made.op}", unseen),
+    )
+    note = "; ".join(filter(None, notes))
     mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made or exchange.loss_too
     yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths)
+
+
+def _at(made: Node, module: AnalysedModule) -> str:
+    place = module.syntax.expression(made.origin)
+    return module.syntax.where(place) if place is not None else module.path.rpartition("/")[2]
+
+
+def _in_the_way(readers: Readers, context: Context, dialect: Dialect, exchange: Exchange) -> str:
+    """What keeps a softmax where it is: a reader that can't get it back, or a loss that can't be told of logits."""
+    if readers.refusals:
+        return f"the {exchange.made.op} can't go: {readers.refusals[0]}"
+    fixed = [r.module.syntax.where(r.node) for r in readers.wraps if not r.can_be_wrapped]
+    if fixed:
+        return f"the {exchange.made.op} can't go: {fixed[0]} reads it with other numbers, or in another shape"
+    modules = context.modules()
+    for reader in _readers_at_losses(context.sightings(), readers):
+        if reader.origin is not None and _at_reader(modules, reader, dialect, exchange) is None:
+            return f"the loss can't be told that it is handed logits ({_at(reader, modules[reader.origin.path])})"
+    return "what reads the output, or a metric, can't be told that it is handed logits"
 
 
 @mends("FL102", reach=Reach.MODEL)
@@ -127,11 +158,18 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
         return
     new = make(ON_LOGITS[loss.op], logits(), target())
     old = make(loss.op, logits(), target(), eps=loss.attrs.get("eps"))
-    lines = sorted({p.node.lineno for p in (*readers.wraps, *readers.predictions)})
-    unseen = "; ".join([*(f"line {n}" for n in lines), *readers.unseen, *readers.refusals])
+    unseen = "; ".join([*readers.lines, *readers.unseen, *readers.refusals])
     reads = f"what reads the logits as probabilities needs a {head}: {unseen}" if unseen else ""
-    note = "; ".join(filter(None, (takes_new_keras(edits), reads)))
+    note = "; ".join(filter(None, (_needs_newer_keras(edits, modules), reads)))
     yield Proposal(edits, old, new, note, loss.op == "bce_probs", mends_maths=True)
+
+
+def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
+    """Why edits are unsafe that write what only a newer Keras than the program's has."""
+    written = any("from_logits" in edit.text for edit in edits)
+    if written and any(speaks_keras_1(module.syntax) for module in modules.values()):
+        return "the program is written for Keras 1, and losses on logits need 2.3"
+    return takes_new_keras(edits, modules)
 
 
 def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:
@@ -147,8 +185,7 @@ def _read_otherwise(readers: Readers, exchange: Exchange) -> str:
     """What reads other numbers than before, which may have been meant: a softmax of one unit says nothing at all."""
     if exchange.made.op != "sigmoid" or exchange.instead.op == "sigmoid":
         return ""
-    lines = sorted({reader.node.lineno for reader in (*readers.wraps, *readers.predictions)})
-    return "; ".join(f"line {line} reads a {exchange.instead.op} instead" for line in lines)
+    return "; ".join(f"{line} reads a {exchange.instead.op} instead" for line in readers.lines)
 
 
 def is_along_other_axis(made: Node) -> bool:
@@ -165,7 +202,10 @@ def _all_edits(
         removal.edits,
         *(_at_reader(modules, reader, dialect, exchange) for reader in _readers_at_losses(seen, readers)),
         *_at_metrics(readers, seen, dialect, made.op, exchange.read),
-        *(dialect.restored(r, removal, made) if r.can_be_wrapped else None for r in readers.wraps),
+        *(
+            dialect.restored(r, removal, made) if r.can_be_wrapped else None
+            for r in where_named(readers.wraps, removal.head)
+        ),
         *_at_predictions(readers.predictions, dialect, made),
     ]
     edits = together(parts)

@@ -21,7 +21,7 @@ from finallayer.fix.text.deletion import drop_item
 from finallayer.fix.text.imports import Imports
 from finallayer.fix.text.keras_spelling import spell, with_argument
 from finallayer.fix.text.syntax import Syntax, is_written_out
-from finallayer.source.values import Dict, External
+from finallayer.source.values import Built, Dict, External, List
 
 #: A loss's function (and the string that names it) -> its class.
 _CLASSES = {
@@ -90,6 +90,7 @@ class Keras(Dialect):
         """``probability_model = keras.Sequential([model, keras.layers.Softmax()])``, and its ``predict``."""
         module, at = calls[0].module, calls[0].node
         several = any(not isinstance(v, Node) for call in calls for v in module.values(call.node))
+        several |= any(_takes_several(module, call.node) for call in calls)
         if made.attrs.get("axis", -1) not in (-1, None) or several:
             return None
         ways = [spell(module.syntax, name, at) for name in ("Sequential", "models.Sequential")]
@@ -106,6 +107,14 @@ class Keras(Dialect):
 
     def compiled(self, module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:
         return metrics_on_logits(module, call, head, output)
+
+
+def _takes_several(module: AnalysedModule, predict: ast.expr) -> bool:
+    """Whether a model that is asked to predict takes several inputs, which a sequence of layers doesn't."""
+    model = predict.func.value if isinstance(predict, ast.Call) and isinstance(predict.func, ast.Attribute) else None
+    built = [v for v in module.values(model) if isinstance(v, Built)] if model is not None else []
+    inputs = (given for b in built for name, given in b.bound.items() if name == "inputs")
+    return any(isinstance(given, List) and len(given.items) > 1 for given in inputs)
 
 
 def _named_loss(module: AnalysedModule, place: ast.expr, loss: Node) -> ast.Call | str | None:

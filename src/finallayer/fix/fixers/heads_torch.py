@@ -11,6 +11,7 @@ from finallayer.fix.fixers.dialect import Dialect, Edits
 from finallayer.fix.fixers.removal import Removal
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.readers import Reader
+from finallayer.fix.text.edits import together
 from finallayer.fix.text.spelling import Speller, as_object
 from finallayer.source.values import External
 
@@ -31,11 +32,9 @@ class Torch(Dialect):
         call = module.syntax.expression(loss.origin)
         if not isinstance(call, ast.Call):
             return None
-        built = module.layer(call.func)
-        named = call if built is None else module.maker(built)
-        if named is None:
-            return None
-        return self._renamed(module, named.func)
+        built = module.layers(call.func)
+        makers = [module.maker(layer) for layer in built] if built else [call]
+        return together(self._renamed(module, maker.func) if maker is not None else None for maker in makers)
 
     def _renamed(self, module: AnalysedModule, func: ast.expr) -> Edits | None:
         names = {canonical(s.name) if isinstance(s, External) else "" for s in module.values(func)}

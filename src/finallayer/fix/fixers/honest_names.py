@@ -9,13 +9,20 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.bindings import are_shown, binds, home
+from finallayer.fix.flow.bindings import are_shown, binds, home, reaching
 from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.text.deletion import whole_line
+from finallayer.fix.text.honest_comments import with_honest_comments
 from finallayer.fix.text.syntax import Syntax
 
 #: What a comment says that is about the softmax or sigmoid below it.
 _ABOUT_PROBABILITIES = re.compile(r"\b(?:softmax|sigmoid|prob\w*|p\()", re.IGNORECASE)
+
+
+def with_honest_words(module: AnalysedModule, made: Node, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """The edits that take a softmax away, and those of the names and comments that would lie of the logits."""
+    place = module.syntax.expression(made.origin)
+    return with_honest_comments(module.syntax, place, with_honest_names(module, made, edits))
 
 
 def with_honest_names(module: AnalysedModule, made: Node, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
@@ -46,13 +53,25 @@ def _other_name(syntax: Syntax, assigned: ast.Assign, target: ast.Name, edits: t
     if home(syntax, target) is not scope or target.id in syntax.declared:
         return None
     stores = [n for n in _names(syntax, target) if not isinstance(n.ctx, ast.Load)]
-    if len(stores) != 1 or any(isinstance(n, (ast.For, ast.While)) for n in syntax.around(assigned)):
+    loads = [n for n in _names(syntax, target) if isinstance(n.ctx, ast.Load)]
+    in_loop = any(isinstance(n, (ast.For, ast.While)) for n in syntax.around(assigned))
+    if len(stores) != 1 or (in_loop and any(reaching(syntax, n, target.id) is not assigned for n in loads)):
         return None
     left = next((e.text for e in edits if _is_at(syntax, e, assigned.value)), None)
     if left is not None and left.isidentifier():
-        after = scope.body[scope.body.index(assigned) + 1 :] if assigned in scope.body else [assigned]
-        return left if not any(binds(s, left) for s in after) and whole_line(syntax, assigned) else None
+        if in_loop:
+            stays = all(_is_same(syntax, left, assigned, n) for n in loads)
+        else:
+            after = scope.body[scope.body.index(assigned) + 1 :] if assigned in scope.body else [assigned]
+            stays = not any(binds(s, left) for s in after)
+        return left if stays and whole_line(syntax, assigned) else None
     return "logits" if "logits" not in syntax.names_used(scope) and not _is_global(syntax, "logits") else None
+
+
+def _is_same(syntax: Syntax, name: str, first: ast.AST, second: ast.AST) -> bool:
+    """Whether a name has the same value at two places of a round."""
+    given = reaching(syntax, first, name)
+    return given is not None and given is reaching(syntax, second, name)
 
 
 def _renamed(syntax: Syntax, target: ast.Name, other: str, edits: tuple[Edit, ...]) -> Iterator[Edit | None]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from finallayer.catalog import Param
 from finallayer.catalog.names import canonical
 from finallayer.fix.fixers.dialect import CompiledOutput, Edits
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
+from finallayer.fix.flow.keras_version import is_older_than_3
 from finallayer.fix.flow.known_calls import arguments
 from finallayer.fix.flow.roles import is_accuracy
 from finallayer.fix.flow.written import written
@@ -45,10 +46,11 @@ _METRICS = {
 }
 
 
-def takes_new_keras(edits: Edits) -> str:
+def takes_new_keras(edits: Edits, modules: Mapping[str, AnalysedModule]) -> str:
     """Why edits are unsafe that write a threshold of 0; empty where they write none."""
     moved = any(edit.text == "0" or "threshold=0" in edit.text for edit in edits)
-    return "Keras 3.0 to 3.4 take no threshold of 0" if moved else ""
+    older = moved and is_older_than_3(modules.values())
+    return "Keras 3.0 to 3.4 take no threshold of 0" if moved and not older else ""
 
 
 def metrics_on_logits(module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:

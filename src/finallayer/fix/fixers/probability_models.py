@@ -7,11 +7,14 @@ the name of that is bound to another.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from finallayer.expr import Origin
 from finallayer.findings import Edit
+from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import binds, home, path_of
+from finallayer.fix.flow.own_models import made_with, runs_often
 from finallayer.fix.text.syntax import Syntax
 
 #: Statements before which the model may as well be made.
@@ -28,6 +31,7 @@ class Group:
     model: str  # as it is spelled
     anchor: ast.stmt | None  # the statement before which that is made; None where it must be made in the call
     calls: list[ast.Call] = field(default_factory=list)
+    behind: ast.stmt | None = None  # that behind which an object makes it, once, where it makes its model
 
 
 def groups_by_model(syntax: Syntax, calls: Sequence[ast.Call]) -> list[Group]:
@@ -39,7 +43,7 @@ def groups_by_model(syntax: Syntax, calls: Sequence[ast.Call]) -> list[Group]:
             text = syntax.text(model)
             known = next((g for g in reversed(groups) if g.model == text and _serves(syntax, g, anchor, model)), None)
             if known is None:
-                groups.append(known := Group(text, anchor))
+                groups.append(known := Group(text, anchor, behind=made_with(syntax, model)))
             known.calls.append(call)
     return groups
 
@@ -48,12 +52,32 @@ def by_probability_models(syntax: Syntax, groups: Sequence[Group], texts: Mappin
     """The edits that have the calls ask models of probabilities; ``texts``: how each of these is made."""
     names: dict[str, str] = {}
     for group in groups:
-        if group.anchor is not None:
+        if group.anchor is not None or group.behind is not None:
             name = names.setdefault(group.model, syntax.fresh_name(_name(group.model), set(names.values())))
+        if group.behind is not None:
+            name = f"{group.model.partition('.')[0]}.{name}"
+            yield syntax.insert_after(group.behind, f"{name} = {texts[group.model]}")
+        elif group.anchor is not None:
             yield syntax.insert_before(group.anchor, f"{name} = {texts[group.model]}")
         for call in group.calls:
             assert isinstance(call.func, ast.Attribute)
-            yield syntax.replace(call.func.value, name if group.anchor is not None else texts[group.model])
+            is_named = group.anchor is not None or group.behind is not None
+            yield syntax.replace(call.func.value, name if is_named else texts[group.model])
+
+
+def made_at_each_call(edits: Iterable[Edit], modules: Mapping[str, AnalysedModule]) -> Iterator[str]:
+    """Where edits make a model of probabilities in a function that runs often, a phrase each: slow, and it piles up."""
+    for edit in edits:
+        module = modules.get(edit.path)
+        if module is None or not edit.text.startswith("probability_") or "([" not in edit.text:
+            continue
+        place = Origin(edit.path, edit.line, edit.column, edit.end_line, edit.end_column, edit.cell)
+        line = module.syntax.file.in_module(place).line if edit.cell is not None else edit.line
+        functions = (n for n in module.syntax.nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
+        around = [f for f in functions if f.lineno < line <= (f.end_lineno or 0)]
+        inner = max(around, key=lambda f: f.lineno, default=None)
+        if inner is not None and runs_often(inner, modules.values()):
+            yield f"line {edit.line} makes a model of probabilities whenever `{inner.name}` is called"
 
 
 def _name(model: str) -> str:

@@ -12,6 +12,7 @@ from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.bindings import changes_after, home
 from finallayer.fix.flow.callers import parameter_behind
+from finallayer.fix.flow.flags import flag_of
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.flow.naming import says_probabilities
@@ -119,7 +120,7 @@ def _told_to_give_logits(module: AnalysedModule, network: ast.Call) -> tuple[Edi
 
 
 def _says_more(module: AnalysedModule, layer: Built) -> bool:
-    """Whether a softmax layer also converts its numbers, or has a name that the file says elsewhere, too.
+    """Whether a softmax layer also converts its numbers, or has a name that doesn't speak of it, or is said elsewhere.
 
     That may be the key of its output's loss, say.
     """
@@ -127,7 +128,8 @@ def _says_more(module: AnalysedModule, layer: Built) -> bool:
     keywords = constructor.keywords if constructor is not None else []
     names = [k.value.value for k in keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
     texts = [n.value for n in module.syntax.nodes if isinstance(n, ast.Constant)]
-    return any(texts.count(name) > 1 for name in names) or any(k.arg == "dtype" for k in keywords)
+    own = layer.signature.op == "applier" and any(not says_probabilities(str(name)) for name in names)
+    return own or any(texts.count(name) > 1 for name in names) or any(k.arg == "dtype" for k in keywords)
 
 
 def _made_linear(module: AnalysedModule, layer: Built | None, made: Node) -> Removal | None:
@@ -181,6 +183,8 @@ def _replaced_by_argument(syntax: Syntax, known: KnownCall) -> tuple[Edit, ...]:
     if x is None or does_more(known) or changes_after(syntax, call, x):  # the softmax was of the numbers before
         return ()
     text = syntax.text(x)
+    if flag_of(syntax, call, text) is not None:  # who wants logits says so: both branches would be alike
+        return ()
     parent = syntax.parent(call)
     assigned = parent if isinstance(parent, ast.Assign) else None
     if assigned is not None and [ast.unparse(t) for t in assigned.targets] == [text]:  # x = x

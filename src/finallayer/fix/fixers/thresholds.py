@@ -154,7 +154,7 @@ def _unseen(module: AnalysedModule, place: ast.expr, compared: list[Node], conte
     """Who may hand something else to the functions in which a comparison stands, where they don't make the logits."""
     for function in module.syntax.around(place):
         if isinstance(function, ast.Lambda) and not _is_transformed(module, function):
-            yield f"a lambda (line {function.lineno})"
+            yield f"a lambda ({module.syntax.where(function)})"
         if not isinstance(function, ast.FunctionDef):
             continue
         if all(_makes(module, function, _value(x)) for x in compared):
@@ -190,7 +190,7 @@ def metrics_of_logits(sighting: Sighting, _match: Match, context: Context) -> It
     edits = together(_told(module, item, _HEADS[loss], *of_units) for item in items)
     if edits is None:
         return
-    notes = takes_new_keras(edits), cannot_see("is measured", _of_models(context))
+    notes = takes_new_keras(edits, context.modules()), cannot_see("is measured", _of_models(context))
     note = "; ".join(filter(None, notes))
     yield Proposal(edits, None, make(loss, logits(), target()), note, loss == "bce_logits")
 
@@ -202,7 +202,7 @@ def _of_models(context: Context) -> Iterator[str]:
             if isinstance(node, ast.Attribute) and node.attr in ("metrics", "compiled_metrics"):
                 values = module.values(node)
                 if not values or not all(isinstance(v, (External, Frame)) for v in values):
-                    yield f"`{module.syntax.text(node)}` (line {node.lineno})"
+                    yield f"`{module.syntax.text(node)}` ({module.syntax.where(node)})"
 
 
 def _told(module: AnalysedModule, item: ast.expr, head: str, of_units: int | None) -> tuple[Edit, ...] | None:
@@ -233,7 +233,7 @@ def metric_object(sighting: Sighting, _match: Match, context: Context) -> Iterat
         return
     head, edits = told
     unseen = map(str, outsiders(context, edits or (), context.modules()))
-    note = "; ".join(filter(None, (takes_new_keras(edits or ()), cannot_see("is measured", unseen))))
+    note = "; ".join(filter(None, (takes_new_keras(edits or (), context.modules()), cannot_see("is measured", unseen))))
     op = next(op for op, belonging in _HEADS.items() if belonging == head)
     yield Proposal(edits or (), None, make(op, logits(), target()), note, head == "sigmoid")
 

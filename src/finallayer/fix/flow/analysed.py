@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from finallayer.fix.text.syntax import Syntax
@@ -39,10 +40,25 @@ class AnalysedModule(NamedTuple):
         same_site = isinstance(built, Built) and all(made_alike(v, built) for v in values)
         return built if same_site and isinstance(built, Built) else None
 
+    def layers(self, node: ast.AST) -> list[Built]:
+        """The same of one that is made in several places, in each branch of an ``if``, say: one for each place."""
+        found: dict[ast.AST | None, Built] = {}
+        for value in (a for v in self.values(node) for a in alternatives(v)):
+            if not isinstance(value, Built):
+                return []
+            found.setdefault(value.site.node, value)
+        return list(found.values())
+
     def maker(self, layer: Built) -> ast.Call | None:
         """The call that constructs a layer or loss, where it stands in this file."""
         node = layer.site.node
         return node if isinstance(node, ast.Call) and layer.site.frame.module.path == self.path else None
+
+
+def where(modules: Mapping[str, AnalysedModule], node: ast.AST) -> str:
+    """The line that a node of one of these files is on, as a reader finds it."""
+    home = next((m for m in modules.values() if m.syntax.parent(node) is not None), None)
+    return home.syntax.where(node) if home is not None else f"line {getattr(node, 'lineno', 0)}"
 
 
 def made_alike(value: object, built: Built) -> bool:

@@ -193,10 +193,12 @@ def _from_outside(syntax: Syntax, scope: Scope, path: Path) -> ast.AST | None:
     if isinstance(scope, ast.Module):
         return None
     root = path.partition(".")[0]
+    if root == path and root in parameters(scope):
+        return scope.args  # bound later, perhaps, but by no round of a loop around the use
     if any(binds(statement, path) for statement in _body(scope)):
         return None  # bound later in the function: by a round of a loop that we don't follow
     if root in parameters(scope):
-        return scope.args if root == path else only_binding(syntax, path)
+        return only_binding(syntax, path)
     if any(root in parameters(f) or any(binds(s, path) for s in _body(f)) for f in _functions_around(syntax, scope)):
         return None
     return only_binding(syntax, path)

@@ -29,12 +29,12 @@ def in_callbacks(module: AnalysedModule, owners: Owners) -> Iterator[str]:
         match node:
             case ast.Call() if (name := _keeping(module, node)) is not None:
                 if not any(is_inside(callbacks, node) for callbacks in others):
-                    yield f"`{name}` is handed the model (line {node.lineno})"
+                    yield f"`{name}` is handed the model ({module.syntax.where(node)})"
             case ast.Attribute(value=ast.Name(id="self"), attr="model", ctx=ast.Load()):
                 asked = module.syntax.parent(node)
                 harmless = isinstance(asked, ast.Attribute) and asked.attr in MODEL_METHODS - GIVING
                 if not harmless and _is_in_callback(module, node):
-                    yield f"`self.model` of a callback (line {node.lineno})"
+                    yield f"`self.model` of a callback ({module.syntax.where(node)})"
 
 
 def _of_others(module: AnalysedModule, owners: Owners) -> list[ast.expr]:

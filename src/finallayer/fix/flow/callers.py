@@ -50,16 +50,16 @@ def unknown_callers(
 ) -> Iterator[str]:
     """What may call a function of a file with other arguments than the analysis saw, a phrase each."""
     if not is_plain(home, function):
-        yield f"what decorates `{function.name}` (line {function.lineno})"
+        yield f"what decorates `{function.name}` ({home.syntax.where(function)})"
     for module in modules:
         for reference in references(module.syntax, function.name):
             call = module.syntax.parent(reference)
             if not module.evaluated(reference):
-                yield f"`{function.name}` in code that nothing runs (line {reference.lineno})"
+                yield f"`{function.name}` in code that nothing runs ({module.syntax.where(reference)})"
             elif not module.uses.evaluated(module.path, reference):
                 continue  # another program runs it, and is asked itself
             elif not isinstance(call, ast.Call) or (call.func is not reference and not transforms(module, call)):
-                yield f"`{function.name}` is handed on (line {reference.lineno})"
+                yield f"`{function.name}` is handed on ({module.syntax.where(reference)})"
 
 
 def transforms(module: AnalysedModule, call: ast.Call) -> bool:

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.head import Head
+from finallayer.fix.flow.head import Head, Output
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.text.syntax import Syntax
+from finallayer.rules.judging import Judged, judge
 from finallayer.source import Project, Uses, sightings
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
 
+T = TypeVar("T")
 #: Other programs are kept at hand, each with all that its expressions stood for.
 _MOST_OTHERS = 8
 
 
-class Program(NamedTuple):
+@dataclass(eq=False)
+class Program:
     """What an analysis that starts in one file came to: what every expression stood for, and what it judged."""
 
     path: str
     modules: dict[str, AnalysedModule]
     uses: Uses
     sightings: list[Sighting]
+
+    @cached_property
+    def judged(self) -> list[Judged]:
+        """What the rules find in it."""
+        return list(judge(self.sightings))
 
 
 @dataclass
@@ -37,11 +46,11 @@ class Context:
 
     project: Project = field(default_factory=Project)  # the files, as they are at hand
     _file: SourceFile | None = None
-    _observed: tuple[Uses, list[Sighting]] | None = None
+    _program: Program | None = None
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
     _others: dict[str, Program | None] = field(default_factory=dict)
+    _kept: dict[Hashable, object] = field(default_factory=dict)
     _names: dict[tuple[str, ast.AST, str], str] = field(default_factory=dict)
-    _readers: dict[tuple[Head, frozenset[ast.expr], tuple[Uses, ...]], Readers] = field(default_factory=dict)
 
     def syntax(self, path: str) -> Syntax | None:
         """The syntax of one file, over the tree that analyses of it share; None where it can't be read."""
@@ -54,32 +63,40 @@ class Context:
         """Take in the file whose findings are to be fixed, on disk or not."""
         self.project.adopt(file)
         self._syntax[file.path] = Syntax(file)
-        self._file, self._observed = file, None
-        self._readers.clear()
+        self._file, self._program = file, None
+        self._kept.clear()
 
-    def _observe(self) -> tuple[Uses, list[Sighting]]:
-        """The file analysed once more, with everything remembered: only fixes of heads need that."""
-        if self._observed is None:
-            uses = Uses()
-            self._observed = (uses, sightings(self._file, self.project, uses) if self._file else [])
-        return self._observed
+    def kept(self, question: Hashable) -> object:
+        """What was found out before of the program at hand, and is asked for again; None where nothing was."""
+        return self._kept.get(question)
+
+    def keep(self, question: Hashable, answer: T) -> T:
+        """Keep what was found out of the program at hand."""
+        self._kept[question] = answer
+        return answer
+
+    def program(self) -> Program:
+        """The program at hand: analysed once more, with everything remembered."""
+        if self._program is None:
+            uses, path = Uses(), self._file.path if self._file else ""
+            seen = sightings(self._file, self.project, uses) if self._file else []
+            self._program = Program(path, self._modules_of(uses), uses, seen)
+        return self._program
 
     def modules(self) -> dict[str, AnalysedModule]:
         """Every file that the program which starts in the file at hand runs through, by path."""
-        return self._modules_of(self.uses())
-
-    def program(self) -> Program:
-        """The program at hand."""
-        return Program(self._file.path if self._file else "", self.modules(), self.uses(), self.sightings())
+        return self.program().modules
 
     def at(self, program: Program) -> Context:
         """The same files, with another program at hand."""
-        if program.uses is self.uses():
+        if program is self.program():
             return self
+        known = self.kept(program)
+        if isinstance(known, Context):
+            return known
         syntax = self.syntax(program.path)
         file = syntax.file if syntax is not None else None
-        observed = (program.uses, program.sightings)
-        return Context(self.project, file, observed, self._syntax, self._others, self._names)
+        return self.keep(program, Context(self.project, file, program, self._syntax, self._others, _names=self._names))
 
     def other_program(self, path: str) -> Program | None:
         """The program that starts in another file; None where that can't be read."""
@@ -112,28 +129,37 @@ class Context:
 
     def uses(self) -> Uses:
         """What every expression of that program stood for."""
-        return self._observe()[0]
+        return self.program().uses
+
+    def output(self, head: Head) -> Output:
+        """What is a head's output in that program."""
+        known = self.kept(head)
+        return known if isinstance(known, Output) else self.keep(head, Output(head, self.modules(), self.uses()))
 
     def readers(self, head: Head, handled: frozenset[ast.expr] = frozenset()) -> Readers:
         """All that reads a head's output in that program, but for what the fix rewrites anyway."""
-        key = head, handled, self.uses().elsewhere
-        if key not in self._readers:
-            self._readers[key] = Readers(head, self.modules(), self.uses(), handled)
-        return self._readers[key]
+        question = head, handled, self.uses().elsewhere
+        known = self.kept(question)
+        return (
+            known
+            if isinstance(known, Readers)
+            else self.keep(question, Readers(head, self.modules(), self.uses(), handled))
+        )
 
     def sightings(self) -> list[Sighting]:
         """Every judged operation of the program that starts in the file at hand, in whichever file."""
-        return self._observe()[1]
+        return self.program().sightings
 
-    def logits_name(self, syntax: Syntax, probabilities: ast.expr) -> str:
+    def logits_name(self, syntax: Syntax, probabilities: ast.expr, place: ast.expr | None = None) -> str:
         """The name of the logits that go with a variable of probabilities: the same one whenever it is asked for.
 
         ``logits`` goes to the first variable of a function that asks; the next is told apart by its own name.
+        ``place``: where the logits are named, if not beside the probabilities in the same object.
         """
-        path = syntax.text(probabilities)
-        taken = self._taken(syntax, probabilities)
+        path, place = syntax.text(probabilities), place or probabilities
+        taken = self._taken(syntax, place)
         wanted = "logits" if "logits" not in taken else f"{path.rpartition('.')[2]}_logits"
-        return self.name(syntax, probabilities, path, wanted)
+        return self.name(syntax, place, path, wanted)
 
     def name(self, syntax: Syntax, place: ast.expr, purpose: str, wanted: str) -> str:
         """A name for something at a place, the wanted one if it is free: the same whenever it is asked for."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from finallayer.catalog import method
 from finallayer.catalog.frameworks import family
@@ -40,8 +41,8 @@ _PATCHES = frozenset({"setattr", "patch"})
 
 def is_disturbed(sighting: Sighting, context: Context) -> bool:
     """Whether the numbers of a finding may be others than the analysis took them for."""
-    modules = context.modules().values()
-    if any(_puts_another(module, node) for module in modules for node in _replacing(module.syntax)):
+    program = _program(context)
+    if program.is_patched:
         return True
     reader = sighting.node
     found = context.module_at(reader.origin)
@@ -51,9 +52,25 @@ def is_disturbed(sighting: Sighting, context: Context) -> bool:
         any((n, n.origin) in numbers for v in module.values(array) for n in _shared(module, v))
         and not (place is not None and _runs_after(module.syntax, change, place, reader))
         and not _is_followed(module, change, array, numbers)
-        for module in modules
-        for change, array in _changes(module)
+        for module, change, array in program.changes
     )
+
+
+class _Program(NamedTuple):
+    """What may disturb any number of a program."""
+
+    is_patched: bool  # it puts functions of its own in the place of a framework's
+    changes: tuple[tuple[AnalysedModule, ast.AST, ast.expr], ...]  # the places at which an array may be changed
+
+
+def _program(context: Context) -> _Program:
+    known = context.kept(_Program)
+    if isinstance(known, _Program):
+        return known
+    modules = context.modules().values()
+    is_patched = any(_puts_another(module, node) for module in modules for node in _replacing(module.syntax))
+    changes = tuple((module, change, array) for module in modules for change, array in _changes(module))
+    return context.keep(_Program, _Program(is_patched, changes))
 
 
 def strangers(sighting: Sighting, context: Context) -> Iterator[str]:
@@ -69,7 +86,7 @@ def strangers(sighting: Sighting, context: Context) -> Iterator[str]:
         for function in module.syntax.around(made):
             if isinstance(function, ast.FunctionDef) and function not in seen and not is_plain(module, function):
                 seen.add(function)
-                yield f"what decorates `{function.name}` (line {function.lineno})"
+                yield f"what decorates `{function.name}` ({module.syntax.where(function)})"
 
 
 def _way(reader: Node) -> Iterator[Node]:

@@ -93,8 +93,7 @@ def _together(
 
 
 def _lines(readers: Readers) -> list[str]:
-    lines = sorted({reader.node.lineno for reader in (*readers.wraps, *readers.predictions)})
-    return [f"line {line} reads it" for line in lines] or ["what reads it can't be changed along"]
+    return [f"{line} reads it" for line in readers.lines] or ["what reads it can't be changed along"]
 
 
 def _agree(readings: list[tuple[Program, Written]]) -> bool:

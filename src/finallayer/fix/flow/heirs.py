@@ -21,7 +21,7 @@ def unmade_heirs(program: Program, edits: Iterable[Edit]) -> Iterator[str]:
                 above = _above(other, heir)
                 inherits = owner in above and heir not in made and not _defines(heir, method.name)
                 if inherits and (_gives_its_own(heir) or not above & made):
-                    yield f"`{heir.name}` inherits `{method.name}` (line {heir.lineno})"
+                    yield f"`{heir.name}` inherits `{method.name}` ({other.syntax.where(heir)})"
 
 
 def _changed_methods(

@@ -18,7 +18,8 @@ from finallayer.fix.text.syntax import Syntax
 
 #: Names that say "probabilities": what bears one shouldn't hold logits. Nothing else hangs on it.
 _SAYS_PROBABILITIES = re.compile(
-    r"\b(?:p|ps|prob|probs|proba|probas|probability|probabilities|softmax|sigmoid|softmaxed)(?: (?:hat|t|\d+))*$"
+    r"\b(?:p|ps|prob|probs|proba|probas|probability|probabilities|softmax|sigmoid|softmaxed)"
+    r"(?: (?:hat|t|out|output|outputs|\d+))*$"
 )
 
 
@@ -51,9 +52,12 @@ def name_logits(
         return None
     if are_shown(syntax.scope(target)):
         return None
-    name = context.logits_name(syntax, target)
-    value = standing_alone(syntax.text(logits))
-    if isinstance(target, ast.Attribute) and isinstance(read, ast.Attribute):
+    is_local = syntax.scope(use) is syntax.scope(definition) and isinstance(definition.value, ast.Call)
+    name = context.logits_name(syntax, target, definition.value if is_local else target)
+    value = standing_alone(syntax.moved(logits, definition, f"{name} = "))
+    if is_local:
+        written = text = name
+    elif isinstance(target, ast.Attribute) and isinstance(read, ast.Attribute):
         written, text = f"{syntax.text(target.value)}.{name}", f"{syntax.text(read.value)}.{name}"
     elif isinstance(target, ast.Name):
         written = text = name
@@ -63,7 +67,7 @@ def name_logits(
         naming = syntax.replace(definition, f"{written} = {value}")
         return Named(text, (naming, *false_comments(syntax, definition)), definition)
     naming = syntax.insert_before(definition, f"{written} = {value}")
-    return Named(text, (naming, syntax.replace_bracketed(logits, written)))
+    return Named(text, (naming, syntax.replace_joined(logits, written)))
 
 
 def _is_paired(syntax: Syntax, descent: Descent, target: ast.expr, use: ast.expr) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node
-from finallayer.fix.flow.analysed import AnalysedModule, alternatives
+from finallayer.fix.flow.analysed import AnalysedModule, alternatives, where
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.flow.trainers import runs_own_steps
+from finallayer.fix.flow.weights import LAYERS, asked_for_weights, inner_layer
 from finallayer.source.models import measures_itself
 from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
@@ -33,6 +34,11 @@ MODEL_METHODS = frozenset(
 GIVING = frozenset("predict predict_on_batch layers apply forward __call__ call stateless_call".split())
 #: Keeping a model for others, who will miss the softmax that it had.
 _SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
+#: Functions that draw or list a model's layers.
+_DESCRIBING = frozenset(
+    "keras.utils.plot_model keras.utils.model_to_dot keras.utils.vis_utils.plot_model keras.utils.print_summary "
+    "torchsummary.summary torchinfo.summary".split()
+)
 #: Decorators of classes that hand them to nobody who would call them.
 _OF_CLASSES = frozenset(
     (
@@ -177,7 +183,9 @@ class Owners:
         one_layer = name == "layers" and isinstance(called, ast.Subscript)
         if name in _SAVING:
             self._cannot_see(f"the model is kept by `{name}`", model)
-        elif foreign and (name not in MODEL_METHODS or one_layer):
+        elif name in LAYERS and asked_for_weights(module, attribute, self._output.head.op):
+            return
+        elif foreign and (name not in MODEL_METHODS or (one_layer and not inner_layer(module, attribute))):
             self._cannot_see(f"`.{name}` of the model", model)
 
     def _is_given_by_project(self, module: AnalysedModule, model: ast.expr, name: str) -> bool:
@@ -190,7 +198,7 @@ class Owners:
         results = module.values(call)
         if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
             return
-        if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
+        if any(isinstance(c, External) and only_describes(c) for c in callees):
             return
         if any(self.include(r) or (isinstance(r, Partial) and self.include(r.function)) for r in results):
             return
@@ -199,7 +207,12 @@ class Owners:
         self._cannot_see(f"the model is kept by `{name}`" if kept else f"the model is handed to `{name}`", call)
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
-        self.unseen.append(f"{what} (line {node.lineno})")
+        self.unseen.append(f"{what} ({where(self._output.modules, node)})")
+
+
+def only_describes(function: External) -> bool:
+    """Whether a function that is handed a model only says what it is made of."""
+    return function.name in HARMLESS_CALLS | {"builtins.print"} or canonical(function.name) in _DESCRIBING
 
 
 def _own(value: Value) -> bool:

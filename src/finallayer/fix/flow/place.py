@@ -9,7 +9,7 @@ from typing import TypeGuard
 from finallayer.expr import GUARDS, TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.bindings import unchanged
+from finallayer.fix.flow.bindings import alters, path_of, unchanged
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent, Step, descend
 from finallayer.fix.flow.known_calls import KnownCall, known_call
@@ -109,7 +109,30 @@ class Place:
         around = self.syntax.parent(self.node)
         if _is_minus(around) and _is_minus(ast.parse(text.strip(), mode="eval").body):  # twice is not at all
             return (*written.edits, self.syntax.replace(around, text.strip()[1:].strip()))
+        sign = self._sign_around() if _is_minus(ast.parse(text.strip(), mode="eval").body) else None
+        if sign is not None:
+            return (*written.edits, sign, self.syntax.replace(self.node, text.strip()[1:].strip()))
         return (*written.edits, self.syntax.replace(self.node, self._as_operand(text)))
+
+    def _sign_around(self) -> Edit | None:
+        """The edit that takes away the minus before a sum, mean or product of the place; None where there is none."""
+        node: ast.AST = self.node
+        while (outer := self._total_of(node)) is not None:
+            node = outer
+        around = self.syntax.parent(node)
+        if node is self.node or not _is_minus(around):
+            return None
+        start, end = (self.syntax.file.origin(n)[1:3] for n in (around, around.operand))
+        return self.syntax.put(start, end) if self.syntax.between(start, end) == "-" else None
+
+    def _total_of(self, node: ast.AST) -> ast.expr | None:
+        """The sum or mean of an expression, as a function or a method, or its product; None where it is none."""
+        around = self.syntax.parent(node)
+        if isinstance(around, ast.BinOp) and isinstance(around.op, ast.Mult):
+            return around
+        call = self.syntax.parent(around) if isinstance(around, ast.Attribute) else around
+        known = known_call(self.module, call, "sum", "mean")
+        return known.node if known is not None and known.operand is node else None
 
     def edits(self, written: Written | None, named: Named) -> tuple[Edit, ...]:
         """Those edits, and those that name the logits or take out what nobody reads any more."""
@@ -117,13 +140,13 @@ class Place:
 
     def with_shape(self, written: Written) -> str | None:
         """The new expression with the indexing and reshaping that stood between it and the log; guards are dropped."""
-        passed_name = False
+        named: ast.stmt | None = None
         outer: list[Step] = []
         for step in self.descent.steps:
             if step.kind == "name":
-                passed_name = True
+                named = step.statement
             elif step.kind in TRANSPARENT - IDLE:
-                if passed_name:
+                if named is not None and not self._still_holds(step, named):
                     return None  # what it is indexed with may have changed since
                 outer.append(step)
             elif step.kind not in IDLE and step.kind != "one_minus":
@@ -132,6 +155,24 @@ class Place:
         for step in reversed(outer):
             text = self._around(step, text)
         return text
+
+    def _still_holds(self, step: Step, named: ast.stmt) -> bool:
+        """Whether a step that has a name says the same where the log gets one: ``p = probs[i]``, ``logp = log(p)``."""
+        use = self.syntax.parent(self.node)
+        block = getattr(self.syntax.parent(named), "body", [])
+        if not isinstance(use, ast.Assign) or use not in block or named not in block:
+            return False
+        inner = set(ast.walk(step.inner))
+        rest = [n for n in ast.walk(step.outer) if n not in inner and n is not step.outer]
+        paths = [
+            path_of(n)
+            for n in rest
+            if isinstance(n, (ast.Name, ast.Attribute)) and n is not getattr(step.outer, "func", None)
+        ]
+        between = block[block.index(named) + 1 : block.index(use)]
+        if any(isinstance(n, (ast.Call, ast.NamedExpr, ast.Lambda)) for n in rest) or None in paths:
+            return False
+        return not any(alters(s, path) for s in between for path in paths if path is not None)
 
     def _around(self, step: Step, text: str) -> str:
         """A step's own text with its inner expression replaced."""

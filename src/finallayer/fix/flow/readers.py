@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from finallayer.expr import Node
-from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.analysed import AnalysedModule, where
 from finallayer.fix.flow.bindings import home, parameters
 from finallayer.fix.flow.callbacks import in_callbacks
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
@@ -20,7 +20,7 @@ from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.roles import Role, Roles, kept_as
-from finallayer.fix.flow.unrun import needs_probabilities, stands_for
+from finallayer.fix.flow.unrun import asks_for_another, asks_nothing, needs_probabilities, stands_for
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Instance, List, Value
@@ -83,6 +83,12 @@ class Readers:
     def reads(self) -> bool:
         """Whether this program comes to the output, or to what gives it, at all."""
         return self._met
+
+    @property
+    def lines(self) -> list[str]:
+        """Where the expressions are that need the head back."""
+        found = sorted((*self.wraps, *self.predictions), key=lambda reader: reader.node.lineno)
+        return list(dict.fromkeys(reader.module.syntax.where(reader.node) for reader in found))
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -157,7 +163,7 @@ class Readers:
             case Role.NEEDS:
                 self.wraps.append(reader)
             case Role.AGAIN:
-                self.refusals.append(f"line {node.lineno} applies the {self._output.head.op} again")
+                self.refusals.append(f"{module.syntax.where(node)} applies the {self._output.head.op} again")
             case Role.BOUNDARY if not derived:
                 self._boundaries.append(reader)
             case Role.LOSS if derived and not all(map(self._output.keep_classes, values)):
@@ -175,7 +181,9 @@ class Readers:
             case Role.CHANGES if self._are_predicted(inside := self._inside(values)):
                 self._needs += inside
             case Role.NEEDS:
-                self.refusals.append(f"line {node.lineno} reads the output together with something else")
+                self.refusals.append(
+                    f"{reader.module.syntax.where(node)} reads the output together with something else"
+                )
             case Role.LOSS:
                 self._refuse_reshaped_loss(node)
             case _:
@@ -189,11 +197,11 @@ class Readers:
         if role is Role.STORED and not kept_as(reader.module.syntax, reader.node):
             self._cannot_see("the output is kept for later", reader.node)
         elif role is Role.CHANGES:
-            self.refusals.append(f"line {reader.node.lineno} changes the output in place")
+            self.refusals.append(f"{reader.module.syntax.where(reader.node)} changes the output in place")
 
     def _refuse_reshaped_loss(self, node: ast.expr) -> None:
         if self._output.head.op == "softmax":
-            self.refusals.append(f"the loss in line {node.lineno} reads the softmax in another shape")
+            self.refusals.append(f"the loss in {where(self._modules, node)} reads the softmax in another shape")
 
     def _note_list(self, module: AnalysedModule, node: ast.expr, role: Role) -> None:
         """Remember what becomes of a list of outputs."""
@@ -234,7 +242,7 @@ class Readers:
             self.wraps.append(reader)
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
-        self.unseen.append(f"{what} (line {node.lineno})")
+        self.unseen.append(f"{what} ({where(self._modules, node)})")
 
     def _unseen_names(self, module: AnalysedModule, known: _Known) -> None:
         """Code that the analysis never ran, and that speaks of the output or its model, or would give another."""
@@ -256,12 +264,17 @@ class Readers:
 
     def _judge_unrun(self, module: AnalysedModule, node: ast.Name) -> None:
         """Give the head back to what code that nothing runs computes of the output: the other branch, say."""
-        if node in self._handled:
+        if node in self._handled or asks_nothing(module, node) or asks_for_another(module, node, self._is_ours):
             return
         if needs_probabilities(module, node) and stands_for(module, node, self._output):
             self.wraps.append(Reader(module, node))
         else:
-            self._cannot_see(f"`{node.id}` in code that nothing runs", node)
+            around = module.syntax.parent(node)
+            said = module.syntax.text(around if isinstance(around, ast.Attribute) else node)
+            self._cannot_see(f"`{said}` in code that nothing runs", node)
+
+    def _is_ours(self, value: Value) -> bool:
+        return self._output.touches(value) or self._owners.include(value) or self._owners.holds(value)
 
     def _is_unknown_argument(self, module: AnalysedModule, node: ast.Name) -> bool:
         """Whether a name is a parameter that no call of the program gives a value."""

@@ -35,6 +35,8 @@ _SHAPE = frozenset("shape size dim ndim dtype device backward requires_grad rank
 _NUMBERLESS = frozenset(
     "ones_like zeros_like empty_like full_like rand_like randn_like shape size rank op_scope name_scope".split()
 )
+#: What gives the items of what it is handed, which the analysis follows.
+_TAKING_APART = frozenset("builtins.enumerate builtins.zip builtins.list builtins.tuple builtins.reversed".split())
 HARMLESS_CALLS = frozenset("builtins.len builtins.isinstance builtins.type builtins.id builtins.super".split())
 
 
@@ -173,6 +175,9 @@ class Roles:
         """The role where a call gives the output again, perhaps among others."""
         if any(isinstance(r, Node) and self._output.steps(r) is None for r in results):
             return Role.NEEDS
+        callees = [c for v in module.values(call.func) for c in alternatives(v)]
+        if callees and all(isinstance(c, External) and c.name in _TAKING_APART for c in callees):
+            return Role.BOUNDARY
         return self._unless_it_stays(module, call, Role.BOUNDARY) if keeps_numbers(module, call) else Role.CHANGES
 
     def _at_loss(self, losses: list[Node]) -> Role:

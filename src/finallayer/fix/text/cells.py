@@ -40,8 +40,8 @@ def _rewritten(written: str, edits: list[Edit]) -> str:
     source = json.loads(written)
     ascii_only = written.isascii()
     if isinstance(source, str):
-        return json.dumps(apply(source, edits), ensure_ascii=ascii_only)
-    lines = _LINE.findall(apply("".join(source), edits))
+        return json.dumps(_applied(source, edits), ensure_ascii=ascii_only)
+    lines = _LINE.findall(_applied("".join(source), edits))
     lines += [""] if source and not source[-1] else []  # as some editors end a list
     items = [json.dumps(line, ensure_ascii=ascii_only) for line in lines]
     if not items or not source:
@@ -50,6 +50,12 @@ def _rewritten(written: str, edits: list[Edit]) -> str:
     last = re.search(r"\s*\]$", written)
     between = _between(written, source)
     return f"[{first.group() if first else ''}{between.join(items)}{last.group() if last else ']'}"
+
+
+def _applied(source: str, edits: list[Edit]) -> str:
+    """A cell's source after the edits; a last line that goes takes the line break before it along."""
+    text = apply(source, edits)
+    return text if source.endswith("\n") else text.rstrip("\n")
 
 
 def _between(written: str, source: list[str]) -> str:

@@ -57,6 +57,9 @@ def _with_traces(lines: Sequence[str], at: Origin) -> tuple[int, int]:
     if _HEADS.search(above) and above.lstrip().startswith("#") and not _is_comment(lines, first - 3):
         alone = not lines[last].strip() or _indent(lines[last]) < at.column or len(above.split()) <= _FEW_WORDS
         first -= bool(alone and _indent(above) == at.column)
+    elif _CLIPS.search(above) and _CLIPS.search("\n".join(lines[at.line - 1 : at.end_line])):
+        own = above.lstrip().startswith("#") and not _is_comment(lines, first - 3)
+        first -= bool(own and _indent(above) == at.column)
     before, after = _blanks(reversed(lines[: first - 1])), _blanks(iter(lines[last:]))
     opens = first > 1 + before and lines[first - 2 - before].rstrip().endswith((":", "{", "(", "["))
     return first, last + (after if opens and not before else min(before, after))
@@ -65,6 +68,7 @@ def _with_traces(lines: Sequence[str], at: Origin) -> tuple[int, int]:
 #: What a comment speaks of that is made false where a softmax goes.
 _HEADS = re.compile(r"#.*\b(?:log_?)?(?:softmax|sigmoid)", re.IGNORECASE)
 _FEW_WORDS = 4
+_CLIPS = re.compile(r"cl(?:ip|amp)", re.IGNORECASE)
 
 
 def _is_comment(lines: Sequence[str], index: int) -> bool:

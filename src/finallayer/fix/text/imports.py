@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from itertools import pairwise
+from typing import NamedTuple, TypeVar
 
 from finallayer.catalog.frameworks import CUSTOMARY
 from finallayer.findings import Edit
 from finallayer.fix.text.syntax import Syntax
+
+_Import = TypeVar("_Import", bound=ast.Import | ast.ImportFrom)
 
 
 class Spelled(NamedTuple):
@@ -57,7 +60,7 @@ class Imports:
     def spell(self, dotted: str, at: ast.AST) -> Spelled | None:
         """How to write a dotted name at a place, with the import that it lacks; None where a name is in the way."""
         module, _, name = dotted.rpartition(".")
-        return self.known(dotted, at) or self._imported(module, name, self._local_names(at))
+        return self.known(dotted, at) or self._imported(module, name, at)
 
     def known(self, dotted: str, at: ast.AST) -> Spelled | None:
         """How to write a dotted name at a place by the imports that there are; None where none reaches it."""
@@ -72,18 +75,35 @@ class Imports:
         ways = [(n, text) for n, text in ways if not self._needs_submodule(dotted, n)]
         return Spelled(max(ways)[1]) if ways else self._by_star(dotted, taken)
 
-    def _is_there(self, local: str, at: ast.AST) -> bool:
-        """Whether a name is imported before a place of the module: a function may run later."""
-        if not isinstance(self._syntax.scope(at), ast.Module):
-            return True
-        brought = (s for s in self.statements if local in {_local(alias) for alias in s.names})
-        return any(s.lineno < getattr(at, "lineno", s.lineno + 1) for s in brought)
+    def _first_block(self, statements: Sequence[_Import]) -> list[_Import]:
+        """Of imports those that only others stand between: whoever needs a name after them finds the same place."""
+        body = self._syntax.file.tree.body
+        block = list(statements[:1])
+        for before, after in pairwise(statements):
+            between = body[body.index(before) + 1 : body.index(after)]
+            if not all(isinstance(s, (ast.Import, ast.ImportFrom)) for s in between):
+                break
+            block.append(after)
+        return block
 
-    def _by_star(self, dotted: str, taken: set[str]) -> Spelled | None:
+    def _is_there(self, local: str, at: ast.AST) -> bool:
+        """Whether a name is imported before a place, or read in the same function anyway, which then runs later."""
+        scope = self._syntax.scope(at)
+        if not isinstance(scope, ast.Module) and local in self._syntax.names_used(scope):
+            return True
+        return any(local in {_local(alias) for alias in s.names} for s in self._before(at, self.statements))
+
+    def _before(self, at: ast.AST, statements: Iterable[_Import]) -> list[_Import]:
+        """The imports before the statement of the module in which a place is: what follows may call it."""
+        first = getattr(self._syntax.outermost_statement(at), "lineno", None)
+        return [s for s in statements if first is None or s.lineno < first]
+
+    def _by_star(self, dotted: str, taken: frozenset[str]) -> Spelled | None:
         """A name that ``from module import *`` brings, unless the file binds it to something else."""
         module, _, name = dotted.rpartition(".")
-        bound = taken | self.names.keys() | self._bound
-        return Spelled(name) if module in self._stars and name not in bound else None
+        if module not in self._stars or name in taken | self.names.keys() | self._bound:
+            return None
+        return Spelled(name)
 
     @cached_property
     def _stars(self) -> set[str]:
@@ -98,11 +118,11 @@ class Imports:
         made = {n.name for n in self._syntax.nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
         return stored | made
 
-    def imported_by_name(self, dotted: str) -> Spelled | None:
-        """``from module import name`` beside the like; None where there is none, or the name is used for something."""
+    def imported_by_name(self, dotted: str, at: ast.AST) -> Spelled | None:
+        """``from module import name`` beside the like before a place; None where there is none, or the name is used."""
         module, _, name = dotted.rpartition(".")
         top = [s for s in self.statements if isinstance(s, ast.ImportFrom) and s in self._syntax.file.tree.body]
-        alike = [s for s in top if _root(s) == module.partition(".")[0] and not s.level]
+        alike = self._first_block([s for s in self._before(at, top) if _root(s) == _root_of(module) and not s.level])
         if not alike or name in self._syntax.names:
             return None
         same = [s for s in alike if s.module == module and s.names[-1].name != "*"]
@@ -127,8 +147,8 @@ class Imports:
         """Whether a package must import a submodule of it before it has it."""
         return dotted.startswith("scipy.special.") and known < len("scipy.special")
 
-    def _imported(self, module: str, name: str, taken: set[str]) -> Spelled | None:
-        line = CUSTOMARY.get(module)
+    def _imported(self, module: str, name: str, at: ast.AST) -> Spelled | None:
+        line, taken = CUSTOMARY.get(module), self._local_names(at)
         if line is None:
             return None
         local = line.split()[-1]
@@ -137,26 +157,23 @@ class Imports:
         text = f"{module}.{name}" if line == f"import {module}" else f"{local}.{name}"
         if line == "import jax":
             text = f"{module}.{name}"
-        insertion = self._insertion(line)
+        insertion = self._insertion(line, at)
         return Spelled(text, (insertion,)) if insertion is not None else None
 
-    def _insertion(self, line: str) -> Edit | None:
-        """After the last import at the top level that is like it, or else the last of all; None where there is none."""
+    def _insertion(self, line: str, at: ast.AST) -> Edit | None:
+        """After the last import before a place that is like it, or else the last of all; None where there is none."""
         root = line.split()[1].partition(".")[0]
         body = self._syntax.file.tree.body
-        alike = [s for s in self.statements if s in body and _root(s) == root]
-        leading = [s for s in self.statements if s in body]
-        anchors = alike or leading
+        leading = [s for s in self._before(at, self.statements) if s in body]
+        anchors = self._first_block([s for s in leading if _root(s) == root]) or self._first_block(leading)
         return self._syntax.insert_after(anchors[-1], line) if anchors else None
 
-    def _local_names(self, at: ast.AST) -> set[str]:
+    def _local_names(self, at: ast.AST) -> frozenset[str]:
         scope = self._syntax.scope(at)
         if isinstance(scope, ast.Module):
-            stores = (n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-            return set(stores)
+            return self._syntax.names_bound(scope)
         around = [scope, *(n for n in self._syntax.around(scope) if isinstance(n, ast.FunctionDef))]
-        names = {n.id for s in around for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        return names | {a.arg for s in around for n in ast.walk(s) if isinstance(n, ast.arguments) for a in n.args}
+        return frozenset[str]().union(*(self._syntax.names_bound(s) | self._syntax.parameters(s) for s in around))
 
 
 def _local(alias: ast.alias) -> str:
@@ -165,7 +182,11 @@ def _local(alias: ast.alias) -> str:
 
 def _root(statement: ast.Import | ast.ImportFrom) -> str:
     name = statement.module if isinstance(statement, ast.ImportFrom) else statement.names[0].name
-    return (name or "").partition(".")[0]
+    return _root_of(name or "")
+
+
+def _root_of(dotted: str) -> str:
+    return dotted.partition(".")[0]
 
 
 def _imports(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:

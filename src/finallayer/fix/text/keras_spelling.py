@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from finallayer.catalog.frameworks import homes
+from finallayer.catalog.names import canonical
 from finallayer.findings import Edit
 from finallayer.fix.text.imports import Imports, Spelled
 from finallayer.fix.text.syntax import Syntax, is_written_out
@@ -12,17 +13,47 @@ from finallayer.fix.text.syntax import Syntax, is_written_out
 Edits = tuple[Edit, ...]
 #: Modules from which a file may know Keras.
 _KERAS = (*homes("keras"), "tensorflow.compat.v1.keras", "tensorflow.compat.v2.keras")
+#: What Keras 2 renamed: arguments of its layers and models, those of ``fit``, and functions and modules.
+_LAYERS_OLD = frozenset(
+    "init inner_init border_mode subsample dim_ordering nb_filter nb_row nb_col W_regularizer b_regularizer "
+    "W_constraint b_constraint".split()
+)
+_FIT_OLD = frozenset("nb_epoch samples_per_epoch nb_val_samples".split())
+_NAMES_OLD = frozenset("Merge objectives image_dim_ordering set_image_dim_ordering".split())
+
+
+def speaks_keras_1(syntax: Syntax) -> bool:
+    """Whether a file is written for Keras 1, which has no losses on logits; 2.3 is the first to have their classes."""
+    imports = Imports(syntax)
+    told = [*imports.names.values(), *(imports.dotted(n) or "" for n in syntax.nodes if isinstance(n, ast.Attribute))]
+    if any(name.startswith("keras.") and not _NAMES_OLD.isdisjoint(name.split(".")) for name in told):
+        return True
+    known = any(name.partition(".")[0] == "keras" for name in told)
+    return known and any(isinstance(n, ast.Call) and _is_called_as_in_keras_1(imports, n) for n in syntax.nodes)
+
+
+def _is_called_as_in_keras_1(imports: Imports, call: ast.Call) -> bool:
+    given = {keyword.arg for keyword in call.keywords if keyword.arg is not None}
+    dotted = imports.dotted(call.func) or ""
+    if not dotted.startswith("keras."):
+        return isinstance(call.func, ast.Attribute) and not _FIT_OLD.isdisjoint(given)
+    two = {"input", "output"} <= given or (dotted.endswith(".merge") and "mode" in given)
+    return two or not _LAYERS_OLD.isdisjoint(given)
 
 
 def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:
     """``losses.SparseCategoricalCrossentropy`` as the file's imports reach it; with an import where none does."""
     imports = Imports(syntax)
-    for root in _KERAS:
+    used = [r for r in _KERAS if any(n == r or n.startswith(f"{r}.") for n in imports.names.values())]
+    for root in used or _KERAS:  # another Keras, which TensorFlow may bring, has other models
         known = imports.known(f"{root}.{name}", at)
         if known is not None:
             return known
-    used = next((r for r in _KERAS for n in imports.names.values() if n == r or n.startswith(f"{r}.")), None)
-    return imports.imported_by_name(f"{used}.{name}") if used else None
+    for target in imports.names.values():  # from keras.layers.core import Activation
+        of_root = any(target.startswith(f"{root}.") for root in used[:1])
+        if of_root and canonical(target) == f"keras.{name}" and (known := imports.known(target, at)) is not None:
+            return known
+    return imports.imported_by_name(f"{used[0]}.{name}", at) if used else None
 
 
 def with_argument(syntax: Syntax, call: ast.Call, name: str, value: str) -> Edits | None:

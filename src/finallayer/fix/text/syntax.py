@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 from finallayer.expr import Origin
@@ -11,6 +11,7 @@ from finallayer.findings import Edit
 from finallayer.source.files import SourceFile
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_Names = Callable[[Iterable[ast.AST]], Iterable[str]]
 _SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -19,6 +20,7 @@ class Syntax:
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
+        self._names: dict[tuple[_Names, ast.AST], frozenset[str]] = {}
 
     @cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
@@ -83,6 +85,11 @@ class Syntax:
             return node
         return next(n for n in self.around(node) if isinstance(n, ast.stmt))
 
+    def outermost_statement(self, node: ast.AST) -> ast.stmt | None:
+        """The statement of the module itself in which a node is."""
+        chain = (n for n in (node, *self.around(node)) if isinstance(n, ast.stmt))
+        return next((n for n in chain if self.parent(n) is self.file.tree), None)
+
     def scope(self, node: ast.AST) -> Scope:
         """The function, or the module, whose local names a node uses."""
         return next(n for n in self.around(node) if isinstance(n, _SCOPES))
@@ -111,12 +118,38 @@ class Syntax:
         """The edit that puts new text in a node's place."""
         return self._edit(self.file.origin(node), text)  # type: ignore[arg-type]
 
-    def replace_bracketed(self, node: ast.expr, name: str) -> Edit:
-        """The edit that puts a name in a node's place, and in that of brackets which only held it together."""
+    def replace_joined(self, node: ast.expr, name: str) -> Edit:
+        """The edit that puts a name in a node's place, and in that of brackets and line breaks that only it needed."""
         at = self.file.origin(node)
         before, after = self.file.lines[at.line - 1][: at.column], self.file.lines[at.end_line - 1][at.end_column :]
-        held = before.endswith("(") and after.startswith(")") and isinstance(self.parent(node), ast.UnaryOp)
-        return self._edit(at._replace(column=at.column - held, end_column=at.end_column + held), name)
+        if before.endswith("(") and after.startswith(")") and isinstance(self.parent(node), ast.UnaryOp):
+            return self._edit(at._replace(column=at.column - 1, end_column=at.end_column + 1), name)
+        last, next_ = (self.file.lines[n] if 0 <= n < len(self.file.lines) else "" for n in (at.line - 2, at.end_line))
+        closes_later = not after and next_.lstrip().startswith(")")
+        if not before.strip() and last.endswith("(") and (closes_later or after.startswith(")")):
+            at = at._replace(line=at.line - 1, column=len(last))
+        if closes_later:
+            at = at._replace(end_line=at.end_line + 1, end_column=len(next_) - len(next_.lstrip()))
+        return self._edit(at, name)
+
+    def moved(self, node: ast.expr, statement: ast.stmt, before: str) -> str:
+        """A node's text as it is to stand at a statement's place behind some other text: its lines shift along."""
+        text, at = self.text(node), self.file.origin(node)
+        first, *rest = text.split("\n")
+        if (
+            not rest
+            or "\t" in text
+            or any(isinstance(n, ast.Constant) and "\n" in str(n.value) for n in ast.walk(node))
+        ):
+            return text
+        indents = [len(line) - len(line.lstrip()) for line in rest]
+        outer = self.file.origin(statement).column
+        began = self.file.lines[at.line - 1]
+        aligned = min(indents) > at.column
+        hanging = max(outer - (len(began) - len(began.lstrip())), outer + 4 - min(indents))
+        by = outer + len(before) - at.column if aligned else hanging
+        lines = [" " * max(n + by, 0) + line.lstrip() for n, line in zip(indents, rest, strict=True)]
+        return "\n".join([first, *lines])
 
     def insert_before(self, statement: ast.stmt, text: str) -> Edit:
         """The edit that puts a simple statement before another: on a line of its own, or on the same where it must."""
@@ -146,6 +179,11 @@ class Syntax:
         is_last = all(self.file.in_cell(self.file.origin(other)).cell != cell for other in after)
         behind = self.file.lines[(statement.end_lineno or 0) - 1][self.file.origin(statement).end_column :]
         return is_last and not behind.lstrip().startswith(";")
+
+    def where(self, node: ast.AST) -> str:
+        """The line that a node is on, as a reader finds it: in a notebook, the cell and the line within that."""
+        at = self.file.in_cell(self.file.origin(node))  # type: ignore[arg-type]
+        return f"line {at.line}" if at.cell is None else f"cell {at.cell}, line {at.line}"
 
     def in_annotation(self, node: ast.AST) -> bool:
         """Whether a node belongs to a type annotation."""
@@ -184,15 +222,22 @@ class Syntax:
         at = self.file.in_cell(origin)
         return Edit(at.path, at.line, at.column, at.end_line, at.end_column, text, at.cell)
 
-    def names_used(self, scope: ast.AST) -> set[str]:
+    def names_used(self, scope: ast.AST) -> frozenset[str]:
         """Every name and attribute that occurs in a scope, its inner functions included."""
-        nodes = list(ast.walk(scope))
-        names = {n.id for n in nodes if isinstance(n, ast.Name)} | {
-            n.attr for n in nodes if isinstance(n, ast.Attribute)
-        }
-        names |= {n.arg for n in nodes if isinstance(n, ast.arg)}
-        names |= {(a.asname or a.name).partition(".")[0] for a in nodes if isinstance(a, ast.alias)}
-        return names | {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+        return self._names_in(_used, scope)
+
+    def names_bound(self, scope: ast.AST) -> frozenset[str]:
+        """The names that a scope binds, its inner functions included."""
+        return self._names_in(_bound, scope)
+
+    def parameters(self, scope: ast.AST) -> frozenset[str]:
+        """The parameters of a function and its inner ones."""
+        return self._names_in(_parameters, scope)
+
+    def _names_in(self, names: _Names, scope: ast.AST) -> frozenset[str]:
+        if (names, scope) not in self._names:
+            self._names[names, scope] = frozenset(names(ast.walk(scope)))
+        return self._names[names, scope]
 
     def outermost(self, scope: ast.AST) -> ast.AST:
         """The outermost function around a scope, itself perhaps; the module where there is none."""
@@ -229,6 +274,25 @@ class Syntax:
                 found.add((node.asname or node.name).partition(".")[0])
             waiting += ast.iter_child_nodes(node)
         return frozenset(found)
+
+
+def _used(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.alias(name=name, asname=local):
+                yield (local or name).partition(".")[0]
+
+
+def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    return (n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+
+
+def _parameters(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    return (a.arg for n in nodes if isinstance(n, ast.arguments) for a in n.args)
 
 
 def last_name(node: ast.expr) -> str:

@@ -1,4 +1,4 @@
-"""Imports that a fix made unused: those, and no others, go."""
+"""Imports, and names of an epsilon, that a fix made unused: those, and no others, go."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 from finallayer.findings import Edit
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.syntax import Syntax
+
+#: From here on a number is more than a guard of a log.
+_LARGEST_EPS = 1e-3
 
 
 def unused_imports(before: Syntax, after: Syntax, importers: Callable[[str], Iterable[str]]) -> Iterator[Edit]:
@@ -33,6 +36,19 @@ def unused_imports(before: Syntax, after: Syntax, importers: Callable[[str], Ite
             edit = drop_item(after, list(statement.names), statement.names.index(idle[0]))
             if edit is not None:
                 yield edit
+
+
+def unused_epsilons(before: Syntax, after: Syntax, importers: Callable[[str], Iterable[str]]) -> Iterator[Edit]:
+    """The edits that take ``eps = 1e-8`` out of a fixed file's top level, which nothing reads any more."""
+    read, still = ({name.id for name in syntax.loads()} for syntax in (before, after))
+    for statement in after.file.tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=float(value))) if (
+                name in read - still and 0 < value <= _LARGEST_EPS and not _is_mentioned(name, after, importers)
+            ):
+                line = whole_line(after, statement)
+                if line is not None and name not in after.declared:
+                    yield line
 
 
 def _bound(alias: ast.alias) -> str:

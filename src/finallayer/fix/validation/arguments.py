@@ -55,7 +55,15 @@ def _is_pure(call: ast.Call, module: AnalysedModule) -> bool:
     if known is not None:
         return Role.LAYER not in OPERATIONS.get(known.op, UNDECLARED).role
     callees = module.values(call.func)
-    return bool(callees) and all(isinstance(c, External) and c.name in _PURE for c in callees)
+    return bool(callees) and all(isinstance(c, External) and (c.name in _PURE or _has_no_weights(c)) for c in callees)
+
+
+def _has_no_weights(symbol: External) -> bool:
+    """Whether a framework's class makes a layer that only applies a function, or a model of layers that are given."""
+    signature = signature_of(symbol.name)
+    made = OPERATIONS.get(signature.op) if signature is not None else None
+    given = signature is not None and signature.op in ("applier", "sequential")
+    return given or (made is not None and Role.HEAD in made.role)
 
 
 def _unfollowed(module: AnalysedModule) -> dict[str, list[ast.Call]]:

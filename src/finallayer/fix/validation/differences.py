@@ -16,14 +16,17 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.roles import HARMLESS_CALLS, is_numberless, runs_project_code
+from finallayer.fix.flow.unrun import asks_nothing
 from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.validation.forms import Forms
 from finallayer.fix.validation.programs import Programs
 from finallayer.kinds import PROBABILITY_KINDS
 from finallayer.source.handlers import OF_MODELS
-from finallayer.source.values import Bound, Built, Class, Dict, External, Function, Instance, List, Value
+from finallayer.source.values import Bound, Built, Class, Dict, External, Function, Instance, List, Value, is_constant
 
 _READERS = having(Role.READER)
+#: What shows, or runs, whatever a scope holds.
+_NAMESPACES = frozenset("globals locals vars eval exec".split())
 #: What a variable of the module is called that nothing reads, unless somebody imports it or looks at it.
 _UNREAD = "the module's"
 
@@ -74,6 +77,8 @@ class Differences:
         old, new = self._programs.before(path, node), self._programs.after(path, node)
         if not old or not new:
             return Status.UNKNOWN if old or new else Status.UNSEEN
+        if len(old) == len(new) and all(map(_are_alike, old, new)):
+            return Status.SAME
         same = {self._before.of(v) for v in old} == {self._after.of(v) for v in new}
         return Status.SAME if same else Status.DIFFERS
 
@@ -104,16 +109,30 @@ class Differences:
             case ast.Subscript() if inner is around.slice:
                 return "an index"
             case ast.Assign(targets=targets):
-                return next(filter(None, (self._assigned(module, t) for t in targets)), "")
+                return next(filter(None, (self._assigned(module, t, node) for t in targets)), "")
             case ast.AnnAssign(target=target) | ast.NamedExpr(target=target) | ast.AugAssign(target=target):
                 return "" if target is inner else self._assigned(module, target)
             case ast.Expr():
                 return "what a cell displays" if self._is_displayed(module, around) else ""
             case ast.IfExp() if inner is around.test:
-                return "a condition"
+                return "" if self._is_flag(module, node) else "a condition"
+            case ast.If() if inner is around.test and _only_chooses(around) and self._is_flag(module, node):
+                return ""
             case ast.comprehension() if inner is not around.iter:
                 return "a condition"
         return "" if isinstance(around, _FOLLOWED) else "what reads it"
+
+    def _brings_new(self, path: str, node: ast.expr) -> bool:
+        """Whether an expression stands for something in the new program that it never stood for in the old."""
+        if self.status(path, node) is not Status.DIFFERS:
+            return False
+        old, new = self._programs.before(path, node), self._programs.after(path, node)
+        return not {self._after.of(v) for v in new} <= {self._before.of(v) for v in old}
+
+    def _is_flag(self, module: AnalysedModule, node: ast.expr) -> bool:
+        """Whether an expression is true or false in both programs, whatever numbers they compute."""
+        old, new = self._programs.before(module.path, node), self._programs.after(module.path, node)
+        return bool(old) and bool(new) and all(isinstance(v, bool) for v in (*old, *new))
 
     def _reads(self, module: AnalysedModule, node: ast.expr) -> bool:
         values = module.values(node)
@@ -139,19 +158,39 @@ class Differences:
             return ""
         return f"`{module.syntax.text(call.func)}` is handed it"
 
-    def _assigned(self, module: AnalysedModule, target: ast.expr) -> str:
+    def _assigned(self, module: AnalysedModule, target: ast.expr, value: ast.expr | None = None) -> str:
         match target:
-            case ast.Name(id=name) if isinstance(module.syntax.scope(target), ast.Module):
+            case ast.Name(id=name) if isinstance(home(module.syntax, target), ast.Module):
                 return "" if name == "_" or _is_read(module.syntax, name) else f"{_UNREAD} `{name}`"
+            case ast.Attribute(attr=name):
+                return "" if self._is_read_as(name) else f"{_UNREAD} `.{name}`"
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
-                return next(filter(None, (self._assigned(module, e) for e in elements)), "")
-            case ast.Starred(value=value):
-                return self._assigned(module, value)
+                differing = (e for i, e in enumerate(elements) if self._differs_at(module, value, i, len(elements)))
+                return next(filter(None, (self._assigned(module, e) for e in differing)), "")
+            case ast.Starred(value=several):
+                return self._assigned(module, several)
             case ast.Subscript(value=owner):
                 known = module.values(owner)
                 kept = bool(known) and all(isinstance(v, (List, Dict)) for v in known)
                 return "" if kept else "what is written into an array"
         return ""
+
+    def _differs_at(self, module: AnalysedModule, value: ast.expr | None, place: int, length: int) -> bool:
+        """Whether one of several values that are taken apart differs, or may."""
+        old = self._programs.before(module.path, value) if value is not None else []
+        new = self._programs.after(module.path, value) if value is not None else []
+        items = [[v[place] if isinstance(v, tuple) and len(v) == length else None for v in vs] for vs in (old, new)]
+        if not old or not new or any(item is None for several in items for item in several):
+            return True
+        return {self._before.of(v) for v in items[0]} != {self._after.of(v) for v in items[1]}
+
+    def _is_read_as(self, attribute: str) -> bool:
+        """Whether the program reads an attribute by this name."""
+        return any(
+            isinstance(node, ast.Attribute) and node.attr == attribute and isinstance(node.ctx, ast.Load)
+            for module in self._programs.modules.values()
+            for node in module.syntax.nodes
+        )
 
     def _is_displayed(self, module: AnalysedModule, statement: ast.Expr) -> bool:
         """Whether a statement is the last of a notebook's cell."""
@@ -164,20 +203,49 @@ class Differences:
         return nearest is None or any(statement.lineno < line <= nearest for line in cells)
 
     def _in_code_that_nothing_runs(self) -> Iterator[Sink]:
-        """Code that no analysis came to, and that speaks of what differs."""
+        """Code that no analysis came to, and that speaks of what differs; and what shows every name of a scope."""
         for path, module in self._programs.modules.items():
-            names = {
-                (home(module.syntax, node), node.id)
+            differing = [
+                node
                 for node in self._programs.old.values.get(path, ())
-                if isinstance(node, ast.Name) and self.status(path, node) is Status.DIFFERS
-            }
-            for node in module.syntax.loads() if names else ():
-                if (
-                    not module.evaluated(node)
-                    and not module.syntax.in_annotation(node)
-                    and (home(module.syntax, node), node.id) in names
-                ):
-                    yield Sink(Status.UNKNOWN, path, node, f"`{node.id}` in code that nothing runs")
+                if isinstance(node, ast.Name) and self._brings_new(path, node)
+            ]
+            yield from unrun(module, {(home(module.syntax, node), node.id) for node in differing})
+
+
+def unrun(module: AnalysedModule, names: set[tuple[ast.AST, str]]) -> Iterator[Sink]:
+    """Where code that no analysis came to speaks of names, each of a scope, and what shows all names."""
+    syntax = module.syntax
+    for node in syntax.loads() if names else ():
+        if _shows_all(syntax, node) and any(scope in _shown(syntax, node) for scope, _ in names):
+            yield Sink(Status.UNKNOWN, module.path, node, f"what `{node.id}()` shows")
+        elif not module.evaluated(node) and not syntax.in_annotation(node) and (home(syntax, node), node.id) in names:
+            if asks_nothing(module, node):
+                continue
+            yield Sink(Status.UNKNOWN, module.path, node, f"`{node.id}` in code that nothing runs")
+
+
+def _only_chooses(choice: ast.If) -> bool:
+    """Whether the branches of a choice only give, or name, one value or another: it is followed on."""
+    block = (*choice.body, *choice.orelse)
+    named = (s.targets if isinstance(s, ast.Assign) else [] for s in block)
+    return all(isinstance(s, (ast.Return, ast.Assign)) for s in block) and all(
+        isinstance(target, ast.Name) for targets in named for target in targets
+    )
+
+
+def _shows_all(syntax: Syntax, node: ast.Name) -> bool:
+    """Whether a name is that of ``locals``, called without an object, or of what runs a text."""
+    call = syntax.parent(node) if node.id in _NAMESPACES else None
+    return isinstance(call, ast.Call) and call.func is node and (node.id in ("eval", "exec") or not call.args)
+
+
+def _shown(syntax: Syntax, node: ast.Name) -> tuple[ast.AST, ...]:
+    """The scopes whose names it may show."""
+    module = syntax.file.tree
+    return (
+        (module,) if node.id == "globals" else (syntax.scope(node), *([module] if node.id in ("eval", "exec") else []))
+    )
 
 
 def _is_read(syntax: Syntax, name: str) -> bool:
@@ -190,6 +258,13 @@ def _is_output(value: Value) -> bool:
     if isinstance(value, (tuple, List)):
         return any(map(_is_output, value.items if isinstance(value, List) else value))
     return isinstance(value, Node) and value.kind in PROBABILITY_KINDS
+
+
+def _are_alike(one: Value, other: Value) -> bool:
+    """Whether two values are the same at first sight: constants, or a framework's."""
+    if isinstance(one, External):
+        return isinstance(other, External) and one.name == other.name
+    return is_constant(one) and type(one) is type(other) and one == other
 
 
 def _is_object(value: Value) -> bool:

@@ -13,8 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from finallayer.canonical import LARGEST_EPS
-from finallayer.expr import GUARDS, LEAVES, MOVES, SEVERAL, TRANSPARENT, UNMOVED, Keeps, Node, Origin, keeping, make
-from finallayer.kinds import PROBABILITY_KINDS
+from finallayer.expr import GUARDS, MOVES, SEVERAL, TRANSPARENT, UNMOVED, Keeps, Node, Origin, keeping, make
 from finallayer.source.values import (
     Bound,
     Built,
@@ -84,15 +83,22 @@ class Forms:
     """The forms of one program's values. ``made_of``: what went into its opaque ones."""
 
     def __init__(self, made_of: MadeOf, known: Known | None = None) -> None:
-        self._made_of, self._told = made_of, known or Known()
-        self._known: dict[int, tuple[Node, Node]] = {}
+        self.made_of, self.known = made_of, known or Known()
+        self._formed: dict[int, tuple[Value, Node]] = {}  # by identity, which lasts while the value is kept
         self._entered: set[int] = set()
 
     def of(self, value: Value) -> Node:
         """The form of a value."""
+        if isinstance(value, Node):
+            return self._of_node(value)
+        if self._entered:  # the form may say that something holds itself
+            return self._of_value(value)
+        if id(value) not in self._formed:
+            self._formed[id(value)] = value, self._of_value(value)
+        return self._formed[id(value)][1]
+
+    def _of_value(self, value: Value) -> Node:
         match value:
-            case Node():
-                return self._of_node(value)
             case bool() | int() | float():
                 return make("const", value=value)
             case tuple():
@@ -150,12 +156,12 @@ class Forms:
         return self._several(f"method {function}" if isinstance(function, str) else "method", (function, owner))
 
     def _of_node(self, node: Node) -> Node:
-        if id(node) not in self._known:
+        if id(node) not in self._formed:
             form = self._new(node)
             if node.origin is not None:
-                form = self._told.proven.get((node.origin, form), form)
-            self._known[id(node)] = node, form
-        return self._known[id(node)][1]
+                form = self.known.proven.get((node.origin, form), form)
+            self._formed[id(node)] = node, form
+        return self._formed[id(node)][1]
 
     def _new(self, node: Node) -> Node:
         if node.op == "opaque":
@@ -165,33 +171,38 @@ class Forms:
     def made(self, node: Node) -> Node:
         """The form of an operation whose arguments have their form already."""
         plain = Node(node.op, node.args, _attributes(node), node.origin)
-        meant = self._told.heads.get(node.origin) if node.origin is not None else None
+        meant = self.known.heads.get(node.origin) if node.origin is not None else None
         if meant is not None and node.op in ("softmax", "sigmoid"):
-            plain = Node(meant, node.args, {"axis": -1} if meant == "softmax" else {}, node.origin)
+            head = Node(meant, node.args, {"axis": -1} if meant == "softmax" else {}, node.origin)
+            plain = Node(meant, node.args, _attributes(head), node.origin)
         rule = _RULES.get(plain.op)
         formed = rule(self, plain) if rule is not None and node.args else None
         return plain if formed is None else formed
 
     def _opaque(self, node: Node) -> Node:
-        if node in self._made_of.renamed:
-            return self._of_node(self._made_of.renamed[node])
+        if node in self.made_of.renamed:
+            return self._of_node(self.made_of.renamed[node])
         if "of" not in node.attrs:
             return Node("opaque", (), {k: v for k, v in node.attrs.items() if k not in _SPELLING}, None)
-        parts = [self._made_of.parts.get(n, str(n)) for n in node.attrs["of"]]
+        parts = [self.made_of.parts.get(n, str(n)) for n in node.attrs["of"]]
         forms = [self.of(part) for part in parts]
         name = _own_name(str(node.attrs["name"]), parts[0])
-        if (name.removeprefix(".") in _SHAPES | {"len"} and len(forms) == 1) or name in self._told.numberless:
+        if (name.removeprefix(".") in _SHAPES | {"len"} and len(forms) == 1) or name in self.known.numberless:
             return _named(name, *map(self._shape, forms))
         return _named(name, *forms)
 
     def _shape(self, form: Node) -> Node:
         while form.op in _SAME_SHAPE and form.args:
             form = form.args[0]
+        if form.op == "join":
+            return self.made(_again(form, *map(self._shape, form.args)))
+        if form.op in MOVES and form.args:  # zeros_like(p.view(-1))
+            return self.made(_again(form, self._shape(form.args[0]), *form.args[1:]))
         return form
 
     def formula(self, node: Node) -> Node | None:
         """The formula that a fused cross-entropy stands for, a row at a time."""
-        if node.origin not in self._told.fused or len(node.args) != 2:
+        if node.origin not in self.known.fused or len(node.args) != 2:
             return None
         z, y = node.args
         logs = self.made(make("log_softmax", z, axis=-1))
@@ -199,11 +210,11 @@ class Forms:
 
     def rank(self, form: Node) -> int | None:
         """How many axes a form has."""
-        return self._told.ranks.get(form) if form.rank is None else form.rank
+        return self.known.ranks.get(form) if form.rank is None else form.rank
 
     def reads_places(self, node: Node) -> bool:
         """Whether only the places are read of the values and places that this gives."""
-        return node.origin in self._told.places
+        return node.origin in self.known.places
 
 
 def _named(name: str, *parts: Node) -> Node:
@@ -544,8 +555,3 @@ def _metric(forms: Forms, node: Node) -> Node | None:
         return _again(node, _in_order(x, -1 if x.rank is None else x.rank - 1), *rest)
     limit = _threshold(forms, make("threshold", x, value=node.attrs.get("value")))
     return None if limit is None else _again(node, limit.args[0], *rest, value=limit.attrs["value"])
-
-
-def is_comparable(form: Node) -> bool:
-    """Whether a form says what a value is, and not only where it was made."""
-    return form.op not in LEAVES or form.kind in PROBABILITY_KINDS

@@ -12,7 +12,7 @@ from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.targets import are_distributions, has_two_axes
 from finallayer.fix.validation.forms import Forms, Known, log_form
 from finallayer.fix.validation.programs import Programs
-from finallayer.rules.judging import judge, place_of
+from finallayer.rules.judging import place_of
 from finallayer.rules.route import maker, units
 from finallayer.source.values import MadeOf
 
@@ -45,8 +45,8 @@ def mended(programs: Programs, known: Known) -> Known:
     """The wrong heads and losses that the edited program has made right, besides what is known."""
     wrong: dict[Origin, set[str]] = {}
     heads: dict[Origin, str] = {}
-    left = {place_of(j.finding) for j in judge(programs.seen_after)}
-    for judged in judge(programs.seen):
+    left = {place_of(j.finding) for j in programs.judged_after}
+    for judged in programs.program.judged:
         code, origin = place_of(judged.finding)
         wrong.setdefault(origin, set()).add(code)
         if code in _OTHER_LOSS and (code, origin) not in left:
@@ -98,8 +98,7 @@ def differing(programs: Programs, known: Known) -> Iterator[Origin]:
 
 
 def _pairs(programs: Programs, known: Known, ops: frozenset[str]) -> Iterator[_Pair]:
-    before = Forms(programs.old.made_of, known)
-    after = Forms(programs.new.made_of, known._replace(proven={}, heads={}))
+    before, after = programs.forms(known)
     old, new = _places(programs.seen, ops), _places(programs.seen_after, ops)
     for origin, nodes in old.items():
         there = new.get(origin, [])
@@ -122,9 +121,10 @@ def _is_meant(old: Node, new: Node, codes: set[str]) -> bool:
     if not codes or len(old.args) != len(new.args) or old.args[1:] != new.args[1:]:
         return False
     if new.op in ("threshold", "metric"):
-        heads = make("sigmoid", old.args[0]), make("softmax", old.args[0], axis=-1)
+        forms = Forms(MadeOf())
+        heads = map(forms.made, (make("sigmoid", old.args[0]), make("softmax", old.args[0], axis=-1)))
         asked = (make(old.op, head, *old.args[1:], **old.attrs) for head in heads)
-        return bool(codes & _OF_METRICS) and new in map(Forms(MadeOf()).made, asked)
+        return bool(codes & _OF_METRICS) and new in map(forms.made, asked)
     if old.op == "log":
         along = new.op == "log_sigmoid" or (new.op == "log_softmax" and new.attrs.get("axis") != 0)
         return "FL102" in codes and along and new.args[0] == old.args[0] and _are_scores(old.args[0])

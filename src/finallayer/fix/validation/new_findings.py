@@ -1,24 +1,22 @@
-"""What the rules find in the edited program: the finding that was to be mended is gone, and none is new."""
+"""What the rules find in the edited program, and not in the old one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.findings import Sighting
 from finallayer.fix.validation.programs import Programs
-from finallayer.rules.judging import judge, place_of
+from finallayer.rules.judging import Place, place_of
 
 
-def remains(code: str, sighting: Sighting, programs: Programs) -> str:
-    """Why the finding that was to be mended is there as before; empty where it is gone."""
-    still = any(place_of(j.finding) == (code, sighting.node.origin) for j in judge(programs.seen_after))
-    return f"{code} is found as before" if still else ""
+def places_after(programs: Programs) -> frozenset[Place]:
+    """Where something is found in the edited program."""
+    return frozenset(place_of(j.finding) for j in programs.judged_after)
 
 
 def new_findings(programs: Programs) -> Iterator[str]:
     """What is found in the edited program and wasn't in the old one."""
-    before = {place_of(j.finding) for j in judge(programs.seen)}
-    for judged in judge(programs.seen_after):
+    before = {place_of(j.finding) for j in programs.program.judged}
+    for judged in programs.judged_after:
         code, origin = place_of(judged.finding)
         if (code, origin) not in before:
             yield f"{code} is found in line {origin.line}, where nothing was"

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
+from finallayer.fix.flow.bindings import home
 from finallayer.fix.flow.head import held
 from finallayer.fix.flow.owners import MODEL_METHODS as ASKED
-from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.fix.flow.owners import only_describes
+from finallayer.fix.flow.roles import runs_project_code
 from finallayer.fix.flow.trainers import runs_own_steps
+from finallayer.fix.flow.unrun import asks_for_another
+from finallayer.fix.flow.weights import LAYERS
 from finallayer.fix.text.syntax import last_name
-from finallayer.fix.validation.differences import Sink, Status, is_known
+from finallayer.fix.validation.differences import Sink, Status, is_known, unrun
 from finallayer.fix.validation.forms import Forms
 from finallayer.fix.validation.programs import Programs
 from finallayer.source.uses import Uses
@@ -20,6 +25,8 @@ from finallayer.source.values import Bound, Built, External, Function, Instance,
 
 #: What a metric is asked, which is compared where it reads what it measures.
 _OF_METRICS = frozenset({"update_state", "result", "reset_state", "reset_states"})
+#: What decorates classes and registers none of them.
+_PLAIN = ("dataclasses.", "flax.", "typing.", "functools.", "equinox.", "chex.")
 #: Callbacks that keep the model.
 _CHECKPOINTS = frozenset({"ModelCheckpoint", "BackupAndRestore"})
 #: Where an object is read by nobody: what is around it gives it a name, or only asks whether it is there.
@@ -40,11 +47,25 @@ class Objects:
     def sinks(self) -> Iterator[Sink]:
         """Every place at which a changed object goes where it can't be followed."""
         for path, module in self._programs.modules.items():
+            names: set[tuple[ast.AST, str]] = set()
             for node in list(self._programs.old.values.get(path, ())):
                 if any(map(self._include, module.values(node))):
+                    names |= {(home(module.syntax, node), node.id)} if isinstance(node, ast.Name) else set()
                     what = self._end(module, node)
                     if what:
                         yield Sink(Status.UNKNOWN, path, node, what)
+            for sink in unrun(module, names):
+                if not (isinstance(sink.node, ast.Name) and asks_for_another(module, sink.node, self._hold)):
+                    yield sink
+            for cls in module.syntax.nodes:
+                if isinstance(cls, ast.ClassDef) and cls in self._classes and not _is_bare(module, cls):
+                    yield Sink(Status.UNKNOWN, path, cls, f"what decorates `{cls.name}`")
+
+    @cached_property
+    def _classes(self) -> set[ast.AST]:
+        """The classes of changed objects."""
+        owners = (owner for owner, _ in self._programs.old.given if isinstance(owner, Instance))
+        return {owner.cls.node for owner in owners if self._include(owner)}
 
     def _include(self, value: Value) -> bool:
         return isinstance(value, (Built, Instance, Function)) and self._forms.of(value) in self._changed
@@ -74,7 +95,7 @@ class Objects:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         if any(runs_project_code(c) or is_known(c) for c in callees) or runs_own_steps(module, call):
             return ""
-        if any(isinstance(c, External) and c.name in HARMLESS_CALLS | {"builtins.print"} for c in callees):
+        if any(isinstance(c, External) and only_describes(c) for c in callees):
             return ""
         if any(map(self._hold, module.values(call))):
             return ""
@@ -87,6 +108,8 @@ class Objects:
             return "the model that a checkpoint keeps"
         answers = module.values(attribute)
         foreign = not answers or any(isinstance(a, Bound) and not _is_own(a) for a in answers)
+        if name in LAYERS:
+            return ""  # which layers a model shows, and who reads more of them than weights, is asked of its owners
         return f"`.{name}` of what is changed" if foreign and name not in ASKED | _OF_METRICS else ""
 
 
@@ -99,6 +122,15 @@ def _doings(uses: Uses, forms: Forms) -> Mapping[Node, set[Node]]:
         if isinstance(owner, Built):
             doings.add(forms.contents(owner))
     return found
+
+
+def _is_bare(module: AnalysedModule, cls: ast.ClassDef) -> bool:
+    """Whether nothing decorates a class but what leaves it what it is."""
+    return all(
+        isinstance(v, External) and v.name.startswith(_PLAIN)
+        for decorator in cls.decorator_list
+        for v in module.values(decorator.func if isinstance(decorator, ast.Call) else decorator) or [None]
+    )
 
 
 def _is_own(value: Value) -> bool:

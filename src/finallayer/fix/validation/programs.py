@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from finallayer.expr import Origin
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.validation.forms import Forms, Known
 from finallayer.fix.validation.relocation import Relocated, Span
+from finallayer.rules.judging import Judged, judge
 from finallayer.source import Project, Uses, sightings
 from finallayer.source.values import Value
 
@@ -20,18 +23,59 @@ from finallayer.source.values import Value
 class Programs:
     """Both runs of a program that starts in one file: as it is, and with the edits made."""
 
-    modules: dict[str, AnalysedModule]  # the old program's files
-    old: Uses
-    seen: list[Sighting]
+    program: Program  # the old one
     new: Uses
     seen_after: list[Sighting]
     edited: dict[str, Relocated]
 
+    @property
+    def modules(self) -> dict[str, AnalysedModule]:
+        """The old program's files."""
+        return self.program.modules
+
+    @property
+    def old(self) -> Uses:
+        """What every expression of the old program stood for."""
+        return self.program.uses
+
+    @property
+    def seen(self) -> list[Sighting]:
+        """What the old program judged."""
+        return self.program.sightings
+
+    @cached_property
+    def judged_after(self) -> list[Judged]:
+        """What the rules find in the edited program."""
+        return list(judge(self.seen_after))
+
+    def forms(self, known: Known, fused: frozenset[Origin] = frozenset()) -> tuple[Forms, Forms]:
+        """The forms of both programs by what is known of the old one, and, ``fused``, of the new one alone."""
+        after = known._replace(proven={}, heads={}, fused=fused)
+        return self._shared(self.old, known), self._shared(self.new, after)
+
+    def _shared(self, uses: Uses, known: Known) -> Forms:
+        alike = (forms for forms in self._forms if forms.made_of is uses.made_of and forms.known == known)
+        found = next(alike, None)
+        if found is None:
+            found = Forms(uses.made_of, known)
+            self._forms.append(found)
+        return found
+
+    @cached_property
+    def _forms(self) -> list[Forms]:
+        return []
+
     def module_after(self, path: str) -> AnalysedModule | None:
         """A file of the edited program."""
-        if path in self.edited:
-            return AnalysedModule(Syntax(self.edited[path]), self.new)
-        return AnalysedModule(self.modules[path].syntax, self.new) if path in self.modules else None
+        if path not in self._after and path in self.modules:
+            file = self.edited.get(path)
+            syntax = self.modules[path].syntax if file is None else Syntax(file)
+            self._after[path] = AnalysedModule(syntax, self.new)
+        return self._after.get(path)
+
+    @cached_property
+    def _after(self) -> dict[str, AnalysedModule]:
+        return {}
 
     def modules_after(self) -> list[AnalysedModule]:
         """Every file of the edited program that the old one has, too."""
@@ -80,7 +124,7 @@ def edited_programs(context: Context, edits: Iterable[Edit]) -> list[Programs]:
     for edit in edits:
         by_file.setdefault(edit.path, []).append(edit)
     syntaxes = {path: context.syntax(path) for path in by_file}
-    edited = {path: Relocated(s.file, by_file[path]) for path, s in syntaxes.items() if s is not None}
+    edited = {path: Relocated(s, by_file[path]) for path, s in syntaxes.items() if s is not None}
     project = context.project.copy()
     for file in edited.values():
         project.adopt(file)
@@ -91,4 +135,4 @@ def _edited(program: Program, project: Project, edited: dict[str, Relocated]) ->
     uses, old = Uses(), program.modules.get(program.path)
     entry = edited.get(program.path) or (old.syntax.file if old is not None else None)
     seen = sightings(entry, project, uses) if entry is not None else []
-    return Programs(program.modules, program.uses, program.sightings, uses, seen, edited)
+    return Programs(program, uses, seen, edited)

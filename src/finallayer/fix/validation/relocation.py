@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from finallayer.expr import Origin
 from finallayer.findings import Edit
+from finallayer.fix.text.syntax import Syntax
 from finallayer.source.files import SourceFile, parse
 
 #: Columns from here on belong to what an edit has written.
@@ -56,8 +58,8 @@ class Relocated(SourceFile):
     #: Calls that are written, and stand elsewhere as before: what one does is done twice.
     copies: list[ast.Call]
 
-    def __init__(self, old: SourceFile, edits: Sequence[Edit]) -> None:
-        super().__init__(old.path, old.text, old.cells)
+    def __init__(self, old: Syntax, edits: Sequence[Edit]) -> None:
+        super().__init__(old.file.path, old.file.text, old.file.cells)
         relocation = _Relocation(old, edits)
         tree = relocation.tree()
         vars(self).update(tree=tree, counterparts=relocation.counterparts, copies=relocation.copies)
@@ -69,11 +71,11 @@ class Relocated(SourceFile):
 class _Relocation:
     """The way from places of the new text to those of the old one."""
 
-    def __init__(self, old: SourceFile, edits: Sequence[Edit]) -> None:
-        self._file, self._old = old, _Text(old.text)
+    def __init__(self, old: Syntax, edits: Sequence[Edit]) -> None:
+        self._syntax, self._file, self._old = old, old.file, _Text(old.file.text)
         self._changes: list[_Change] = []
         self._new = _Text(self._edited(edits))
-        self._written = SourceFile(old.path, self._new.text)
+        self._written = SourceFile(old.file.path, self._new.text)
         self.counterparts: dict[Span, list[ast.expr]] = {}
         self.copies: list[ast.Call] = []
 
@@ -97,16 +99,34 @@ class _Relocation:
     def tree(self) -> ast.Module:
         """The tree of the new text, its nodes moved. Raises Unreadable where there is none."""
         tree = parse(self._new.text)
-        nodes: list[Any] = [n for n in ast.walk(tree) if hasattr(n, "lineno")]
-        spans = [self._offsets(n) for n in nodes]
-        for node, (start, end) in zip(nodes, spans, strict=True):
-            place = *self._place(start, begins=True), *self._place(end, begins=False)
+        first, last, lower = self._changed_lines()
+        near: list[tuple[Any, int, int]] = []
+        nodes: Iterator[Any] = ast.walk(tree)
+        for node in (n for n in nodes if hasattr(n, "lineno")):
+            if node.end_lineno >= first and node.lineno <= last:
+                near.append((node, *self._offsets(node)))
+                self._relocate(*near[-1])
+            elif node.lineno > last:
+                node.lineno -= lower
+                node.end_lineno -= lower
             if isinstance(node, ast.expr):
-                self.counterparts.setdefault(place, []).append(node)
-            node.lineno, node.col_offset = place[0], self._bytes(place[0], place[1])
-            node.end_lineno, node.end_col_offset = place[2], self._bytes(place[2], place[3])
-        self._move(nodes, spans)
+                self.counterparts.setdefault(self._file.origin(node)[1:5], []).append(node)
+        self._move(near)
         return tree
+
+    def _changed_lines(self) -> tuple[int, int, int]:
+        """The first and the last line of the new text that an edit touches, and by how much lower what follows is."""
+        if not self._changes:
+            return len(self._new.text) + 1, len(self._new.text) + 1, 0
+        begin, end = self._changes[0], self._changes[-1]
+        last = self._new.place(end.new_end)[0]
+        return self._new.place(begin.new_start)[0], last, last - self._old.place(end.end)[0]
+
+    def _relocate(self, node: Any, start: int, end: int) -> None:
+        line, column = self._place(start, begins=True)
+        end_line, end_column = self._place(end, begins=False)
+        node.lineno, node.col_offset = line, self._bytes(line, column)
+        node.end_lineno, node.end_col_offset = end_line, self._bytes(end_line, end_column)
 
     def _offsets(self, node: ast.AST) -> tuple[int, int]:
         at = self._written.origin(node)  # type: ignore[arg-type]  # nodes with a place only
@@ -131,27 +151,39 @@ class _Relocation:
         text = self._file.lines[line - 1] if line <= len(self._file.lines) else ""
         return column if column >= WRITTEN or text.isascii() else len(text[:column].encode())
 
-    def _move(self, nodes: Sequence[ast.AST], spans: Sequence[tuple[int, int]]) -> None:
+    def _move(self, nodes: Iterable[tuple[ast.AST, int, int]]) -> None:
         """Give what the edits take from one place and write at another the place that it had."""
-        taken, left = self._taken()
-        for node, (start, end) in zip(nodes, spans, strict=True):
+        taken = self._taken()
+        for node, start, end in nodes:
             if isinstance(node, ast.expr) and any(c.new_start <= start and end <= c.new_end for c in self._changes):
                 spelled = ast.dump(node)
                 if taken.get(spelled):
                     ast.copy_location(node, taken[spelled].pop(0))
-                elif isinstance(node, ast.Call) and (spelled in left or spelled in taken):
+                elif isinstance(node, ast.Call) and (spelled in taken or spelled in self._left):
                     self.copies.append(node)
 
-    def _taken(self) -> tuple[dict[str, list[ast.expr]], set[str]]:
-        """The expressions of the old text that the edits take out, by what they are, and the calls that stay."""
+    def _taken(self) -> dict[str, list[ast.expr]]:
+        """The expressions of the old text that the edits take out, by what they are."""
         found: dict[str, list[ast.expr]] = {}
-        left: set[str] = set()
-        for node in ast.walk(self._file.tree):
-            if isinstance(node, ast.expr) and not isinstance(node, (ast.Name, ast.Constant)):
-                at = self._file.origin(node)
-                start, end = self._old.offset(at.line, at.column), self._old.offset(at.end_line, at.end_column)
-                if any(c.start <= start and end <= c.end for c in self._changes):
-                    found.setdefault(ast.dump(node), []).append(node)
-                elif isinstance(node, ast.Call):
-                    left.add(ast.dump(node))
-        return found, left
+        for node in self._syntax.nodes:
+            if isinstance(node, ast.expr) and not isinstance(node, (ast.Name, ast.Constant)) and self._is_taken(node):
+                found.setdefault(ast.dump(node), []).append(node)
+        return found
+
+    @cached_property
+    def _left(self) -> set[str]:
+        """The calls of the old text that stay."""
+        return {ast.dump(n) for n in self._syntax.nodes if isinstance(n, ast.Call) and not self._is_taken(n)}
+
+    def _is_taken(self, node: ast.expr) -> bool:
+        """Whether an edit takes an expression of the old text out."""
+        if not any(first <= node.lineno and (node.end_lineno or 0) <= last for first, last in self._old_lines):
+            return False
+        at = self._file.origin(node)
+        start, end = self._old.offset(at.line, at.column), self._old.offset(at.end_line, at.end_column)
+        return any(c.start <= start and end <= c.end for c in self._changes)
+
+    @cached_property
+    def _old_lines(self) -> list[tuple[int, int]]:
+        """The first and the last line that each edit touches."""
+        return [(self._old.place(c.start)[0], self._old.place(c.end)[0]) for c in self._changes]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from finallayer.findings import Edit, Sighting
+from finallayer.fix.flow.analysed import where
 from finallayer.fix.flow.context import Context
 from finallayer.fix.validation.arguments import copied_calls, lost_arguments
 from finallayer.fix.validation.differences import Differences, Sink, Status
-from finallayer.fix.validation.forms import Forms, Known
+from finallayer.fix.validation.forms import Known
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
-from finallayer.fix.validation.new_findings import new_findings, remains
+from finallayer.fix.validation.new_findings import new_findings, places_after
 from finallayer.fix.validation.objects import Objects
 from finallayer.fix.validation.places import numberless, places_read
 from finallayer.fix.validation.programs import Programs, edited_programs
+from finallayer.rules.judging import Place
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
 
@@ -26,14 +28,20 @@ class Verdict(NamedTuple):
     note: str = ""
 
 
+class _Seen(NamedTuple):
+    """What the edited programs show, whichever finding the edits are for."""
+
+    verdict: Verdict
+    found: frozenset[Place]
+
+
 def validate(code: str, sighting: Sighting, edits: tuple[Edit, ...], context: Context) -> Verdict:
     """Analyse the edited programs again, and compare them with the old ones at all that can be seen of them."""
-
-    def compared(programs: Programs) -> Verdict:
-        left = remains(code, sighting, programs)
-        return Verdict(left) if left else _compared(programs)
-
-    return _of_all(context, edits, compared)
+    question = edits, tuple(context.programs_through({e.path for e in edits}))
+    known = context.kept(question)
+    seen = known if isinstance(known, _Seen) else context.keep(question, _see(context, edits))
+    left = (code, sighting.node.origin) in seen.found
+    return Verdict(f"{code} is found as before") if left else seen.verdict
 
 
 def validate_together(path: str, now: Mapping[str, bytes], edits: tuple[Edit, ...]) -> Verdict:
@@ -48,27 +56,28 @@ def validate_together(path: str, now: Mapping[str, bytes], edits: tuple[Edit, ..
         context.adopt(read(path, now.get(path)))
     except Unreadable as why:
         return Verdict(f"the text can't be read: {why}")
-    return _of_all(context, edits, _compared)
+    return _see(context, edits).verdict
 
 
-def _of_all(context: Context, edits: tuple[Edit, ...], compared: Callable[[Programs], Verdict]) -> Verdict:
-    """The verdict on every program at hand that the edits change."""
+def _see(context: Context, edits: tuple[Edit, ...]) -> _Seen:
+    """What every program at hand shows that the edits change."""
     try:
         all_programs = edited_programs(context, edits)
     except Unreadable as why:
-        return Verdict(f"the edited text can't be read: {why}")
+        return _Seen(Verdict(f"the edited text can't be read: {why}"), frozenset())
     runs = [programs.old for programs in all_programs]
     try:
         for run in runs:
             run.elsewhere = tuple(other for other in runs if other is not run)
-        verdicts = [compared(programs) for programs in all_programs]
+        verdicts = [_compared(programs) for programs in all_programs]
+        found = frozenset[Place]().union(*map(places_after, all_programs))
     except RecursionError:
-        return Verdict(note="the program is nested too deeply to be compared")
+        return _Seen(Verdict(note="the program is nested too deeply to be compared"), frozenset())
     finally:
         for run in runs:
             run.elsewhere = ()
     refused = next((v.refused for v in verdicts if v.refused), "")
-    return Verdict(refused, "; ".join(dict.fromkeys(v.note for v in verdicts if v.note)))
+    return _Seen(Verdict(refused, "; ".join(dict.fromkeys(v.note for v in verdicts if v.note))), found)
 
 
 def _compared(programs: Programs) -> Verdict:
@@ -79,26 +88,20 @@ def _compared(programs: Programs) -> Verdict:
     another = next(differing(programs, known), None)
     if another is not None:
         return Verdict(f"the loss or metric in line {another.line} is another")
-    before, after = _forms(programs, known)
+    fused = formulas(programs)
+    ranks = {form: rank for two_axes in fused.values() for form, rank in two_axes.items()}
+    before, after = programs.forms(known._replace(ranks=ranks), frozenset(fused))
     sinks = [*Differences(programs, before, after).sinks(), *Objects(programs, before, after).sinks()]
     sinks += [*lost_arguments(programs), *copied_calls(programs)]
     refused = next((s for s in sinks if s.status is Status.DIFFERS), None)
     if refused is not None:
-        return Verdict(f"{_said(refused)} differs")
-    notes = [f"{_said(sink)} can't be compared" for sink in sinks]
+        return Verdict(f"{_said(refused, programs)} differs")
+    notes = [f"{_said(sink, programs)} can't be compared" for sink in sinks]
     if not (programs.old.complete and programs.new.complete):
         notes.append("the program is too large to be followed to its end")
     return Verdict(note="; ".join(dict.fromkeys(notes[:3])))
 
 
-def _forms(programs: Programs, known: Known) -> tuple[Forms, Forms]:
-    """The forms of both programs, by what is known of the old one, and found in the new."""
-    fused = formulas(programs)
-    ranks = {form: rank for two_axes in fused.values() for form, rank in two_axes.items()}
-    known = known._replace(ranks=ranks)
-    after = known._replace(proven={}, heads={}, fused=frozenset(fused))
-    return Forms(programs.old.made_of, known), Forms(programs.new.made_of, after)
-
-
-def _said(sink: Sink) -> str:
-    return f"{sink.what} ({sink.path.rpartition('/')[2]}, line {getattr(sink.node, 'lineno', 0)})"
+def _said(sink: Sink, programs: Programs) -> str:
+    place = where(programs.modules, sink.node)
+    return f"{sink.what} ({sink.path.rpartition('/')[2]}, {place})"

@@ -92,14 +92,15 @@ def cross_entropy(given: Given, terms: Terms, upstream: float, wanted: Wanted) -
             push = push if ignored is None else push.masked_fill_(ignored.unsqueeze(1), 0.0)
         total = 0.0
         for place in places(logits, CHUNK * torch.get_num_threads()):
-            logs = _walk(_part(logits, place), _part(at, place), _part(push, place), _part(grad, place))
+            logs, sum_of_logs = _walk(_part(logits, place), _part(at, place), _part(push, place), _part(grad, place))
             if logs is None:
                 return False
-            logs = logs.neg_() if weights is None else logs.mul_(-_part(weights, place))
+            if weights is not None:
+                logs.mul_(_part(weights, place))
+                sum_of_logs = logs.sum().item()
+            total -= sum_of_logs
             if loss is not None:
-                _part(loss.unsqueeze(1), place).copy_(logs)
-            if reduced is not None:
-                total += logs.sum().item()
+                _part(loss.unsqueeze(1), place).copy_(logs.neg_())
     except (RuntimeError, IndexError, ZeroDivisionError):
         return False
     if reduced is not None:
@@ -107,8 +108,8 @@ def cross_entropy(given: Given, terms: Terms, upstream: float, wanted: Wanted) -
     return True
 
 
-def _walk(logits: Tensor, at: Tensor, push: float | Tensor, grad: Tensor | None) -> Tensor | None:
-    """The logs of the targets' shares, and the gradient, of some rows; None where there is none."""
+def _walk(logits: Tensor, at: Tensor, push: float | Tensor, grad: Tensor | None) -> tuple[Tensor | None, float]:
+    """The logs of the targets' shares, and their sum, of some rows; None where there is none. Fills the gradient."""
     softmax = torch.softmax(logits.to(torch.float64, memory_format=torch.contiguous_format), 1)
     share = softmax.gather(1, at)
     logs = share.log()
@@ -119,11 +120,12 @@ def _walk(logits: Tensor, at: Tensor, push: float | Tensor, grad: Tensor | None)
         left = torch.where(nearly, -others, share - 1.0)
     else:
         left = share.sub_(1.0)
-    if not logs.amin().item() > _LEAST:
-        return None
+    total = logs.sum().item()  # below each of them
+    if not total > _LEAST and not logs.amin().item() > _LEAST:
+        return None, total
     if grad is not None:
         grad.copy_(softmax.scatter_(1, at, left).mul_(push))
-    return logs
+    return logs, total
 
 
 def _ignored(target: Tensor, ignore_index: int) -> Tensor | None:

@@ -1,0 +1,66 @@
+"""Which Keras a program speaks: the one of its models, and of its time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..workbench import fixed, repaired
+
+PROGRAM = (
+    "from keras.layers import Convolution2D, Dense, Flatten, Input\nfrom keras.models import Model, Sequential\n\n"
+    '{made}model.compile("adam", "categorical_crossentropy")\n'
+)
+PLAIN = 'model = Sequential([Dense(3, activation="softmax")])\n'
+FUNCTIONAL = 'i = Input((4,))\no = Dense(3, activation="softmax")(i)\nmodel = Model({})\n'
+
+#: what only a program for Keras 1 says
+KERAS_1 = {
+    "arguments of layers": 'model = Sequential([Dense(3, init="uniform", activation="softmax")])\n',
+    "arguments of convolutions": 'model = Sequential([Convolution2D(8, 3, 3, border_mode="same"), Flatten(), '
+    'Dense(3, activation="softmax")])\n',
+    "arguments of models": FUNCTIONAL.format("input=i, output=o"),
+    "arguments of fit": f"{PLAIN}def train(x, y):\n    model.fit(x, y, nb_epoch=3)\n\n",
+    "modules that have gone": f"from keras import objectives\n\n{PLAIN}print(objectives.mse)\n",
+    "functions that have gone": f'from keras import backend as K\n\nK.set_image_dim_ordering("th")\n{PLAIN}',
+}
+#: what one for Keras 2 or 3 says as well
+LATER = {
+    "the same layers by their old names": "model = Sequential([Convolution2D(8, 3), Flatten(), "
+    'Dense(3, activation="softmax")])\n',
+    "models": FUNCTIONAL.format("inputs=i, outputs=o"),
+    "its own function of epochs": f"{PLAIN}def train(x, y, nb_epoch):\n    model.fit(x, y, epochs=nb_epoch)\n\n"
+    "train(a, b, nb_epoch=3)\n",
+}
+
+
+def findings(folder: Path, made: str) -> list[tuple[bool, str]]:
+    (folder / "program.py").write_text(PROGRAM.format(made=made))
+    fixes = (f.fix for f in repaired(folder / "program.py").remaining)
+    return [(fix.safe, fix.note) for fix in fixes if fix is not None]
+
+
+@pytest.mark.parametrize("made", KERAS_1.values(), ids=KERAS_1)
+def test_a_program_for_keras_1_gets_no_later_loss_unasked(made: str, tmp_path: Path) -> None:
+    assert findings(tmp_path, made) == [(False, "the program is written for Keras 1, and losses on logits need 2.3")]
+
+
+@pytest.mark.parametrize("made", LATER.values(), ids=LATER)
+def test_a_later_one_does(made: str, tmp_path: Path) -> None:
+    assert "CategoricalCrossentropy(from_logits=True)" in fixed(tmp_path, PROGRAM.format(made=made))
+
+
+def test_the_loss_is_of_the_keras_that_the_model_is_of(tmp_path: Path) -> None:
+    program = "import tensorflow as tf\n" + PROGRAM.format(made=PLAIN) + "print(tf.__version__)\n"
+    after = fixed(tmp_path, program)
+    assert "from keras.losses import CategoricalCrossentropy\n" in after
+    assert "tf.keras" not in after
+
+
+def test_of_tensorflow_s_where_no_other_is_there(tmp_path: Path) -> None:
+    program = (
+        'import tensorflow as tf\n\nmodel = tf.keras.Sequential([tf.keras.layers.Dense(3, activation="softmax")])\n'
+        'model.compile("adam", "categorical_crossentropy")\n'
+    )
+    assert "tf.keras.losses.CategoricalCrossentropy(from_logits=True)" in fixed(tmp_path, program)

@@ -1,0 +1,140 @@
+"""What sees that the softmax is gone: a fixer that only takes it out, and puts it back for nobody, loses its fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from finallayer.findings import Edit
+from finallayer.fix.flow.context import Context
+from finallayer.fix.validation.validate import Verdict, validate
+from finallayer.rules.judging import judge
+from finallayer.source.reading import read
+
+IMPORTS = "import numpy as np\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
+NET = IMPORTS + "net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n\n"
+STEP = "def step(x, y):\n    p = net(x)\n    loss = F.cross_entropy(p, y)\n"
+CLASS = (
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 3)\n\n"
+    "    def forward(self, x):\n        return F.softmax(self.fc(x), dim=1)\n\n\n"
+)
+#: a softmax, and what is left where a fixer takes it out
+TAKEN_OUT = {", nn.Softmax(dim=1)": "", "F.softmax(self.fc(x), dim=1)": "self.fc(x)"}
+
+
+def verdict_on(program: str, folder: Path) -> Verdict:
+    """What is said of the program without its softmax, as a fix of its double softmax."""
+    path = str(folder / "program.py")
+    context = Context()
+    context.adopt(read(path, program.encode()))
+    (found, *_) = (j for j in judge(context.sightings()) if j.finding.rule.code == "FL101")
+    edits = []
+    for number, line in enumerate(program.split("\n"), 1):
+        for softmax, left in TAKEN_OUT.items():
+            if softmax in line:
+                at = line.index(softmax)
+                edits.append(Edit(path, number, at, number, at + len(softmax), left))
+    return validate("FL101", found.sighting, tuple(edits), context)
+
+
+#: What the step does with its probabilities, besides its loss, and gives back.
+SEEN = {
+    "printed": "    print(p)\n    return loss\n",
+    "printed as text": "    print(f'{p.max():.2f}')\n    return loss\n",
+    "logged": "    writer.add_scalar('confidence', p.max().item())\n    return loss\n",
+    "handed to nobody knows whom": "    show(**{'p': p})\n    return loss\n",
+    "returned": "    return loss, p\n",
+    "returned in a dictionary": "    return {'loss': loss, 'p': p}\n",
+    "yielded": "    yield p\n",
+    "asked in a branch": "    if p.mean() > 0.4:\n        loss = loss * 2\n    return loss\n",
+    "asked in a loop": "    while p.mean() > 0.4:\n        break\n    return loss\n",
+    "kept in a file": "    np.save('p.npy', p.detach().numpy())\n    return loss\n",
+    "kept as an attribute by its name": "    setattr(step, 'p', p)\n    return loss\n",
+    "part of another loss": "    return loss - 0.1 * (p * p.log()).sum(1).mean()\n",
+    "the target of another loss": "    return loss + F.kl_div(F.log_softmax(x, 1), p.detach())\n",
+    "mixed with others": "    return loss + (0.5 * p + 0.5 * net(2 * x)).log().mean()\n",
+    "compared with a threshold": "    return loss, (p > 0.5).sum()\n",
+    "compared with a threshold that nobody knows": "    return loss, (p > limit).float()\n",
+    "rounded": "    return loss, p.round()\n",
+    "drawn from": "    return loss, torch.multinomial(p, 1)\n",
+    "the greatest, itself": "    best, place = p.max(1)\n    return loss, best\n",
+    "in order, itself": "    return loss, p.sort(dim=1)[0]\n",
+    "the greatest of a column": "    return loss, p[:, 1].argmax()\n",
+    "the greatest over the samples": "    return loss, p.argmax(0)\n",
+    "numbers one by one": "    return loss, [float(v) for v in p[0]]\n",
+    "added up": "    total = 0\n    total += p.sum()\n    return loss, total\n",
+    "changed in place": "    p.mul_(2)\n    return loss, p\n",
+    "through a function": "    first = lambda t: t[:, 0] * 2\n    return loss, first(p)\n",
+    "where it is handed on": "    try:\n        save(p)\n    except OSError:\n        pass\n    return loss\n",
+    "an array": "    return loss, np.asarray(p.detach())\n",
+    "written out": "    with open('p.txt', 'w') as file:\n        file.write(str(p))\n    return loss\n",
+}
+
+
+@pytest.mark.parametrize("then", SEEN.values(), ids=SEEN)
+def test_who_sees_other_numbers_refuses_the_fix(tmp_path: Path, then: str) -> None:
+    assert verdict_on(NET + STEP + then, tmp_path).refused
+
+
+#: What can't be seen from here: the same, and a part of the note.
+UNSEEN = {
+    "code that nothing runs": (NET + STEP + "    assert (p >= 0).all()\n    return loss\n", "nothing runs"),
+    "a branch not taken": (
+        NET + "def step(x, y, show=False):\n    p = net(x)\n    if show:\n        print(p)\n"
+        "    return F.cross_entropy(p, y)\n",
+        "`p` in code that nothing runs (program.py, line 11)",
+    ),
+    "all names": (NET + STEP + "    log(locals())\n    return loss\n", "what `locals()` shows"),
+    "a model that is kept": (NET + STEP + "    torch.save(net, 'net.pt')\n    return loss\n", "`torch.save`"),
+    "a model that is exported": (NET + STEP + "    torch.onnx.export(net, x, 'n.onnx')\n    return loss\n", "onnx"),
+    "a model that callers get": (NET + STEP + "    return loss\n\n\ndef model():\n    return net\n", "unknown callers"),
+    "a model in code that nothing runs": (
+        NET + STEP + "    return loss\n\n\ndef later():\n    def inner():\n        return net\n    return inner\n",
+        "`net` in code that nothing runs",
+    ),
+    "a hook": (NET + "net.register_forward_hook(log)\n\n" + STEP + "    return loss\n", "register_forward_hook"),
+    "a decorator that may register a class": (
+        IMPORTS
+        + "from registry import register\n\n\n@register\n"
+        + CLASS
+        + "net = Net()\n\n"
+        + STEP
+        + "    return loss\n",
+        "what decorates `Net`",
+    ),
+    "an attribute that nothing here reads": (
+        NET + "class Log:\n    def step(self, x, y):\n        self.last = net(x)\n"
+        "        return F.cross_entropy(net(x), y)\n",
+        "`.last`",
+    ),
+    "a variable that nothing here reads": (
+        NET + STEP + "    return loss\n\n\np = net(torch.zeros(1, 4))\n",
+        "the module's `p`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("program", "note"), UNSEEN.values(), ids=UNSEEN)
+def test_what_cannot_be_compared_is_named(tmp_path: Path, program: str, note: str) -> None:
+    verdict = verdict_on(program, tmp_path)
+    assert not verdict.refused
+    assert note in verdict.note and "program.py, line " in verdict.note
+
+
+#: What reads the same from logits.
+INDIFFERENT = {
+    "nothing more": "    return loss\n",
+    "the place of the greatest": "    return loss, p.argmax(1)\n",
+    "the place of the greatest of one": "    return loss, p[0].argmax()\n",
+    "the places of the greatest few": "    best, places = p.topk(2)\n    return loss, places\n",
+    "how many are right": "    return loss, (p.argmax(dim=-1) == y).float().mean()\n",
+    "its shape": "    return loss, p.shape[0], len(p), torch.zeros_like(p)\n",
+    "deleted": "    del p\n    return loss\n",
+    "the loss, which is another": "    loss.backward()\n    print(loss.item())\n    return loss\n",
+}
+
+
+@pytest.mark.parametrize("then", INDIFFERENT.values(), ids=INDIFFERENT)
+def test_what_reads_the_same_says_nothing(tmp_path: Path, then: str) -> None:
+    assert verdict_on(NET + STEP + then, tmp_path) == Verdict()
