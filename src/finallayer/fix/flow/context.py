@@ -12,7 +12,7 @@ from typing import TypeVar
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.head import Head
+from finallayer.fix.flow.head import Head, Output
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.judging import Judged, judge
@@ -130,6 +130,11 @@ class Context:
     def uses(self) -> Uses:
         """What every expression of that program stood for."""
         return self.program().uses
+
+    def output(self, head: Head) -> Output:
+        """What is a head's output in that program."""
+        known = self.kept(head)
+        return known if isinstance(known, Output) else self.keep(head, Output(head, self.modules(), self.uses()))
 
     def readers(self, head: Head, handled: frozenset[ast.expr] = frozenset()) -> Readers:
         """All that reads a head's output in that program, but for what the fix rewrites anyway."""

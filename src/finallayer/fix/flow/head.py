@@ -51,6 +51,7 @@ class Output:
         self.head, self.modules, self.uses = head, modules, uses
         self._same_numbers = (MOVES if head.op == "sigmoid" else UNMOVED) | {"join"}
         self._others: dict[int, tuple[Node, bool]] = {}  # by identity, which lasts while the node is kept
+        self._found: dict[int, tuple[Value, list[list[Node]]]] = {}  # likewise
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -74,9 +75,10 @@ class Output:
 
         There is none where it isn't the head's output alone, or where the ways are too many to be told apart.
         """
-        if self.steps(value) is None or not isinstance(value, Node):
-            return []
-        return self._ways(value, {}) or []
+        if id(value) not in self._found:
+            ways = self._ways(value, {}) if isinstance(value, Node) and self.steps(value) is not None else None
+            self._found[id(value)] = value, ways or []
+        return self._found[id(value)][1]
 
     def _ways(self, node: Node, known: dict[int, list[list[Node]] | None]) -> list[list[Node]] | None:
         if self.is_head(node):
