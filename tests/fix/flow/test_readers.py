@@ -534,3 +534,26 @@ def test_another_part_of_the_model_may_be_asked_by_code_that_nothing_runs(
         assert f"{reads} in code that nothing runs" in note_of(tmp_path, before)
     else:
         assert fixed(tmp_path, before) == BESIDE.format("", does, "BCEWithLogitsLoss")
+
+
+def test_a_notebooks_places_are_those_of_its_cells(tmp_path: Path) -> None:
+    file = tmp_path / "book.ipynb"
+    file.write_bytes(notebook(SOFTMAX, "x = 1\ntorch.save(net, 'net.pt')\n"))
+    (fix,) = {f.fix for f in repaired(file).remaining}
+    assert fix is not None
+    assert fix.note == "can't see all that reads the softmax: the model is kept by `torch.save` (cell 1, line 2)"
+
+
+#: what of a program is in the way of its fix -> what is said
+IN_THE_WAY = {
+    "def write(x):\n    p = net(x)\n    p[0] = 0\n    return p\n": "line 14 changes the output",
+    "def again(x):\n    return F.softmax(net(x), dim=-1)\n": "line 13 applies the softmax again",
+}
+
+
+@pytest.mark.parametrize(("rest", "why"), IN_THE_WAY.items())
+def test_what_is_in_the_way_is_named(tmp_path: Path, rest: str, why: str) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(SOFTMAX + rest)
+    first = repaired(file).remaining[0]
+    assert f"the softmax can't go: {why}" in first.unfixed

@@ -64,6 +64,8 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
     called, itself = module.layer(place.func), module.layer(place)
     if any(layer is not None and _says_more(module, layer) for layer in (called, itself)):
         return _made_linear(module, called or itself, made)
+    if _is_given(module, place.func):
+        return None
     known = known_call(module, place)
     if called is not None and called.signature.op in _HEAD_LAYERS and _is_handed_over(module, called):
         edits = _as_identity(module, called)
@@ -92,6 +94,17 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
         return Removal((edit,), head) if edit else None
     edits = _replaced_by_argument(syntax, known)
     return Removal(edits, head, known) if edits else None
+
+
+def _is_given(module: AnalysedModule, func: ast.expr) -> bool:
+    """Whether a function to call is its caller's choice, and would be nobody's once the call has gone."""
+    syntax = module.syntax
+    if isinstance(func, ast.Name):
+        return parameter_behind(syntax, func) is not None
+    same = [n for n in syntax.nodes if isinstance(n, ast.Attribute) and n.attr == getattr(func, "attr", "")]
+    kept = (syntax.parent(n) for n in same if not isinstance(n.ctx, ast.Load))
+    handed = any(isinstance(s, ast.Assign) and parameter_behind(syntax, s.value) is not None for s in kept)
+    return handed and sum(isinstance(n.ctx, ast.Load) for n in same) == 1
 
 
 def _is_handed_over(module: AnalysedModule, layer: Built) -> bool:
