@@ -42,3 +42,7 @@ def test_every_fixer_mends_rules_that_exist() -> None:
 def test_a_note_makes_a_fix_unsafe() -> None:
     assert cannot_see("is read", []) == ""
     assert cannot_see("is read", ["line 1", "line 2"]) == "can't see all that is read: line 1; line 2"
+    said = cannot_see("is read", ["`p` is kept (line 1)", "a call (f) of it", "`p` is kept (line 2)", "`q` (line 1)"])
+    assert said == "can't see all that is read: `p` is kept (lines 1, 2); a call (f) of it; `q` (line 1)"
+    said = cannot_see("is read", ["`p` (cell 0, line 1)", "`p` (cell 2, line 1)", "`p` (cell 2, line 1)"])
+    assert said == "can't see all that is read: `p` (cell 0, line 1; cell 2, line 1)"

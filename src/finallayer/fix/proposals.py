@@ -26,6 +26,9 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
     known = fixers(code)
     for fixer in known:
         for proposal in fixer(sighting, match, context):
+            if isinstance(proposal, Refusal):
+                refused = refused or proposal.why
+                continue
             edits = with_comments(proposal.edits, context.syntax)
             if not edits or meet(edits):
                 continue

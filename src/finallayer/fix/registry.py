@@ -10,7 +10,7 @@ from functools import cache
 from typing import NamedTuple
 
 from finallayer.expr import Node
-from finallayer.findings import Edit, Match, Sighting
+from finallayer.findings import Edit, Match, Refusal, Sighting
 from finallayer.fix.flow.context import Context
 
 
@@ -55,7 +55,9 @@ class Reach(IntEnum):
     MODEL = 3  # what makes the probabilities, and all who read them
 
 
-Fixer = Callable[[Sighting, Match, Context], Iterator[Proposal]]
+#: What a fixer comes to: a proposal, or what was in its way, for whoever might move that.
+Offer = Proposal | Refusal
+Fixer = Callable[[Sighting, Match, Context], Iterator[Offer]]
 _FIXERS: dict[str, list[tuple[Reach, Fixer]]] = {}
 
 

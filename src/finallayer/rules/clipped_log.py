@@ -82,18 +82,19 @@ y = tf.placeholder(tf.float32, [None, 10])
 +loss = -tf.reduce_mean(tf.reduce_sum(y * tf.nn.log_softmax(logits), axis=1))
 """,
     """
-! what is clipped is a parameter that its function binds again
 import tensorflow as tf
 
 W = tf.Variable(tf.ones([784, 10]))
 
 def logistic_regression(x):
-    return tf.nn.softmax(tf.matmul(x, W))
+-    return tf.nn.softmax(tf.matmul(x, W))
++    return tf.matmul(x, W)
 
 def cross_entropy(y_pred, y_true):
     y_true = tf.one_hot(y_true, depth=10)
-    y_pred = tf.clip_by_value(y_pred, 1e-9, 1.)
-    return tf.reduce_mean(-tf.reduce_sum(y_true * tf.math.log(y_pred), 1))  # FL202
+-    y_pred = tf.clip_by_value(y_pred, 1e-9, 1.)
+-    return tf.reduce_mean(-tf.reduce_sum(y_true * tf.math.log(y_pred), 1))  # FL202
++    return tf.reduce_mean(-tf.reduce_sum(y_true * tf.nn.log_softmax(y_pred), 1))
 
 def run(x, y):
     with tf.GradientTape() as g:

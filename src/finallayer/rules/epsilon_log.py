@@ -96,7 +96,7 @@ y = tf.placeholder(tf.float32, [None, 10])
 import torch
 from torch import nn
 
-EPS = 1e-8
+-EPS = 1e-8
 -net = nn.Sequential(nn.Linear(20, 5), nn.Softmax(dim=1))
 +net = nn.Sequential(nn.Linear(20, 5))
 

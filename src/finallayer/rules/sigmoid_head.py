@@ -26,7 +26,7 @@ loss = nn.BCEWithLogitsLoss()(model(x), y)
 ## Fix safety
 Safe where all that reads the model's output is known: the loss gets logits, and what reads probabilities its own
 sigmoid. Unsafe where a metric's threshold moves from 0.5 to 0: Keras 3.0 to 3.4 refuse that with an error. A program
-that Keras 3 can't run at all (`Adam(lr=...)`) is safe from that.
+that Keras 3 can't run at all is safe from that.
 
 ## References
 - [torch.nn.BCELoss: its log is clamped at -100](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html)

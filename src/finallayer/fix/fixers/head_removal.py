@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from finallayer.expr import LOSSES, Node, logits, make, target
-from finallayer.findings import Match, Sighting
+from finallayer.findings import Match, Refusal, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
 from finallayer.fix.fixers.honest_names import with_honest_words
 from finallayer.fix.fixers.keras_metrics import takes_new_keras
@@ -24,7 +24,7 @@ from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.flow.wrapped_names import where_named
-from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
+from finallayer.fix.registry import Offer, Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import speaks_keras_1
 from finallayer.kinds import Kind
@@ -55,7 +55,7 @@ class Exchange(NamedTuple):
 
 
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
-def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
+def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[Offer]:
     """The fix of a loss that is handed what a softmax or sigmoid made: that goes, and the loss takes logits."""
     loss = sighting.node
     made = maker(loss.args[0]) if loss.op in CROSS_ENTROPIES and loss.args else None
@@ -71,7 +71,7 @@ def is_shown_both_ways(loss: Node, context: Context) -> bool:
     return any(s.node.op == instead and s.node.args[:1] == scores for s in context.sightings())
 
 
-def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str = "") -> Iterator[Proposal]:
+def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str = "") -> Iterator[Offer]:
     """A program whose loss takes the logits from before a head.
 
     Model, loss and readers may stand in different files: all of them are edited, or none. ``doubt``: what makes it
@@ -87,6 +87,7 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     alike = _made_for(loss, made, context)
     removal = remove_all(alike, modules)
     if removal is None:
+        yield Refusal(f"the {made.op} can't be taken out of where it stands ({_at(made, module)})")
         return
     readers = context.readers(removal.head)
     if readers.steps(loss.args[0]) is None:
@@ -98,6 +99,7 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
 
     made_everywhere = make_everywhere(context, write)
     if made_everywhere is None:
+        yield Refusal(_in_the_way(readers, context, dialect, exchange))
         return
     unseen = [*removal.unseen, *made_everywhere.unseen]
     edits = made_everywhere.edits
@@ -117,6 +119,25 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     note = "; ".join(filter(None, notes))
     mends_maths = loss.op not in ON_LOGITS or exchange.instead is not made or exchange.loss_too
     yield Proposal(edits, loss_of(loss), new, note, binary, mends_maths)
+
+
+def _at(made: Node, module: AnalysedModule) -> str:
+    place = module.syntax.expression(made.origin)
+    return module.syntax.where(place) if place is not None else module.path.rpartition("/")[2]
+
+
+def _in_the_way(readers: Readers, context: Context, dialect: Dialect, exchange: Exchange) -> str:
+    """What keeps a softmax where it is: a reader that can't get it back, or a loss that can't be told of logits."""
+    if readers.refusals:
+        return f"the {exchange.made.op} can't go: {readers.refusals[0]}"
+    fixed = [r.module.syntax.where(r.node) for r in readers.wraps if not r.can_be_wrapped]
+    if fixed:
+        return f"the {exchange.made.op} can't go: {fixed[0]} reads it with other numbers, or in another shape"
+    modules = context.modules()
+    for reader in _readers_at_losses(context.sightings(), readers):
+        if reader.origin is not None and _at_reader(modules, reader, dialect, exchange) is None:
+            return f"the loss can't be told that it is handed logits ({_at(reader, modules[reader.origin.path])})"
+    return "what reads the output, or a metric, can't be told that it is handed logits"
 
 
 @mends("FL102", reach=Reach.MODEL)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from finallayer.catalog.names import canonical
 from finallayer.expr import LOSSES, Node, logits, make, target
-from finallayer.findings import Match, Sighting
+from finallayer.findings import Match, Refusal, Sighting
 from finallayer.fix.fixers.dialect import Dialect, Edits
 from finallayer.fix.fixers.head_removal import Exchange, parses_after, without
 from finallayer.fix.fixers.logs import WITH_LOG_SOFTMAX, is_likelihood
@@ -23,7 +23,7 @@ from finallayer.fix.flow.head import Output
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.outsiders import outsiders
 from finallayer.fix.flow.readers import Reader
-from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
+from finallayer.fix.registry import Offer, Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.spelling import Speller, as_object
 from finallayer.fix.text.syntax import last_name
@@ -37,7 +37,7 @@ _FRAMEWORKS = frozenset({"torch", "jax"})
 
 
 @mends("FL303", reach=Reach.MODEL)
-def drop_log_softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
+def drop_log_softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator[Offer]:
     """``CrossEntropyLoss`` of a model that ends in a log_softmax: the model gives its logits."""
     loss = sighting.node
     made = maker(loss.args[0]) if loss.op == "xent_logits" else None
@@ -45,7 +45,7 @@ def drop_log_softmax(sighting: Sighting, _match: Match, context: Context) -> Ite
         return
     old, new = (make("xent_logits", x, target()) for x in (make("log_softmax", logits()), logits()))
     for proposal in without(Exchange(loss.args[0], made), sighting, context):
-        yield proposal._replace(old=old, new=new, mends_maths=False)
+        yield proposal if isinstance(proposal, Refusal) else proposal._replace(old=old, new=new, mends_maths=False)
 
 
 @mends("FL103")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from finallayer.expr import LOSSES, Node, Origin
-from finallayer.findings import Edit, Match, Sighting
+from finallayer.findings import Edit, Match, Refusal, Sighting
 from finallayer.fix.fixers.helper_calls import without_helper
 from finallayer.fix.fixers.honest_names import with_honest_words
 from finallayer.fix.fixers.removal import Removal, remove
@@ -23,7 +23,7 @@ from finallayer.fix.flow.descent import definition
 from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.log_helpers import LogHelper
-from finallayer.fix.flow.makers import Makers, behind, logs_at, makers_of
+from finallayer.fix.flow.makers import Makers, behind, flips, logs_at, makers_of
 from finallayer.fix.flow.naming import Named, says_probabilities
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.readers import Readers
@@ -31,7 +31,7 @@ from finallayer.fix.flow.unread import removals as left_unread
 from finallayer.fix.flow.unread import unread
 from finallayer.fix.flow.unrun import unrun_logs
 from finallayer.fix.flow.wrapped_names import where_named
-from finallayer.fix.registry import Proposal, Reach, cannot_see, mends
+from finallayer.fix.registry import Offer, Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.spelling import Speller
 from finallayer.fix.text.spelling import Written as Text
@@ -41,7 +41,7 @@ from finallayer.rules.route import maker
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.MODEL)
-def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
+def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterator[Offer]:
     """``log(model(x))``, where the model ends in a softmax, becomes ``log_softmax(model(x))`` of one that doesn't."""
     log = sighting.node
     modules = context.modules()
@@ -51,7 +51,9 @@ def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterat
         return
     head = Head(makers.op, frozenset().union(*(r.head.origins for _, r in removals)))
     rewriting = _Rewriting(context, makers, head)
-    if rewriting.written(removals).edits is None or log.origin not in rewriting.mended:
+    written = rewriting.written(removals)
+    if written.edits is None or log.origin not in rewriting.mended:
+        yield Refusal(_in_the_way(log, makers, written.readers))
         return
 
     def write(program: Program) -> Written:
@@ -62,6 +64,15 @@ def log_of_output(sighting: Sighting, _match: Match, context: Context) -> Iterat
         unseen = [phrase for _, removal in removals for phrase in removal.unseen] + made.unseen
         note = cannot_see(f"reads the {makers.op}", unseen)
         yield Proposal(made.edits, loss_of(log), makers.loss(log), note, makers.binary)
+
+
+def _in_the_way(log: Node, makers: Makers, readers: Readers) -> str:
+    """What keeps a softmax where it is, for whoever might change that."""
+    if flips(log.args[0]) and not makers.binary:
+        return "the log of one minus a softmax has no stable form"
+    if readers.refusals:
+        return f"the {makers.op} can't go: {readers.refusals[0]}"
+    return f"the logits have no way to where the log of the {makers.op} is taken, or to what else reads that"
 
 
 def _alike(modules: dict[str, AnalysedModule], log: Node) -> list[Node]:

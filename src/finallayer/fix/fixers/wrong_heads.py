@@ -12,13 +12,13 @@ from finallayer.expr import Node, make
 from finallayer.findings import Match, Sighting
 from finallayer.fix.fixers.head_removal import Exchange, without
 from finallayer.fix.flow.context import Context
-from finallayer.fix.registry import Proposal, Reach, mends
+from finallayer.fix.registry import Offer, Reach, mends
 from finallayer.kinds import Kind
 from finallayer.rules.route import maker, units
 
 
 @mends("FL105", reach=Reach.MODEL)
-def one_unit(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
+def one_unit(sighting: Sighting, _match: Match, context: Context) -> Iterator[Offer]:
     """A softmax over one unit before a binary loss goes; who reads probabilities gets a sigmoid."""
     found = sighting.node
     losses = [s for s in context.sightings() if _reads(s.node, found)] if found.op == "softmax" else [sighting]
@@ -35,7 +35,7 @@ def _reads(loss: Node, softmax: Node) -> bool:
 
 
 @mends("FL106", reach=Reach.MODEL)
-def one_class_of_several(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
+def one_class_of_several(sighting: Sighting, _match: Match, context: Context) -> Iterator[Offer]:
     """A sigmoid before a loss for one class of several goes; who reads probabilities gets a softmax.
 
     So does a softmax over several classes before a binary loss, which becomes that for one class of several.
