@@ -76,3 +76,44 @@ def test_a_layer_that_tells_others_what_it_gives_is_kept(tmp_path: Path) -> None
         "def step(x, y):\n    return F.cross_entropy(net(x), y)\n"
     )
     assert fixed(tmp_path, program) == program
+
+
+JAX = "import jax\nimport jax.numpy as jnp\n\n\n"
+JAX += "def cost(p, y):\n    return -jnp.log(p + 1e-8)[jnp.arange(len(y)), y].mean()\n\n\n"
+
+BY_A_FUNCTION = {
+    "called at once": "def step(z, y):\n    return jax.grad(cost)(jax.nn.softmax(z), y)\n",
+    "with a name": "slope = jax.jit(jax.grad(cost))\n\n\n"
+    "def step(z, y):\n    p = jax.nn.softmax(z)\n    return slope(p, y)\n",
+}
+
+
+@pytest.mark.parametrize("step", BY_A_FUNCTION.values(), ids=BY_A_FUNCTION)
+def test_a_function_that_gives_the_gradient_by_probabilities_is_handed_them(tmp_path: Path, step: str) -> None:
+    assert fixed(tmp_path, JAX + step) == JAX + step
+
+
+def test_classes_that_the_softmax_leaves_out_keep_their_epsilon(tmp_path: Path) -> None:
+    program = (
+        "import jax\nimport jax.numpy as jnp\n\n\ndef cost(z, y, legal):\n    p = jax.nn.softmax(z, where=legal)\n"
+        "    return -jnp.log(p + 1e-8)[jnp.arange(len(y)), y].mean()\n"
+    )
+    assert fixed(tmp_path, program) == program
+
+
+KEEPER = (
+    "    def forward(self, z):\n        self.p = F.softmax(z * 2, dim=1)\n\n"
+    "    def loss(self, y):\n        return -torch.log(self.p + 1e-8)[torch.arange(len(y)), y].mean()\n\n"
+    "    def shown(self):\n        return self.p\n\n\n"
+    "def step(net, x, y):\n    head = Head()\n    head.forward(net(x))\n    return head.loss(y), head.shown()\n"
+)
+
+
+@pytest.mark.parametrize("says", ["    __slots__ = ('p',)\n\n", "    def all(self):\n        return vars(self)\n\n"])
+def test_an_object_gets_no_attribute_that_it_cannot_have_or_that_shows(tmp_path: Path, says: str) -> None:
+    program = HEADER + "class Head:\n" + says + KEEPER
+    assert "logits" not in fixed(tmp_path, program)
+
+
+def test_another_object_gets_one(tmp_path: Path) -> None:
+    assert "self.logits" in fixed(tmp_path, HEADER + "class Head:\n" + KEEPER)

@@ -60,6 +60,8 @@ def with_fused(place: Place | None, softmax: Node, sighting: Sighting, context: 
 def can_be_log_softmax(place: Place, softmax: Node) -> bool:
     """Whether a log can move into the softmax; one that is written out is mended where it stands."""
     written_out = softmax.attrs.get("naive") and not place.descent.own
+    if place.maker is not None and place.maker.argument("where") is not None:
+        return False  # a class that is left out has the probability 0, and a log only by an epsilon
     return not place.flips() and not softmax.attrs.get("whole") and not written_out
 
 

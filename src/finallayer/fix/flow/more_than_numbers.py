@@ -70,16 +70,33 @@ def _is_narrowed(module: AnalysedModule, node: Node) -> bool:
 @lru_cache(maxsize=64)
 def _asked(syntax: Syntax) -> tuple[ast.expr, ...]:
     """The expressions of a file by which a gradient is asked for."""
-    return tuple(e for node in syntax.nodes for e in _asked_by(node))
+    functions = _gradient_functions(syntax)
+    return tuple(e for node in syntax.nodes for e in _asked_by(node, functions))
 
 
-def _asked_by(node: ast.AST) -> Iterator[ast.expr]:
+def _gradient_functions(syntax: Syntax) -> frozenset[str]:
+    """The names of what gives the gradient of a function: ``step = jax.jit(jax.grad(loss))``, ``@jax.grad``."""
+    named = {
+        last_name(target)
+        for n in syntax.nodes
+        if isinstance(n, ast.Assign) and _speaks_of_one(n.value, _DIFFERENTIATING)
+        for target in n.targets
+    }
+    decorated = {
+        n.name
+        for n in syntax.nodes
+        if isinstance(n, ast.FunctionDef) and any(_speaks_of_one(d, _DIFFERENTIATING) for d in n.decorator_list)
+    }
+    return frozenset(named | decorated) - {""}
+
+
+def _asked_by(node: ast.AST, functions: frozenset[str]) -> Iterator[ast.expr]:
     match node:
         case ast.Attribute(value=tensor, attr=name) if name in _OF_TENSORS:
             yield tensor
         case ast.Call(func=ast.Call(func=function)) if last_name(function) in _DIFFERENTIATING:
             yield from node.args
-        case ast.Call(func=function) if last_name(function) in _DIFFERENTIATING:
+        case ast.Call(func=function) if last_name(function) in _DIFFERENTIATING | functions:
             yield from (*node.args, *(k.value for k in node.keywords))
 
 
@@ -89,11 +106,11 @@ def _contexts(syntax: Syntax) -> tuple[ast.AST, ...]:
     kept = {
         target.id
         for n in syntax.nodes
-        if isinstance(n, ast.Assign) and _speaks_of_one(n.value, frozenset())
+        if isinstance(n, ast.Assign) and _speaks_of_one(n.value, _CONTEXTS)
         for target in n.targets
         if isinstance(target, ast.Name)
     }
-    return tuple(n for n in syntax.nodes if any(_speaks_of_one(said, frozenset(kept)) for said in _entered(n)))
+    return tuple(n for n in syntax.nodes if any(_speaks_of_one(said, _CONTEXTS | kept) for said in _entered(n)))
 
 
 def _entered(node: ast.AST) -> list[ast.expr]:
@@ -105,11 +122,8 @@ def _entered(node: ast.AST) -> list[ast.expr]:
     return []
 
 
-def _speaks_of_one(said: ast.expr, kept: frozenset[str]) -> bool:
-    return any(
-        isinstance(n, (ast.Name, ast.Attribute)) and (last_name(n) in _CONTEXTS or last_name(n) in kept)
-        for n in ast.walk(said)
-    )
+def _speaks_of_one(said: ast.expr, names: frozenset[str]) -> bool:
+    return any(isinstance(n, (ast.Name, ast.Attribute)) and last_name(n) in names for n in ast.walk(said))
 
 
 def _is_made_in(module: AnalysedModule, around: ast.AST, reader: Node, made: Node) -> bool:

@@ -14,13 +14,15 @@ from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent
 from finallayer.fix.flow.unread import unread
 from finallayer.fix.text.deletion import false_comments
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.syntax import Syntax, last_name
 
 #: Names that say "probabilities": what bears one shouldn't hold logits. Nothing else hangs on it.
 _SAYS_PROBABILITIES = re.compile(
     r"\b(?:p|ps|prob|probs|proba|probas|probability|probabilities|softmax|sigmoid|softmaxed)"
     r"(?: (?:hat|t|out|output|outputs|\d+))*$"
 )
+#: What says, or shows, which attributes an object has.
+_LISTING = frozenset({"__slots__", "__dict__", "__setattr__"})
 
 
 class Named(NamedTuple):
@@ -58,6 +60,8 @@ def name_logits(
     if is_local:
         written = text = name
     elif isinstance(target, ast.Attribute) and isinstance(read, ast.Attribute):
+        if _are_listed(syntax):
+            return None
         written, text = f"{syntax.text(target.value)}.{name}", f"{syntax.text(read.value)}.{name}"
     elif isinstance(target, ast.Name):
         written = text = name
@@ -74,6 +78,21 @@ def _is_paired(syntax: Syntax, descent: Descent, target: ast.expr, use: ast.expr
     """Whether no other statement gives the probabilities' name a value before the use: one that renames its logits."""
     path = path_of(target)
     return path is not None and reaching(syntax, use, path) in {s.statement for s in descent.steps}
+
+
+def _are_listed(syntax: Syntax) -> bool:
+    """Whether a file says which attributes an object may have, or asks an object which it has."""
+    return any(
+        (isinstance(n, (ast.Name, ast.Attribute)) and last_name(n) in _LISTING)
+        or (isinstance(n, ast.FunctionDef) and n.name in _LISTING)
+        or (isinstance(n, ast.Call) and last_name(n.func) == "vars" and not _are_options(n.args))
+        for n in syntax.nodes
+    )
+
+
+def _are_options(asked: Sequence[ast.expr]) -> bool:
+    """``vars(parser.parse_args())``, whose name is customary."""
+    return bool(asked) and isinstance(asked[0], ast.Name) and words(asked[0].id).lower() in ("args", "opt", "opts")
 
 
 def standing_alone(text: str) -> str:
