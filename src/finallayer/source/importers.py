@@ -116,7 +116,8 @@ _SEEN: dict[str, tuple[tuple[int, int], _Names]] = {}
 def root_of(files: Iterable[str]) -> Path:
     """The root of the project to which files belong: a repository's, else a package's, else their common folder.
 
-    Where no repository says so, it is the folder that we are run in, if the files lie in that. A folder that is a package is imported from the one around it.
+    Where no repository says so, it is the folder that we are run in, if the files lie in that; and a folder that is a
+    package is imported from the one around it.
     """
     common = Path(os.path.commonpath([str(Path(f).parent) for f in files]))
     above = [common, *common.parents][:_MOST_FOLDERS]
