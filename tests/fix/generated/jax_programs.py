@@ -55,7 +55,7 @@ class Task(NamedTuple):
     losses: tuple[str, ...]
 
 
-_TASKS = (
+TASKS = (
     Task(
         "softmax",
         3,
@@ -88,9 +88,9 @@ def _written(seed: float, right: bool) -> str:
     """A program, or its right form: each part draws for itself, so that both have the same in common."""
     of = {part: random.Random(f"{seed} {part}") for part in ("program", "model", "loss", "readers")}
     draw = of["program"]
-    task = draw.choice(_TASKS)
-    head, scores = draw.choice(_heads(task))
-    model, call = draw.choice(_FORMS)(of["model"], task, scores if right else lambda z: head(scores(z)))
+    task = draw.choice(TASKS)
+    head, scores = draw.choice(heads(task))
+    model, call = draw.choice(FORMS)(of["model"], task, scores if right else lambda z: head(scores(z)))
     loss = of["loss"].choice(task.losses)
     named = of["loss"].random() < 0.6
     inner = f"    out = {call}\n    return {loss.format(out='out')}" if named else f"    return {loss.format(out=call)}"
@@ -113,7 +113,7 @@ _CALLS = (
 Form = Callable[[str], str]
 
 
-def _heads(task: Task) -> tuple[tuple[Form, Form], ...]:
+def heads(task: Task) -> tuple[tuple[Form, Form], ...]:
     """How the head is written around scores, and what the scores are of an expression."""
     name = task.head
     axis = ", axis=-1" if name == "softmax" else ""
@@ -196,4 +196,4 @@ def _plain(draw: random.Random, task: Task, head: Form) -> tuple[str, str]:
     )
 
 
-_FORMS = (_linen_compact, _linen_setup, _nnx, _haiku, _equinox, _plain)
+FORMS = (_linen_compact, _linen_setup, _nnx, _haiku, _equinox, _plain)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.analysed import where
 from finallayer.fix.flow.context import Context
-from finallayer.fix.validation.arguments import copied_calls, lost_arguments
+from finallayer.fix.validation.arguments import asked_by_name, copied_calls, lost_arguments
 from finallayer.fix.validation.differences import Differences, Sink, Status
 from finallayer.fix.validation.forms import Known
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
@@ -92,7 +92,7 @@ def _compared(programs: Programs) -> Verdict:
     ranks = {form: rank for two_axes in fused.values() for form, rank in two_axes.items()}
     before, after = programs.forms(known._replace(ranks=ranks), frozenset(fused))
     sinks = [*Differences(programs, before, after).sinks(), *Objects(programs, before, after).sinks()]
-    sinks += [*lost_arguments(programs), *copied_calls(programs)]
+    sinks += [*lost_arguments(programs), *copied_calls(programs), *asked_by_name(programs)]
     refused = next((s for s in sinks if s.status is Status.DIFFERS), None)
     if refused is not None:
         return Verdict(f"{_said(refused, programs)} differs")
