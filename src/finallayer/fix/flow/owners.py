@@ -61,6 +61,7 @@ class Owners:
         self.compiled: list[tuple[AnalysedModule, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
+        self._layers = [o for o, v in output.uses.given if _is_layer(o) and output.touches(v)]
         self._definitions = set(self._defined_elsewhere())
         for owner in self._objects:
             if isinstance(owner, Class):
@@ -133,6 +134,14 @@ class Owners:
             for node in attributes:
                 if node.attr == owner.name and not module.evaluated(node) and isinstance(node.ctx, ast.Load):
                     self._cannot_see(f"`{module.syntax.text(node)}` in code that nothing runs", node)
+
+    def judge_layer(self, module: AnalysedModule, node: ast.expr) -> None:
+        """Note who asks the head's own layer for something that it won't do any more: to tell what it gives, say."""
+        around = module.syntax.parent(node)
+        if not isinstance(around, ast.Attribute) or around.attr in MODEL_METHODS:
+            return
+        if any(_is_one_of(v, self._layers) for v in module.values(node)):
+            self._cannot_see(f"`{module.syntax.text(around)}` of the layer", node)
 
     def holds(self, value: Value) -> bool:
         """Whether a value is a container that holds one of the objects."""

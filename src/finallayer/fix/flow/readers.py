@@ -130,6 +130,7 @@ class Readers:
         if reads and node not in self._handled:
             known.attributes |= kept_as(module.syntax, node)
             self._judge(module, node, values)
+        self._owners.judge_layer(module, node)
         if owns:
             self._owners.judge(module, node)
         elif any(map(self._owners.holds, values)):
