@@ -5,6 +5,7 @@ from __future__ import annotations
 from finallayer.findings import Edit, Fix, Match, Refusal, Sighting
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.disturbances import is_disturbed, strangers
+from finallayer.fix.flow.more_than_numbers import is_read_for_more
 from finallayer.fix.proof import prove
 from finallayer.fix.registry import Proposal, cannot_see, fixers
 from finallayer.fix.text.comments import with_comments
@@ -15,6 +16,7 @@ from finallayer.rules.examples import why_never_fixed
 
 NO_FIXER = "this rule has no fixes"
 NOT_HERE = "none of this rule's fixes fits here"
+READ_FOR_MORE = "the program reads more of the probabilities than their numbers: a gradient by them, or a format"
 DISTURBED = "the numbers may change on their way, in a manner that the analysis doesn't follow"
 
 
@@ -36,6 +38,8 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
                 continue
             if is_disturbed(sighting, context):
                 return Refusal(DISTURBED)
+            if is_read_for_more(sighting, context):
+                return Refusal(READ_FOR_MORE)
             verdict = validate(code, sighting, edits, context)
             if not verdict.refused:
                 return _fix(proposal, edits, verdict.note, sighting, context)

@@ -59,7 +59,7 @@ def test_a_step_of_one_unit_is_no_model_of_one_unit(tmp_path: Path) -> None:
     ],
 )
 def test_a_callback_may_read_the_output(tmp_path: Path, does: str, safe: bool) -> None:
-    program = SIGMOIDS.format(units="1", metrics='metrics=["AUC"]')
+    program = SIGMOIDS.format(units="1", metrics="metrics=[keras.metrics.AUC()]")
     program += (
         f"\nclass Watch(keras.callbacks.Callback):\n    def on_epoch_end(self, epoch, logs=None):\n        {does}\n"
     )
@@ -116,4 +116,77 @@ def test_a_scope_that_is_shown_shows_the_output(tmp_path: Path, shows: str, safe
         "def step(x, y):\n    p = torch.softmax(net(x), 1)\n    loss = criterion(p, y)\n"
         f"    print({shows})\n    return loss\n"
     )
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+def test_a_metric_that_keras_2_calls_otherwise_is_not_safe_to_change(tmp_path: Path) -> None:
+    program = SIGMOIDS.format(units="1", metrics='metrics=["AUC"]')
+    assert fixed(tmp_path, program) == program
+    (fix,) = {f.fix for f in repaired(tmp_path / "program.py").remaining}
+    assert fix is not None
+    assert fix.note == "Keras 2 calls the metric `AUC` `auc`"
+
+
+def test_a_regularizer_of_the_output_reads_it(tmp_path: Path) -> None:
+    program = SIGMOIDS.format(units="3", metrics="metrics=[]")
+    assert fixed(tmp_path, program) != program
+    regular = program.replace('"sigmoid")', '"sigmoid", activity_regularizer="l2")')
+    assert fixed(tmp_path, regular) == regular
+
+
+HEADS = """import keras
+
+i = keras.Input((4,))
+a = keras.layers.Activation("softmax"{name})(keras.layers.Dense(3)(i))
+b = keras.layers.Dense(1)(i)
+model = keras.Model(i, {outputs})
+model.compile("adam", {loss})
+"""
+CROSS = '"sparse_categorical_crossentropy"'
+
+
+@pytest.mark.parametrize(
+    ("name", "several", "reads", "stays"),
+    [
+        (', name="a"', True, "", True),
+        ("", True, "", True),
+        (', name="softmax"', False, "", False),
+        (', name="softmax"', False, "print(h.history['val_softmax_accuracy'])", True),
+        (', name="softmax"', False, "print(h.history['val_accuracy'])", False),
+        (', name="a"', False, "", True),
+        ("", False, "print(other.get_layer('activation_1').output)", True),
+        ("", False, "print('the activation 1')", False),
+    ],
+)
+def test_names_that_others_say_stay(tmp_path: Path, name: str, several: bool, reads: str, stays: bool) -> None:
+    outputs, loss = ("[a, b]", f'[{CROSS}, "mse"]') if several else ("a", CROSS)
+    after = fixed(tmp_path, HEADS.format(name=name, outputs=outputs, loss=loss) + reads + "\n")
+    assert (f'keras.layers.Activation("linear"{name})' in after) is stays
+    assert "from_logits=True" in after
+
+
+OWN = """import keras
+
+class Model(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(3, activation="softmax")
+
+    def call(self, x):
+        return self.dense(x)
+
+    def {method}(self, x):
+        return keras.ops.argmax(self(x), -1)
+
+model = Model()
+model.compile("adam", "categorical_crossentropy")
+print(model.predict(x))
+"""
+
+
+@pytest.mark.parametrize(("method", "safe"), [("predict_step", False), ("classes_of", True)])
+def test_a_model_that_says_what_it_predicts_has_no_model_of_probabilities(
+    tmp_path: Path, method: str, safe: bool
+) -> None:
+    program = OWN.format(method=method)
     assert (fixed(tmp_path, program) != program) is safe

@@ -182,7 +182,13 @@ def test_what_a_network_with_its_own_softmax_predicts_stays_probabilities(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "reads", ["inner = keras.Model(net.input, net.output)\n", "show(net)\n", "net.save('net.keras')\n"]
+    "reads",
+    [
+        "inner = keras.Model(net.input, net.output)\n",
+        "show(net)\n",
+        "net.save('net.keras')\n",
+        "print(keras.Model.from_config(net.get_config())(x))\n",
+    ],
 )
 def test_a_network_whose_output_goes_elsewhere_is_not_safe_to_change(tmp_path: Path, reads: str) -> None:
     program = IMPORT + NETWORK.format("", "") + STEP + reads

@@ -79,8 +79,8 @@ METRICS = {
     "keras.metrics.BinaryAccuracy()": ("keras.metrics.BinaryAccuracy(threshold=0)", False),
     "keras.metrics.BinaryAccuracy(threshold=0.5)": ("keras.metrics.BinaryAccuracy(threshold=0)", False),
     '"accuracy"': ('keras.metrics.BinaryAccuracy(name="accuracy", threshold=0)', False),
-    'keras.metrics.BinaryAccuracy(threshold=0), "AUC"': (
-        'keras.metrics.BinaryAccuracy(threshold=0), keras.metrics.AUC(name="AUC", from_logits=True)',
+    'keras.metrics.BinaryAccuracy(threshold=0), "auc"': (
+        'keras.metrics.BinaryAccuracy(threshold=0), keras.metrics.AUC(name="auc", from_logits=True)',
         True,
     ),
     'keras.metrics.AUC(from_logits=True), "acc"': (

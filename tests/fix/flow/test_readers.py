@@ -129,6 +129,82 @@ def test_a_callback_that_looks_at_losses_or_weights_is_no_reader(tmp_path: Path,
     assert 'Dense(5, activation="softmax")' not in fixed(tmp_path, FITTED.format(callback))
 
 
+WATCHING = "class Watch({}):\n    def on_epoch_end(self, epoch, logs=None):\n        {}\n\n"
+LOOKING = "keras.callbacks.EarlyStopping"
+
+
+@pytest.mark.parametrize(
+    ("defined", "callbacks", "safe"),
+    [
+        (WATCHING.format("keras.callbacks.Callback", "print(logs)"), "[Watch()]", True),
+        (WATCHING.format(LOOKING, "print(epoch)"), "[Watch()]", True),
+        (WATCHING.format("keras.callbacks.ModelCheckpoint", "print(epoch)"), "[Watch('m.keras')]", False),
+        (WATCHING.format("extra.Base", "print(self.model.predict(x))"), "[Watch()]", False),
+        (WATCHING.format("keras.callbacks.Callback", "print(getattr(self, 'model')(x))"), "[Watch()]", False),
+        (WATCHING.format("keras.callbacks.Callback", "print(self._model(x))"), "[Watch()]", False),
+        (WATCHING.format("Kept", "print(self.kept(x))"), "[Watch()]", False),
+        (WATCHING.format("Plain", "print(self.model.predict(x))"), "[Watch()]", False),
+        ("", "[extra.Watcher()]", False),
+        ("", "extra.those()", False),
+        ("", f"[{LOOKING}(), *extra.those]", False),
+        (f"def those():\n    return [{LOOKING}()]\n\n", "those()", True),
+        ("def those():\n    return [extra.Watcher()]\n\n", "those()", False),
+        ("def those(one):\n    return [one]\n\n", "those(extra.Watcher())", False),
+        ("", f"[{LOOKING}()] if epochs else None", True),
+        (f"some = [{LOOKING}()]\nsome.append({LOOKING}())\n", "some", True),
+        (f"some = [{LOOKING}()]\nsome.append(extra.Watcher())\n", "some", False),
+        ("some = []\nfor one in extra.those:\n    some += [one]\n", "some", False),
+    ],
+)
+@pytest.mark.parametrize("way", ["callbacks={}", "32, 3, 'auto', {}", "**{{'callbacks': {}}}"])
+def test_what_a_callback_asks_is_known_or_the_fix_unsafe(
+    tmp_path: Path, defined: str, callbacks: str, safe: bool, way: str
+) -> None:
+    plain = "class Plain(keras.callbacks.Callback):\n    pass\n\n"
+    kept = "class Kept(keras.callbacks.Callback):\n    def set_model(self, model):\n        self.kept = model\n\n"
+    start, _, _ = FITTED.partition("net.fit")
+    program = f"import extra\n{start}{plain}{kept}{defined}net.fit(x, y, {way.format(callbacks)})\n"
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+FALLING = "print(net.predict(x))\n"
+READ = "net = keras.models.load_model('net.keras')"
+
+
+@pytest.mark.parametrize(
+    ("perhaps", "safe"),
+    [
+        (f"try:\n    {READ}\nexcept OSError:\n    net.fit(x, y)\n", False),
+        (f"try:\n    {READ}\nexcept OSError:\n    raise\n", True),
+        (f"try:\n    net.fit(x, y)\nexcept OSError:\n    {READ}\n", False),
+        ("try:\n    net.fit(x, y)\nexcept OSError:\n    print('no')\n", True),
+        (f"while net.fit(x, y):\n    break\nelse:\n    {READ}\n", False),
+        (f"with contextlib.suppress(OSError):\n    {READ}\n", False),
+    ],
+)
+def test_a_model_that_is_perhaps_another_is_named(tmp_path: Path, perhaps: str, safe: bool) -> None:
+    start = "import contextlib\n" + KERAS + 'net.compile("sgd", "categorical_crossentropy")\n'
+    program = start + perhaps + FALLING
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+@pytest.mark.parametrize(
+    ("hands", "safe"),
+    [
+        ("extra.explain(net.predict)", False),
+        ("asking = {'ask': net.predict}", False),
+        ("extra.ask = net.predict", False),
+        ("print(net.predict(x))", True),
+        ("p = (lambda ask: ask)(net.predict)", True),
+        ("ask = net.predict\nprint(ask(x).tolist())", False),
+        ("import functools\nask = functools.partial(net.predict, verbose=0)\nprint(ask(x).tolist())", False),
+    ],
+)
+def test_who_is_handed_predict_itself_asks_for_probabilities(tmp_path: Path, hands: str, safe: bool) -> None:
+    program = f'import extra\n{KERAS}net.compile("sgd", "categorical_crossentropy")\n{hands}\n'
+    assert (fixed(tmp_path, program) != program) is safe
+
+
 OTHERS = "other = keras.Sequential([keras.layers.Dense(1)])\nother.compile('sgd', 'mse')\n"
 KEEPS = "keras.callbacks.ModelCheckpoint('m.keras')"
 

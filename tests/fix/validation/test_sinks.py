@@ -12,6 +12,8 @@ from finallayer.fix.validation.validate import Verdict, validate
 from finallayer.rules.judging import judge
 from finallayer.source.reading import read
 
+from ..workbench import fixed
+
 IMPORTS = "import numpy as np\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
 NET = IMPORTS + "net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n\n"
 STEP = "def step(x, y):\n    p = net(x)\n    loss = F.cross_entropy(p, y)\n"
@@ -138,3 +140,55 @@ INDIFFERENT = {
 @pytest.mark.parametrize("then", INDIFFERENT.values(), ids=INDIFFERENT)
 def test_what_reads_the_same_says_nothing(tmp_path: Path, then: str) -> None:
     assert verdict_on(NET + STEP + then, tmp_path) == Verdict()
+
+
+GRAPH = """import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 8])
+y = tf.placeholder(tf.float32, [None, 4])
+p = tf.nn.softmax(tf.layers.dense(x, 4))
+lp = tf.log(p{name})
+loss = -tf.reduce_sum(y * lp)
+print(tf.Session().run({asked}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "safe"),
+    [
+        ("", "loss", True),
+        ("", "'Log:0'", False),
+        ("", "'dense/BiasAdd:0'", False),
+        ("", "tf.get_default_graph().get_operation_by_name('Softmax')", False),
+        ("", "loss, 'cuda:0'", True),
+        (", name='lp'", "loss", False),
+    ],
+)
+def test_names_in_tensorflow_s_graph_are_asked_for(tmp_path: Path, name: str, asked: str, safe: bool) -> None:
+    program = GRAPH.format(name=name, asked=asked)
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+TRIED = """import torch
+from torch import nn
+
+net, criterion = nn.Linear(4, 3), nn.CrossEntropyLoss()
+
+def step(x, y):
+    p = torch.softmax(net(x), 1)
+    loss = criterion(p, y)
+    try:
+        {tried}
+    except ValueError:
+        {caught}
+    return loss, p
+"""
+
+
+@pytest.mark.parametrize(
+    ("tried", "caught", "safe"),
+    [("p = other(x)", "pass", False), ("p = other(x)", "raise", True), ("print(x)", "pass", True)],
+)
+def test_what_a_try_may_leave_as_it_was_is_read(tmp_path: Path, tried: str, caught: str, safe: bool) -> None:
+    program = TRIED.format(tried=tried, caught=caught)
+    assert (fixed(tmp_path, program) != program) is safe

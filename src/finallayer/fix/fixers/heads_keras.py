@@ -21,7 +21,7 @@ from finallayer.fix.text.deletion import drop_item
 from finallayer.fix.text.imports import Imports
 from finallayer.fix.text.keras_spelling import spell, with_argument
 from finallayer.fix.text.syntax import Syntax, is_written_out
-from finallayer.source.values import Built, Dict, External, List
+from finallayer.source.values import Built, Dict, External, Function, Instance, List
 
 #: A loss's function (and the string that names it) -> its class.
 _CLASSES = {
@@ -31,6 +31,8 @@ _CLASSES = {
 }
 
 
+#: Methods of Keras' models by which a project's class gives something else than its output for a prediction.
+_PREDICTING = ("predict_step", "make_predict_function")
 _TENSORFLOW = ("tensorflow", "tensorflow.compat.v1", "tensorflow.compat.v2")
 #: What ``log_loss`` calls its arguments, and ``sigmoid_cross_entropy`` the same.
 _OF_LOG_LOSS = {"labels": "multi_class_labels", "predictions": "logits"}
@@ -91,7 +93,7 @@ class Keras(Dialect):
         module, at = calls[0].module, calls[0].node
         several = any(not isinstance(v, Node) for call in calls for v in module.values(call.node))
         several |= any(_takes_several(module, call.node) for call in calls)
-        if made.attrs.get("axis", -1) not in (-1, None) or several:
+        if made.attrs.get("axis", -1) not in (-1, None) or several or any(map(_predicts_itself, calls)):
             return None
         ways = [spell(module.syntax, name, at) for name in ("Sequential", "models.Sequential")]
         sequential = min((w for w in ways if w is not None), key=lambda w: len(w.edits), default=None)
@@ -115,6 +117,14 @@ def _takes_several(module: AnalysedModule, predict: ast.expr) -> bool:
     built = [v for v in module.values(model) if isinstance(v, Built)] if model is not None else []
     inputs = (given for b in built for name, given in b.bound.items() if name == "inputs")
     return any(isinstance(given, List) and len(given.items) > 1 for given in inputs)
+
+
+def _predicts_itself(call: Reader) -> bool:
+    """Whether a call of ``predict`` isn't written with its model, or the model's class says what it predicts."""
+    func = getattr(call.node, "func", None)
+    models = call.module.values(func.value) if isinstance(func, ast.Attribute) else []
+    own = [v.cls.find(method) for v in models if isinstance(v, Instance) for method in _PREDICTING]
+    return not isinstance(func, ast.Attribute) or any(isinstance(method, Function) for method in own)
 
 
 def _named_loss(module: AnalysedModule, place: ast.expr, loss: Node) -> ast.Call | str | None:

@@ -47,10 +47,12 @@ _METRICS = {
 
 
 def takes_new_keras(edits: Edits, modules: Mapping[str, AnalysedModule]) -> str:
-    """Why edits are unsafe that write a threshold of 0; empty where they write none."""
+    """Why edits are unsafe that write what one Keras reads otherwise than another; empty where they don't."""
     moved = any(edit.text == "0" or "threshold=0" in edit.text for edit in edits)
     older = moved and is_older_than_3(modules.values())
-    return "Keras 3.0 to 3.4 take no threshold of 0" if moved and not older else ""
+    called = any('name="AUC"' in edit.text for edit in edits)
+    notes = ["Keras 3.0 to 3.4 take no threshold of 0"] * (moved and not older)
+    return "; ".join([*notes, *["Keras 2 calls the metric `AUC` `auc`"] * called])
 
 
 def metrics_on_logits(module: AnalysedModule, call: ast.Call, head: str, output: CompiledOutput) -> Edits | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,16 +14,18 @@ from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.bindings import changes_after, home
 from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.flags import flag_of
-from finallayer.fix.flow.head import Head
+from finallayer.fix.flow.head import Head, held
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.text.deletion import drop_item, false_comments, whole_line
 from finallayer.fix.text.keras_spelling import with_argument
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.symbols import signature_of
-from finallayer.source.values import Built, External
+from finallayer.source.values import Built, Dict, External
 
 _HEAD_LAYERS = frozenset({"softmax", "log_softmax", "sigmoid", "applier"})
+#: Arguments of a layer by which something else reads its output, with the activation applied.
+_READING = frozenset({"activity_regularizer", "outputs_collections"})
 _ADDING = ("add", "append", "add_module")
 
 
@@ -61,6 +64,8 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
     called, itself = module.layer(place.func), module.layer(place)
     if any(layer is not None and _says_more(module, layer) for layer in (called, itself)):
         return _made_linear(module, called or itself, made)
+    if _is_given(module, place.func):
+        return None
     known = known_call(module, place)
     if called is not None and called.signature.op in _HEAD_LAYERS and _is_handed_over(module, called):
         edits = _as_identity(module, called)
@@ -89,6 +94,17 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
         return Removal((edit,), head) if edit else None
     edits = _replaced_by_argument(syntax, known)
     return Removal(edits, head, known) if edits else None
+
+
+def _is_given(module: AnalysedModule, func: ast.expr) -> bool:
+    """Whether a function to call is its caller's choice, and would be nobody's once the call has gone."""
+    syntax = module.syntax
+    if isinstance(func, ast.Name):
+        return parameter_behind(syntax, func) is not None
+    same = [n for n in syntax.nodes if isinstance(n, ast.Attribute) and n.attr == getattr(func, "attr", "")]
+    kept = (syntax.parent(n) for n in same if not isinstance(n.ctx, ast.Load))
+    handed = any(isinstance(s, ast.Assign) and parameter_behind(syntax, s.value) is not None for s in kept)
+    return handed and sum(isinstance(n.ctx, ast.Load) for n in same) == 1
 
 
 def _is_handed_over(module: AnalysedModule, layer: Built) -> bool:
@@ -122,14 +138,34 @@ def _told_to_give_logits(module: AnalysedModule, network: ast.Call) -> tuple[Edi
 def _says_more(module: AnalysedModule, layer: Built) -> bool:
     """Whether a softmax layer also converts its numbers, or has a name that doesn't speak of it, or is said elsewhere.
 
-    That may be the key of its output's loss, say.
+    That may be the key of its output's loss, or of a metric in the history (``a_accuracy``), say.
     """
     constructor = module.maker(layer) if layer.signature.op in _HEAD_LAYERS else None
-    keywords = constructor.keywords if constructor is not None else []
-    names = [k.value.value for k in keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
-    texts = [n.value for n in module.syntax.nodes if isinstance(n, ast.Constant)]
-    own = layer.signature.op == "applier" and any(not says_probabilities(str(name)) for name in names)
-    return own or any(texts.count(name) > 1 for name in names) or any(k.arg == "dtype" for k in keywords)
+    if constructor is None or not canonical(layer.symbol.name).startswith("keras."):
+        return False
+    named = [k.value for k in constructor.keywords if k.arg == "name"]
+    if any(k.arg == "dtype" for k in constructor.keywords) or any(not isinstance(n, ast.Constant) for n in named):
+        return True
+    if layer.signature.op == "applier" and any(not says_probabilities(str(getattr(n, "value", ""))) for n in named):
+        return True
+    names = [re.escape(str(n.value)) for n in named if isinstance(n, ast.Constant)]
+    own = names[0] if names else rf"{_default_name(layer)}_\d+"  # of another layer, which would be called otherwise
+    said = re.compile(rf"(\w*[_/])?{own}([_/:]\w*)?")
+    inside = list(ast.walk(constructor))
+    texts = (n.value for n in module.syntax.nodes if isinstance(n, ast.Constant) and n not in inside)
+    return any(isinstance(t, str) and said.fullmatch(t) for t in texts) or _is_one_of_several_outputs(module)
+
+
+def _default_name(layer: Built) -> str:
+    """What Keras calls a layer that isn't told its name: ``activation``, ``activation_1`` ..."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", layer.symbol.name.rpartition(".")[2]).lower()
+
+
+def _is_one_of_several_outputs(module: AnalysedModule) -> bool:
+    """Whether a file makes a model of several outputs: the names of their layers are those of their losses."""
+    models = (v for n in module.syntax.nodes if isinstance(n, ast.Call) for v in module.values(n))
+    outputs = (m.bound.get("outputs") for m in models if isinstance(m, Built) and m.signature.op == "model")
+    return any(len(list(held(o))) > 1 for o in outputs if o is not None and not isinstance(o, Dict))
 
 
 def _made_linear(module: AnalysedModule, layer: Built | None, made: Node) -> Removal | None:
@@ -150,6 +186,8 @@ def _without_activation(module: AnalysedModule, call: ast.Call, given: Sequence[
     """``Dense(10, activation="softmax")`` becomes ``Dense(10)``; so does a function that is told its activation."""
     told = next((a.node for a in given if a.meaning == "activation"), None)
     values = module.values(told) if told is not None else []
+    if any(k.arg in _READING and getattr(k.value, "value", k) is not None for k in call.keywords):
+        return None
     if told is None or _is_open(module, told) or not values or any(operation_of(v) != made.op for v in values):
         return None
     if told in call.args[:-1] or _has_activation(module, call):

@@ -6,11 +6,12 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.catalog.names import canonical
-from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import reaching
 from finallayer.fix.flow.owners import GIVING, MODEL_METHODS, Owners
+from finallayer.fix.flow.trained_with import trained_with
 from finallayer.fix.text.syntax import Syntax, is_inside
-from finallayer.source.values import External
+from finallayer.source.values import Class, External
 
 #: Those that only look at losses and metrics, or at weights.
 _LOOKING = frozenset(
@@ -19,12 +20,15 @@ _LOOKING = frozenset(
         "RemoteMonitor BackupAndRestore SwapEMAWeights LambdaCallback TensorBoard BaseLogger"
     ).split()
 )
+#: Where methods of Keras' models take their callbacks by position.
+_PLACES = {"fit": 5, "fit_generator": 4}
 _ADDING = frozenset({"append", "extend", "insert"})
 
 
 def in_callbacks(module: AnalysedModule, owners: Owners) -> Iterator[str]:
     """Where callbacks ask the model that is trained for what may be its output, or keep it; a phrase each."""
     others = _of_others(module, owners)
+    yield from _unknown(module, owners)
     for node in module.syntax.nodes:
         match node:
             case ast.Call() if (name := _keeping(module, node)) is not None:
@@ -35,6 +39,67 @@ def in_callbacks(module: AnalysedModule, owners: Owners) -> Iterator[str]:
                 harmless = isinstance(asked, ast.Attribute) and asked.attr in MODEL_METHODS - GIVING
                 if not harmless and _is_in_callback(module, node):
                     yield f"`self.model` of a callback ({module.syntax.where(node)})"
+
+
+def _unknown(module: AnalysedModule, owners: Owners) -> Iterator[str]:
+    """The callbacks that the model is trained with of which it isn't known what they ask it for."""
+    for callbacks in _handed(module, owners):
+        for callback in trained_with(module, callbacks, owners.modules):
+            if callback.made is None:
+                yield f"what is among the callbacks (line {callbacks.lineno})"
+            elif not _is_understood(callback.module, callback.made):
+                called = callback.module.syntax.text(callback.made.func)
+                yield f"`{called}` is handed the model (line {callback.made.lineno})"
+
+
+def _handed(module: AnalysedModule, owners: Owners) -> Iterator[ast.expr]:
+    """The callbacks that models are trained with which may be ours."""
+    for node in module.syntax.nodes:
+        match node:
+            case ast.Call(func=func, args=args, keywords=keywords):
+                named = [k.value for k in keywords if k.arg == "callbacks"]
+                place = _PLACES.get(func.attr, len(args)) if isinstance(func, ast.Attribute) else len(args)
+                models = module.values(func.value) if isinstance(func, ast.Attribute) else []
+                if not models or any(map(owners.include, models)):
+                    yield from (*named, *args[place : place + 1])
+            case ast.Dict(keys=keys, values=values):  # model.fit(x, y, **options)
+                yield from (v for k, v in zip(keys, values, strict=True) if getattr(k, "value", None) == "callbacks")
+
+
+def _is_understood(module: AnalysedModule, made: ast.Call) -> bool:
+    """Whether a callback is one of Keras', or the project's own that asks the model by ``self.model`` or not at all."""
+    callees = [c for v in module.values(made.func) for c in alternatives(v)]
+    if not callees:
+        return False
+    for callee in callees:
+        if isinstance(callee, External):
+            if not canonical(callee.name).startswith("keras.callbacks.") and _keeping(module, made) is None:
+                return False
+        elif not isinstance(callee, Class) or not _only_looks(callee) or any(map(_hides_model, _own_classes(callee))):
+            return False
+    return True
+
+
+def _own_classes(cls: Class) -> list[Class]:
+    return [line for line in cls.ancestry() if isinstance(line, Class)]
+
+
+def _only_looks(cls: Class) -> bool:
+    """Whether all that a class inherits is known, and comes from callbacks that look at losses and weights only."""
+    bases = [base for line in _own_classes(cls) for base in line.bases]
+    names = [canonical(b.name) if isinstance(b, External) else "" for b in bases if not isinstance(b, Class)]
+    return all(name.removeprefix("keras.callbacks.") in _LOOKING or name == "builtins.object" for name in names)
+
+
+def _hides_model(cls: Class) -> bool:
+    """Whether a callback may come to the model by another way than ``self.model``."""
+    for node in ast.walk(cls.node):
+        match node:
+            case ast.FunctionDef(name="set_model") | ast.Attribute(attr="_model" | "__dict__"):
+                return True
+            case ast.Call(func=ast.Name(id="getattr" | "vars"), args=[ast.Name(id="self"), *_]):
+                return True
+    return False
 
 
 def _of_others(module: AnalysedModule, owners: Owners) -> list[ast.expr]:
@@ -87,5 +152,6 @@ def _keeping(module: AnalysedModule, call: ast.Call) -> str | None:
 
 def _is_in_callback(module: AnalysedModule, node: ast.expr) -> bool:
     cls = next((n for n in module.syntax.around(node) if isinstance(n, ast.ClassDef)), None)
-    values = (v for base in (cls.bases if cls is not None else ()) for v in module.values(base))
-    return any(isinstance(v, External) and canonical(v.name).startswith("keras.callbacks.") for v in values)
+    values = [v for base in (cls.bases if cls is not None else ()) for v in module.values(base)]
+    above = [line for v in values for line in (v.ancestry() if isinstance(v, Class) else (v,))]
+    return any(isinstance(v, External) and canonical(v.name).startswith("keras.callbacks.") for v in above)

@@ -12,7 +12,7 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.known_calls import calls_method, known_call
 from finallayer.fix.flow.reshaped import keeps_classes
 from finallayer.source.uses import Uses
-from finallayer.source.values import Dict, External, List, Union, Value
+from finallayer.source.values import Bound, Dict, External, List, Partial, Union, Value
 
 #: Methods that take a tensor out of its framework: the softmax must come back before them.
 _TO_HOST = ("numpy", "tolist", "item")
@@ -156,6 +156,8 @@ class Output:
         if isinstance(call.func, ast.Attribute) and call.func.attr in (*_TO_HOST, *_PREDICT):
             return True
         callees = module.values(call.func)
+        if any(_is_predicting(c) for c in callees):
+            return True
         outside = [c for c in callees if isinstance(c, External)]
         return any(canonical(c.name) in _HOST_FUNCTIONS or c.framework == "numpy" for c in outside)
 
@@ -187,6 +189,12 @@ def held(value: Value) -> Iterator[Value]:
 def is_predict(module: AnalysedModule, node: ast.expr) -> bool:
     """Whether an expression is a call of Keras' ``predict``, and not of a project's own method."""
     return isinstance(node, ast.Call) and calls_method(module, node, *_PREDICT)
+
+
+def _is_predicting(function: Value) -> bool:
+    """``predict = model.predict``, or a ``partial`` of it: what it gives is an array, by whatever name it is called."""
+    method = function.function if isinstance(function, Partial) else function
+    return isinstance(method, Bound) and method.function in _PREDICT
 
 
 def keeps_numbers(module: AnalysedModule, call: ast.Call) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node
@@ -19,7 +19,7 @@ from finallayer.source.values import Bound, Built, Class, External, Function, In
 MODEL_METHODS = frozenset(
     (
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
-        "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states get_config "
+        "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states "
         "add_module predict predict_on_batch "
         "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
         "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
@@ -61,6 +61,7 @@ class Owners:
         self.compiled: list[tuple[AnalysedModule, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
+        self._layers = [o for o, v in output.uses.given if _is_layer(o) and output.touches(v)]
         self._definitions = set(self._defined_elsewhere())
         for owner in self._objects:
             if isinstance(owner, Class):
@@ -68,6 +69,11 @@ class Owners:
             if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
                 self._note_returns(owner)
                 self._note_mentions(owner)
+
+    @property
+    def modules(self) -> Mapping[str, AnalysedModule]:
+        """The files of the program."""
+        return self._output.modules
 
     def include(self, value: Value) -> bool:
         """Whether a value is, or may be, one of the objects."""
@@ -129,6 +135,14 @@ class Owners:
                 if node.attr == owner.name and not module.evaluated(node) and isinstance(node.ctx, ast.Load):
                     self._cannot_see(f"`{module.syntax.text(node)}` in code that nothing runs", node)
 
+    def judge_layer(self, module: AnalysedModule, node: ast.expr) -> None:
+        """Note who asks the head's own layer for something that it won't do any more: to tell what it gives, say."""
+        around = module.syntax.parent(node)
+        if not isinstance(around, ast.Attribute) or around.attr in MODEL_METHODS:
+            return
+        if any(_is_one_of(v, self._layers) for v in module.values(node)):
+            self._cannot_see(f"`{module.syntax.text(around)}` of the layer", node)
+
     def holds(self, value: Value) -> bool:
         """Whether a value is a container that holds one of the objects."""
         return not isinstance(value, Class) and self._hold(value)
@@ -185,8 +199,24 @@ class Owners:
             self._cannot_see(f"the model is kept by `{name}`", model)
         elif name in LAYERS and asked_for_weights(module, attribute, self._output.head.op):
             return
+        elif foreign and name in GIVING and self._is_handed_on(module, attribute):
+            self._cannot_see(f"`{module.syntax.text(attribute)}` goes where it can't be followed", model)
         elif foreign and (name not in MODEL_METHODS or (one_layer and not inner_layer(module, attribute))):
             self._cannot_see(f"`.{name}` of the model", model)
+
+    def _is_handed_on(self, module: AnalysedModule, method: ast.Attribute) -> bool:
+        """Whether a method that gives the output is itself given to somebody else than a name or the project's code."""
+        inner, around = module.syntax.user(method)
+        match around:
+            case ast.Call() if inner is not around.func:
+                callees = [c for v in module.values(around.func) for c in alternatives(v)]
+                partial = any(isinstance(v, Partial) for v in module.values(around))
+                return not partial and not (callees and all(map(runs_project_code, callees)))
+            case ast.Return() | ast.Lambda() | ast.List() | ast.Tuple() | ast.Dict() | ast.Set():
+                return True
+            case ast.Assign(targets=targets):
+                return not all(isinstance(target, ast.Name) for target in targets)
+        return False
 
     def _is_given_by_project(self, module: AnalysedModule, model: ast.expr, name: str) -> bool:
         """Whether an attribute of a project's own object is what the project put there: a backbone from elsewhere."""

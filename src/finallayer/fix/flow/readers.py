@@ -101,6 +101,7 @@ class Readers:
                 self._meet(module, node, known)
         for module in self._modules.values():
             self._unseen_names(module, known)
+            self._attempted_names(module, known)
             self._unseen_attributes(module, known.attributes)
         for function, module in known.handed.items():
             self.unseen += unknown_callers(function, module, self._modules.values())
@@ -129,6 +130,7 @@ class Readers:
         if reads and node not in self._handled:
             known.attributes |= kept_as(module.syntax, node)
             self._judge(module, node, values)
+        self._owners.judge_layer(module, node)
         if owns:
             self._owners.judge(module, node)
         elif any(map(self._owners.holds, values)):
@@ -262,6 +264,22 @@ class Readers:
                 if another:
                     self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
 
+    def _attempted_names(self, module: AnalysedModule, known: _Known) -> None:
+        """Names that a ``try`` binds to something else, say: which it is afterwards, the analysis can't tell."""
+        syntax = module.syntax
+        for attempt in syntax.nodes:
+            for name in (n for part in _perhaps_run(attempt) for n in ast.walk(part)):
+                if not isinstance(name, ast.Name) or isinstance(name.ctx, ast.Load):
+                    continue
+                key = (home(syntax, name), name.id)
+                if key in known.names and not self._binds_ours(module, name) and _is_read_after(syntax, attempt, key):
+                    line = attempt.lineno if isinstance(attempt, ast.stmt) else 0
+                    self.unseen.append(f"which `{name.id}` there is after line {line}")
+
+    def _binds_ours(self, module: AnalysedModule, target: ast.Name) -> bool:
+        statement = module.syntax.parent(target)
+        return isinstance(statement, ast.Assign) and any(map(self._is_ours, module.values(statement.value)))
+
     def _judge_unrun(self, module: AnalysedModule, node: ast.Name) -> None:
         """Give the head back to what code that nothing runs computes of the output: the other branch, say."""
         if node in self._handled or asks_nothing(module, node) or asks_for_another(module, node, self._is_ours):
@@ -292,6 +310,31 @@ class Readers:
                 known = module.values(node) if isinstance(node.ctx, ast.Load) else _kept(module, node)
                 if not any(map(self._output.touches, known)):
                     self._cannot_see(f"`{module.syntax.text(node)}` may be the output", node)
+
+
+def _perhaps_run(node: ast.AST) -> list[ast.AST]:
+    """What of a statement runs only perhaps, where the analysis goes on as if it always, or never, did."""
+    match node:
+        case ast.Try(body=body, handlers=handlers) if any(map(_goes_on, handlers)):
+            return [*body, *handlers]
+        case ast.For(orelse=orelse) | ast.While(orelse=orelse):
+            return [*orelse]
+        case ast.With(items=items, body=body) if any("suppress" in ast.unparse(i.context_expr) for i in items):
+            return [*body]
+    return []
+
+
+def _goes_on(handler: ast.ExceptHandler) -> bool:
+    """Whether the program goes on behind a ``try`` after one of its handlers."""
+    return not isinstance(handler.body[-1], (ast.Raise, ast.Return, ast.Continue, ast.Break))
+
+
+def _is_read_after(syntax: Syntax, attempt: ast.AST, key: tuple[ast.AST, str]) -> bool:
+    """Whether a name is read behind a ``try``, or in another function, which may run then."""
+    scope = syntax.scope(attempt)
+    reads = (n for n in syntax.loads() if n.id == key[1] and home(syntax, n) is key[0])
+    last = getattr(attempt, "end_lineno", 0)
+    return any(n.lineno > last or syntax.scope(n) is not scope for n in reads)
 
 
 def _shows_all(syntax: Syntax, node: ast.Name) -> bool:

@@ -7,6 +7,7 @@ has no meaning for isn't in a value, so that it has to be in both texts.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from finallayer import catalog
@@ -21,6 +22,10 @@ from finallayer.source.values import Bound, Built, External, Value
 
 #: What changes no number that is meant, whatever it is given; a guard goes with what it guards.
 _HARMLESS = frozenset({"name", "inplace", "_stacklevel", "input_shape", "epsilon", "eps"})
+#: ``dense/Softmax:0``, and the operations that fixes are about; no ``cuda:0``.
+_TENSOR = re.compile(
+    r"(?!cuda|cpu|gpu)[A-Za-z0-9.][\w./-]*:\d|([\w./-]*/)?(Softmax|LogSoftmax|Sigmoid|Log|Exp|Neg)(_\d+)?"
+)
 #: Builtins that give the same whenever they are called with the same.
 _PURE = frozenset(f"builtins.{name}" for name in "len range float int abs enumerate zip tuple list dict".split())
 #: What the analysis follows, by the catalogue's names.
@@ -82,8 +87,25 @@ def _unfollowed_by(call: ast.Call, module: AnalysedModule) -> Iterator[str]:
     if params is not None:
         own = [call.func.value] if isinstance(callees[0], Bound) and isinstance(call.func, ast.Attribute) else []
         for argument in arguments(params, [*own, *call.args], call.keywords):
-            if argument.meaning not in _FOLLOWED and argument.name not in _HARMLESS:
+            named = argument.name == "name" and _is_in_graph(callees[0])
+            if named or (argument.meaning not in _FOLLOWED and argument.name not in _HARMLESS):
                 yield f"{argument.name}={ast.unparse(argument.node)}" if argument.name else ast.unparse(argument.node)
+
+
+def _is_in_graph(callee: Value) -> bool:
+    """Whether a call puts an operation into TensorFlow's graph, where others may ask for it by its name."""
+    name = callee.name if isinstance(callee, External) else ""
+    return name.startswith("tensorflow.") and ".keras." not in name
+
+
+def asked_by_name(programs: Programs) -> Iterator[Sink]:
+    """Tensors that a program asks its graph for by the name that TensorFlow gave them, once operations change."""
+    for path in programs.edited:
+        module = programs.modules.get(path)
+        tensors = module.syntax.nodes if module is not None and "tensorflow" in module.syntax.file.text else ()
+        for node in tensors:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _TENSOR.fullmatch(node.value):
+                yield Sink(Status.UNKNOWN, path, node, f"which tensor `{node.value}` is")
 
 
 def _params(callee: Value) -> tuple[Param, ...] | None:

@@ -1,0 +1,130 @@
+"""What a program makes of a softmax besides its numbers: their gradient, and the precision they are kept in.
+
+The loss of the fixed program isn't computed from the probabilities any more. Who asks for the gradient by them gets
+none; where they were made without a gradient, or in half the precision, the loss was, too.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import lru_cache
+
+from finallayer.expr import Node
+from finallayer.findings import Sighting
+from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.context import Context
+from finallayer.fix.text.syntax import Syntax, is_inside, last_name
+from finallayer.rules.route import maker
+from finallayer.source.values import List, Value
+
+#: What a tensor is asked for by who wants the gradient by it.
+_OF_TENSORS = frozenset("retain_grad register_hook register_post_accumulate_grad_hook grad requires_grad_".split())
+#: What computes gradients by what it is handed.
+_DIFFERENTIATING = frozenset(
+    "grad value_and_grad gradient gradients watch backward jacobian batch_jacobian hessian jacfwd jacrev vjp jvp "
+    "linearize elementwise_grad".split()
+)
+#: Contexts, and decorators, in which no gradient is kept, or other formats are computed in.
+_CONTEXTS = frozenset(
+    "no_grad inference_mode set_grad_enabled enable_grad stop_recording autocast amp_autocast autocast_mode".split()
+)
+_NARROW = ("half", "float16", "bfloat16", "fp16", "bf16")
+
+
+def is_read_for_more(sighting: Sighting, context: Context) -> bool:
+    """Whether the program shows more of what lies between a softmax and its reader than numbers to half precision."""
+    reader, way = sighting.node, list(_way(sighting.node))
+    return any(
+        any(_is_narrowed(module, n) for n in way)
+        or any(_is_one_of(v, way) for asked in _asked(module.syntax) for v in module.values(asked))
+        or any(_is_made_in(module, around, reader, way[-1]) for around in _contexts(module.syntax))
+        for module in context.modules().values()
+    )
+
+
+def _way(reader: Node) -> Iterator[Node]:
+    """What a reader reads, down to what made the probabilities."""
+    node = reader.args[0] if reader.args else reader
+    made = maker(node)
+    yield node
+    while node is not made and node.args:
+        node = node.args[0]
+        yield node
+
+
+def _is_one_of(value: Value, nodes: list[Node]) -> bool:
+    items = value.items if isinstance(value, List) else value if isinstance(value, tuple) else (value,)
+    return any(v is n or (v == n and v.origin == n.origin) for v in items if isinstance(v, Node) for n in nodes)
+
+
+def _is_narrowed(module: AnalysedModule, node: Node) -> bool:
+    """Whether a value is another one kept in half the precision."""
+    call = _expression_in(module, node) if node.op == "cast" else None
+    if not isinstance(call, ast.Call):
+        return False
+    said = [last_name(call.func), *(module.syntax.text(a) for a in (*call.args, *(k.value for k in call.keywords)))]
+    return any(narrow in text for text in said for narrow in _NARROW)
+
+
+@lru_cache(maxsize=64)
+def _asked(syntax: Syntax) -> tuple[ast.expr, ...]:
+    """The expressions of a file by which a gradient is asked for."""
+    return tuple(e for node in syntax.nodes for e in _asked_by(node))
+
+
+def _asked_by(node: ast.AST) -> Iterator[ast.expr]:
+    match node:
+        case ast.Attribute(value=tensor, attr=name) if name in _OF_TENSORS:
+            yield tensor
+        case ast.Call(func=ast.Call(func=function)) if last_name(function) in _DIFFERENTIATING:
+            yield from node.args
+        case ast.Call(func=function) if last_name(function) in _DIFFERENTIATING:
+            yield from (*node.args, *(k.value for k in node.keywords))
+
+
+@lru_cache(maxsize=64)
+def _contexts(syntax: Syntax) -> tuple[ast.AST, ...]:
+    """The statements and functions of a file in which a gradient isn't kept, or other formats are computed in."""
+    kept = {
+        target.id
+        for n in syntax.nodes
+        if isinstance(n, ast.Assign) and _speaks_of_one(n.value, frozenset())
+        for target in n.targets
+        if isinstance(target, ast.Name)
+    }
+    return tuple(n for n in syntax.nodes if any(_speaks_of_one(said, frozenset(kept)) for said in _entered(n)))
+
+
+def _entered(node: ast.AST) -> list[ast.expr]:
+    match node:
+        case ast.With(items=items) | ast.AsyncWith(items=items):
+            return [item.context_expr for item in items]
+        case ast.FunctionDef(decorator_list=decorators) | ast.AsyncFunctionDef(decorator_list=decorators):
+            return decorators
+    return []
+
+
+def _speaks_of_one(said: ast.expr, kept: frozenset[str]) -> bool:
+    return any(
+        isinstance(n, (ast.Name, ast.Attribute)) and (last_name(n) in _CONTEXTS or last_name(n) in kept)
+        for n in ast.walk(said)
+    )
+
+
+def _is_made_in(module: AnalysedModule, around: ast.AST, reader: Node, made: Node) -> bool:
+    """Whether probabilities come out of a context that their reader isn't in."""
+    here, there = (_expression_in(module, node) for node in (reader, made))
+    if here is not None and is_inside(around, here):
+        return False
+    if there is not None and is_inside(around, there):
+        return True
+    if here is None or module.syntax.scope(here) is not module.syntax.scope(around):
+        return False
+    calls = (n for n in ast.walk(around) if isinstance(n, ast.Call))
+    return any(_is_one_of(v, [made]) for call in calls for v in module.values(call))
+
+
+def _expression_in(module: AnalysedModule, node: Node) -> ast.expr | None:
+    """Where a node stands, if that is in this file."""
+    return module.syntax.expression(node.origin) if node.origin and node.origin.path == module.path else None
