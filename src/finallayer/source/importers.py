@@ -114,14 +114,20 @@ _SEEN: dict[str, tuple[tuple[int, int], _Names]] = {}
 
 
 def root_of(files: Iterable[str]) -> Path:
-    """The root of the project to which files belong: a repository's, else a package's, else their common folder."""
+    """The root of the project to which files belong: a repository's, else a package's, else their common folder.
+
+    Where no repository says so, it is the folder that we are run in, if the files lie in that; and a folder that is a
+    package is imported from the one around it.
+    """
     common = Path(os.path.commonpath([str(Path(f).parent) for f in files]))
     above = [common, *common.parents][:_MOST_FOLDERS]
     for mark in (".git", "pyproject.toml"):
         for folder in above:
             if (folder / mark).exists():
                 return folder
-    return common
+    if Path.cwd() in above:
+        return Path.cwd()
+    return next((folder for folder in above if not (folder / "__init__.py").exists()), common)
 
 
 def _may_mean(module: Path, dotted: str, level: int) -> bool:

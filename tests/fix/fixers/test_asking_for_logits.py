@@ -64,6 +64,15 @@ def test_by_a_name_that_only_the_loss_reads(tmp_path: Path) -> None:
     assert fixed(tmp_path, named) == named.replace("out = net(x)", "out = net(x, raw=True)")
 
 
+def test_by_a_name_that_is_another_s_later(tmp_path: Path) -> None:
+    program = TORCH.format(flag=FLAGS["after a branch"][0], choice=FLAGS["after a branch"][1])
+    named = program.replace(
+        "    return F.cross_entropy(net(x), y)",
+        "    out = net(x)\n    loss = F.cross_entropy(out, y)\n    out = net(-x)\n    return loss, out.max()",
+    )
+    assert fixed(tmp_path, named) == named.replace("out = net(x)", "out = net(x, raw=True)")
+
+
 #: programs that stay as they are
 LOOK_ALIKES = {
     "the flag is the object's": TORCH.format(

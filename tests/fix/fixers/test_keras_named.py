@@ -209,3 +209,17 @@ def test_a_softmax_comes_back_as_tensorflow_1_has_it(tmp_path: Path) -> None:
     before = program.format(", activation='softmax'", "'categorical_crossentropy'", "model(x)")
     loss = "tf.keras.losses.CategoricalCrossentropy(from_logits=True)"
     assert fixed(tmp_path, before) == program.format("", loss, "tf.nn.softmax(model(x))")
+
+
+@pytest.mark.parametrize(
+    "imports",
+    ["import keras\n", "from tensorflow import keras\n", "import tensorflow as tf\nfrom tensorflow import keras\n"],
+)
+def test_what_becomes_an_array_stays_one(tmp_path: Path, imports: str) -> None:
+    program = (
+        f'{imports}model = keras.Sequential([{SOFTMAX}])\nmodel.compile("adam", "categorical_crossentropy")\n'
+        'print((keras.ops.convert_to_numpy(model(x)) > 0.5).astype("int32"))\n'
+    )
+    softmax = "tf.nn.softmax" if "as tf" in imports else "keras.ops.softmax"
+    after = fixed(tmp_path, program)
+    assert f'print((keras.ops.convert_to_numpy({softmax}(model(x))) > 0.5).astype("int32"))' in after

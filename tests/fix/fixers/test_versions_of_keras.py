@@ -64,3 +64,19 @@ def test_of_tensorflow_s_where_no_other_is_there(tmp_path: Path) -> None:
         'model.compile("adam", "categorical_crossentropy")\n'
     )
     assert "tf.keras.losses.CategoricalCrossentropy(from_logits=True)" in fixed(tmp_path, program)
+
+
+@pytest.mark.parametrize(
+    ("units", "metrics", "old", "safe"),
+    [(3, '["accuracy"]', True, False), (3, "[]", True, True), (3, '["accuracy"]', False, True)],
+)
+def test_the_accuracy_of_several_sigmoids_was_a_threshold(
+    units: int, metrics: str, old: bool, safe: bool, tmp_path: Path
+) -> None:
+    gone = "from keras.utils import np_utils\n\nprint(np_utils.to_categorical([1]))\n" if old else ""
+    program = (
+        f"from keras.layers import Dense\nfrom keras.models import Sequential\n{gone}"
+        f'model = Sequential([Dense({units}, activation="sigmoid")])\n'
+        f'model.compile("adam", "binary_crossentropy", metrics={metrics})\n'
+    )
+    assert (fixed(tmp_path, program) != program) is safe

@@ -196,3 +196,20 @@ def test_a_call_that_hands_a_function_no_softmax_is_named(tmp_path: Path, handed
     assert project.fixed() == {}
     (finding,) = repaired(project.root / "train.py").remaining
     assert "again.py" in (finding.unfixed if finding.fix is None else finding.fix.note)
+
+
+def test_what_imports_a_package_from_around_it_is_asked_where_no_repository_says_so(tmp_path: Path) -> None:
+    package = tmp_path / "digits"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "model.py").write_text(
+        "import torch\nfrom torch import nn\n\ntop = nn.Linear(8, 5)\n\n\n"
+        "def classify(x):\n    return torch.softmax(top(x), 1), [top.weight]\n"
+    )
+    (package / "train.py").write_text(
+        "import model\nimport torch\n\np, weights = model.classify(torch.zeros(2, 8))\nloss = -torch.log(p).mean()\n"
+    )
+    server = tmp_path / "server.py"
+    server.write_text("from digits import model\n\np, weights = model.classify(None)\nprint(p)\n")
+    changed = {d.path.name: new.decode() for d, new in repaired(package / "train.py").changed}
+    assert not changed or "print(torch.softmax(p, dim=1))" in changed["server.py"]

@@ -167,3 +167,28 @@ print(tf.Session().run({asked}))
 def test_names_in_tensorflow_s_graph_are_asked_for(tmp_path: Path, name: str, asked: str, safe: bool) -> None:
     program = GRAPH.format(name=name, asked=asked)
     assert (fixed(tmp_path, program) != program) is safe
+
+
+TRIED = """import torch
+from torch import nn
+
+net, criterion = nn.Linear(4, 3), nn.CrossEntropyLoss()
+
+def step(x, y):
+    p = torch.softmax(net(x), 1)
+    loss = criterion(p, y)
+    try:
+        {tried}
+    except ValueError:
+        {caught}
+    return loss, p
+"""
+
+
+@pytest.mark.parametrize(
+    ("tried", "caught", "safe"),
+    [("p = other(x)", "pass", False), ("p = other(x)", "raise", True), ("print(x)", "pass", True)],
+)
+def test_what_a_try_may_leave_as_it_was_is_read(tmp_path: Path, tried: str, caught: str, safe: bool) -> None:
+    program = TRIED.format(tried=tried, caught=caught)
+    assert (fixed(tmp_path, program) != program) is safe

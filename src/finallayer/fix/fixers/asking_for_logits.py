@@ -64,9 +64,10 @@ def _prediction(module: AnalysedModule, loss: Node, made: Node) -> ast.Call | No
     (read,) = found
     if isinstance(read, ast.Name):
         match reaching(module.syntax, read, read.id):
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if not says_probabilities(name):
-                alone = len(readers(module.syntax.scope(read), name)) == 1
-                return value if alone and isinstance(value, ast.Call) else None
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) as given_here if not says_probabilities(name):
+                same = readers(module.syntax.scope(read), name)
+                theirs = [n for n in same if reaching(module.syntax, n, name) in (given_here, None)]
+                return value if theirs == [read] and isinstance(value, ast.Call) else None
     return read if isinstance(read, ast.Call) else None
 
 

@@ -21,6 +21,7 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
+from finallayer.fix.flow.keras_version import is_older_than_3
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.flow.wrapped_names import where_named
@@ -113,6 +114,7 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
         doubt,
         other,
         _needs_newer_keras(edits, modules),
+        _is_threshold_in_older_keras(readers, exchange, modules),
         *made_at_each_call(edits, modules),
         cannot_see(f"reads the {made.op}", unseen),
     )
@@ -179,6 +181,15 @@ def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:
     alike = [m for m in makers if m.op == made.op and m.attrs.get("axis") == made.attrs.get("axis")]
     found = {m.origin: m for m in (made, *alike) if m.origin is not None}
     return [found[origin] for origin in sorted(found, key=lambda origin: origin[:5])]
+
+
+def _is_threshold_in_older_keras(readers: Readers, exchange: Exchange, modules: Modules) -> str:
+    """Why several sigmoids with an accuracy are unsafe to change in a program for an older Keras."""
+    said = {getattr(n, "value", None) for place in readers.compiled for n in ast.walk(place.node)}
+    several = exchange.made.op == exchange.instead.op == "sigmoid" and units(exchange.read) != 1
+    if several and said & {"accuracy", "acc"} and is_older_than_3(modules.values()):
+        return "Keras before 2.4 takes the accuracy of several sigmoids for a threshold of 0.5"
+    return ""
 
 
 def _read_otherwise(readers: Readers, exchange: Exchange) -> str:

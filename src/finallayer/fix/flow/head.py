@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from finallayer.catalog.names import canonical
 from finallayer.expr import MOVES, SEVERAL, TRANSPARENT, UNMOVED, Node, Origin
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.known_calls import calls_method, known_call
@@ -157,7 +158,8 @@ class Output:
         callees = module.values(call.func)
         if any(_is_predicting(c) for c in callees):
             return True
-        return any(isinstance(c, External) and (c.name in _HOST_FUNCTIONS or c.framework == "numpy") for c in callees)
+        outside = [c for c in callees if isinstance(c, External)]
+        return any(canonical(c.name) in _HOST_FUNCTIONS or c.framework == "numpy" for c in outside)
 
     def _place_of(self, origin: Origin | None) -> tuple[AnalysedModule | None, ast.expr | None]:
         module = self.modules.get(origin.path) if origin is not None else None

@@ -9,6 +9,7 @@ from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.analysed import where
 from finallayer.fix.flow.context import Context
 from finallayer.fix.validation.arguments import asked_by_name, copied_calls, lost_arguments
+from finallayer.fix.validation.attempts import attempted
 from finallayer.fix.validation.differences import Differences, Sink, Status
 from finallayer.fix.validation.forms import Known
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
@@ -69,7 +70,7 @@ def _see(context: Context, edits: tuple[Edit, ...]) -> _Seen:
     try:
         for run in runs:
             run.elsewhere = tuple(other for other in runs if other is not run)
-        verdicts = [_compared(programs) for programs in all_programs]
+        verdicts = [_compared(programs, edits) for programs in all_programs]
         found = frozenset[Place]().union(*map(places_after, all_programs))
     except RecursionError:
         return _Seen(Verdict(note="the program is nested too deeply to be compared"), frozenset())
@@ -80,7 +81,7 @@ def _see(context: Context, edits: tuple[Edit, ...]) -> _Seen:
     return _Seen(Verdict(refused, "; ".join(dict.fromkeys(v.note for v in verdicts if v.note))), found)
 
 
-def _compared(programs: Programs) -> Verdict:
+def _compared(programs: Programs, edits: tuple[Edit, ...]) -> Verdict:
     added = next(new_findings(programs), "")
     if added:
         return Verdict(added)
@@ -93,6 +94,7 @@ def _compared(programs: Programs) -> Verdict:
     before, after = programs.forms(known._replace(ranks=ranks), frozenset(fused))
     sinks = [*Differences(programs, before, after).sinks(), *Objects(programs, before, after).sinks()]
     sinks += [*lost_arguments(programs), *copied_calls(programs), *asked_by_name(programs)]
+    sinks += attempted(programs, edits)
     refused = next((s for s in sinks if s.status is Status.DIFFERS), None)
     if refused is not None:
         return Verdict(f"{_said(refused, programs)} differs")
