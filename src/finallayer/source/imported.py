@@ -53,12 +53,17 @@ def imported(data: bytes) -> Iterator[tuple[str, int]]:
 
 def named_by_text(data: bytes) -> Iterator[tuple[str, int]]:
     """The modules that a file imports by a text, as (dotted name, level): ``import_module("a.b")``, ``%run a/b.py``."""
+    yield from asked_by_text(data)
+    for ran in _RUN.finditer(data) if b"%run" in data else ():
+        yield ran[1].decode(errors="ignore").replace("/", "."), 0
+
+
+def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:
+    """Those of them that a function is asked for: no analysis follows what it gives."""
     for called in _BY_TEXT.finditer(data) if b"import_" in data or b"__import__" in data else ():
         dotted = called[1].decode(errors="ignore")
         name = dotted.lstrip(".")
         yield name, len(dotted) - len(name)
-    for ran in _RUN.finditer(data) if b"%run" in data else ():
-        yield ran[1].decode(errors="ignore").replace("/", "."), 0
 
 
 def _named(dots: bytes | None, base: bytes | None, names: str) -> Iterator[tuple[str, int]]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from finallayer.catalog.frameworks import FOREIGN
 from finallayer.source.folders import SUFFIXES, is_foreign
-from finallayer.source.imported import imported, named_by_text
+from finallayer.source.imported import asked_by_text, imported, named_by_text
 from finallayer.source.project import Project
 
 #: As many programs of a project are looked at, and as many entries of its folders; no larger files.
@@ -29,10 +29,14 @@ _Names = frozenset[tuple[str, int]]  # dotted names of modules, each with the le
 
 
 class Importer(NamedTuple):
-    """A file that imports another; ``certain``: whether an analysis finds the other by that import."""
+    """A file that imports another; ``certain``: whether an analysis finds the other by that import.
+
+    ``by_text``: whether it also, or only, asks for it by its name in a text, which no analysis follows.
+    """
 
     path: str
     certain: bool
+    by_text: bool = False
 
 
 class Importers:
@@ -43,6 +47,7 @@ class Importers:
         self._project = Project()  # finds what an import means
         self.limits: list[str] = []  # what was not looked at; a phrase each
         self._by_name: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
+        self._by_text: set[tuple[str, str]] = set()  # (a file, the name of a module that it asks for by a text)
         for path, names in self._look():
             for dotted, level in names:
                 self._by_name[dotted.rpartition(".")[2]].append((path, dotted, level))
@@ -50,18 +55,21 @@ class Importers:
     def of(self, path: str) -> Iterator[Importer]:
         """The files that import a file itself, in order, each once."""
         found: dict[str, bool] = {}
+        asking: set[str] = set()
         module = Path(path).with_suffix("")
         if module.name == "__init__":
             module = module.parent
         asked = dict.fromkeys((module.name, "") if path.endswith("__init__.py") else (module.name,))
         for importer, dotted, level in (place for name in asked for place in self._by_name.get(name, ())):
-            if importer != path and not found.get(importer):
+            by_text = (importer, dotted) in self._by_text
+            if importer != path and (by_text or not found.get(importer)):
                 meant = self._project.find(importer, dotted, level)
                 if meant is not None and str(meant) == path:
                     found[importer] = True
+                    asking |= {importer} if by_text else set()
                 elif meant is None and _may_mean(module, dotted, level):
                     found[importer] = False
-        return (Importer(p, certain) for p, certain in sorted(found.items()))
+        return (Importer(p, certain, p in asking) for p, certain in sorted(found.items()))
 
     def _look(self) -> Iterator[tuple[str, _Names]]:
         files = entries = 0
@@ -92,9 +100,11 @@ class Importers:
             known = _SEEN.get(entry.path)
             if known is None or known[0] != stamp:
                 data = Path(entry.path).read_bytes()
-                known = _SEEN[entry.path] = (stamp, frozenset((*imported(data), *named_by_text(data))))
+                names = frozenset((*imported(data), *named_by_text(data)))
+                known = _SEEN[entry.path] = (stamp, names, frozenset(name for name, _ in asked_by_text(data)))
         except OSError:
             return None
+        self._by_text |= {(entry.path, dotted) for dotted in known[2]}
         return known[1]
 
 
@@ -109,8 +119,8 @@ def look_again() -> None:
     importers_below.cache_clear()
 
 
-#: What was read of each file, and the state in which it was.
-_SEEN: dict[str, tuple[tuple[int, int], _Names]] = {}
+#: What was read of each file (the names, and those by a text), and the state in which it was.
+_SEEN: dict[str, tuple[tuple[int, int], _Names, frozenset[str]]] = {}
 
 
 def root_of(files: Iterable[str]) -> Path:

@@ -121,6 +121,7 @@ def test_an_importer_that_reads_no_probabilities_is_left_alone(tmp_path: Path, p
     [
         ("import sys\nsys.path.append('lib')\nfrom lib.net import Scorer\n", "other.py may import net.py"),
         ("import importlib\n\nScorer = importlib.import_module('lib.net').Scorer\n", "other.py may import net.py"),
+        ("import importlib\n\nprint(importlib.import_module('net').Scorer()(3))\n", "other.py may import net.py"),
         ("import net\n\nscorer = getattr(net, input())()\n", "other.py may import net.py"),
         ("import net as n\n\nscorer = vars(n)[input()]()\n", "other.py may import net.py"),
         ("from net import Scorer\n\nserve(Scorer())\n", "other.py: the model is handed to `serve` (line 3)"),
@@ -213,3 +214,11 @@ def test_what_imports_a_package_from_around_it_is_asked_where_no_repository_says
     server.write_text("from digits import model\n\np, weights = model.classify(None)\nprint(p)\n")
     changed = {d.path.name: new.decode() for d, new in repaired(package / "train.py").changed}
     assert not changed or "print(torch.softmax(p, dim=1))" in changed["server.py"]
+
+
+def test_a_file_of_the_program_that_asks_for_a_module_by_its_name_is_named(tmp_path: Path) -> None:
+    train = TRAIN.format("net").replace("scorer = ", "import serve\n\nscorer = ")
+    asks = "import importlib\n\n\ndef tell(x):\n    print(importlib.import_module('net').Scorer()(x))\n"
+    project = Project(tmp_path, train=train, serve=asks)
+    assert "serve.py may import net.py" in project.note("train.py")
+    assert project.fixed("train.py") == {}

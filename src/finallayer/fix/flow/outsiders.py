@@ -60,8 +60,8 @@ def outsiders(context: Context, edits: Iterable[Edit], inside: Container[str]) -
             if found is None:
                 continue
             names, by_text = found
-            if importer.path not in met and importer.path not in inside:
-                yield Outsider(importer.path, path, importer.certain and not by_text)
+            if importer.path not in met and (importer.path not in inside or importer.by_text):
+                yield Outsider(importer.path, path, importer.certain and not by_text and not importer.by_text)
             if importer.path not in met or not names <= leading.get(importer.path, frozenset()):
                 leading[importer.path] = leading.get(importer.path, frozenset()) | names
                 waiting.append(importer.path)
