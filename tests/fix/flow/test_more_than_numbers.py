@@ -117,3 +117,26 @@ def test_an_object_gets_no_attribute_that_it_cannot_have_or_that_shows(tmp_path:
 
 def test_another_object_gets_one(tmp_path: Path) -> None:
     assert "self.logits" in fixed(tmp_path, HEADER + "class Head:\n" + KEEPER)
+
+
+NET = HEADER + (
+    "class Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    "        self.fc = torch.nn.Linear(4, 3)\n\n    def forward(self, x):\n"
+    "        return self.fc(x).softmax(1)\n\n\nnet = Net()\n\n\n"
+    "def step(x, y):\n    return F.cross_entropy(net(x), y)\n\n\n"
+)
+
+OTHERS = {
+    "another of its class": "other = type(net)()\nprint(other(torch.ones(1, 4)))\n",
+    "a coroutine": "async def guess(x):\n    return net(x)\n\n\nprint(asyncio.run(guess(torch.ones(1, 4))).sum(1))\n",
+}
+
+
+@pytest.mark.parametrize("then", OTHERS.values(), ids=OTHERS)
+def test_who_gets_the_output_by_another_way_keeps_its_softmax(tmp_path: Path, then: str) -> None:
+    program = "import asyncio\n" + NET + then
+    assert fixed(tmp_path, program) == program
+
+
+def test_the_name_of_its_class_makes_no_other(tmp_path: Path) -> None:
+    assert "softmax" not in fixed(tmp_path, NET + "print(type(net).__name__)\n")

@@ -229,12 +229,21 @@ class Owners:
         if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
             return
         if any(isinstance(c, External) and only_describes(c) for c in callees):
+            if any(c.name == "builtins.type" for c in callees if isinstance(c, External)):
+                self._note_type(module, call)
             return
         if any(self.include(r) or (isinstance(r, Partial) and self.include(r.function)) for r in results):
             return
         name = module.syntax.text(call.func)
         kept = name.rpartition(".")[2] in _SAVING or name.endswith(("onnx.export", "torch.save"))
         self._cannot_see(f"the model is kept by `{name}`" if kept else f"the model is handed to `{name}`", call)
+
+    def _note_type(self, module: AnalysedModule, call: ast.Call) -> None:
+        """Note a model's class that is asked for by ``type(net)``, if not for its name: it makes others."""
+        around = module.syntax.parent(call)
+        named = isinstance(around, ast.Attribute) and around.attr in ("__name__", "__qualname__", "__module__")
+        if not named and not isinstance(around, (ast.Compare, ast.FormattedValue, ast.Expr)):
+            self._cannot_see(f"`{module.syntax.text(call)}`, which may make others,", call)
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} ({where(self._output.modules, node)})")

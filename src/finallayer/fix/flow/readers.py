@@ -23,7 +23,7 @@ from finallayer.fix.flow.roles import Role, Roles, kept_as
 from finallayer.fix.flow.unrun import asks_for_another, asks_nothing, needs_probabilities, stands_for
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built, Instance, List, Value
+from finallayer.source.values import Built, Function, Instance, List, Value
 
 #: Functions that show every name of a scope.
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
@@ -151,6 +151,9 @@ class Readers:
         if is_predict(module, node):
             self._boundaries.append(reader._replace(derived=False))
         role = self._roles.of(module, node)
+        if _gives_coroutine(module, node):
+            self._cannot_see("a coroutine gives the output", node)
+            return
         if not ways:  # a container, or a value that is only perhaps the head's
             self._note_list(module, node, role)
             self._judge_holder(reader, role, values)
@@ -335,6 +338,12 @@ def _is_read_after(syntax: Syntax, attempt: ast.AST, key: tuple[ast.AST, str]) -
     reads = (n for n in syntax.loads() if n.id == key[1] and home(syntax, n) is key[0])
     last = getattr(attempt, "end_lineno", 0)
     return any(n.lineno > last or syntax.scope(n) is not scope for n in reads)
+
+
+def _gives_coroutine(module: AnalysedModule, node: ast.expr) -> bool:
+    """Whether an expression calls an ``async def``: what it gives is awaited elsewhere."""
+    callees = module.values(node.func) if isinstance(node, ast.Call) else []
+    return any(isinstance(c, Function) and isinstance(c.node, ast.AsyncFunctionDef) for c in callees)
 
 
 def _shows_all(syntax: Syntax, node: ast.Name) -> bool:
