@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.canonical import LARGEST_EPS
-from finallayer.expr import Node, logits, make, target
+from finallayer.expr import GUARDS, Node, logits, make, target
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.cross_entropy import fused
 from finallayer.fix.fixers.removal import does_more
@@ -60,7 +60,8 @@ def with_fused(place: Place | None, softmax: Node, sighting: Sighting, context: 
 def can_be_log_softmax(place: Place, softmax: Node) -> bool:
     """Whether a log can move into the softmax; one that is written out is mended where it stands."""
     written_out = softmax.attrs.get("naive") and not place.descent.own
-    if place.maker is not None and place.maker.argument("where") is not None:
+    leaves_out = place.maker is not None and place.maker.argument("where") is not None
+    if leaves_out and any(step.kind in GUARDS for step in place.descent.steps):
         return False  # a class that is left out has the probability 0, and a log only by an epsilon
     return not place.flips() and not softmax.attrs.get("whole") and not written_out
 
