@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 import subprocess
 import sys
@@ -32,6 +33,7 @@ def test_no_safe_fix_is_wrong(framework: str, tmp_path: Path) -> None:
     assert fixed
 
 
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="tensorflow is not installed")
 def test_no_safe_fix_of_tensorflow_1_is_wrong() -> None:
     """In a process of its own: TensorFlow can't be told to be what it was."""
     command = [sys.executable, str(ROOT / "benchmarks/fix_generated.py"), "tf1-projects", "--programs", "9"]
