@@ -179,6 +179,9 @@ constexpr int64_t kFewClasses = FL_FEW_CLASSES;
 constexpr int64_t kFewPlainClasses = 12;
 constexpr int64_t kShortRow = 512;  // up to here, L rows fit the first-level cache twice
 
+constexpr int64_t kPiecesAThread = 4;
+constexpr int64_t kRowsSideBySide = 32;  // a multiple of every instruction set's tile
+
 // Whether float's 24 bits are enough for 4 ulp: nothing but the target's class has mass, and nothing is added.
 bool is_plain(const fl_xent_args& a) {
     return a.dtype != FL_FLOAT64 && a.target_kind != FL_DISTRIBUTION && a.label_smoothing == 0 && a.z_loss == 0 &&
@@ -197,6 +200,16 @@ auto engine(const fl_xent_args& a) {
     return (a.classes <= kShortRow ? engines.short_rows : engines.float_rows)[a.dtype];
 }
 
+// How many rows a thread takes at a time: enough to be worth it, and so few that no thread is left with nothing to do;
+// whole tiles, where rows are taken side by side.
+int64_t grain_of(const fl_xent_args& a, bool side_by_side) {
+    const int64_t threads = a.threads > 0 ? a.threads : std::max(1u, std::thread::hardware_concurrency());
+    const int64_t worth = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, a.classes));
+    const int64_t grain = std::max<int64_t>(1, std::min(worth, a.rows / (kPiecesAThread * threads)));
+    if (!side_by_side && grain < kRowsSideBySide) return grain;
+    return std::max<int64_t>(1, grain / kRowsSideBySide) * kRowsSideBySide;
+}
+
 int32_t xent(fl_xent_args& a) {
     if (!is_valid(a)) return FL_BAD_ARGUMENT;
     double denominator;
@@ -213,8 +226,8 @@ int32_t xent(fl_xent_args& a) {
     call.stream = bytes >= kStreamBytes && a.grad != a.logits;
     if (a.reduced) call.row_loss = row_losses().reserve(a.rows);
 
-    const int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, a.classes));
     const auto rows = engine(a);
+    const int64_t grain = grain_of(a, rows == isa().engines->columns[a.dtype]);
     parallel(a.rows, grain, a.rows * a.classes, a.threads,
              [&](int64_t begin, int64_t end) { rows(call, begin, end, thread_scratch()); });
     if (a.reduced)
