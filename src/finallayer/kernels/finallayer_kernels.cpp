@@ -180,6 +180,7 @@ constexpr int64_t kFewPlainClasses = 12;
 constexpr int64_t kShortRow = 512;  // up to here, L rows fit the first-level cache twice
 
 constexpr int64_t kPiecesAThread = 4;
+constexpr int64_t kCostInDouble = 4;  // an element's, beside one that is taken in float
 constexpr int64_t kRowsSideBySide = 32;  // a multiple of every instruction set's tile
 
 // Whether float's 24 bits are enough for 4 ulp: nothing but the target's class has mass, and nothing is added.
@@ -228,7 +229,8 @@ int32_t xent(fl_xent_args& a) {
 
     const auto rows = engine(a);
     const int64_t grain = grain_of(a, rows == isa().engines->columns[a.dtype]);
-    parallel(a.rows, grain, a.rows * a.classes, a.threads,
+    const int64_t cost = rows == isa().engines->float_rows[std::min<int64_t>(a.dtype, 2)] ? 1 : kCostInDouble;
+    parallel(a.rows, grain, cost * a.rows * a.classes, a.threads,
              [&](int64_t begin, int64_t end) { rows(call, begin, end, thread_scratch()); });
     if (a.reduced)
         put_real(a.reduced, 0, a.loss_dtype,
@@ -254,7 +256,7 @@ int32_t bce(fl_bce_args& a) {
     const int64_t grain = 1 << 14, pieces = (a.count + grain - 1) / grain;
     double* const sums = row_losses().reserve(pieces);
     const auto elements = isa().engines->binary[a.dtype];
-    parallel(a.count, grain, a.count, a.threads, [&](int64_t begin, int64_t end) {
+    parallel(a.count, grain, kCostInDouble * a.count, a.threads, [&](int64_t begin, int64_t end) {
         for (int64_t at = begin; at < end; at += grain)
             sums[at / grain] = elements(a, a.upstream * factor, at, std::min(at + grain, end));
     });
