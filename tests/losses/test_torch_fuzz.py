@@ -37,3 +37,10 @@ def test_the_fuzzer_sees_a_wrong_gradient_and_a_crash(tmp_path: Path) -> None:
         environment = {**os.environ, "FINALLAYER_KERNEL": "framework"}
         ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
         assert ran.returncode == 1 and seen in ran.stdout, ran.stdout + ran.stderr[-2000:]
+
+
+@pytest.mark.parametrize("seed", [97833, 120756], ids=["permuted pixels", "permuted pixels, sliced"])
+def test_what_was_once_wrong(seed: int) -> None:
+    command = [sys.executable, str(FUZZER), "--replay", str(seed)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 0 and ran.stdout.splitlines()[-1] == "None", ran.stdout + ran.stderr[-2000:]

@@ -68,6 +68,8 @@ def cross_entropy(given: Given, terms: Terms, upstream: float, wanted: Wanted) -
     logits, target, weight, row_weight, row_upstream = given
     loss, reduced, grad = wanted
     rows, classes = logits.shape[:2]
+    if logits.dim() > 3 and grad is not None and not grad.is_contiguous():
+        return False  # its pixels have no single stride
     if logits.dim() > 2 or (classes <= _FEW_CLASSES and rows >= _MANY_ROWS):
         # (N, C, m); many short rows are walked as the columns of (1, C, N)
         shape = target.shape if logits.dim() == 3 else (1, rows) if logits.dim() == 2 else (rows, -1)
