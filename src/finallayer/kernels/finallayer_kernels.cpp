@@ -204,7 +204,7 @@ auto engine(const fl_xent_args& a) {
 // How many rows a thread takes at a time: enough to be worth it, and so few that no thread is left with nothing to do;
 // whole tiles, where rows are taken side by side.
 int64_t grain_of(const fl_xent_args& a, bool side_by_side) {
-    const int64_t threads = a.threads > 0 ? a.threads : std::max(1u, std::thread::hardware_concurrency());
+    const int64_t threads = most_threads(a.threads);
     const int64_t worth = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, a.classes));
     const int64_t grain = std::max<int64_t>(1, std::min(worth, a.rows / (kPiecesAThread * threads)));
     if (!side_by_side && grain < kRowsSideBySide) return grain;

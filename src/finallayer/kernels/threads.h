@@ -12,12 +12,16 @@ namespace {
 
 constexpr int64_t kThreadElements = 1 << 18;  // a thread is not worth starting for less, at the cheapest an element
 
+// How many threads a caller that asks for so many may have: one per core for 0.
+inline int64_t most_threads(int64_t asked) {
+    return asked > 0 ? asked : std::max(1u, std::thread::hardware_concurrency());
+}
+
 // Runs work(begin, end) over [0, count), in pieces of `grain`, on up to `threads` threads, the caller's included.
 // Threads are started per call: a call that is worth two threads lasts much longer than starting one, and a
 // process without waiting threads can fork at any time.
 template <class Work> void parallel(int64_t count, int64_t grain, int64_t elements, int64_t threads, const Work& work) {
-    if (threads <= 0) threads = std::max(1u, std::thread::hardware_concurrency());
-    threads = std::min({threads, elements / kThreadElements, (count + grain - 1) / grain});
+    threads = std::min({most_threads(threads), elements / kThreadElements, (count + grain - 1) / grain});
     if (threads <= 1) {
         work(0, count);
         return;
