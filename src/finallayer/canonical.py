@@ -254,7 +254,7 @@ def _picked_by_data(total: Node) -> Node | None:
     if total.op == "sum" and total.args[0].op == "mul" and "axis" in total.attrs:
         for labels, p in (total.args[0].args, total.args[0].args[::-1]):
             if through(labels, MOVES).attrs.get("fed") and p.kind in PROBABILITY_KINDS:
-                return Node("gather", (p,), {"by": "one_hot"}, total.origin)
+                return _picked_by_one_hot(p, total.attrs["axis"], total.origin)
     return None
 
 
@@ -300,8 +300,14 @@ def _sum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     if x.op == "mul" and "axis" in attrs:
         for mask, rest in (x.args, x.args[::-1]):
             if mask.kind is Kind.TARGET and rest.kind in PROBABILITY_KINDS:
-                return Node("gather", (rest,), {"by": "one_hot"}, origin)
+                return _picked_by_one_hot(rest, attrs["axis"], origin)
     return None
+
+
+def _picked_by_one_hot(p: Node, axis: Any, origin: Origin | None) -> Node:
+    """The entry of each row that a one-hot row picks."""
+    along = {"picked_along": axis} if type(axis) is int else {}
+    return Node("gather", (p,), {"by": "one_hot"} | along, origin)
 
 
 @_builds("where")

@@ -222,7 +222,7 @@ class Operation(NamedTuple):
         return frozenset(self.attrs.split()) | ANY_MAY_CARRY
 
 
-ANY_MAY_CARRY = frozenset({"rank", "layer"})
+ANY_MAY_CARRY = frozenset({"rank", "least_rank", "layer"})
 #: The value of an attribute that the program states, but nobody can read.
 UNREAD = "?"
 _Axis = (int, tuple, NoneType)
@@ -232,6 +232,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "name": (str,),  # of a leaf, or of the framework's function
     "layer": (str,),  # the name that the program gave the layer
     "rank": (int, NoneType),  # how many axes it has, where that is stated
+    "least_rank": (int,),  # how many it has at least
     "axis": _Axis,
     "keepdims": (bool, int, NoneType),
     "units": (int, NoneType),
@@ -243,6 +244,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "base": (int,),  # of a logarithm
     "at": (str,),  # what an index is called
     "rows": (bool,),  # of an index: whether it is along the first axis
+    "picked_along": (int,),  # of one entry of each row: along which axis it was picked
     "picked_by": (str,),  # a sample that was drawn, or what the index is taken for
     "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability, action
     "above": (bool,),  # whether a threshold asks for more
@@ -258,11 +260,12 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "of": (tuple,),  # what tells an opaque value from others of its name
     "finfo": (str,),  # the floating type whose limits a value has as attributes
     "no_loss": (bool,),  # what a log is for: no classifier's loss
+    "summed_along": (int,),  # along which axis it is weighted and summed
     "rewarded": (bool,),  # perhaps none: times what may be a reward
     "over_classes": (bool,),  # one: weighted, and summed over the classes
 }
 
-_PURPOSES = "no_loss rewarded over_classes"
+_PURPOSES = "no_loss rewarded over_classes summed_along"
 _OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
 _AS_IT_IS = Keeps.NUMBERS | _MONOTONE
@@ -318,8 +321,10 @@ OPERATIONS: dict[str, Operation] = {
     "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     # shape, type and place
     "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
-    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows picked_by"),
-    "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by"),  # picks the target's entry
+    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows picked_by picked_along"),
+    "gather": Operation(
+        first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by picked_along"
+    ),  # picks the target's entry
     "cast": Operation(first, Role.PLACE, _AS_IT_IS),
     "identity": Operation(first, Role.PLACE, _AS_IT_IS),
     "stop_gradient": Operation(first, Role.PLACE, _AS_IT_IS),
@@ -416,3 +421,20 @@ def rank_of(node: Node) -> int | None:
         ranks = {a.rank for a in node.args if a.kind is not Kind.PARAMETER and a.op != "const"}
         return ranks.pop() if len(ranks) == 1 else None
     return None
+
+
+def least_rank(node: Node) -> int:
+    """How many axes the node has at the least."""
+    least = 0
+    waiting, seen = [node], set[int]()
+    while waiting:
+        step = waiting.pop()
+        if id(step) in seen:
+            continue
+        seen.add(id(step))
+        least = max(least, step.rank or 0, step.attrs.get("least_rank", 0))
+        if step.op in SAME_RANK:
+            waiting += step.args[:1]
+        elif step.op in _BROADCASTS - SEVERAL:  # a result has all the axes that any of its terms has
+            waiting += step.args
+    return least

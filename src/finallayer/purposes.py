@@ -47,6 +47,15 @@ def purposes(
             yield from ((f, "over_classes") for f in factors if f.op == "log")
 
 
+def summed_along(op: str, args: Sequence[Node], attrs: dict[str, Any]) -> Iterator[tuple[Node, int]]:
+    """The logs that this operation weights and sums, and along which axis."""
+    axis = attrs.get("axis")
+    if op == "sum" and type(axis) is int and args:
+        product = through(args[0], _SIGNS)
+        factors = _factors(product) if product.op == "mul" else []
+        yield from ((f, axis) for f in factors if f.op == "log")
+
+
 def _entropies(factors: list[Node]) -> Iterator[Node]:
     """``p * log(p + eps)``, also as ``p * (log(p) - log(q))``: the gradient is right where p vanishes."""
     logs = [(i, term) for i, factor in enumerate(factors) for term in _terms(factor) if term.op == "log"]

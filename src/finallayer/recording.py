@@ -15,10 +15,12 @@ from finallayer import canonical
 from finallayer.canonical import bernoulli_logs, build, naive_normaliser
 from finallayer.expr import MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having, through
 from finallayer.findings import Sighting
-from finallayer.purposes import purposes
+from finallayer.purposes import purposes, summed_along
 
 #: What is kept for the rules to judge.
 JUDGED = having(Role.HEAD) | having(Role.LOSS) | having(Role.READER) | having(Role.FORMULA)
+#: What is judged where it goes along one axis, which may be that of the classes.
+_ALONG = frozenset({"sum", "max"})
 #: What may be recorded besides ``expr.OPERATIONS``: it is always another operation, or two.
 SPELLINGS = canonical.SPELLINGS | {"xlogy"}
 #: What says which loss on logits is handed the value that it reads.
@@ -63,11 +65,13 @@ class Recorder:
             log = self.record("log", args[1:], attrs, origin, framework, scene, silent)
             op, args = "mul", (args[0], log)
         for log, purpose in purposes(op, args, attrs, lambda: scene().acts):
-            self._note(log, purpose)
+            self._note(log, purpose, True)
+        for log, axis in summed_along(op, args, attrs):
+            self._note(log, "summed_along", axis)
         made = build(op, tuple(args), attrs, origin)
         if not silent and not any(made is arg for arg in args):  # `1 * loss` is the loss, which is written down already
             for stated in (*bernoulli_logs(made), naive_normaliser(made), made):
-                if stated is not None and stated.op in JUDGED and stated.origin is not None:
+                if stated is not None and _is_judged(stated) and stated.origin is not None:
                     self._at.setdefault(id(stated.origin), []).append(len(self._seen))
                     self._seen.append(Sighting(stated, framework, *scene()[:3]))
         return made
@@ -85,12 +89,16 @@ class Recorder:
             for s in self._seen
         ]
 
-    def _note(self, log: Node, purpose: str) -> None:
+    def _note(self, log: Node, purpose: str, value: object) -> None:
         """Say of a log that was written down what it is for, as what is now done with it shows."""
         for i in self._at.get(id(log.origin), ()):
             seen = self._seen[i].node
             if seen.op == log.op and seen.args == log.args:
-                self._seen[i] = _with(self._seen[i], purpose, True)
+                self._seen[i] = _with(self._seen[i], purpose, value)
+
+
+def _is_judged(node: Node) -> bool:
+    return node.op in JUDGED or (node.op in _ALONG and type(node.attrs.get("axis")) is int) or node.op == "mean"
 
 
 def _with(sighting: Sighting, attribute: str, value: object) -> Sighting:

@@ -58,15 +58,15 @@ CONSTRUCTS = frozenset(
 TENSORS = frozenset({"x", "y", "target", "condition"})
 PARTS = frozenset({"f", "layers", "inputs", "outputs", "activation", "equation", "operands", "loss"})
 ATTRIBUTES = frozenset(
-    "axis keepdims eps units low high value from_logits rank shape include_top dtype reduction".split()
+    "axis keepdims eps units low high value from_logits rank least_rank shape include_top dtype reduction".split()
 )
 #: Attributes that a line states after ``|``: what a metric reads, which side a threshold asks for, how a loss on
 #: probabilities is made to take logits (``on_logits``), which backend goes back to the logits by itself
-#: (``rescued_by``), how many axes ``shape`` leaves out for the batch, whether positional arguments come in either order
-#: (TensorFlow before 1.0 took logits first).
-EXTRA_ATTRIBUTES = frozenset({"reads", "base", "above", "on_logits", "rescued_by", "batch_axes", "either_order", "rng"})
+#: (``rescued_by``), how many axes ``shape`` leaves out for the batch, how many ``axes`` a value has then (the ``same``,
+#: or one ``more``), whether positional arguments come in either order (TensorFlow before 1.0 took logits first).
+EXTRA_ATTRIBUTES = frozenset("reads base above on_logits rescued_by batch_axes axes either_order rng".split())
 #: Attributes that say how a call is read; all others its node carries.
-OF_THE_CALL = frozenset("shape dtype include_top batch_axes either_order rng activation".split())
+OF_THE_CALL = frozenset("shape dtype include_top batch_axes axes either_order rng activation".split())
 
 
 class Param(NamedTuple):

@@ -29,7 +29,7 @@ _KERAS: dict[str, str] = {
     "keras.layers.InputLayer": "identity(shape)(inputs: x)",
     "keras.losses.Loss": "module()",
     # layers: affine maps
-    "keras.layers.Dense": "affine(units, activation, use_bias, *, output_dim: units)(inputs: x)",
+    "keras.layers.Dense": "affine(units, activation, use_bias, *, output_dim: units)(inputs: x) | least_rank=2",
     "keras.layers.EinsumDense": "affine(equation, output_shape, activation)(inputs: x)",
     "keras.layers.Conv1D": (
         "affine(filters: units, kernel_size, strides, padding, data_format, dilation_rate, groups, activation, *, "

@@ -66,7 +66,7 @@ _BOTH: dict[str, str] = {
     **each("tensorflow.nn", "avg_pool1d avg_pool3d max_pool1d max_pool2d max_pool3d", "pool(input: x, ksize)"),
     "tensorflow.image.resize": "pool(images: x)",
     # contractions
-    "tensorflow.matmul": "matmul(a: x, b: y)",
+    "tensorflow.matmul": "matmul(a: x, b: y) | least_rank=2",
     "tensorflow.tensordot": "matmul(a: x, b: y, axes)",
     "tensorflow.einsum": "einsum(equation, *inputs: operands)",
     "tensorflow.nn.conv1d": "affine(input: x, filters, *, value: x)",
@@ -178,8 +178,8 @@ OLD: dict[str, str] = {
     "tensorflow.select": "where(condition, t: x, e: y)",
     "tensorflow.nn.batch_norm": "norm(x)",
     # tf.layers
-    "tensorflow.layers.dense": "affine(inputs: x, units, activation)",
-    "tensorflow.layers.Dense": "affine(units, activation)(inputs: x)",
+    "tensorflow.layers.dense": "affine(inputs: x, units, activation) | least_rank=2",
+    "tensorflow.layers.Dense": "affine(units, activation)(inputs: x) | least_rank=2",
     "tensorflow.layers.conv1d": f"affine{_CONV} | rank=3",
     "tensorflow.layers.conv2d": f"affine{_CONV} | rank=4",
     "tensorflow.layers.conv3d": f"affine{_CONV} | rank=5",

@@ -60,10 +60,10 @@ _TORCH: dict[str, str] = {
     "torch.dropout": "dropout(input: x, p, train)",
     # torch.*: contractions
     "torch.matmul": "matmul(input: x, other: y)",
-    "torch.mm": "matmul(input: x, mat2: y)",
-    "torch.bmm": "matmul(input: x, mat2: y)",
-    "torch.mv": "matmul(input: x, vec: y)",
-    "torch.addmm": "affine(input, mat1: x, mat2: y)",
+    "torch.mm": "matmul(input: x, mat2: y) | rank=2",
+    "torch.bmm": "matmul(input: x, mat2: y) | rank=3",
+    "torch.mv": "matmul(input: x, vec: y) | rank=1",
+    "torch.addmm": "affine(input, mat1: x, mat2: y) | rank=2",
     "torch.einsum": "einsum(equation, *operands)",
     "torch.tensordot": "matmul(a: x, b: y, dims)",
     # torch.*: reductions
@@ -94,14 +94,14 @@ _TORCH: dict[str, str] = {
     "torch.eq": "compare(input: x, other: y)",
     # torch.*: shape, type and place
     "torch.reshape": "reshape(input: x, shape)",
-    "torch.flatten": "reshape(input: x, start_dim, end_dim)",
+    "torch.flatten": "reshape(input: x, start_dim=0, end_dim=-1)",
     "torch.ravel": "reshape(input: x) | rank=1",
     "torch.squeeze": "reshape(input: x, dim: axis)",
-    "torch.unsqueeze": "reshape(input: x, dim: axis)",
-    **each("torch", "transpose swapaxes swapdims", "reshape(input: x, dim0, dim1)"),
-    "torch.t": "reshape(input: x)",
-    "torch.permute": "reshape(input: x, dims)",
-    "torch.movedim": "reshape(input: x, source, destination)",
+    "torch.unsqueeze": "reshape(input: x, dim: axis) | axes='more'",
+    **each("torch", "transpose swapaxes swapdims", "reshape(input: x, dim0, dim1) | axes='same'"),
+    "torch.t": "reshape(input: x) | axes='same'",
+    "torch.permute": "reshape(input: x, dims: shape)",
+    "torch.movedim": "reshape(input: x, source, destination) | axes='same'",
     "torch.broadcast_to": "reshape(input: x, size: shape)",
     "torch.tile": "reshape(input: x, dims)",
     "torch.gather": "gather(input: x, dim: axis, index: y)",
@@ -119,8 +119,8 @@ _TORCH: dict[str, str] = {
     "torch.clone": "identity(input: x)",
     "torch.detach": "stop_gradient(input: x)",
     "torch.squeeze_copy": "reshape(input: x, dim: axis)",
-    "torch.roll": "reshape(input: x, shifts, dims)",
-    "torch.flip": "reshape(input: x, dims)",
+    "torch.roll": "reshape(input: x, shifts, dims) | axes='same'",
+    "torch.flip": "reshape(input: x, dims) | axes='same'",
     "torch.as_tensor": "identity(data: x, dtype)",
     "torch.tensor": "identity(data: x)",
     "torch.from_numpy": "identity(ndarray: x)",
@@ -144,28 +144,28 @@ _TORCH: dict[str, str] = {
     ),
     **each(
         "torch.nn.functional",
-        "batch_norm layer_norm group_norm instance_norm local_response_norm rms_norm normalize",
+        "layer_norm instance_norm local_response_norm rms_norm normalize",
         "norm(input: x)",
     ),
+    **each("torch.nn.functional", "batch_norm group_norm", "norm(input: x) | least_rank=2"),
     **each(
         "torch.nn.functional",
         "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
         "adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool1d lp_pool2d "
         "interpolate upsample upsample_bilinear upsample_nearest grid_sample",
-        "pool(input: x)",
+        "pool(input: x) | axes='same'",
     ),
     "torch.nn.functional.linear": "affine(input: x, weight, bias)",
-    **each("torch.nn.functional", "conv1d conv2d conv3d", "affine(input: x, weight, bias)"),
-    **each(
-        "torch.nn.functional", "conv_transpose1d conv_transpose2d conv_transpose3d", "affine(input: x, weight, bias)"
-    ),
+    **each("torch.nn.functional", "conv1d conv_transpose1d", "affine(input: x, weight, bias) | axis=-2"),
+    **each("torch.nn.functional", "conv2d conv_transpose2d", "affine(input: x, weight, bias) | axis=-3"),
+    **each("torch.nn.functional", "conv3d conv_transpose3d", "affine(input: x, weight, bias) | axis=-4"),
     "torch.nn.functional.bilinear": "affine(input1: x, input2, weight, bias)",
     "torch.nn.functional.pad": "mask(input: x, pad)",
     "torch.nn.functional.one_hot": "one_hot(tensor: x, num_classes: units)",
     # nn.functional: losses
     "torch.nn.functional.cross_entropy": "xent_logits(input: x, target, weight)",
     "torch.nn.functional.nll_loss": "nll(input: x, target, weight, size_average, ignore_index, reduce, reduction)",
-    "torch.nn.functional.ctc_loss": "nll(log_probs: x, targets: target)",
+    "torch.nn.functional.ctc_loss": "nll(log_probs: x, targets: target) | axis=-1",
     "torch.nn.functional.binary_cross_entropy": (
         "bce_probs(input: x, target, weight) | on_logits='binary_cross_entropy_with_logits'"
     ),
@@ -193,33 +193,33 @@ _TORCH: dict[str, str] = {
     ),
     **each(
         "torch.nn",
-        "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d SyncBatchNorm "
-        "LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LocalResponseNorm LayerNorm GroupNorm",
+        "InstanceNorm1d InstanceNorm2d InstanceNorm3d LocalResponseNorm LayerNorm",
         "norm()(input: x)",
     ),
+    **each("torch.nn", "BatchNorm1d LazyBatchNorm1d SyncBatchNorm GroupNorm", "norm()(input: x) | least_rank=2"),
+    **each("torch.nn", "BatchNorm2d LazyBatchNorm2d", "norm()(input: x) | rank=4"),
+    **each("torch.nn", "BatchNorm3d LazyBatchNorm3d", "norm()(input: x) | rank=5"),
     "torch.nn.RMSNorm": "norm()(x)",
     **each(
         "torch.nn",
         "AvgPool1d AvgPool2d AvgPool3d MaxPool1d MaxPool2d MaxPool3d AdaptiveAvgPool1d AdaptiveAvgPool2d "
         "AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d LPPool1d LPPool2d FractionalMaxPool2d "
         "Upsample UpsamplingBilinear2d UpsamplingNearest2d",
-        "pool()(input: x)",
+        "pool()(input: x) | axes='same'",
     ),
     "torch.nn.Linear": "affine(in_features, out_features: units, bias)(input: x)",
     "torch.nn.LazyLinear": "affine(out_features: units, bias)(input: x)",
     "torch.nn.Bilinear": "affine(in1_features, in2_features, out_features: units)(input1: x, input2)",
-    **each(
-        "torch.nn",
-        "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",
-        "affine(in_channels, out_channels: units, kernel_size)(input: x)",
-    ),
-    **each(
-        "torch.nn",
-        "LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d",
-        "affine(out_channels: units, kernel_size)(input: x)",
-    ),
+    **{
+        f"torch.nn.{lazy}Conv{transposed}{axes}d": (
+            f"affine({'' if lazy else 'in_channels, '}out_channels: units, kernel_size)(input: x) | axis={-1 - axes}"
+        )
+        for lazy in ("", "Lazy")
+        for transposed in ("", "Transpose")
+        for axes in (1, 2, 3)
+    },
     "torch.nn.Identity": "identity()(input: x)",
-    "torch.nn.Flatten": "reshape(start_dim, end_dim)(input: x)",
+    "torch.nn.Flatten": "reshape(start_dim=1, end_dim=-1)(input: x)",
     "torch.nn.Unflatten": "reshape(dim, unflattened_size)(input: x)",
     **each("torch.nn", "PixelShuffle PixelUnshuffle", "reshape()(input: x)"),
     **each("torch.nn", "ZeroPad2d ConstantPad2d ReflectionPad2d ReplicationPad2d", "mask(padding)(input: x)"),
@@ -227,7 +227,9 @@ _TORCH: dict[str, str] = {
     "torch.nn.CrossEntropyLoss": "xent_logits(weight, size_average, ignore_index, reduce)(input: x, target)",
     "torch.nn.NLLLoss": "nll(weight, size_average, ignore_index, reduce, reduction)(input: x, target)",
     "torch.nn.NLLLoss2d": "nll(weight, size_average, ignore_index, reduce, reduction)(input: x, target)",
-    "torch.nn.CTCLoss": "nll(blank, reduction)(log_probs: x, targets: target, input_lengths, target_lengths)",
+    "torch.nn.CTCLoss": (
+        "nll(blank, reduction)(log_probs: x, targets: target, input_lengths, target_lengths) | axis=-1"
+    ),
     "torch.nn.BCELoss": "bce_probs(weight, size_average, reduce)(input: x, target) | on_logits='BCEWithLogitsLoss'",
     "torch.nn.BCEWithLogitsLoss": "bce_logits(weight, size_average, reduce)(input: x, target)",
     "torch.nn.MultiLabelSoftMarginLoss": "bce_logits(weight, size_average, reduce)(input: x, target)",
@@ -297,7 +299,7 @@ AROUND: dict[str, str] = {
     ),
     "fastai.BCEWithLogitsLossFlat": "bce_logits()(inp: x, targ: target)",
     "fastai.BCELossFlat": "bce_probs()(inp: x, targ: target)",
-    "fastai.NLLLossFlat": "nll()(inp: x, targ: target)",
+    "fastai.NLLLossFlat": "nll()(inp: x, targ: target) | axis=-1",
     "fastai.Module": "module()",
     "fastai.Flatten": "reshape()(x) | rank=2",
     # training loops of libraries
@@ -328,7 +330,7 @@ METHODS: dict[str, str] = {
     "logaddexp": "logaddexp(self: x, other: y)",
     "log2": "log(self: x) | base=2",
     "log10": "log(self: x) | base=10",
-    "addmm": "affine(self, mat1: x, mat2: y)",
+    "addmm": "affine(self, mat1: x, mat2: y) | rank=2",
     # element by element
     **each("", "log log_", "log(self: x)"),
     **each("", "log1p log1p_", "log1p(self: x)"),
@@ -356,8 +358,9 @@ METHODS: dict[str, str] = {
     **each("", "masked_fill masked_fill_", "mask(self: x, mask, value)"),
     # contractions
     "matmul": "matmul(self: x, other: y)",
-    **each("", "mm bmm", "matmul(self: x, mat2: y)"),
-    "mv": "matmul(self: x, vec: y)",
+    "mm": "matmul(self: x, mat2: y) | rank=2",
+    "bmm": "matmul(self: x, mat2: y) | rank=3",
+    "mv": "matmul(self: x, vec: y) | rank=1",
     # reductions
     "sum": f"sum{_ARRAY_REDUCE[:-1]}, dtype)",
     "mean": f"mean{_ARRAY_REDUCE[:-1]}, dtype)",
@@ -379,18 +382,27 @@ METHODS: dict[str, str] = {
     # shape
     "view": "reshape(self: x, *size: shape)",
     "reshape": "reshape(self: x, *shape)",
+    "resize": "reshape(self: x, *sizes: shape)",
+    "broadcast_to": "reshape(self: x, *size)",
+    "tile": "reshape(self: x, *dims)",
+    "repeat_interleave": "reshape(self: x, repeats, dim, *, output_size)",
+    "flip": "reshape(self: x, *dims) | axes='same'",
+    **each("", "fliplr flipud", "reshape(self: x) | axes='same'"),
+    "roll": "reshape(self: x, shifts, dims) | axes='same'",
+    "rot90": "reshape(self: x, k, dims) | axes='same'",
     **each("", "view_as reshape_as expand_as", "reshape(self: x, other)"),
-    "flatten": "reshape(self: x, start_dim, end_dim)",
+    "flatten": "reshape(self: x, start_dim=0, end_dim=-1)",
     "ravel": "reshape(self: x) | rank=1",
-    **each("", "squeeze squeeze_ unsqueeze unsqueeze_", "reshape(self: x, dim: axis, *, axis)"),
-    "transpose": "reshape(self: x, dim0, dim1, *, axes)",
-    "swapaxes": "reshape(self: x, axis0, axis1)",
-    "swapdims": "reshape(self: x, dim0, dim1)",
-    "permute": "reshape(self: x, *dims)",
-    **each("", "t T mT", "reshape(self: x)"),
+    **each("", "squeeze squeeze_", "reshape(self: x, dim: axis, *, axis)"),
+    **each("", "unsqueeze unsqueeze_", "reshape(self: x, dim: axis, *, axis) | axes='more'"),
+    **each("", "transpose transpose_", "reshape(self: x, dim0, dim1, *, axes) | axes='same'"),
+    **each("", "swapaxes swapaxes_", "reshape(self: x, axis0, axis1) | axes='same'"),
+    **each("", "swapdims swapdims_", "reshape(self: x, dim0, dim1) | axes='same'"),
+    "permute": "reshape(self: x, *dims: shape)",
+    **each("", "t t_ adjoint", "reshape(self: x) | axes='same'"),
     **each("", "expand repeat", "reshape(self: x, *size, axis)"),
     "unflatten": "reshape(self: x, dim, sizes)",
-    "movedim": "reshape(self: x, source, destination)",
+    **each("", "movedim moveaxis", "reshape(self: x, source, destination) | axes='same'"),
     # picking entries
     "gather": "gather(self: x, dim: axis, index: y, *, sparse_grad)",
     "take_along_dim": "gather(self: x, indices: y, dim: axis)",
@@ -411,6 +423,8 @@ METHODS: dict[str, str] = {
     **each("", "cpu contiguous", "identity(self: x, memory_format)"),
     "clone": "identity(self: x, *, memory_format)",
     "requires_grad_": "identity(self: x, requires_grad)",
+    **each("", "nan_to_num nan_to_num_", "identity(self: x, nan, posinf, neginf)"),
+    **each("", "positive resolve_conj resolve_neg conj_physical", "identity(self: x)"),
     **each("", "detach detach_ numpy item tolist", "stop_gradient(self: x, *, force)"),
     "copy": "identity(self: x, *, order)",
 }

@@ -13,10 +13,13 @@ from finallayer.fix.text.edits import meet
 from finallayer.fix.validation.validate import validate
 from finallayer.rules import all_rules
 from finallayer.rules.examples import why_never_fixed
+from finallayer.rules.wrong_axis import RULE as AXIS
 
+_SOFTMAXES = frozenset({"softmax", "log_softmax"})
 NO_FIXER = "this rule has no fixes"
 NOT_HERE = "none of this rule's fixes fits here"
 READ_FOR_MORE = "the program reads more of the probabilities than their numbers: a gradient by them, or a format"
+WRONG_AXIS = "the softmax goes along another axis than the classes, which a fix of this would keep"
 DISTURBED = "the numbers may change on their way, in a manner that the analysis doesn't follow"
 
 
@@ -36,6 +39,8 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
             if not proof.holds:
                 refused = refused or f"it can't be proven: {proof.why}"
                 continue
+            if _keeps_wrong_axis(proposal, sighting, context):
+                return Refusal(WRONG_AXIS)
             if is_disturbed(sighting, context):
                 return Refusal(DISTURBED)
             if is_read_for_more(sighting, context):
@@ -45,6 +50,14 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
                 return _fix(proposal, edits, verdict.note, sighting, context)
             refused = refused or f"the edited program is another: {verdict.refused}"
     return Refusal(refused or (NOT_HERE if known else why_never_fixed(all_rules()[code]) or NO_FIXER))
+
+
+def _keeps_wrong_axis(proposal: Proposal, sighting: Sighting, context: Context) -> bool:
+    """Whether a softmax that goes along the wrong axis stays, or a loss is said to be the same without it."""
+    if proposal.old is None and not any(n.op in _SOFTMAXES for n in proposal.new.walk()):
+        return False
+    wrong = {r.origin for j in context.program().judged if j.finding.rule is AXIS for r in j.match.related}
+    return bool(wrong) and any(n.origin in wrong for n in sighting.node.walk() if n.op in _SOFTMAXES)
 
 
 def _fix(proposal: Proposal, edits: tuple[Edit, ...], unseen: str, sighting: Sighting, context: Context) -> Fix:

@@ -1,8 +1,9 @@
 """A softmax, or a loss that applies it, along the batch instead of the classes.
 
 ## What it does
-Finds a loss that reads a softmax taken along axis 0 of a batch, or over the whole batch at once (`e / e.sum()`), where
-the number of axes is known.
+Finds a softmax taken along axis 0 of a batch, or over the whole batch at once (`e / e.sum()`), by what the program does
+with it: a loss reads it and the number of axes is known, or its classes are picked, summed or searched along another
+axis than its own. Also a softmax along another axis than the one in which the loss looks for its classes.
 
 ## Why is this bad
 The probabilities of one sample no longer sum to 1. What is called a probability of class 3 is sample 5's share of
@@ -30,49 +31,120 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import Node, least_rank
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
+from finallayer.rules.axes import Axes, Read, averaged, picked, picked_logs, summed_logs
 from finallayer.rules.base import Rule
-from finallayer.rules.route import class_axis, softmax_of
+from finallayer.rules.route import class_axis, softmax_of, units
 from finallayer.rules.wording import called, made_here
 
 RULE = Rule("FL107", "wrong-axis", Severity.ERROR, "softmax or loss along another axis than the classes")
 
 _READ_KINDS = PROBABILITY_KINDS | LOG_KINDS
+#: Along which axis a loss looks for its classes where it doesn't say.
+_LOSSES = {"nll": 1, "xent_probs": -1}
+#: The same of what looks for the best class; None: over all axes at once.
+_SEARCHES = {"argmax": None, "max": None, "topk": -1}
 
 
-@RULE.on("nll", "xent_probs", "log", "xent_logits")
+@RULE.on("nll", "xent_probs", "log", "neg", "sum", "mean", "argmax", "max", "topk", "xent_logits")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="nll" | "xent_probs", args=(Node(kind=kind) as x, *_)) as loss if kind in _READ_KINDS:
             softmax = softmax_of(x)
-            if softmax is not None and _is_along_batch(softmax, sighting):
-                yield Match(_message(softmax, called(loss)), related=made_here(softmax))
-        case Node(op="log", args=(Node(kind=Kind.PROBS) as x,)):
-            softmax = softmax_of(x)
-            if softmax is not None and class_axis(softmax) not in (None, 0) and _is_along_batch(softmax, sighting):
-                yield Match(_message(softmax, "the log"), related=made_here(softmax))
+            if softmax is not None and _loss_reads_another(softmax, loss, sighting.compiled):
+                yield _match(softmax, called(loss))
+        case Node(op="log", args=(Node(kind=Kind.PROBS) as x,)) as log:
+            softmax = _wrong_before(log, x, sighting.compiled)
+            if softmax is not None:
+                yield _match(softmax, "the log")
+        case Node(op="neg", args=(x,)):
+            yield from _matches(picked_logs(x), "the loss", sighting)
+        case Node(op="sum") as total:
+            reads = (r for r in summed_logs(total) if r.value.op != "log")  # that one has been judged at the log
+            yield from _matches(reads, "the sum over the classes", sighting)
+        case Node(op="mean") as mean:
+            reads = (r for r in averaged(mean) if not _is_read_along_another(r._replace(least=0), sighting.compiled))
+            yield from _matches(reads, "the loss", sighting)
+        case Node(op="argmax" | "max" | "topk", args=(Node(kind=kind) as x, *_)) as search if kind in _READ_KINDS:
+            axis = search.attrs.get("axis", _SEARCHES[search.op])
+            if type(axis) is int:
+                yield from _matches(iter([Read(x, axis)]), "the search for the best class", sighting)
         case Node(op="xent_logits", args=(Node(kind=Kind.LOGITS) as z, *_), attrs={"axis": 0}) as loss:
-            if class_axis(z) not in (None, 0) and _has_batch(z, sighting):
+            if class_axis(z) not in (None, 0) and (least_rank(z) >= 2 or sighting.compiled):
                 yield Match(f"{called(loss)} runs along axis 0, the batch: use axis=-1", related=made_here(z))
 
 
-def _is_along_batch(softmax: Node, sighting: Sighting) -> bool:
-    axis, rank = softmax.attrs.get("axis"), softmax.rank
-    along_batch = axis == 0 or softmax.attrs.get("whole") or (rank is not None and axis == -rank)
-    return bool(along_batch) and _has_batch(softmax, sighting)
+def _loss_reads_another(softmax: Node, loss: Node, compiled: bool) -> bool:
+    """Whether a loss looks for its classes along another axis than that of the softmax."""
+    axes = _with_batch(Axes.of(softmax), compiled)
+    if loss.op == "nll" and "axis" not in loss.attrs and len(loss.args) > 1:  # labels are a row for each example
+        axes = axes._replace(least=max(axes.least, least_rank(loss.args[1]) + 1 if least_rank(loss.args[1]) else 0))
+    axis, along = softmax.attrs.get("axis"), loss.attrs.get("axis")
+    if softmax.attrs.get("whole"):
+        return axes.least >= 2
+    if type(axis) is not int or not axes.agree:
+        return False
+    along = along if type(along) is int else _LOSSES[loss.op]
+    of_units = class_axis(softmax)
+    is_read = axes.apart(axis, along) and (axes.least >= 2 or not axes.is_first(axis))
+    return is_read and (axes.is_first(axis) if of_units is None else axes.apart(axis, of_units))
 
 
-def _has_batch(x: Node, sighting: Sighting) -> bool:
-    """Whether there is an axis of examples beside that of the classes, for certain. A model that is compiled is
-    handed batches."""
-    return (x.rank is not None and x.rank >= 2) or sighting.compiled
+def _wrong_before(log: Node, x: Node, compiled: bool) -> Node | None:
+    """The softmax before a log along whose axis nobody looks for the classes."""
+    for read in picked(x):
+        return softmax_of(read.value) if _is_read_along_another(read) else None
+    softmax = softmax_of(x)
+    if softmax is None or log.attrs.get("no_loss"):
+        return None
+    summed = log.attrs.get("summed_along")
+    if summed is not None and not softmax.attrs.get("whole"):
+        return softmax if _is_read_along_another(Read(x, summed), compiled) else None
+    axes, of_units = _with_batch(Axes.of(softmax), compiled), class_axis(softmax)
+    if softmax.attrs.get("whole"):
+        return softmax if of_units not in (None, 0) and axes.least >= 2 else None
+    return softmax if _is_another(softmax, of_units, axes) else None
 
 
-def _message(softmax: Node, reader: str) -> str:
-    over = "over the whole batch" if softmax.attrs.get("whole") else "along axis 0, the batch"
-    return f"{reader} reads a softmax taken {over}, not along the classes: use axis=-1"
+def _matches(reads: Iterator[Read], reader: str, sighting: Sighting) -> Iterator[Match]:
+    """What is found where something is read as classes; once for each softmax."""
+    found = [softmax_of(r.value) for r in reads if _is_read_along_another(r, sighting.compiled)]
+    yield from (_match(softmax, reader) for softmax in dict.fromkeys(found) if softmax is not None)
+
+
+def _is_read_along_another(read: Read, compiled: bool = False) -> bool:
+    """Whether a softmax over the examples is read as classes along an axis that may be that of the classes."""
+    softmax = softmax_of(read.value)
+    if softmax is None:
+        return False
+    axes, of_units = _with_batch(Axes.of(softmax, read), compiled), class_axis(softmax)
+    axis = softmax.attrs.get("axis")
+    if not _is_another(softmax, of_units, axes) or of_units is None or axis is None:
+        return False
+    return axes.apart(axis, read.axis) and not axes.apart(of_units, read.axis)
+
+
+def _is_another(softmax: Node, of_units: int | None, axes: Axes) -> bool:
+    """Whether a softmax goes along the first axis, and the layer before it has its classes along another."""
+    axis = softmax.attrs.get("axis")
+    if type(axis) is not int or of_units is None or not axes.agree or units(softmax) == 1:
+        return False
+    return axes.is_first(axis) and axes.least >= 2 and axes.apart(axis, of_units)
+
+
+def _with_batch(axes: Axes, compiled: bool) -> Axes:
+    """A model that is compiled is handed batches."""
+    return axes._replace(least=max(axes.least, 2)) if compiled else axes
+
+
+def _match(softmax: Node, reader: str) -> Match:
+    axis = softmax.attrs.get("axis")
+    first = axis == 0 or (softmax.rank is not None and axis == -softmax.rank)
+    along = "over the whole batch" if softmax.attrs.get("whole") else f"along axis {axis}" + ", the batch" * first
+    advice = ": use axis=-1" if class_axis(softmax) in (None, -1) else ""
+    return Match(f"{reader} reads a softmax taken {along}, not along the classes{advice}", related=made_here(softmax))
 
 
 NO_FIX = "a network that keeps its examples in columns has its classes along axis 0"
@@ -115,6 +187,86 @@ net = nn.Linear(784, 10)
 def step(x, y):
     x = x.view(-1, 784)
     return F.nll_loss(F.log_softmax(net(x), dim=0), y)  # FL107
+""",
+    # Flatten leaves two axes
+    """
+import torch.nn.functional as F
+from torch import nn
+
+net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.LogSoftmax(dim=0))
+
+def step(x, y):
+    return F.nll_loss(net(x), y)  # FL107
+""",
+    # a normalisation of batches has batches, and a step of a sequence is left with rows
+    """
+import torch.nn.functional as F
+from torch import nn
+
+body, lstm = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU()), nn.LSTM(8, 8, batch_first=True)
+head = nn.Linear(8, 3)
+
+def step(x, y):
+    return F.nll_loss(F.log_softmax(head(body(x)), dim=0), y)  # FL107
+
+def last_of(x, y):
+    states, _ = lstm(x)
+    return F.nll_loss(F.log_softmax(head(states[:, -1, :]), dim=0), y)  # FL107
+""",
+    # labels in a row: there is an example for each
+    """
+import torch.nn.functional as F
+from torch import nn
+
+net = nn.Sequential(nn.Linear(8, 3), nn.LogSoftmax(dim=0))
+
+def step(x, labels):
+    return F.nll_loss(net(x), labels.view(-1))  # FL107
+""",
+    # picked, summed and searched along axis 1
+    """
+! the softmax goes along another axis than the classes, which a fix of this would keep
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Linear(8, 3), nn.Softmax(dim=0))
+
+def gathered(x, y):
+    return -torch.log(net(x).gather(1, y)).mean()  # FL107 FL201
+
+def picked(x, y):
+    p = net(x)
+    return -torch.log(p[torch.arange(len(y)), y]).mean()  # FL107 FL201
+
+def right(x, y):
+    return (net(x).argmax(dim=1) == y).sum()  # FL107
+""",
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+net = nn.Linear(8, 3)
+
+def picked(x, y):
+    logs = F.log_softmax(net(x), dim=0)
+    return -logs[torch.arange(len(y)), y].mean()  # FL107
+
+def summed(x, t):
+    return torch.sum(-t * F.log_softmax(net(x), dim=0), dim=1).mean()  # FL107
+
+def averaged(x, t):
+    return -(t * F.log_softmax(net(x), dim=0)).sum(dim=-1).mean(0)  # FL107
+""",
+    # of an image's channels, which the loss reads along axis 1
+    """
+import torch.nn.functional as F
+from torch import nn
+
+norm, head = nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1)
+
+def step(x, y):
+    return F.nll_loss(F.log_softmax(head(norm(x)), dim=-1), y)  # FL107
 """,
     """
 import tensorflow as tf
@@ -182,5 +334,62 @@ def attend(steps):
     return (weights * steps).sum(0)
 
 pooled = attend(torch.zeros(5, 2, 16))
+""",
+    # one image alone, and a batch along its channels
+    """
+import torch.nn.functional as F
+from torch import nn
+
+norm, head = nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1)
+
+def one(image, y):
+    logs = F.log_softmax(head(image), dim=0)
+    return F.nll_loss(logs.unsqueeze(0), y.unsqueeze(0)), logs.argmax(0)
+
+def several(images, y):
+    logs = F.log_softmax(head(norm(images)), dim=1)
+    return F.nll_loss(logs, y), logs.argmax(1)
+""",
+    # contrastive: every pair's scores, normalised both ways
+    """
+import torch
+import torch.nn.functional as F
+
+def loss(a, b):
+    scores, own = a @ b.t(), torch.arange(len(a))
+    return -(F.log_softmax(scores, dim=1)[own, own] + F.log_softmax(scores, dim=0)[own, own]).mean()
+""",
+    # a function of one example, mapped over the batch: its axis 0 isn't the batch's
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+net = nn.Linear(8, 3)
+
+def one(x):
+    return F.log_softmax(net(x), dim=0)
+
+def loss(x, y):
+    x = x.view(-1, 8)
+    logs = torch.vmap(one)(x)
+    return -logs[torch.arange(len(y)), y].mean(), logs.argmax(1), torch.vmap(lambda v, t: F.nll_loss(one(v), t))(x, y)
+""",
+    # several heads of attention along the steps, their entropy, and a batch distilled example by example
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+score = nn.Linear(16, 4)
+
+def attend(steps):
+    steps = steps.view(-1, 16)
+    weights = torch.softmax(score(steps), dim=0)
+    return weights.t() @ steps, -(weights * torch.log(weights)).sum(dim=0)
+
+def distil(x, teacher):
+    shares = torch.softmax(teacher(x), dim=0)
+    return -(shares * F.log_softmax(score(x), dim=0)).sum(dim=1).mean()
 """,
 ]

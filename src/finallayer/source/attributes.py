@@ -35,7 +35,12 @@ from finallayer.source.values import (
 )
 
 #: Attributes of a tensor that hand the tensor on.
-_SAME_NUMBERS = {"data": "stop_gradient", "T": "reshape", "mT": "reshape", "values": "index", "tensor": "identity"}
+_SAME_NUMBERS = {
+    "data": "stop_gradient",
+    **dict.fromkeys(("T", "mT", "H", "mH"), "reshape"),
+    "values": "index",
+    **dict.fromkeys(("tensor", "real"), "identity"),
+}
 
 
 def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:

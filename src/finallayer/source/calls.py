@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from finallayer import catalog
 from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
 from finallayer.catalog.conventions import Meaning, convention, suggests
 from finallayer.catalog.frameworks import ZOOS
 from finallayer.catalog.names import canonical
-from finallayer.expr import Node, make
+from finallayer.expr import SAME_AXES, Node, least_rank, make
 from finallayer.source import handlers
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
@@ -95,6 +95,8 @@ def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Val
     if signature is None or not fits(signature.params, [tensor, *call.args], call.kwargs):
         return run.opaque_at(call.site, tensor, *call.args)
     bound = bind_signature(signature.params, [tensor, *call.args], call.kwargs)
+    if not call.complete:
+        bound.pop("shape", None)
     return operate(run, signature, bound, None, call.site)
 
 
@@ -142,6 +144,8 @@ def _partial(run: Interpreter, callee: Partial, call: Call) -> Value:
         )
     given = {**dict(callee.kwargs), **call.kwargs}
     how, has_aux = callee.how, given.pop("has_aux", False) if callee.how in ("grad", "value_and_grad") else False
+    if how == "vmap":
+        return _mapped(run, callee, call._replace(args=[*callee.args, *call.args], kwargs=given))
     value = invoke(run, callee.function, Call([*callee.args, *call.args], given, call.site, call.complete))
     if how == "value_and_grad":
         return (value, opaque("gradient"))
@@ -149,6 +153,37 @@ def _partial(run: Interpreter, callee: Partial, call: Call) -> Value:
         aux = value[1] if isinstance(value, tuple) and len(value) == 2 else opaque("aux")
         return (opaque("gradient"), aux) if has_aux is True else opaque("gradient")
     return value
+
+
+def _mapped(run: Interpreter, callee: Partial, call: Call) -> Value:
+    """A function called on each example by itself: inside there is an axis less than outside."""
+    rows = [_row(a) for a in call.args]
+    kwargs = {name: _row(a) for name, a in call.kwargs.items()}
+    return _stacked(invoke(run, callee.function, call._replace(args=rows, kwargs=kwargs)))
+
+
+def _row(value: Value) -> Value:
+    """One row of what is mapped over, perhaps: what is mapped over isn't known for certain."""
+    if not isinstance(value, Node) or not least_rank(value):
+        return value
+    return Node("index", (value,), {"rows": True, "least_rank": 0}, value.origin)
+
+
+def _stacked(value: Value) -> Value:
+    """What is given for each example, for all of them: its axes are others than they were inside."""
+    if isinstance(value, tuple):
+        return tuple(_stacked(v) for v in value)
+    if isinstance(value, Node) and any("axis" in step.attrs for step in _unmoved(value)):
+        return Node("reshape", (value,), {}, value.origin)
+    return value
+
+
+def _unmoved(node: Node) -> Iterator[Node]:
+    """This value and those that it was made of, as long as every axis stayed where it was."""
+    yield node
+    while node.op in SAME_AXES and node.args:
+        node = node.args[0]
+        yield node
 
 
 def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:

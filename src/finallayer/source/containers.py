@@ -103,12 +103,15 @@ def _is_bound(value: Value) -> TypeGuard[int | None]:
     return value is None or type(value) is int
 
 
-def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
-    """``owner[index]``."""
+def get_item(owner: Value, index: Value, rank: int | None = None, least_rank: int = 0) -> Value:
+    """``owner[index]``. ``rank``, ``least_rank``: how many axes the index leaves, or leaves at the least."""
     if isinstance(owner, Node):
         if owner.op == "opaque":
-            return opaque(f"{owner.attrs['name']}[{str(index) if is_constant(index) else ''}]", owner, index)
-        attrs = _of_index(index) | ({} if rank is None else {"rank": rank})
+            item = opaque(f"{owner.attrs['name']}[{str(index) if is_constant(index) else ''}]", owner, index)
+            least_rank = least_rank if rank is None else rank
+            return Node("opaque", (), {**item.attrs, "least_rank": least_rank}, None) if least_rank else item
+        attrs = _of_index(index) | ({"rank": rank} if rank is not None else {})
+        attrs |= {"least_rank": least_rank} if least_rank and rank is None else {}
         attrs |= {"rows": True} if type(index) is int else {}
         return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):

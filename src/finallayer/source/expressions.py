@@ -10,7 +10,7 @@ from typing import Any, TypeGuard, TypeVar, cast, overload
 from finallayer.canonical import constant
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
-from finallayer.expr import Node
+from finallayer.expr import MOVES, TRANSPARENT, Node, through
 from finallayer.purposes import COMPARED
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
@@ -362,7 +362,11 @@ def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
         return get_slice(owner, lower, upper, stepped=node.slice.step is not None)
     if isinstance(owner, (Class, External)):
         return owner  # a generic type
-    item = get_item(owner, run.evaluate(node.slice, frame), _index_rank(owner, node.slice))
+    index = run.evaluate(node.slice, frame)
+    item = get_item(owner, index, _index_rank(owner, node.slice), _least_rank(owner, node.slice))
+    along = _picked_along(index)
+    if along is not None and isinstance(item, Node) and item.op == "index":
+        return Node(item.op, item.args, {**item.attrs, "picked_along": along}, item.origin)
     if isinstance(item, Node) and item.op == "index" and isinstance(owner, Node) and _leaves_rows(node.slice):
         return Node(item.op, item.args, {**item.attrs, "rows": True, "axis": -1}, item.origin)
     return item
@@ -382,6 +386,31 @@ def _leaves_rows(index: ast.expr) -> bool:
         case ast.Tuple(elts=[_, *_, ast.Slice(lower=None, upper=None, step=None)]):
             return True
     return False
+
+
+def _picked_along(index: Value) -> int | None:
+    """The axis along which an index of two picks an entry of each row: ``p[arange(len(y)), y]``."""
+    if not isinstance(index, tuple) or len(index) != 2:
+        return None
+    counts = [_counts(part) for part in index]
+    labels = index[counts.index(False)] if counts.count(True) == 1 else None
+    is_label = isinstance(labels, Node) and through(labels, TRANSPARENT).attrs.get("name") != SLICE
+    return counts.index(False) if is_label else None
+
+
+def _counts(part: Value) -> bool:
+    """Whether an index counts the rows: ``arange(n)``, ``range(n)``."""
+    if isinstance(part, Node):
+        rows = through(part, MOVES)
+        return rows.op == "numbers" or rows.attrs.get("name") == "range"
+    return isinstance(part, List) and all(isinstance(i, int) for i in part.items)
+
+
+def _least_rank(owner: Value, index: ast.expr) -> int:
+    """How many axes an index of several leaves at the least: every slice is one, and every new axis."""
+    if not isinstance(owner, Node) or not isinstance(index, ast.Tuple):
+        return 0
+    return sum(isinstance(p, ast.Slice) or (isinstance(p, ast.Constant) and p.value is None) for p in index.elts)
 
 
 def _index_rank(owner: Value, index: ast.expr) -> int | None:

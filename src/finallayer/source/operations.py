@@ -7,7 +7,7 @@ from typing import TypeGuard
 from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.catalog import ATTRIBUTES, OF_THE_CALL, Signature
 from finallayer.expr import ATTRIBUTES as TYPES
-from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, through
+from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, least_rank, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.containers import index_attributes, sequence
 from finallayer.source.interpreter import Interpreter
@@ -89,10 +89,42 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> Attributes:
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
         attrs |= index_attributes(begin)
-    axes = _axes(bound.get("shape")) if signature.op == "reshape" else None
-    if axes is not None:
-        attrs["rank"] = axes + int(signature.attrs.get("batch_axes", 0))
-    return attrs
+    return attrs | _ranks(signature, bound)
+
+
+def _ranks(signature: Signature, bound: dict[str, Value]) -> Attributes:
+    """How many axes a call leaves, as far as the way it moves them tells."""
+    x = bound.get("x")
+    rank, least = (x.rank, least_rank(x)) if isinstance(x, Node) else (None, 0)
+    if signature.op == "reshape" and bound.get("shape"):
+        axes = _axes(bound["shape"])
+        return {} if axes is None else {"rank": axes + int(signature.attrs.get("batch_axes", 0))}
+    if "start_dim" in bound:
+        return _flattened(bound["start_dim"], bound.get("end_dim"), rank)
+    more = {"same": 0, "more": 1}.get(str(signature.attrs.get("axes")))
+    if signature.op in ("mean", "sum") and not bound.get("keepdims"):
+        reduced = _axes_of(bound.get("axis"))
+        more = -len(reduced) or None
+        least = max([least, *(a + 1 if a >= 0 else -a for a in reduced)])
+    if more is None:
+        return {}
+    return {"rank": rank + more} if rank is not None else {"least_rank": least + more} if least + more > 0 else {}
+
+
+def _flattened(first: Value, last: Value, rank: int | None) -> Attributes:
+    """The axes from the first to the last are one then."""
+    if type(first) is not int or type(last) is not int:
+        return {}
+    if first >= 0 and last == -1:
+        return {"rank": first + 1}
+    return {} if rank is None else {"rank": rank - (last % rank - first % rank)}
+
+
+def _axes_of(axis: Value) -> list[int]:
+    """The axes that a reduction is told; none where nobody knows."""
+    axes = sequence(axis) if isinstance(axis, (tuple, List)) else (axis,)
+    stated = [a for a in axes or () if type(a) is int]
+    return stated if axes is not None and len(stated) == len(axes) else []
 
 
 def _axes(shape: Value) -> int | None:

@@ -34,7 +34,8 @@ from finallayer.source.values import (
 
 #: Attributes that say how something is written, not what it is.
 _SPELLING = frozenset(
-    "naive layer rank no_loss rewarded over_classes rescued_by on_logits from_logits loss taken_for picked_by".split()
+    "naive layer rank least_rank no_loss rewarded over_classes summed_along rescued_by on_logits from_logits loss "
+    "taken_for picked_by picked_along".split()
 )
 #: Operations of which another one's name changes nothing: what the operation does is all that there is to know.
 _NAMELESS = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs".split())
