@@ -18,8 +18,8 @@ from finallayer.findings import Sighting
 from finallayer.purposes import purposes, summed_along
 
 #: What is kept for the rules to judge.
-JUDGED = having(Role.HEAD) | having(Role.LOSS) | having(Role.READER) | having(Role.FORMULA)
-#: What is judged where it goes along one axis, which may be that of the classes.
+JUDGED = having(Role.HEAD) | having(Role.LOSS) | having(Role.READER) | having(Role.FORMULA) | {"sum", "max", "mean"}
+#: Of these, what is judged only where it goes along one axis, which may be that of the classes.
 _ALONG = frozenset({"sum", "max"})
 #: What may be recorded besides ``expr.OPERATIONS``: it is always another operation, or two.
 SPELLINGS = canonical.SPELLINGS | {"xlogy"}
@@ -98,7 +98,7 @@ class Recorder:
 
 
 def _is_judged(node: Node) -> bool:
-    return node.op in JUDGED or (node.op in _ALONG and type(node.attrs.get("axis")) is int) or node.op == "mean"
+    return node.op in JUDGED and (node.op not in _ALONG or type(node.attrs.get("axis")) is int)
 
 
 def _with(sighting: Sighting, attribute: str, value: object) -> Sighting:

@@ -16,6 +16,14 @@ JAX = "import jax\nimport jax.numpy as jnp\nimport optax\nfrom flax import linen
 
 #: name -> (program, operation that reads, kind of what it reads)
 IDIOMS: dict[str, tuple[str, str, Kind]] = {
+    "methods that only move a tensor's numbers": (
+        TORCH
+        + "p = nn.Linear(3, 3)(x).softmax(1).resize(2, 3).tile(2, 1).flip(0).roll(1)\n"
+        + "q = p.broadcast_to(4, 3).T.transpose_(0, 1)\n"
+        + "F.cross_entropy(q.repeat_interleave(2, 0).nan_to_num().mT.H.moveaxis(0, 1), y)\n",
+        "xent_logits",
+        Kind.PROBS,
+    ),
     "a sigmoid by tanh": (
         JAX + "p = 0.5 * (jnp.tanh(jnp.dot(x, w) / 2) + 1)\njnp.log(p)\n",
         "log",
