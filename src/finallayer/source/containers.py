@@ -129,7 +129,18 @@ def _of_index(index: Value) -> Attributes:
     """What an index goes by, also one of several: ``probs[0, action]``."""
     parts = index if isinstance(index, tuple) else (index,)
     bare = [through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node)]
-    return next((index_attributes(p) for p in bare if p.attrs.get("name") != SLICE), {})
+    found = next((index_attributes(p) for p in bare if p.attrs.get("name") != SLICE), {})
+    return found | {"each": True} if _is_of_each_row(parts) else found
+
+
+def _is_of_each_row(parts: tuple[Value, ...]) -> bool:
+    """Whether an index goes through the rows and picks an entry of each by data: ``p[arange(n), y]``."""
+    *rows, entry = parts
+    is_data = isinstance(entry, Node) and through(entry, TRANSPARENT).op == "opaque"
+    through_rows = rows and not any(
+        is_constant(r) or (isinstance(r, Node) and r.attrs.get("name") == SLICE) for r in rows
+    )
+    return is_data and bool(through_rows) and entry.attrs.get("name") != SLICE
 
 
 def index_attributes(index: Node) -> Attributes:
