@@ -169,7 +169,8 @@ def _is_made_of(term: Term, x: Node) -> bool:
 
 def _parts(x: Node) -> list[Node]:
     """A value, what it is the size, sum or product of, and so on: the arithmetic below it."""
-    found, waiting = [], [x]
+    found: list[Node] = []
+    waiting = [x]
     while waiting and len(found) < MOST_TERMS:
         part = waiting.pop()
         found.append(part)

@@ -153,7 +153,8 @@ def test_scores_brought_to_the_unit_interval_may_be_meant_as_probabilities() -> 
 
 
 def test_a_hand_written_cross_entropy_of_logits() -> None:
-    for likelihood in ({"of_classes": True}, {"of_outcome": True}):
+    for purpose in ("of_classes", "of_outcome"):
+        likelihood: dict[str, Any] = {purpose: True}
         assert found(make("log", Z, **likelihood)) == {"FL102"}
         assert found(make("log", Z, **likelihood, no_loss=True)) == set()
         assert found(make("log", UNKNOWN, **likelihood)) == set()

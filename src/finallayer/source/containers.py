@@ -136,11 +136,12 @@ def _of_index(index: Value) -> Attributes:
 def _is_of_each_row(parts: tuple[Value, ...]) -> bool:
     """Whether an index goes through the rows and picks an entry of each by data: ``p[arange(n), y]``."""
     *rows, entry = parts
-    is_data = isinstance(entry, Node) and through(entry, TRANSPARENT).op == "opaque"
-    through_rows = rows and not any(
-        is_constant(r) or (isinstance(r, Node) and r.attrs.get("name") == SLICE) for r in rows
-    )
-    return is_data and bool(through_rows) and entry.attrs.get("name") != SLICE
+    picks = isinstance(entry, Node) and not _is_slice(entry) and through(entry, TRANSPARENT).op == "opaque"
+    return picks and bool(rows) and not any(is_constant(r) or _is_slice(r) for r in rows)
+
+
+def _is_slice(part: Value) -> bool:
+    return isinstance(part, Node) and part.attrs.get("name") == SLICE
 
 
 def index_attributes(index: Node) -> Attributes:
