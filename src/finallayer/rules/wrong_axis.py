@@ -89,7 +89,9 @@ def _loss_reads_another(softmax: Node, loss: Node, compiled: bool) -> bool:
     along = along if type(along) is int else _LOSSES[loss.op]
     of_units = class_axis(softmax)
     is_read = axes.apart(axis, along) and (axes.least >= 2 or not axes.is_first(axis))
-    return is_read and (axes.is_first(axis) if of_units is None else axes.apart(axis, of_units))
+    if of_units is None:  # a formula, which has no name, may keep its examples in columns
+        return is_read and axes.is_first(axis) and ("name" in loss.attrs or loss.op != "nll")
+    return is_read and axes.apart(axis, of_units)
 
 
 def _wrong_before(log: Node, x: Node, compiled: bool) -> Node | None:
