@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 from finallayer.findings import Sighting
-from finallayer.source import builtins, constructs, expressions, methods, statements
+from finallayer.source import builtins, constructs, expressions, foreign, methods, statements
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter, OutOfBudget
 from finallayer.source.project import Project
@@ -14,7 +14,7 @@ from finallayer.source.uses import Uses
 from finallayer.source.values import Module, telling_places_apart
 
 #: The modules whose functions fill the interpreter's tables when they are imported.
-HANDLERS = (builtins, constructs, expressions, methods, statements)
+HANDLERS = (builtins, constructs, expressions, foreign, methods, statements)
 
 
 def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> list[Sighting]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from finallayer.catalog.frameworks import is_stateless
 from finallayer.expr import Node, make
-from finallayer.source.calls import call_built, invoke
+from finallayer.source.calls import call_built, invoke, trains
 from finallayer.source.containers import get_item, sequence
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod, ListMethod, Method
 from finallayer.source.interpreter import Interpreter
@@ -38,7 +38,7 @@ from finallayer.source.values import (
 #: Methods that give the object itself back.
 _FLUENT = (
     "to cuda cpu eval train double half float bfloat16 type requires_grad_ share_memory_ module unwrap to_empty "
-    "to_static bind"
+    "to_static bind apply_gradients replace"
 )
 
 
@@ -227,6 +227,8 @@ def _as_array(run: Interpreter, output: Value, site: Site) -> Value:
 @_method(OF_MODELS, "__init__")
 def _made_of(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: ``super().__init__(inputs, outputs)`` in a model's own ``__init__``."""
+    if isinstance(owner, Instance):
+        trains(run, owner.cls, call)
     outputs = call.kwargs.get("outputs", call.args[1] if len(call.args) > 1 else None)
     if isinstance(owner, Instance) and outputs is not None:
         run.write(owner.slots, "outputs", outputs)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from finallayer.source.calls import instantiate
-from finallayer.source.candidates import bound_by_name
-from finallayer.source.flags import defaults_of, other_values
 from finallayer.source.interpreter import MOST_STEPS, Interpreter, stops_gradient
 from finallayer.source.models import model_output
+from finallayer.source.other_values import defaults_of, other_values
+from finallayer.source.parts import bound_by_name
 from finallayer.source.symbols import is_module
 from finallayer.source.values import (
     ARGUMENTS,
@@ -116,6 +116,7 @@ def _on_unknown_arguments(
     given = _open_arguments(function) | given
     if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
         given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
+        given |= {"model": args[0].slots["model"]} if is_module(args[0].slots.get("model")) else {}
     if run.uses is not None:
         run.uses.alone = node
         run.uses.enters(node, alone=True)

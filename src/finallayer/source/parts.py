@@ -39,7 +39,7 @@ class Part(Enum):
 
 _LOSSES = LOSSES | SPELLINGS_OF_LOSSES
 #: Layers that may be a whole model, and what builds one.
-_MODELS = frozenset({"sequential", "model", "application", "zoo", "affine"})
+_MODELS = frozenset({"sequential", "model", "application", "zoo", "classifier", "segmenter", "affine"})
 
 
 def part_of(value: Value) -> Part | None:
@@ -93,7 +93,7 @@ def _parts(module: Module, part: Part) -> Iterator[Value]:
     """Every such value that the module's names hold, also in lists and dictionaries."""
     for name, value in module.frame.vars.items():
         if name.isidentifier():
-            yield from (v for v in _within(value) if part_of(v) is part and not _is_imported(v))
+            yield from (v for v in within(value) if part_of(v) is part and not _is_imported(v))
 
 
 def _is_imported(value: Value) -> bool:
@@ -101,7 +101,8 @@ def _is_imported(value: Value) -> bool:
     return isinstance(value, External)
 
 
-def _within(value: Value) -> tuple[Value, ...]:
+def within(value: Value) -> tuple[Value, ...]:
+    """A value, or those that a container of several holds."""
     if isinstance(value, Dict):
         return tuple(value.slots.values())
     if isinstance(value, (List, tuple)):
