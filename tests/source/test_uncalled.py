@@ -23,6 +23,7 @@ SKORCH = TORCH + (
     "        self.fc = nn.Linear(width, 3)\n    def forward(self, X):\n        return self.fc(X).softmax(-1)\n"
 )
 SEGMENTER = TORCH + "import segmentation_models_pytorch as smp\n"
+JAX = "import haiku as hk\nimport jax\nimport jax.numpy as jnp\n"
 FLAX = (
     "import jax\nimport jax.numpy as jnp\nimport optax\nfrom flax import linen as nn\n"
     "from flax.training import train_state\n"
@@ -61,6 +62,31 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "a parameter by another name": (NET + STEP.replace("model", "head"), ""),
     "a parameter that isn't called": (NET + "def step(model, y):\n    return F.cross_entropy(model, y)\n", ""),
     "two losses": (NET + "other = nn.NLLLoss()\n" + STEP, ""),
+    "a parameter that says which class it is of": (
+        SKORCH + "def step(net: Head, x, y):\n    return F.cross_entropy(net(x), y)\n",
+        "FL101",
+    ),
+    "a parameter of a class that others derive from": (
+        SKORCH + "class Other(Head):\n    def forward(self, X):\n        return self.fc(X)\n"
+        "class Third(Head):\n    pass\ndef step(net: Head, x, y):\n    return F.cross_entropy(net(x), y)\n",
+        "",
+    ),
+    # haiku and lax
+    "a pair of functions of haiku's": (
+        JAX + "init, apply = hk.without_apply_rng(hk.transform(lambda x: jax.nn.softmax(hk.Linear(3)(x))))\n"
+        "def loss(p, x, y):\n    return -(y * jnp.log(apply(p, x))).sum()\n",
+        "FL201",
+    ),
+    "a scan": (
+        JAX + "def loss(w, xs, ys):\n    _, p = jax.lax.scan(lambda c, x: (c, jax.nn.softmax(x @ w)), 0, xs)\n"
+        "    return -(ys * jnp.log(p)).sum()\n",
+        "FL201",
+    ),
+    "a method by its name": (
+        FLAX.replace("@nn.compact\n    def __call__", "@nn.compact\n    def probs")
+        + "def loss(p, x, y):\n    return optax.softmax_cross_entropy(net.apply(p, x, method='probs'), y).mean()\n",
+        "FL101",
+    ),
     # flags
     "the other way of a flag": (
         TORCH

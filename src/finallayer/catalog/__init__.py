@@ -38,6 +38,7 @@ CONSTRUCTS = frozenset(
         "value_and_grad",  # (f): when called, gives (f(...), opaque)
         "grad",  # (f): when called, evaluates f and gives opaque
         "vjp",  # (f, *operands): gives (f(*operands), opaque)
+        "scan",  # (f, *operands): a loop over its third argument; gives what f does, the carried state and an output
         "partial",  # (f, *operands): functools.partial
         "applier",  # (name): an activation looked up by name: keras.activations.get, Activation
         "no_grad",  # a context manager or decorator under which no gradient is asked for

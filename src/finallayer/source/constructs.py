@@ -12,7 +12,7 @@ from finallayer.catalog import Signature, keras, torch
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node, make
 from finallayer.source.calls import activate, apply_layers, callable_value, invoke
-from finallayer.source.containers import sequence
+from finallayer.source.containers import element, sequence
 from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.models import regression
@@ -200,6 +200,13 @@ def _transform(_run: Interpreter, made: Built) -> Value:
 @handles(CONSTRUCTS, "call")
 def _call(run: Interpreter, made: Built) -> Value:
     return invoke(run, made.bound.get("f"), Call(list(tuple_in(made.bound, "operands")), {}, made.site))
+
+
+@handles(CONSTRUCTS, "scan")
+def _scan(run: Interpreter, made: Built) -> Value:
+    """One turn of the loop stands for all."""
+    row = element(made.bound.get("y", opaque("xs")))
+    return invoke(run, made.bound.get("f"), Call([made.bound.get("x"), row], {}, made.site))
 
 
 @handles(CONSTRUCTS, "partial")

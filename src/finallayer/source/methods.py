@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from finallayer.catalog.frameworks import is_stateless
 from finallayer.expr import Node, make
+from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import call_built, invoke, trains
 from finallayer.source.containers import get_item, sequence
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod, ListMethod, Method
@@ -183,6 +184,8 @@ def _flax_apply(run: Interpreter, owner: Value, call: Call) -> Value:
     given = {k: v for k, v in call.kwargs.items() if k not in _NOT_THE_MODELS}
     rest = call.args[0 if "variables" in call.kwargs else 1 :]
     method = call.kwargs.get("method")
+    if isinstance(method, str):
+        method = get_attribute(run, owner, method)
     if isinstance(method, Bound):
         method = method.function
     inner = Call(rest, given, call.site)

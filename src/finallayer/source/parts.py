@@ -89,6 +89,11 @@ def bound_by_name(module: Module, function: Function, stored: ast.AST | None = N
     return found
 
 
+def uses_as_model(function: Function, name: str) -> bool:
+    """Whether a function calls what one of its parameters holds, as a model is called."""
+    return _is_used(function.node, name, Part.MODEL, stored=False)
+
+
 def _parts(module: Module, part: Part) -> Iterator[Value]:
     """Every such value that the module's names hold, also in lists and dictionaries."""
     for name, value in module.frame.vars.items():
@@ -181,6 +186,8 @@ def _reaches(func: ast.expr, name: str, kept: tuple[str, ...], part: Part) -> bo
     match func:
         case ast.Name(id=called):
             return called == name and part is not Part.STATE
+        case ast.Call(args=[ast.Name(id=called), *_]):  # vmap(model)(x)
+            return called == name and part is Part.MODEL
         case ast.Attribute(value=ast.Name(id="self"), attr=attr) if attr in kept:
             return part is not Part.STATE
         case ast.Attribute(value=ast.Name(id=owner), attr=attr) if owner == name:

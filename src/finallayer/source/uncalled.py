@@ -14,8 +14,8 @@ from finallayer.source.calls import instantiate
 from finallayer.source.interpreter import MOST_STEPS, Interpreter, stops_gradient
 from finallayer.source.models import model_output
 from finallayer.source.other_values import defaults_of, other_values
-from finallayer.source.parts import bound_by_name
-from finallayer.source.symbols import is_module
+from finallayer.source.parts import bound_by_name, uses_as_model
+from finallayer.source.symbols import is_module, is_module_class
 from finallayer.source.values import (
     ARGUMENTS,
     Call,
@@ -52,19 +52,39 @@ def run_uncalled(run: Interpreter, module: Module) -> None:
             cost[node] = run.steps - before
     for node, function in waiting:
         if node in cost and node not in run.called and function.frame.module is module:
-            for given in _other_arguments(module, function):
+            for given in _other_arguments(run, module, function):
                 if run.steps + cost[node] < MOST_STEPS:  # what the program does comes first
                     _alone(run, function, given)
             _on_other_objects(run, module, function, cost[node])
 
 
-def _other_arguments(module: Module, function: Function) -> Iterator[dict[str, Value]]:
+def _other_arguments(run: Interpreter, module: Module, function: Function) -> Iterator[dict[str, Value]]:
     """What else a caller may give a function: the module's own model and loss, another value of a flag."""
-    bound = bound_by_name(module, function)
+    bound = _bound_by_type(run, module, function) | bound_by_name(module, function)
     if bound:
         yield bound
     for flags in other_values(function):
         yield bound | flags
+
+
+def _bound_by_type(run: Interpreter, module: Module, function: Function) -> dict[str, Value]:
+    """Objects of the project's own classes for the parameters that are annotated with one, and called as models are.
+
+    A class that others derive from, or whose objects are made in several ways, may be handed over as any of them.
+    """
+    spec = function.node.args
+    bound: dict[str, Value] = {}
+    for argument in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs):
+        cls = module.frame.vars.get(argument.annotation.id) if isinstance(argument.annotation, ast.Name) else None
+        if not isinstance(cls, Class) or not is_module_class(cls) or not uses_as_model(function, argument.arg):
+            continue
+        init = cls.find("__init__")
+        if isinstance(init, Function) and any(True for _ in other_values(init, cls.node)):
+            continue
+        objects = _objects(run, cls, function.node)
+        if len(objects) == 1 and objects[0].cls is cls:
+            bound[argument.arg] = objects[0]
+    return bound
 
 
 def _alone(run: Interpreter, function: Function, given: dict[str, Value], nested: int = 0) -> None:
