@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 
 from finallayer.findings import Edit, Fix, Refusal, Sighting
 from finallayer.fix.flow.context import Context
@@ -32,9 +32,19 @@ def propose_all(
 
     What every finding would have first is looked at together. ``broken``: what to say where something of ours fails.
     """
-    pending = [_Pending(judged, context, broken) for judged in found]
-    foresee([p.wanted for p in pending if p.wanted], context)
-    return [p.answer() for p in pending]
+    pending: dict[Hashable, _Pending] = {}
+    for judged in found:
+        if (alike := _question(judged)) not in pending:  # a loop comes to one place with one value again and again
+            pending[alike] = _Pending(judged, context, broken)
+    foresee([p.wanted for p in pending.values() if p.wanted], context)
+    answers = {alike: p.answer() for alike, p in pending.items()}
+    return [answers[_question(judged)] for judged in found]
+
+
+def _question(judged: Judged) -> Hashable:
+    """All that fixers are told: the same for equal values whose parts come from the same places."""
+    finding, sighting, match = judged
+    return finding.rule.code, sighting, match, tuple(node.origin for node in sighting.node.walk())
 
 
 class _Pending:
