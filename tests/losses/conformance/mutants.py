@@ -110,9 +110,10 @@ MUTANTS = {
         Mutant(
             "upstream dropped",
             JAX_DERIVATIVES,
-            "else _gradient(z, target, upstream, terms)",
-            "else _gradient(z, target, jnp.ones_like(upstream), terms)",
+            "else _gradient(z, target, upstream, kept, terms)",
+            "else _gradient(z, target, jnp.ones_like(upstream), kept, terms)",
         ),
+        Mutant("kept for another scale", JAX_OPERATIONS, "KEPT_SCALE = 2.0**64", "KEPT_SCALE = 2.0**63"),
         Mutant("smoothing dropped", JAX_OPERATIONS, "xent.smoothed(q, terms.label_smoothing)", "q"),
     ),
     "keras": (
