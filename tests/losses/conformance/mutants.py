@@ -113,7 +113,7 @@ MUTANTS = {
             "else _gradient(z, target, upstream, kept, terms)",
             "else _gradient(z, target, jnp.ones_like(upstream), kept, terms)",
         ),
-        Mutant("kept for another scale", JAX_OPERATIONS, "KEPT_SCALE = 2.0**64", "KEPT_SCALE = 2.0**63"),
+        Mutant("kept for another scale", JAX_OPERATIONS, "z.shape[:-1], KEPT_SCALE, wide", "z.shape[:-1], 1.0, wide"),
         Mutant("smoothing dropped", JAX_OPERATIONS, "xent.smoothed(q, terms.label_smoothing)", "q"),
     ),
     "keras": (

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
+
+try:  # Function without what its apply() does for torch.func: nothing of ours comes here under a transform
+    from torch.autograd.function import _SingleLevelFunction as SingleLevelFunction
+except ImportError:  # the name is torch's own to change
+    SingleLevelFunction = torch.autograd.Function  # type: ignore[assignment,misc]
 
 PLAIN = (Tensor, Parameter)
 
@@ -57,3 +64,10 @@ def is_traced() -> bool:
 def is_autocast(tensor: Tensor) -> bool:
     """Whether autocast is on for the device of a tensor."""
     return tensor.device.type != "meta" and torch.is_autocast_enabled(tensor.device.type)
+
+
+def call_backward_at_once(function: Any) -> None:
+    """Let the engine call ``function.backward``, not a method that looks it up, where torch has a place for that."""
+    node = getattr(function, "_backward_cls", None)
+    if node is not None:
+        node.apply = function.backward
