@@ -16,6 +16,7 @@ import pytest
 import finallayer.kernels
 from finallayer.kernels.build import find_compiler
 from finallayer.losses import jax as losses
+from finallayer.losses.jax import _derivatives
 
 RNG = np.random.default_rng(0)
 LOGITS = jnp.asarray(RNG.normal(size=(4, 7)), jnp.float32)
@@ -361,6 +362,16 @@ def test_a_gradient_that_was_kept_is_right_for_any_upstream(classes, upstream) -
     exact = upstream * (x - (np.arange(classes) == 1) * x.sum()) / x.sum()
     normal = np.abs(exact) >= np.finfo(np.float32).tiny
     np.testing.assert_allclose(np.asarray(gradient)[normal], exact[normal], rtol=2.0**-22)
+
+
+def test_a_kept_gradient_is_the_one_that_is_computed_again(monkeypatch) -> None:
+    def pulled():
+        rows = lambda z: losses.softmax_cross_entropy_with_integer_labels(z, LABELS)  # noqa: E731
+        return jax.vjp(rows, LOGITS)[1](jnp.asarray([1e-3, 1.0, -2.0, 5e4]))[0]
+
+    kept = pulled()
+    monkeypatch.setattr(_derivatives, "_MOST_KEPT", -1)
+    np.testing.assert_allclose(kept, pulled(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

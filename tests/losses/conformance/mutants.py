@@ -102,9 +102,9 @@ MUTANTS = {
         *HARD,
         Mutant(
             "another row's scale",
-            JAX_OPERATIONS,
-            'upstream = upstream[..., None].astype("float64")',
-            'upstream = jnp.roll(upstream, 1)[..., None].astype("float64")',
+            JAX_DERIVATIVES,
+            "kept * first[..., None]",
+            "kept * jnp.roll(first, 1)[..., None]",
         ),
         Mutant("ignore mask dropped", JAX, "loss if where is None else jnp.where(row_counts, loss, 0)", "loss"),
         Mutant(
