@@ -510,9 +510,11 @@ def test_a_large_upstream_for_rows_far_above_what_their_first_logits_promise(dty
 WITHOUT_PRIVATE_NAMES = """
 import torch
 import torch.nn.functional as F
+private = torch.autograd.function._SingleLevelFunction
 del torch.autograd.function._SingleLevelFunction
 from finallayer.losses import torch as ours
 from finallayer.losses.torch import _eager, _quick
+torch.autograd.function._SingleLevelFunction = private  # which torch itself needs
 assert _eager.SingleLevelFunction is torch.autograd.Function
 _eager.call_backward_at_once(type("NoPlace", (), {}))
 del _quick.Quick._backward_cls.apply  # torch's own is left
