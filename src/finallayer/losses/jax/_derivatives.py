@@ -10,7 +10,7 @@ mode only multiplies. It is a value that goes with the logits and the target, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,9 @@ from finallayer.losses.jax import _operations as operations
 from finallayer.losses.jax._operations import Terms, wide, wide_dtype
 
 Array = jax.Array
+
+# XLA would multiply constants by each other. (Untyped in JAX.)
+_not_folded: Callable[..., tuple[Array, Array]] = jax.lax.optimization_barrier
 
 # Up to so many logits, multiplying a gradient that was written costs less than taking the exponentials again.
 _MOST_KEPT = 1 << 20
@@ -81,8 +84,9 @@ def _pushed(kept: Array, upstream: Array) -> Array:
     is_large = jnp.abs(upstream) >= 1
     down = jnp.asarray(1 / operations.KEPT_SCALE, upstream.dtype)
     factors = jnp.where(is_large, upstream * down, upstream), jnp.where(is_large, 1, down)
-    first, second = jax.lax.optimization_barrier(factors)  # XLA would multiply constants by each other
-    return kept * first[..., None] * second[..., None]
+    first, second = _not_folded(factors)
+    pushed: Array = kept * first[..., None] * second[..., None]
+    return pushed
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(4,))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+from torch.autograd import forward_ad, function
 from torch.nn import Parameter
 
-try:  # Function without what its apply() does for torch.func: nothing of ours comes here under a transform
-    from torch.autograd.function import _SingleLevelFunction as SingleLevelFunction
-except ImportError:  # the name is torch's own to change
-    SingleLevelFunction = torch.autograd.Function  # type: ignore[assignment,misc]
+if TYPE_CHECKING:
+    SingleLevelFunction = function._SingleLevelFunction
+else:
+    # Function without what its apply() does for torch.func: nothing of ours comes here under a transform. The name is
+    # torch's own to change.
+    SingleLevelFunction = getattr(function, "_SingleLevelFunction", torch.autograd.Function)
 
 PLAIN = (Tensor, Parameter)
 
@@ -66,8 +68,8 @@ def is_autocast(tensor: Tensor) -> bool:
     return tensor.device.type != "meta" and torch.is_autocast_enabled(tensor.device.type)
 
 
-def call_backward_at_once(function: Any) -> None:
-    """Let the engine call ``function.backward``, not a method that looks it up, where torch has a place for that."""
-    node = getattr(function, "_backward_cls", None)
+def call_backward_at_once(loss: Any) -> None:
+    """Let the engine call ``loss.backward``, not a method that looks it up, where torch has a place for that."""
+    node = getattr(loss, "_backward_cls", None)
     if node is not None:
-        node.apply = function.backward
+        node.apply = loss.backward
