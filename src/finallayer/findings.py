@@ -83,6 +83,14 @@ class Defect:
     summary: str
 
 
+class Note(NamedTuple):
+    """Something to be said of a file besides findings: that it can't be read, or what a comment in it says wrong."""
+
+    path: str
+    line: int | None
+    text: str
+
+
 @dataclass(frozen=True)
 class Finding:
     """A rule's verdict on one place of the user's program."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 from finallayer.check import suppression
 from finallayer.check.config import Config
 from finallayer.check.ignore import Patterns
 from finallayer.expr import Origin
-from finallayer.findings import Finding
+from finallayer.findings import Finding, Note
 from finallayer.rules.base import Rule
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
@@ -42,14 +41,6 @@ class Sources:
             return ()
         place = file.in_module(origin)
         return file.lines[place.line - 1 : max(place.line, place.end_line)]
-
-
-class Note(NamedTuple):
-    """Something to be said of a file besides findings: that it can't be read, or what a comment in it says wrong."""
-
-    path: str
-    line: int | None
-    text: str
 
 
 class Filter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from typing import Protocol
 
 from finallayer.expr import Origin
 from finallayer.findings import Finding, Severity
@@ -95,15 +96,26 @@ def _summary(report: Report) -> Iterator[str]:
         by_severity = Counter(f.rule.severity for f in report.findings)
         parts = [count(by_severity[s], str(s)) for s in sorted(by_severity, reverse=True)]
         within = len({f.origin.path for f in report.findings})
-        yield f"Found {', '.join(parts)} in {within} of {count(report.files, 'file')}{_could_not_be_read(report)}."
-    elif not report.unread:
+        yield f"Found {', '.join(parts)} in {within} of {count(report.files, 'file')}{unseen(report)}."
+    elif not (report.unread or report.in_part):
         yield f"No findings in {count(report.files, 'file')}."
     elif report.unread < report.files:
-        yield f"Nothing found in {count(report.files - report.unread, 'file')}{_could_not_be_read(report)}."
+        yield f"Nothing found in {count(report.files - report.unread, 'file')}{unseen(report)}."
 
 
-def _could_not_be_read(report: Report) -> str:
-    return f"; {count(report.unread, 'file')} could not be read" if report.unread else ""
+class Unseen(Protocol):
+    """How much was not looked at."""
+
+    @property
+    def unread(self) -> int: ...
+    @property
+    def in_part(self) -> int: ...
+
+
+def unseen(of: Unseen) -> str:
+    """The end of a line that sums up: how many files were not analysed, or not to their end."""
+    unread = f"; {count(of.unread, 'file')} could not be read" if of.unread else ""
+    return unread + (f"; {count(of.in_part, 'file')} analysed in part" if of.in_part else "")
 
 
 def _fixable(report: Report) -> Iterator[str]:

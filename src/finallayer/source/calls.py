@@ -227,7 +227,7 @@ def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Si
     for layer in layers:
         if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
             continue
-        run.step()  # the model may hold many, and be called often
+        run.budget.step()  # the model may hold many, and be called often
         at = layer.site if isinstance(layer, Built) else site
         x = invoke(run, layer, Call([x], {}, at)) if layer is not None else x
     return x

@@ -38,8 +38,6 @@ from finallayer.source.values import (
 
 #: The name of what stands for a slice among the indices of several axes.
 SLICE = "slice"
-#: A loop over a sequence that is known is run item by item up to this length.
-MOST_UNROLLED = 24
 
 
 def truth(value: Value) -> bool | None:

@@ -15,7 +15,7 @@ from finallayer.purposes import COMPARED
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import invoke
-from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
+from finallayer.source.containers import SLICE, element, get_item, get_slice, sequence, truth
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
@@ -436,7 +436,7 @@ def _generated(
         generator = generators[depth]
         iterable = run.evaluate(generator.iter, inner)
         items = sequence(iterable)
-        if items is None or len(items) > MOST_UNROLLED:
+        if items is None or len(items) > run.budget.most_unrolled:
             exact = False
             items = (element(iterable),)
         for item in items:

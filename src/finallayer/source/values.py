@@ -98,6 +98,10 @@ class Module:
         self.file = file
         self.path = file.path
         self.tree = file.tree
+        self.leave()
+
+    def leave(self) -> None:
+        """As if it had not been run."""
         self.frame = Frame(self)
         self.entered = False
 
