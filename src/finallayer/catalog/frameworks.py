@@ -157,8 +157,6 @@ STAR_IMPORTS: dict[str, Mapping[str, str]] = {
 }
 #: How the names of pretrained classifiers begin.
 ZOOS = tuple(f"{row.root}.{member}" for row in FRAMEWORKS for member in row.zoo)
-#: Libraries of environments: who imports one acts in it, as reinforcement learning does.
-ENVIRONMENTS = "gym gymnasium vizdoom pettingzoo dm_control procgen ale_py pybullet_envs unityagents".split()
 
 
 @cache

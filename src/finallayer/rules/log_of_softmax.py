@@ -38,13 +38,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import PICKS, TRANSPARENT, Node, through
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
-from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_classifiers
-from finallayer.rules.wording import made_here
+from finallayer.rules.margin import judged, loss_of
+from finallayer.rules.route import guard, is_classifiers, route
+from finallayer.rules.wording import made_here, of_mixture
 
 RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken in two steps")
 
@@ -55,8 +55,18 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if guard(
             x
         ) is None and is_classifiers(log):
-            loss = loss_of(log)
-            yield Match(f"log of a softmax: use log_softmax, or a loss on logits{cost(loss)}", loss, made_here(x))
+            message = of_mixture(x) or f"log of a softmax: use log_softmax, or a loss on logits{_for_policies(x)}"
+            yield from judged(sighting, message, loss_of(log), made_here(x))
+
+
+def _for_policies(x: Node) -> str:
+    """What else there is to use where what picks the entry was drawn from the distribution."""
+    drawn = any(
+        step.attrs.get("at") == "sample" or any(through(index, TRANSPARENT).op == "sample" for index in step.args[1:])
+        for step in route(x)
+        if step.op in PICKS
+    )
+    return ", or the distribution's own `log_prob`" if drawn else ""
 
 
 BAD = [
