@@ -445,7 +445,8 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
             ):
                 leaf = make("bernoulli", p, origin=p.origin)
                 complement = make("one_minus", leaf, origin=right[1].args[0].origin)
-                return tuple(make("log", x, origin=log.origin) for x, log in ((leaf, left[1]), (complement, right[1])))
+                other = make("log", complement, origin=right[1].origin, of_opposite=True)
+                return make("log", leaf, origin=left[1].origin), other
     return ()
 
 

@@ -40,16 +40,16 @@ PIECES = 3
 def _self_weighted(factors: list[Node]) -> Iterator[Node]:
     """``p * log(p + eps)``, also as ``p * (log(p) - log(q))`` or with p over another's: the gradient is right where p
     vanishes."""
-    logs = [(i, term) for i, factor in enumerate(factors) for term in _terms(factor) if term.op == "log"]
-    for i, log in [(i, part) for i, log in logs for part in (log, *quotient_logs(log))]:
-        p = through(log.args[0], _GUARDS)
+    terms = [(i, term) for i, factor in enumerate(factors) for term in _terms(factor) if term.op == "log"]
+    for i, log in [(i, log) for i, term in terms for log in (term, *quotient_logs(term))]:
+        p = _bare(log.args[0])
         if any(_holds(other, p) for j, other in enumerate(factors) if j != i):
             yield log
 
 
 def _holds(factor: Node, p: Node) -> bool:
     """Whether a factor vanishes with a probability: it is that, its part in a mixture, or that over something."""
-    parts = (through(factor, _GUARDS), *(through(step.args[0], _GUARDS) for step in _made_of(factor) if step.op == "div"))
+    parts = [_bare(factor), *(_bare(step.args[0]) for step in _made_of(factor) if step.op == "div")]
     return p in parts or (p.op == "mixture" and any(part in map(_bare, p.args) for part in parts))
 
 

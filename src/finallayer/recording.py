@@ -81,8 +81,10 @@ class Recorder:
             losses = self._handed(made, total)
             for stated in (*bernoulli_logs(made), *quotient_logs(made), naive_normaliser(made), *losses, made):
                 if stated is not None and stated.op in JUDGED and stated.origin is not None:
-                    self._at.setdefault(id(stated.origin), []).append(len(self._seen))
-                    self._seen.append(Sighting(stated, framework, *scene()))
+                    known = self._at.setdefault(id(stated.origin), [])
+                    whose = next((self._seen[i].framework for i in known if self._seen[i].framework), framework)
+                    known.append(len(self._seen))
+                    self._seen.append(Sighting(stated, whose, *scene()))
         return made
 
     def sightings(self) -> list[Sighting]:

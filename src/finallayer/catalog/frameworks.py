@@ -143,6 +143,8 @@ FRAMEWORKS: tuple[Framework, ...] = (
 BY_ROOT: dict[str, Framework] = {row.root: row for row in FRAMEWORKS}
 #: The families whose functions a file can be written in.
 FAMILIES = frozenset({"torch", "tensorflow", "keras", "jax", "numpy"})
+#: The families that no gradient goes through: what is trained with them has its gradient written by hand.
+WITHOUT_GRADIENTS = frozenset({"numpy"})
 #: Packages that are never a project's own.
 FOREIGN = frozenset(row.root for row in FRAMEWORKS if row.foreign)
 #: A package, or a module of one -> whose names it has.

@@ -70,6 +70,26 @@ def _for_policies(x: Node) -> str:
 
 
 BAD = [
+    # an entropy without an epsilon; a policy's gradient, which is a classifier's with an advantage for a weight
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(20, 5)
+
+def entropy(x):
+-    p = torch.softmax(net(x), dim=-1)
+-    return -(p * torch.log(p)).sum(-1).mean()  # FL201
++    logits = net(x)
++    p = torch.softmax(logits, dim=-1)
++    return -(p * torch.log_softmax(logits, dim=-1)).sum(-1).mean()
+
+def reinforce(state, action, advantage):
+-    p = torch.softmax(net(state), dim=-1)
+-    return -(torch.log(p.gather(1, action)) * advantage).mean()  # FL201
++    logits = net(state)
++    return -(torch.log_softmax(logits, dim=-1).gather(1, action) * advantage).mean()
+""",
     """
 ! the numbers are changed in place through a view, `out=` or a function of one's own
 import torch
@@ -244,23 +264,6 @@ class Net(keras.Model):
 ]
 
 GOOD = [
-    # policy gradients: one entry's log, weighed by a return
-    """
-import tensorflow as tf
-
-state = tf.placeholder(tf.float32, [None, 4])
-chosen = tf.placeholder(tf.int32, [None])
-advantage = tf.placeholder(tf.float32, [None])
-policy = tf.layers.dense(state, 2, activation=tf.nn.softmax)
-rows = tf.range(0, tf.shape(policy)[0]) * 2 + chosen
-picked = tf.gather(tf.reshape(policy, [-1]), rows)
-loss = -tf.reduce_mean(tf.log(picked) * advantage)
-masked = tf.reduce_sum(tf.log(policy) * tf.one_hot(chosen, 2), axis=1)
-loss_too = -tf.reduce_mean(masked * tf.stop_gradient(advantage))
-one = tf.slice(tf.nn.softmax(tf.Variable(tf.ones([4]))), chosen, [1])
-bandit = -(tf.log(one) * advantage)
-sliced = tf.slice(policy, [0, 0], [-1, 1])
-""",
     """
 import tensorflow as tf
 
@@ -354,29 +357,5 @@ net = nn.Linear(20, 5)
 def sample(x, tau=1.0):
     noise = -torch.log(-torch.log(torch.rand(5)))
     return torch.softmax((net(x) + noise) / tau, dim=-1)
-""",
-    # policy gradients: the index is an action, drawn from the distribution
-    """
-import numpy as np
-import tensorflow as tf
-from tensorflow import keras
-
-model = keras.Sequential([keras.layers.Dense(2, activation="softmax")])
-
-def episode(state):
-    probs = model(state)
-    action = np.random.choice(2, p=np.squeeze(probs))
-    return tf.math.log(probs[0, action])
-""",
-    """
-import torch
-from torch import nn
-
-policy = nn.Sequential(nn.Linear(4, 2), nn.Softmax(dim=-1))
-
-def step(state, advantage):
-    probs = policy(state)
-    chosen = torch.multinomial(probs, 1)
-    return -(torch.log(probs.gather(1, chosen)) * advantage).mean()
 """,
 ]

@@ -72,12 +72,14 @@ def cost(loss: Node, unless: str = "") -> str:
     return "; " + ", ".join(parts) if parts else ""
 
 
+_OF_ITSELF = "; times the probability itself it is NaN, gradient and all, once that rounds to 0"
+
+
 def judged(sighting: Sighting, message: str, loss: Node, related: tuple[Related, ...] = ()) -> Iterator[Match]:
     """The match of an unstable log, with what it costs: in NumPy only the value, once for a formula, as advice."""
     if not is_by_hand(sighting):
-        itself = sighting.node.attrs.get("self_weighted")
-        what = "; times the probability itself it is NaN, gradient and all, once that rounds to 0" if itself else cost(loss)
-        yield Match(message + what, None if itself else loss, related)
+        itself = bool(sighting.node.attrs.get("self_weighted"))
+        yield Match(f"{message}{_OF_ITSELF if itself else cost(loss)}", None if itself else loss, related)
     elif not sighting.node.attrs.get("of_opposite"):
         yield Match(f"{message}; {_value(sighting.node)}", related=related, severity=Severity.ADVICE)
 

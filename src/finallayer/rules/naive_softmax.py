@@ -48,7 +48,11 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Sighting(node=Node(op=op, args=(z, *_), attrs={"naive": True} as attrs), training=True) if not (
             exp_is_safe(z) or is_detached(z) or attrs.get("no_loss")
         ):
-            use = "the framework's softmax" if op == "softmax" else "the framework's softmax of the masked, or shifted, logits"
+            use = (
+                "the framework's softmax"
+                if op == "softmax"
+                else "the framework's softmax of the masked, or shifted, logits"
+            )
             yield Match(
                 f"softmax without subtracting the maximum: use {use}; "
                 "it is NaN once a logit passes 88.7 (float32) or 11.1 (float16)"

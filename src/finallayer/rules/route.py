@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import GUARDS, HANDS_ON, OPERATIONS, PICKS, SAME_AXES, TRANSPARENT, Node, Role, having, through
+from finallayer.catalog.frameworks import WITHOUT_GRADIENTS
+from finallayer.expr import GUARDS, HANDS_ON, OPERATIONS, SAME_AXES, TRANSPARENT, Node, Role, having, through
 from finallayer.findings import Sighting
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 
@@ -54,8 +55,8 @@ def is_classifiers(log: Node) -> bool:
 
 
 def is_by_hand(sighting: Sighting) -> bool:
-    """Whether the gradient is written by hand, if there is any: nothing differentiates plain NumPy."""
-    return sighting.framework == "numpy"
+    """Whether the gradient is written by hand, if there is any."""
+    return sighting.framework in WITHOUT_GRADIENTS
 
 
 def is_detached(x: Node) -> bool:

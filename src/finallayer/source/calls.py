@@ -35,9 +35,9 @@ from finallayer.source.values import (
     Site,
     Union,
     Value,
+    is_constant,
     opaque,
     tuple_in,
-    is_constant,
     union,
 )
 
