@@ -191,6 +191,9 @@ def _div(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) 
             return _normalised(top, total, origin)
         if bottom.op == "add" and constant(bottom.args[1]) == 1 and bottom.args[0] == top:
             return Node("sigmoid", top.args, {"naive": True}, origin)
+    if top.op == "pow" and top.args[0].kind is Kind.PROBS and _is_sum_of(y, top) is not None:
+        power = make("mul", make("log", top.args[0]), top.args[-1]) if len(top.args) > 1 else make("log", top.args[0])
+        return Node("softmax", (power,), {"axis": bare(y).attrs.get("axis")}, origin)  # at another temperature
     weighted = _weighted_softmax(top, y, origin)
     if weighted is not None:
         return weighted
@@ -303,12 +306,17 @@ def quotient_logs(log: Node) -> tuple[Node, ...]:
 
 
 def _picked_by_data(total: Node) -> Node | None:
-    """The entry of each row that a one-hot row of labels picks, where the rows are fed: ``sum(y * p, axis)``."""
+    """The entry of each row that a one-hot row of labels picks, where the rows are data: ``sum(y * p, axis)``."""
     if total.op == "sum" and total.args[0].op == "mul" and "axis" in total.attrs:
         for labels, p in (total.args[0].args, total.args[0].args[::-1]):
-            if through(labels, MOVES).attrs.get("fed") and p.kind in PROBABILITY_KINDS:
+            if _is_given(through(labels, MOVES)) and p.kind in PROBABILITY_KINDS:
                 return Node("gather", (p,), {"by": "one_hot"}, total.origin)
     return None
+
+
+def _is_given(x: Node) -> bool:
+    """Whether a value is fed, or handed to a function that nobody calls: data, made of nothing."""
+    return bool(x.attrs.get("fed")) or (x.op == "opaque" and "@" in str(x.attrs.get("name")) and "of" not in x.attrs)
 
 
 def _replaced(node: Node, old: Node, new: Node) -> Node:

@@ -147,6 +147,10 @@ def test_a_cross_entropy_by_hand_of_a_softmax() -> None:
         ("(p * torch.log((p + 1e-8) / (y + 1e-8))).sum(1).mean()", set()),  # weighed by itself
         ("torch.log(g / (1 - g)).mean()", set()),  # the inverse of a sigmoid
         ("(y * torch.log(y / w)).sum(1).mean()", set()),
+        ("-torch.log((y * p).sum(1)).mean()", {"FL201"}),  # picked by labels
+        ("-torch.log((torch.exp(-y) * p).sum(1)).mean()", set()),
+        ("-(y * torch.log(p ** (1 / n) / (p ** (1 / n)).sum(1, keepdim=True))).sum()", {"FL201"}),
+        ("-(y * torch.log(w ** (1 / n) / (w ** (1 / n)).sum(1, keepdim=True))).sum()", set()),
         ("F.nll_loss(torch.log((p + torch.softmax(s, 1)) / 2), y)", {"FL201"}),
         ("F.nll_loss(torch.log(torch.stack([p, torch.softmax(s, 1)]).mean(0) + 1e-8), y)", {"FL203"}),
         ("F.nll_loss(torch.log(w * p + (1 - w) * torch.softmax(s, 1)), y)", {"FL201"}),

@@ -206,7 +206,7 @@ def _number(value: Any) -> float | None:
 
 
 _OF_OPERATION: dict[str, Interval | Arithmetic] = {
-    **dict.fromkeys(("abs", "exp", "sqrt", "softplus"), NEVER_NEGATIVE),
+    **dict.fromkeys(("abs", "exp", "sqrt", "softplus", "length"), NEVER_NEGATIVE),
     **dict.fromkeys((*TRANSPARENT, "add_eps", "mean", "max", "min"), _same),
     "concat": _hull,
     "join": _join,
