@@ -1,0 +1,62 @@
+"""What the analysis knows at a line, for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from finallayer.expr import Origin
+from finallayer.findings import Related
+from finallayer.report.places import shown
+
+if TYPE_CHECKING:
+    from finallayer.check.lost import Loss
+    from finallayer.check.why import Route, Told, Why
+    from finallayer.source.files import SourceFile
+
+
+def render(why: Why) -> Iterator[str]:
+    """The line, each of its expressions with its values, and the way to each finding."""
+    place = why.file.in_cell(Origin(why.file.path, why.line))
+    yield shown(place).rpartition(":")[0]
+    if 0 < why.line <= len(why.file.lines):
+        yield f"    {why.file.lines[why.line - 1].strip()}"
+    yield from [f"  {note}" for note in why.left_out]
+    if why.silent:
+        yield f"  nothing is known here: {why.silent}"
+    for told in why.told:
+        yield from _told(told, why.file)
+    for route in why.routes:
+        yield from _route(route, why.file)
+
+
+def _told(told: Told, file: SourceFile) -> Iterator[str]:
+    yield f"  {told.text}"
+    for known in told.values:
+        yield f"    {known.what}"
+        yield from [f"      {_at(place, file)}" for place in known.made]
+        for loss in known.lost:
+            yield from _lost(loss, file)
+    if told.more:
+        yield f"    and {told.more} more"
+
+
+def _lost(loss: Loss, file: SourceFile) -> Iterator[str]:
+    where = "" if loss.where is None else f" ({_place(loss.where, file)})"
+    yield f"      lost: {loss.said}{where}"
+    if loss.helps:
+        yield f"      what would help: {loss.helps}"
+
+
+def _route(route: Route, file: SourceFile) -> Iterator[str]:
+    finding = route.finding
+    yield f"  {finding.rule.code}: {finding.message} ({finding.rule.name})"
+    yield from [f"    {_at(step, file)}" for step in route.steps]
+
+
+def _at(place: Related, file: SourceFile) -> str:
+    return f"{_place(place.origin, file)}: {place.message}"
+
+
+def _place(origin: Origin, file: SourceFile) -> str:
+    return shown(file.in_cell(origin) if origin.path == file.path else origin)
