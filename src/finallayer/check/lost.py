@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from finallayer.expr import Node, Origin
@@ -64,18 +65,15 @@ class Losses:
 
     def of(self, value: Node) -> Iterator[Loss]:
         """Why a tensor's kind is not known: what its expression stands on and is opaque."""
-        told: dict[Loss, None] = {}
-        for leaf in value.walk():
-            if leaf.op == "opaque" and len(told) < _MOST_TOLD:
-                told[self._why(leaf, _MOST_STEPS)] = None
-        if not told and value.op == "join":
-            told[Loss("it comes in several ways, and of several kinds")] = None
-        yield from told
+        if value.op == "join":
+            yield Loss(f"it may be {', or '.join(dict.fromkeys(str(a.kind) for a in value.args))}, as the way may be")
+        unknown = (leaf for leaf in value.walk() if leaf.op == "opaque")
+        yield from dict.fromkeys(self._why(leaf, _MOST_STEPS) for leaf in islice(unknown, _MOST_TOLD))
 
     def of_callee(self, value: Value) -> Iterator[Loss]:
         """Why nothing is known of what calling a value gives."""
         if isinstance(value, External) and signature_of(value.name) is None and value.name.count("."):
-            yield Loss(f"the catalogue doesn't know `{value.name}`, nor is it a file of this project")
+            yield Loss(_uncatalogued(value))
 
     def _why(self, leaf: Node, steps: int) -> Loss:
         name = str(leaf.attrs.get("name", ""))
@@ -114,12 +112,7 @@ class Losses:
         written, where = _short(node.func), file.origin(node)
         for callee in callees:
             if isinstance(callee, External) and signature_of(callee.name) is None:
-                known = Loss(
-                    f"the catalogue doesn't know `{callee.name}`, nor is it a file of this project",
-                    "`# finallayer` can't see through it: hand the loss what it gives by a function of the project",
-                    where,
-                )
-                return known._replace(helps="")
+                return Loss(_uncatalogued(callee), where=where)
             if isinstance(callee, Bound) and isinstance(callee.owner, Node) and callee.owner.op == "opaque" and steps:
                 return self._why(callee.owner, steps - 1)
             if isinstance(callee, Node) and callee.op == "opaque" and steps:
@@ -148,12 +141,16 @@ class Sources:
         if file is None:
             return None
         if path not in self._nodes:
-            self._nodes[path] = nodes = {}
+            self._nodes[path] = nodes = dict[tuple[int, int], ast.expr]()
             for node in ast.walk(file.tree):  # outer ones come first
                 if isinstance(node, ast.expr):
                     nodes.setdefault((node.lineno, node.col_offset), node)
         found = self._nodes[path].get((line, column))
         return None if found is None else (file, found)
+
+
+def _uncatalogued(name: External) -> str:
+    return f"the catalogue doesn't know `{name.name}`, nor was it found in the project"
 
 
 def _short(node: ast.AST) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from finallayer.check.lost import Loss, Losses
 from finallayer.check.shortfalls import notes
-from finallayer.expr import LEAVES, Node, Origin
+from finallayer.expr import LEAVES, LOSSES, Node, Origin, Role, having
 from finallayer.findings import Finding, Related
 from finallayer.kinds import Kind
 from finallayer.rules.judging import Judged, judge, outermost, place_of
@@ -32,6 +32,8 @@ from finallayer.source.values import (
     is_constant,
 )
 
+#: What operations that give no kind are called.
+_SPOKEN_OF = dict.fromkeys(having(Role.READER), "reading") | dict.fromkeys(LOSSES, "loss")
 #: How many of the values that one expression had are told.
 _MOST_VALUES = 3
 
@@ -87,12 +89,17 @@ def why(file: SourceFile, line: int) -> Why:
 
 def _told(file: SourceFile, line: int, uses: Uses, project: Project) -> Iterator[Told]:
     losses = Losses(uses, project)
+    met: set[str] = set()
     for node in _expressions(file.tree, line):
+        text = ast.unparse(node)
+        if text in met and isinstance(node, ast.Name):
+            continue
+        met.add(text)
         seen = uses.values.get(file.path, {}).get(node, ())
         values = [v for v in distinct(s.value for s in seen) if not _says_nothing(v)]
         if values:
-            known = tuple(_known(value, node, losses) for value in values[:_MOST_VALUES])
-            yield Told(file.origin(node), ast.unparse(node), known, len(values) - len(known))
+            known = tuple(_known(value, losses) for value in values[:_MOST_VALUES])
+            yield Told(file.origin(node), text, known, len(values) - len(known))
 
 
 def _expressions(tree: ast.Module, line: int) -> list[ast.expr]:
@@ -112,21 +119,23 @@ def _says_nothing(value: Value) -> bool:
     return is_constant(value)
 
 
-def _known(value: Value, node: ast.expr, losses: Losses) -> Known:
+def _known(value: Value, losses: Losses) -> Known:
     if isinstance(value, Node):
-        return _tensor(value, node, losses)
+        return _tensor(value, losses)
     if isinstance(value, Union):
         return Known("one of " + ", or ".join(_thing(v) for v in value.values), tuple(_made_at(value, losses)))
     return Known(_thing(value), tuple(_made_at(value, losses)), tuple(losses.of_callee(value)))
 
 
-def _tensor(value: Node, node: ast.expr, losses: Losses) -> Known:
-    lost = tuple(losses.of(value)) if value.kind is Kind.UNKNOWN else ()
+def _tensor(value: Node, losses: Losses) -> Known:
     if value.op == "opaque":
-        return Known("not known", (), lost)
-    shape = "" if value.rank is None else f", {value.rank} axes"
-    kind = str(value.kind) if value.kind is not Kind.UNKNOWN else "numbers of no kind that rules speak of"
-    return Known(f"{kind}{shape}: {value}", tuple(_came_from(value)), lost)
+        return Known("not known", (), tuple(losses.of(value)))
+    if value.op in _SPOKEN_OF:
+        return Known(f"a {_SPOKEN_OF[value.op]}: {value}")
+    axes = "" if value.rank is None else f" of {value.rank} axes"
+    if value.kind is not Kind.UNKNOWN:
+        return Known(f"{value.kind}{axes}: {value}", tuple(_came_from(value)))
+    return Known(f"numbers{axes} of no kind that is told apart: {value}", (), tuple(losses.of(value)))
 
 
 def _came_from(value: Node) -> Iterator[Related]:

@@ -24,27 +24,30 @@ def render(why: Why) -> Iterator[str]:
     yield from [f"  {note}" for note in why.left_out]
     if why.silent:
         yield f"  nothing is known here: {why.silent}"
+    met: set[Loss] = set()
     for told in why.told:
-        yield from _told(told, why.file)
+        yield from _told(told, why.file, met)
     for route in why.routes:
         yield from _route(route, why.file)
 
 
-def _told(told: Told, file: SourceFile) -> Iterator[str]:
+def _told(told: Told, file: SourceFile, met: set[Loss]) -> Iterator[str]:
+    """An expression and its values; of a loss that was told already, only the first line."""
     yield f"  {told.text}"
     for known in told.values:
         yield f"    {known.what}"
         yield from [f"      {_at(place, file)}" for place in known.made]
         for loss in known.lost:
-            yield from _lost(loss, file)
+            yield from _lost(loss, file, again=loss in met)
+            met.add(loss)
     if told.more:
         yield f"    and {told.more} more"
 
 
-def _lost(loss: Loss, file: SourceFile) -> Iterator[str]:
+def _lost(loss: Loss, file: SourceFile, again: bool) -> Iterator[str]:
     where = "" if loss.where is None else f" ({_place(loss.where, file)})"
     yield f"      lost: {loss.said}{where}"
-    if loss.helps:
+    if loss.helps and not again:
         yield f"      what would help: {loss.helps}"
 
 
