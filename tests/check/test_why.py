@@ -10,7 +10,7 @@ from finallayer.check.why import why
 from finallayer.report.why import render
 from finallayer.source.reading import read
 
-from .test_cli import finallayer
+from .test_cli import call
 
 START = """\
 import torch
@@ -42,8 +42,14 @@ def test_a_loss_tells_what_it_is_handed_and_the_way_from_the_softmax(tmp_path: P
 
 #: What keeps a value from being known, and what is said of it.
 LOST = {
-    "a call of what nobody has": ("from gone import load\nnet = load('a')\nnet(x)  # HERE\n", "doesn't know `gone.load`"),
-    "by another name": ("from gone import load\nz = load('a')(x)\nq = z\nF.relu(q)  # HERE\n", "doesn't know `gone.load`"),
+    "a call of what nobody has": (
+        "from gone import load\nnet = load('a')\nnet(x)  # HERE\n",
+        "doesn't know `gone.load`",
+    ),
+    "by another name": (
+        "from gone import load\nz = load('a')(x)\nq = z\nF.relu(q)  # HERE\n",
+        "doesn't know `gone.load`",
+    ),
     "a parameter": ("def step(net, x):\n    return net(x)  # HERE\n", "`net` is a parameter of `step`, and no call"),
     "an attribute of it": ("def step(batch):\n    return batch.image  # HERE\n", "`batch` is a parameter of `step`"),
     "an item of it": ("def step(batch):\n    return batch[0]  # HERE\n", "`batch` is a parameter of `step`"),
@@ -89,19 +95,27 @@ def test_what_the_budget_left_out_is_told_too(tmp_path: Path) -> None:
     assert "analysed in part" in told(tmp_path, doubled + "q = f17(0)\nF.relu(q)  # HERE\n")
 
 
-def test_the_command_line(tmp_path: Path) -> None:
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(START + "F.relu(z)\n")
-    done = finallayer("check", "--why", "train.py:4", cwd=tmp_path)
-    assert done.returncode == 0
-    assert done.stdout.startswith("train.py:4\n    F.relu(z)\n")
+    (tmp_path / "two.py").write_text("print 'a'\n")
+    return tmp_path
 
 
+@pytest.mark.usefixtures("here")
+def test_the_command_line() -> None:
+    result = call("check", "--why", "train.py:4")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("train.py:4\n    F.relu(z)\n")
+
+
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("place", "said"), [("train.py", "expected FILE:LINE"), ("gone.py:3", "can't be read"), ("two.py:1", "Python 2")]
 )
-def test_what_cannot_be_told_is_one_line(tmp_path: Path, place: str, said: str) -> None:
-    (tmp_path / "two.py").write_text("print 'a'\n")
-    done = finallayer("check", "--why", place, cwd=tmp_path)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_what_cannot_be_told_is_one_line(place: str, said: str) -> None:
+    result = call("check", "--why", place)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1

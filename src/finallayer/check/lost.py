@@ -72,7 +72,7 @@ class Losses:
 
     def of_callee(self, value: Value) -> Iterator[Loss]:
         """Why nothing is known of what calling a value gives."""
-        if isinstance(value, External) and signature_of(value.name) is None and value.name.count("."):
+        if isinstance(value, External) and not is_known(value):
             yield Loss(_uncatalogued(value))
 
     def _why(self, leaf: Node, steps: int) -> Loss:
@@ -110,8 +110,10 @@ class Losses:
     def _call(self, file: SourceFile, node: ast.Call, leaf: Node, steps: int) -> Loss:
         callees = [s.value for s in self._uses.values.get(file.path, {}).get(node.func, ())]
         written, where = _short(node.func), file.origin(node)
+        if isinstance(node.func, ast.Call):  # it begins at the same place
+            return self._call(file, node.func, leaf, steps)
         for callee in callees:
-            if isinstance(callee, External) and signature_of(callee.name) is None:
+            if isinstance(callee, External) and not is_known(callee):
                 return Loss(_uncatalogued(callee), where=where)
             if isinstance(callee, Bound) and isinstance(callee.owner, Node) and callee.owner.op == "opaque" and steps:
                 return self._why(callee.owner, steps - 1)
@@ -147,6 +149,11 @@ class Sources:
                     nodes.setdefault((node.lineno, node.col_offset), node)
         found = self._nodes[path].get((line, column))
         return None if found is None else (file, found)
+
+
+def is_known(value: External) -> bool:
+    """Whether what an external name does is known: it is in the catalogue, or Python's own."""
+    return signature_of(value.name) is not None or value.name.startswith("builtins.")
 
 
 def _uncatalogued(name: External) -> str:

@@ -15,7 +15,6 @@ from finallayer.rules.judging import Judged, judge, outermost, place_of
 from finallayer.rules.route import maker, route
 from finallayer.source import Project, Uses, interpret
 from finallayer.source.files import SourceFile
-from finallayer.source.symbols import signature_of
 from finallayer.source.values import (
     Bound,
     Built,
@@ -116,7 +115,7 @@ def _says_nothing(value: Value) -> bool:
     """Whether a value is no tensor, model or loss, nor anything that one could be hidden in."""
     if isinstance(value, tuple):
         return all(map(_says_nothing, value))
-    return is_constant(value)
+    return is_constant(value) or (isinstance(value, External) and value.name.startswith("builtins."))
 
 
 def _known(value: Value, losses: Losses) -> Known:
@@ -158,8 +157,7 @@ def _thing(value: Value) -> str:
         case Function():
             return f"the function {value.name}"
         case External():
-            known = "" if signature_of(value.name) else ", which the catalogue doesn't know"
-            return f"{value.name}{known}"
+            return value.name.removeprefix("builtins.")
         case Bound(function=function):
             return f"the method {function if isinstance(function, str) else getattr(function, 'name', '')}"
         case Partial(function=function, how=how):
