@@ -40,6 +40,7 @@ def test_a_loss_tells_what_it_is_handed_and_the_way_from_the_softmax(tmp_path: P
     ]
 
 
+LOAD = "from gone import load\n"
 #: What keeps a value from being known, and what is said of it.
 LOST = {
     "a call of what nobody has": (

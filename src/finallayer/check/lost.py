@@ -66,7 +66,7 @@ class Losses:
     def of(self, value: Node) -> Iterator[Loss]:
         """Why a tensor's kind is not known: what its expression stands on and is opaque."""
         if value.op == "join":
-            yield Loss(f"it may be {', or '.join(dict.fromkeys(str(a.kind) for a in value.args))}, as the way may be")
+            yield Loss(f"it may be {', or '.join(sorted({str(a.kind) for a in value.args}))}, as the way may be")
         unknown = (leaf for leaf in value.walk() if leaf.op == "opaque")
         yield from dict.fromkeys(self._why(leaf, _MOST_STEPS) for leaf in islice(unknown, _MOST_TOLD))
 
