@@ -74,7 +74,7 @@ class Filter:
         code, path = finding.rule.code, finding.origin.path
         return (
             code in self._config.selected
-            and finding.rule.severity >= self._config.severity
+            and finding.severity >= self._config.severity
             and not self._exclude.covers(path)
             and not any(code in codes and patterns.covers(path) for patterns, codes in self._per_file)
         )

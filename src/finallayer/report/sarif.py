@@ -77,7 +77,7 @@ def _results(report: Report, index: dict[str, int]) -> Iterator[dict[str, Any]]:
         result: dict[str, Any] = {
             "ruleId": finding.rule.code,
             "ruleIndex": index[finding.rule.code],
-            "level": _LEVEL[finding.rule.severity],
+            "level": _LEVEL[finding.severity],
             "message": {"text": finding.message},
             "locations": [_location(finding.origin)],
             "partialFingerprints": {"finallayer/v1": _digest((*identity, str(alike[identity])))},
@@ -88,6 +88,8 @@ def _results(report: Report, index: dict[str, int]) -> Iterator[dict[str, Any]]:
             ]
         if finding.fix and finding.fix.edits and all(e.cell is None for e in finding.fix.edits):
             result["fixes"] = [_fix(finding.fix)]
+        if finding.unfixed:
+            result["properties"] = {"unfixed": finding.unfixed}
         yield result
 
 

@@ -32,10 +32,10 @@ def render(report: Report) -> Iterator[str]:
 def _finding(finding: Finding, report: Report) -> Iterator[str]:
     rule, paint = finding.rule, _Paint(report.colour)
     place = paint(shown(finding.origin), _BOLD)
-    code = paint(rule.code, _COLOUR[rule.severity])
+    code = paint(rule.code, _COLOUR[finding.severity])
     mark = f"{paint(mark_of(finding), _CYAN)} " if finding.fix else ""
     yield f"{place}: {code} {mark}{finding.message} {paint(f'({rule.name})', _FAINT)}"
-    yield from _excerpt(finding.origin, report, "^", _COLOUR[rule.severity])
+    yield from _excerpt(finding.origin, report, "^", _COLOUR[finding.severity])
     for origin, message in finding.related:
         yield f"  {shown(origin)}: {message}"
         yield from _excerpt(origin, report, "-", _BLUE)
@@ -93,7 +93,7 @@ def _width(text: str) -> int:
 
 def _summary(report: Report) -> Iterator[str]:
     if report.findings:
-        by_severity = Counter(f.rule.severity for f in report.findings)
+        by_severity = Counter(f.severity for f in report.findings)
         parts = [count(by_severity[s], str(s)) for s in sorted(by_severity, reverse=True)]
         within = len({f.origin.path for f in report.findings})
         yield f"Found {', '.join(parts)} in {within} of {count(report.files, 'file')}{unseen(report)}."

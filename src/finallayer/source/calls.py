@@ -35,6 +35,7 @@ from finallayer.source.values import (
     Site,
     Union,
     Value,
+    is_constant,
     opaque,
     tuple_in,
     union,
@@ -288,7 +289,8 @@ def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
         return make("opaque", name=str(run.opaque_at(call.site)), finfo=_floating_type(call.args[0]))
     operation = convention(symbol.name, Meaning.OPERATION)
     if operation is not None and call.args:
-        return operate(run, parse(operation.says), {"x": call.args[0]} | call.kwargs, symbol, call.site)
+        x = next((arg for arg in call.args if not is_constant(arg)), call.args[0])  # softmax(None, z)
+        return operate(run, parse(operation.says), {"x": x} | call.kwargs, symbol, call.site)
     return run.opaque_at(call.site, *call.args, *call.kwargs.values())
 
 

@@ -87,7 +87,7 @@ class Interpreter:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
             caller = self.origin(self.sites[-1]) if called else None
             training = not (self.no_grad or self.read_out)
-            return Scene(training, caller, self.compiling > 0, site.frame.module.steps_environment)
+            return Scene(training, caller, self.compiling > 0)
 
         return self.recorder.record(op, args, attrs, self.origin(site), framework, scene, silent=self.silent > 0)
 
