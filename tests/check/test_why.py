@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from finallayer.check.why import why
-from finallayer.report.why import render
+from finallayer.cli.why import render
 from finallayer.source.reading import read
 
 from .test_cli import call

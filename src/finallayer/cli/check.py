@@ -116,7 +116,9 @@ def _check(options: Options, signals: Interruptions) -> int:
     from finallayer.check import config, run
 
     if options.why is not None:
-        return _tell_why(options.why)
+        from finallayer.cli.why import tell_why
+
+        return tell_why(options.why)
     from finallayer.rules import all_rules
 
     stdin = read_stdin(options.stdin_filename) if Path(STDIN) in options.paths else None
@@ -141,26 +143,6 @@ def _check(options: Options, signals: Interruptions) -> int:
         return _fixed(options, Fixing(outcome, settings, rules, options.unsafe_fixes, stdin), signals)
     show(_rendered(options, outcome))
     return options.exit_code(outcome)
-
-
-def _tell_why(place: str) -> int:
-    """What the analysis knows at a line of a file."""
-    from finallayer.check.check_error import CheckError
-    from finallayer.check.why import why
-    from finallayer.cli.spot import Spot
-    from finallayer.report.why import render
-    from finallayer.source.files import Unreadable
-    from finallayer.source.reading import read
-
-    spot = Spot.read(place)
-    if spot is None:
-        raise CheckError(f"--why: expected FILE:LINE, or FILE:cell N:LINE of a notebook, not {place!r}")
-    try:
-        file = read(spot.path)
-        show(render(why(file, file.in_module(spot.origin).line)))
-    except Unreadable as error:
-        raise CheckError(f"--why: {place.rpartition(':')[0]}: {error}") from None
-    return 0
 
 
 def _fixed(options: Options, fixing: Fixing, signals: Interruptions) -> int:

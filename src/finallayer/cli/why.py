@@ -1,18 +1,38 @@
-"""What the analysis knows at a line, for reading."""
+"""``finallayer check --why FILE:LINE``: what the analysis knows at a line, for reading."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from finallayer.check.check_error import CheckError
+from finallayer.cli.spot import Spot
+from finallayer.cli.terminal import show
 from finallayer.expr import Origin
 from finallayer.findings import Related
 from finallayer.report.places import shown
+from finallayer.source.files import Unreadable
+from finallayer.source.reading import read
 
 if TYPE_CHECKING:
     from finallayer.check.lost import Loss
     from finallayer.check.why import Route, Told, Why
     from finallayer.source.files import SourceFile
+
+
+def tell_why(place: str) -> int:
+    """Show what is known at a line of a file, and give the exit code. Raises CheckError where it can't be read."""
+    from finallayer.check.why import why
+
+    spot = Spot.read(place)
+    if spot is None:
+        raise CheckError(f"--why: expected FILE:LINE, or FILE:cell N:LINE of a notebook, not {place!r}")
+    try:
+        file = read(spot.path)
+        show(render(why(file, file.in_module(spot.origin).line)))
+    except Unreadable as error:
+        raise CheckError(f"--why: {place.rpartition(':')[0]}: {error}") from None
+    return 0
 
 
 def render(why: Why) -> Iterator[str]:
