@@ -21,7 +21,7 @@ MODEL_METHODS = frozenset(
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states "
         "add_module predict predict_on_batch "
-        "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
+        "trainable_weights variables weights losses metrics_names optimizer stop_training "
         "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
         "float "
         "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
@@ -63,12 +63,17 @@ class Owners:
         self._objects = self._found()
         self._layers = [o for o, v in output.uses.given if _is_layer(o) and output.touches(v)]
         self._definitions = set(self._defined_elsewhere())
+        runs = (output.uses, *output.uses.elsewhere)
+        given = (pair for uses in runs for pair in uses.given)
+        self._makers = {o.node: o for o, v in given if isinstance(o, Function) and self._gives_one(o, v)}
         for owner in self._objects:
             if isinstance(owner, Class):
                 self._note_decorators(owner)
             if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
                 self._note_returns(owner)
                 self._note_mentions(owner)
+        for maker in self._makers.values():
+            self._note_mentions(maker)
 
     @property
     def modules(self) -> Mapping[str, AnalysedModule]:
@@ -86,6 +91,19 @@ class Owners:
         ours = [line for o in self._objects if isinstance(o, Class) for line in o.ancestry()]
         above = [line for b in cls.bases for v in module.values(b) if isinstance(v, Class) for line in v.ancestry()]
         return any(isinstance(c, Class) and c.node is cls for c in ours) or any(c in self._objects for c in above)
+
+    @property
+    def definitions(self) -> Iterator[ast.AST]:
+        """Where the program defines the functions and classes that give the output, or a model of it."""
+        yield from self._makers
+        yield from (o.node for o in self._objects if isinstance(o, (Function, Class)))
+
+    def make_one(self, value: Value) -> bool:
+        """Whether a value is a function that gives one of the objects: ``build`` of ``model = build()``."""
+        return any(isinstance(v, Function) and v.node in self._makers for v in alternatives(value))
+
+    def _gives_one(self, maker: Function, value: Value) -> bool:
+        return not self.include(maker) and (self.include(value) or self._hold(value))
 
     def _hold(self, value: Value) -> bool:
         return any(map(self.include, held(value)))
@@ -153,6 +171,13 @@ class Owners:
         handed = isinstance(around, ast.Call) and inner is not around.func
         if isinstance(around, ast.Call) and handed and not any(map(self._hold, module.values(around))):
             self._given(module, around)
+
+    def judge_maker(self, module: AnalysedModule, node: ast.expr) -> None:
+        """Note who is handed a function that makes the model: he may ask what it makes for its output."""
+        inner, around = module.syntax.user(node)
+        handed = isinstance(around, ast.Call) and inner is not around.func
+        if isinstance(around, ast.Call) and handed and not any(map(self.make_one, module.values(around))):
+            self._given(module, around, "what makes the model")
 
     def judge(self, module: AnalysedModule, node: ast.expr) -> None:
         """Note what an expression that stands for one of the objects shows."""
@@ -223,7 +248,7 @@ class Owners:
         own = all(isinstance(v, Instance) for v in module.values(model))
         return own and any(name in other.syntax.stored for other in self._output.modules.values())
 
-    def _given(self, module: AnalysedModule, call: ast.Call) -> None:
+    def _given(self, module: AnalysedModule, call: ast.Call, what: str = "the model") -> None:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         results = module.values(call)
         if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
@@ -236,7 +261,7 @@ class Owners:
             return
         name = module.syntax.text(call.func)
         kept = name.rpartition(".")[2] in _SAVING or name.endswith(("onnx.export", "torch.save"))
-        self._cannot_see(f"the model is kept by `{name}`" if kept else f"the model is handed to `{name}`", call)
+        self._cannot_see(f"{what} is kept by `{name}`" if kept else f"{what} is handed to `{name}`", call)
 
     def _note_type(self, module: AnalysedModule, call: ast.Call) -> None:
         """Note a model's class that is asked for by ``type(net)``, if not for its name: it makes others."""

@@ -13,6 +13,7 @@ from finallayer.fix.flow.head import Output, keeps_numbers
 from finallayer.fix.text.spelling import FRAMEWORKS
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import (
+    FIELDS,
     Bound,
     Built,
     Class,
@@ -23,6 +24,7 @@ from finallayer.source.values import (
     List,
     Partial,
     Value,
+    tuple_in,
 )
 
 CROSS_ENTROPIES = frozenset("xent_logits xent_probs bce_logits bce_probs".split())
@@ -125,6 +127,9 @@ class Roles:
 
     def _as_argument(self, module: AnalysedModule, call: ast.Call) -> Role:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
+        records = [c for c in callees if isinstance(c, Class) and not isinstance(c.find("__init__"), Function)]
+        if records:
+            return Role.STORED if self._are_asked(records) else Role.NEEDS
         if any(runs_project_code(c) for c in callees):
             return Role.FLOWS
         if any(isinstance(c, External) and (c.name in HARMLESS_CALLS or _reads_no_numbers(c)) for c in callees):
@@ -134,6 +139,14 @@ class Roles:
         if callees and all(_updates_accuracy(c) for c in callees):
             return Role.INDIFFERENT
         return self._by_result(module, call)
+
+    def _are_asked(self, records: list[Class]) -> bool:
+        """Whether the program reads a field of a dataclass, or of another class that keeps what it is handed."""
+        lines = [line for record in records for line in record.ancestry() if isinstance(line, Class)]
+        fields = {name for line in lines for name in tuple_in(line.slots, FIELDS)}
+        modules = self._output.modules.values()
+        attributes = (n for m in modules for n in m.syntax.nodes if isinstance(n, ast.Attribute))
+        return not fields or any(n.attr in fields and isinstance(n.ctx, ast.Load) for n in attributes)
 
     def _as_owner(self, module: AnalysedModule, attribute: ast.Attribute) -> Role:
         if attribute.attr in _SHAPE or _takes_in(module, attribute):
