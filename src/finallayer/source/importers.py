@@ -8,10 +8,11 @@ file that it may mean.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,10 @@ from finallayer.source.project import Project
 MOST_FILES, MOST_ENTRIES, MOST_BYTES = 10_000, 200_000, 20_000_000
 #: How many folders upwards the project's root is looked for.
 _MOST_FOLDERS = 16
+
+#: Files by which others are told what to make of a program's names, and the largest that is looked at.
+_SETTINGS = (".yaml", ".yml", ".toml", ".cfg", ".ini", ".json", ".gin", ".sh")
+_LARGEST_SETTINGS = 200_000
 
 _Names = frozenset[tuple[str, int]]  # dotted names of modules, each with the level of the import
 
@@ -46,6 +51,8 @@ class Importers:
         self.root = root
         self._project = Project()  # finds what an import means
         self.limits: list[str] = []  # what was not looked at; a phrase each
+        self.settings: list[str] = []  # files that may name a class or a tensor of a program
+        self.programs: list[str] = []
         self._by_name: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
         self._by_text: set[tuple[str, str]] = set()  # (a file, the name of a module that it asks for by a text)
         for path, names in self._look():
@@ -82,10 +89,17 @@ class Importers:
                         folders.append(entry.path)
                 elif entry.name.endswith(SUFFIXES) and (names := self._names_in(entry)) is not None:
                     files += 1
+                    self.programs.append(entry.path)
                     yield entry.path, names
+                elif entry.name.endswith(_SETTINGS):
+                    self.settings.append(entry.path)
                 if files >= MOST_FILES or entries >= MOST_ENTRIES:
                     self.limits.append(f"the project is too large to be looked at as a whole ({files:,} programs were)")
                     return
+
+    def naming(self, pattern: re.Pattern[str]) -> Iterator[str]:
+        """The files of settings in which a pattern is found."""
+        return (path for path in self.settings if pattern.search(_settings_text(path)))
 
     def _names_in(self, entry: os.DirEntry[str]) -> _Names | None:
         """The modules that a program imports; None for what is no file, or can't be read by anybody."""
@@ -108,6 +122,15 @@ class Importers:
         return known[1]
 
 
+@lru_cache(maxsize=256)
+def _settings_text(path: str) -> str:
+    try:
+        file = Path(path)
+        return file.read_text(encoding="utf-8", errors="ignore") if file.stat().st_size <= _LARGEST_SETTINGS else ""
+    except OSError:
+        return ""
+
+
 @cache
 def importers_below(root: Path) -> Importers:
     """Who imports whom below a root: looked at once a run, until :func:`look_again`."""
@@ -117,6 +140,7 @@ def importers_below(root: Path) -> Importers:
 def look_again() -> None:
     """A run begins: files may be others than at the last."""
     importers_below.cache_clear()
+    _settings_text.cache_clear()
 
 
 #: What was read of each file (the names, and those by a text), and the state in which it was.

@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from finallayer.catalog.names import canonical
-from finallayer.expr import Node
+from finallayer.expr import OPERATIONS, UNDECLARED, Node, Role
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives, where
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.flow.trainers import runs_own_steps
-from finallayer.fix.flow.weights import LAYERS, asked_for_weights, inner_layer
+from finallayer.fix.flow.weights import LAYERS, Going, asked_for_weights, inner_layer
 from finallayer.source.models import measures_itself
 from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
@@ -62,6 +62,7 @@ class Owners:
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
         self._layers = [o for o, v in output.uses.given if _is_layer(o) and output.touches(v)]
+        self._going = Going(output.head.op, any(map(_is_only_a_head, self._layers)))
         self._definitions = set(self._defined_elsewhere())
         runs = (output.uses, *output.uses.elsewhere)
         given = (pair for uses in runs for pair in uses.given)
@@ -219,14 +220,17 @@ class Owners:
         answers = module.values(attribute)
         foreign = not answers or any(isinstance(a, (Node, Bound)) and not _own(a) for a in answers)
         foreign = foreign and not self._is_given_by_project(module, model, name)
-        one_layer = name == "layers" and isinstance(called, ast.Subscript)
         if name in _SAVING:
             self._cannot_see(f"the model is kept by `{name}`", model)
-        elif name in LAYERS and asked_for_weights(module, attribute, self._output.head.op):
+        elif name in LAYERS and asked_for_weights(module, attribute, self._going):
             return
+        elif foreign and name == "layers" and not inner_layer(module, attribute):
+            self._cannot_see("`.layers` of the model", model)
+        elif name == "summary" and isinstance(called, ast.Call) and self._going.layer and _is_kept(called, "print_fn"):
+            self._cannot_see("the model's summary is kept", model)
         elif foreign and name in GIVING and self._is_handed_on(module, attribute):
             self._cannot_see(f"`{module.syntax.text(attribute)}` goes where it can't be followed", model)
-        elif foreign and (name not in MODEL_METHODS or (one_layer and not inner_layer(module, attribute))):
+        elif foreign and name not in MODEL_METHODS:
             self._cannot_see(f"`.{name}` of the model", model)
 
     def _is_handed_on(self, module: AnalysedModule, method: ast.Attribute) -> bool:
@@ -254,6 +258,8 @@ class Owners:
         if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
             return
         if any(isinstance(c, External) and only_describes(c) for c in callees):
+            if self._going.layer and _is_kept(call, "file", "print_fn"):
+                self._cannot_see("what the model is made of is kept", call)
             if any(c.name == "builtins.type" for c in callees if isinstance(c, External)):
                 self._note_type(module, call)
             return
@@ -272,6 +278,11 @@ class Owners:
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} ({where(self._output.modules, node)})")
+
+
+def _is_kept(call: ast.Call, *to: str) -> bool:
+    """Whether a description of a model goes anywhere else than to the screen."""
+    return any(k.arg in to and ast.unparse(k.value) not in ("print", "None", "sys.stdout") for k in call.keywords)
 
 
 def only_describes(function: External) -> bool:
@@ -296,6 +307,12 @@ def _definition(owner: Value) -> ast.AST | None:
 def _is_layer(owner: Value) -> bool:
     """A softmax layer or a dense layer with an activation: the head itself, not a model that ends in it."""
     return isinstance(owner, Built) and owner.signature.op not in ("sequential", "model", "zoo", "application")
+
+
+def _is_only_a_head(layer: Value) -> bool:
+    """Whether a layer does nothing but apply the head, so that none is left once that goes."""
+    op = layer.signature.op if isinstance(layer, Built) else ""
+    return op == "applier" or Role.HEAD in OPERATIONS.get(op, UNDECLARED).role
 
 
 def _is_one_of(value: Value, objects: list[Value]) -> bool:
