@@ -12,15 +12,14 @@ from finallayer.fix.text.syntax import Syntax
 _PROMPT = ">>> "
 #: What an example shows that is the same of logits.
 _SHAPE = re.compile(r"(?:torch\.Size\()?[\[(]?[\d, ]*[\])]?\)?|None|True|False", re.ASCII)
-_DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def doctests_about(syntax: Syntax, names: Collection[str]) -> Iterator[str]:
     """The examples of a file that speak of some names, and show numbers behind that; a phrase each."""
     for owner in syntax.nodes if _PROMPT in syntax.file.text else ():
-        text = ast.get_docstring(owner, clean=False) if isinstance(owner, _DEFINITIONS) else None
-        if text is None or _PROMPT not in text:
+        if not isinstance(owner, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
+        text = ast.get_docstring(owner, clean=False) or ""
         examples = _examples(text)
         speaking = [i for i, e in enumerate(examples) if not names_in(e.source).isdisjoint(names)]
         if speaking and any(map(_shows_numbers, examples[speaking[0] :])):

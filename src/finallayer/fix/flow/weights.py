@@ -65,9 +65,11 @@ def asked_for_weights(module: AnalysedModule, shown: ast.expr, head: Going) -> b
 
 def _is_from_the_front(item: ast.Subscript) -> bool:
     """Whether an item is counted from the front, or has a name: it is the same when a layer behind it goes."""
-    match item.slice:
-        case ast.Constant(value=int() | str() as key):
-            return isinstance(key, str) or key >= 0
+    match item:
+        case ast.Subscript(value=ast.Attribute(attr="_modules")) | ast.Subscript(slice=ast.Constant(value=str())):
+            return True
+        case ast.Subscript(slice=ast.Constant(value=int() as place)):
+            return place >= 0
     return False
 
 
