@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from finallayer.catalog.frameworks import FOREIGN
 from finallayer.source.folders import SUFFIXES, is_foreign
-from finallayer.source.imported import asked_by_text, imported, named_by_text
+from finallayer.source.imported import asked_by_text, imported, run_by_text
 from finallayer.source.project import Project
 
 #: As many programs of a project are looked at, and as many entries of its folders; no larger files.
@@ -36,12 +36,14 @@ _Names = frozenset[tuple[str, int]]  # dotted names of modules, each with the le
 class Importer(NamedTuple):
     """A file that imports another; ``certain``: whether an analysis finds the other by that import.
 
-    ``by_text``: whether it also, or only, asks for it by its name in a text, which no analysis follows.
+    ``by_text``: whether it also, or only, asks for it by its name in a text, which no analysis follows. ``runs``:
+    whether it runs it so, and has its names.
     """
 
     path: str
     certain: bool
     by_text: bool = False
+    runs: bool = False
 
 
 class Importers:
@@ -55,6 +57,7 @@ class Importers:
         self.programs: list[str] = []
         self._by_name: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
         self._by_text: set[tuple[str, str]] = set()  # (a file, the name of a module that it asks for by a text)
+        self._run: set[tuple[str, str]] = set()  # likewise, that it runs
         for path, names in self._look():
             for dotted, level in names:
                 self._by_name[dotted.rpartition(".")[2]].append((path, dotted, level))
@@ -63,20 +66,23 @@ class Importers:
         """The files that import a file itself, in order, each once."""
         found: dict[str, bool] = {}
         asking: set[str] = set()
+        running: set[str] = set()
         module = Path(path).with_suffix("")
         if module.name == "__init__":
             module = module.parent
         asked = dict.fromkeys((module.name, "") if path.endswith("__init__.py") else (module.name,))
         for importer, dotted, level in (place for name in asked for place in self._by_name.get(name, ())):
-            by_text = (importer, dotted) in self._by_text
+            runs = (importer, dotted) in self._run
+            by_text = runs or (importer, dotted) in self._by_text
             if importer != path and (by_text or not found.get(importer)):
                 meant = self._project.find(importer, dotted, level)
                 if meant is not None and str(meant) == path:
                     found[importer] = True
                     asking |= {importer} if by_text else set()
+                    running |= {importer} if runs else set()
                 elif meant is None and _may_mean(module, dotted, level):
                     found[importer] = False
-        return (Importer(p, certain, p in asking) for p, certain in sorted(found.items()))
+        return (Importer(p, certain, p in asking, p in running) for p, certain in sorted(found.items()))
 
     def _look(self) -> Iterator[tuple[str, _Names]]:
         files = entries = 0
@@ -112,14 +118,16 @@ class Importers:
                 return None
             stamp = (state.st_mtime_ns, state.st_size)
             known = _SEEN.get(entry.path)
-            if known is None or known[0] != stamp:
+            if known is None or known.stamp != stamp:
                 data = Path(entry.path).read_bytes()
-                names = frozenset((*imported(data), *named_by_text(data)))
-                known = _SEEN[entry.path] = (stamp, names, frozenset(name for name, _ in asked_by_text(data)))
+                names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
+                asked = frozenset(name for name, _ in asked_by_text(data))
+                known = _SEEN[entry.path] = _Read(stamp, names, asked, frozenset(name for name, _ in run_by_text(data)))
         except OSError:
             return None
-        self._by_text |= {(entry.path, dotted) for dotted in known[2]}
-        return known[1]
+        self._by_text |= {(entry.path, dotted) for dotted in known.asked}
+        self._run |= {(entry.path, dotted) for dotted in known.run}
+        return known.names
 
 
 @lru_cache(maxsize=256)
@@ -143,8 +151,16 @@ def look_again() -> None:
     _settings_text.cache_clear()
 
 
-#: What was read of each file (the names, and those by a text), and the state in which it was.
-_SEEN: dict[str, tuple[tuple[int, int], _Names, frozenset[str]]] = {}
+class _Read(NamedTuple):
+    """The modules that a file names, in some state of it, and those that it asks for, or runs, by a text."""
+
+    stamp: tuple[int, int]
+    names: _Names
+    asked: frozenset[str]
+    run: frozenset[str]
+
+
+_SEEN: dict[str, _Read] = {}
 
 
 def root_of(files: Iterable[str]) -> Path:

@@ -248,8 +248,11 @@ def test_settings_may_name_a_class_for_others_to_make(tmp_path: Path, settings: 
         ("vars(importlib.import_module('net'))[sys.argv[1]]()(3)", False),
         ("importlib.import_module('net').title(3)", True),
         ("getattr(importlib.import_module('json'), 'loads')", True),
+        ("runpy.run_path('net.py')['Scorer']()(3)", False),
+        ("exec(open('net.py').read())", True),
+        ("(exec(open('net.py').read()), Scorer()(3))", False),
     ],
 )
 def test_a_module_by_its_name_in_a_text_may_be_asked_for_any_name(tmp_path: Path, asked: str, safe: bool) -> None:
-    project = Project(tmp_path, show=f"import importlib\nimport sys\n\nprint({asked})\n")
+    project = Project(tmp_path, show=f"import importlib\nimport runpy\nimport sys\n\nprint({asked})\n")
     assert (project.fixed() != {}) is safe

@@ -572,6 +572,53 @@ def test_a_record_keeps_probabilities(tmp_path: Path) -> None:
     assert fixed(tmp_path, read) == read
 
 
+#: what is called for probabilities, by functions that nobody calls -> the program before and after
+FOR_OTHERS = {
+    "a method of two": (
+        "class Judge:\n    def predict_proba(self, x):\n        return net(x)\n\n"
+        "    def predict(self, x):\n        return self.predict_proba(x).argmax(1)\n",
+        "return net(x)",
+        "return net(x).softmax(dim=-1)",
+    ),
+    "a function of two": (
+        "def score(x):\n    return net(x)\n\n\ndef label(x):\n    return score(x).argmax(1)\n",
+        "return net(x)",
+        "return net(x).softmax(dim=-1)",
+    ),
+    "one that the program calls": (
+        "def score(x):\n    return net(x)\n\n\nprint(score(torch.zeros(1, 8)).argmax(1))\n",
+        "",
+        "",
+    ),
+    "rows that a list takes in": (
+        "rows = []\nrows.extend(net(torch.zeros(3, 8)))\nprint(torch.stack(rows).max())\n",
+        "extend(net(torch.zeros(3, 8)))",
+        "extend(net(torch.zeros(3, 8)).softmax(dim=-1))",
+    ),
+}
+
+
+@pytest.mark.parametrize(("program", "before", "after"), FOR_OTHERS.values(), ids=FOR_OTHERS)
+def test_what_others_will_call_gives_probabilities(tmp_path: Path, program: str, before: str, after: str) -> None:
+    assert fixed(tmp_path, SOFTMAX + program) == LOGITS + program.replace(before, after)
+
+
+def test_a_function_that_says_so_gives_probabilities(tmp_path: Path) -> None:
+    program = SOFTMAX + "def probabilities(x):\n    return net(x)\n\n\nprint(probabilities(x).argmax(1))\n"
+    assert "`probabilities` is called for probabilities" in note_of(tmp_path, program)
+
+
+@pytest.mark.parametrize(("hook", "safe"), [("__init_subclass__(cls)", False), ("__init__(self)", True)])
+def test_a_class_that_is_told_of_its_heirs_may_make_them(tmp_path: Path, hook: str, safe: bool) -> None:
+    base = f"class Base(nn.Module):\n    def {hook}:\n        super().{hook.partition('(')[0]}()\n\n\n"
+    net = (
+        "class Net(Base):\n    def __init__(self):\n        super().__init__()\n        self.top = nn.Linear(8, 5)\n\n"
+        "    def forward(self, x):\n        return F.softmax(self.top(x), dim=-1)\n\n\n"
+    )
+    program = TORCH + base + net + "net = Net()\n\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+    assert (fixed(tmp_path, program) != program) is safe
+
+
 DOCTEST = '    """\n    >>> {}\n    """\n'
 
 

@@ -10,9 +10,9 @@ from finallayer.expr import Node
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import are_shown, binds, home, reaching
-from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.honest_comments import with_honest_comments
+from finallayer.fix.text.names import says_probabilities
 from finallayer.fix.text.syntax import Syntax
 
 #: What a comment says that is about the softmax or sigmoid below it.

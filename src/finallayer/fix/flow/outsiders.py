@@ -196,6 +196,8 @@ def _leading(context: Context, importer: Importer, imported: str, names: Names) 
         outline = _outline(syntax)
     except Unreadable:
         return _Leading()  # it isn't known what it speaks of
+    if importer.runs:
+        return _Leading(_closed(syntax, {n for s in outline if s.reads & names for n in s.binds}), by_text=True)
     module = Path(imported).with_suffix("")
     called = _called(syntax, module.parent.name if module.name == "__init__" else module.name)
     starred = any(s.starred for s in outline)

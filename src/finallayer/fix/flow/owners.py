@@ -69,7 +69,7 @@ class Owners:
         self._makers = {o.node: o for o, v in given if isinstance(o, Function) and self._gives_one(o, v)}
         for owner in self._objects:
             if isinstance(owner, Class):
-                self._note_decorators(owner)
+                self._note_registries(owner)
             if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
                 self._note_returns(owner)
                 self._note_mentions(owner)
@@ -126,10 +126,13 @@ class Owners:
                 if definition is not None and self._output.touches(value) and not _is_layer(owner):
                     yield definition
 
-    def _note_decorators(self, owner: Class) -> None:
-        """Note who is handed a class by decorating it: a registry, which others ask for it by a name."""
+    def _note_registries(self, owner: Class) -> None:
+        """Note who gets hold of a class where it is defined: a registry, which others ask for it by a name."""
         modules = (m for m in self._output.modules.values() if m.syntax.parent(owner.node) is not None)
         module = next(modules, None)
+        told = [line.name for line in owner.ancestry() if isinstance(line, Class) and "__init_subclass__" in line.slots]
+        if told:
+            self._cannot_see(f"`{told[0]}`, which is told of `{owner.name}`,", owner.node)
         for decorator in owner.node.decorator_list:
             if module is None:
                 return

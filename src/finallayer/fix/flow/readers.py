@@ -21,6 +21,7 @@ from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.roles import Role, Roles, kept_as
 from finallayer.fix.flow.unrun import asks_for_another, asks_nothing, needs_probabilities, stands_for
+from finallayer.fix.text.names import says_probabilities
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Function, Instance, List, Value
@@ -167,6 +168,7 @@ class Readers:
             return
         if not derived:
             self._note_item(module, node, role)
+            self._note_name(module, node, role)
         match role:
             case Role.NEEDS | Role.STORED if derived:
                 self._needs += ways
@@ -229,6 +231,13 @@ class Readers:
         self._taken_out |= any(isinstance(o, List) for o in owners)
         self._appended |= role is Role.BOUNDARY and isinstance(around, ast.Call)
         self._displayed |= isinstance(around, (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Dict))
+
+    def _note_name(self, module: AnalysedModule, node: ast.expr, role: Role) -> None:
+        """Note a function that says that it gives probabilities, and won't."""
+        returned = role is Role.FLOWS and isinstance(module.syntax.parent(node), ast.Return)
+        name = getattr(module.syntax.scope(node), "name", "") if returned else ""
+        if says_probabilities(name):
+            self._cannot_see(f"`{name}` is called for probabilities", node)
 
     def _inside(self, values: list[Value]) -> list[list[Node]]:
         """The ways to the head of what containers hold, where all of it goes through a boundary: none if not."""

@@ -1,0 +1,18 @@
+"""Names that would lie of logits."""
+
+from __future__ import annotations
+
+import re
+
+from finallayer.catalog.conventions import words
+
+#: Names that say "probabilities": what bears one shouldn't hold logits. Nothing else hangs on it.
+_SAYS_PROBABILITIES = re.compile(
+    r"\b(?:p|ps|prob|probs|proba|probas|probability|probabilities|softmax|sigmoid|softmaxed)"
+    r"(?: (?:hat|t|out|output|outputs|real|fake|true|\d+))*$"
+)
+
+
+def says_probabilities(name: str) -> bool:
+    """Whether a name would lie of logits: ``probs``, ``y_prob``, ``p``, ``p_real``."""
+    return _SAYS_PROBABILITIES.search(words(name).lower()) is not None
