@@ -54,7 +54,7 @@ class Importers:
         self._project = Project()  # finds what an import means
         self.limits: list[str] = []  # what was not looked at; a phrase each
         self.settings: list[str] = []  # files that may name a class or a tensor of a program
-        self.programs: list[str] = []
+        self.asking_graphs: list[str] = []  # programs that ask TensorFlow's graph for operations by their names
         self._by_name: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
         self._by_text: set[tuple[str, str]] = set()  # (a file, the name of a module that it asks for by a text)
         self._run: set[tuple[str, str]] = set()  # likewise, that it runs
@@ -95,7 +95,6 @@ class Importers:
                         folders.append(entry.path)
                 elif entry.name.endswith(SUFFIXES) and (names := self._names_in(entry)) is not None:
                     files += 1
-                    self.programs.append(entry.path)
                     yield entry.path, names
                 elif entry.name.endswith(_SETTINGS):
                     self.settings.append(entry.path)
@@ -122,10 +121,14 @@ class Importers:
                 data = Path(entry.path).read_bytes()
                 names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
                 asked = frozenset(name for name, _ in asked_by_text(data))
-                known = _SEEN[entry.path] = _Read(stamp, names, asked, frozenset(name for name, _ in run_by_text(data)))
+                run = frozenset(name for name, _ in run_by_text(data))
+                known = _SEEN[entry.path] = _Read(
+                    stamp, names, asked, run, b"_by_name(" in data or b"node_names" in data
+                )
         except OSError:
             return None
         self._by_text |= {(entry.path, dotted) for dotted in known.asked}
+        self.asking_graphs += [entry.path] if known.asks_graph else []
         self._run |= {(entry.path, dotted) for dotted in known.run}
         return known.names
 
@@ -158,6 +161,7 @@ class _Read(NamedTuple):
     names: _Names
     asked: frozenset[str]
     run: frozenset[str]
+    asks_graph: bool  # for an operation, by its name
 
 
 _SEEN: dict[str, _Read] = {}

@@ -169,6 +169,27 @@ def test_names_in_tensorflow_s_graph_are_asked_for(tmp_path: Path, name: str, as
     assert (fixed(tmp_path, program) != program) is safe
 
 
+@pytest.mark.parametrize(
+    ("file", "asks", "safe"),
+    [
+        ("serve.py", "graph.get_tensor_by_name('Softmax:0')\n", False),
+        ("tools/serve.py", "graph.get_operation_by_name('dense/Softmax')\n", False),
+        ("serve.py", "graph.get_tensor_by_name('images:0')\n", False),
+        ("serve.py", "print(graph.get_operations())\n", True),
+        ("serve.py", "words.find_by_name('softmax')\n", True),
+        ("freeze.sh", "freeze_graph --output_node_names=dense/Softmax\n", False),
+        ("freeze.sh", "freeze_graph --output_node_names=loss\n", True),
+    ],
+)
+def test_other_files_ask_for_names_in_tensorflow_s_graph(tmp_path: Path, file: str, asks: str, safe: bool) -> None:
+    (tmp_path / ".git").mkdir()
+    other = tmp_path / file
+    other.parent.mkdir(exist_ok=True)
+    other.write_text(asks)
+    program = GRAPH.format(name="", asked="loss")
+    assert (fixed(tmp_path, program) != program) is safe
+
+
 TRIED = """import torch
 from torch import nn
 
