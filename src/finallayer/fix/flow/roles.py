@@ -10,6 +10,7 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, keeps_numbers
+from finallayer.fix.flow.known_calls import runs
 from finallayer.fix.text.spelling import FRAMEWORKS
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import (
@@ -260,7 +261,7 @@ def kept_as(syntax: Syntax, node: ast.expr) -> set[str]:
 def _calls_of(module: AnalysedModule, scope: ast.AST) -> Iterator[ast.Call]:
     """The calls in a file that run a function, as far as the analysis came to them."""
     for node in module.syntax.nodes:
-        if isinstance(node, ast.Call) and any(_runs(v, scope) for v in module.values(node.func)):
+        if isinstance(node, ast.Call) and any(runs(v, scope) for v in module.values(node.func)):
             yield node
 
 
@@ -268,15 +269,6 @@ def _is_uncalled(module: AnalysedModule, call: ast.Call) -> bool:
     """Whether an expression stands in a function that nothing calls."""
     scope = module.syntax.scope(call)
     return not isinstance(scope, ast.Module) and not module.is_called(scope)
-
-
-def _runs(callee: Value, scope: ast.AST) -> bool:
-    match callee:
-        case Function(node=node):
-            return node is scope
-        case Bound(function=function) | Partial(function=function):
-            return _runs(function, scope)
-    return False
 
 
 def _takes_apart(module: AnalysedModule, call: ast.Call) -> bool:
