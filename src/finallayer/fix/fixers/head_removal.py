@@ -13,7 +13,7 @@ from typing import NamedTuple
 from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Refusal, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
-from finallayer.fix.fixers.honest_names import with_honest_words
+from finallayer.fix.fixers.honest_names import with_honest_outputs, with_honest_words
 from finallayer.fix.fixers.keras_metrics import takes_new_keras
 from finallayer.fix.fixers.probability_models import made_at_each_call
 from finallayer.fix.fixers.removal import Removal, remove_all
@@ -106,6 +106,9 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     for one in alike:
         home = context.module_at(one.origin)
         edits = with_honest_words(home, one, edits) if home is not None else edits
+    for path in {e.path for e in edits} | {loss.origin.path}:
+        home = modules.get(path)
+        edits = with_honest_outputs(home, readers, edits) if home is not None else edits
     binary = exchange.instead.op == "sigmoid"
     new = make("bce_logits" if binary else "xent_logits", logits(), target())
     other = _read_otherwise(readers, exchange)

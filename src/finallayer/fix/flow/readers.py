@@ -95,6 +95,11 @@ class Readers:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
         return self._output.steps(value)
 
+    def is_output(self, value: Value) -> bool:
+        """Whether a value is the head's output as it is, elsewhere or of another type at most."""
+        ways = self._output.ways(value)
+        return bool(ways) and not any(map(self._output.is_derived, ways))
+
     def _collect(self) -> None:
         known = _Known()
         for module in self._modules.values():
