@@ -529,8 +529,9 @@ ASSERTED = {
 @pytest.mark.parametrize(("asserted", "read"), ASSERTED.values(), ids=ASSERTED)
 def test_what_is_asserted_of_an_output_is_read(tmp_path: Path, asserted: str, read: str) -> None:
     test = "def test_output():\n    x = torch.zeros(2, 8)\n    {}\n    {}\n"
-    after = fixed(tmp_path, SOFTMAX + test.format("p = net(x)", asserted))
-    in_place = LOGITS + test.format("p = net(x)", asserted.replace("p.sum", "p.softmax(dim=-1).sum"))
+    asserted, read = asserted.replace("p.", "out."), read.replace("p =", "out =")
+    after = fixed(tmp_path, SOFTMAX + test.format("out = net(x)", asserted))
+    in_place = LOGITS + test.format("out = net(x)", asserted.replace("out.sum", "out.softmax(dim=-1).sum"))
     assert after in (LOGITS + test.format(read, asserted), in_place)
     assert ("softmax" in after) is ("softmax" in read)
 

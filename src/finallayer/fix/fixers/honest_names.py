@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import Node, Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import are_shown, binds, home, reaching
@@ -90,8 +90,13 @@ def _other_name(
             after = scope.body[scope.body.index(assigned) + 1 :] if assigned in scope.body else [assigned]
             stays = not any(binds(s, left) for s in after)
         return left if stays and whole_line(syntax, assigned) else None
-    written = {word for e in edits for word in re.findall(r"\w+", e.text)}
+    written = {word for e in edits if _is_within(syntax, e, scope) for word in re.findall(r"\w+", e.text)}
     return wanted if wanted not in syntax.names_used(scope) | written and not _is_global(syntax, wanted) else None
+
+
+def _is_within(syntax: Syntax, edit: Edit, scope: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    place = Origin(edit.path, edit.line, edit.column, edit.end_line, edit.end_column, edit.cell)
+    return scope.lineno <= syntax.file.in_module(place).line <= (scope.end_lineno or scope.lineno)
 
 
 def _is_same(syntax: Syntax, name: str, first: ast.AST, second: ast.AST) -> bool:

@@ -21,7 +21,7 @@ from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.roles import Role, Roles, kept_as
 from finallayer.fix.flow.unrun import asks_for_another, asks_nothing, needs_probabilities, stands_for
-from finallayer.fix.text.names import says_probabilities
+from finallayer.fix.text.names import names_head, says_probabilities
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Function, Instance, List, Value
@@ -241,7 +241,7 @@ class Readers:
         """Note a function that says that it gives probabilities, and won't."""
         returned = role is Role.FLOWS and isinstance(module.syntax.parent(node), ast.Return)
         name = getattr(module.syntax.scope(node), "name", "") if returned else ""
-        if says_probabilities(name):
+        if says_probabilities(name) and not names_head(name):  # the head's own function stays what it is
             self._cannot_see(f"`{name}` is called for probabilities", node)
 
     def _inside(self, values: list[Value]) -> list[list[Node]]:

@@ -22,6 +22,11 @@ def says_probabilities(name: str) -> bool:
     return _SAYS_PROBABILITIES.search(words(name).lower()) is not None
 
 
+def names_head(name: str) -> bool:
+    """Whether a name is that of the softmax or sigmoid itself: ``stable_softmax``."""
+    return words(name).lower().rpartition(" ")[2] in ("softmax", "sigmoid")
+
+
 def for_logits(name: str) -> str:
     """A name for logits in place of one that says probabilities: ``action_logits`` for ``action_probs``."""
     return _WORD.sub("logits", name) if "_" in name.strip("_") and _WORD.search(name) else "logits"
