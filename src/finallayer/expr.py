@@ -155,6 +155,11 @@ def joined(node: Node) -> Kind:
     return join(a.kind for a in node.args)
 
 
+def mixed(node: Node) -> Kind:
+    """Several probabilities, added up: not one of them, as ``joined`` would be."""
+    return joined(node)
+
+
 def linear(node: Node) -> Kind:
     """Sum of terms: logits when every term is logits or a parameter, and one is logits."""
     kinds = {a.kind for a in node.args}
@@ -243,8 +248,8 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "base": (int,),  # of a logarithm
     "at": (str,),  # what an index is called
     "rows": (bool,),  # of an index: whether it is along the first axis
-    "picked_by": (str,),  # a sample that was drawn, or what the index is taken for
-    "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability, action
+    "each": (bool,),  # of an index: one entry of each row
+    "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability
     "above": (bool,),  # whether a threshold asks for more
     "from_logits": (bool, int),
     "reduction": (str, NoneType),
@@ -258,11 +263,14 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "of": (tuple,),  # what tells an opaque value from others of its name
     "finfo": (str,),  # the floating type whose limits a value has as attributes
     "no_loss": (bool,),  # what a log is for: no classifier's loss
-    "rewarded": (bool,),  # perhaps none: times what may be a reward
-    "over_classes": (bool,),  # one: weighted, and summed over the classes
+    "self_weighted": (bool,),  # weighed by its own probability, with which its gradient vanishes
+    "summed": (bool,),  # of a loss of each sample: it is added up, weighed or not
+    "of_classes": (bool,),  # the likelihood of a class: weighed by its labels, or picked by them
+    "of_opposite": (bool,),  # beside the log of the other outcome's probability
+    "of_outcome": (bool,),  # the likelihood of an outcome, beside that of its opposite
 }
 
-_PURPOSES = "no_loss rewarded over_classes"
+_PURPOSES = "no_loss self_weighted of_classes of_outcome of_opposite"
 _OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
 _AS_IT_IS = Keeps.NUMBERS | _MONOTONE
@@ -279,6 +287,8 @@ OPERATIONS: dict[str, Operation] = {
     "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed finfo taken_for"),
     # what a formula uses as the probability of one of two outcomes
     "bernoulli": Operation(Kind.SIGMOID_PROBS, Role.STATED, _MONOTONE),
+    # what several softmaxes, or sigmoids, add up to
+    "mixture": Operation(mixed, Role.REDUCTION | Role.SEVERAL, _ANY),
     # layers
     "affine": Operation(Kind.LOGITS, Role.LAYER, Keeps.RANK, "units axis"),
     "matmul": Operation(product, Role.LAYER, _ANY),
@@ -288,6 +298,8 @@ OPERATIONS: dict[str, Operation] = {
     "pool": Operation(scores, Role.LAYER, _ANY, "keepdims"),  # pooling and interpolation: scores stay scores
     # the final layer's own
     "softmax": Operation(Kind.PROBS, Role.HEAD, _MONOTONE, "axis naive whole no_loss", Kind.LOGITS, "classes"),
+    # exp(z) over its sum, with weights or a mask in that: no framework's softmax
+    "weighted_softmax": Operation(Kind.UNKNOWN, Role.HEAD, _ANY, "axis naive", Kind.LOGITS, "classes"),
     "log_softmax": Operation(Kind.LOG_PROBS, Role.HEAD, _MONOTONE, "axis naive", Kind.LOGITS, "classes"),
     "logsumexp": Operation(Kind.UNKNOWN, Role.HEAD, _ANY, "axis keepdims naive", Kind.LOGITS, "classes"),
     "sigmoid": Operation(Kind.SIGMOID_PROBS, Role.HEAD, _MONOTONE, "naive", Kind.LOGITS, "outcome"),
@@ -297,7 +309,7 @@ OPERATIONS: dict[str, Operation] = {
     "log": Operation(log_of, Role.ELEMENTWISE | Role.FORMULA, _MONOTONE, f"base {_PURPOSES}"),
     "log1p": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, _MONOTONE),
     "exp": Operation(exp_of, Role.ELEMENTWISE, _MONOTONE, "", Kind.LOGITS),
-    "neg": Operation(scores, Role.ELEMENTWISE | Role.FORMULA, Keeps.AXES),
+    "neg": Operation(scores, Role.ELEMENTWISE, Keeps.AXES),
     "one_minus": Operation(probabilities, Role.ELEMENTWISE, Keeps.AXES),
     "clip": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "low high", needs="low high"),
     "add_eps": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "eps", needs="eps"),
@@ -318,7 +330,7 @@ OPERATIONS: dict[str, Operation] = {
     "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     # shape, type and place
     "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
-    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows picked_by"),
+    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows each"),
     "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by"),  # picks the target's entry
     "cast": Operation(first, Role.PLACE, _AS_IT_IS),
     "identity": Operation(first, Role.PLACE, _AS_IT_IS),
@@ -337,7 +349,7 @@ OPERATIONS: dict[str, Operation] = {
     # losses; eps: the framework's clip
     "xent_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOGITS, "classes"),
     "xent_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.PROBS, "classes"),
-    "nll": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOG_PROBS, "classes"),
+    "nll": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, f"{_OF_LOSSES} no_loss summed", Kind.LOG_PROBS, "classes"),
     "bce_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOGITS, "outcome"),
     "bce_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.SIGMOID_PROBS, "outcome"),
     "kl": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOG_PROBS, "classes"),
@@ -389,6 +401,8 @@ ON_LOGITS = frozenset(op for op in LOSSES if OPERATIONS[op].takes is Kind.LOGITS
 #: What gives a probability (or whatever it is) when given one.
 HANDS_ON = frozenset(op for op, row in OPERATIONS.items() if row.gives in (first, joined, probabilities))
 _BROADCASTS = having(Role.ARITHMETIC) | {"join"}
+#: Attributes that say what a value turned out to be for.
+PURPOSES = frozenset(_PURPOSES.split()) | {"summed"}
 #: Attributes worth printing.
 SHOWN_ATTRS = ("axis", "eps", "low", "high", "value", "units", "from_logits")
 

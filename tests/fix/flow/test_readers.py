@@ -227,6 +227,38 @@ def test_a_callback_of_another_model_keeps_only_that(tmp_path: Path, fits: str, 
     assert ("`ModelCheckpoint` is handed the model" not in note) is safe
 
 
+@pytest.mark.parametrize(
+    ("fit", "safe"),
+    [
+        ("net.fit(x, y)", True),
+        ("net.fit(x, y, callbacks=[keras.callbacks.EarlyStopping(patience=3)])", True),
+        ("slow = keras.callbacks.ReduceLROnPlateau()\nnet.fit(x, y, callbacks=[slow])", True),
+        ("net.fit(x, y, callbacks=[one])", False),
+        ("net.fit(x, y, 32, 3, 'auto', [one])", False),
+        ("net.fit(x, y, **options)", False),
+        ("net.fit(*everything)", False),
+        ("net.fit(x, y, callbacks=mine())", False),
+    ],
+)
+def test_a_fit_without_a_checkpoint_keeps_no_model(tmp_path: Path, fit: str, safe: bool) -> None:
+    kept = f"{OTHERS}one = {KEEPS}\nother.fit(x, y, callbacks=[one])\n"
+    program = (
+        f'from data import everything, mine, options\n{KERAS}net.compile("sgd", "categorical_crossentropy")\n{kept}'
+    )
+    assert (fixed(tmp_path, f"{program}{fit}\n") != f"{program}{fit}\n") is safe
+
+
+def test_a_model_like_it_that_is_trained_on_logits_is_another(tmp_path: Path) -> None:
+    program = (
+        "from tensorflow import keras\nfrom data import x, y\n\n"
+        "one = keras.Sequential([keras.layers.Dense(9)])\n"
+        'one.compile("sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))\none.fit(x, y)\n'
+        'two = keras.Sequential([keras.layers.Dense(9, activation="softmax")])\n'
+        'two.compile("sgd", loss="sparse_categorical_crossentropy")\ntwo.fit(x, y)\n'
+    )
+    assert "activation" not in fixed(tmp_path, program)
+
+
 #: what isn't the output -> a program whose fix is safe
 NO_READER = {
     "a backbone from elsewhere, and its configuration": "import torch.nn.functional as F\n"

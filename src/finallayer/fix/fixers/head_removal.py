@@ -68,7 +68,8 @@ def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[O
 def is_shown_both_ways(loss: Node, context: Context) -> bool:
     """Whether a program computes a loss on probabilities and the one on their logits, too, to show that they agree."""
     instead, scores = ON_LOGITS.get(loss.op), maker(loss.args[0]).args[:1]
-    return any(s.node.op == instead and s.node.args[:1] == scores for s in context.sightings())
+    others = (s.node.args[0] for s in context.sightings() if s.node.op == instead and s.node.args)
+    return any((other,) == scores and other.origin == scores[0].origin for other in others)  # no other model's
 
 
 def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str = "") -> Iterator[Offer]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.findings import Edit
-from finallayer.fix.flow.context import Context, Program
+from finallayer.fix.flow.context import MOST_PROGRAMS, Context, Program
 from finallayer.fix.flow.heirs import unmade_heirs
 from finallayer.fix.flow.outsiders import Outsider, examples, limits, outsiders
 from finallayer.fix.flow.readers import Readers
@@ -28,9 +28,6 @@ class Written(NamedTuple):
 
 
 Write = Callable[[Program], Written]
-
-#: As many other programs are analysed for one fix.
-MOST_PROGRAMS = 24
 
 
 class Made(NamedTuple):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from finallayer import catalog
 from finallayer.catalog import ATTRIBUTES, Param
+from finallayer.catalog.names import canonical
 from finallayer.expr import OPERATIONS, UNDECLARED, Node, Role
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.known_calls import arguments, known_call
@@ -71,11 +72,12 @@ def _is_pure(call: ast.Call, module: AnalysedModule) -> bool:
 
 
 def _has_no_weights(symbol: External) -> bool:
-    """Whether a framework's class makes a layer that only applies a function, or a model of layers that are given."""
+    """Whether a framework's class makes a loss, a layer that only applies a function, or a model of given layers."""
     signature = signature_of(symbol.name)
     made = OPERATIONS.get(signature.op) if signature is not None else None
     given = signature is not None and signature.op in ("applier", "sequential")
-    return given or (made is not None and Role.HEAD in made.role)
+    applies = made is not None and bool((Role.HEAD | Role.LOSS) & made.role)
+    return given or applies or canonical(symbol.name).startswith("keras.losses.")
 
 
 def _unfollowed(module: AnalysedModule) -> dict[str, list[ast.Call]]:

@@ -6,7 +6,18 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from finallayer.catalog.names import canonical
-from finallayer.expr import GUARDS, LOSSES, MOVES, ON_LOGITS, SEVERAL, TRANSPARENT, Node, Origin, make, through
+from finallayer.expr import (
+    GUARDS,
+    LOSSES,
+    MOVES,
+    ON_LOGITS,
+    SEVERAL,
+    TRANSPARENT,
+    Node,
+    Origin,
+    make,
+    through,
+)
 from finallayer.findings import Sighting
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.targets import are_distributions, has_two_axes
