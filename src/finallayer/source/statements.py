@@ -101,9 +101,9 @@ def _augmented(run: Interpreter, node: ast.AugAssign, frame: Frame) -> bool:
 def _assert(run: Interpreter, node: ast.Assert, frame: Frame) -> bool:
     """What a test asserts of a model's output is a reader of it; no loss that it compares another with is a finding."""
     if run.uses is not None:
-        visited = set(run.visited)
+        visited, called = dict(run.visited), set(run.called)
         run.trail.attempt(lambda: run.evaluate(node.test, frame))
-        run.visited = visited  # what only an assertion calls is run alone, too, as it is without it
+        run.visited, run.called = visited, called  # what only an assertion calls is run alone, too, as it is without it
     return True
 
 
