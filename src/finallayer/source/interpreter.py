@@ -71,6 +71,7 @@ class Interpreter:
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
         self.visited: set[ast.AST] = set()  # definitions that a call has entered
         self.instances: list[Instance] = []
+        self.attributes: dict[tuple[Hashable, str], Value] = {}  # given to what has no slots: to foreign modules, say
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
         self.compiling = 0  # > 0 where a model meets what it is compiled with
