@@ -59,7 +59,7 @@ def named_by_text(data: bytes) -> Iterator[tuple[str, int]]:
 
 
 def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:
-    """Those of them that a function is asked for: no analysis follows what it gives."""
+    """Those of them that a function is asked for."""
     for called in _BY_TEXT.finditer(data) if b"import_" in data or b"__import__" in data else ():
         dotted = called[1].decode(errors="ignore")
         name = dotted.lstrip(".")

@@ -31,7 +31,7 @@ _Names = frozenset[tuple[str, int]]  # dotted names of modules, each with the le
 class Importer(NamedTuple):
     """A file that imports another; ``certain``: whether an analysis finds the other by that import.
 
-    ``by_text``: whether it also, or only, asks for it by its name in a text, which no analysis follows.
+    ``by_text``: whether it also, or only, asks for it by its name in a text, which an analysis doesn't always follow.
     """
 
     path: str
