@@ -17,6 +17,7 @@ from finallayer.rules.examples import why_never_fixed
 NO_FIXER = "this rule has no fixes"
 NOT_HERE = "none of this rule's fixes fits here"
 READ_FOR_MORE = "the program reads more of the probabilities than their numbers: a gradient by them, or a format"
+IN_A_TEXT = "a part of the program stands in a text, which no fix edits"
 DISTURBED = "the numbers may change on their way, in a manner that the analysis doesn't follow"
 
 
@@ -24,6 +25,8 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
     """The first proven fix for a finding of a rule, or why there is none."""
     refused = ""
     known = fixers(code)
+    if context.uses().in_a_text:
+        return Refusal(IN_A_TEXT)
     for fixer in known:
         for proposal in fixer(sighting, match, context):
             if isinstance(proposal, Refusal):

@@ -6,7 +6,7 @@ import ast
 from contextlib import nullcontext
 
 from finallayer.findings import Sighting
-from finallayer.source import builtins, by_name, constructs, expressions, methods, registries, statements
+from finallayer.source import builtins, by_name, constructs, expressions, methods, registries, shell, statements
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter, OutOfBudget
@@ -29,7 +29,7 @@ from finallayer.source.values import (
 )
 
 #: The modules whose functions fill the interpreter's tables when they are imported.
-HANDLERS = (builtins, by_name, constructs, expressions, methods, registries, statements)
+HANDLERS = (builtins, by_name, constructs, expressions, methods, registries, shell, statements)
 
 #: Methods that a framework calls with the model's output, and the parameter that gets it.
 PROTOCOLS = {"compute_loss": "y_pred", "get_loss": "y_pred"}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+from typing import TypeVar
 
 from finallayer.source.handlers import BUILTINS
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.statements import imported
 from finallayer.source.values import Bound, Call, External, Frame, Lazy, Site, Value, opaque
+
+T = TypeVar("T", bound=ast.AST)
 
 #: A longer text is no name, and no expression that stands for one.
 _LONGEST = 200
@@ -68,7 +71,7 @@ def _eval(run: Interpreter, call: Call) -> Value:
     return run.evaluate(standing_at(node, call.site.node), call.site.frame)
 
 
-def standing_at(tree: ast.expr, place: ast.AST) -> ast.expr:
+def standing_at(tree: T, place: ast.AST) -> T:
     """Syntax that stands in a text, every part of it at the place of the text."""
     for node in ast.walk(tree):
         ast.copy_location(node, place)

@@ -23,7 +23,10 @@ _MODULES = re.compile(rb"\b((?:[\w., \t\f]|\\\r?\n|\\\\\\n)++)")
 _JOINT = re.compile(r"\\+n|\\\r?\n|[\r\n]")  # where a statement's lines are joined
 _NAME = re.compile(r"([\w.]+)(?:[ \t]+as[ \t]+\w+)?")
 _BY_TEXT = re.compile(rb"""\b(?:import_module|__import__)\(\s*\\?["']([\w.]+)""")
-_RUN = re.compile(rb"""%run[ \t]+(?:-\w+[ \t]+)*(?:\.{1,2}/)*([\w./-]+)\.(?:py|ipynb)\b""")
+_RUN = re.compile(
+    rb"""(?:%run|magic\(\\?["']%?run(?:\\?["'],[ \t]*\\?["'])?)"""
+    rb"""[ \t]*(?:-\w+[ \t]+)*\\?["']?(?:\.{1,2}/)*([\w./-]+?)(?:\.(py|ipynb))?(?![\w./-])"""
+)
 # What stands behind a dot, also on the next line, in a notebook or not.
 _ATTRIBUTE = re.compile(rb"""\.(?:\s|\\[nt]|[",\\])*([A-Za-z_]\w*)""")
 
@@ -54,8 +57,9 @@ def imported(data: bytes) -> Iterator[tuple[str, int]]:
 def named_by_text(data: bytes) -> Iterator[tuple[str, int]]:
     """The modules that a file imports by a text, as (dotted name, level): ``import_module("a.b")``, ``%run a/b.py``."""
     yield from asked_by_text(data)
-    for ran in _RUN.finditer(data) if b"%run" in data else ():
-        yield ran[1].decode(errors="ignore").replace("/", "."), 0
+    for ran in _RUN.finditer(data) if b"%run" in data or b"magic(" in data else ():
+        name = ran[1].decode(errors="ignore").replace("/", ".")
+        yield f"{name}.ipynb" if ran[2] == b"ipynb" else name, 0
 
 
 def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:

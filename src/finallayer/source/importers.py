@@ -59,7 +59,8 @@ class Importers:
         module = Path(path).with_suffix("")
         if module.name == "__init__":
             module = module.parent
-        asked = dict.fromkeys((module.name, "") if path.endswith("__init__.py") else (module.name,))
+        ways = ("",) if path.endswith("__init__.py") else ("ipynb",) if path.endswith(".ipynb") else ()
+        asked = dict.fromkeys((module.name, *ways))
         for importer, dotted, level in (place for name in asked for place in self._by_name.get(name, ())):
             by_text = (importer, dotted) in self._by_text
             if importer != path and (by_text or not found.get(importer)):

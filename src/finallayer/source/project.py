@@ -168,6 +168,9 @@ class Project:
         return self._places[folder]
 
     def _file(self, folder: Path, parts: list[str]) -> Path | None:
+        if parts[1:] and parts[-1] == "ipynb":  # no import, but what a notebook runs
+            notebook = folder.joinpath(*parts[:-1]).with_suffix(".ipynb")
+            return notebook if notebook.name in self._listing(notebook.parent) else None
         for part in parts[:-1]:
             if part not in self._listing(folder):
                 return None
