@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def _run_file(run: Interpreter, line: str, site: Site) -> None:
         return
     if not words:
         return
-    named = Path(os.path.normpath(Path(site.frame.module.path).parent / words[0]))
+    named = Path(os.path.normpath(Path(site.frame.module.path).parent / words[0]))  # not resolved: links stay
     path = named if named.suffix in (".py", ".ipynb") else named.with_name(f"{named.name}.py")
     names = run.names(path, site.frame) if path.is_file() else None
     for name, value in list(names.vars.items()) if names is not None else ():
