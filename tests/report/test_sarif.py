@@ -76,11 +76,16 @@ RULE = _object(  # 3.49
     properties=BAG,
 )
 DRIVER = _object("name", name=TEXT, version=TEXT, rules=_list(RULE, uniqueItems=True))  # 3.19
+NOTIFICATION = _object("message", message=MESSAGE, level=LEVEL, locations=_list(LOCATION, uniqueItems=True))  # 3.58
+INVOCATION = _object(  # 3.20
+    "executionSuccessful", executionSuccessful={"type": "boolean"}, toolExecutionNotifications=_list(NOTIFICATION)
+)
 RUN = _object(  # 3.14
     "tool",
     tool=_object("driver", driver=DRIVER),
     columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
     results=_list(RESULT),
+    invocations=_list(INVOCATION),
 )
 LOG = _object(
     "version runs",

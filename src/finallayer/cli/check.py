@@ -55,7 +55,7 @@ class Options:
         """What the command ends with after a check."""
         if self.exit_zero:
             return 0
-        return COULD_NOT_RUN if outcome.unread else int(bool(outcome.findings))
+        return int(bool(outcome.findings)) if outcome.complete else COULD_NOT_RUN
 
 
 def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
@@ -68,8 +68,8 @@ def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 
 @click.command(
-    epilog="Exit code: 0 no findings, 1 findings, 2 could not run, or not read a file. Settings are read from "
-    "[tool.finallayer] in the nearest pyproject.toml. A comment '# finallayer: ignore[FL101]' on a line of the "
+    epilog="Exit code: 0 no findings, 1 findings, 2 could not run, or not read a file to its end. Settings are read "
+    "from [tool.finallayer] in the nearest pyproject.toml. A comment '# finallayer: ignore[FL101]' on a line of the "
     "statement keeps a finding quiet, '# finallayer: ignore-file' a file."
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH...")
@@ -157,6 +157,13 @@ def _rendered(options: Options, outcome: Outcome, closing: Sequence[str] = ()) -
         yield from closing if options.output_format == "text" else ()
         return
     shown = report.Report(
-        outcome.findings, outcome.files, outcome.sources.lines, wants_colour(), unread=outcome.unread, closing=closing
+        outcome.findings,
+        outcome.files,
+        outcome.sources.lines,
+        wants_colour(),
+        outcome.unread,
+        outcome.in_part,
+        outcome.notes,
+        closing,
     )
     yield from report.render(options.output_format, shown)

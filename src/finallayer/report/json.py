@@ -28,7 +28,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         **fields(finding.origin),
         "rule": finding.rule.code,
         "name": finding.rule.name,
-        "severity": str(finding.rule.severity),
+        "severity": str(finding.severity),
         "message": finding.message,
         "expression": finding.expression,
         "safe_margin": margin and {dtype: m if math.isfinite(m) else None for dtype, m in margin.items()},

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 from contextlib import nullcontext
+from functools import partial
+from typing import NamedTuple
 
 from finallayer.findings import Sighting
 from finallayer.source import builtins, by_name, constructs, expressions, methods, registries, shell, statements
+from finallayer.source.budget import Budget
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
-from finallayer.source.interpreter import Interpreter, OutOfBudget
+from finallayer.source.interpreter import Interpreter
 from finallayer.source.models import model_output
 from finallayer.source.project import Project
 from finallayer.source.symbols import is_module
@@ -18,6 +21,7 @@ from finallayer.source.values import (
     ARGUMENTS,
     Call,
     Class,
+    Frame,
     Function,
     Instance,
     Module,
@@ -37,45 +41,87 @@ PROTOCOLS = {"compute_loss": "y_pred", "get_loss": "y_pred"}
 _MOST_OBJECTS = 3
 
 
+class Analysed(NamedTuple):
+    """What the analysis of a file's program gave."""
+
+    sightings: list[Sighting]  # every judged operation that the program meets, in the order met
+    budget: Budget  # what it cost, and what was left out
+
+
 def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> list[Sighting]:
-    """Every judged operation that the file's program meets, in the order met. Raises Unreadable for a broken file.
+    """Every judged operation that the file's program meets, in the order met. Raises Unreadable for a broken file."""
+    return interpret(file, project, uses).sightings
+
+
+def interpret(file: SourceFile, project: Project, uses: Uses | None = None) -> Analysed:
+    """Run a file's program on abstract values. Raises Unreadable for a broken file.
 
     ``uses``: filled, where it is given, with what every expression stood for.
     """
     run = Interpreter(project, uses)
     module = run.entry = run.modules[file.path] = Module(file)
-    try:
-        with nullcontext() if uses is None else telling_places_apart(uses.made_of):
-            run.load(module)
+    with nullcontext() if uses is None else telling_places_apart(uses.made_of):
+        try:
+            _run_program(run, module)
             _run_uncalled(run, module)
-    except (OutOfBudget, RecursionError):
-        if uses is not None:  # what was seen until then stands
-            uses.complete = False
-    finally:
-        run.trail.undo()
-    return run.recorder.sightings()
+        finally:
+            run.trail.undo()
+    if uses is not None and run.budget.cut_short:  # what was seen until then stands
+        uses.complete = False
+    return Analysed(run.recorder.sightings(), run.budget)
+
+
+def _run_program(run: Interpreter, module: Module) -> None:
+    """The module from its first statement to its last; one that costs too much isn't known to have done anything."""
+    ended: list[ast.stmt] = []
+
+    def statement_run(statement: ast.stmt) -> None:
+        if not run.block([statement], module.frame):
+            ended.append(statement)
+
+    with run.entering(module):
+        for statement in module.tree.body:
+            if not run.complete(Site(statement, module.frame), partial(statement_run, statement)):
+                _forget(run, statement, module.frame)
+            if ended:
+                return
+
+
+def _forget(run: Interpreter, statement: ast.stmt, frame: Frame) -> None:
+    """Whatever a statement may have bound isn't known."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            run.bind(frame, node.id, opaque(node.id))
 
 
 def _run_uncalled(run: Interpreter, module: Module) -> None:
     """Functions and methods that nothing in the program has called, on arguments that nobody knows."""
-    for node, function in list(run.functions.items()):
-        if node in run.visited or isinstance(node, ast.Lambda):
+    waiting = [node for node in run.functions if not isinstance(node, ast.Lambda)]
+    while waiting:
+        node = waiting.pop(0)
+        function = run.functions[node]
+        if node in run.visited or (function.frame.module is not module and function.name not in PROTOCOLS):
             continue
-        if function.frame.module is not module and function.name not in PROTOCOLS:
-            continue
-        if function.owner is None:
-            _alone(run, function, [], node)
-        else:
-            for instance in _objects(run, function.owner, node):
-                _alone(run, function, [instance], node)
+        work = partial(_run_alone, run, function, node)
+        run.complete(Site(node, function.frame), work, run.budget.share(1 + len(waiting)))
+
+
+def _run_alone(run: Interpreter, function: Function, node: ast.AST) -> None:
+    if function.owner is None:
+        _alone(run, function, [], node)
+    else:
+        for instance in _objects(run, function.owner, node):
+            _alone(run, function, [instance], node)
 
 
 def _alone(run: Interpreter, function: Function, args: list[Value], node: ast.AST) -> None:
     objects = len(run.instances)
-    run.trail.attempt(lambda: _on_unknown_arguments(run, function, args, node))
-    del run.instances[objects:]  # what was made there has lost its attributes
-    if run.uses is not None:
-        run.uses.alone = None
+    try:
+        run.trail.attempt(lambda: _on_unknown_arguments(run, function, args, node))
+    finally:
+        del run.instances[objects:]  # what was made there has lost its attributes
+        if run.uses is not None:
+            run.uses.alone = None
 
 
 def _on_unknown_arguments(run: Interpreter, function: Function, args: list[Value], node: ast.AST) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from finallayer.source.attributes import get_attribute, set_attribute
+from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.calls import invoke
-from finallayer.source.containers import MOST_UNROLLED, element, sequence
+from finallayer.source.containers import element, sequence
 from finallayer.source.handlers import BUILTINS, Builtin
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import signature_of

@@ -40,8 +40,6 @@ from finallayer.source.values import (
 
 #: The name of what stands for a slice among the indices of several axes.
 SLICE = "slice"
-#: A loop over a sequence that is known is run item by item up to this length.
-MOST_UNROLLED = 24
 
 
 def truth(value: Value) -> bool | None:
@@ -151,10 +149,8 @@ def _is_slice(part: Value) -> bool:
 
 
 def index_attributes(index: Node) -> Attributes:
-    """What an index, or its operation, is called, and what picked it: a drawn sample, or what it is taken for."""
-    at = {"at": index.attrs.get("name", index.op)}
-    picked_by = "sample" if index.op == "sample" else index.attrs.get("taken_for")
-    return at if picked_by is None else at | {"picked_by": picked_by}
+    """What an index, or its operation, is called."""
+    return {"at": index.attrs.get("name", index.op)}
 
 
 def _dict_item(owner: Dict, index: Value) -> Value:

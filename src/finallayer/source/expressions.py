@@ -11,11 +11,10 @@ from finallayer.canonical import constant
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
-from finallayer.purposes import COMPARED
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import invoke
-from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
+from finallayer.source.containers import SLICE, element, get_item, get_slice, sequence, truth
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
@@ -51,6 +50,8 @@ O = TypeVar("O", bound=ast.expr)  # noqa: E741
 P = TypeVar("P", bound=ast.expr)
 R = TypeVar("R")
 Handler = Callable[[Interpreter, N, Frame], Value]
+#: The name of what a comparison gives where nobody knows the answer.
+COMPARED = "compare"
 
 
 @overload
@@ -466,7 +467,7 @@ def _generated(
         generator = generators[depth]
         iterable = run.evaluate(generator.iter, inner)
         items = sequence(iterable)
-        if items is None or len(items) > MOST_UNROLLED:
+        if items is None or len(items) > run.budget.most_unrolled:
             exact = False
             items = (element(iterable),)
         for item in items:

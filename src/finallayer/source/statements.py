@@ -13,7 +13,7 @@ from finallayer.expr import Node
 from finallayer.source.assignment import assign, scope_of
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import invoke
-from finallayer.source.containers import MOST_UNROLLED, element, forget_length, sequence, truth
+from finallayer.source.containers import element, forget_length, sequence, truth
 from finallayer.source.decorators import decorated
 from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Statement
@@ -112,7 +112,7 @@ def _if(run: Interpreter, node: ast.If, frame: Frame) -> bool:
 def _for(run: Interpreter, node: ast.For | ast.AsyncFor, frame: Frame) -> bool:
     iterable = run.evaluate(node.iter, frame)
     items = sequence(iterable)
-    if items and len(items) <= MOST_UNROLLED:
+    if items and len(items) <= run.budget.most_unrolled:
         around, frame.continues = frame.continues, False
         for item in items:
             assign(run, node.target, item, frame)
