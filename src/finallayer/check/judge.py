@@ -77,16 +77,17 @@ def what_is_wrong(path: str) -> Analysis | None:
 
 def _with_fixes(findings: Sequence[Finding], judged: Sequence[Judged], context: Context) -> tuple[Finding, ...]:
     """The findings with the fix that every value met at the place agrees on, or why there is none."""
-    from finallayer.fix.proposals import propose
+    from finallayer.fix.proposals import propose_all
 
     fixes: dict[Place, set[Fix | Refusal]] = {place_of(finding): set() for finding in findings}
-    for finding, sighting, match in judged:
-        if (proposed := fixes.get(place_of(finding))) is not None:
-            try:
-                proposed.add(propose(finding.rule.code, sighting, match, context))
-            except (Exception, RecursionError) as error:  # ours to mend, and no reason to lose the finding
-                proposed.add(Refusal(f"{BROKEN} ({type(error).__name__}: {error}); please report this"))
+    shown = [j for j in judged if place_of(j.finding) in fixes]
+    for one, proposed in zip(shown, propose_all(shown, context, _broken), strict=True):
+        fixes[place_of(one.finding)].add(proposed)
     return tuple(_with_one_of(f, fixes.get(place_of(f), set())) for f in findings)
+
+
+def _broken(error: BaseException) -> Refusal:
+    return Refusal(f"{BROKEN} ({type(error).__name__}: {error}); please report this")
 
 
 def _with_one_of(finding: Finding, proposed: set[Fix | Refusal]) -> Finding:

@@ -26,9 +26,9 @@ from finallayer.cli.terminal import (
 
 if TYPE_CHECKING:
     from finallayer.check.run import Outcome
-    from finallayer.cli.choosing import Spot
     from finallayer.cli.fixing import Fixing
     from finallayer.cli.signals import Interruptions
+    from finallayer.cli.spot import Spot
     from finallayer.fix.repair import Repair
 
 #: The most places that are named where none is what was asked for.
@@ -118,7 +118,7 @@ def _fix(options: Options, signals: Interruptions) -> int:
 
 def _spot(options: Options) -> Spot | None:
     from finallayer.check.check_error import CheckError
-    from finallayer.cli.choosing import Spot
+    from finallayer.cli.spot import Spot
 
     if options.spot is None:
         return None

@@ -88,6 +88,8 @@ def _results(report: Report, index: dict[str, int]) -> Iterator[dict[str, Any]]:
             ]
         if finding.fix and finding.fix.edits and all(e.cell is None for e in finding.fix.edits):
             result["fixes"] = [_fix(finding.fix)]
+        if finding.unfixed:
+            result["properties"] = {"unfixed": finding.unfixed}
         yield result
 
 

@@ -172,6 +172,8 @@ def set_attribute(run: Interpreter, owner: Value, name: str, value: Value) -> No
         run.write(owner.slots, name, value)
     elif isinstance(owner, (External, Function)) or (isinstance(owner, Node) and owner.op == "opaque"):
         run.write(run.attributes, (_identity(owner), name), value)
+    elif isinstance(owner, Bound) and isinstance(owner.owner, Built) and isinstance(owner.function, str):
+        run.write(owner.owner.slots, owner.function, value)  # model.heads.head = a new head
 
 
 def _identity(owner: External | Function | Node) -> External | Node | int:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from finallayer.expr import Node, Origin
+from finallayer.canonical import SPELLINGS_OF_LOSSES
+from finallayer.expr import Node, Origin, Role, having
 from finallayer.recording import Recorder, Scene
 from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
 from finallayer.source.parameters import bind_parameters
@@ -47,8 +48,11 @@ MOST_IMPORTED = 600_000
 
 
 #: What stands around a place that runs, but not around the module that it imports.
-_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent")
+_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent", "assumed")
 
+
+#: Where a prediction meets what reads it.
+_MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
 
 K = TypeVar("K", bound=Hashable)
 
@@ -64,7 +68,9 @@ class Interpreter:
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
-        self.visited: dict[ast.AST, None] = {}  # definitions that a call has entered
+        self.defined: list[Function] = []  # the same, each time that its definition was run
+        self.visited: dict[ast.AST, None] = {}  # definitions that have been run
+        self.called: set[ast.AST] = set()  # those that a call of the program's has entered
         self.instances: list[Instance] = []
         self.attributes: dict[tuple[Hashable, str], Value] = {}  # given to what has no slots: to foreign modules, say
         self.no_grad = 0
@@ -72,6 +78,7 @@ class Interpreter:
         self.compiling = 0  # > 0 where a model meets what it is compiled with
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
+        self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
         self.budget = Budget()
         self.modules: dict[str, Module | None] = {}
         self.imported = 0  # bytes of the modules read for this analysis
@@ -90,7 +97,8 @@ class Interpreter:
             training = not (self.no_grad or self.read_out)
             return Scene(training, caller, self.compiling > 0)
 
-        return self.recorder.record(op, args, attrs, self.origin(site), framework, scene, silent=self.silent > 0)
+        silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING)
+        return self.recorder.record(op, args, attrs, self.origin(site), framework, scene, silent)
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
@@ -124,15 +132,15 @@ class Interpreter:
         Where it costs too much it is undone and done once more, with loops run once. Where that costs too much, too,
         it is undone, and written down as left out.
         """
-        why = self._attempted(work) if steps is None or self.budget.allow(steps) else Shortfall.STEPS
+        why = self.attempted(work) if steps is None or self.budget.allow(steps) else Shortfall.STEPS
         if why is not None and self.budget.allow(MOST_STEPS_COARSELY):
             with self.budget.coarsely():
-                why = self._attempted(work)
+                why = self.attempted(work)
         if why is not None:
             self.budget.left_out(why, self.origin(site))
         return why is None
 
-    def _attempted(self, work: Callable[[], object]) -> Shortfall | None:
+    def attempted(self, work: Callable[[], object]) -> Shortfall | None:
         """Do some work, and what kept it from its end: it is undone then."""
         around = {name: getattr(self, name) for name in _AROUND}
         objects, visited = len(self.instances), len(self.visited)
@@ -163,6 +171,7 @@ class Interpreter:
         function.defaults = [self.evaluate(d, frame) for d in node.args.defaults]
         function.kw_defaults = [MISSING if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults]
         self.functions[node] = function
+        self.defined.append(function)
         return function
 
     def call_function(self, function: Function, call: Call) -> Value:
@@ -174,13 +183,15 @@ class Interpreter:
             self.budget.left_out(Shortfall.DEPTH, self.origin(self.sites[0]))
             return self.opaque_at(call.site)
         self.visited[node] = None
+        if call.site.node is not node:
+            self.called.add(node)
         if self.uses is not None:
             self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function, self.trail.way)
         bind_parameters(function, frame, call)
         self.stack.append(function)
         self.sites.append(call.site)
-        without_gradient = any(_stops_gradient(d) for d in function.decorators)
+        without_gradient = any(stops_gradient(d) for d in function.decorators)
         self.no_grad += without_gradient
         read_out, self.read_out = self.read_out, 0  # a training step, too, gives its loss to be read
         try:
@@ -268,7 +279,7 @@ class Interpreter:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
         around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites = [], []
-        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = 0
+        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = self.assumed = 0
         try:
             yield
         finally:
@@ -284,6 +295,6 @@ STATEMENTS: dict[type[ast.stmt], Statement] = {}
 EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 
 
-def _stops_gradient(decorator: Value) -> bool:
+def stops_gradient(decorator: Value) -> bool:
     """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
     return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from finallayer.catalog.frameworks import is_stateless
 from finallayer.expr import Node, make
-from finallayer.source.attributes import set_attribute
-from finallayer.source.calls import call_built, call_inherited, inherit, invoke
+from finallayer.source.attributes import get_attribute, set_attribute
+from finallayer.source.calls import call_built, call_inherited, inherit, invoke, trains
 from finallayer.source.containers import forget_length, get_item, sequence
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod, ListMethod, Method
 from finallayer.source.interpreter import Interpreter
@@ -41,7 +41,7 @@ from finallayer.source.values import (
 #: Methods that give the object itself back.
 _FLUENT = (
     "to cuda cpu eval train double half float bfloat16 type requires_grad_ share_memory_ module unwrap to_empty "
-    "to_static bind"
+    "to_static bind apply_gradients replace"
 )
 
 
@@ -197,6 +197,8 @@ def _flax_apply(run: Interpreter, owner: Value, call: Call) -> Value:
     given = {k: v for k, v in call.kwargs.items() if k not in _NOT_THE_MODELS}
     rest = call.args[0 if "variables" in call.kwargs else 1 :]
     method = call.kwargs.get("method")
+    if isinstance(method, str):
+        method = get_attribute(run, owner, method)
     if isinstance(method, Bound):
         method = method.function
     inner = Call(rest, given, call.site)
@@ -244,6 +246,7 @@ def _made_of(run: Interpreter, owner: Value, call: Call) -> Value:
     owner = owner.instance if isinstance(owner, Super) else owner
     if isinstance(owner, Instance):
         inherit(run, owner, call)
+        trains(run, owner.cls, call)
     outputs = call.kwargs.get("outputs", call.args[1] if len(call.args) > 1 else None)
     if isinstance(owner, Instance) and outputs is not None:
         run.write(owner.slots, "outputs", outputs)

@@ -100,6 +100,16 @@ def _augmented(run: Interpreter, node: ast.AugAssign, frame: Frame) -> bool:
     return True
 
 
+@runs(ast.Assert)
+def _assert(run: Interpreter, node: ast.Assert, frame: Frame) -> bool:
+    """What a test asserts of a model's output is a reader of it; no loss that it compares another with is a finding."""
+    if run.uses is not None:
+        visited = dict(run.visited)
+        run.trail.attempt(lambda: run.evaluate(node.test, frame))
+        run.visited = visited  # what only an assertion calls is run alone, too, as it is without it
+    return True
+
+
 @runs(ast.If)
 def _if(run: Interpreter, node: ast.If, frame: Frame) -> bool:
     decided = truth(run.evaluate(node.test, frame))

@@ -37,10 +37,17 @@ def is_a(value: Value, wanted: Value) -> bool | None:
     if isinstance(value, Union):
         answers = {is_a(v, wanted) for v in value.values}
         return answers.pop() if len(answers) == 1 else None
+    if isinstance(value, Node) and value.op != "opaque" and _all_containers(wanted):
+        return False
     if isinstance(value, (Node, Lazy, Super)):
         return None
     answers = {_is_one(value, option) for option in (wanted if isinstance(wanted, tuple) else (wanted,))}
     return True if True in answers else None if None in answers else False
+
+
+def _all_containers(wanted: Value) -> bool:
+    options = wanted if isinstance(wanted, tuple) else (wanted,)
+    return all(isinstance(option, External) and option.name in _CONTAINERS for option in options)
 
 
 def _is_one(value: Value, wanted: Value) -> bool | None:
