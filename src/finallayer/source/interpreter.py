@@ -72,6 +72,7 @@ class Interpreter:
         self.visited: dict[ast.AST, None] = {}  # definitions that have been run
         self.called: set[ast.AST] = set()  # those that a call of the program's has entered
         self.instances: list[Instance] = []
+        self.attributes: dict[tuple[Hashable, str], Value] = {}  # given to what has no slots: to foreign modules, say
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
         self.compiling = 0  # > 0 where a model meets what it is compiled with
