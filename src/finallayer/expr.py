@@ -32,7 +32,7 @@ class Origin(NamedTuple):
 class Node:
     """One operation of a loss expression. Immutable; made by :func:`make`."""
 
-    __slots__ = ("_hash", "args", "attrs", "kind", "op", "origin", "rank")
+    __slots__ = ("_hash", "args", "attrs", "kind", "least_rank", "op", "origin", "rank")
 
     op: str
     args: tuple[Node, ...]
@@ -40,6 +40,7 @@ class Node:
     origin: Origin | None
     kind: Kind
     rank: int | None
+    least_rank: int
     _hash: int
 
     def __init__(self, op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> None:
@@ -50,6 +51,7 @@ class Node:
         gives = OPERATIONS.get(op, UNDECLARED).gives
         self.kind = gives(self) if callable(gives) else gives
         self.rank = rank_of(self) if args else attrs.get("rank")
+        self.least_rank = least_rank_of(self) if args else max(self.rank or 0, attrs.get("least_rank", 0))
         parts = tuple([a._hash for a in args]) if args else ()
         self._hash = hash((op, parts, _frozen(attrs) if attrs else None))
 
@@ -155,6 +157,11 @@ def joined(node: Node) -> Kind:
     return join(a.kind for a in node.args)
 
 
+def mixed(node: Node) -> Kind:
+    """Several probabilities, added up: not one of them, as ``joined`` would be."""
+    return joined(node)
+
+
 def linear(node: Node) -> Kind:
     """Sum of terms: logits when every term is logits or a parameter, and one is logits."""
     kinds = {a.kind for a in node.args}
@@ -246,8 +253,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "rows": (bool,),  # of an index: whether it is along the first axis
     "picked_along": (int,),  # of one entry of each row: along which axis it was picked
     "each": (bool,),  # of an index: one entry of each row
-    "picked_by": (str,),  # a sample that was drawn, or what the index is taken for
-    "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability, action
+    "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability
     "above": (bool,),  # whether a threshold asks for more
     "from_logits": (bool, int),
     "reduction": (str, NoneType),
@@ -262,14 +268,14 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "finfo": (str,),  # the floating type whose limits a value has as attributes
     "no_loss": (bool,),  # what a log is for: no classifier's loss
     "summed_along": (int,),  # along which axis it is weighted and summed
-    "rewarded": (bool,),  # perhaps none: times what may be a reward
-    "over_classes": (bool,),  # one: weighted, and summed over the classes
+    "self_weighted": (bool,),  # weighed by its own probability, with which its gradient vanishes
     "summed": (bool,),  # of a loss of each sample: it is added up, weighed or not
     "of_classes": (bool,),  # the likelihood of a class: weighed by its labels, or picked by them
+    "of_opposite": (bool,),  # beside the log of the other outcome's probability
     "of_outcome": (bool,),  # the likelihood of an outcome, beside that of its opposite
 }
 
-_PURPOSES = "no_loss rewarded over_classes summed_along of_classes of_outcome"
+_PURPOSES = "no_loss self_weighted summed_along of_classes of_outcome of_opposite"
 _OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
 _AS_IT_IS = Keeps.NUMBERS | _MONOTONE
@@ -286,6 +292,8 @@ OPERATIONS: dict[str, Operation] = {
     "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed finfo taken_for"),
     # what a formula uses as the probability of one of two outcomes
     "bernoulli": Operation(Kind.SIGMOID_PROBS, Role.STATED, _MONOTONE),
+    # what several softmaxes, or sigmoids, add up to
+    "mixture": Operation(mixed, Role.REDUCTION | Role.SEVERAL, _ANY),
     # layers
     "affine": Operation(Kind.LOGITS, Role.LAYER, Keeps.RANK, "units axis"),
     "matmul": Operation(product, Role.LAYER, _ANY),
@@ -295,6 +303,8 @@ OPERATIONS: dict[str, Operation] = {
     "pool": Operation(scores, Role.LAYER, _ANY, "keepdims"),  # pooling and interpolation: scores stay scores
     # the final layer's own
     "softmax": Operation(Kind.PROBS, Role.HEAD, _MONOTONE, "axis naive whole no_loss", Kind.LOGITS, "classes"),
+    # exp(z) over its sum, with weights or a mask in that: no framework's softmax
+    "weighted_softmax": Operation(Kind.UNKNOWN, Role.HEAD, _ANY, "axis naive", Kind.LOGITS, "classes"),
     "log_softmax": Operation(Kind.LOG_PROBS, Role.HEAD, _MONOTONE, "axis naive", Kind.LOGITS, "classes"),
     "logsumexp": Operation(Kind.UNKNOWN, Role.HEAD, _ANY, "axis keepdims naive", Kind.LOGITS, "classes"),
     "sigmoid": Operation(Kind.SIGMOID_PROBS, Role.HEAD, _MONOTONE, "naive", Kind.LOGITS, "outcome"),
@@ -325,7 +335,7 @@ OPERATIONS: dict[str, Operation] = {
     "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     # shape, type and place
     "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
-    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows each picked_by picked_along"),
+    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows each picked_along"),
     "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by picked_along"),  # the target's entry
     "cast": Operation(first, Role.PLACE, _AS_IT_IS),
     "identity": Operation(first, Role.PLACE, _AS_IT_IS),
@@ -396,6 +406,8 @@ ON_LOGITS = frozenset(op for op in LOSSES if OPERATIONS[op].takes is Kind.LOGITS
 #: What gives a probability (or whatever it is) when given one.
 HANDS_ON = frozenset(op for op, row in OPERATIONS.items() if row.gives in (first, joined, probabilities))
 _BROADCASTS = having(Role.ARITHMETIC) | {"join"}
+#: What has all the axes that any of its arguments has.
+_EVERY_AXIS = having(Role.ARITHMETIC)
 #: Attributes that say what a value turned out to be for.
 PURPOSES = frozenset(_PURPOSES.split()) | {"summed"}
 #: Attributes worth printing.
@@ -414,12 +426,6 @@ def undeclared(node: Node) -> list[str]:
     ]
 
 
-def unmarked(node: Node) -> Node:
-    """The node without what it turned out to be for, as the program's values hold it."""
-    kept = {name: value for name, value in node.attrs.items() if name not in PURPOSES}
-    return node if len(kept) == len(node.attrs) else Node(node.op, node.args, kept, node.origin)
-
-
 def rank_of(node: Node) -> int | None:
     """How many axes the node has, where that is certain."""
     stated: int | None = node.attrs.get("rank")
@@ -433,18 +439,11 @@ def rank_of(node: Node) -> int | None:
     return None
 
 
-def least_rank(node: Node) -> int:
+def least_rank_of(node: Node) -> int:
     """How many axes the node has at the least."""
-    least = 0
-    waiting, seen = [node], set[int]()
-    while waiting:
-        step = waiting.pop()
-        if id(step) in seen:
-            continue
-        seen.add(id(step))
-        least = max(least, step.rank or 0, step.attrs.get("least_rank", 0))
-        if step.op in SAME_RANK:
-            waiting += step.args[:1]
-        elif step.op in _BROADCASTS - SEVERAL:  # a result has all the axes that any of its terms has
-            waiting += step.args
-    return least
+    stated = max(node.rank or 0, node.attrs.get("least_rank", 0))
+    if node.op in SAME_RANK and node.args:
+        return max(stated, node.args[0].least_rank)
+    if node.op in _EVERY_AXIS:
+        return max(stated, *(a.least_rank for a in node.args))
+    return stated

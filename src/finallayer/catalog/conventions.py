@@ -22,13 +22,12 @@ class Meaning(Enum):
 
     EPSILON = "a small number that keeps a log or a division from zero"
     LOG_PROBABILITY = "the log of a probability, never positive"
-    ACTION = "the index of an action: the log of its probability is a policy's, and trains no classifier"
-    ENVIRONMENT = "an environment, whose `step` gives a state and a reward"
-    REWARD = "a reward"
     HEAD = "the last layer of a pretrained classifier, which users replace"
     OPERATION = "the operation of that name, in a module that is not at hand"
     HANDS_ON = "a foreign function that gives back what it is handed, models among it: a tuple of several"
     HANDS_ON_FIRST = "a foreign function that gives back the model that it is handed first"
+    TRAINS = "a foreign function or class that trains the model that it is handed by the loss that it is handed"
+    SECOND_MODEL = "another model that takes part in the training: who gets which loss is not known"
     PROPERTY = "a decorator that makes a method an attribute, in a module that is not at hand"
     IN_PLACE = "a method that changes its tensor"
 
@@ -101,39 +100,6 @@ CONVENTIONS: tuple[Convention, ...] = (
         ),
     ),
     Convention(
-        Meaning.ACTION,
-        # neither how many there are, nor what someone is seen to do
-        rf"{_not_after('n nb num number class gt human label verb')}(?:actions?|acts)"
-        r"(?: (?:batch|tensor|t|b|v|ids?|idxs?|index|indices|onehot|one hot|taken|chosen|\d+))*",
-        Errs.MISSED,
-        (
-            *("action", "actions", "batch_actions", "actionIdx", "action_batch", "self.actions", "batch[action]"),
-            *("action_", "chosen_action", "actions_taken", "joint_action", "discrete_action", "action_id", "action1"),
-        ),
-        (
-            *("action_label", "transaction", "transaction_type", "reaction", "action_class", "fraction", "actionable"),
-            *("num_actions", "n_actions", "human_action", "verb_action", "class_action", "gt_action", "action_dim"),
-            *("action_logits", "action_recognition", "interaction", "activation_index", "user_transactions"),
-        ),
-    ),
-    Convention(
-        Meaning.ENVIRONMENT,
-        rf"{_not_after('conda python virtual')}(?:v?envs?|environments?)(?: (?:train|test|eval|\d+))*",
-        Errs.MISSED,
-        ("env", "self.env", "vec_env", "trainEnvironment", "envs", "env_1", "env_train", "base_env"),
-        (
-            *("environ", "stream", "env_variables", "envelope", "inventory", "env_name", "environmental"),
-            *("virtual_env", "conda_env", "env_config", "dotenv", "convenv"),
-        ),
-    ),
-    Convention(
-        Meaning.REWARD,
-        r"(?:rewards?|rews?)(?: (?:batch|tensor|sum|list|t|b|n|\d+))*",
-        Errs.MISSED,
-        ("reward", "rewards", "extrinsic_reward", "rew", "rewardBatch", "reward_sum", "rewards_t", "rew_t"),
-        ("reward_model", "rewarded", "more", "rewind", "review", "reward_loss", "reward_head", "brew", "unrewarded"),
-    ),
-    Convention(
         Meaning.HEAD,
         r"^(?:fc|classifier|heads?|last linear)",
         Errs.MISSED,
@@ -169,6 +135,27 @@ CONVENTIONS: tuple[Convention, ...] = (
         ),
     ),
     Convention(
+        Meaning.TRAINS,
+        rf"^(?:train|fit)(?: (?:(?:the|my|torch|pytorch|simple|basic|model|net|network|nn|cnn|mlp|classifier|loop|"
+        r"epochs?|one|ch|and|validate|eval|evaluate|test|fn|func|supervised)|\d+))*"
+        rf"|{_not_after('distill distillation attack adversarial gan contrastive')}(?:trainer|learner|fitter)"
+        r"|^(?:experiment|supervised runner)",
+        Errs.ALARM,
+        ("train", "fit", "train_model", "engine.Trainer", "d2l.train_ch3", "MyTrainer", "train_one_epoch", "Learner"),
+        (
+            *("trained", "train_test_split", "train_loader", "pretrain", "fit_temperature", "attack", "trainable"),
+            *("DistillationTrainer", "train_with_teacher", "strip_softmax", "report", "evaluate", "train_gan"),
+            *("fit_transform", "train_probe", "training", "learners", "GANTrainer"),
+        ),
+    ),
+    Convention(
+        Meaning.SECOND_MODEL,
+        r"(?:teacher|student|ema|discriminator|critic|target (?:net|network|model))(?: (?:model|net|network|\d+))*",
+        Errs.MISSED,
+        ("teacher", "teacher_model", "model_ema", "self.student", "target_net", "critic_2"),
+        ("teacher_forcing", "schema", "target", "cinema", "students", "critical"),
+    ),
+    Convention(
         Meaning.PROPERTY,
         r"(?!(?:add|check|get|has|is|set|test|with) )\w+ property|(?:lazy|cached)property|^reify",
         Errs.MISSED,
@@ -189,7 +176,7 @@ CONVENTIONS: tuple[Convention, ...] = (
 
 _WORD = re.compile(r"_+$|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 #: What a value may be taken for, of which nothing is known but its name.
-_OF_VALUES = (Meaning.EPSILON, Meaning.LOG_PROBABILITY, Meaning.ACTION)
+_OF_VALUES = (Meaning.EPSILON, Meaning.LOG_PROBABILITY)
 
 
 def _last_words(pattern: str) -> re.Pattern[str]:

@@ -6,6 +6,7 @@ row that says whose names it has; every other part of the program asks here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
@@ -143,6 +144,8 @@ FRAMEWORKS: tuple[Framework, ...] = (
 BY_ROOT: dict[str, Framework] = {row.root: row for row in FRAMEWORKS}
 #: The families whose functions a file can be written in.
 FAMILIES = frozenset({"torch", "tensorflow", "keras", "jax", "numpy"})
+#: The families that no gradient goes through: what is trained with them has its gradient written by hand.
+WITHOUT_GRADIENTS = frozenset({"numpy"})
 #: Packages that are never a project's own.
 FOREIGN = frozenset(row.root for row in FRAMEWORKS if row.foreign)
 #: A package, or a module of one -> whose names it has.
@@ -157,8 +160,6 @@ STAR_IMPORTS: dict[str, Mapping[str, str]] = {
 }
 #: How the names of pretrained classifiers begin.
 ZOOS = tuple(f"{row.root}.{member}" for row in FRAMEWORKS for member in row.zoo)
-#: Libraries of environments: who imports one acts in it, as reinforcement learning does.
-ENVIRONMENTS = "gym gymnasium vizdoom pettingzoo dm_control procgen ale_py pybullet_envs unityagents".split()
 
 
 @cache
@@ -182,6 +183,18 @@ def is_tf1(dotted: str) -> bool:
     """Whether a dotted name is of a package of the time of TensorFlow 1."""
     row = BY_ROOT.get(dotted.partition(".")[0])
     return row is not None and row.tf1
+
+
+#: How classes end whose models have a classifier's head, and give its logits.
+_CLASSIFIERS = re.compile(
+    r"transformers\.(?:\w+\.)*\w+For(?:Sequence|Token|Image|Audio|Video)Classification(?:\.from_(?:pretrained|config))?"
+)
+
+
+@cache
+def is_classifier(dotted: str) -> bool:
+    """Whether a name is a pretrained classifier of transformers', or what loads one."""
+    return _CLASSIFIERS.fullmatch(dotted) is not None
 
 
 def is_stateless(dotted: str) -> bool:

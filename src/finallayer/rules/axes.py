@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from finallayer.expr import GUARDS, MOVES, PICKS, Node, least_rank, through
+from finallayer.expr import GUARDS, MOVES, PICKS, Node, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 from finallayer.rules.route import route, softmax_of
 
@@ -25,7 +25,7 @@ class Axes(NamedTuple):
     def of(cls, x: Node, read: Read | None = None) -> Axes:
         """Those of a value, also as one who reads it shows."""
         shown = 0 if read is None else max(read.least, read.axis + 1 if read.axis >= 0 else -read.axis)
-        return cls(x.rank, max(least_rank(x), shown))
+        return cls(x.rank, max(x.least_rank, shown))
 
     @property
     def agree(self) -> bool:
@@ -62,7 +62,7 @@ def _pick(step: Node) -> Read | None:
     axis = step.attrs.get("picked_along", step.attrs.get("axis") if step.op == "gather" else None)
     if type(axis) is not int or step.op not in PICKS or not step.args:
         return None
-    return Read(step.args[0], axis, max(map(least_rank, step.args[1:]), default=0))  # an index has as many axes
+    return Read(step.args[0], axis, max((a.least_rank for a in step.args[1:]), default=0))  # an index has as many axes
 
 
 def picked_logs(x: Node) -> Iterator[Read]:

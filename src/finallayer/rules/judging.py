@@ -40,7 +40,8 @@ def _matches(rule: Rule, sighting: Sighting, origin: Origin) -> Iterator[Judged]
         margin = None if match.expression is None else safe_margins(match.expression)
         expression = str(match.expression or sighting.node)
         related = (*match.related, *_called_from(sighting))
-        yield Judged(Finding(rule, origin, match.message, expression, margin, related), sighting, match)
+        finding = Finding(rule, origin, match.message, expression, margin, related, judged=match.severity)
+        yield Judged(finding, sighting, match)
 
 
 def _called_from(sighting: Sighting) -> tuple[Related, ...]:
@@ -54,5 +55,5 @@ def place_of(finding: Finding) -> Place:
 
 def outermost(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The findings without those at a place that another of the same rule already points to."""
-    pointed_at = {(f.rule.code, r.origin) for f in findings for r in f.related}
+    pointed_at = {(f.rule.code, r.origin) for f in findings for r in f.related if r.origin != f.origin}
     return tuple(f for f in findings if place_of(f) not in pointed_at)

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node, least_rank
+from finallayer.expr import Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.rules.axes import Axes, Read, averaged, picked, picked_logs, summed_logs
@@ -72,7 +72,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
             if type(axis) is int:
                 yield from _matches(iter([Read(x, axis)]), "the search for the best class", sighting)
         case Node(op="xent_logits", args=(Node(kind=Kind.LOGITS) as z, *_), attrs={"axis": 0}) as loss:
-            if class_axis(z) not in (None, 0) and (least_rank(z) >= 2 or sighting.compiled):
+            if class_axis(z) not in (None, 0) and (z.least_rank >= 2 or sighting.compiled):
                 yield Match(f"{called(loss)} runs along axis 0, the batch: use axis=-1", related=made_here(z))
 
 
@@ -80,7 +80,7 @@ def _loss_reads_another(softmax: Node, loss: Node, compiled: bool) -> bool:
     """Whether a loss looks for its classes along another axis than that of the softmax."""
     axes = _with_batch(Axes.of(softmax), compiled)
     if loss.op == "nll" and "axis" not in loss.attrs and len(loss.args) > 1:  # labels are a row for each example
-        axes = axes._replace(least=max(axes.least, least_rank(loss.args[1]) + 1 if least_rank(loss.args[1]) else 0))
+        axes = axes._replace(least=max(axes.least, loss.args[1].least_rank + 1 if loss.args[1].least_rank else 0))
     axis, along = softmax.attrs.get("axis"), loss.attrs.get("axis")
     if softmax.attrs.get("whole"):
         return axes.least >= 2
@@ -388,7 +388,7 @@ score = nn.Linear(16, 4)
 def attend(steps):
     steps = steps.view(-1, 16)
     weights = torch.softmax(score(steps), dim=0)
-    return weights.t() @ steps, -(weights * torch.log(weights)).sum(dim=0)
+    return weights.t() @ steps, -torch.xlogy(weights, weights).sum(dim=0)
 
 def distil(x, teacher):
     shares = torch.softmax(teacher(x), dim=0)

@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator
 from finallayer import catalog
 from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
 from finallayer.catalog.conventions import Meaning, convention, suggests
-from finallayer.catalog.frameworks import ZOOS
+from finallayer.catalog.frameworks import ZOOS, is_classifier
 from finallayer.catalog.names import canonical
-from finallayer.expr import SAME_AXES, Node, least_rank, make
+from finallayer.expr import SAME_AXES, Node, make
 from finallayer.source import handlers
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import bind_signature, fits
-from finallayer.source.symbols import construct_of, is_module, is_module_class, signature_of
+from finallayer.source.symbols import construct_of, inherited_from, is_module, is_module_class, signature_of
 from finallayer.source.values import (
     ARGUMENTS,
     BUILT,
+    CALLED_BY_FRAMEWORKS,
+    EXACT,
     FIELDS,
+    INNER,
     LAYERS,
     Bound,
     Built,
@@ -33,8 +36,10 @@ from finallayer.source.values import (
     Missing,
     Partial,
     Site,
+    Super,
     Union,
     Value,
+    is_constant,
     opaque,
     tuple_in,
     union,
@@ -68,7 +73,15 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
             return _one_of(run, callee, call)
     if isinstance(callee, Node) and _hands_on(callee.attrs.get("name", ""), call.args):
         return _handed_on(callee.attrs["name"], call.args)
+    if isinstance(callee, Node):
+        _foreign(run, str(callee.attrs.get("name", "")), call)
     return run.opaque_at(call.site, *call.args)
+
+
+def _foreign(run: Interpreter, name: str, call: Call) -> None:
+    """A call of what isn't at hand: whatever its arguments say of each other."""
+    for look in handlers.FOREIGN:
+        look(run, name, call)
 
 
 def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
@@ -92,6 +105,8 @@ def _operation_of(callee: Value) -> str | int:
 
 def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Value:
     signature = catalog.method(name)
+    if signature is None and tensor.op == "opaque":
+        _foreign(run, name, call)
     if signature is None or not fits(signature.params, [tensor, *call.args], call.kwargs):
         return run.opaque_at(call.site, tensor, *call.args)
     bound = bind_signature(signature.params, [tensor, *call.args], call.kwargs)
@@ -104,13 +119,24 @@ def _method(run: Interpreter, owner: Value, name: str, call: Call) -> Value:
     """What ``owner.name(...)`` gives."""
     if isinstance(owner, str):
         return _of_text(owner, name, call.args)
+    if isinstance(owner, Instance) and isinstance(inner := owner.slots.get(INNER), (List, Dict)):
+        owner = inner
     if isinstance(owner, List) and name in handlers.OF_LISTS:
         return handlers.OF_LISTS[name](run, owner, call)
     if isinstance(owner, Dict) and name in handlers.OF_DICTS:
         return handlers.OF_DICTS[name](run, owner, call)
+    own = _of_base(owner, name) if isinstance(owner, Class) else None
+    if own is not None:
+        return _external(run, own, call)
     if isinstance(owner, (List, Dict)) or name not in handlers.OF_MODELS:
         return run.opaque_at(call.site, owner, *call.args)
     return handlers.OF_MODELS[name](run, owner, call)
+
+
+def _of_base(cls: Class, name: str) -> External | None:
+    """What a class has of a framework's base class, called on the class: ``TrainState.create``."""
+    names = (f"{base.name}.{name}" for base in cls.external_bases())
+    return next((External(n) for n in names if signature_of(n) is not None), None)
 
 
 _OF_TEXT: dict[str, Callable[[str], str]] = {
@@ -164,7 +190,7 @@ def _mapped(run: Interpreter, callee: Partial, call: Call) -> Value:
 
 def _row(value: Value) -> Value:
     """One row of what is mapped over, perhaps: what is mapped over isn't known for certain."""
-    if not isinstance(value, Node) or not least_rank(value):
+    if not isinstance(value, Node) or not value.least_rank:
         return value
     return Node("index", (value,), {"rows": True, "least_rank": 0}, value.origin)
 
@@ -191,6 +217,8 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     instance = Instance(cls, call.site)
     run.instances.append(instance)
     run.write(instance.slots, ARGUMENTS, tuple(call.args))
+    run.write(instance.slots, LAYERS, ())
+    run.write(instance.slots, EXACT, True)
     lines = [tuple_in(c.slots, FIELDS) for c in reversed(cls.ancestry()) if isinstance(c, Class)]
     fields = [field for line in lines for field in line if isinstance(field, str)]
     init = cls.find("__init__")
@@ -199,8 +227,9 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     else:
         for name, value in [*zip(fields, call.args, strict=False), *call.kwargs.items()]:
             run.write(instance.slots, name, value)
-        if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
-            run.write(instance.slots, LAYERS, tuple(call.args))
+        if not fields:
+            inherit(run, instance, call)
+        trains(run, cls, call)
     for hook in ("__post_init__", "setup"):
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
@@ -208,12 +237,35 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     return instance
 
 
-def _base_constructs(cls: Class) -> list[str]:
-    return [construct_of(base) for base in cls.external_bases()]
+def inherit(run: Interpreter, instance: Instance, call: Call) -> None:
+    """What a foreign base class makes of the arguments of its ``__init__``: the object holds what it would build."""
+    base = inherited_from(instance.cls)
+    if base is not None:
+        run.write(instance.slots, INNER, invoke(run, base, call))
 
 
-#: Methods that calling an object runs, in the order in which frameworks look for them.
-_CALLED = ("__call__", "forward", "call", "_build")
+_TRAINERS = ("trainer", "fine_tuner")
+#: Methods in which a trainer's subclass hands the loss what it likes.
+_OWN_STEPS = ("get_loss", "train_step", "train_step_single", "compute_loss")
+
+
+def trains(run: Interpreter, cls: Class, call: Call) -> None:
+    """A subclass of a library's training loop is made of what the library's own would be."""
+    own = any(isinstance(cls.find(name), Function) for name in _OWN_STEPS)
+    for base in cls.external_bases():
+        signature = signature_of(base.name)
+        if signature is not None and signature.op in _TRAINERS and not own:
+            bound = bind_signature(signature.params, call.args, call.kwargs)
+            handlers.CONSTRUCTS[signature.op](run, Built(base, signature, bound, call.site, call.kwargs))
+
+
+def call_inherited(run: Interpreter, instance: Instance, call: Call) -> Value:
+    """What calling an object gives by what its foreign base class does."""
+    inner = instance.slots.get(INNER)
+    if isinstance(inner, Built):
+        return call_built(run, inner, call)
+    outputs = _outputs(instance)
+    return outputs if outputs is not None else run.opaque_at(call.site, instance, *call.args)
 
 
 def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
@@ -226,16 +278,12 @@ def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
 
 def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
     _build(run, instance, call.site)
-    for name in _CALLED:
+    for name in CALLED_BY_FRAMEWORKS:
         method = instance.slots.get(name) or instance.cls.find(name)
         if not isinstance(method, Missing):
             own = [] if name in instance.slots else [instance]
             return invoke(run, method, call.of(*own))
-    layers = tuple_in(instance.slots, LAYERS)
-    if layers and call.args:
-        return apply_layers(run, layers, call.args[0], call.site)
-    outputs = _outputs(instance)
-    return outputs if outputs is not None else run.opaque_at(call.site, instance, *call.args)
+    return call_inherited(run, instance, call)
 
 
 def _build(run: Interpreter, instance: Instance, site: Site) -> None:
@@ -249,7 +297,7 @@ def _build(run: Interpreter, instance: Instance, site: Site) -> None:
 
 def _outputs(instance: Instance) -> Value:
     """The outputs that a Keras model of a class without ``call`` was made with: (inputs, outputs)."""
-    if "model" not in _base_constructs(instance.cls):
+    if not any(construct_of(base) == "model" for base in instance.cls.external_bases()):
         return None
     own = isinstance(instance.cls.find("__init__"), Function)
     given = () if own else tuple_in(instance.slots, ARGUMENTS)
@@ -260,9 +308,10 @@ def _outputs(instance: Instance) -> Value:
 def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Site) -> Value:
     """A value sent through layers one after the other."""
     for layer in layers:
-        if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
+        if isinstance(layer, Node):  # Keras: an Input among the layers states the shape; any other isn't known
+            x = x if layer.attrs.get("fed") else run.opaque_at(site, x, layer)
             continue
-        run.step()  # the model may hold many, and be called often
+        run.budget.step()  # the model may hold many, and be called often
         at = layer.site if isinstance(layer, Built) else site
         x = invoke(run, layer, Call([x], {}, at)) if layer is not None else x
     return x
@@ -301,6 +350,10 @@ def _external(run: Interpreter, symbol: External, call: Call) -> Value:
         return builtin(run, call)
     signature = signature_of(symbol.name)
     if signature is None:
+        method = symbol.name.rpartition(".")[2]
+        if call.args and isinstance(call.args[0], Instance) and method in ("__init__", *CALLED_BY_FRAMEWORKS):
+            run_inherited = handlers.OF_MODELS[method]  # Base.forward(self, x), which is super().forward(x)
+            return run_inherited(run, Super(call.args[0].cls, call.args[0]), call._replace(args=call.args[1:]))
         return _unknown(run, symbol, call)
     bound = bind_signature(signature.params, call.args, call.kwargs)
     if signature.attrs.get("either_order") and len(call.args) > 1:
@@ -319,11 +372,15 @@ def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
         return _handed_on(symbol.name, call.args)
     if symbol.name.startswith(ZOOS):
         return Built(symbol, Signature("zoo", (), (), {}), {}, call.site)
+    if is_classifier(symbol.name):
+        return Built(symbol, Signature("classifier", (), (), {}), {}, call.site, call.kwargs)
+    _foreign(run, symbol.name, call)
     if canonical(symbol.name) in standard.FINFO and call.args:
         return make("opaque", name=str(run.opaque_at(call.site)), finfo=_floating_type(call.args[0]))
     operation = convention(symbol.name, Meaning.OPERATION)
     if operation is not None and call.args:
-        return operate(run, parse(operation.says), {"x": call.args[0]} | call.kwargs, symbol, call.site)
+        x = next((arg for arg in call.args if not is_constant(arg)), call.args[0])  # softmax(None, z)
+        return operate(run, parse(operation.says), {"x": x} | call.kwargs, symbol, call.site)
     return run.opaque_at(call.site, *call.args, *call.kwargs.values())
 
 

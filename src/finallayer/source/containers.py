@@ -8,10 +8,12 @@ from typing import TypeGuard, assert_never
 
 from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.source.interpreter import Interpreter
+from finallayer.source.layers import forget_layers, holder, put_layer
 from finallayer.source.limits import MOST_CANDIDATES, any_of
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import (
     EXACT,
+    INNER,
     ITEMS,
     LAYERS,
     REST,
@@ -38,8 +40,6 @@ from finallayer.source.values import (
 
 #: The name of what stands for a slice among the indices of several axes.
 SLICE = "slice"
-#: A loop over a sequence that is known is run item by item up to this length.
-MOST_UNROLLED = 24
 
 
 def truth(value: Value) -> bool | None:
@@ -70,8 +70,12 @@ def sequence(value: Value) -> tuple[Value, ...] | None:
     if isinstance(value, Dict):
         keys = tuple(k for k in value.slots if isinstance(k, (str, int)))
         return keys if len(keys) == len(value.slots) else None
+    if isinstance(value, Partial) and value.how.startswith("pure"):  # haiku: init, apply = transform(f)
+        return (opaque("init"), Partial(value.function, how=value.how.replace("pure", "apply")))
     if isinstance(value, Built) and LAYERS in value.slots:
         return tuple_in(value.slots, LAYERS) if value.slots[EXACT] else None
+    if isinstance(value, Instance) and INNER in value.slots:
+        return sequence(value.slots[INNER])
     return None
 
 
@@ -118,6 +122,8 @@ def get_item(owner: Value, index: Value, rank: int | None = None, least_rank: in
         return union([get_item(v, index) for v in owner.values])
     if isinstance(owner, Dict):
         return _dict_item(owner, index)
+    if isinstance(owner, Instance) and INNER in owner.slots:
+        return get_item(owner.slots[INNER], index)
     items = sequence(owner)
     if items is not None and type(index) is int and -len(items) <= index < len(items):
         return items[index]
@@ -148,10 +154,8 @@ def _is_slice(part: Value) -> bool:
 
 
 def index_attributes(index: Node) -> Attributes:
-    """What an index, or its operation, is called, and what picked it: a drawn sample, or what it is taken for."""
-    at = {"at": index.attrs.get("name", index.op)}
-    picked_by = "sample" if index.op == "sample" else index.attrs.get("taken_for")
-    return at if picked_by is None else at | {"picked_by": picked_by}
+    """What an index, or its operation, is called."""
+    return {"at": index.attrs.get("name", index.op)}
 
 
 def _dict_item(owner: Dict, index: Value) -> Value:
@@ -163,11 +167,23 @@ def _dict_item(owner: Dict, index: Value) -> Value:
     return any_of(chain(owner.known.values(), rest), owner) if owner.slots else opaque("item", owner, index)
 
 
+def forget_length(run: Interpreter, owner: Value) -> None:
+    """Nobody knows any more which items a list has, or which layers a model."""
+    if isinstance(owner, List):
+        run.write(owner.slots, EXACT, False)
+    elif (held := holder(owner)) is not None:
+        forget_layers(run, held)
+
+
 def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> None:
     """``owner[index] = value``."""
     match owner:
         case Bound(function=str() as name, owner=Built(slots=slots)):  # model.classifier[6] = a new head
             run.write(slots, name, value)
+        case Instance(slots=slots) if INNER in slots:
+            store_item(run, slots[INNER], index, value)
+        case Built() if LAYERS in owner.slots:
+            put_layer(run, owner, index, value)
     if isinstance(owner, Dict):
         if is_constant(index):
             run.write(owner.slots, index, value)

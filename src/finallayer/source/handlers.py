@@ -27,12 +27,15 @@ BUILTINS: dict[str, Builtin] = {}
 #: The other builtins: what they give is in the catalogue, or of no interest.
 OTHER_BUILTINS = frozenset(
     (
-        "sum max min abs pow round float print property staticmethod classmethod int str bool object type set "
-        "frozenset open input id any all iter next repr hash format sorted filter divmod callable vars dir bytes "
-        "complex eval exec Exception ValueError NotImplementedError RuntimeError TypeError KeyError ImportError "
+        "sum max min abs pow round float print property staticmethod classmethod int str bool object set "
+        "frozenset open input id any all iter next repr hash format sorted filter divmod dir bytes "
+        "complex exec Exception ValueError NotImplementedError RuntimeError TypeError KeyError ImportError "
         "AssertionError"
     ).split()
 )
+#: What is looked at in a call of what isn't at hand, by its name.
+Foreign = Callable[[Interpreter, str, Call], None]
+FOREIGN: list[Foreign] = []
 OF_LISTS: dict[str, ListMethod] = {}
 OF_DICTS: dict[str, DictMethod] = {}
 #: Methods of a model, layer or project object that the project doesn't define itself.

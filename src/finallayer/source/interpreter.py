@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from finallayer.expr import Node, Origin
+from finallayer.canonical import SPELLINGS_OF_LOSSES
+from finallayer.expr import Node, Origin, Role, having
 from finallayer.recording import Recorder, Scene
+from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
 from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
 from finallayer.source.symbols import construct_of
@@ -38,8 +40,6 @@ from finallayer.source.values import (
     union,
 )
 
-#: Syntax nodes evaluated for one file, everything it calls included.
-MOST_STEPS = 100_000
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
 #: Modules of the project that one file's analysis may parse and run, and their bytes altogether.
@@ -48,14 +48,13 @@ MOST_IMPORTED = 600_000
 
 
 #: What stands around a place that runs, but not around the module that it imports.
-_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent")
+_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent", "assumed")
 
+
+#: Where a prediction meets what reads it.
+_MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
 
 K = TypeVar("K", bound=Hashable)
-
-
-class OutOfBudget(Exception):
-    """The analysis has done as much as one file may cost."""
 
 
 class Interpreter:
@@ -69,14 +68,18 @@ class Interpreter:
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
-        self.visited: set[ast.AST] = set()  # definitions that a call has entered
+        self.defined: list[Function] = []  # the same, each time that its definition was run
+        self.visited: dict[ast.AST, None] = {}  # definitions that have been run
+        self.called: set[ast.AST] = set()  # those that a call of the program's has entered
         self.instances: list[Instance] = []
+        self.attributes: dict[tuple[Hashable, str], Value] = {}  # given to what has no slots: to foreign modules, say
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
         self.compiling = 0  # > 0 where a model meets what it is compiled with
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
-        self.steps = 0
+        self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
+        self.budget = Budget()
         self.modules: dict[str, Module | None] = {}
         self.imported = 0  # bytes of the modules read for this analysis
         self.entry: Module | None = None
@@ -92,14 +95,15 @@ class Interpreter:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
             caller = self.origin(self.sites[-1]) if called else None
             training = not (self.no_grad or self.read_out)
-            return Scene(training, caller, self.compiling > 0, site.frame.module.steps_environment)
+            return Scene(training, caller, self.compiling > 0)
 
-        return self.recorder.record(op, args, attrs, self.origin(site), framework, scene, silent=self.silent > 0)
+        silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING)
+        return self.recorder.record(op, args, attrs, self.origin(site), framework, scene, silent)
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
         for statement in body:
-            self.step()
+            self.budget.step()
             handler = STATEMENTS.get(type(statement))
             if handler is not None and not handler(self, statement, frame):
                 return False
@@ -107,8 +111,9 @@ class Interpreter:
 
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
         """The abstract value of an expression."""
-        self.steps += 1
-        if self.steps > MOST_STEPS:
+        budget = self.budget
+        budget.steps += 1  # as budget.step() does, which would be a call for each expression
+        if budget.steps > budget.most:
             raise OutOfBudget
         handler = EXPRESSIONS.get(type(node))
         value = handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
@@ -116,15 +121,39 @@ class Interpreter:
             self.uses.saw(frame.module.path, node, value)
         return value
 
-    def step(self) -> None:
-        self.steps += 1
-        if self.steps > MOST_STEPS:
-            raise OutOfBudget
-
     def opaque_at(self, site: Site, *parts: Value) -> Node:
         """A value that isn't understood, told apart by where it was made and what went in."""
         node, path = site.node, site.frame.module.path
         return nameless(f"{path}:{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}", *parts)
+
+    def complete(self, site: Site, work: Callable[[], object], steps: int | None = None) -> bool:
+        """Do some work, with at most so many steps (None: those that are left); whether it came to its end.
+
+        Where it costs too much it is undone and done once more, with loops run once. Where that costs too much, too,
+        it is undone, and written down as left out.
+        """
+        why = self.attempted(work) if steps is None or self.budget.allow(steps) else Shortfall.STEPS
+        if why is not None and self.budget.allow(MOST_STEPS_COARSELY):
+            with self.budget.coarsely():
+                why = self.attempted(work)
+        if why is not None:
+            self.budget.left_out(why, self.origin(site))
+        return why is None
+
+    def attempted(self, work: Callable[[], object]) -> Shortfall | None:
+        """Do some work, and what kept it from its end: it is undone then."""
+        around = {name: getattr(self, name) for name in _AROUND}
+        objects, visited = len(self.instances), len(self.visited)
+        try:
+            with self.trail.bounded(OutOfBudget, RecursionError):
+                work()
+        except (OutOfBudget, RecursionError) as error:
+            vars(self).update(around)
+            del self.instances[objects:]
+            for node in list(self.visited)[visited:]:
+                del self.visited[node]
+            return Shortfall.STEPS if isinstance(error, OutOfBudget) else Shortfall.RECURSION
+        return None
 
     def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
         self.trail.write(slots, key, value)
@@ -142,22 +171,27 @@ class Interpreter:
         function.defaults = [self.evaluate(d, frame) for d in node.args.defaults]
         function.kw_defaults = [MISSING if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults]
         self.functions[node] = function
+        self.defined.append(function)
         return function
 
     def call_function(self, function: Function, call: Call) -> Value:
         """Run one of the project's functions on a call's arguments, in a frame of its own."""
         node = function.node
-        entered = sum(f.node is node for f in self.stack)
-        if entered >= 2 or len(self.stack) >= MOST_DEPTH:
+        if sum(f.node is node for f in self.stack) >= 2:
             return opaque(f"recursive {function.name}")
-        self.visited.add(node)
+        if len(self.stack) >= MOST_DEPTH:
+            self.budget.left_out(Shortfall.DEPTH, self.origin(self.sites[0]))
+            return self.opaque_at(call.site)
+        self.visited[node] = None
+        if call.site.node is not node:
+            self.called.add(node)
         if self.uses is not None:
             self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function, self.trail.way)
         bind_parameters(function, frame, call)
         self.stack.append(function)
         self.sites.append(call.site)
-        without_gradient = any(_stops_gradient(d) for d in function.decorators)
+        without_gradient = any(stops_gradient(d) for d in function.decorators)
         self.no_grad += without_gradient
         read_out, self.read_out = self.read_out, 0  # a training step, too, gives its loss to be read
         try:
@@ -209,7 +243,10 @@ class Interpreter:
         key = str(path)
         if key not in self.modules:
             self.imported += self.project.size(path)
-            file = self.project.file(path) if self._may_read_more() else None
+            allowed = self._may_read_more()
+            file = self.project.file(path) if allowed else None
+            if not allowed:
+                self.budget.left_out(Shortfall.MODULES, Origin(key))
             self.modules[key] = Module(file) if file is not None else None
             if file is None and self.uses is not None:
                 self.uses.unread.add(key)
@@ -221,18 +258,28 @@ class Interpreter:
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""
         if not module.entered:
-            module.entered = True
-            with self._outside_everything(), self.trail.apart():
-                module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
-                self.block(module.tree.body, module.frame)
+            try:
+                with self.budget.import_apart(), self.entering(module):
+                    self.block(module.tree.body, module.frame)
+            except (OutOfBudget, RecursionError):  # whoever tries again begins anew
+                module.leave()
+                raise
         return module.frame
+
+    @contextmanager
+    def entering(self, module: Module) -> Iterator[None]:
+        """Around the run of a module's body."""
+        module.entered = True
+        with self._outside_everything(), self.trail.apart():
+            module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
+            yield
 
     @contextmanager
     def _outside_everything(self) -> Iterator[None]:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
         around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites = [], []
-        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = 0
+        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = self.assumed = 0
         try:
             yield
         finally:
@@ -248,6 +295,6 @@ STATEMENTS: dict[type[ast.stmt], Statement] = {}
 EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 
 
-def _stops_gradient(decorator: Value) -> bool:
+def stops_gradient(decorator: Value) -> bool:
     """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
     return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"

@@ -7,7 +7,7 @@ from typing import TypeGuard
 from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.catalog import ATTRIBUTES, OF_THE_CALL, Signature
 from finallayer.expr import ATTRIBUTES as TYPES
-from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, least_rank, through
+from finallayer.expr import LEAVES, SEVERAL, TRANSPARENT, UNREAD, Node, declaring, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.source.containers import index_attributes, sequence
 from finallayer.source.interpreter import Interpreter
@@ -95,7 +95,7 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> Attributes:
 def _ranks(signature: Signature, bound: dict[str, Value]) -> Attributes:
     """How many axes a call leaves, as far as the way it moves them tells."""
     x = bound.get("x")
-    rank, least = (x.rank, least_rank(x)) if isinstance(x, Node) else (None, 0)
+    rank, least = (x.rank, x.least_rank) if isinstance(x, Node) else (None, 0)
     if signature.op == "reshape" and bound.get("shape"):
         axes = _axes(bound["shape"])
         return {} if axes is None else {"rank": axes + int(signature.attrs.get("batch_axes", 0))}

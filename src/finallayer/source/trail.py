@@ -58,6 +58,17 @@ class Trail:
         finally:
             self._log = log
 
+    @contextmanager
+    def bounded(self, *errors: type[BaseException]) -> Iterator[None]:
+        """Take back what was written here where one of these errors ends it, in whatever branch, and go on."""
+        mark, way = len(self._log), self.way
+        try:
+            yield
+        except errors:
+            self.way = way
+            self.undo(mark)
+            raise
+
     def attempt(self, way: Callable[[], T]) -> tuple[T, Changes]:
         """Run a way and take back all that it wrote; what it gave, and what its writes came to."""
         mark, outer = len(self._log), self.way
