@@ -46,6 +46,7 @@ from finallayer.rules.wording import OUTPUTS, called, made_here
 RULE = Rule("FL111", "target-kind", Severity.ERROR, "a target that is the log of a distribution, or its logits")
 NO_FIX = "the loss becomes another, and what was tuned to it may be wrong"
 
+_SAY_SO = "pass probabilities, or say so (`log_target=True`) where it can be told"
 _PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
 
 
@@ -55,7 +56,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(op="kl", args=(_, Node(kind=kind) as target), attrs={"log_target": False}) as loss if (
             kind in LOG_KINDS
         ):
-            message = f"{called(loss)} takes its target's log itself, but is handed {OUTPUTS[kind]}{_told(loss)}"
+            message = f"{called(loss)} takes its target's log itself, but is handed {OUTPUTS[kind]}: {_SAY_SO}"
             yield Match(message, related=made_here(target))
         case Node(op="kl", args=(_, Node(kind=kind) as target), attrs={"log_target": True}) as loss if (
             kind in PROBABILITY_KINDS
@@ -68,12 +69,6 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(args=(x, target)) as loss if _is_against_logits(loss, x, target):
             message = f"{called(loss)} is handed logits as its target: use their softmax, or what it should predict"
             yield Match(message, related=made_here(target))
-
-
-def _told(loss: Node) -> str:
-    """What tells a divergence that its target is a log, where something does."""
-    can_be = str(loss.attrs.get("name", "")).startswith("torch.")
-    return ": pass `log_target=True`" if can_be else ": pass the probabilities"
 
 
 def _is_against_logits(loss: Node, x: Node, target: Node) -> bool:
