@@ -199,6 +199,13 @@ def test_softmax_into_binary_cross_entropy_is_right_for_two_units(units: int | N
     assert found(make("bce_probs", probs, Y)) == expected
 
 
+def test_two_units_are_advice_where_a_backend_takes_the_softmax_apart() -> None:
+    two = make("softmax", make("affine", UNKNOWN, units=2), axis=-1)
+    match = matches(make("bce_probs", two, Y, rescued_by="a backend"))["FL106"]
+    assert match.severity is Severity.ADVICE and "a backend" in match.message
+    assert found(make("bce_probs", make("reshape", two), Y, rescued_by="a backend")) == set()
+
+
 def test_one_class_of_a_softmax_is_a_probability_of_its_own() -> None:
     assert found(make("bce_probs", make("index", PROBS), Y)) == set()
 

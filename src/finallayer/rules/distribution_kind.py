@@ -24,9 +24,6 @@ action = Categorical(logits=F.softmax(policy(state), dim=-1)).sample()
 action = Categorical(logits=policy(state)).sample()
 ```
 
-## Fix safety
-There is no fix: what is drawn changes, and with it whatever was tuned to it.
-
 ## References
 - [torch.distributions.Categorical: probs or logits](https://docs.pytorch.org/docs/stable/distributions.html#categorical)
 - [jax.random.categorical: unnormalised log probabilities](https://docs.jax.dev/en/latest/_autosummary/jax.random.categorical.html)

@@ -23,9 +23,6 @@ loss = F.kl_div(F.log_softmax(net(x), dim=1), teacher, reduction="batchmean")
 loss = F.kl_div(F.log_softmax(net(x), dim=1), teacher, reduction="batchmean", log_target=True)
 ```
 
-## Fix safety
-There is no fix: the loss becomes another, and only its author knows which weights were tuned to the old one.
-
 ## References
 - [torch.nn.KLDivLoss: log_target](https://docs.pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html)
 - [optax.losses.kl_divergence_with_log_targets](https://optax.readthedocs.io/en/latest/api/losses.html)
