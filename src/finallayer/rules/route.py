@@ -83,15 +83,22 @@ def is_detached(x: Node) -> bool:
 
 
 def are_scores(x: Node) -> bool:
-    """Whether a value is what an affine layer gives, moved or scaled at most: numbers of any size and sign. Those times
-    probabilities may be probabilities again (of transitions, say)."""
+    """Whether a value is what an affine layer gives, moved or scaled at most: numbers of any size and sign."""
     x = through(x, _STILL_SCORES)
     if x.kind is not Kind.LOGITS:
         return False
     if x.op in ("add", "sub", *SEVERAL):
         terms = [term for term in x.args if term.kind is not Kind.PARAMETER]
-        return bool(terms) and all(map(are_scores, terms))
-    return x.op in ("affine", "logits") or (x.op == "matmul" and not any(a.kind in PROBABILITY_KINDS for a in x.args))
+        has_bias = len(terms) < len(x.args)
+        return bool(terms) and all(are_scores(term) or (has_bias and _may_be_table(term)) for term in terms)
+    return x.op in ("affine", "logits") or (x.op == "matmul" and not _may_be_table(x))
+
+
+def _may_be_table(x: Node) -> bool:
+    """Whether a product looks something up for all we know: labels times a table of other labels, say, or
+    probabilities times those of transitions. With a bias it is a layer all the same."""
+    factors = [a for a in x.args if a.kind is not Kind.PARAMETER]
+    return x.op == "matmul" and all(a.kind is not Kind.LOGITS for a in factors)
 
 
 def guard(x: Node) -> Node | None:
