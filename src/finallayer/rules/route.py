@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from finallayer.catalog.frameworks import WITHOUT_GRADIENTS
@@ -19,7 +20,7 @@ from finallayer.expr import (
     through,
 )
 from finallayer.findings import Sighting
-from finallayer.kinds import PROBABILITY_KINDS, Kind
+from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 
 #: What may stand between a softmax or sigmoid and the log or loss that reads its probabilities.
 _ROUTE = HANDS_ON | having(Role.STATED)
@@ -28,6 +29,9 @@ _SCORES = (TRANSPARENT - {"stop_gradient"}) | {"scale", "shift"}
 _CONSTANTS = having(Role.CONSTANT)
 #: What leaves scores numbers of any size and sign.
 _STILL_SCORES = MOVES | {"scale", "neg", "dropout"}
+_PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
+#: How a front end names what a call has given that isn't understood: by its line and column.
+_GIVEN = re.compile(r":\d+:\d+$")
 #: The softmax and its log.
 _SOFTMAXES = frozenset(op for op in SAME_AXES & having(Role.HEAD) if OPERATIONS[op].over == "classes")
 
@@ -99,6 +103,13 @@ def _may_be_table(x: Node) -> bool:
     probabilities times those of transitions. With a bias it is a layer all the same."""
     factors = [a for a in x.args if a.kind is not Kind.PARAMETER]
     return x.op == "matmul" and all(a.kind is not Kind.LOGITS for a in factors)
+
+
+def may_be_prediction(x: Node) -> bool:
+    """Whether a value is what a model gives, or may be: a call that isn't understood has given it."""
+    x = through(x, MOVES)
+    is_given = x.op == "opaque" and not x.attrs.get("fed") and _GIVEN.search(str(x.attrs.get("name"))) is not None
+    return x.kind in _PREDICTIONS or is_given
 
 
 def guard(x: Node) -> Node | None:

@@ -35,9 +35,9 @@ from collections.abc import Iterator
 
 from finallayer.expr import MOVES, Node, through
 from finallayer.findings import Match, Severity, Sighting
-from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
+from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 from finallayer.rules.base import Rule
-from finallayer.rules.route import are_scores, is_detached
+from finallayer.rules.route import are_scores, is_detached, may_be_prediction
 from finallayer.rules.wording import OUTPUTS, called, made_here
 
 RULE = Rule("FL110", "swapped-arguments", Severity.ERROR, "the prediction handed as the target")
@@ -50,8 +50,8 @@ _DISTRIBUTIONS = PROBABILITY_KINDS | LOG_KINDS
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(args=(x, target), attrs={"name": _}) as loss if (
-            x.kind not in _DISTRIBUTIONS | {Kind.LOGITS}
-            and loss.attrs.get("reads") != "labels"
+            loss.attrs.get("reads") != "labels"
+            and not (may_be_prediction(x) or is_detached(target))
             and (are_scores(target) or _is_no_teacher(loss, x, target))
         ):
             message = (
@@ -64,7 +64,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 def _is_no_teacher(loss: Node, x: Node, target: Node) -> bool:
     """Whether the target is a model's distribution that no student is to learn: what stands in the student's place is
     labels or data for certain, or the loss takes the numbers of classes."""
-    return target.kind in _DISTRIBUTIONS and not is_detached(target) and (_takes_numbers(loss) or _is_data(x))
+    return target.kind in _DISTRIBUTIONS and (_takes_numbers(loss) or _is_data(x))
 
 
 def _takes_numbers(loss: Node) -> bool:
@@ -72,7 +72,7 @@ def _takes_numbers(loss: Node) -> bool:
 
 
 def _is_data(x: Node) -> bool:
-    """Whether a value is made one-hot, spelled out, or fed; and as it is, for of one that is clipped the log is meant."""
+    """Whether a value is made one-hot, spelled out, or fed. One that is clipped is meant to have a log taken."""
     x = through(x, MOVES)
     return x.op in ("one_hot", "target", "const") or x.attrs.get("fed") is True
 
