@@ -14,6 +14,7 @@ from finallayer.fix.validation.validate import validate
 from finallayer.rules import all_rules
 from finallayer.rules.examples import why_never_fixed
 
+OTHER_WAY = "on another way through the program, something else stands here"
 NO_FIXER = "this rule has no fixes"
 NOT_HERE = "none of this rule's fixes fits here"
 READ_FOR_MORE = "the program reads more of the probabilities than their numbers: a gradient by them, or a format"
@@ -48,5 +49,9 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
 
 
 def _fix(proposal: Proposal, edits: tuple[Edit, ...], unseen: str, sighting: Sighting, context: Context) -> Fix:
-    notes = proposal.note or unseen, cannot_see("is done to it", strangers(sighting, context))
+    notes = (
+        proposal.note or unseen,
+        cannot_see("is done to it", strangers(sighting, context)),
+        OTHER_WAY * sighting.supposed,
+    )
     return Fix(not any(notes), edits, "; ".join(filter(None, notes)))

@@ -37,7 +37,6 @@ from finallayer.source.values import (
     Value,
     opaque,
     tuple_in,
-    union,
 )
 
 
@@ -72,12 +71,13 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
 
 
 def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
-    """A callee that may be one of several. Losses of different kinds are looked at, but nothing is reported."""
+    """A callable that may be one of several. Of losses of which nobody knows what chooses them, nothing is reported."""
     operations = {_operation_of(v) for v in callee.values}
-    silent = len(operations) > 1 and any(isinstance(v, (Built, External)) for v in callee.values)
+    foreign = any(isinstance(v, (Built, External)) for v in callee.values)
+    silent = not callee.when and foreign and len(operations) > 1
     run.silent += silent
     try:
-        return union([invoke(run, v, call) for v in callee.values])
+        return run.each(callee, lambda one: invoke(run, one, call))
     finally:
         run.silent -= silent
 
@@ -328,7 +328,7 @@ def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value
             name = keras.ACTIVATIONS.get(activation.lower())
             return invoke(run, External(name), Call([x], {}, site)) if name is not None else run.opaque_at(site, x)
         case Union():
-            return union([activate(run, a, x, site) for a in activation.values])
+            return run.each(activation, lambda a: activate(run, a, x, site))
     if callable_value(activation):
         return invoke(run, activation, Call([x], {}, site))
     return run.opaque_at(site, x, activation)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Sequence
 from types import EllipsisType
 from typing import TypeGuard, assert_never
 
 from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.source.conditions import Way
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import MOST_CANDIDATES, any_of
 from finallayer.source.symbols import signature_of
@@ -47,13 +48,15 @@ def truth(value: Value) -> bool | None:
     match value:
         case bool() | int() | float() | complex() | str() | bytes() | tuple() | EllipsisType() | None:
             return bool(value)
+        case Bound(function=str(), owner=Node(op="opaque")):  # args.sigmoid may be a flag
+            return None
         case Function() | Class() | Instance() | Built() | Bound() | Partial() | Frame():
             return True
         case External(name):  # a function or module is true; who knows of a flag or another library's variable?
             return True if "." not in name or signature_of(name) is not None else None
         case List():
             return bool(value.items) if value.exact or value.items else None
-        case Union(values):
+        case Union(values=values):
             decided = {truth(v) for v in values}
             return decided.pop() if len(decided) == 1 else None
         case Node() | Dict() | Super() | Lazy():
@@ -112,9 +115,9 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
         attrs |= {"rows": True} if type(index) is int else {}
         return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):
-        return union([get_item(v, index) for v in owner.values])
+        return union([get_item(v, index) for v in owner.values], owner.when)
     if isinstance(owner, Dict):
-        return _dict_item(owner, index)
+        return item_by_key(owner, index)
     items = sequence(owner)
     if items is not None and type(index) is int and -len(items) <= index < len(items):
         return items[index]
@@ -139,13 +142,17 @@ def index_attributes(index: Node) -> Attributes:
     return at if picked_by is None else at | {"picked_by": picked_by}
 
 
-def _dict_item(owner: Dict, index: Value) -> Value:
+def item_by_key(owner: Dict, index: Value, when: Sequence[Way] = ()) -> Value:
+    """``owner[index]`` (``when``: the ways on which the index is each of the keys, or none of them)."""
     if is_constant(index) and index in owner.slots:
         return owner.slots[index]
     rest = owner.rest
     if is_constant(index):
         return any_of(rest, owner) if rest else opaque(f"[{index!s}]", owner)
-    return any_of(chain(owner.known.values(), rest), owner) if owner.slots else opaque("item", owner, index)
+    if not owner.slots:
+        return opaque("item", owner, index)
+    ways = [*when[:-1], *(when[-1] for _ in rest)] if when else []
+    return any_of([*owner.known.values(), *rest], owner, ways)
 
 
 def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeGuard, TypeVar, cast, overload
 
 from finallayer.canonical import constant
@@ -12,10 +13,20 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
 from finallayer.purposes import COMPARED
+from finallayer.source.asking import found_out, keyed
 from finallayer.source.assignment import assign
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import invoke
-from finallayer.source.containers import MOST_UNROLLED, SLICE, element, get_item, get_slice, sequence, truth
+from finallayer.source.containers import (
+    MOST_UNROLLED,
+    SLICE,
+    element,
+    get_item,
+    get_slice,
+    item_by_key,
+    sequence,
+    truth,
+)
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
@@ -193,7 +204,10 @@ def _choice(run: Interpreter, node: ast.IfExp, frame: Frame) -> Value:
     decided = truth(run.evaluate(node.test, frame))
     if decided is not None:
         return run.evaluate(node.body if decided else node.orelse, frame)
-    return union([run.evaluate(node.body, frame), run.evaluate(node.orelse, frame)])
+    holds, fails = found_out(run, node.test, frame)
+    ways = ((node.body, (holds,)), (node.orelse, (fails,)))
+    given = [run.supposing(way, partial(run.evaluate, one, frame)) for one, way in ways]
+    return union(given, [way for _, way in ways])
 
 
 @values(ast.NamedExpr)
@@ -362,7 +376,10 @@ def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
         return get_slice(owner, lower, upper, stepped=node.slice.step is not None)
     if isinstance(owner, (Class, External)):
         return owner  # a generic type
-    item = get_item(owner, run.evaluate(node.slice, frame), _index_rank(owner, node.slice))
+    index = run.evaluate(node.slice, frame)
+    if isinstance(owner, Dict) and not is_constant(index):
+        return item_by_key(owner, index, keyed(run, owner, node.slice, frame))
+    item = get_item(owner, index, _index_rank(owner, node.slice))
     if isinstance(item, Node) and item.op == "index" and isinstance(owner, Node) and _leaves_rows(node.slice):
         return Node(item.op, item.args, {**item.attrs, "rows": True, "axis": -1}, item.origin)
     return item

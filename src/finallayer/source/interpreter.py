@@ -10,11 +10,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from finallayer.expr import Node, Origin
 from finallayer.recording import Recorder, Scene
+from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
+from finallayer.source.conditions import Clause, Way, contradict
 from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
 from finallayer.source.symbols import construct_of
@@ -48,10 +51,13 @@ MOST_IMPORTED = 600_000
 
 
 #: What stands around a place that runs, but not around the module that it imports.
-_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent")
+_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent", "taken", "repeating")
 
 
 K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+#: A loop, by its syntax.
+Loop = ast.For | ast.AsyncFor | ast.While
 
 
 class OutOfBudget(Exception):
@@ -76,6 +82,10 @@ class Interpreter:
         self.compiling = 0  # > 0 where a model meets what it is compiled with
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
+        self.taken: Way = ()  # what the way that is run now has found out
+        self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
+        self.words: dict[ast.expr, tuple[frozenset[str], bool]] = {}  # what the texts of tests say
+        self.bound: dict[Loop, frozenset[str]] = {}  # the names that loops bind
         self.steps = 0
         self.modules: dict[str, Module | None] = {}
         self.imported = 0  # bytes of the modules read for this analysis
@@ -94,7 +104,12 @@ class Interpreter:
             training = not (self.no_grad or self.read_out)
             return Scene(training, caller, self.compiling > 0, site.frame.module.steps_environment)
 
-        return self.recorder.record(op, args, attrs, self.origin(site), framework, scene, silent=self.silent > 0)
+        origin = self.origin(site)
+        made = self.recorder.record(op, args, attrs, origin, framework, scene, silent=self.silent > 0)
+        if not self.silent and made.op in ON_EVERY_WAY:
+            for alternative in alternatives(args, self.taken, self.repeating):
+                self.recorder.record(op, alternative.args, attrs, origin, framework, scene, supposed=alternative)
+        return made
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
@@ -125,6 +140,40 @@ class Interpreter:
         """A value that isn't understood, told apart by where it was made and what went in."""
         node, path = site.node, site.frame.module.path
         return nameless(f"{path}:{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}", *parts)
+
+    def fork(self, ways: list[Callable[[], bool]], found_out: list[Clause]) -> bool:
+        """Run each way from the same state, knowing what it has found out, and join those that fall through.
+
+        Where only one does, what it has found out holds from there on.
+        """
+        before = self.taken
+        ends: list[Way] = [()] * len(ways)
+
+        def run(number: int) -> bool:
+            self.taken = (*before, found_out[number])
+            falls_through = ways[number]()
+            ends[number] = self.taken[len(before) :]
+            return falls_through
+
+        live = self.trail.branch([partial(run, number) for number in range(len(ways))], ends)
+        self.taken = (*before, *ends[live[0]]) if len(live) == 1 else before
+        return bool(live)
+
+    def supposing(self, found_out: Way, way: Callable[[], T]) -> T:
+        """What something gives on a way that is taken."""
+        before = self.taken
+        self.taken = (*before, *found_out)
+        try:
+            return way()
+        finally:
+            self.taken = before
+
+    def each(self, one_of: Union, way: Callable[[Value], Value]) -> Value:
+        """What something gives for each of several values, those left out that are never meant on this way."""
+        when = one_of.when or ((),) * len(one_of.values)
+        meant = [(v, w) for v, w in zip(one_of.values, when, strict=True) if not w or not contradict(w, self.taken)]
+        given = [self.supposing(w, partial(way, v)) for v, w in meant]
+        return union(given, [w for _, w in meant] if one_of.when else ())
 
     def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
         self.trail.write(slots, key, value)
@@ -160,9 +209,10 @@ class Interpreter:
         without_gradient = any(_stops_gradient(d) for d in function.decorators)
         self.no_grad += without_gradient
         read_out, self.read_out = self.read_out, 0  # a training step, too, gives its loss to be read
+        before = self.taken
         try:
             if isinstance(node, ast.Lambda):
-                frame.returns.append(self.evaluate(node.body, frame))
+                frame.returns.append((self.evaluate(node.body, frame), self.taken))
             else:
                 self.block(node.body, frame)
         finally:
@@ -170,7 +220,9 @@ class Interpreter:
             self.sites.pop()
             self.no_grad -= without_gradient
             self.read_out = read_out
-        value = union(frame.returns) if frame.returns else None
+            self.taken = before
+        given = [value for value, _ in frame.returns]
+        value = union(given, [taken[len(before) :] for _, taken in frame.returns]) if given else None
         if frame.yields:  # a generator: what it yields isn't followed
             value = self.opaque_at(call.site)
         if self.uses is not None:
@@ -180,7 +232,7 @@ class Interpreter:
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
         if isinstance(value, Union) and any(isinstance(v, Lazy) for v in value.values):
-            return union([self.resolve(v, frame) for v in value.values])
+            return union([self.resolve(v, frame) for v in value.values], value.when)
         passed: set[Lazy] = set()
         while isinstance(value, Lazy):
             names = self.names(value.path, frame)
@@ -231,7 +283,7 @@ class Interpreter:
     def _outside_everything(self) -> Iterator[None]:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
         around = {name: getattr(self, name) for name in _AROUND}
-        self.stack, self.sites = [], []
+        self.stack, self.sites, self.repeating, self.taken = [], [], [], ()
         self.no_grad = self.read_out = self.compiling = self.loops = self.silent = 0
         try:
             yield

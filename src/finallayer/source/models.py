@@ -137,7 +137,7 @@ def apply_loss(run: Interpreter, loss: Value, output: Value, site: Site) -> Valu
     """The loss that a string, class, object or function names, of an output and the labels."""
     target = make("target", name="y_true")
     if isinstance(loss, Union):
-        return opaque("loss")
+        return run.each(loss, lambda one: apply_loss(run, one, output, site)) if loss.when else opaque("loss")
     if isinstance(loss, str):
         name = keras.LOSSES.get(loss)
         return _by_name(run, name, output, target, site) if name else opaque("loss")

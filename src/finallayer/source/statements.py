@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast, overload
 
 from finallayer.catalog.conventions import Meaning, suggests
+from finallayer.catalog.frameworks import BY_ROOT
 from finallayer.expr import Node
+from finallayer.source.asking import cases, found_out
 from finallayer.source.assignment import assign, scope_of
 from finallayer.source.attributes import get_attribute
+from finallayer.source.conditions import Clause, Fact, Way
 from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
-from finallayer.source.interpreter import STATEMENTS, Interpreter, Statement
+from finallayer.source.interpreter import STATEMENTS, Interpreter, Loop, Statement
 from finallayer.source.symbols import TRANSFORMS, construct_of
+from finallayer.source.trail import Changes
 from finallayer.source.values import (
     FIELDS,
+    MISSING,
     STARRED,
     Bound,
     Built,
@@ -26,11 +31,13 @@ from finallayer.source.values import (
     Frame,
     Function,
     Lazy,
+    Missing,
     Partial,
     Site,
     Value,
     opaque,
     tuple_in,
+    union,
 )
 
 N = TypeVar("N", bound=ast.stmt)
@@ -102,7 +109,8 @@ def _if(run: Interpreter, node: ast.If, frame: Frame) -> bool:
     decided = truth(run.evaluate(node.test, frame))
     if decided is not None:
         return run.block(node.body if decided else node.orelse, frame)
-    return run.trail.branch([partial(run.block, node.body, frame), partial(run.block, node.orelse, frame)])
+    ways = [partial(run.block, node.body, frame), partial(run.block, node.orelse, frame)]
+    return run.fork([*ways], [*found_out(run, node.test, frame)])
 
 
 @runs(ast.For, ast.AsyncFor)
@@ -113,29 +121,32 @@ def _for(run: Interpreter, node: ast.For | ast.AsyncFor, frame: Frame) -> bool:
         around, frame.continues = frame.continues, False
         for item in items:
             assign(run, node.target, item, frame)
-            if not run.block(node.body, frame) and frame.returns and not frame.continues:
+            goes_on = run.supposing((), partial(run.block, node.body, frame))
+            if not goes_on and frame.returns and not frame.continues:
                 break
         frame.continues = around
     else:
         assign(run, node.target, element(iterable), frame)
-        _repeat(run, node.body, frame)
+        _repeat(run, node, frame)
     return run.block(node.orelse, frame) if node.orelse else True
 
 
 @runs(ast.While)
 def _while(run: Interpreter, node: ast.While, frame: Frame) -> bool:
     run.evaluate(node.test, frame)
-    _repeat(run, node.body, frame)
+    _repeat(run, node, frame)
     return True
 
 
-def _repeat(run: Interpreter, body: list[ast.stmt], frame: Frame) -> None:
+def _repeat(run: Interpreter, loop: Loop, frame: Frame) -> None:
     """A body that runs nobody knows how often, run once; what grows in it has no certain length any more."""
     run.loops += 1
+    run.repeating.append(loop)
     try:
-        run.block(body, frame)
+        run.supposing((), partial(run.block, loop.body, frame))
     finally:
         run.loops -= 1
+        run.repeating.pop()
 
 
 @runs(ast.With, ast.AsyncWith)
@@ -155,18 +166,52 @@ def _with(run: Interpreter, node: ast.With | ast.AsyncWith, frame: Frame) -> boo
 
 @runs(ast.Try)
 def _try(run: Interpreter, node: ast.Try, frame: Frame) -> bool:
+    """The state goes on as if nothing was raised; but what nobody knows is what a handler leaves in its place."""
+    goes_on, changes = run.trail.attempt(partial(run.block, [*node.body, *node.orelse], frame))
+    after = run.taken
+
     def way(handler: ast.ExceptHandler) -> bool:
+        run.trail.repeat({place: change for place, change in changes.items() if change[1] not in change[0]})
         if handler.name:
             run.bind(frame, handler.name, opaque("exception"))
         return run.block(handler.body, frame)
 
-    if run.block([*node.body, *node.orelse], frame):
-        # The handlers are looked at for what stands in them; the state goes on as if nothing was raised.
-        for handler in node.handlers:
-            run.trail.attempt(partial(way, handler))
-        return run.block(node.finalbody, frame)
-    falls_through = run.trail.branch([partial(way, h) for h in node.handlers]) if node.handlers else False
-    return run.block(node.finalbody, frame) and falls_through
+    if not goes_on:
+        handled = (
+            run.fork([partial(way, h) for h in node.handlers], _places(node, node.handlers)) if node.handlers else False
+        )
+        return run.block(node.finalbody, frame) and handled
+    caught = [run.supposing((), partial(run.trail.attempt, partial(way, handler))) for handler in node.handlers]
+    run.taken = after
+    run.trail.repeat(changes)
+    _fall_back(run, [changes, *(left for handled, left in caught if handled)], _places(node, [node, *node.handlers]))
+    return run.block(node.finalbody, frame)
+
+
+def _places(node: ast.AST, ways: Sequence[ast.AST]) -> list[Clause]:
+    """What tells ways apart of which nobody knows what decides: that only one of them is taken."""
+    return [((Fact(("way of", id(node)), True, frozenset((i,)), frozenset()),),) for i in range(len(ways))]
+
+
+def _fall_back(run: Interpreter, left: list[Changes], clauses: list[Clause]) -> None:
+    """What stands in for a name where its import fails, or for a value that the analysis doesn't know."""
+    for place, (slots, key, tried) in left[0].items():
+        if isinstance(tried, Missing) or not _is_foreign(tried):
+            continue
+        others = [change[place][2] if place in change else MISSING for change in left[1:]]
+        known: list[tuple[Value, Way]] = [
+            (v, (c,)) for v, c in zip(others, clauses[1:], strict=False) if v is not None and v is not MISSING
+        ]
+        if known:
+            values, ways = zip(*known, strict=True)
+            run.write(slots, key, union([tried, *values], [(clauses[0],), *ways]))
+
+
+def _is_foreign(value: Value) -> bool:
+    """Whether nobody knows a value: a name of a module that isn't at hand, or what one gave."""
+    if isinstance(value, External):
+        return value.name.partition(".")[0] not in BY_ROOT
+    return isinstance(value, Node) and value.op == "opaque"
 
 
 @runs(ast.Match)
@@ -179,12 +224,15 @@ def _match(run: Interpreter, node: ast.Match, frame: Frame) -> bool:
                 run.bind(frame, inner.name, opaque(inner.name, subject))
         return run.block(case.body, frame)
 
-    return run.trail.branch([*(partial(way, case) for case in node.cases), lambda: True])
+    ways: list[Callable[[], bool]] = [partial(way, case) for case in node.cases]
+    clauses, exhaustive = cases(run, node, frame)
+    return run.fork(ways if exhaustive else [*ways, lambda: True], clauses)
 
 
 @runs(ast.Return)
 def _return(run: Interpreter, node: ast.Return, frame: Frame) -> bool:
-    frame.returns.append(run.evaluate(node.value, frame) if node.value is not None else None)
+    value = run.evaluate(node.value, frame) if node.value is not None else None
+    frame.returns.append((value, run.taken))
     return False
 
 
