@@ -243,6 +243,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "base": (int,),  # of a logarithm
     "at": (str,),  # what an index is called
     "rows": (bool,),  # of an index: whether it is along the first axis
+    "each": (bool,),  # of an index: one entry of each row
     "picked_by": (str,),  # a sample that was drawn, or what the index is taken for
     "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability, action
     "above": (bool,),  # whether a threshold asks for more
@@ -260,9 +261,12 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "no_loss": (bool,),  # what a log is for: no classifier's loss
     "rewarded": (bool,),  # perhaps none: times what may be a reward
     "over_classes": (bool,),  # one: weighted, and summed over the classes
+    "summed": (bool,),  # of a loss of each sample: it is added up, weighed or not
+    "of_classes": (bool,),  # the likelihood of a class: weighed by its labels, or picked by them
+    "of_outcome": (bool,),  # the likelihood of an outcome, beside that of its opposite
 }
 
-_PURPOSES = "no_loss rewarded over_classes"
+_PURPOSES = "no_loss rewarded over_classes of_classes of_outcome"
 _OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
 _AS_IT_IS = Keeps.NUMBERS | _MONOTONE
@@ -297,7 +301,7 @@ OPERATIONS: dict[str, Operation] = {
     "log": Operation(log_of, Role.ELEMENTWISE | Role.FORMULA, _MONOTONE, f"base {_PURPOSES}"),
     "log1p": Operation(Kind.UNKNOWN, Role.ELEMENTWISE, _MONOTONE),
     "exp": Operation(exp_of, Role.ELEMENTWISE, _MONOTONE, "", Kind.LOGITS),
-    "neg": Operation(scores, Role.ELEMENTWISE | Role.FORMULA, Keeps.AXES),
+    "neg": Operation(scores, Role.ELEMENTWISE, Keeps.AXES),
     "one_minus": Operation(probabilities, Role.ELEMENTWISE, Keeps.AXES),
     "clip": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "low high", needs="low high"),
     "add_eps": Operation(first, Role.ELEMENTWISE | Role.GUARD, _MONOTONE, "eps", needs="eps"),
@@ -318,7 +322,7 @@ OPERATIONS: dict[str, Operation] = {
     "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     # shape, type and place
     "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
-    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows picked_by"),
+    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows each picked_by"),
     "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by"),  # picks the target's entry
     "cast": Operation(first, Role.PLACE, _AS_IT_IS),
     "identity": Operation(first, Role.PLACE, _AS_IT_IS),
@@ -337,7 +341,7 @@ OPERATIONS: dict[str, Operation] = {
     # losses; eps: the framework's clip
     "xent_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOGITS, "classes"),
     "xent_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.PROBS, "classes"),
-    "nll": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOG_PROBS, "classes"),
+    "nll": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, f"{_OF_LOSSES} no_loss summed", Kind.LOG_PROBS, "classes"),
     "bce_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOGITS, "outcome"),
     "bce_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.SIGMOID_PROBS, "outcome"),
     "kl": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOG_PROBS, "classes"),
@@ -389,6 +393,8 @@ ON_LOGITS = frozenset(op for op in LOSSES if OPERATIONS[op].takes is Kind.LOGITS
 #: What gives a probability (or whatever it is) when given one.
 HANDS_ON = frozenset(op for op, row in OPERATIONS.items() if row.gives in (first, joined, probabilities))
 _BROADCASTS = having(Role.ARITHMETIC) | {"join"}
+#: Attributes that say what a value turned out to be for.
+PURPOSES = frozenset(_PURPOSES.split()) | {"summed"}
 #: Attributes worth printing.
 SHOWN_ATTRS = ("axis", "eps", "low", "high", "value", "units", "from_logits")
 
@@ -403,6 +409,12 @@ def undeclared(node: Node) -> list[str]:
     return wrong + [
         f"{node.op}: {name} is {value!r}" for name, value in stated.items() if type(value) not in ATTRIBUTES[name]
     ]
+
+
+def unmarked(node: Node) -> Node:
+    """The node without what it turned out to be for, as the program's values hold it."""
+    kept = {name: value for name, value in node.attrs.items() if name not in PURPOSES}
+    return node if len(kept) == len(node.attrs) else Node(node.op, node.args, kept, node.origin)
 
 
 def rank_of(node: Node) -> int | None:

@@ -8,13 +8,14 @@ loss is handed what a metric reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from finallayer import canonical
 from finallayer.canonical import bernoulli_logs, build, naive_normaliser
 from finallayer.expr import MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having, through
 from finallayer.findings import Sighting
+from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, summed, terms
 from finallayer.purposes import purposes
 
 #: What is kept for the rules to judge.
@@ -50,6 +51,8 @@ class Recorder:
     def __init__(self) -> None:
         self._seen: list[Sighting] = []
         self._supposed: dict[int, Supposed] = {}  # the sightings of one alternative of several
+        self._known: set[Node] = set()  # the losses that formulas amounted to
+        self._negatives: dict[int, tuple[Node, Node]] = {}  # what they are made into, by its identity
         self._at: dict[int, list[int]] = {}  # which sightings stand at an origin, by its identity
 
     def record(
@@ -76,8 +79,17 @@ class Recorder:
         for log, purpose in purposes(op, args, attrs, lambda: scene().acts):
             self._note(log, purpose)
         made = build(op, tuple(args), attrs, origin)
-        if not silent and not any(made is arg for arg in args):  # `1 * loss` is the loss, which is written down already
-            for stated in (*bernoulli_logs(made), naive_normaliser(made), made):
+        if any(made is arg for arg in args):  # `1 * loss` is the loss, which is written down already
+            return made
+        total = terms(made) if made.op in COMPLETING else []
+        for log, purpose in likelihoods(total):
+            self._note(log, purpose)
+        for loss in summed(total):
+            self._note(loss, "summed")
+        self._reconsider(op, args, made)
+        if not silent:
+            losses = self._handed(made, total)
+            for stated in (*bernoulli_logs(made), naive_normaliser(made), *losses, made):
                 if stated is not None and stated.op in JUDGED and stated.origin is not None:
                     self._at.setdefault(id(stated.origin), []).append(len(self._seen))
                     if supposed is not None:
@@ -101,6 +113,23 @@ class Recorder:
             others = (n for n, other in self._supposed.items() if supposed.is_instead_of(other))
             seen[number] = seen[number]._replace(supposed=True, instead=tuple(self._seen[n].node for n in others))
         return seen
+
+    def _handed(self, made: Node, total: Sequence[Term]) -> Iterator[Node]:
+        """The losses that a sum amounts to, each once, however far the sum goes on."""
+        for loss in handed(total, made.origin):
+            if loss not in self._known:
+                self._known.add(loss)
+                if loss.op == "nll":
+                    self._negatives[id(made)] = made, loss
+                yield loss
+
+    def _reconsider(self, op: str, args: Sequence[Node], made: Node) -> None:
+        """Follow the negative of a picked probability: what is done with it may show that it is no loss."""
+        for _, loss in [self._negatives[id(arg)] for arg in args if id(arg) in self._negatives]:
+            if is_another(op, args, made, loss.args[0]):
+                self._note(loss, "no_loss")
+            else:
+                self._negatives[id(made)] = made, loss
 
     def _note(self, log: Node, purpose: str) -> None:
         """Say of a log that was written down what it is for, as what is now done with it shows."""

@@ -153,11 +153,12 @@ def test_scores_brought_to_the_unit_interval_may_be_meant_as_probabilities() -> 
 
 
 def test_a_hand_written_cross_entropy_of_logits() -> None:
-    cross_entropy = make("sum", make("mul", Y, make("log", Z)))
-    assert found(make("neg", cross_entropy)) == {"FL102"}
-    assert found(make("neg", Z)) == set()
-    assert found(make("neg", make("sum", make("mul", Y, make("log", UNKNOWN))))) == set()
-    assert found(make("neg", make("sum", make("mul", Y, Z)))) == set()
+    for purpose in ("of_classes", "of_outcome"):
+        likelihood: dict[str, Any] = {purpose: True}
+        assert found(make("log", Z, **likelihood)) == {"FL102"}
+        assert found(make("log", Z, **likelihood, no_loss=True)) == set()
+        assert found(make("log", UNKNOWN, **likelihood)) == set()
+    assert found(make("log", Z)) == set()
 
 
 # FL105: one unit

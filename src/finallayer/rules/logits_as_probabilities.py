@@ -39,7 +39,8 @@ from collections.abc import Iterator
 
 from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.findings import Match, Severity, Sighting
-from finallayer.kinds import LOG_KINDS, Kind
+from finallayer.formulas import sides
+from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.rules.base import Rule
 from finallayer.rules.bounds import interval
 from finallayer.rules.route import units
@@ -48,16 +49,14 @@ from finallayer.rules.wording import OUTPUTS, called, made_here, on_logits
 RULE = Rule("FL102", "logits-as-probabilities", Severity.ERROR, "logits handed to a loss that takes probabilities")
 
 
-@RULE.on("xent_probs", "bce_probs", "kl_probs", "neg")
+@RULE.on("xent_probs", "bce_probs", "kl_probs", "log")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
-        case Node(op="neg", args=(Node(op="sum" | "mean", args=(Node(op="mul", args=factors), *_)),)):
-            for y, log in (factors, factors[::-1]):
-                if log.op == "log" and log.args[0].kind is Kind.LOGITS and y.kind in (Kind.UNKNOWN, Kind.TARGET):
-                    message = "a cross-entropy takes the log of logits: use log_softmax, or a loss on logits"
-                    yield Match(message, related=made_here(log.args[0]))
-        case Node(op="neg"):
-            return
+        case Node(op="log", attrs=attrs) as log:
+            x = _scores_of(log)
+            if x is not None and ("of_classes" in attrs or "of_outcome" in attrs) and "no_loss" not in attrs:
+                use = "log_sigmoid, or a binary cross-entropy" if "of_outcome" in attrs else "log_softmax, or a loss"
+                yield Match(f"a cross-entropy takes the log of logits: use {use} on logits", related=made_here(x))
         case Node(args=(Node(kind=Kind.LOGITS) as x, *_)) as loss if not (
             _may_be_probabilities(x) or _is_picture(sighting, x)
         ):
@@ -66,6 +65,14 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(args=(Node(kind=kind) as x, *_)) as loss if kind in LOG_KINDS:
             message = f"{called(loss)} takes probabilities, but is handed {OUTPUTS[kind]}: use a loss on logits"
             yield Match(message, related=made_here(x))
+
+
+def _scores_of(log: Node) -> Node | None:
+    """The logits in a log or, where that is of a quotient, on one side of it. Probabilities times a matrix aren't any:
+    of transitions, say, or of confusions."""
+    found = [x for x, _ in sides(log) if x.kind is Kind.LOGITS and not _may_be_probabilities(log.args[0])]
+    mixed = any(x.op == "matmul" and any(a.kind in PROBABILITY_KINDS for a in x.args) for x in found)
+    return found[0] if len(found) == 1 and not mixed else None
 
 
 def _may_be_probabilities(x: Node) -> bool:

@@ -49,7 +49,9 @@ RULE = Rule("FL103", "nll-without-log", Severity.ERROR, "NLL or KL handed probab
 @RULE.on("nll", "kl")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
-        case Node(op="nll", attrs={"reduction": "none"}):
+        case Node(op="nll", attrs={"no_loss": True}):
+            return
+        case Node(op="nll", attrs={"reduction": "none"} as attrs) if "summed" not in attrs:
             return  # a way to gather the target's entries, such as a focal loss's weights
         case Node(args=(Node(kind=kind) as x, *_)) as loss if kind in PROBABILITY_KINDS | {Kind.LOGITS}:
             message = f"{called(loss)} takes log-probabilities, but is handed {OUTPUTS[kind]}: use log_softmax instead"

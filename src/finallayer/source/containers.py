@@ -132,7 +132,19 @@ def _of_index(index: Value) -> Attributes:
     """What an index goes by, also one of several: ``probs[0, action]``."""
     parts = index if isinstance(index, tuple) else (index,)
     bare = [through(p, TRANSPARENT) for p in parts[::-1] if isinstance(p, Node)]
-    return next((index_attributes(p) for p in bare if p.attrs.get("name") != SLICE), {})
+    found = next((index_attributes(p) for p in bare if p.attrs.get("name") != SLICE), {})
+    return found | {"each": True} if _is_of_each_row(parts) else found
+
+
+def _is_of_each_row(parts: tuple[Value, ...]) -> bool:
+    """Whether an index goes through the rows and picks an entry of each by data: ``p[arange(n), y]``."""
+    *rows, entry = parts
+    picks = isinstance(entry, Node) and not _is_slice(entry) and through(entry, TRANSPARENT).op == "opaque"
+    return picks and bool(rows) and not any(is_constant(r) or _is_slice(r) for r in rows)
+
+
+def _is_slice(part: Value) -> bool:
+    return isinstance(part, Node) and part.attrs.get("name") == SLICE
 
 
 def index_attributes(index: Node) -> Attributes:

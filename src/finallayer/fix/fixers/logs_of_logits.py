@@ -20,9 +20,9 @@ _LINEAR = ("affine", "matmul")
 @mends("FL102")
 def log_softmax_of_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator[Proposal]:
     """``-sum(y * log(z))`` becomes ``-sum(y * log_softmax(z))``."""
-    log = _log_of_logits(sighting.node)
-    module = context.module_at(log.origin) if log is not None else None
-    if log is None or module is None or class_axis(log.args[0]) != -1 or units(log.args[0]) == 1:
+    log = sighting.node
+    module = context.module_at(log.origin) if _is_of_classes(log) else None
+    if module is None or class_axis(log.args[0]) != -1 or units(log.args[0]) == 1:
         return
     call = known_call(module, module.syntax.expression(log.origin), "log")
     speller = Speller(module.syntax)
@@ -38,16 +38,9 @@ def log_softmax_of_logits(sighting: Sighting, _match: Match, context: Context) -
     yield Proposal(edits, None, new)
 
 
-def _log_of_logits(loss: Node) -> Node | None:
-    """The log in a cross-entropy of which logits are taken for probabilities, along their last axis."""
-    match loss:
-        case Node(
-            op="neg", args=(Node(op="sum" | "mean" as total, attrs=attrs, args=(Node(op="mul", args=factors), *_)),)
-        ):
-            along_classes = total == "mean" or attrs.get("axis") in (None, -1, 1)
-            logs = [f for f in factors if f.op == "log" and _is_linear(f.args[0])]
-            return logs[0] if len(logs) == 1 and along_classes else None
-    return None
+def _is_of_classes(log: Node) -> bool:
+    """Whether this is the log of logits that are taken for the probabilities of classes."""
+    return log.op == "log" and "of_classes" in log.attrs and _is_linear(log.args[0])
 
 
 def _is_linear(x: Node) -> bool:

@@ -6,7 +6,19 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from finallayer.catalog.names import canonical
-from finallayer.expr import GUARDS, LOSSES, MOVES, ON_LOGITS, SEVERAL, TRANSPARENT, Node, Origin, make, through
+from finallayer.expr import (
+    GUARDS,
+    LOSSES,
+    MOVES,
+    ON_LOGITS,
+    SEVERAL,
+    TRANSPARENT,
+    Node,
+    Origin,
+    make,
+    through,
+    unmarked,
+)
 from finallayer.findings import Sighting
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.targets import are_distributions, has_two_axes
@@ -112,7 +124,7 @@ def _places(seen: Iterable[Sighting], ops: frozenset[str]) -> dict[Origin, list[
     found: dict[Origin, list[Node]] = {}
     for sighting in seen:
         if sighting.node.op in ops and sighting.node.origin is not None:
-            found.setdefault(sighting.node.origin, []).append(sighting.node)
+            found.setdefault(sighting.node.origin, []).append(unmarked(sighting.node))
     return found
 
 

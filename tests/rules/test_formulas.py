@@ -1,0 +1,139 @@
+"""Losses that are written out: how they are nested, signed, weighed and picked makes no difference to what is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from finallayer.rules.judging import judge, outermost
+from finallayer.source import Project, sightings
+from finallayer.source.files import SourceFile
+
+HEAD = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+net, unit, positive = nn.Linear(8, 4), nn.Linear(8, 1), nn.Sequential(nn.Linear(8, 1), nn.ReLU())
+
+def loss(x, y, w, n, a):
+    s, u, r = net(x), unit(x), positive(x) + 1e-6
+    p, g = torch.softmax(net(x), dim=1), torch.sigmoid(unit(x))
+    one, rows = F.one_hot(y, 4), torch.arange(len(y))
+    return """
+
+
+def found(formula: str) -> set[str]:
+    """The rules that a formula breaks, advice aside."""
+    seen = sightings(SourceFile("program.py", HEAD + formula + "\n"), Project())
+    return {f.rule.code for f in outermost([j.finding for j in judge(seen)]) if f.rule.code < "FL3"}
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "-(y * torch.log(s)).sum(1).mean()",
+        "torch.mean(torch.sum(-y * torch.log(s), dim=1))",
+        "torch.sum(y * torch.log(s)) * (-1 / n)",
+        "-torch.log(s[rows, y]).mean()",
+        "(-w * torch.log(s[range(n), y])).sum() / w.sum()",
+        "-s.gather(1, y[:, None]).log().mean()",
+        "-torch.log(s.gather(1, y[:, None]) + 1e-8).sum() / n",
+        "-(one * s).sum(1).log().mean()",
+        "-torch.einsum('bc,bc->b', y, s.log()).mean()",
+        "(y * torch.log(y / s)).sum(1).mean()",
+        "(y * (torch.log(y) - torch.log(s))).sum(1).mean()",
+        "-(w * (y * torch.log(u) + (1 - y) * torch.log(1 - u))).mean()",
+        "(-y * u.log() - (1 - y) * (1 - u).log()).mean()",
+        "-(torch.log(unit(x)) + torch.log(1 - unit(w))).mean()",
+        "-(a * w * y * torch.log(s)).sum()",
+    ],
+)
+def test_logs_of_scores_in_a_cross_entropy(formula: str) -> None:
+    assert found(formula) == {"FL102"}
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "(r - y * torch.log(r)).mean()",  # Poisson's: a count's rate
+        "-(w * (y * torch.log(r) - r)).mean()",
+        "-(y * torch.log(r)).sum() + r.sum()",
+        "(torch.log(r) + ((y - s) / r) ** 2).mean()",  # a scale
+        "(y / r + torch.log(r)).mean()",
+        "((torch.log(r + 1) - torch.log(y + 1)) ** 2).mean()",
+        "-(y * torch.log(s.clamp(1e-6, 1 - 1e-6))).sum(1).mean()",
+        "-(y * torch.log(torch.softmax(s, 1) @ nn.Parameter(w))).sum(1).mean()",  # by way of a table of confusions
+        "-(w * torch.log(y)).sum()",
+        "-0.5 * torch.log(r).mean() / n",
+    ],
+)
+def test_logs_of_scores_in_something_else(formula: str) -> None:
+    assert found(formula) == set()
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "-p[rows, y].mean()",
+        "torch.mean(-p.gather(1, y.view(-1, 1)))",
+        "-(one * p).sum(1).mean()",
+        "torch.mean(torch.sum(-one.float() * p, dim=1))",
+        "-(p * one).sum() / n",
+        "(w * F.nll_loss(p, y, reduction='none')).sum() / w.sum()",
+        "nn.NLLLoss(reduction='none')(p, y).mean()",
+    ],
+)
+def test_probabilities_without_a_log(formula: str) -> None:
+    assert found(formula) == {"FL103"}
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "(1 - p[rows, y]).mean()",  # an absolute error
+        "1 - p[rows, y].mean()",
+        "1.0 + -p[rows, y].mean()",
+        "torch.exp(-p[rows, y].mean())",
+        "-(p * y).sum(1).mean()",  # what an action is expected to bring
+        "-(p[rows, y] * a).mean()",
+        "-2 * (p * one).sum() / (p.sum() + one.sum() + 1)",  # an overlap
+        "torch.argsort(-p[rows, y])",
+        "-p[:, y].mean()",  # an attack
+        "(p.max(1).values - p[rows, y]).mean()",
+        "((1 + F.nll_loss(p, y, reduction='none')) ** 2 * F.cross_entropy(s, y, reduction='none')).mean()",  # focal
+    ],
+)
+def test_probabilities_that_need_no_log(formula: str) -> None:
+    assert found(formula) == set()
+
+
+STABLE = "torch.clamp({z}, min=0) - {z} * y + torch.log(1 + torch.exp(-torch.abs({z})))"
+SHIFTED = (
+    "{z} - {z} * y + (-{z}).clamp(min=0) + ((-(-{z}).clamp(min=0)).exp() + (-{z} - (-{z}).clamp(min=0)).exp()).log()"
+)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        f"({STABLE}).mean()",
+        SHIFTED,
+        "(F.relu({z}) - {z} * y + torch.log1p(torch.exp(-{z}.abs()))).mean()",
+        "(F.softplus({z}) - y * {z}).mean()",
+        "((1 - y) * {z} + F.softplus(-{z})).mean()",
+        "(y * F.softplus(-{z}) + (1 - y) * F.softplus({z})).mean()",
+    ],
+)
+def test_a_stable_binary_cross_entropy_takes_logits(formula: str) -> None:
+    assert found(formula.replace("{z}", "g")) == {"FL104"}
+    assert found(formula.replace("{z}", "u")) == set()
+
+
+@pytest.mark.parametrize("formula", ["F.softplus(g) + g", "F.softplus(unit(y) - g).mean()", "F.softplus(u) + g * y"])
+def test_a_softplus_that_is_no_loss(formula: str) -> None:
+    assert found(formula) == set()
+
+
+def test_a_cross_entropy_by_hand_of_a_softmax() -> None:
+    assert found("(torch.logsumexp(p, 1) - p[rows, y]).mean()") == {"FL101"}
+    assert found("(torch.logsumexp(s, 1) - s[rows, y]).mean()") == set()
