@@ -386,6 +386,272 @@ for x, y in batches:
     crit(net(x), y).backward()
 """,
 }
+#: What the program changes while it runs, or does only in the last round of a loop.
+CHANGING = {
+    "callee in place": """
+import torch
+from torch import nn
+import torch.nn.functional as F
+fc = nn.Linear(8, 4)
+def squash(t):
+    t.sigmoid_()
+def loss(x, y):
+    z = fc(x)
+    squash(z)
+    return F.binary_cross_entropy_with_logits(z, y)  # FL104
+""",
+    "elu flag set by method": """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pretraining = True
+        self.fc = nn.Linear(4, 3)
+    def finish_pretraining(self):
+        self.pretraining = False
+    def forward(self, x):
+        x = self.fc(x)
+        if self.pretraining:
+            return x
+        return torch.softmax(x, 1)
+
+
+class Task:
+    def __init__(self):
+        self.net = Net()
+        self.crit = nn.CrossEntropyLoss()
+    def loss(self, x, y):
+        return self.crit(self.net(x), y)  # FL101
+    def go(self):
+        self.net.finish_pretraining()
+""",
+    "except defines": """
+import torch
+from torch import nn
+import torch.nn.functional as F
+try:
+    from fused import my_loss
+except ImportError:
+    def my_loss(z, y):
+        return -torch.log(torch.softmax(z, 1)).gather(1, y).mean()  # FL201
+fc = nn.Linear(3, 3)
+def step(x, y):
+    return my_loss(fc(x), y)
+""",
+    "failing import activation": """
+import torch
+from torch import nn
+import torch.nn.functional as F
+def head(z):
+    return torch.softmax(z, dim=-1)
+try:
+    from fast_heads import head
+except ImportError:
+    pass
+fc = nn.Linear(3, 3)
+def step(x, y):
+    return F.cross_entropy(head(fc(x)), y)  # FL101
+""",
+    "forty layers": """
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList()
+        for i in range(40):
+            self.layers.append(nn.Linear(8, 8))
+        self.layers.append(nn.Softmax(dim=1))
+    def forward(self, x):
+        for l in self.layers:
+            x = l(x)
+        return x
+net = Net()
+def step(x, t):
+    return F.cross_entropy(net(x), t)  # FL101
+""",
+    "global flag": """
+import torch.nn.functional as F
+warm = True
+def step(net, x, y):
+    global warm
+    if warm:
+        warm = False
+        return net(x).sum()
+    return F.nll_loss(F.softmax(net(x), 1), y)  # FL103
+""",
+    "keras layers loop": """
+import keras
+from keras import layers
+def build(units):
+    inp = keras.Input((8,))
+    x = inp
+    for i, u in enumerate(units):
+        x = layers.Dense(u, activation="sigmoid" if i == len(units) - 1 else "relu")(x)
+    m = keras.Model(inp, x)
+    m.compile("adam", loss="categorical_crossentropy")  # FL106
+    return m
+""",
+    "out argument": """
+import torch
+from torch import nn
+import torch.nn.functional as F
+fc = nn.Linear(8, 4)
+def loss(x, y):
+    z = fc(x)
+    p = torch.empty_like(z)
+    torch.softmax(z, 1, out=p)
+    return F.nll_loss(p, y)  # FL103
+""",
+    "range last": """
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+
+class MLP(nn.Module):
+    def __init__(self, sizes):
+        super().__init__()
+        self.n = len(sizes) - 1
+        self.fcs = nn.ModuleList([nn.Linear(sizes[i], sizes[i + 1]) for i in range(self.n)])
+    def forward(self, x):
+        for i in range(self.n):
+            x = self.fcs[i](x)
+            if i == self.n - 1:
+                x = torch.sigmoid(x)
+            else:
+                x = torch.relu(x)
+        return x
+def train(sizes, loader):
+    net = MLP(sizes)
+    for x, t in loader:
+        F.binary_cross_entropy_with_logits(net(x), t).backward()  # FL104
+""",
+    "range last jax": """
+import jax, optax
+import jax.numpy as jnp
+def net(params, x):
+    for i, (w, b) in enumerate(params):
+        x = x @ w + b
+        if i + 1 < len(params):
+            x = jax.nn.relu(x)
+        else:
+            x = jax.nn.softmax(x)
+    return x
+def loss(params, x, y):
+    return optax.softmax_cross_entropy(net(params, x), y).mean()  # FL101
+""",
+    "slice all": """
+import torch
+from torch import nn
+import torch.nn.functional as F
+fc = nn.Linear(8, 6)
+def step(x, t):
+    out = fc(x)
+    out[:] = out.softmax(1)
+    return F.cross_entropy(out, t)  # FL101
+""",
+    "slice column": """
+import torch
+from torch import nn
+fc = nn.Linear(8, 6)
+crit = nn.BCEWithLogitsLoss()
+def step(x, t):
+    out = fc(x)
+    out[:, 0] = torch.sigmoid(out[:, 0])
+    return crit(out[:, 0], t)  # FL104
+""",
+    "try body wrong": """
+import torch
+from torch import nn
+import torch.nn.functional as F
+fc = nn.Linear(3, 3)
+def step(x, y):
+    try:
+        return F.cross_entropy(torch.softmax(fc(x), 1), y)  # FL101
+    except RuntimeError:
+        return None
+""",
+}
+#: What changes nothing that matters.
+UNCHANGED = {
+    "except shadow right": """
+import torch
+from torch import nn
+import torch.nn.functional as F
+try:
+    from fused import log_softmax
+except ImportError:
+    def log_softmax(z, dim):
+        return F.log_softmax(z, dim)
+fc = nn.Linear(3, 3)
+def step(x, y):
+    return F.nll_loss(log_softmax(fc(x), 1), y)
+""",
+    "flag never flipped": """
+import torch
+from torch import nn
+
+
+class T:
+    def __init__(self):
+        self.probs = False
+        self.net = nn.Linear(3, 3)
+        self.crit = nn.CrossEntropyLoss()
+    def step(self, x, y):
+        z = self.net(x)
+        if self.probs:
+            z = z.softmax(1)
+        return self.crit(z, y)
+""",
+    "last is linear": """
+from torch import nn
+import torch.nn.functional as F
+
+
+class MLP(nn.Module):
+    def __init__(self, sizes):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:])])
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i != len(self.layers) - 1:
+                x = F.softmax(x, dim=1)
+        return x
+def train(sizes, loader):
+    net = MLP(sizes)
+    for x, t in loader:
+        F.cross_entropy(net(x), t).backward()
+""",
+    "slice other columns": """
+import torch
+from torch import nn
+import torch.nn.functional as F
+fc = nn.Linear(8, 14)
+def step(x, box, y):
+    out = fc(x)
+    out[..., :4] = out[..., :4].sigmoid()
+    return F.mse_loss(out[..., :4], box) + F.cross_entropy(out[..., 4:], y)
+""",
+    "try fallback axis": """
+import tensorflow as tf
+def soft(x):
+    try:
+        p = tf.nn.softmax(x, axis=-1)
+    except TypeError:
+        p = tf.nn.softmax(x, dim=-1)
+    return p
+z = tf.keras.layers.Dense(3)(tf.zeros((2, 3)))
+p = soft(z)
+""",
+}
 _MARK = re.compile(r"# (FL\d+)$", re.MULTILINE)
 
 
@@ -407,4 +673,15 @@ def test_what_is_certainly_wrong_on_one_way_is_found(program: str) -> None:
 
 @pytest.mark.parametrize("program", RIGHT.values(), ids=RIGHT)
 def test_what_is_chosen_together_is_right(program: str) -> None:
+    assert found(program) == set()
+
+
+@pytest.mark.parametrize("program", CHANGING.values(), ids=CHANGING)
+def test_what_a_program_changes_is_found(program: str) -> None:
+    assert marked(program)
+    assert found(program) == marked(program)
+
+
+@pytest.mark.parametrize("program", UNCHANGED.values(), ids=UNCHANGED)
+def test_what_changes_nothing_is_right(program: str) -> None:
     assert found(program) == set()

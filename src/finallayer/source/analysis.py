@@ -9,6 +9,7 @@ from finallayer.findings import Sighting
 from finallayer.source import builtins, constructs, expressions, methods, statements
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
+from finallayer.source.flags import open_flags
 from finallayer.source.interpreter import Interpreter, OutOfBudget
 from finallayer.source.models import model_output
 from finallayer.source.project import Project
@@ -47,6 +48,7 @@ def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> l
     try:
         with nullcontext() if uses is None else telling_places_apart(uses.made_of):
             run.load(module)
+            open_flags(run, module)
             _run_uncalled(run, module)
     except (OutOfBudget, RecursionError):
         if uses is not None:  # what was seen until then stands

@@ -98,7 +98,7 @@ def _values(subject: Subject, several: bool) -> frozenset[Hashable] | None:
 
 def _subject(run: Interpreter, node: ast.expr, frame: Frame) -> Subject:
     names, passing = _words(run, node)
-    loop = next((loop for loop in reversed(run.repeating) if not names.isdisjoint(_bound(run, loop))), None)
+    loop = next((loop for loop in reversed(run.repeating) if not names.isdisjoint(run.names_bound(loop))), None)
     value = _known(run, node, frame)
     if isinstance(value, tuple) or (not isinstance(value, Missing) and is_constant(value)):
         return Subject(("constant", repr(value)), frozenset(), value, loop, passing)
@@ -157,15 +157,6 @@ def _words(run: Interpreter, node: ast.expr) -> tuple[frozenset[str], bool]:
         passing = any(isinstance(word, str) and suggests(word, Meaning.USE) for word in (*names, *said))
         run.words[node] = names, passing
     return run.words[node]
-
-
-def _bound(run: Interpreter, loop: Loop) -> frozenset[str]:
-    """The names that a loop binds anew each time."""
-    if loop not in run.bound:
-        run.bound[loop] = frozenset(
-            n.id for n in ast.walk(loop) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-        )
-    return run.bound[loop]
 
 
 def cases(run: Interpreter, node: ast.Match, frame: Frame) -> tuple[list[Clause], bool]:

@@ -11,6 +11,7 @@ from finallayer.catalog.frameworks import ZOOS
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node, make
 from finallayer.source import handlers
+from finallayer.source.flags import open_flags_of
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
@@ -170,6 +171,8 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
             run.call_function(function, Call([instance], {}, call.site))
+    if run.over:
+        open_flags_of(run, instance)
     return instance
 
 

@@ -41,6 +41,8 @@ from finallayer.source.values import (
 SLICE = "slice"
 #: A loop over a sequence that is known is run item by item up to this length.
 MOST_UNROLLED = 24
+#: As many numbers of a ``range`` are known.
+MOST_NUMBERS = 256
 
 
 def truth(value: Value) -> bool | None:
@@ -81,6 +83,8 @@ def sequence(value: Value) -> tuple[Value, ...] | None:
 def element(iterable: Value) -> Value:
     """What a loop over a value may get."""
     items = iterable.items if isinstance(iterable, List) else sequence(iterable)
+    if items and len(items) > MOST_UNROLLED and all(type(item) is int for item in items):
+        return opaque("each", len(items), items[0], items[-1])
     if items:
         return any_of(items, iterable)
     if isinstance(iterable, Node) and iterable.op != "opaque":

@@ -13,8 +13,9 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
 from finallayer.purposes import COMPARED
+from finallayer.source import patches
 from finallayer.source.asking import found_out, keyed
-from finallayer.source.assignment import assign
+from finallayer.source.assignment import assign, change
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import invoke
 from finallayer.source.containers import (
@@ -30,6 +31,7 @@ from finallayer.source.containers import (
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
+from finallayer.source.rounds import counted_from
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
@@ -44,6 +46,7 @@ from finallayer.source.values import (
     Frame,
     Lazy,
     List,
+    Patched,
     Site,
     Union,
     Value,
@@ -144,7 +147,11 @@ def _call(run: Interpreter, node: ast.Call, frame: Frame) -> Value:
             kwargs.update({k: v for k, v in value.slots.items() if isinstance(k, str)})
         else:
             complete = False
-    return invoke(run, callee, Call(args, kwargs, Site(node, frame), complete))
+    value = invoke(run, callee, Call(args, kwargs, Site(node, frame), complete))
+    for keyword in node.keywords:
+        if keyword.arg == "out" and isinstance(value, Node) and value.op != "opaque" and isinstance(callee, External):
+            change(run, keyword.value, value, frame)
+    return value
 
 
 @values(ast.Tuple)
@@ -324,10 +331,14 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
     right, op = rights[0], node.ops[0]
     if isinstance(op, (ast.Gt, ast.GtE, ast.Lt, ast.LtE)) and isinstance(left, Node):
         value = constant(to_node(right)) if isinstance(right, (Node, int, float)) else None
+        if value is not None and run.ends and (end := counted_from(left)) is not None and end[0] in run.ends:
+            return opaque(COMPARED, left, right)
         if value is not None:
             attrs: Attributes = {"value": value, "above": isinstance(op, (ast.Gt, ast.GtE))}
             return run.record("threshold", [left], attrs, Site(node, frame))
     decided = _compared(op, left, right)
+    if decided is None and run.ends:
+        decided = _ends_compared(run, op, left, right)
     return opaque(COMPARED, left, right) if decided is None else decided
 
 
@@ -344,6 +355,14 @@ def _compared(op: ast.cmpop, left: Value, right: Value) -> bool | None:
         if isinstance(items, tuple) and all(is_constant(i) for i in items):
             return (left in items) == isinstance(op, ast.In)
     return None
+
+
+def _ends_compared(run: Interpreter, op: ast.cmpop, left: Value, right: Value) -> bool | None:
+    """The index of a loop's last round compared with the number of rounds."""
+    one, other = counted_from(to_node(left)), counted_from(to_node(right))
+    if one is None or other is None or one[0] != other[0] or one[0] not in run.ends:
+        return None
+    return _constants_compared(op, one[1], other[1])
 
 
 def _constants_compared(op: ast.cmpop, left: Constant, right: Constant) -> bool | None:
@@ -371,6 +390,10 @@ def _constants_compared(op: ast.cmpop, left: Constant, right: Constant) -> bool 
 @values(ast.Subscript)
 def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
     owner = run.evaluate(node.value, frame)
+    if isinstance(owner, Patched):
+        part, owner = patches.read(owner, node.slice)
+        if part is not None:
+            return part
     if isinstance(node.slice, ast.Slice):
         lower, upper = (None if b is None else run.evaluate(b, frame) for b in (node.slice.lower, node.slice.upper))
         return get_slice(owner, lower, upper, stepped=node.slice.step is not None)
@@ -424,7 +447,7 @@ def _index_rank(owner: Value, index: ast.expr) -> int | None:
 
 @values(ast.ListComp, ast.GeneratorExp, ast.SetComp)
 def _comprehension(run: Interpreter, node: ast.ListComp | ast.GeneratorExp | ast.SetComp, frame: Frame) -> Value:
-    items, exact = _generated(run, node.generators, frame, lambda inner: run.evaluate(node.elt, inner))
+    items, exact = _generated(run, node.generators, frame, lambda inner: run.evaluate(node.elt, inner), many=True)
     return List(tuple(items), exact)
 
 
@@ -438,7 +461,11 @@ def _dict_comprehension(run: Interpreter, node: ast.DictComp, frame: Frame) -> V
 
 
 def _generated(
-    run: Interpreter, generators: list[ast.comprehension], frame: Frame, result: Callable[[Frame], R]
+    run: Interpreter,
+    generators: list[ast.comprehension],
+    frame: Frame,
+    result: Callable[[Frame], R],
+    many: bool = False,
 ) -> tuple[list[R], bool]:
     """What a comprehension yields: item by item where the sequence is known, else one item that stands for all."""
     inner = Frame(frame.module, frame, frame.function, run.trail.way)
@@ -453,6 +480,12 @@ def _generated(
         generator = generators[depth]
         iterable = run.evaluate(generator.iter, inner)
         items = sequence(iterable)
+        if items is not None and len(items) > MOST_UNROLLED and many and len(generators) == 1 and not generator.ifs:
+            for item in (items[0], element(iterable), items[-1]):
+                assign(run, generator.target, item, inner)
+                descend(depth + 1)
+            found[1:2] *= len(items) - 2  # those between the ends aren't told apart
+            return
         if items is None or len(items) > MOST_UNROLLED:
             exact = False
             items = (element(iterable),)

@@ -85,7 +85,10 @@ class Interpreter:
         self.taken: Way = ()  # what the way that is run now has found out
         self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
         self.words: dict[ast.expr, tuple[frozenset[str], bool]] = {}  # what the texts of tests say
-        self.bound: dict[Loop, frozenset[str]] = {}  # the names that loops bind
+        self.bound: dict[ast.AST, frozenset[str]] = {}  # the names that loops and functions bind
+        self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
+        self.over = False  # whether the program has come to its end, and what nobody calls is run
+        self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
         self.steps = 0
         self.modules: dict[str, Module | None] = {}
         self.imported = 0  # bytes of the modules read for this analysis
@@ -221,6 +224,8 @@ class Interpreter:
             self.no_grad -= without_gradient
             self.read_out = read_out
             self.taken = before
+        if frame.changed:
+            self._changed_by_callee(function, frame, call)
         given = [value for value, _ in frame.returns]
         value = union(given, [taken[len(before) :] for _, taken in frame.returns]) if given else None
         if frame.yields:  # a generator: what it yields isn't followed
@@ -228,6 +233,26 @@ class Interpreter:
         if self.uses is not None:
             self.uses.gave(function, value)
         return value
+
+    def _changed_by_callee(self, function: Function, frame: Frame, call: Call) -> None:
+        """What a function did to a tensor in place has happened to its caller's."""
+        node = call.site.node
+        if not isinstance(node, ast.Call) or any(isinstance(a, ast.Starred) for a in node.args):
+            return
+        names = [a.arg for a in (*function.node.args.posonlyargs, *function.node.args.args)]
+        handed = dict(zip(names[max(len(call.args) - len(node.args), 0) :], node.args, strict=False))
+        handed |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
+        for name in frame.changed & handed.keys() - self.names_bound(function.node):
+            place = handed[name]
+            if isinstance(place, (ast.Name, ast.Attribute)):
+                ASSIGN[type(place)](self, place, frame.vars[name], call.site.frame)
+
+    def names_bound(self, node: ast.AST) -> frozenset[str]:
+        """The names that a loop or function binds, its parameters aside."""
+        if node not in self.bound:
+            inner = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+            self.bound[node] = frozenset(n.id for n in inner)
+        return self.bound[node]
 
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
@@ -296,6 +321,8 @@ Statement = Callable[[Interpreter, ast.stmt, Frame], bool]
 #: The value of an expression.
 Expression = Callable[[Interpreter, ast.expr, Frame], Value]
 #: Which function handles which syntax: filled by ``statements`` and ``expressions``.
+#: How a place gets a value: filled by ``assignment``.
+ASSIGN: dict[type[ast.expr], Callable[[Interpreter, ast.expr, Value, Frame], None]] = {}
 STATEMENTS: dict[type[ast.stmt], Statement] = {}
 EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 

@@ -12,14 +12,15 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import BY_ROOT
 from finallayer.expr import Node
 from finallayer.source.asking import cases, found_out
-from finallayer.source.assignment import assign, scope_of
+from finallayer.source.assignment import assign, change, scope_of
 from finallayer.source.attributes import get_attribute
-from finallayer.source.conditions import Clause, Fact, Way
+from finallayer.source.conditions import Clause, Fact
 from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
 from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Loop, Statement
+from finallayer.source.rounds import counted_from, last_item
 from finallayer.source.symbols import TRANSFORMS, construct_of
-from finallayer.source.trail import Changes
+from finallayer.source.trail import Change, Changes, Place
 from finallayer.source.values import (
     FIELDS,
     MISSING,
@@ -67,7 +68,7 @@ def _expression(run: Interpreter, node: ast.Expr, frame: Frame) -> bool:
     value = run.evaluate(node.value, frame)
     if isinstance(value, Node) and _changes_in_place(node.value):
         assert isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute)
-        assign(run, node.value.func.value, value, frame)
+        change(run, node.value.func.value, value, frame)
     return True
 
 
@@ -126,9 +127,22 @@ def _for(run: Interpreter, node: ast.For | ast.AsyncFor, frame: Frame) -> bool:
                 break
         frame.continues = around
     else:
-        assign(run, node.target, element(iterable), frame)
+        item = element(iterable)
+        assign(run, node.target, item, frame)
         _repeat(run, node, frame)
+        last = last_item(run, node, iterable, item, frame)
+        if not isinstance(last, Missing):
+            _last_round(run, node, last, frame)
     return run.block(node.orelse, frame) if node.orelse else True
+
+
+def _last_round(run: Interpreter, node: ast.For | ast.AsyncFor, item: Value, frame: Frame) -> None:
+    index = counted_from(item[0] if isinstance(item, tuple) and item else item)
+    around = run.ends
+    run.ends = run.ends | {index[0]} if index is not None else run.ends
+    assign(run, node.target, item, frame)
+    _repeat(run, node, frame)
+    run.ends = around
 
 
 @runs(ast.While)
@@ -142,8 +156,13 @@ def _repeat(run: Interpreter, loop: Loop, frame: Frame) -> None:
     """A body that runs nobody knows how often, run once; what grows in it has no certain length any more."""
     run.loops += 1
     run.repeating.append(loop)
+    flags = {name: value for name, value in frame.vars.items() if isinstance(value, bool)}
     try:
+        before = run.trail.mark()
         run.supposing((), partial(run.block, loop.body, frame))
+        turned = any(frame.vars.get(name) is (not value) for name, value in flags.items())
+        if turned or run.trail.turned_over(before):  # the first round is one of its own
+            run.supposing((), partial(run.block, loop.body, frame))
     finally:
         run.loops -= 1
         run.repeating.pop()
@@ -183,8 +202,10 @@ def _try(run: Interpreter, node: ast.Try, frame: Frame) -> bool:
         return run.block(node.finalbody, frame) and handled
     caught = [run.supposing((), partial(run.trail.attempt, partial(way, handler))) for handler in node.handlers]
     run.taken = after
+    fallbacks = [left for handled, left in caught if handled]
+    stand_ins = {place: _left(changes[place], place, fallbacks) for place in changes if fallbacks}
     run.trail.repeat(changes)
-    _fall_back(run, [changes, *(left for handled, left in caught if handled)], _places(node, [node, *node.handlers]))
+    _fall_back(run, changes, stand_ins, _places(node, [node, *node.handlers]))
     return run.block(node.finalbody, frame)
 
 
@@ -193,18 +214,24 @@ def _places(node: ast.AST, ways: Sequence[ast.AST]) -> list[Clause]:
     return [((Fact(("way of", id(node)), True, frozenset((i,)), frozenset()),),) for i in range(len(ways))]
 
 
-def _fall_back(run: Interpreter, left: list[Changes], clauses: list[Clause]) -> None:
+def _left(change: Change, place: Place, fallbacks: list[Changes]) -> list[Value | Missing]:
+    """What each handler leaves at a place that has not been written yet."""
+    slots, key, _ = change
+    return [left[place][2] if place in left else slots.get(key, MISSING) for left in fallbacks]
+
+
+def _fall_back(
+    run: Interpreter, changes: Changes, stand_ins: dict[Place, list[Value | Missing]], places: list[Clause]
+) -> None:
     """What stands in for a name where its import fails, or for a value that the analysis doesn't know."""
-    for place, (slots, key, tried) in left[0].items():
+    for place, left in stand_ins.items():
+        slots, key, tried = changes[place]
         if isinstance(tried, Missing) or not _is_foreign(tried):
             continue
-        others = [change[place][2] if place in change else MISSING for change in left[1:]]
-        known: list[tuple[Value, Way]] = [
-            (v, (c,)) for v, c in zip(others, clauses[1:], strict=False) if v is not None and v is not MISSING
-        ]
+        known = [(v, w) for v, w in zip(left, places[1:], strict=False) if v is not None and not isinstance(v, Missing)]
+        values: list[Value] = [tried, *(v for v, _ in known)]
         if known:
-            values, ways = zip(*known, strict=True)
-            run.write(slots, key, union([tried, *values], [(clauses[0],), *ways]))
+            run.write(slots, key, union(values, [(places[0],), *((w,) for _, w in known)]))
 
 
 def _is_foreign(value: Value) -> bool:

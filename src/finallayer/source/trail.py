@@ -21,7 +21,9 @@ K = TypeVar("K", bound=Hashable)
 SEQUENCES = frozenset({ITEMS, LAYERS})
 
 #: One branch's net effect: (id of the dict, key) -> (the dict, the key, the value it left there).
-Changes: TypeAlias = "dict[tuple[int, Hashable], tuple[Slots, Hashable, Value | Missing]]"
+Change: TypeAlias = "tuple[Slots, Hashable, Value | Missing]"
+Place: TypeAlias = tuple[int, Hashable]
+Changes: TypeAlias = dict[Place, Change]
 
 
 def _every(known: list[Value]) -> tuple[Value, ...]:
@@ -58,6 +60,17 @@ class Trail:
             yield
         finally:
             self._log = log
+
+    def mark(self) -> int:
+        return len(self._log)
+
+    def turned_over(self, mark: int) -> bool:
+        """Whether a flag has another value now than at the mark."""
+        first: dict[tuple[int, Hashable], tuple[Slots, bool]] = {}
+        for slots, key, before in self._log[mark:]:
+            if isinstance(before, bool) and key is not EXACT:
+                first.setdefault((id(slots), key), (slots, before))
+        return any(slots.get(key) is (not before) for (_, key), (slots, before) in first.items())
 
     def attempt(self, way: Callable[[], T]) -> tuple[T, Changes]:
         """Run a way and take back all that it wrote; what it gave, and what its writes came to."""

@@ -65,6 +65,7 @@ class Frame:
     """Names in scope: of a module, or of one call of a function."""
 
     __slots__ = (
+        "changed",
         "continues",
         "function",
         "globals",
@@ -89,6 +90,7 @@ class Frame:
         self.nonlocals: frozenset[str] = frozenset()
         self.returns: list[tuple[Value, Way]] = []  # each with what the way there has found out
         self.yields = False
+        self.changed: frozenset[str] = frozenset()  # the names whose tensors were changed in place
         self.continues = False  # whether a ``continue`` of the loop that runs now has been met
 
 
@@ -365,6 +367,18 @@ class Choice(Node):
     def __init__(self, ways: tuple[Node, ...], when: tuple[Way, ...]) -> None:
         super().__init__("join", ways, {}, None)
         self.when = when
+
+
+class Patched(Node):
+    """A tensor of which some entries were assigned: ``index`` says which, as the program writes it."""
+
+    __slots__ = ("index", "old", "part")
+
+    def __init__(self, old: Node, index: ast.expr, part: Node) -> None:
+        super().__init__("join", (old, part), {}, None)
+        self.old = old
+        self.index = index
+        self.part = part
 
 
 #: More alternatives than this are not followed.
