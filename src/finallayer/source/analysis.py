@@ -9,11 +9,11 @@ from finallayer.findings import Sighting
 from finallayer.source import builtins, constructs, expressions, methods, statements
 from finallayer.source.calls import instantiate
 from finallayer.source.files import SourceFile
-from finallayer.source.flags import open_flags
 from finallayer.source.interpreter import Interpreter, OutOfBudget
 from finallayer.source.models import model_output
 from finallayer.source.project import Project
 from finallayer.source.symbols import is_module
+from finallayer.source.turned_over import open_flags
 from finallayer.source.uses import Uses
 from finallayer.source.values import (
     ARGUMENTS,

@@ -11,12 +11,12 @@ from finallayer.catalog.frameworks import ZOOS
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node, make
 from finallayer.source import handlers
-from finallayer.source.flags import open_flags_of
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import bind_signature, fits
 from finallayer.source.symbols import construct_of, is_module, is_module_class, signature_of
+from finallayer.source.turned_over import open_flags_of
 from finallayer.source.values import (
     ARGUMENTS,
     BUILT,
