@@ -388,6 +388,31 @@ for x, y in batches:
 }
 #: What the program changes while it runs, or does only in the last round of a loop.
 CHANGING = {
+    "a compiled loss that a step reads": """
+import tensorflow as tf
+from tensorflow.keras import layers
+
+
+class Depth(tf.keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.out = layers.Dense(1, activation="softmax")
+
+    def call(self, x):
+        return self.out(x)
+
+    def train_step(self, batch):
+        x, y = batch
+        return {"loss": self.compiled_loss(y, self(x))}
+
+    def test_step(self, batch):
+        x, y = batch
+        return {"loss": tf.reduce_mean(tf.abs(y - self(x)))}
+
+
+model = Depth()
+model.compile("adam", loss="categorical_crossentropy")  # FL105
+""",
     "callee in place": """
 import torch
 from torch import nn
@@ -581,6 +606,31 @@ def step(x, y):
 }
 #: What changes nothing that matters.
 UNCHANGED = {
+    "a compiled loss that no step reads": """
+import tensorflow as tf
+from tensorflow.keras import layers
+
+
+class Depth(tf.keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.out = layers.Dense(1, activation="softmax")
+
+    def call(self, x):
+        return self.out(x)
+
+    def train_step(self, batch):
+        x, y = batch
+        return {"loss": tf.reduce_mean(tf.abs(y - self(x)))}
+
+    def test_step(self, batch):
+        x, y = batch
+        return {"loss": tf.reduce_mean(tf.abs(y - self(x)))}
+
+
+model = Depth()
+model.compile("adam", loss="categorical_crossentropy")
+""",
     "except shadow right": """
 import torch
 from torch import nn
