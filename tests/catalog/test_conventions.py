@@ -70,6 +70,16 @@ PROGRAMS: dict[Meaning, tuple[str, str, bool]] = {
         "FL101",
         True,
     ),
+    Meaning.TRAINS: (
+        TORCH + "from elsewhere import {name}\n{name}(net, nn.CrossEntropyLoss())\n",
+        "FL101",
+        True,
+    ),
+    Meaning.SECOND_MODEL: (
+        TORCH + "from elsewhere import load, train\n{name} = load()\ntrain(net, {name}, nn.CrossEntropyLoss())\n",
+        "FL101",
+        False,
+    ),
     Meaning.PROPERTY: (
         TORCH + "from elsewhere import {name}\nclass Model:\n    @{name}\n    def output(self):\n"
         "        return net(self.x)\n    def loss(self, y):\n        return F.cross_entropy(self.output, y)\n",

@@ -38,6 +38,7 @@ CONSTRUCTS = frozenset(
         "value_and_grad",  # (f): when called, gives (f(...), opaque)
         "grad",  # (f): when called, evaluates f and gives opaque
         "vjp",  # (f, *operands): gives (f(*operands), opaque)
+        "scan",  # (f, *operands): a loop over its third argument; gives what f does, the carried state and an output
         "partial",  # (f, *operands): functools.partial
         "applier",  # (name): an activation looked up by name: keras.activations.get, Activation
         "no_grad",  # a context manager or decorator under which no gradient is asked for
@@ -49,6 +50,9 @@ CONSTRUCTS = frozenset(
         "application",  # a pretrained Keras network: softmax(affine) where include_top, else features
         "state",  # (**kwargs): an object that keeps what it is made with, by name
         "trainer",  # (f, loss): a training loop of a library's own, in which a model's output meets the loss
+        "fine_tuner",  # (f, loss, ...): transformers' Trainer, which hands the metrics the model's logits
+        "classifier",  # a pretrained classifier of transformers', which gives an object with logits
+        "segmenter",  # (units, activation): a segmentation network, with an activation by its name or without
         "draw",  # (x): a sample of a distribution; another object's method of that name is not known
         "fit_loss",  # (x, loss): tflearn.regression, a network's output meets the loss named by a string
     }
@@ -63,8 +67,10 @@ ATTRIBUTES = frozenset(
 #: Attributes that a line states after ``|``: what a metric reads, which side a threshold asks for, how a loss on
 #: probabilities is made to take logits (``on_logits``), which backend goes back to the logits by itself
 #: (``rescued_by``), how many axes ``shape`` leaves out for the batch, whether positional arguments come in either order
-#: (TensorFlow before 1.0 took logits first).
-EXTRA_ATTRIBUTES = frozenset({"reads", "base", "above", "on_logits", "rescued_by", "batch_axes", "either_order", "rng"})
+#: (TensorFlow before 1.0 took logits first), whether a trainer takes the log itself before an NLL (``takes_log``).
+EXTRA_ATTRIBUTES = frozenset(
+    {"reads", "base", "above", "on_logits", "rescued_by", "batch_axes", "either_order", "rng", "takes_log"}
+)
 #: Attributes that say how a call is read; all others its node carries.
 OF_THE_CALL = frozenset("shape dtype include_top batch_axes either_order rng activation".split())
 

@@ -29,6 +29,8 @@ class Meaning(Enum):
     OPERATION = "the operation of that name, in a module that is not at hand"
     HANDS_ON = "a foreign function that gives back what it is handed, models among it: a tuple of several"
     HANDS_ON_FIRST = "a foreign function that gives back the model that it is handed first"
+    TRAINS = "a foreign function or class that trains the model that it is handed by the loss that it is handed"
+    SECOND_MODEL = "another model that takes part in the training: who gets which loss is not known"
     PROPERTY = "a decorator that makes a method an attribute, in a module that is not at hand"
     IN_PLACE = "a method that changes its tensor"
     USE = "what tells a model's training from its use"
@@ -168,6 +170,27 @@ CONVENTIONS: tuple[Convention, ...] = (
             *("wrap_logits", "wrapped", "wrap_with_temperature", "to_devices", "cudart", "wrap_in_softmax"),
             *("wrap_model_with_softmax", "wrap_head", "to_probs", "wrap_classifier", "cuda_available"),
         ),
+    ),
+    Convention(
+        Meaning.TRAINS,
+        rf"^(?:train|fit)(?: (?:(?:the|my|torch|pytorch|simple|basic|model|net|network|nn|cnn|mlp|classifier|loop|"
+        r"epochs?|one|ch|and|validate|eval|evaluate|test|fn|func|supervised)|\d+))*"
+        rf"|{_not_after('distill distillation attack adversarial gan contrastive')}(?:trainer|learner|fitter)"
+        r"|^(?:experiment|supervised runner)",
+        Errs.ALARM,
+        ("train", "fit", "train_model", "engine.Trainer", "d2l.train_ch3", "MyTrainer", "train_one_epoch", "Learner"),
+        (
+            *("trained", "train_test_split", "train_loader", "pretrain", "fit_temperature", "attack", "trainable"),
+            *("DistillationTrainer", "train_with_teacher", "strip_softmax", "report", "evaluate", "train_gan"),
+            *("fit_transform", "train_probe", "training", "learners", "GANTrainer"),
+        ),
+    ),
+    Convention(
+        Meaning.SECOND_MODEL,
+        r"(?:teacher|student|ema|discriminator|critic|target (?:net|network|model))(?: (?:model|net|network|\d+))*",
+        Errs.MISSED,
+        ("teacher", "teacher_model", "model_ema", "self.student", "target_net", "critic_2"),
+        ("teacher_forcing", "schema", "target", "cinema", "students", "critical"),
     ),
     Convention(
         Meaning.PROPERTY,

@@ -6,6 +6,7 @@ row that says whose names it has; every other part of the program asks here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
@@ -182,6 +183,18 @@ def is_tf1(dotted: str) -> bool:
     """Whether a dotted name is of a package of the time of TensorFlow 1."""
     row = BY_ROOT.get(dotted.partition(".")[0])
     return row is not None and row.tf1
+
+
+#: How classes end whose models have a classifier's head, and give its logits.
+_CLASSIFIERS = re.compile(
+    r"transformers\.(?:\w+\.)*\w+For(?:Sequence|Token|Image|Audio|Video)Classification(?:\.from_(?:pretrained|config))?"
+)
+
+
+@cache
+def is_classifier(dotted: str) -> bool:
+    """Whether a name is a pretrained classifier of transformers', or what loads one."""
+    return _CLASSIFIERS.fullmatch(dotted) is not None
 
 
 def is_stateless(dotted: str) -> bool:

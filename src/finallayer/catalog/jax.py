@@ -42,6 +42,8 @@ NAMES: dict[str, str] = {
     "jax.lax.min": "minimum(x, y)",
     "jax.lax.clamp": "clip(min: low, x, max: high)",
     "jax.lax.select": "where(pred: condition, on_true: x, on_false: y)",
+    "jax.lax.scan": "scan(f, init: x, xs: y)",
+    "haiku.scan": "scan(f, init: x, xs: y)",
     "jax.lax.cond": "cond(pred: condition, true_fun: x, false_fun: y, *operands)",
     # contractions
     **each("jax.lax", "dot dot_general batch_matmul", "matmul(lhs: x, rhs: y)"),

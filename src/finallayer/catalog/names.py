@@ -34,6 +34,9 @@ def _moved(old: str, new: str, names: str) -> dict[str, str]:
 #: prefix (whole parts of the name) -> what stands for it; the longest that fits is taken, until none changes anything
 PREFIXES: dict[str, str] = {
     **SAME_AS,
+    **each("skorch", "net classifier regressor", "skorch"),
+    "transformers.trainer": "transformers",
+    "segmentation_models_pytorch.decoders": "segmentation_models_pytorch",
     # TensorFlow's versions and inner modules
     "tensorflow.compat.v1": "tensorflow",
     "tensorflow.compat.v2": "tensorflow",

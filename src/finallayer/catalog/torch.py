@@ -302,7 +302,20 @@ AROUND: dict[str, str] = {
     "fastai.Flatten": "reshape()(x) | rank=2",
     # training loops of libraries
     "ignite.engine.create_supervised_trainer": "trainer(model: f, optimizer, loss_fn: loss)",
-    "skorch.NeuralNetClassifier": "trainer(module: f, criterion: loss)",
+    "skorch.NeuralNet": "trainer(module: f, criterion: loss)",
+    "skorch.NeuralNetClassifier": "trainer(module: f, criterion: loss) | takes_log=True",
+    "skorch.NeuralNetBinaryClassifier": "trainer(module: f, criterion: loss='torch.nn.BCEWithLogitsLoss')",
+    "skorch.NeuralNetRegressor": "trainer(module: f, criterion: loss='torch.nn.MSELoss')",
+    "transformers.Trainer": (
+        "fine_tuner(model: f, args, data_collator, train_dataset, eval_dataset, *, compute_loss_func: loss, "
+        "compute_metrics, preprocess_logits_for_metrics)"
+    ),
+    # segmentation networks: logits, or what the activation makes of them
+    **each(
+        "segmentation_models_pytorch",
+        "Unet UnetPlusPlus MAnet Linknet FPN PSPNet DeepLabV3 DeepLabV3Plus PAN UPerNet Segformer create_model",
+        "segmenter(encoder_name, *, classes: units, activation)(x)",
+    ),
     **each("poutyne", "Model Experiment", "trainer(network: f, optimizer, loss_function: loss)"),
     **each("fastai", "Learner vision_learner", "trainer(dls, model: f, loss_func: loss)"),
     # Lightning
@@ -316,6 +329,9 @@ AROUND: dict[str, str] = {
 }
 
 NAMES: dict[str, str] = {**_TORCH, **AROUND}
+
+#: The activations of segmentation networks by their names, and the layers that they are.
+OF_SEGMENTERS = {"sigmoid": "torch.nn.Sigmoid", "softmax2d": "torch.nn.Softmax2d", "softmax": "torch.nn.Softmax2d"}
 
 #: What arrays and TensorFlow tensors spell alike stands here too, with their parameters after torch's.
 METHODS: dict[str, str] = {

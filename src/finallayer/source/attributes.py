@@ -146,3 +146,5 @@ def set_attribute(run: Interpreter, owner: Value, name: str, value: Value) -> No
         run.write(owner.slots, name, value)
     elif isinstance(owner, Frame):
         run.write(owner.vars, name, value)
+    elif isinstance(owner, Bound) and isinstance(owner.owner, Built) and isinstance(owner.function, str):
+        run.write(owner.owner.slots, owner.function, value)  # model.heads.head = a new head

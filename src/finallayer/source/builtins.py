@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from finallayer.expr import Node
 from finallayer.source.attributes import get_attribute, set_attribute
 from finallayer.source.calls import invoke
 from finallayer.source.containers import MOST_NUMBERS, MOST_UNROLLED, element, sequence
@@ -81,6 +82,8 @@ def _isinstance(_run: Interpreter, call: Call) -> Value:
     containers = {"builtins.list": List, "builtins.dict": Dict, "builtins.tuple": tuple}
     if names and names <= containers.keys() and isinstance(value, (List, Dict, Built, Instance, Function, str)):
         return any(isinstance(value, containers[n]) for n in names)
+    if names and names <= containers.keys() and isinstance(value, Node) and value.op != "opaque":
+        return False
     if isinstance(value, Instance) and isinstance(wanted, Class):
         return wanted in value.cls.ancestry()
     if isinstance(value, Built) and isinstance(wanted, External):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from finallayer import catalog
 from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
 from finallayer.catalog.conventions import Meaning, convention, suggests
-from finallayer.catalog.frameworks import ZOOS
+from finallayer.catalog.frameworks import ZOOS, is_classifier
 from finallayer.catalog.names import canonical
 from finallayer.expr import Node, make
 from finallayer.source import handlers
@@ -68,7 +68,15 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
             return _one_of(run, callee, call)
     if isinstance(callee, Node) and _hands_on(callee.attrs.get("name", ""), call.args):
         return _handed_on(callee.attrs["name"], call.args)
+    if isinstance(callee, Node):
+        _foreign(run, str(callee.attrs.get("name", "")), call)
     return run.opaque_at(call.site, *call.args)
+
+
+def _foreign(run: Interpreter, name: str, call: Call) -> None:
+    """A call of what isn't at hand: whatever its arguments say of each other."""
+    for look in handlers.FOREIGN:
+        look(run, name, call)
 
 
 def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
@@ -93,6 +101,8 @@ def _operation_of(callee: Value) -> str | int:
 
 def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Value:
     signature = catalog.method(name)
+    if signature is None and tensor.op == "opaque":
+        _foreign(run, name, call)
     if signature is None or not fits(signature.params, [tensor, *call.args], call.kwargs):
         return run.opaque_at(call.site, tensor, *call.args)
     bound = bind_signature(signature.params, [tensor, *call.args], call.kwargs)
@@ -107,9 +117,18 @@ def _method(run: Interpreter, owner: Value, name: str, call: Call) -> Value:
         return handlers.OF_LISTS[name](run, owner, call)
     if isinstance(owner, Dict) and name in handlers.OF_DICTS:
         return handlers.OF_DICTS[name](run, owner, call)
+    own = _of_base(owner, name) if isinstance(owner, Class) else None
+    if own is not None:
+        return _external(run, own, call)
     if isinstance(owner, (List, Dict)) or name not in handlers.OF_MODELS:
         return run.opaque_at(call.site, owner, *call.args)
     return handlers.OF_MODELS[name](run, owner, call)
+
+
+def _of_base(cls: Class, name: str) -> External | None:
+    """What a class has of a framework's base class, called on the class: ``TrainState.create``."""
+    names = (f"{base.name}.{name}" for base in cls.external_bases())
+    return next((External(n) for n in names if signature_of(n) is not None), None)
 
 
 _OF_TEXT: dict[str, Callable[[str], str]] = {
@@ -167,6 +186,7 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
             run.write(instance.slots, name, value)
         if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
             run.write(instance.slots, LAYERS, tuple(call.args))
+        trains(run, cls, call)
     for hook in ("__post_init__", "setup"):
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
@@ -174,6 +194,21 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     if run.over:
         open_flags_of(run, instance)
     return instance
+
+
+_TRAINERS = ("trainer", "fine_tuner")
+#: Methods in which a trainer's subclass hands the loss what it likes.
+_OWN_STEPS = ("get_loss", "train_step", "train_step_single", "compute_loss")
+
+
+def trains(run: Interpreter, cls: Class, call: Call) -> None:
+    """A subclass of a library's training loop is made of what the library's own would be."""
+    own = any(isinstance(cls.find(name), Function) for name in _OWN_STEPS)
+    for base in cls.external_bases():
+        signature = signature_of(base.name)
+        if signature is not None and signature.op in _TRAINERS and not own:
+            bound = bind_signature(signature.params, call.args, call.kwargs)
+            handlers.CONSTRUCTS[signature.op](run, Built(base, signature, bound, call.site, call.kwargs))
 
 
 def _base_constructs(cls: Class) -> list[str]:
@@ -287,6 +322,9 @@ def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
         return _handed_on(symbol.name, call.args)
     if symbol.name.startswith(ZOOS):
         return Built(symbol, Signature("zoo", (), (), {}), {}, call.site)
+    if is_classifier(symbol.name):
+        return Built(symbol, Signature("classifier", (), (), {}), {}, call.site, call.kwargs)
+    _foreign(run, symbol.name, call)
     if canonical(symbol.name) in standard.FINFO and call.args:
         return make("opaque", name=str(run.opaque_at(call.site)), finfo=_floating_type(call.args[0]))
     operation = convention(symbol.name, Meaning.OPERATION)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from finallayer.catalog import Signature, keras
+from finallayer.catalog import Signature, keras, torch
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node, make
 from finallayer.source.calls import activate, apply_layers, callable_value, invoke
-from finallayer.source.containers import sequence
+from finallayer.source.containers import element, sequence
 from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.models import model_output, regression
+from finallayer.source.models import regression
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
@@ -23,7 +23,6 @@ from finallayer.source.values import (
     LAYERS,
     Built,
     Call,
-    Class,
     Dict,
     External,
     List,
@@ -111,6 +110,23 @@ def _run_application(run: Interpreter, built: Built, call: Call) -> Value:
     return activate(run, built.bound.get("activation", "softmax"), scores, built.site)
 
 
+@handles(CONSTRUCTS, "segmenter")
+def _segmenter(_run: Interpreter, made: Built) -> Value:
+    return made
+
+
+@handles(CALLED, "segmenter")
+def _run_segmenter(run: Interpreter, built: Built, call: Call) -> Value:
+    """A network that gives a score for each pixel, with the activation that its maker was asked for."""
+    features = run.opaque_at(built.site, *call.args)
+    scores = make("affine", features, origin=run.origin(built.site), units=built.bound.get("units"), rank=4)
+    name = built.bound.get("activation")
+    if isinstance(name, str) and name in torch.OF_SEGMENTERS:
+        layer = invoke(run, External(torch.OF_SEGMENTERS[name]), Call([], {}, built.site))
+        return invoke(run, layer, Call([scores], {}, built.site))
+    return scores if name is None or name == "identity" else activate(run, name, scores, built.site)
+
+
 @handles(CALLED, "zoo")
 def _run_zoo(run: Interpreter, built: Built, call: Call) -> Value:
     features = run.opaque_at(call.site, *call.args)
@@ -146,18 +162,6 @@ def _applied(pair: Value, site: Site) -> Value:
         return pair
     signature = signature_of(pair.name)
     return pair if signature is None or signature.call is None else Built(pair, signature, {}, site)
-
-
-@handles(CONSTRUCTS, "trainer")
-def _trainer(run: Interpreter, made: Built) -> Value:
-    model, loss = made.bound.get("f"), made.bound.get("loss")
-    if isinstance(model, Class):
-        model = invoke(run, model, Call([], {}, made.site))
-    if isinstance(loss, External) and getattr(signature_of(loss.name), "call", None) is not None:
-        loss = invoke(run, loss, Call([], {}, made.site))  # the class of a loss: the trainer makes one
-    if model is not None and callable_value(loss):
-        invoke(run, loss, Call([model_output(run, model, made.site), opaque("y_true")], {}, made.site))
-    return made
 
 
 @handles(CONSTRUCTS, "state")
@@ -196,6 +200,13 @@ def _transform(_run: Interpreter, made: Built) -> Value:
 @handles(CONSTRUCTS, "call")
 def _call(run: Interpreter, made: Built) -> Value:
     return invoke(run, made.bound.get("f"), Call(list(tuple_in(made.bound, "operands")), {}, made.site))
+
+
+@handles(CONSTRUCTS, "scan")
+def _scan(run: Interpreter, made: Built) -> Value:
+    """One turn of the loop stands for all."""
+    row = element(made.bound.get("y", opaque("xs")))
+    return invoke(run, made.bound.get("f"), Call([made.bound.get("x"), row], {}, made.site))
 
 
 @handles(CONSTRUCTS, "partial")

@@ -75,6 +75,8 @@ def sequence(value: Value) -> tuple[Value, ...] | None:
     if isinstance(value, Dict):
         keys = tuple(k for k in value.slots if isinstance(k, (str, int)))
         return keys if len(keys) == len(value.slots) else None
+    if isinstance(value, Partial) and value.how.startswith("pure"):  # haiku: init, apply = transform(f)
+        return (opaque("init"), Partial(value.function, how=value.how.replace("pure", "apply")))
     if isinstance(value, Built) and LAYERS in value.slots:
         return tuple_in(value.slots, LAYERS) if value.slots[EXACT] else None
     return None

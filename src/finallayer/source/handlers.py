@@ -33,6 +33,9 @@ OTHER_BUILTINS = frozenset(
         "AssertionError"
     ).split()
 )
+#: What is looked at in a call of what isn't at hand, by its name.
+Foreign = Callable[[Interpreter, str, Call], None]
+FOREIGN: list[Foreign] = []
 OF_LISTS: dict[str, ListMethod] = {}
 OF_DICTS: dict[str, DictMethod] = {}
 #: Methods of a model, layer or project object that the project doesn't define itself.

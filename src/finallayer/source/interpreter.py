@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from finallayer.expr import Node, Origin
+from finallayer.canonical import SPELLINGS_OF_LOSSES
+from finallayer.expr import Node, Origin, Role, having
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
 from finallayer.source.conditions import Clause, Way, contradict
@@ -54,6 +55,9 @@ MOST_IMPORTED = 600_000
 _AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent", "taken", "repeating")
 
 
+#: Where a prediction meets what reads it.
+_MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
+
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 #: A loop, by its syntax.
@@ -75,7 +79,9 @@ class Interpreter:
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
-        self.visited: set[ast.AST] = set()  # definitions that a call has entered
+        self.defined: list[Function] = []  # the same, each time that its definition was run
+        self.visited: set[ast.AST] = set()  # definitions that have been run
+        self.called: set[ast.AST] = set()  # those that a call of the program's has entered
         self.instances: list[Instance] = []
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
@@ -89,6 +95,7 @@ class Interpreter:
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
         self.over = False  # whether the program has come to its end, and what nobody calls is run
         self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
+        self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
         self.steps = 0
         self.modules: dict[str, Module | None] = {}
         self.imported = 0  # bytes of the modules read for this analysis
@@ -108,8 +115,9 @@ class Interpreter:
             return Scene(training, caller, self.compiling > 0, site.frame.module.steps_environment)
 
         origin = self.origin(site)
-        made = self.recorder.record(op, args, attrs, origin, framework, scene, silent=self.silent > 0)
-        if not self.silent and made.op in ON_EVERY_WAY:
+        silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING)
+        made = self.recorder.record(op, args, attrs, origin, framework, scene, silent)
+        if not silent and made.op in ON_EVERY_WAY:
             for alternative in alternatives(args, self.taken, self.repeating):
                 self.recorder.record(op, alternative.args, attrs, origin, framework, scene, supposed=alternative)
         return made
@@ -194,6 +202,7 @@ class Interpreter:
         function.defaults = [self.evaluate(d, frame) for d in node.args.defaults]
         function.kw_defaults = [MISSING if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults]
         self.functions[node] = function
+        self.defined.append(function)
         return function
 
     def call_function(self, function: Function, call: Call) -> Value:
@@ -203,13 +212,15 @@ class Interpreter:
         if entered >= 2 or len(self.stack) >= MOST_DEPTH:
             return opaque(f"recursive {function.name}")
         self.visited.add(node)
+        if call.site.node is not node:
+            self.called.add(node)
         if self.uses is not None:
             self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function, self.trail.way)
         bind_parameters(function, frame, call)
         self.stack.append(function)
         self.sites.append(call.site)
-        without_gradient = any(_stops_gradient(d) for d in function.decorators)
+        without_gradient = any(stops_gradient(d) for d in function.decorators)
         self.no_grad += without_gradient
         read_out, self.read_out = self.read_out, 0  # a training step, too, gives its loss to be read
         before = self.taken
@@ -327,6 +338,6 @@ STATEMENTS: dict[type[ast.stmt], Statement] = {}
 EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 
 
-def _stops_gradient(decorator: Value) -> bool:
+def stops_gradient(decorator: Value) -> bool:
     """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
     return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"

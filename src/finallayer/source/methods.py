@@ -9,7 +9,8 @@ from typing import TypeVar
 from finallayer.catalog.frameworks import is_stateless
 from finallayer.expr import Node, make
 from finallayer.source.asking import keyed
-from finallayer.source.calls import call_built, invoke
+from finallayer.source.attributes import get_attribute
+from finallayer.source.calls import call_built, invoke, trains
 from finallayer.source.containers import get_item, item_by_key, sequence
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod, ListMethod, Method
 from finallayer.source.interpreter import Interpreter
@@ -40,7 +41,7 @@ from finallayer.source.values import (
 #: Methods that give the object itself back.
 _FLUENT = (
     "to cuda cpu eval train double half float bfloat16 type requires_grad_ share_memory_ module unwrap to_empty "
-    "to_static bind"
+    "to_static bind apply_gradients replace"
 )
 
 
@@ -187,6 +188,8 @@ def _flax_apply(run: Interpreter, owner: Value, call: Call) -> Value:
     given = {k: v for k, v in call.kwargs.items() if k not in _NOT_THE_MODELS}
     rest = call.args[0 if "variables" in call.kwargs else 1 :]
     method = call.kwargs.get("method")
+    if isinstance(method, str):
+        method = get_attribute(run, owner, method)
     if isinstance(method, Bound):
         method = method.function
     inner = Call(rest, given, call.site)
@@ -231,6 +234,8 @@ def _as_array(run: Interpreter, output: Value, site: Site) -> Value:
 @_method(OF_MODELS, "__init__")
 def _made_of(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: ``super().__init__(inputs, outputs)`` in a model's own ``__init__``."""
+    if isinstance(owner, Instance):
+        trains(run, owner.cls, call)
     outputs = call.kwargs.get("outputs", call.args[1] if len(call.args) > 1 else None)
     if isinstance(owner, Instance) and outputs is not None:
         run.write(owner.slots, "outputs", outputs)
