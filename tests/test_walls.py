@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "findings": {"kinds", "expr"},
     "catalog": CORE,
     "numerics": CORE,
-    "purposes": {"kinds", "expr"},
+    "purposes": {"kinds", "expr", "canonical"},
     "formulas": {"kinds", "expr", "canonical"},
     "recording": CORE | {"formulas", "purposes"},
     "rules": FOUNDATIONS | {"formulas"},

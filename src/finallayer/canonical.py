@@ -191,12 +191,32 @@ def _div(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) 
             return _normalised(top, total, origin)
         if bottom.op == "add" and constant(bottom.args[1]) == 1 and bottom.args[0] == top:
             return Node("sigmoid", top.args, {"naive": True}, origin)
+    if top.op == "pow" and top.args[0].kind is Kind.PROBS and _is_sum_of(y, top) is not None:
+        power = make("mul", make("log", top.args[0]), top.args[-1]) if len(top.args) > 1 else make("log", top.args[0])
+        return Node("softmax", (power,), {"axis": bare(y).attrs.get("axis")}, origin)  # at another temperature
+    weighted = _weighted_softmax(top, y, origin)
+    if weighted is not None:
+        return weighted
     if top.kind is Kind.PROBS and _is_sum_of(y, top) is not None:
         return Node("identity", (x,), {}, origin)  # probabilities, normalised once more
     if constant(x) == 1 and bottom.op == "add" and constant(bottom.args[1]) == 1:
         power = bottom.args[0]
         if power.op == "exp" and power.args[0].op == "neg":
             return Node("sigmoid", power.args[0].args, {"naive": True}, origin)
+    return None
+
+
+def _weighted_softmax(top: Node, bottom: Node, origin: Origin | None) -> Node | None:
+    """``exp(z) / sum(w * exp(z))``, also with the weights, or a mask, above the line."""
+    total = bare(bottom)
+    below = through(total.args[0], MOVES) if total.op == "sum" else total
+    if below.op != "mul" or top.op not in ("exp", "mul"):
+        return None
+    for power, weights in (below.args, below.args[::-1]):
+        power = through(power, MOVES)
+        if power.op == "exp" and top in (power, below):
+            naive = {} if is_shifted(power.args[0]) else {"naive": True}
+            return Node("weighted_softmax", (power.args[0], weights), {"axis": total.attrs.get("axis")} | naive, origin)
     return None
 
 
@@ -236,6 +256,9 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     if x.op == "add" and constant(x.args[1]) == 1 and x.args[0].op == "exp":
         return Node("softplus", x.args[0].args, {"naive": True}, origin)
     total = bare(args[0])
+    mixture = _mixture(total)
+    if mixture is not None:
+        return Node("log", (_replaced(args[0], total, mixture),), attrs, origin)
     picked = _picked_by_data(total)
     if picked is not None:
         return Node("log", (_replaced(args[0], total, picked),), attrs, origin)
@@ -249,13 +272,51 @@ def _log(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
     return None
 
 
+def _mixture(x: Node) -> Node | None:
+    """What the outputs of several softmaxes, or sigmoids, add up to: their mean, or weighed by shares."""
+    members = _members(x)
+    kinds = {m.kind for m in members if m is not None}
+    if len(members) < 2 or None in members or len(kinds) > 1:
+        return None
+    return Node("mixture", tuple(m for m in members if m is not None), {}, x.origin)
+
+
+def _members(x: Node, deep: int = 4) -> list[Node | None]:
+    """The probabilities that a sum adds up; None for a term that is anything else."""
+    x = through(x, MOVES | {"scale"})
+    if x.kind in PROBABILITY_KINDS:
+        return [None if x.op == "stop_gradient" else x]
+    if x.op == "add" and deep:
+        return [m for arg in x.args for m in _members(arg, deep - 1)]
+    if x.op in ("mean", "sum") and through(x.args[0], MOVES).op == "concat" and deep:
+        return [m for arg in through(x.args[0], MOVES).args for m in _members(arg, deep - 1)]
+    if x.op == "mul":
+        for p, share in (x.args, x.args[::-1]):
+            if p.kind in PROBABILITY_KINDS and not through(share, _GUARDED | {"one_minus"}).args:
+                return [p]
+    return [None]
+
+
+def quotient_logs(log: Node) -> tuple[Node, ...]:
+    """The logs that ``log(p / q)`` is the difference of, as far as they are of probabilities that differ."""
+    x = bare(log.args[0]) if log.op == "log" else log
+    if x is log or x.op != "div" or {bare(a) for a in x.args} & {make("one_minus", bare(a)) for a in x.args}:
+        return ()
+    return tuple(make("log", a, origin=log.origin) for a in x.args if a.kind in PROBABILITY_KINDS)
+
+
 def _picked_by_data(total: Node) -> Node | None:
-    """The entry of each row that a one-hot row of labels picks, where the rows are fed: ``sum(y * p, axis)``."""
+    """The entry of each row that a one-hot row of labels picks, where the rows are data: ``sum(y * p, axis)``."""
     if total.op == "sum" and total.args[0].op == "mul" and "axis" in total.attrs:
         for labels, p in (total.args[0].args, total.args[0].args[::-1]):
-            if through(labels, MOVES).attrs.get("fed") and p.kind in PROBABILITY_KINDS:
+            if _is_given(through(labels, MOVES)) and p.kind in PROBABILITY_KINDS:
                 return Node("gather", (p,), {"by": "one_hot"}, total.origin)
     return None
+
+
+def _is_given(x: Node) -> bool:
+    """Whether a value is fed, or handed to a function that nobody calls: data, made of nothing."""
+    return bool(x.attrs.get("fed")) or (x.op == "opaque" and "@" in str(x.attrs.get("name")) and "of" not in x.attrs)
 
 
 def _replaced(node: Node, old: Node, new: Node) -> Node:
@@ -392,7 +453,8 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
             ):
                 leaf = make("bernoulli", p, origin=p.origin)
                 complement = make("one_minus", leaf, origin=right[1].args[0].origin)
-                return tuple(make("log", x, origin=log.origin) for x, log in ((leaf, left[1]), (complement, right[1])))
+                other = make("log", complement, origin=right[1].origin, of_opposite=True)
+                return make("log", leaf, origin=left[1].origin), other
     return ()
 
 

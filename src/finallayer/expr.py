@@ -155,6 +155,11 @@ def joined(node: Node) -> Kind:
     return join(a.kind for a in node.args)
 
 
+def mixed(node: Node) -> Kind:
+    """Several probabilities, added up: not one of them, as ``joined`` would be."""
+    return joined(node)
+
+
 def linear(node: Node) -> Kind:
     """Sum of terms: logits when every term is logits or a parameter, and one is logits."""
     kinds = {a.kind for a in node.args}
@@ -244,8 +249,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "at": (str,),  # what an index is called
     "rows": (bool,),  # of an index: whether it is along the first axis
     "each": (bool,),  # of an index: one entry of each row
-    "picked_by": (str,),  # a sample that was drawn, or what the index is taken for
-    "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability, action
+    "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability
     "above": (bool,),  # whether a threshold asks for more
     "from_logits": (bool, int),
     "reduction": (str, NoneType),
@@ -259,14 +263,14 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "of": (tuple,),  # what tells an opaque value from others of its name
     "finfo": (str,),  # the floating type whose limits a value has as attributes
     "no_loss": (bool,),  # what a log is for: no classifier's loss
-    "rewarded": (bool,),  # perhaps none: times what may be a reward
-    "over_classes": (bool,),  # one: weighted, and summed over the classes
+    "self_weighted": (bool,),  # weighed by its own probability, with which its gradient vanishes
     "summed": (bool,),  # of a loss of each sample: it is added up, weighed or not
     "of_classes": (bool,),  # the likelihood of a class: weighed by its labels, or picked by them
+    "of_opposite": (bool,),  # beside the log of the other outcome's probability
     "of_outcome": (bool,),  # the likelihood of an outcome, beside that of its opposite
 }
 
-_PURPOSES = "no_loss rewarded over_classes of_classes of_outcome"
+_PURPOSES = "no_loss self_weighted of_classes of_outcome of_opposite"
 _OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
 _AS_IT_IS = Keeps.NUMBERS | _MONOTONE
@@ -283,6 +287,8 @@ OPERATIONS: dict[str, Operation] = {
     "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed finfo taken_for"),
     # what a formula uses as the probability of one of two outcomes
     "bernoulli": Operation(Kind.SIGMOID_PROBS, Role.STATED, _MONOTONE),
+    # what several softmaxes, or sigmoids, add up to
+    "mixture": Operation(mixed, Role.REDUCTION | Role.SEVERAL, _ANY),
     # layers
     "affine": Operation(Kind.LOGITS, Role.LAYER, Keeps.RANK, "units axis"),
     "matmul": Operation(product, Role.LAYER, _ANY),
@@ -292,6 +298,8 @@ OPERATIONS: dict[str, Operation] = {
     "pool": Operation(scores, Role.LAYER, _ANY, "keepdims"),  # pooling and interpolation: scores stay scores
     # the final layer's own
     "softmax": Operation(Kind.PROBS, Role.HEAD, _MONOTONE, "axis naive whole no_loss", Kind.LOGITS, "classes"),
+    # exp(z) over its sum, with weights or a mask in that: no framework's softmax
+    "weighted_softmax": Operation(Kind.UNKNOWN, Role.HEAD, _ANY, "axis naive", Kind.LOGITS, "classes"),
     "log_softmax": Operation(Kind.LOG_PROBS, Role.HEAD, _MONOTONE, "axis naive", Kind.LOGITS, "classes"),
     "logsumexp": Operation(Kind.UNKNOWN, Role.HEAD, _ANY, "axis keepdims naive", Kind.LOGITS, "classes"),
     "sigmoid": Operation(Kind.SIGMOID_PROBS, Role.HEAD, _MONOTONE, "naive", Kind.LOGITS, "outcome"),
@@ -322,7 +330,7 @@ OPERATIONS: dict[str, Operation] = {
     "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     # shape, type and place
     "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
-    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows each picked_by"),
+    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows each"),
     "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by"),  # picks the target's entry
     "cast": Operation(first, Role.PLACE, _AS_IT_IS),
     "identity": Operation(first, Role.PLACE, _AS_IT_IS),
@@ -409,12 +417,6 @@ def undeclared(node: Node) -> list[str]:
     return wrong + [
         f"{node.op}: {name} is {value!r}" for name, value in stated.items() if type(value) not in ATTRIBUTES[name]
     ]
-
-
-def unmarked(node: Node) -> Node:
-    """The node without what it turned out to be for, as the program's values hold it."""
-    kept = {name: value for name, value in node.attrs.items() if name not in PURPOSES}
-    return node if len(kept) == len(node.attrs) else Node(node.op, node.args, kept, node.origin)
 
 
 def rank_of(node: Node) -> int | None:

@@ -45,6 +45,7 @@ class Match(NamedTuple):
     message: str
     expression: Node | None = None  # the loss whose safe margin the finding states
     related: tuple[Related, ...] = ()
+    severity: Severity | None = None  # where it is another than the rule's
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,14 @@ class Defect:
     summary: str
 
 
+class Note(NamedTuple):
+    """Something to be said of a file besides findings: that it can't be read, or what a comment in it says wrong."""
+
+    path: str
+    line: int | None
+    text: str
+
+
 @dataclass(frozen=True)
 class Finding:
     """A rule's verdict on one place of the user's program."""
@@ -97,3 +106,9 @@ class Finding:
     related: tuple[Related, ...] = ()
     fix: Fix | None = None
     unfixed: str = ""  # why there is no fix, where one was looked for, or why it was not made
+    judged: Severity | None = None  # where it is another than the rule's
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is here: as its rule says, or as this place shows."""
+        return self.rule.severity if self.judged is None else self.judged

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from finallayer.canonical import constant
+from finallayer.canonical import bare, constant
 from finallayer.expr import GUARDS, MOVES, PICKS, Node, Origin, make, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 
@@ -124,6 +124,13 @@ def likelihoods(total: Sequence[Term]) -> Iterator[tuple[Node, str]]:
             yield term.about, "of_outcome"
         elif picked or any(_may_be_target(w, x) for w in term.weights):
             yield term.about, "of_classes"
+
+
+def opposites(total: Sequence[Term]) -> Iterator[tuple[Node, str]]:
+    """The logs of one minus a probability whose own log is a term, too: both are one formula."""
+    logs = [(t.about, x) for t in total if t.about.op == "log" for x, _ in sides(t.about)]
+    own = [x for _, x in logs]
+    yield from ((log, "of_opposite") for log, x in logs if x.op == "one_minus" and bare(x.args[0]) in own)
 
 
 def sides(log: Node) -> Iterator[tuple[Node, int]]:

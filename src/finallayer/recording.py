@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from finallayer import canonical
-from finallayer.canonical import bernoulli_logs, build, naive_normaliser
+from finallayer.canonical import bare, bernoulli_logs, build, naive_normaliser, quotient_logs
 from finallayer.expr import MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having, through
 from finallayer.findings import Sighting
-from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, summed, terms
+from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, opposites, summed, terms
 from finallayer.purposes import purposes
 
 #: What is kept for the rules to judge.
@@ -34,7 +34,6 @@ class Scene(NamedTuple):
     training: bool = True  # False where no gradient is asked for
     caller: Origin | None = None  # the call that brought the program here
     compiled: bool = False  # where a model meets what it is compiled with
-    acts: bool = False  # in a program that acts in an environment, as reinforcement learning does
 
 
 class Supposed(Protocol):
@@ -75,26 +74,30 @@ class Recorder:
         attrs = attrs or {}
         if op == "xlogy" and len(args) == 2:
             log = self.record("log", args[1:], attrs, origin, framework, scene, silent)
+            if bare(args[0]) == bare(args[1]):
+                self._note(log, "no_loss")  # an entropy, whose terms are 0 where p is
             op, args = "mul", (args[0], log)
-        for log, purpose in purposes(op, args, attrs, lambda: scene().acts):
+        for log, purpose in purposes(op, args):
             self._note(log, purpose)
         made = build(op, tuple(args), attrs, origin)
         if any(made is arg for arg in args):  # `1 * loss` is the loss, which is written down already
             return made
         total = terms(made) if made.op in COMPLETING else []
-        for log, purpose in likelihoods(total):
+        for log, purpose in (*likelihoods(total), *opposites(total)):
             self._note(log, purpose)
         for loss in summed(total):
             self._note(loss, "summed")
         self._reconsider(op, args, made)
         if not silent:
             losses = self._handed(made, total)
-            for stated in (*bernoulli_logs(made), naive_normaliser(made), *losses, made):
+            for stated in (*bernoulli_logs(made), *quotient_logs(made), naive_normaliser(made), *losses, made):
                 if stated is not None and stated.op in JUDGED and stated.origin is not None:
-                    self._at.setdefault(id(stated.origin), []).append(len(self._seen))
+                    known = self._at.setdefault(id(stated.origin), [])
+                    whose = next((self._seen[i].framework for i in known if self._seen[i].framework), framework)
+                    known.append(len(self._seen))
                     if supposed is not None:
                         self._supposed[len(self._seen)] = supposed
-                    self._seen.append(Sighting(stated, framework, *scene()[:3]))
+                    self._seen.append(Sighting(stated, whose, *scene()))
         return made
 
     def sightings(self) -> list[Sighting]:

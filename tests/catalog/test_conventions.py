@@ -29,23 +29,6 @@ PROGRAMS: dict[Meaning, tuple[str, str, bool]] = {
         "FL204",
         False,
     ),
-    Meaning.ACTION: (
-        TORCH + "def f(x, rows, {name}):\n    p = net(x)\n    return -torch.log(p[rows, {name}]).mean()\n",
-        "FL201",
-        False,
-    ),
-    Meaning.ENVIRONMENT: (
-        TORCH + "def f(x, y, {name}, w):\n    return -(torch.log(net(x).gather(1, y)) * w).mean()\n"
-        "def load({name}):\n    {name}.reset()\n    a, b, c, d = {name}.step(1)\n",
-        "FL201",
-        False,
-    ),
-    Meaning.REWARD: (
-        TORCH + "def f(x, y, w):\n    return -(torch.log(net(x).gather(1, y)) * w).mean()\n"
-        "def load(world):\n    world.reset()\n    a, {name}, b, c = world.step(1)\n",
-        "FL201",
-        False,
-    ),
     Meaning.HEAD: (
         TORCH + "from torchvision import models\nm = models.resnet18()\nm.{name} = net\n"
         "def f(x, y):\n    return F.cross_entropy(m(x), y)\n",
@@ -157,7 +140,7 @@ def test_only_a_values_own_name_counts(name: str, meaning: str | None) -> None:
 
 
 def test_a_name_is_taken_for_one_thing() -> None:
-    of_values = (Meaning.EPSILON, Meaning.LOG_PROBABILITY, Meaning.ACTION)
+    of_values = (Meaning.EPSILON, Meaning.LOG_PROBABILITY)
     for row, name, meant in NAMES:
         if meant and row.meaning in of_values:
             assert [m for m in of_values if suggests(name, m)] == [row.meaning], name

@@ -73,14 +73,14 @@ def test_a_mistake_of_ours_in_one_file_leaves_the_others_checked(
     lay(tmp_path, a=DOUBLE, b=DOUBLE)
     import finallayer.source
 
-    real = finallayer.source.sightings
+    real = finallayer.source.interpret
 
     def failing(file: SourceFile, project: Project) -> object:
         if file.path.endswith("a.py"):
             raise RecursionError("too deep")
         return real(file, project)
 
-    monkeypatch.setattr(finallayer.source, "sightings", failing)
+    monkeypatch.setattr(finallayer.source, "interpret", failing)
     outcome = check(tmp_path)
     assert seen(outcome) == [("FL101", "b.py", 6)]
     assert [n.text for n in outcome.notes] == ["could not be analysed (RecursionError: too deep); please report this"]

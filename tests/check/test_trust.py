@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,24 @@ def test_fix_writes_the_files_that_it_names_and_no_other(folder: Path) -> None:
     did = done(folder, "main(['fix', '--jobs', '1', 'unstable.py', 'double.py'])")
     changed = {path.name for path, data in before.items() if path.read_bytes() != data}
     assert changed == {"unstable.py", "double.py"} and not did & {"exec", "import"}
+    assert not (folder.parent / "ran").exists()
+
+
+def test_started_as_a_module_nothing_of_the_working_folder_runs(folder: Path) -> None:
+    trap = (folder / "trap.py").read_text()
+    lay(folder, click=trap, fnmatch=trap, bisect=trap, multiprocessing=trap, inspect=trap)
+    command = [sys.executable, "-m", "finallayer", "check", "--no-cache", "--jobs", "2", "."]
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    ran = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "FL201" in ran.stdout, ran.stderr
     assert not (folder.parent / "ran").exists()
 
 

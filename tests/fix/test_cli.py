@@ -223,7 +223,7 @@ def test_where_a_fix_goes_wrong_the_finding_stays(here: Path, monkeypatch: pytes
     def fails(*_: object) -> None:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr("finallayer.fix.proposals.propose", fails)
+    monkeypatch.setattr("finallayer.fix.proposals.fixers", fails)
     (here / "a.py").write_text(UNSTABLE)
     why = "the fix could not be worked out (RuntimeError: a mistake of ours); please report this"
     result = call("check", "--no-cache", "a.py")

@@ -16,6 +16,7 @@ import pytest
 import finallayer.kernels
 from finallayer.kernels.build import find_compiler
 from finallayer.losses import jax as losses
+from finallayer.losses.jax import _derivatives
 
 RNG = np.random.default_rng(0)
 LOGITS = jnp.asarray(RNG.normal(size=(4, 7)), jnp.float32)
@@ -348,6 +349,49 @@ def test_float64_is_exact_in_float64(margin, offset) -> None:
             )
             for got, wanted, size in zip(np.asarray(gradient), exact, terms, strict=True):
                 assert abs(mpmath.mpf(float(got)) - wanted) <= 9e-16 * size or size < 2.3e-308
+
+
+@pytest.mark.parametrize("upstream", [1e-37, 2.0**-70, 1.0, 65536.0, 2.0**63, 1e30])
+@pytest.mark.parametrize("classes", [5, 40])
+def test_a_gradient_that_was_kept_is_right_for_any_upstream(classes, upstream) -> None:
+    """Also where it would be subnormal for an upstream of 1, and XLA take it for 0."""
+    z = np.zeros((1, classes), np.float32)
+    z[0, :4] = 90.0, 0.5, 1.25, -30.0
+    gradient = jax.jit(jax.grad(lambda z: upstream * losses.softmax_cross_entropy_with_integer_labels(z, [1]).sum()))(z)
+    x = np.exp(z - 90.0, dtype=np.float64)
+    exact = upstream * (x - (np.arange(classes) == 1) * x.sum()) / x.sum()
+    normal = np.abs(exact) >= np.finfo(np.float32).tiny
+    np.testing.assert_allclose(np.asarray(gradient)[normal], exact[normal], rtol=2.0**-22)
+
+
+def test_a_kept_gradient_is_the_one_that_is_computed_again(monkeypatch) -> None:
+    def pulled():
+        rows = lambda z: losses.softmax_cross_entropy_with_integer_labels(z, LABELS)  # noqa: E731
+        return jax.vjp(rows, LOGITS)[1](jnp.asarray([1e-3, 1.0, -2.0, 5e4]))[0]
+
+    kept = pulled()
+    monkeypatch.setattr(_derivatives, "_MOST_KEPT", -1)
+    np.testing.assert_allclose(kept, pulled(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape, dtype, keeps",
+    [
+        ((4, 7), "float32", True),
+        ((4, 7), "bfloat16", False),
+        ((4, 7), "float64", False),
+        ((2048, 1024), "float32", False),
+    ],
+)
+def test_small_float32_gradients_are_kept(shape, dtype, keeps) -> None:
+    """One pass; not where a second rounding would be one too many, nor where memory costs more than exponentials."""
+    with jax.enable_x64(dtype == "float64"):
+        z, labels = jnp.zeros(shape, dtype), jnp.zeros(shape[:1], jnp.int32)
+        loss = losses.softmax_cross_entropy_with_integer_labels
+        program = str(jax.make_jaxpr(jax.value_and_grad(lambda z: loss(z, labels).sum()))(z))
+        assert ("finallayer_loss_and_kept" in program) is keeps
+        assert ("finallayer_gradient" in program) is not keeps
+        assert "kept" not in str(jax.make_jaxpr(lambda z: loss(z, labels))(z))
 
 
 def test_subnormal_masses_are_not_flushed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from finallayer.findings import Finding
@@ -43,6 +44,7 @@ def test_every_field_of_the_contract() -> None:
                 {"path": "model.py", "line": 1, "column": 8, "end_line": 1, "end_column": 18, "cell": None, "text": "z"}
             ],
         },
+        "unfixed": None,
         "related": [
             {
                 "path": "model.py",
@@ -60,6 +62,11 @@ def test_every_field_of_the_contract() -> None:
 def test_an_unsafe_fix_carries_its_note() -> None:
     (found,) = objects(UNSAFE)
     assert (found["fix"]["safe"], found["fix"]["note"]) == (False, "predict() returns it")
+
+
+def test_what_has_no_fix_says_why() -> None:
+    (found,) = objects(replace(ONE_LINE, fix=None, unfixed="it is saved"))
+    assert (found["fix"], found["unfixed"]) == (None, "it is saved")
 
 
 def test_a_margin_without_limit_is_null() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -65,6 +66,7 @@ RESULT = _object(  # 3.27
     relatedLocations=_list(LOCATION, uniqueItems=True),
     partialFingerprints={"type": "object", "additionalProperties": TEXT},
     fixes=_list(_object("artifactChanges", description=MESSAGE, artifactChanges=_list(CHANGE, minItems=1))),
+    properties=BAG,
 )
 RULE = _object(  # 3.49
     "id",
@@ -76,11 +78,16 @@ RULE = _object(  # 3.49
     properties=BAG,
 )
 DRIVER = _object("name", name=TEXT, version=TEXT, rules=_list(RULE, uniqueItems=True))  # 3.19
+NOTIFICATION = _object("message", message=MESSAGE, level=LEVEL, locations=_list(LOCATION, uniqueItems=True))  # 3.58
+INVOCATION = _object(  # 3.20
+    "executionSuccessful", executionSuccessful={"type": "boolean"}, toolExecutionNotifications=_list(NOTIFICATION)
+)
 RUN = _object(  # 3.14
     "tool",
     tool=_object("driver", driver=DRIVER),
     columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
     results=_list(RESULT),
+    invocations=_list(INVOCATION),
 )
 LOG = _object(
     "version runs",
@@ -122,6 +129,11 @@ def test_in_a_notebook_the_place_is_a_cell_and_not_a_line_of_the_file() -> None:
 def test_an_unsafe_fix_says_why() -> None:
     (fix,) = results(UNSAFE)[0]["fixes"]
     assert fix["description"]["text"] == "an unsafe fix: predict() returns it"
+
+
+def test_what_has_no_fix_says_why() -> None:
+    (found,) = results(replace(ONE_LINE, fix=None, unfixed="it is saved"))
+    assert "fixes" not in found and found["properties"] == {"unfixed": "it is saved"}
 
 
 def test_a_fix_replaces_a_region() -> None:

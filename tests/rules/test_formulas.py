@@ -137,3 +137,64 @@ def test_a_softplus_that_is_no_loss(formula: str) -> None:
 def test_a_cross_entropy_by_hand_of_a_softmax() -> None:
     assert found("(torch.logsumexp(p, 1) - p[rows, y]).mean()") == {"FL101"}
     assert found("(torch.logsumexp(s, 1) - s[rows, y]).mean()") == set()
+
+
+@pytest.mark.parametrize(
+    ("formula", "codes"),
+    [
+        ("(y * torch.log(y / p)).sum(1).mean()", {"FL201"}),
+        ("(y * torch.log(y / (p + 1e-8))).sum(1).mean()", {"FL203"}),
+        ("(p * torch.log((p + 1e-8) / (y + 1e-8))).sum(1).mean()", set()),  # weighed by itself
+        ("torch.log(g / (1 - g)).mean()", set()),  # the inverse of a sigmoid
+        ("(y * torch.log(y / w)).sum(1).mean()", set()),
+        ("-torch.log((y * p).sum(1)).mean()", {"FL201"}),  # picked by labels
+        ("-torch.log((torch.exp(-y) * p).sum(1)).mean()", set()),
+        ("-(y * torch.log(p ** (1 / n) / (p ** (1 / n)).sum(1, keepdim=True))).sum()", {"FL201"}),
+        ("-(y * torch.log(w ** (1 / n) / (w ** (1 / n)).sum(1, keepdim=True))).sum()", set()),
+        ("F.nll_loss(torch.log((p + torch.softmax(s, 1)) / 2), y)", {"FL201"}),
+        ("F.nll_loss(torch.log(torch.stack([p, torch.softmax(s, 1)]).mean(0) + 1e-8), y)", {"FL203"}),
+        ("F.nll_loss(torch.log(w * p + (1 - w) * torch.softmax(s, 1)), y)", {"FL201"}),
+        ("torch.log((p * torch.exp(-s**2)).sum(1)).mean()", set()),  # a mixture of densities
+        ("torch.log((w + y) / 2).mean()", set()),
+    ],
+)
+def test_logs_of_quotients_and_means_of_softmaxes(formula: str, codes: set[str]) -> None:
+    assert found(formula) == codes
+
+
+@pytest.mark.parametrize(
+    ("formula", "codes"),
+    [
+        ("s.exp() / (s.exp() * w).sum(1, keepdim=True)", {"FL204"}),
+        ("(s.exp() * w) / ((s.exp() * w).sum(1, keepdim=True) + 1e-8)", {"FL204"}),
+        ("((s - s.max()).exp() * w) / ((s - s.max()).exp() * w).sum(1, keepdim=True)", set()),
+        ("(torch.tanh(s).exp() * w) / (torch.tanh(s).exp() * w).sum(1, keepdim=True)", set()),
+        ("torch.exp(F.normalize(x) / 0.5) / torch.exp(F.normalize(x) / 0.5).sum()", set()),
+        ("torch.exp(F.normalize(x) / 0.01) / torch.exp(F.normalize(x) / 0.01).sum()", {"FL204"}),
+        ("torch.exp(-(x / x.max())) / torch.exp(-(x / x.max())).sum()", set()),
+        ("torch.exp(-x / w.max()) / torch.exp(-x / w.max()).sum()", {"FL204"}),
+    ],
+)
+def test_softmaxes_by_hand_with_weights_and_bounds(formula: str, codes: set[str]) -> None:
+    assert found(formula) == codes
+
+
+@pytest.mark.parametrize("call", ["softmax(None, z)", "softmax(z)", "softmax(1, z)"])
+def test_a_foreign_softmax_is_of_its_first_tensor(call: str) -> None:
+    program = f"import torch\nfrom elsewhere import softmax\ndef f(z, y):\n    return -(y * torch.log({call})).sum()\n"
+    assert {j.finding.rule.code for j in judge(sightings(SourceFile("program.py", program), Project()))} == {"FL201"}
+
+
+NUMPY = """
+import {numpy} as np
+
+def cost(w, x, y):
+    p = 1 / (1 + np.exp(-x @ w))
+    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)), x.T @ (p - y)
+"""
+
+
+@pytest.mark.parametrize(("numpy", "severities"), [("numpy", ["advice"]), ("autograd.numpy", ["warning"] * 2)])
+def test_a_formula_in_numpy_is_told_once_and_as_advice(numpy: str, severities: list[str]) -> None:
+    seen = sightings(SourceFile("program.py", NUMPY.format(numpy=numpy)), Project())
+    assert [str(j.finding.severity) for j in judge(seen) if j.finding.rule.code == "FL205"] == severities

@@ -310,23 +310,49 @@ def test_a_log_that_is_no_loss() -> None:
     assert found(LOG_PROBS) == set()
 
 
+def test_a_log_that_is_weighed_by_its_own_probability_needs_a_guard_alone() -> None:
+    assert found(make("log", PROBS, self_weighted=True)) == {"FL201"}
+    assert found(make("log", make("one_minus", SIGMOID), self_weighted=True)) == {"FL205"}
+    assert found(make("log", make("add_eps", PROBS, eps=1e-8), self_weighted=True)) == set()
+    assert found(make("log", make("clip", PROBS, low=1e-8), self_weighted=True)) == set()
+    assert "times the probability itself" in matches(make("log", PROBS, self_weighted=True))["FL201"].message
+
+
+def test_what_is_drawn_has_a_log_prob_of_its_own() -> None:
+    for drawn in (make("index", PROBS, at="sample"), make("gather", PROBS, make("sample", PROBS))):
+        assert "log_prob" in matches(make("log", drawn))["FL201"].message
+    assert "log_prob" not in matches(make("log", make("gather", PROBS, Y)))["FL201"].message
+
+
+def test_a_mean_of_softmaxes_is_no_softmax() -> None:
+    several = make("mixture", PROBS, make("softmax", UNKNOWN, axis=-1))
+    guarded = make("clip", several, low=1e-7), make("add_eps", several, eps=1e-7)
+    for x, code in zip((several, *guarded), ("FL201", "FL202", "FL203"), strict=True):
+        assert "logsumexp of their log_softmax" in matches(make("log", x))[code].message
+
+
 @pytest.mark.parametrize(
-    ("picked_by", "marks", "codes"),
+    ("log", "code", "says"),
     [
-        ("", set(), {"FL201"}),
-        ("", {"rewarded"}, set()),
-        ("action", set(), set()),
-        ("action", {"over_classes"}, {"FL201"}),  # a distribution over values, of the action that was taken
-        ("", {"rewarded", "over_classes"}, {"FL201"}),
-        ("sample", {"over_classes"}, set()),
+        (make("log", PROBS), "FL201", "infinite"),
+        (make("log", PROBS, self_weighted=True), "FL201", "NaN"),
+        (make("log", make("clip", PROBS, low=1e-7)), "FL202", "stops growing at the clip"),
+        (make("log", make("add_eps", PROBS, eps=1e-7)), "FL203", "stops growing at the epsilon"),
+        (make("log", SIGMOID), "FL205", "infinite"),
+        (make("softplus", Z, naive=True), "FL206", "709.8"),
+        (make("logsumexp", Z, naive=True), "FL207", "709.8"),
     ],
 )
-def test_the_log_of_a_policy(picked_by: str, marks: set[str], codes: set[str]) -> None:
-    by: dict[str, Any] = (
-        {"picked_by": picked_by} if picked_by else {}
-    )  # a name alone says nothing: a batch may be called a sample
-    marked: dict[str, Any] = dict.fromkeys(marks, True)
-    assert found(make("log", make("index", PROBS, at="sample", **by), **marked)) == codes
+def test_nothing_differentiates_plain_numpy(log: Node, code: str, says: str) -> None:
+    (match,) = all_rules()[code].judge(Sighting(log, "numpy"))
+    assert match.severity is Severity.ADVICE and says in match.message and "isn't touched" in match.message
+    assert matches(log)[code].severity is None  # the rule's own
+
+
+def test_a_formula_in_numpy_is_told_of_once() -> None:
+    opposite = make("log", make("one_minus", SIGMOID), of_opposite=True)
+    assert found(opposite) == {"FL205"}
+    assert list(all_rules()["FL205"].judge(Sighting(opposite, "numpy"))) == []
 
 
 # FL204, FL206, FL207: exponentials

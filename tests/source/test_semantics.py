@@ -14,7 +14,6 @@ import pytest
 
 from finallayer.expr import UNREAD
 from finallayer.kinds import Kind
-from finallayer.rules.route import is_classifiers
 from finallayer.source import Project, sightings
 from finallayer.source.files import SourceFile
 
@@ -454,66 +453,34 @@ def test_of_two_tensors_the_larger_is_a_clip() -> None:
 
 #: what is done with ``log(p...)`` -> the marks that its sighting bears
 PURPOSES = {
-    "-(p * torch.log(p)).sum()": {"no_loss"},
-    "(p * (torch.log(p) - F.log_softmax(z, 1))).sum()": {"no_loss"},  # a divergence from a fixed p
-    "q = torch.log(p)\nif a:\n    q = q.to(x)\n(q * p).sum()": {"no_loss"},
-    "torch.exp(torch.log(p[0, a]) - old)": {"no_loss"},  # a ratio of two policies
-    "-(torch.log(p.gather(1, a)) * advantage.detach()).mean()": {"no_loss"},
-    "-torch.log(p.gather(1, a)) * (p.detach() / old).clamp(max=1) * gain": {"no_loss"},
+    "-(p * torch.log(p)).sum()": {"self_weighted"},
+    "torch.einsum('bc,bc->b', p, torch.log(p))": {"self_weighted"},
+    "(p * (torch.log(p) - F.log_softmax(z, 1))).sum()": {"self_weighted"},  # a divergence from a fixed p
+    "q = torch.log(p)\nif a:\n    q = q.to(x)\n(q * p).sum()": {"self_weighted"},
+    "torch.exp(torch.log(p[0, a]) - old)": {"self_weighted"},  # a ratio of two policies
+    "-(torch.log(p.gather(1, a)) * advantage.detach()).mean()": set(),  # a policy's
+    "-torch.log(p.gather(1, a)) * (p.detach() / old).clamp(max=1) * gain": {"self_weighted"},
     "-torch.log(p.gather(1, y)) * (1 - p.gather(1, y).detach()) ** 2": set(),  # a focal loss
     "(-torch.log(p.gather(1, y))).mean().item() * count.item()": set(),  # a running average
     "-torch.log(p.gather(1, y)) * mask": set(),
-    "(torch.log(p) * F.one_hot(a)).sum(1) * w": {"rewarded"},
-    "(torch.log(p) * F.one_hot(a)).sum(1) * torch.eq(b, c)": set(),  # which samples count
-    "(torch.log(p) * F.one_hot(a)).sum(1) * w.gather(1, F.one_hot(y))": set(),  # a weight of the class
-    "-(y * torch.log(p)).sum(1)": {"over_classes"},
-    "-weight * p.detach() * torch.log(p) * gain": {"no_loss"},  # an expectation over the actions
-    "(q * torch.log(p.gather(1, a))).sum(1)": {"over_classes"},  # a distribution over values, of the action taken
+    "-(y * torch.log(p)).sum(1)": set(),
+    "-weight * p.detach() * torch.log(p) * gain": {"self_weighted"},  # an expectation over the actions
+    "-torch.log(p) * (p / old).detach() * gain": {"self_weighted"},
+    "torch.xlogy(p, p).sum()": {"no_loss", "self_weighted"},
+    "torch.where(z > 0, torch.log(p), torch.log1p(-p))": {"no_loss"},
     "torch.log(p)": set(),
 }
 
 
 def purposes_of_logs(program: str) -> list[set[str]]:
     found = sightings(SourceFile("program.py", TORCH + program), Project())
-    return [set(s.node.attrs) & {"no_loss", "rewarded", "over_classes"} for s in found if s.node.op == "log"]
+    marks = [set(s.node.attrs) & {"no_loss", "self_weighted"} for s in found if s.node.op == "log"]
+    return marks[:1] if all(m == marks[0] for m in marks) else marks
 
 
 @pytest.mark.parametrize(("use", "marks"), PURPOSES.items())
 def test_what_is_done_with_a_log_says_what_it_is_for(use: str, marks: set[str]) -> None:
     assert purposes_of_logs(use + "\n") == [marks]
-
-
-@pytest.mark.parametrize(
-    ("environment", "marks"),
-    [
-        ("s = env.reset()\ns, r, done, info = env.step(1)\n", {"rewarded"}),
-        ("opt.reset()\nopt.step(1)\n", set()),
-        ("s, r, done, info = env.step(1)\n", set()),
-    ],
-)
-def test_in_an_environment_a_picked_log_may_be_a_policys(environment: str, marks: set[str]) -> None:
-    assert purposes_of_logs(environment + "torch.log(p.gather(1, y)) * w\n") == [marks]
-
-
-@pytest.mark.parametrize(
-    "draw",
-    [
-        "torch.distributions.Categorical(p).sample().item()",
-        "torch.distributions.Categorical(logits=z).sample()",
-        "torch.multinomial(p, 1)",
-        "np.random.choice(3, p=p.detach().numpy()[0])",
-    ],
-)
-def test_an_index_that_was_drawn_is_an_actions(draw: str) -> None:
-    program = TORCH + f"import random\nimport numpy as np\na = {draw}\ntorch.log(p[0, a])\n"
-    (log,) = [s.node for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log"]
-    assert not is_classifiers(log)
-
-
-def test_a_label_that_a_data_set_drew_is_no_action() -> None:
-    program = TORCH + "x, y = data.sample(8)\ntorch.log(p.gather(1, y))\n"
-    (log,) = [s.node for s in sightings(SourceFile("program.py", program), Project()) if s.node.op == "log"]
-    assert is_classifiers(log)
 
 
 def test_a_metric_knows_of_the_loss_on_the_same_output() -> None:

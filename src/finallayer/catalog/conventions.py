@@ -22,9 +22,6 @@ class Meaning(Enum):
 
     EPSILON = "a small number that keeps a log or a division from zero"
     LOG_PROBABILITY = "the log of a probability, never positive"
-    ACTION = "the index of an action: the log of its probability is a policy's, and trains no classifier"
-    ENVIRONMENT = "an environment, whose `step` gives a state and a reward"
-    REWARD = "a reward"
     HEAD = "the last layer of a pretrained classifier, which users replace"
     OPERATION = "the operation of that name, in a module that is not at hand"
     HANDS_ON = "a foreign function that gives back what it is handed, models among it: a tuple of several"
@@ -102,39 +99,6 @@ CONVENTIONS: tuple[Convention, ...] = (
             *("logistic", "log_prob_dir", "log_preds_every", "log_policy_path", "log_beta_schedule", "log_z_score"),
             *("log_weight_norm", "catalog_probs", "dialog_p", "log_pixel", "log_power", "log_period", "log_probe"),
         ),
-    ),
-    Convention(
-        Meaning.ACTION,
-        # neither how many there are, nor what someone is seen to do
-        rf"{_not_after('n nb num number class gt human label verb')}(?:actions?|acts)"
-        r"(?: (?:batch|tensor|t|b|v|ids?|idxs?|index|indices|onehot|one hot|taken|chosen|\d+))*",
-        Errs.MISSED,
-        (
-            *("action", "actions", "batch_actions", "actionIdx", "action_batch", "self.actions", "batch[action]"),
-            *("action_", "chosen_action", "actions_taken", "joint_action", "discrete_action", "action_id", "action1"),
-        ),
-        (
-            *("action_label", "transaction", "transaction_type", "reaction", "action_class", "fraction", "actionable"),
-            *("num_actions", "n_actions", "human_action", "verb_action", "class_action", "gt_action", "action_dim"),
-            *("action_logits", "action_recognition", "interaction", "activation_index", "user_transactions"),
-        ),
-    ),
-    Convention(
-        Meaning.ENVIRONMENT,
-        rf"{_not_after('conda python virtual')}(?:v?envs?|environments?)(?: (?:train|test|eval|\d+))*",
-        Errs.MISSED,
-        ("env", "self.env", "vec_env", "trainEnvironment", "envs", "env_1", "env_train", "base_env"),
-        (
-            *("environ", "stream", "env_variables", "envelope", "inventory", "env_name", "environmental"),
-            *("virtual_env", "conda_env", "env_config", "dotenv", "convenv"),
-        ),
-    ),
-    Convention(
-        Meaning.REWARD,
-        r"(?:rewards?|rews?)(?: (?:batch|tensor|sum|list|t|b|n|\d+))*",
-        Errs.MISSED,
-        ("reward", "rewards", "extrinsic_reward", "rew", "rewardBatch", "reward_sum", "rewards_t", "rew_t"),
-        ("reward_model", "rewarded", "more", "rewind", "review", "reward_loss", "reward_head", "brew", "unrewarded"),
     ),
     Convention(
         Meaning.HEAD,
@@ -228,7 +192,7 @@ CONVENTIONS: tuple[Convention, ...] = (
 
 _WORD = re.compile(r"_+$|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 #: What a value may be taken for, of which nothing is known but its name.
-_OF_VALUES = (Meaning.EPSILON, Meaning.LOG_PROBABILITY, Meaning.ACTION)
+_OF_VALUES = (Meaning.EPSILON, Meaning.LOG_PROBABILITY)
 
 
 def _last_words(pattern: str) -> re.Pattern[str]:

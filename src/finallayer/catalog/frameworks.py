@@ -144,6 +144,8 @@ FRAMEWORKS: tuple[Framework, ...] = (
 BY_ROOT: dict[str, Framework] = {row.root: row for row in FRAMEWORKS}
 #: The families whose functions a file can be written in.
 FAMILIES = frozenset({"torch", "tensorflow", "keras", "jax", "numpy"})
+#: The families that no gradient goes through: what is trained with them has its gradient written by hand.
+WITHOUT_GRADIENTS = frozenset({"numpy"})
 #: Packages that are never a project's own.
 FOREIGN = frozenset(row.root for row in FRAMEWORKS if row.foreign)
 #: A package, or a module of one -> whose names it has.
@@ -158,8 +160,6 @@ STAR_IMPORTS: dict[str, Mapping[str, str]] = {
 }
 #: How the names of pretrained classifiers begin.
 ZOOS = tuple(f"{row.root}.{member}" for row in FRAMEWORKS for member in row.zoo)
-#: Libraries of environments: who imports one acts in it, as reinforcement learning does.
-ENVIRONMENTS = "gym gymnasium vizdoom pettingzoo dm_control procgen ale_py pybullet_envs unityagents".split()
 
 
 @cache

@@ -60,6 +60,7 @@ class Cache:
                 (),
                 tuple(map(str, entry["notes"])),
                 bool(entry["unread"]),
+                bool(entry["in_part"]),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
@@ -75,6 +76,7 @@ class Cache:
             "findings": [pack(f) for f in analysis.findings],
             "notes": analysis.notes,
             "unread": analysis.unread,
+            "in_part": analysis.in_part,
         }
         with contextlib.suppress(OSError):
             self._prepare()

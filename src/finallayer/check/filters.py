@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 from finallayer.check import suppression
 from finallayer.check.config import Config
 from finallayer.check.ignore import Patterns
 from finallayer.expr import Origin
-from finallayer.findings import Finding
+from finallayer.findings import Finding, Note
 from finallayer.rules.base import Rule
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
@@ -44,14 +43,6 @@ class Sources:
         return file.lines[place.line - 1 : max(place.line, place.end_line)]
 
 
-class Note(NamedTuple):
-    """Something to be said of a file besides findings: that it can't be read, or what a comment in it says wrong."""
-
-    path: str
-    line: int | None
-    text: str
-
-
 class Filter:
     """What the settings and comments let through."""
 
@@ -83,7 +74,7 @@ class Filter:
         code, path = finding.rule.code, finding.origin.path
         return (
             code in self._config.selected
-            and finding.rule.severity >= self._config.severity
+            and finding.severity >= self._config.severity
             and not self._exclude.covers(path)
             and not any(code in codes and patterns.covers(path) for patterns, codes in self._per_file)
         )

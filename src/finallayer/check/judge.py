@@ -30,6 +30,7 @@ class Analysis(NamedTuple):
     dependencies: tuple[str, ...] = ()  # the project files that were read for it
     notes: tuple[str, ...] = ()  # what could not be read, one line each
     unread: bool = False  # it could not be read or analysed at all; the notes say why
+    in_part: bool = False  # some of its statements or functions cost too much to be analysed to their end
 
 
 def analyse(path: str, project: Project, data: bytes | None = None, fixes: Contexts | None = None) -> Analysis:
@@ -38,11 +39,12 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
     ``fixes``: gives what fixes are to be worked out from, and is asked where anything is found; without it findings
     come without.
     """
-    from finallayer.source import sightings
+    from finallayer.check import shortfalls
+    from finallayer.source import interpret
 
     try:
         file = read(path, data)
-        seen = sightings(file, project)
+        seen, budget = interpret(file, project)
         judged = list(judge(seen))
         findings = outermost([finding for finding, _, _ in judged])
         if fixes is not None and findings:
@@ -54,7 +56,8 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
         return unread(path, str(why))
     except (Exception, RecursionError) as error:  # ours to mend, but no reason to leave the other files unchecked
         return unread(path, f"could not be analysed ({type(error).__name__}: {error}); please report this")
-    return Analysis(path, findings, tuple(sorted(project.dependencies(path))), (*file.notes, *broken))
+    notes = (*file.notes, *shortfalls.notes(file, budget), *broken)
+    return Analysis(path, findings, tuple(sorted(project.dependencies(path))), notes, in_part=budget.cut_short)
 
 
 def unread(path: str, why: str) -> Analysis:
@@ -74,16 +77,17 @@ def what_is_wrong(path: str) -> Analysis | None:
 
 def _with_fixes(findings: Sequence[Finding], judged: Sequence[Judged], context: Context) -> tuple[Finding, ...]:
     """The findings with the fix that every value met at the place agrees on, or why there is none."""
-    from finallayer.fix.proposals import propose
+    from finallayer.fix.proposals import propose_all
 
     fixes: dict[Place, set[Fix | Refusal]] = {place_of(finding): set() for finding in findings}
-    for finding, sighting, match in judged:
-        if (proposed := fixes.get(place_of(finding))) is not None:
-            try:
-                proposed.add(propose(finding.rule.code, sighting, match, context))
-            except (Exception, RecursionError) as error:  # ours to mend, and no reason to lose the finding
-                proposed.add(Refusal(f"{BROKEN} ({type(error).__name__}: {error}); please report this"))
+    shown = [j for j in judged if place_of(j.finding) in fixes]
+    for one, proposed in zip(shown, propose_all(shown, context, _broken), strict=True):
+        fixes[place_of(one.finding)].add(proposed)
     return tuple(_with_one_of(f, fixes.get(place_of(f), set())) for f in findings)
+
+
+def _broken(error: BaseException) -> Refusal:
+    return Refusal(f"{BROKEN} ({type(error).__name__}: {error}); please report this")
 
 
 def _with_one_of(finding: Finding, proposed: set[Fix | Refusal]) -> Finding:

@@ -11,12 +11,12 @@ from pathlib import Path
 from finallayer.check.chunk import contexts
 from finallayer.check.config import Config
 from finallayer.check.discovery import discover
-from finallayer.check.filters import Filter, Note, Sources
+from finallayer.check.filters import Filter, Sources
 from finallayer.check.glance import Files
 from finallayer.check.ignore import Patterns
 from finallayer.check.judge import Analysis, analyse, what_is_wrong
 from finallayer.check.workers import analyse_all
-from finallayer.findings import Finding
+from finallayer.findings import Finding, Note
 from finallayer.rules.base import Rule
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
@@ -35,6 +35,12 @@ class Outcome:
     sources: Sources
     concerned: tuple[str, ...] = ()
     unread: int = 0  # how many files could not be read
+    in_part: int = 0  # how many could not be analysed to their end
+
+    @property
+    def complete(self) -> bool:
+        """Whether all was looked at: what was not found isn't there, as far as the rules go."""
+        return not (self.unread or self.in_part)
 
 
 def check(
@@ -79,7 +85,8 @@ def check(
     notes = [Note(a.path, None, text) for a in analyses for text in a.notes] + list(chosen.notes())
     concerned = tuple(a.path for a in analyses if a.findings)
     unread = sum(a.unread for a in analyses)
-    return Outcome(findings, len(files) + len(at_hand), tuple(notes), sources, concerned, unread)
+    in_part = sum(a.in_part for a in analyses)
+    return Outcome(findings, len(files) + len(at_hand), tuple(notes), sources, concerned, unread, in_part)
 
 
 def found_in(

@@ -39,10 +39,11 @@ class Options:
     show_fixes: bool
     exit_non_zero_on_fix: bool
     jobs: int | None
+    why: str | None
 
     def check(self) -> None:
         """Raises UsageError for what can't be meant."""
-        if not self.paths:
+        if not self.paths and self.why is None:
             raise click.UsageError("Name the files or folders to check, or '.' for this one.")
         with_fix = (self.unsafe_fixes, "--unsafe-fixes"), (self.show_fixes, "--show-fixes")
         for given, name in (*with_fix, (self.exit_non_zero_on_fix, "--exit-non-zero-on-fix")):
@@ -55,7 +56,7 @@ class Options:
         """What the command ends with after a check."""
         if self.exit_zero:
             return 0
-        return COULD_NOT_RUN if outcome.unread else int(bool(outcome.findings))
+        return int(bool(outcome.findings)) if outcome.complete else COULD_NOT_RUN
 
 
 def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
@@ -68,8 +69,8 @@ def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 
 @click.command(
-    epilog="Exit code: 0 no findings, 1 findings, 2 could not run, or not read a file. Settings are read from "
-    "[tool.finallayer] in the nearest pyproject.toml. A comment '# finallayer: ignore[FL101]' on a line of the "
+    epilog="Exit code: 0 no findings, 1 findings, 2 could not run, or not read a file to its end. Settings are read "
+    "from [tool.finallayer] in the nearest pyproject.toml. A comment '# finallayer: ignore[FL101]' on a line of the "
     "statement keeps a finding quiet, '# finallayer: ignore-file' a file."
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH...")
@@ -98,6 +99,9 @@ def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @click.option("--show-fixes", is_flag=True, help="With --fix, list what was fixed, a line a file.")
 @click.option("--exit-non-zero-on-fix", is_flag=True, help="With --fix, exit with 1 where anything was fixed, too.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="The most processes; by default one a processor.")
+@click.option(
+    "--why", metavar="FILE:LINE", help="Tell what the analysis knows at a line, and where it lost it, instead."
+)
 def command(**options: Any) -> None:
     """Find where a model's output and its loss disagree, or agree by an unstable route.
 
@@ -110,6 +114,11 @@ def command(**options: Any) -> None:
 
 def _check(options: Options, signals: Interruptions) -> int:
     from finallayer.check import config, run
+
+    if options.why is not None:
+        from finallayer.cli.why import tell_why
+
+        return tell_why(options.why)
     from finallayer.rules import all_rules
 
     stdin = read_stdin(options.stdin_filename) if Path(STDIN) in options.paths else None
@@ -157,6 +166,13 @@ def _rendered(options: Options, outcome: Outcome, closing: Sequence[str] = ()) -
         yield from closing if options.output_format == "text" else ()
         return
     shown = report.Report(
-        outcome.findings, outcome.files, outcome.sources.lines, wants_colour(), unread=outcome.unread, closing=closing
+        outcome.findings,
+        outcome.files,
+        outcome.sources.lines,
+        wants_colour(),
+        outcome.unread,
+        outcome.in_part,
+        outcome.notes,
+        closing,
     )
     yield from report.render(options.output_format, shown)

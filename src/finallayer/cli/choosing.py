@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
-from finallayer.expr import Origin
+from finallayer.cli.spot import Spot
 from finallayer.findings import Edit, Finding
 from finallayer.fix.repair import Choose
 from finallayer.fix.text.documents import Document
@@ -20,35 +17,12 @@ from finallayer.report.diff import differences, painted
 from finallayer.report.places import shown
 from finallayer.report.text import mark_of
 
-_PLACE = re.compile(r"(?P<file>.+?)(?::cell (?P<cell>\d+))?:(?P<line>\d+)(?::\d+)?")
 ANSWERS = {
     "y": "make this fix",
     "n": "leave it",
     "a": "make it and all that follow",
     "q": "leave it and all that follow",
 }
-
-
-class Spot(NamedTuple):
-    """A line of a file, in a notebook of a cell."""
-
-    path: str
-    line: int
-    cell: int | None = None
-
-    @classmethod
-    def read(cls, text: str) -> Spot | None:
-        """``train.py:12``, ``book.ipynb:cell 3:12``, as findings are shown; a column may follow."""
-        place = _PLACE.fullmatch(text)
-        if place is None:
-            return None
-        path = os.path.abspath(place["file"])  # noqa: PTH100 (as files are discovered: links are not followed)
-        return cls(path, int(place["line"]), None if place["cell"] is None else int(place["cell"]))
-
-    def covers(self, origin: Origin) -> bool:
-        """Whether a finding's place is on the line."""
-        within = origin.line <= self.line <= max(origin.line, origin.end_line)
-        return within and (origin.path, origin.cell) == (self.path, self.cell)
 
 
 def at(spot: Spot, choose: Choose) -> Choose:

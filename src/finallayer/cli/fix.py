@@ -26,9 +26,9 @@ from finallayer.cli.terminal import (
 
 if TYPE_CHECKING:
     from finallayer.check.run import Outcome
-    from finallayer.cli.choosing import Spot
     from finallayer.cli.fixing import Fixing
     from finallayer.cli.signals import Interruptions
+    from finallayer.cli.spot import Spot
     from finallayer.fix.repair import Repair
 
 #: The most places that are named where none is what was asked for.
@@ -118,7 +118,7 @@ def _fix(options: Options, signals: Interruptions) -> int:
 
 def _spot(options: Options) -> Spot | None:
     from finallayer.check.check_error import CheckError
-    from finallayer.cli.choosing import Spot
+    from finallayer.cli.spot import Spot
 
     if options.spot is None:
         return None
@@ -165,9 +165,9 @@ def _told(options: Options, fixing: Fixing, repaired: Repair, left: Outcome, sig
     done = worked_out(repaired) if options.show_diff else finish(fixing, repaired, signals)
     aside = options.show_diff or fixing.stdin is not None
     said = closing(done, left, "Would fix" if options.show_diff else "Fixed", listed=options.show_fixes)
-    shown = Report(left.findings, left.files, left.sources.lines, wants_colour(aside), left.unread, said, reasons=True)
+    shown = Report(left.findings, left.files, left.sources.lines, wants_colour(aside), closing=said, reasons=True)
     show(render(shown), aside)
-    if done.failed or left.unread:
+    if done.failed or not left.complete:
         return COULD_NOT_RUN
     if options.show_diff:
         return int(bool(repaired.changed))

@@ -19,7 +19,7 @@ from finallayer.fix.repair import Choose, Fixed, Repair, all_with_a_fix, repair,
 from finallayer.fix.text.documents import write_together
 from finallayer.report.mended import lines
 from finallayer.report.places import shown_path
-from finallayer.report.text import count
+from finallayer.report.text import count, unseen
 from finallayer.rules.base import Rule
 
 #: Why a finding is left whose fix was to be made.
@@ -122,7 +122,7 @@ def _summary(done: Done, left: Outcome, verb: str) -> Iterator[str]:
     number = _number(done.mended)
     if not (number or done.failed or left.findings):
         if left.unread < left.files or not left.files:
-            yield f"Nothing to fix in {count(left.files - left.unread, 'file')}{_unread(left)}."
+            yield f"Nothing to fix in {count(left.files - left.unread, 'file')}{unseen(left)}."
         return
     parts = [f"{verb} {count(number, 'finding')} in {count(done.files, 'file')}"]
     parts += [f"{done.unwritten} not written"] if done.unwritten else []
@@ -131,12 +131,8 @@ def _summary(done: Done, left: Outcome, verb: str) -> Iterator[str]:
     parts += [f"{unsafe} more with `--unsafe-fixes`"] if unsafe else []
     parts += [f"{n} left as it is" for n in [len(left.findings) - unsafe - without] if n]
     parts += [f"{without} without a fix"] if without else []
-    yield "; ".join(parts) + _unread(left) + "."
+    yield "; ".join(parts) + unseen(left) + "."
 
 
 def _number(mended: Sequence[Fixed]) -> int:
     return sum(m.number for m in mended)
-
-
-def _unread(left: Outcome) -> str:
-    return f"; {count(left.unread, 'file')} could not be read" if left.unread else ""

@@ -13,7 +13,7 @@ import click
 from finallayer.cli.signals import Interruptions, interruptible
 
 if TYPE_CHECKING:
-    from finallayer.check.filters import Note
+    from finallayer.findings import Note
 
 #: The path that means standard input.
 STDIN = "-"

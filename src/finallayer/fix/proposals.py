@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from finallayer.findings import Edit, Fix, Match, Refusal, Sighting
+from collections.abc import Callable, Generator, Hashable, Sequence
+
+from finallayer.findings import Edit, Fix, Refusal, Sighting
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.disturbances import is_disturbed, strangers
 from finallayer.fix.flow.more_than_numbers import is_read_for_more
@@ -10,9 +12,12 @@ from finallayer.fix.proof import prove
 from finallayer.fix.registry import Proposal, cannot_see, fixers
 from finallayer.fix.text.comments import with_comments
 from finallayer.fix.text.edits import meet
-from finallayer.fix.validation.validate import validate
+from finallayer.fix.validation.validate import Verdict, foresee, validate
 from finallayer.rules import all_rules
 from finallayer.rules.examples import why_never_fixed
+from finallayer.rules.judging import Judged
+
+Edits = tuple[Edit, ...]
 
 OTHER_WAY = "on another way through the program, something else stands here"
 NO_FIXER = "this rule has no fixes"
@@ -21,9 +26,60 @@ READ_FOR_MORE = "the program reads more of the probabilities than their numbers:
 DISTURBED = "the numbers may change on their way, in a manner that the analysis doesn't follow"
 
 
-def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fix | Refusal:
-    """The first proven fix for a finding of a rule, or why there is none."""
-    refused = ""
+def propose_all(
+    found: Sequence[Judged], context: Context, broken: Callable[[BaseException], Refusal]
+) -> list[Fix | Refusal]:
+    """What is proposed for each finding: the first proven fix, or why there is none.
+
+    What every finding would have first is looked at together. ``broken``: what to say where something of ours fails.
+    """
+    pending: dict[Hashable, _Pending] = {}
+    for judged in found:
+        if (alike := _question(judged)) not in pending:  # a loop comes to one place with one value again and again
+            pending[alike] = _Pending(judged, context, broken)
+    foresee([p.wanted for p in pending.values() if p.wanted], context)
+    answers = {alike: p.answer() for alike, p in pending.items()}
+    return [answers[_question(judged)] for judged in found]
+
+
+def _question(judged: Judged) -> Hashable:
+    """All that fixers are told: the same for equal values whose parts come from the same places."""
+    finding, sighting, match = judged
+    return finding.rule.code, sighting, match, tuple(node.origin for node in sighting.node.walk())
+
+
+class _Pending:
+    """One finding whose fix is being worked out: the edits that are to be validated next, none where that is done."""
+
+    def __init__(self, judged: Judged, context: Context, broken: Callable[[BaseException], Refusal]) -> None:
+        self._judged, self._context, self._broken = judged, context, broken
+        self._proposals = _proposed(judged, context)
+        self._answer: Fix | Refusal | None = None
+        self.wanted: Edits = ()
+        self._go_on(None)
+
+    def answer(self) -> Fix | Refusal:
+        """What it comes to in the end."""
+        while self._answer is None:
+            self._go_on(self._verdict)
+        return self._answer
+
+    def _verdict(self) -> Verdict:
+        return validate(self._judged.finding.rule.code, self._judged.sighting, self.wanted, self._context)
+
+    def _go_on(self, verdict: Callable[[], Verdict] | None) -> None:
+        try:
+            self.wanted = next(self._proposals) if verdict is None else self._proposals.send(verdict())
+        except StopIteration as end:
+            self.wanted, self._answer = (), end.value
+        except (Exception, RecursionError) as error:  # ours to mend, and no reason to lose the finding
+            self.wanted, self._answer = (), self._broken(error)
+
+
+def _proposed(judged: Judged, context: Context) -> Generator[Edits, Verdict, Fix | Refusal]:
+    """The edits of each proven proposal; wants to hear what their validation says, and ends with one, or why not."""
+    finding, sighting, match = judged
+    code, refused = finding.rule.code, ""
     known = fixers(code)
     for fixer in known:
         for proposal in fixer(sighting, match, context):
@@ -41,7 +97,7 @@ def propose(code: str, sighting: Sighting, match: Match, context: Context) -> Fi
                 return Refusal(DISTURBED)
             if is_read_for_more(sighting, context):
                 return Refusal(READ_FOR_MORE)
-            verdict = validate(code, sighting, edits, context)
+            verdict = yield edits
             if not verdict.refused:
                 return _fix(proposal, edits, verdict.note, sighting, context)
             refused = refused or f"the edited program is another: {verdict.refused}"

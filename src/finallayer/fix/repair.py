@@ -161,8 +161,8 @@ class _Workshop:
     def _attempt(self, path: str, before: Sequence[Finding], fixes: Sequence[Fix]) -> tuple[Finding, ...] | None:
         """What is left after the edits of all these fixes; None, and nothing is done, where that doesn't hold."""
         kept, linked = dict(self._now), list(self._linked)
-        edits = tuple(dict.fromkeys(e for fix in fixes for e in fix.edits))
-        if self._apply(fixes) and (len(fixes) == 1 or not validate_together(path, kept, edits).refused):
+        together = [fix.edits for fix in fixes]
+        if self._apply(fixes) and (len(fixes) == 1 or not validate_together(path, kept, together).refused):
             after = self.findings([path])
             if _are_gone((f for f in before if f.fix in fixes), before, after):
                 return after

@@ -2,11 +2,13 @@
 //
 //   fl_xla_xent: logits F[..., C], targets s32[...] or R[..., C]                     ->  loss R[...]
 //                logits F[..., C], targets s32[...] or R[..., C], upstream R[...]    ->  gradient F[..., C]
+//                logits F[..., C], targets s32[...] or R[..., C]                     ->  loss R[...], gradient F[..., C]
 //                attributes: label_smoothing f64, z_loss f64
 //   fl_xla_bce:  logits F[...], targets R[...]                                       ->  loss R[...]
 //                logits F[...], targets R[...], upstream R[...]                      ->  gradient F[...]
 //
-// F is f64, f32, bf16 or f16; R is f64 beside f64, else f32. The gradient is that of the sum of upstream times loss.
+// F is f64, f32, bf16 or f16; R is f64 beside f64, else f32. The gradient is that of the sum of upstream times loss; beside
+// a loss, where no upstream is known, of the sum of 2^64 times loss (_operations.KEPT_SCALE).
 #include "xla_ffi.h"
 
 #include <stdio.h>
@@ -111,27 +113,30 @@ int64_t element_count(const int64_t* dims, int64_t rank) {
 
 int64_t element_bytes(int dtype) { return dtype == FL_FLOAT64 ? 8 : dtype == FL_FLOAT32 ? 4 : 2; }
 
-// The operands of both calls: logits, targets, perhaps upstream, and one result; `real` is the type of all but logits.
+// The operands and results of both calls; `real` is the type of all but logits and their gradient.
 struct Operands {
-    const Buffer *logits, *targets, *upstream, *result;
+    const Buffer *logits, *targets, *upstream, *loss, *gradient;  // upstream, loss and gradient: null if there is none
     int dtype, real;
 
     // False if there are others, or the logits are of no dtype that the kernel takes.
     bool read(const CallFrame* frame) {
         const Buffers &args = frame->args, &results = frame->results;
-        if (args.size < 2 || args.size > 3 || results.size != 1) return false;
-        logits = args.buffers[0], targets = args.buffers[1], result = results.buffers[0];
-        upstream = args.size == 3 ? args.buffers[2] : nullptr;
+        const bool pushed = args.size == 3, both = args.size == 2 && results.size == 2;
+        if (!both && (args.size < 2 || args.size > 3 || results.size != 1)) return false;
+        logits = args.buffers[0], targets = args.buffers[1];
+        upstream = pushed ? args.buffers[2] : nullptr;
+        loss = pushed ? nullptr : results.buffers[0];
+        gradient = pushed ? results.buffers[0] : both ? results.buffers[1] : nullptr;
         dtype = kernel_dtype(logits->dtype);
         real = dtype == FL_FLOAT64 ? kF64 : kF32;
         return dtype >= 0;
     }
 
-    // Whether upstream and the result have the shapes they must, where losses are of the logits' first `loss_rank` axes.
+    // Whether upstream and the results have the shapes they must, where losses are of the logits' first `loss_rank` axes.
     bool fit(int64_t loss_rank) const {
         const int64_t* dims = logits->dims;
-        if (!upstream) return is_shaped(result, real, dims, loss_rank);
-        return is_shaped(upstream, real, dims, loss_rank) && is_shaped(result, logits->dtype, dims, logits->rank);
+        return (!upstream || is_shaped(upstream, real, dims, loss_rank)) && (!loss || is_shaped(loss, real, dims, loss_rank)) &&
+               (!gradient || is_shaped(gradient, logits->dtype, dims, logits->rank));
     }
 };
 
@@ -167,14 +172,13 @@ Error* execute_xent(const CallFrame* frame) {
     xent.target_strides = {is_hard ? 1 : xent.classes, 0, 1};
     xent.ignore_index = INT64_MIN;  // no row is
     xent.reduction = FL_NONE;
-    xent.upstream = 1.0;
+    xent.upstream = in.upstream ? 1.0 : 0x1p64;
     xent.threads = core_count();
-    if (in.upstream) {
-        xent.row_upstream = in.upstream->data;
-        xent.grad = in.result->data;
-        prefer_large_pages(in.result->data, xent.rows * xent.classes * element_bytes(in.dtype));
-    } else {
-        xent.loss = in.result->data;
+    if (in.loss) xent.loss = in.loss->data;
+    if (in.upstream) xent.row_upstream = in.upstream->data;
+    if (in.gradient) {
+        xent.grad = in.gradient->data;
+        prefer_large_pages(in.gradient->data, xent.rows * xent.classes * element_bytes(in.dtype));
     }
     if (xent.rows == 0) return nullptr;
     const int32_t status = fl_xent(&xent);
@@ -183,7 +187,7 @@ Error* execute_xent(const CallFrame* frame) {
 
 Error* execute_bce(const CallFrame* frame) {
     Operands in;
-    if (!in.read(frame) || !in.fit(in.logits->rank) ||
+    if (!in.read(frame) || (in.loss && in.gradient) || !in.fit(in.logits->rank) ||
         !is_shaped(in.targets, in.real, in.logits->dims, in.logits->rank))
         return refuse(frame);
     fl_bce_args bce = {};
@@ -198,10 +202,10 @@ Error* execute_bce(const CallFrame* frame) {
     bce.threads = core_count();
     if (in.upstream) {
         bce.element_upstream = in.upstream->data;
-        bce.grad = in.result->data;
-        prefer_large_pages(in.result->data, bce.count * element_bytes(in.dtype));
+        bce.grad = in.gradient->data;
+        prefer_large_pages(in.gradient->data, bce.count * element_bytes(in.dtype));
     } else {
-        bce.loss = in.result->data;
+        bce.loss = in.loss->data;
     }
     return bce.count == 0 ? nullptr : status_error(frame, fl_bce(&bce));
 }

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from finallayer.expr import Origin
-from finallayer.findings import Finding
+from finallayer.findings import Finding, Note
 
 #: Format -> one line of help. The module of the same name renders it.
 FORMATS = {
@@ -37,6 +37,8 @@ class Report:
     lines: Callable[[Origin], Sequence[str]] = _no_source
     colour: bool = False
     unread: int = 0  # how many could not be read, which notes say
+    in_part: int = 0  # how many could not be analysed to their end
+    notes: Sequence[Note] = ()
     closing: Sequence[str] = ()  # what text ends with, where it isn't a count of what is shown
     reasons: bool = False  # whether to say why a finding has no fix
 

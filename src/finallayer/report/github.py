@@ -34,7 +34,7 @@ def _command(finding: Finding) -> str:
         message = f"cell {origin.cell}, line {origin.line}: {message}"
     where["title"] = f"{rule.code} {rule.name}"
     properties = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in where.items())
-    return f"::{_COMMAND[rule.severity]} {properties}::{_escaped(message)}"
+    return f"::{_COMMAND[finding.severity]} {properties}::{_escaped(message)}"
 
 
 def _escaped(text: str, also: str = "") -> str:

@@ -13,7 +13,10 @@ from finallayer.report.places import fields, replaced
 
 
 def render(report: Report) -> Iterator[str]:
-    """The array, an object a line. A safe margin of ``null`` is one without a limit."""
+    """The array, an object a line. A safe margin of ``null`` is one without a limit.
+
+    ``unfixed``: why there is no fix, or why it was not made.
+    """
     objects = [json.dumps(_finding(f), ensure_ascii=False, allow_nan=False) for f in report.findings]
     yield "[" if objects else "[]"
     for i, text in enumerate(objects, start=1):
@@ -28,11 +31,12 @@ def _finding(finding: Finding) -> dict[str, Any]:
         **fields(finding.origin),
         "rule": finding.rule.code,
         "name": finding.rule.name,
-        "severity": str(finding.rule.severity),
+        "severity": str(finding.severity),
         "message": finding.message,
         "expression": finding.expression,
         "safe_margin": margin and {dtype: m if math.isfinite(m) else None for dtype, m in margin.items()},
         "fix": finding.fix and _fix(finding.fix),
+        "unfixed": finding.unfixed or None,
         "related": [{**fields(r.origin), "message": r.message} for r in finding.related],
     }
 

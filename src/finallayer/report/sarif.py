@@ -13,7 +13,7 @@ from typing import Any
 
 from finallayer import __version__
 from finallayer.expr import Origin
-from finallayer.findings import Finding, Fix, Severity
+from finallayer.findings import Finding, Fix, Note, Severity
 from finallayer.report import Report
 from finallayer.report.explanation import explanation
 from finallayer.report.places import replaced, shown_uri
@@ -35,8 +35,21 @@ def render(report: Report) -> Iterator[str]:
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
         "results": list(_results(report, index)),
+        "invocations": [_invocation(report)],
     }
     yield from json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2).split("\n")
+
+
+def _invocation(report: Report) -> dict[str, Any]:
+    """What was not looked at, besides the findings."""
+    notes = [{"level": "warning", "message": {"text": n.text}, "locations": [_noted(n)]} for n in report.notes]
+    complete = not (report.unread or report.in_part)
+    return {"executionSuccessful": complete, "toolExecutionNotifications": notes}
+
+
+def _noted(note: Note) -> dict[str, Any]:
+    region = {} if note.line is None else {"region": {"startLine": note.line}}
+    return {"physicalLocation": {"artifactLocation": {"uri": shown_uri(note.path)}, **region}}
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -64,7 +77,7 @@ def _results(report: Report, index: dict[str, int]) -> Iterator[dict[str, Any]]:
         result: dict[str, Any] = {
             "ruleId": finding.rule.code,
             "ruleIndex": index[finding.rule.code],
-            "level": _LEVEL[finding.rule.severity],
+            "level": _LEVEL[finding.severity],
             "message": {"text": finding.message},
             "locations": [_location(finding.origin)],
             "partialFingerprints": {"finallayer/v1": _digest((*identity, str(alike[identity])))},
@@ -75,6 +88,8 @@ def _results(report: Report, index: dict[str, int]) -> Iterator[dict[str, Any]]:
             ]
         if finding.fix and finding.fix.edits and all(e.cell is None for e in finding.fix.edits):
             result["fixes"] = [_fix(finding.fix)]
+        if finding.unfixed:
+            result["properties"] = {"unfixed": finding.unfixed}
         yield result
 
 

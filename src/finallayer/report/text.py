@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from typing import Protocol
 
 from finallayer.expr import Origin
 from finallayer.findings import Finding, Severity
@@ -31,10 +32,10 @@ def render(report: Report) -> Iterator[str]:
 def _finding(finding: Finding, report: Report) -> Iterator[str]:
     rule, paint = finding.rule, _Paint(report.colour)
     place = paint(shown(finding.origin), _BOLD)
-    code = paint(rule.code, _COLOUR[rule.severity])
+    code = paint(rule.code, _COLOUR[finding.severity])
     mark = f"{paint(mark_of(finding), _CYAN)} " if finding.fix else ""
     yield f"{place}: {code} {mark}{finding.message} {paint(f'({rule.name})', _FAINT)}"
-    yield from _excerpt(finding.origin, report, "^", _COLOUR[rule.severity])
+    yield from _excerpt(finding.origin, report, "^", _COLOUR[finding.severity])
     for origin, message in finding.related:
         yield f"  {shown(origin)}: {message}"
         yield from _excerpt(origin, report, "-", _BLUE)
@@ -92,18 +93,29 @@ def _width(text: str) -> int:
 
 def _summary(report: Report) -> Iterator[str]:
     if report.findings:
-        by_severity = Counter(f.rule.severity for f in report.findings)
+        by_severity = Counter(f.severity for f in report.findings)
         parts = [count(by_severity[s], str(s)) for s in sorted(by_severity, reverse=True)]
         within = len({f.origin.path for f in report.findings})
-        yield f"Found {', '.join(parts)} in {within} of {count(report.files, 'file')}{_could_not_be_read(report)}."
-    elif not report.unread:
+        yield f"Found {', '.join(parts)} in {within} of {count(report.files, 'file')}{unseen(report)}."
+    elif not (report.unread or report.in_part):
         yield f"No findings in {count(report.files, 'file')}."
     elif report.unread < report.files:
-        yield f"Nothing found in {count(report.files - report.unread, 'file')}{_could_not_be_read(report)}."
+        yield f"Nothing found in {count(report.files - report.unread, 'file')}{unseen(report)}."
 
 
-def _could_not_be_read(report: Report) -> str:
-    return f"; {count(report.unread, 'file')} could not be read" if report.unread else ""
+class Unseen(Protocol):
+    """How much was not looked at."""
+
+    @property
+    def unread(self) -> int: ...
+    @property
+    def in_part(self) -> int: ...
+
+
+def unseen(of: Unseen) -> str:
+    """The end of a line that sums up: how many files were not analysed, or not to their end."""
+    unread = f"; {count(of.unread, 'file')} could not be read" if of.unread else ""
+    return unread + (f"; {count(of.in_part, 'file')} analysed in part" if of.in_part else "")
 
 
 def _fixable(report: Report) -> Iterator[str]:

@@ -114,11 +114,33 @@ def _div(_z: Node, parts: list[Interval]) -> Interval:
     """By a divisor of one sign the quotient keeps, or flips, the sign of what is divided. What a negated square or
     distance is divided by, a temperature or a variance, is positive, though nobody can tell."""
     x, y = parts
+    if _is_normalised(_z):
+        return SIGNED_UNIT
     if y == ANY and x.high <= 0:
         return NEVER_POSITIVE
     if y.low >= 0:
         return _product(x, NEVER_NEGATIVE)
     return _product(x, NEVER_POSITIVE) if y.high <= 0 else ANY
+
+
+def _is_normalised(z: Node) -> bool:
+    """Whether a value is divided by its own maximum or sum, or by its range: it then lies within [-1, 1], by the
+    meaning of distances, counts and weights, though a negative maximum would have it otherwise."""
+    x, y = (through(a, MOVES | GUARDS) for a in z.args)
+    own = through(x.args[0], MOVES) if x.op == "sub" else x
+    tops = y.args if y.op == "sub" else (y,)
+    return any(t.op in _OF_ALL and bool(t.args) and _size(t.args[0]) == _size(own) for t in map(_unguarded, tops))
+
+
+_OF_ALL = frozenset({"max", "sum", "length"})
+
+
+def _unguarded(x: Node) -> Node:
+    return through(x, MOVES | GUARDS)
+
+
+def _size(x: Node) -> Node:
+    return through(x, MOVES | {"abs"})
 
 
 def _scale(z: Node, parts: list[Interval]) -> Interval:
@@ -160,6 +182,10 @@ def _matmul(z: Node, _parts: list[Interval]) -> Interval:
     return SIGNED_UNIT if all(_is_unit(a) for a in z.args) else ANY
 
 
+def _norm(z: Node, _parts: list[Interval]) -> Interval:
+    return SIGNED_UNIT if _is_unit(z) else ANY
+
+
 def _is_unit(x: Node) -> bool:
     """Whether a value's rows are vectors of length 1, or shorter."""
     x = through(x, MOVES)
@@ -180,12 +206,13 @@ def _number(value: Any) -> float | None:
 
 
 _OF_OPERATION: dict[str, Interval | Arithmetic] = {
-    **dict.fromkeys(("abs", "exp", "sqrt", "softplus"), NEVER_NEGATIVE),
+    **dict.fromkeys(("abs", "exp", "sqrt", "softplus", "length"), NEVER_NEGATIVE),
     **dict.fromkeys((*TRANSPARENT, "add_eps", "mean", "max", "min"), _same),
     "concat": _hull,
     "join": _join,
     "log": _log,
     "cosine": SIGNED_UNIT,
+    "norm": _norm,
     "shift": NEVER_POSITIVE,
     "activation": _activation,
     "neg": _neg,

@@ -39,9 +39,9 @@ from collections.abc import Iterator
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
-from finallayer.rules.margin import cost, loss_of
+from finallayer.rules.margin import judged, loss_of
 from finallayer.rules.route import guarded_probability
-from finallayer.rules.wording import made_here
+from finallayer.rules.wording import made_here, of_mixture
 
 RULE = Rule("FL202", "clipped-log", Severity.WARNING, "log(clip(p)): no gradient at all past the clip")
 
@@ -51,9 +51,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
     p = guarded_probability(sighting, "clip")
     if p is not None:
         made = "softmax" if p.kind is Kind.PROBS else "sigmoid"
-        loss = loss_of(sighting.node)
-        message = f"log of a clipped {made}: use a loss on logits, which needs no clip{cost(loss)}"
-        yield Match(message, loss, made_here(p))
+        message = of_mixture(p) or f"log of a clipped {made}: use a loss on logits, which needs no clip"
+        yield from judged(sighting, message, loss_of(sighting.node), made_here(p))
 
 
 BAD = [

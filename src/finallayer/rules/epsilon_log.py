@@ -38,9 +38,9 @@ from collections.abc import Iterator
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
-from finallayer.rules.margin import cost, loss_of
+from finallayer.rules.margin import judged, loss_of
 from finallayer.rules.route import guarded_probability
-from finallayer.rules.wording import made_here
+from finallayer.rules.wording import made_here, of_mixture
 
 RULE = Rule("FL203", "epsilon-log", Severity.WARNING, "log(p + eps): the gradient dies out below eps")
 
@@ -50,9 +50,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
     p = guarded_probability(sighting, "add_eps")
     if p is not None:
         made = "softmax" if p.kind is Kind.PROBS else "sigmoid"
-        loss = loss_of(sighting.node)
-        message = f"log of a {made} plus epsilon: use a loss on logits, which needs no epsilon{cost(loss)}"
-        yield Match(message, loss, made_here(p))
+        message = of_mixture(p) or f"log of a {made} plus epsilon: use a loss on logits, which needs no epsilon"
+        yield from judged(sighting, message, loss_of(sighting.node), made_here(p))
 
 
 BAD = [

@@ -52,7 +52,8 @@ def _matches(rule: Rule, sighting: Sighting, origin: Origin) -> Iterator[Judged]
         margin = None if match.expression is None else safe_margins(match.expression)
         expression = str(match.expression or sighting.node)
         related = (*match.related, *_called_from(sighting))
-        yield Judged(Finding(rule, origin, match.message, expression, margin, related), sighting, match)
+        finding = Finding(rule, origin, match.message, expression, margin, related, judged=match.severity)
+        yield Judged(finding, sighting, match)
 
 
 def _called_from(sighting: Sighting) -> tuple[Related, ...]:

@@ -38,9 +38,9 @@ from finallayer.expr import Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
-from finallayer.rules.margin import cost, loss_of
+from finallayer.rules.margin import judged, loss_of
 from finallayer.rules.route import guard, is_classifiers
-from finallayer.rules.wording import made_here
+from finallayer.rules.wording import made_here, of_mixture
 
 RULE = Rule("FL205", "log-of-sigmoid", Severity.WARNING, "log(sigmoid(z)) or log(1 - sigmoid(z)), taken in two steps")
 
@@ -51,9 +51,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Sighting(node=Node(args=(Node(kind=Kind.SIGMOID_PROBS) as x, *_)) as log, training=True) if guard(
             x
         ) is None and is_classifiers(log):
-            loss = loss_of(log)
-            message = f"log of a sigmoid: use log_sigmoid, or a binary cross-entropy on logits{cost(loss)}"
-            yield Match(message, loss, made_here(x))
+            message = of_mixture(x) or "log of a sigmoid: use log_sigmoid, or a binary cross-entropy on logits"
+            yield from judged(sighting, message, loss_of(log), made_here(x))
 
 
 BAD = [

@@ -38,13 +38,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import PICKS, TRANSPARENT, Node, through
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
-from finallayer.rules.margin import cost, loss_of
-from finallayer.rules.route import guard, is_classifiers
-from finallayer.rules.wording import made_here
+from finallayer.rules.margin import judged, loss_of
+from finallayer.rules.route import guard, is_classifiers, route
+from finallayer.rules.wording import made_here, of_mixture
 
 RULE = Rule("FL201", "log-of-softmax", Severity.WARNING, "log(softmax(z)), taken in two steps")
 
@@ -55,11 +55,41 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Sighting(node=Node(args=(Node(kind=Kind.PROBS) as x, *_)) as log, training=True) if guard(
             x
         ) is None and is_classifiers(log):
-            loss = loss_of(log)
-            yield Match(f"log of a softmax: use log_softmax, or a loss on logits{cost(loss)}", loss, made_here(x))
+            message = of_mixture(x) or f"log of a softmax: use log_softmax, or a loss on logits{_for_policies(x)}"
+            yield from judged(sighting, message, loss_of(log), made_here(x))
+
+
+def _for_policies(x: Node) -> str:
+    """What else there is to use where what picks the entry was drawn from the distribution."""
+    drawn = any(
+        step.attrs.get("at") == "sample" or any(through(index, TRANSPARENT).op == "sample" for index in step.args[1:])
+        for step in route(x)
+        if step.op in PICKS
+    )
+    return ", or the distribution's own `log_prob`" if drawn else ""
 
 
 BAD = [
+    # an entropy without an epsilon; a policy's gradient, which is a classifier's with an advantage for a weight
+    """
+import torch
+from torch import nn
+
+net = nn.Linear(20, 5)
+
+def entropy(x):
+-    p = torch.softmax(net(x), dim=-1)
+-    return -(p * torch.log(p)).sum(-1).mean()  # FL201
++    logits = net(x)
++    p = torch.softmax(logits, dim=-1)
++    return -(p * torch.log_softmax(logits, dim=-1)).sum(-1).mean()
+
+def reinforce(state, action, advantage):
+-    p = torch.softmax(net(state), dim=-1)
+-    return -(torch.log(p.gather(1, action)) * advantage).mean()  # FL201
++    logits = net(state)
++    return -(torch.log_softmax(logits, dim=-1).gather(1, action) * advantage).mean()
+""",
     """
 ! the numbers are changed in place through a view, `out=` or a function of one's own
 import torch
@@ -234,23 +264,6 @@ class Net(keras.Model):
 ]
 
 GOOD = [
-    # policy gradients: one entry's log, weighed by a return
-    """
-import tensorflow as tf
-
-state = tf.placeholder(tf.float32, [None, 4])
-chosen = tf.placeholder(tf.int32, [None])
-advantage = tf.placeholder(tf.float32, [None])
-policy = tf.layers.dense(state, 2, activation=tf.nn.softmax)
-rows = tf.range(0, tf.shape(policy)[0]) * 2 + chosen
-picked = tf.gather(tf.reshape(policy, [-1]), rows)
-loss = -tf.reduce_mean(tf.log(picked) * advantage)
-masked = tf.reduce_sum(tf.log(policy) * tf.one_hot(chosen, 2), axis=1)
-loss_too = -tf.reduce_mean(masked * tf.stop_gradient(advantage))
-one = tf.slice(tf.nn.softmax(tf.Variable(tf.ones([4]))), chosen, [1])
-bandit = -(tf.log(one) * advantage)
-sliced = tf.slice(policy, [0, 0], [-1, 1])
-""",
     """
 import tensorflow as tf
 
@@ -344,29 +357,5 @@ net = nn.Linear(20, 5)
 def sample(x, tau=1.0):
     noise = -torch.log(-torch.log(torch.rand(5)))
     return torch.softmax((net(x) + noise) / tau, dim=-1)
-""",
-    # policy gradients: the index is an action, drawn from the distribution
-    """
-import numpy as np
-import tensorflow as tf
-from tensorflow import keras
-
-model = keras.Sequential([keras.layers.Dense(2, activation="softmax")])
-
-def episode(state):
-    probs = model(state)
-    action = np.random.choice(2, p=np.squeeze(probs))
-    return tf.math.log(probs[0, action])
-""",
-    """
-import torch
-from torch import nn
-
-policy = nn.Sequential(nn.Linear(4, 2), nn.Softmax(dim=-1))
-
-def step(state, advantage):
-    probs = policy(state)
-    chosen = torch.multinomial(probs, 1)
-    return -(torch.log(probs.gather(1, chosen)) * advantage).mean()
 """,
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from math import inf, isfinite
 
 from finallayer.expr import TRANSPARENT, Node, Role, having, logits, make, target
+from finallayer.findings import Match, Related, Severity, Sighting
 from finallayer.kinds import Kind
+from finallayer.rules.route import guard, is_by_hand
 
 #: The formats whose safe margin a finding states, the one of its message first.
 FORMATS = ("float32", "bfloat16", "float16")
@@ -31,6 +34,8 @@ def loss_of(node: Node) -> Node:
 
 def _bare(node: Node) -> Node:
     attrs = {name: node.attrs[name] for name in _NUMERIC_ATTRS if name in node.attrs}
+    if node.op == "mixture":  # as unstable as the member that is right
+        return _bare(node.args[0])
     if node.op == "bernoulli":
         return make("sigmoid", logits())
     if node.op in _HEADS:
@@ -65,6 +70,30 @@ def cost(loss: Node, unless: str = "") -> str:
     """The end of a message: what an unstable loss costs, and where it doesn't; empty where there is nothing to say."""
     parts = [part for part in (_consequence(loss), unless) if part]
     return "; " + ", ".join(parts) if parts else ""
+
+
+_OF_ITSELF = "; times the probability itself it is NaN, gradient and all, once that rounds to 0"
+
+
+def judged(sighting: Sighting, message: str, loss: Node, related: tuple[Related, ...] = ()) -> Iterator[Match]:
+    """The match of an unstable log, with what it costs: in NumPy only the value, once for a formula, as advice."""
+    if not is_by_hand(sighting):
+        itself = bool(sighting.node.attrs.get("self_weighted"))
+        yield Match(f"{message}{_OF_ITSELF if itself else cost(loss)}", None if itself else loss, related)
+    elif not sighting.node.attrs.get("of_opposite"):
+        yield Match(f"{message}; {_value(sighting.node)}", related=related, severity=Severity.ADVICE)
+
+
+def _value(node: Node) -> str:
+    """What becomes of a loss's value where its gradient is written by hand."""
+    guarded = guard(node.args[0]) if node.op == "log" else None
+    if guarded is not None:
+        becomes = f"stops growing at the {'clip' if guarded.op == 'clip' else 'epsilon'}"
+    elif node.op == "log":
+        becomes = f"is {'NaN' if node.attrs.get('self_weighted') else 'infinite'} once the probability rounds to 0"
+    else:
+        becomes = "is infinite once a logit reaches 709.8 (float64) or 88.7 (float32)"
+    return f"the value {becomes}, a gradient that is written by hand isn't touched"
 
 
 @cache

@@ -36,7 +36,7 @@ from finallayer.expr import Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.rules.base import Rule
 from finallayer.rules.bounds import exp_is_safe
-from finallayer.rules.margin import cost, loss_of
+from finallayer.rules.margin import judged, loss_of
 from finallayer.rules.route import is_detached
 
 RULE = Rule("FL207", "naive-logsumexp", Severity.WARNING, "log(sum(exp(z))) without subtracting the maximum")
@@ -48,8 +48,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(
             z
         ) and not is_detached(z):
-            loss = loss_of(sighting.node)
-            yield Match(f"log(sum(exp(z))) overflows: use logsumexp{cost(loss)}", loss)
+            yield from judged(sighting, "log(sum(exp(z))) overflows: use logsumexp", loss_of(sighting.node))
 
 
 BAD = [

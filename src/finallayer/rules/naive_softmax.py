@@ -42,14 +42,19 @@ from finallayer.rules.route import is_detached
 RULE = Rule("FL204", "naive-softmax", Severity.WARNING, "exp(z) / sum(exp(z)) without subtracting the maximum")
 
 
-@RULE.on("softmax")
+@RULE.on("softmax", "weighted_softmax")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(z,), attrs={"naive": True} as attrs), training=True) if not (
+        case Sighting(node=Node(op=op, args=(z, *_), attrs={"naive": True} as attrs), training=True) if not (
             exp_is_safe(z) or is_detached(z) or attrs.get("no_loss")
         ):
+            use = (
+                "the framework's softmax"
+                if op == "softmax"
+                else "the framework's softmax of the masked, or shifted, logits"
+            )
             yield Match(
-                "softmax without subtracting the maximum: use the framework's softmax; "
+                f"softmax without subtracting the maximum: use {use}; "
                 "it is NaN once a logit passes 88.7 (float32) or 11.1 (float16)"
             )
 

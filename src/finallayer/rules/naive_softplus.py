@@ -36,7 +36,7 @@ from finallayer.expr import Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.rules.base import Rule
 from finallayer.rules.bounds import exp_is_safe
-from finallayer.rules.margin import cost, loss_of
+from finallayer.rules.margin import judged, loss_of
 from finallayer.rules.route import is_detached
 
 RULE = Rule("FL206", "naive-softplus", Severity.WARNING, "log(1 + exp(z)): overflows")
@@ -48,8 +48,7 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(
             z
         ) and not is_detached(z):
-            loss = loss_of(sighting.node)
-            yield Match(f"log(1 + exp(z)) overflows: use softplus{cost(loss)}", loss)
+            yield from judged(sighting, "log(1 + exp(z)) overflows: use softplus", loss_of(sighting.node))
 
 
 BAD = [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import GUARDS, HANDS_ON, OPERATIONS, PICKS, SAME_AXES, TRANSPARENT, Node, Role, having, through
+from finallayer.catalog.frameworks import WITHOUT_GRADIENTS
+from finallayer.expr import GUARDS, HANDS_ON, OPERATIONS, SAME_AXES, TRANSPARENT, Node, Role, having, through
 from finallayer.findings import Sighting
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 
@@ -30,38 +31,32 @@ def maker(x: Node) -> Node:
 
 
 def is_exempt(x: Node) -> bool:
-    """Whether no classifier is trained through this value: it is a table of constants, the gradient stops on the way,
-    or an action is picked."""
+    """Whether no classifier is trained through this value: it is a table of constants, or the gradient stops on the
+    way."""
     leaves = (node.op for node in x.walk() if not node.args)
     made = maker(x)
     scores = through(made.args[0], _SCORES) if made.args else made
     return (
         all(op in _CONSTANTS for op in leaves)
         or scores.op == "stop_gradient"
-        or any(step.op == "stop_gradient" or "sample" in _picked_by(step) for step in route(x))
+        or any(step.op == "stop_gradient" for step in route(x))
     )
 
 
-def _picked_by(step: Node) -> set[str | None]:
-    """What picks an entry: a ``sample`` that was drawn from a distribution, or what is taken for an ``action``."""
-    if step.op not in PICKS:
-        return set()
-    indices = [through(index, TRANSPARENT) for index in step.args[1:]]
-    return {step.attrs.get("picked_by"), *("sample" if i.op == "sample" else i.attrs.get("taken_for") for i in indices)}
-
-
 def is_classifiers(log: Node) -> bool:
-    """Whether a classifier may be trained through the log of its probabilities.
+    """Whether a classifier, or a policy, may be trained through the log of its probabilities, to the log's harm.
 
-    The front end has marked what shows what a log is for: ``no_loss``; weighted and summed ``over_classes``, as a loss
-    is; times what may be a reward (``rewarded``). What is picked by an action is a policy's, too: a name proves
-    nothing, but is reason enough to keep silent.
+    The front end has marked what shows what a log is for: ``no_loss``; or ``self_weighted``, whose gradient vanishes
+    with the probability, so that a guard is all it needs.
     """
     (x, *_) = log.args
-    if log.attrs.get("no_loss") or is_exempt(x):
-        return False
-    rewarded = log.attrs.get("rewarded") or any("action" in _picked_by(step) for step in route(x))
-    return bool(log.attrs.get("over_classes")) or not rewarded
+    spared = log.attrs.get("no_loss") or (log.attrs.get("self_weighted") and guard(x) is not None)
+    return not spared and not is_exempt(x)
+
+
+def is_by_hand(sighting: Sighting) -> bool:
+    """Whether the gradient is written by hand, if there is any."""
+    return sighting.framework in WITHOUT_GRADIENTS
 
 
 def is_detached(x: Node) -> bool:

@@ -35,6 +35,15 @@ def rescue(loss: Node) -> str:
     return f"except on {backend}, which goes back to the logits behind them" if backend else ""
 
 
+def of_mixture(x: Node) -> str:
+    """What a log is taken of, and what to use instead, where several heads are averaged; empty where one isn't."""
+    made = maker(x)
+    if made.op != "mixture":
+        return ""
+    name = "softmax" if made.kind is Kind.PROBS else "sigmoid"
+    return f"log of a mean of {name} outputs: use logsumexp of their log_{name}, minus the log of how many there are"
+
+
 def made_here(x: Node) -> tuple[Related, ...]:
     """The softmax, sigmoid or layer that a value came from, where its place is known."""
     made = maker(x)

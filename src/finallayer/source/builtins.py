@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from finallayer.expr import Node
 from finallayer.source.attributes import get_attribute, set_attribute
+from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.calls import invoke
-from finallayer.source.containers import MOST_NUMBERS, MOST_UNROLLED, element, sequence
+from finallayer.source.containers import MOST_NUMBERS, element, sequence
 from finallayer.source.handlers import BUILTINS, Builtin
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.values import (

@@ -36,6 +36,7 @@ from finallayer.source.values import (
     Site,
     Union,
     Value,
+    is_constant,
     opaque,
     tuple_in,
 )
@@ -265,7 +266,7 @@ def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Si
     for layer in layers:
         if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
             continue
-        run.step()  # the model may hold many, and be called often
+        run.budget.step()  # the model may hold many, and be called often
         at = layer.site if isinstance(layer, Built) else site
         x = invoke(run, layer, Call([x], {}, at)) if layer is not None else x
     return x
@@ -329,7 +330,8 @@ def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
         return make("opaque", name=str(run.opaque_at(call.site)), finfo=_floating_type(call.args[0]))
     operation = convention(symbol.name, Meaning.OPERATION)
     if operation is not None and call.args:
-        return operate(run, parse(operation.says), {"x": call.args[0]} | call.kwargs, symbol, call.site)
+        x = next((arg for arg in call.args if not is_constant(arg)), call.args[0])  # softmax(None, z)
+        return operate(run, parse(operation.says), {"x": x} | call.kwargs, symbol, call.site)
     return run.opaque_at(call.site, *call.args, *call.kwargs.values())
 
 

@@ -7,6 +7,7 @@ from types import EllipsisType
 from typing import TypeGuard, assert_never
 
 from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.conditions import Way
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import MOST_CANDIDATES, any_of
@@ -39,8 +40,6 @@ from finallayer.source.values import (
 
 #: The name of what stands for a slice among the indices of several axes.
 SLICE = "slice"
-#: A loop over a sequence that is known is run item by item up to this length.
-MOST_UNROLLED = 24
 #: As many numbers of a ``range`` are known.
 MOST_NUMBERS = 256
 
@@ -154,10 +153,8 @@ def _is_slice(part: Value) -> bool:
 
 
 def index_attributes(index: Node) -> Attributes:
-    """What an index, or its operation, is called, and what picked it: a drawn sample, or what it is taken for."""
-    at = {"at": index.attrs.get("name", index.op)}
-    picked_by = "sample" if index.op == "sample" else index.attrs.get("taken_for")
-    return at if picked_by is None else at | {"picked_by": picked_by}
+    """What an index, or its operation, is called."""
+    return {"at": index.attrs.get("name", index.op)}
 
 
 def item_by_key(owner: Dict, index: Value, when: Sequence[Way] = ()) -> Value:

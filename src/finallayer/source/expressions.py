@@ -12,22 +12,12 @@ from finallayer.canonical import constant
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import Node
-from finallayer.purposes import COMPARED
 from finallayer.source import patches
 from finallayer.source.asking import found_out, keyed
 from finallayer.source.assignment import assign, change
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import invoke
-from finallayer.source.containers import (
-    MOST_UNROLLED,
-    SLICE,
-    element,
-    get_item,
-    get_slice,
-    item_by_key,
-    sequence,
-    truth,
-)
+from finallayer.source.containers import SLICE, element, get_item, get_slice, item_by_key, sequence, truth
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
@@ -61,6 +51,8 @@ O = TypeVar("O", bound=ast.expr)  # noqa: E741
 P = TypeVar("P", bound=ast.expr)
 R = TypeVar("R")
 Handler = Callable[[Interpreter, N, Frame], Value]
+#: The name of what a comparison gives where nobody knows the answer.
+COMPARED = "compare"
 
 
 @overload
@@ -480,13 +472,14 @@ def _generated(
         generator = generators[depth]
         iterable = run.evaluate(generator.iter, inner)
         items = sequence(iterable)
-        if items is not None and len(items) > MOST_UNROLLED and many and len(generators) == 1 and not generator.ifs:
+        most = run.budget.most_unrolled
+        if items is not None and len(items) > most > 0 and many and len(generators) == 1 and not generator.ifs:
             for item in (items[0], element(iterable), items[-1]):
                 assign(run, generator.target, item, inner)
                 descend(depth + 1)
             found[1:2] *= len(items) - 2  # those between the ends aren't told apart
             return
-        if items is None or len(items) > MOST_UNROLLED:
+        if items is None or len(items) > most:
             exact = False
             items = (element(iterable),)
         for item in items:

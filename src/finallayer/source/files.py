@@ -85,6 +85,11 @@ class SourceFile:
             line=origin.line - start + 1, end_line=max(origin.end_line - start + 1, origin.line - start + 1), cell=cell
         )
 
+    def shown_line(self, place: Origin) -> str:
+        """The line of a place in the module, as its reader counts it."""
+        place = self.in_cell(place)
+        return f"line {place.line}" if place.cell is None else f"line {place.line} of cell {place.cell}"
+
     def in_module(self, origin: Origin) -> Origin:
         """The reverse of :meth:`in_cell`."""
         start = next((c.line for c in self.cells if c.cell == origin.cell), None)

@@ -24,6 +24,8 @@ _JOINT = re.compile(r"\\+n|\\\r?\n|[\r\n]")  # where a statement's lines are joi
 _NAME = re.compile(r"([\w.]+)(?:[ \t]+as[ \t]+\w+)?")
 _BY_TEXT = re.compile(rb"""\b(?:import_module|__import__)\(\s*\\?["']([\w.]+)""")
 _RUN = re.compile(rb"""%run[ \t]+(?:-\w+[ \t]+)*(?:\.{1,2}/)*([\w./-]+)\.(?:py|ipynb)\b""")
+_RUNNING = re.compile(rb"""\b(?:exec|execfile|run_path|spec_from_file_location|SourceFileLoader|load_source)\(""")
+_FILE = re.compile(rb"""["'](?:\.{1,2}/)*([\w./-]+)\.py\\?["']""")
 # What stands behind a dot, also on the next line, in a notebook or not.
 _ATTRIBUTE = re.compile(rb"""\.(?:\s|\\[nt]|[",\\])*([A-Za-z_]\w*)""")
 
@@ -51,19 +53,21 @@ def imported(data: bytes) -> Iterator[tuple[str, int]]:
         at = data.find(_WORD, end)
 
 
-def named_by_text(data: bytes) -> Iterator[tuple[str, int]]:
-    """The modules that a file imports by a text, as (dotted name, level): ``import_module("a.b")``, ``%run a/b.py``."""
-    yield from asked_by_text(data)
-    for ran in _RUN.finditer(data) if b"%run" in data else ():
-        yield ran[1].decode(errors="ignore").replace("/", "."), 0
-
-
 def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:
-    """Those of them that a function is asked for: no analysis follows what it gives."""
+    """The modules that a function is asked for, as (dotted name, level): ``import_module("a.b")``."""
     for called in _BY_TEXT.finditer(data) if b"import_" in data or b"__import__" in data else ():
         dotted = called[1].decode(errors="ignore")
         name = dotted.lstrip(".")
         yield name, len(dotted) - len(name)
+
+
+def run_by_text(data: bytes) -> Iterator[tuple[str, int]]:
+    """The modules that a file runs, so that it has their names: ``%run a/b.py``, ``exec(open("b.py").read())``."""
+    found = list(_RUN.finditer(data)) if b"%run" in data else []
+    if _RUNNING.search(data):
+        found += _FILE.finditer(data)
+    for ran in found:
+        yield ran[1].decode(errors="ignore").replace("/", "."), 0
 
 
 def _named(dots: bytes | None, base: bytes | None, names: str) -> Iterator[tuple[str, int]]:

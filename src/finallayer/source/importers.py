@@ -8,16 +8,17 @@ file that it may mean.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.catalog.frameworks import FOREIGN
 from finallayer.source.folders import SUFFIXES, is_foreign
-from finallayer.source.imported import asked_by_text, imported, named_by_text
+from finallayer.source.imported import asked_by_text, imported, run_by_text
 from finallayer.source.project import Project
 
 #: As many programs of a project are looked at, and as many entries of its folders; no larger files.
@@ -25,18 +26,24 @@ MOST_FILES, MOST_ENTRIES, MOST_BYTES = 10_000, 200_000, 20_000_000
 #: How many folders upwards the project's root is looked for.
 _MOST_FOLDERS = 16
 
+#: Files by which others are told what to make of a program's names, and the largest that is looked at.
+_SETTINGS = (".yaml", ".yml", ".toml", ".cfg", ".ini", ".json", ".gin", ".sh")
+_LARGEST_SETTINGS = 200_000
+
 _Names = frozenset[tuple[str, int]]  # dotted names of modules, each with the level of the import
 
 
 class Importer(NamedTuple):
     """A file that imports another; ``certain``: whether an analysis finds the other by that import.
 
-    ``by_text``: whether it also, or only, asks for it by its name in a text, which no analysis follows.
+    ``by_text``: whether it also, or only, asks for it by its name in a text, which no analysis follows. ``runs``:
+    whether it runs it so, and has its names.
     """
 
     path: str
     certain: bool
     by_text: bool = False
+    runs: bool = False
 
 
 class Importers:
@@ -46,8 +53,11 @@ class Importers:
         self.root = root
         self._project = Project()  # finds what an import means
         self.limits: list[str] = []  # what was not looked at; a phrase each
+        self.settings: list[str] = []  # files that may name a class or a tensor of a program
+        self.asking_graphs: list[str] = []  # programs that ask TensorFlow's graph for operations by their names
         self._by_name: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
         self._by_text: set[tuple[str, str]] = set()  # (a file, the name of a module that it asks for by a text)
+        self._run: set[tuple[str, str]] = set()  # likewise, that it runs
         for path, names in self._look():
             for dotted, level in names:
                 self._by_name[dotted.rpartition(".")[2]].append((path, dotted, level))
@@ -56,20 +66,23 @@ class Importers:
         """The files that import a file itself, in order, each once."""
         found: dict[str, bool] = {}
         asking: set[str] = set()
+        running: set[str] = set()
         module = Path(path).with_suffix("")
         if module.name == "__init__":
             module = module.parent
         asked = dict.fromkeys((module.name, "") if path.endswith("__init__.py") else (module.name,))
         for importer, dotted, level in (place for name in asked for place in self._by_name.get(name, ())):
-            by_text = (importer, dotted) in self._by_text
+            runs = (importer, dotted) in self._run
+            by_text = runs or (importer, dotted) in self._by_text
             if importer != path and (by_text or not found.get(importer)):
                 meant = self._project.find(importer, dotted, level)
                 if meant is not None and str(meant) == path:
                     found[importer] = True
                     asking |= {importer} if by_text else set()
+                    running |= {importer} if runs else set()
                 elif meant is None and _may_mean(module, dotted, level):
                     found[importer] = False
-        return (Importer(p, certain, p in asking) for p, certain in sorted(found.items()))
+        return (Importer(p, certain, p in asking, p in running) for p, certain in sorted(found.items()))
 
     def _look(self) -> Iterator[tuple[str, _Names]]:
         files = entries = 0
@@ -83,9 +96,15 @@ class Importers:
                 elif entry.name.endswith(SUFFIXES) and (names := self._names_in(entry)) is not None:
                     files += 1
                     yield entry.path, names
+                elif entry.name.endswith(_SETTINGS):
+                    self.settings.append(entry.path)
                 if files >= MOST_FILES or entries >= MOST_ENTRIES:
                     self.limits.append(f"the project is too large to be looked at as a whole ({files:,} programs were)")
                     return
+
+    def naming(self, pattern: re.Pattern[str]) -> Iterator[str]:
+        """The files of settings in which a pattern is found."""
+        return (path for path in self.settings if pattern.search(_settings_text(path)))
 
     def _names_in(self, entry: os.DirEntry[str]) -> _Names | None:
         """The modules that a program imports; None for what is no file, or can't be read by anybody."""
@@ -98,14 +117,29 @@ class Importers:
                 return None
             stamp = (state.st_mtime_ns, state.st_size)
             known = _SEEN.get(entry.path)
-            if known is None or known[0] != stamp:
+            if known is None or known.stamp != stamp:
                 data = Path(entry.path).read_bytes()
-                names = frozenset((*imported(data), *named_by_text(data)))
-                known = _SEEN[entry.path] = (stamp, names, frozenset(name for name, _ in asked_by_text(data)))
+                names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
+                asked = frozenset(name for name, _ in asked_by_text(data))
+                run = frozenset(name for name, _ in run_by_text(data))
+                known = _SEEN[entry.path] = _Read(
+                    stamp, names, asked, run, b"_by_name(" in data or b"node_names" in data
+                )
         except OSError:
             return None
-        self._by_text |= {(entry.path, dotted) for dotted in known[2]}
-        return known[1]
+        self._by_text |= {(entry.path, dotted) for dotted in known.asked}
+        self.asking_graphs += [entry.path] if known.asks_graph else []
+        self._run |= {(entry.path, dotted) for dotted in known.run}
+        return known.names
+
+
+@lru_cache(maxsize=256)
+def _settings_text(path: str) -> str:
+    try:
+        file = Path(path)
+        return file.read_text(encoding="utf-8", errors="ignore") if file.stat().st_size <= _LARGEST_SETTINGS else ""
+    except OSError:
+        return ""
 
 
 @cache
@@ -117,10 +151,20 @@ def importers_below(root: Path) -> Importers:
 def look_again() -> None:
     """A run begins: files may be others than at the last."""
     importers_below.cache_clear()
+    _settings_text.cache_clear()
 
 
-#: What was read of each file (the names, and those by a text), and the state in which it was.
-_SEEN: dict[str, tuple[tuple[int, int], _Names, frozenset[str]]] = {}
+class _Read(NamedTuple):
+    """The modules that a file names, in some state of it, and those that it asks for, or runs, by a text."""
+
+    stamp: tuple[int, int]
+    names: _Names
+    asked: frozenset[str]
+    run: frozenset[str]
+    asks_graph: bool  # for an operation, by its name
+
+
+_SEEN: dict[str, _Read] = {}
 
 
 def root_of(files: Iterable[str]) -> Path:

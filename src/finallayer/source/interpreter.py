@@ -18,6 +18,7 @@ from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.expr import Node, Origin, Role, having
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
+from finallayer.source.budget import LEAST_STEPS_ALONE, MOST_STEPS, MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
 from finallayer.source.conditions import Clause, Way, contradict
 from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
@@ -42,8 +43,6 @@ from finallayer.source.values import (
     union,
 )
 
-#: Syntax nodes evaluated for one file, everything it calls included.
-MOST_STEPS = 100_000
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
 #: Modules of the project that one file's analysis may parse and run, and their bytes altogether.
@@ -64,10 +63,6 @@ T = TypeVar("T")
 Loop = ast.For | ast.AsyncFor | ast.While
 
 
-class OutOfBudget(Exception):
-    """The analysis has done as much as one file may cost."""
-
-
 class Interpreter:
     """The state of one analysis: what has been met, and what the program's state is at this point."""
 
@@ -80,7 +75,7 @@ class Interpreter:
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
         self.defined: list[Function] = []  # the same, each time that its definition was run
-        self.visited: set[ast.AST] = set()  # definitions that have been run
+        self.visited: dict[ast.AST, None] = {}  # definitions that have been run
         self.called: set[ast.AST] = set()  # those that a call of the program's has entered
         self.instances: list[Instance] = []
         self.no_grad = 0
@@ -96,7 +91,7 @@ class Interpreter:
         self.over = False  # whether the program has come to its end, and what nobody calls is run
         self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
         self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
-        self.steps = 0
+        self.budget = Budget()
         self.modules: dict[str, Module | None] = {}
         self.imported = 0  # bytes of the modules read for this analysis
         self.entry: Module | None = None
@@ -112,7 +107,7 @@ class Interpreter:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
             caller = self.origin(self.sites[-1]) if called else None
             training = not (self.no_grad or self.read_out)
-            return Scene(training, caller, self.compiling > 0, site.frame.module.steps_environment)
+            return Scene(training, caller, self.compiling > 0)
 
         origin = self.origin(site)
         silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING)
@@ -125,7 +120,7 @@ class Interpreter:
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
         for statement in body:
-            self.step()
+            self.budget.step()
             handler = STATEMENTS.get(type(statement))
             if handler is not None and not handler(self, statement, frame):
                 return False
@@ -133,19 +128,15 @@ class Interpreter:
 
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
         """The abstract value of an expression."""
-        self.steps += 1
-        if self.steps > MOST_STEPS:
+        budget = self.budget
+        budget.steps += 1  # as budget.step() does, which would be a call for each expression
+        if budget.steps > budget.most:
             raise OutOfBudget
         handler = EXPRESSIONS.get(type(node))
         value = handler(self, node, frame) if handler is not None else self.opaque_at(Site(node, frame))
         if self.uses is not None:
             self.uses.saw(frame.module.path, node, value)
         return value
-
-    def step(self) -> None:
-        self.steps += 1
-        if self.steps > MOST_STEPS:
-            raise OutOfBudget
 
     def opaque_at(self, site: Site, *parts: Value) -> Node:
         """A value that isn't understood, told apart by where it was made and what went in."""
@@ -186,6 +177,40 @@ class Interpreter:
         given = [self.supposing(w, partial(way, v)) for v, w in meant]
         return union(given, [w for _, w in meant] if one_of.when else ())
 
+    def complete(self, site: Site, work: Callable[[], object], steps: int | None = None) -> bool:
+        """Do some work, with at most so many steps (None: those that are left); whether it came to its end.
+
+        Where it costs too much it is undone and done once more, with loops run once. Where that costs too much, too,
+        it is undone, and written down as left out.
+        """
+        why = self._attempted(work) if steps is None or self.budget.allow(steps) else Shortfall.STEPS
+        if why is not None and self.budget.allow(MOST_STEPS_COARSELY):
+            with self.budget.coarsely():
+                why = self._attempted(work)
+        if why is not None:
+            self.budget.left_out(why, self.origin(site))
+        return why is None
+
+    def if_affordable(self, work: Callable[[], object], cost: int) -> None:
+        """Do some work of about so many steps where the program's own have left as many: it is one more possibility."""
+        if self.budget.steps + cost < MOST_STEPS and self.budget.allow(2 * cost + LEAST_STEPS_ALONE):
+            self._attempted(work)
+
+    def _attempted(self, work: Callable[[], object]) -> Shortfall | None:
+        """Do some work, and what kept it from its end: it is undone then."""
+        around = {name: getattr(self, name) for name in _AROUND}
+        objects, visited = len(self.instances), len(self.visited)
+        try:
+            with self.trail.bounded(OutOfBudget, RecursionError):
+                work()
+        except (OutOfBudget, RecursionError) as error:
+            vars(self).update(around)
+            del self.instances[objects:]
+            for node in list(self.visited)[visited:]:
+                del self.visited[node]
+            return Shortfall.STEPS if isinstance(error, OutOfBudget) else Shortfall.RECURSION
+        return None
+
     def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
         self.trail.write(slots, key, value)
 
@@ -208,10 +233,12 @@ class Interpreter:
     def call_function(self, function: Function, call: Call) -> Value:
         """Run one of the project's functions on a call's arguments, in a frame of its own."""
         node = function.node
-        entered = sum(f.node is node for f in self.stack)
-        if entered >= 2 or len(self.stack) >= MOST_DEPTH:
+        if sum(f.node is node for f in self.stack) >= 2:
             return opaque(f"recursive {function.name}")
-        self.visited.add(node)
+        if len(self.stack) >= MOST_DEPTH:
+            self.budget.left_out(Shortfall.DEPTH, self.origin(self.sites[0]))
+            return self.opaque_at(call.site)
+        self.visited[node] = None
         if call.site.node is not node:
             self.called.add(node)
         if self.uses is not None:
@@ -297,7 +324,10 @@ class Interpreter:
         key = str(path)
         if key not in self.modules:
             self.imported += self.project.size(path)
-            file = self.project.file(path) if self._may_read_more() else None
+            allowed = self._may_read_more()
+            file = self.project.file(path) if allowed else None
+            if not allowed:
+                self.budget.left_out(Shortfall.MODULES, Origin(key))
             self.modules[key] = Module(file) if file is not None else None
             if file is None and self.uses is not None:
                 self.uses.unread.add(key)
@@ -309,11 +339,21 @@ class Interpreter:
     def load(self, module: Module) -> Frame:
         """Run a module's body once, as an import does, and give its names."""
         if not module.entered:
-            module.entered = True
-            with self._outside_everything(), self.trail.apart():
-                module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
-                self.block(module.tree.body, module.frame)
+            try:
+                with self.budget.import_apart(), self.entering(module):
+                    self.block(module.tree.body, module.frame)
+            except (OutOfBudget, RecursionError):  # whoever tries again begins anew
+                module.leave()
+                raise
         return module.frame
+
+    @contextmanager
+    def entering(self, module: Module) -> Iterator[None]:
+        """Around the run of a module's body."""
+        module.entered = True
+        with self._outside_everything(), self.trail.apart():
+            module.frame.vars["__name__"] = "__main__" if module is self.entry else "module"
+            yield
 
     @contextmanager
     def _outside_everything(self) -> Iterator[None]:

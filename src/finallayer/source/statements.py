@@ -15,7 +15,7 @@ from finallayer.source.asking import cases, found_out
 from finallayer.source.assignment import assign, change, scope_of
 from finallayer.source.attributes import get_attribute
 from finallayer.source.conditions import Clause, Fact
-from finallayer.source.containers import MOST_UNROLLED, element, sequence, truth
+from finallayer.source.containers import element, sequence, truth
 from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Loop, Statement
 from finallayer.source.rounds import counted_from, last_item
@@ -105,6 +105,16 @@ def _augmented(run: Interpreter, node: ast.AugAssign, frame: Frame) -> bool:
     return True
 
 
+@runs(ast.Assert)
+def _assert(run: Interpreter, node: ast.Assert, frame: Frame) -> bool:
+    """What a test asserts of a model's output is a reader of it; no loss that it compares another with is a finding."""
+    if run.uses is not None:
+        visited = dict(run.visited)
+        run.trail.attempt(lambda: run.evaluate(node.test, frame))
+        run.visited = visited  # what only an assertion calls is run alone, too, as it is without it
+    return True
+
+
 @runs(ast.If)
 def _if(run: Interpreter, node: ast.If, frame: Frame) -> bool:
     decided = truth(run.evaluate(node.test, frame))
@@ -118,7 +128,7 @@ def _if(run: Interpreter, node: ast.If, frame: Frame) -> bool:
 def _for(run: Interpreter, node: ast.For | ast.AsyncFor, frame: Frame) -> bool:
     iterable = run.evaluate(node.iter, frame)
     items = sequence(iterable)
-    if items and len(items) <= MOST_UNROLLED:
+    if items and len(items) <= run.budget.most_unrolled:
         around, frame.continues = frame.continues, False
         for item in items:
             assign(run, node.target, item, frame)

@@ -72,6 +72,17 @@ class Trail:
                 first.setdefault((id(slots), key), (slots, before))
         return any(slots.get(key) is (not before) for (_, key), (slots, before) in first.items())
 
+    @contextmanager
+    def bounded(self, *errors: type[BaseException]) -> Iterator[None]:
+        """Take back what was written here where one of these errors ends it, in whatever branch, and go on."""
+        mark, way = len(self._log), self.way
+        try:
+            yield
+        except errors:
+            self.way = way
+            self.undo(mark)
+            raise
+
     def attempt(self, way: Callable[[], T]) -> tuple[T, Changes]:
         """Run a way and take back all that it wrote; what it gave, and what its writes came to."""
         mark, outer = len(self._log), self.way

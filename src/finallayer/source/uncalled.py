@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from finallayer.source.calls import instantiate
-from finallayer.source.interpreter import MOST_STEPS, Interpreter, stops_gradient
+from finallayer.source.interpreter import Interpreter, stops_gradient
 from finallayer.source.models import model_output
 from finallayer.source.other_values import defaults_of, other_values
 from finallayer.source.parts import bound_by_name, uses_as_model
@@ -45,16 +45,15 @@ def run_uncalled(run: Interpreter, module: Module) -> None:
         for node, function in run.functions.items()
         if function.frame.module is module or function.name in PROTOCOLS
     ]
-    for node, function in waiting:
+    for number, (node, function) in enumerate(waiting):
         if node not in run.visited:
-            before = run.steps
-            _alone(run, function, {})
-            cost[node] = run.steps - before
+            before, share = run.budget.steps, run.budget.share(len(waiting) - number)
+            run.complete(Site(node, function.frame), partial(_alone, run, function, {}), share)
+            cost[node] = run.budget.steps - before
     for node, function in waiting:
         if node in cost and node not in run.called and function.frame.module is module:
             for given in _other_arguments(run, module, function):
-                if run.steps + cost[node] < MOST_STEPS:  # what the program does comes first
-                    _alone(run, function, given)
+                run.if_affordable(partial(_alone, run, function, given), cost[node])
             _on_other_objects(run, module, function, cost[node])
 
 
@@ -107,10 +106,9 @@ def _on_other_objects(run: Interpreter, module: Module, function: Function, cost
     bound = bound_by_name(module, init, stored=cls.node)
     ways = ([(bound, False)] if bound else []) + [(bound | f, True) for f in other_values(init, cls.node)]
     for given, assumed in ways:
-        if run.steps + cost < MOST_STEPS:
-            run.assumed += assumed
-            run.trail.attempt(partial(_on_object, run, function, init, given))
-            run.assumed -= assumed
+        run.assumed += assumed
+        run.if_affordable(partial(run.trail.attempt, partial(_on_object, run, function, init, given)), cost)
+        run.assumed -= assumed
 
 
 def _on_object(run: Interpreter, function: Function, init: Function, given: dict[str, Value]) -> None:
@@ -123,10 +121,12 @@ def _on_object(run: Interpreter, function: Function, init: Function, given: dict
 
 def _attempt(run: Interpreter, function: Function, args: list[Value], given: dict[str, Value], nested: int) -> None:
     objects, alone = len(run.instances), run.uses.alone if run.uses is not None else None
-    run.trail.attempt(lambda: _on_unknown_arguments(run, function, args, given, nested))
-    del run.instances[objects:]  # what was made there has lost its attributes
-    if run.uses is not None:
-        run.uses.alone = alone
+    try:
+        run.trail.attempt(lambda: _on_unknown_arguments(run, function, args, given, nested))
+    finally:
+        del run.instances[objects:]  # what was made there has lost its attributes
+        if run.uses is not None:
+            run.uses.alone = alone
 
 
 def _on_unknown_arguments(

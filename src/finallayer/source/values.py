@@ -9,20 +9,18 @@ of one is a tuple of the program's. Whatever can change while the program runs k
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
 from pathlib import Path
 from types import EllipsisType
 from typing import NamedTuple, TypeAlias, TypeGuard, TypeVar
 
 from finallayer.catalog import Signature
-from finallayer.catalog.conventions import Meaning, suggests, taken_for
-from finallayer.catalog.frameworks import ENVIRONMENTS, family
+from finallayer.catalog.conventions import taken_for
+from finallayer.catalog.frameworks import family
 from finallayer.expr import Node, Origin, make
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 from finallayer.source.conditions import Way, both, either
@@ -34,14 +32,6 @@ Constant: TypeAlias = bool | int | float | complex | str | bytes | EllipsisType 
 Value: TypeAlias = (
     "Constant | tuple[Value, ...] | Node | List | Dict | External | Lazy | Frame | Function | Class | Instance | Built"
     " | Bound | Super | Partial | Union"
-)
-
-#: What a step in an environment gives at least: the next state, a reward, whether the episode is over, and more.
-_STEP_GIVES = 4
-#: An import of a library of environments.
-_IMPORTS_ENVIRONMENT = re.compile(
-    rf"^\s*(?:import|from)\s+(?:{'|'.join(ENVIRONMENTS)})\b",
-    re.MULTILINE,
 )
 
 K = TypeVar("K", bound=Hashable)
@@ -101,28 +91,12 @@ class Module:
         self.file = file
         self.path = file.path
         self.tree = file.tree
+        self.leave()
+
+    def leave(self) -> None:
+        """As if it had not been run."""
         self.frame = Frame(self)
         self.entered = False
-
-    @cached_property
-    def steps_environment(self) -> bool:
-        """Whether the module acts in an environment, as reinforcement learning does: it imports a library of them, or
-        resets one and says ``state, reward, done, info = env.step(action)``."""
-        text = self.file.text
-        if _IMPORTS_ENVIRONMENT.search(text):
-            return True
-        return ".reset(" in text and ".step(" in text and any(map(_steps_environment, ast.walk(self.tree)))
-
-
-def _steps_environment(node: ast.AST) -> bool:
-    """Whether a statement takes what a step of an environment gives, as its names say."""
-    match node:
-        case ast.Assign(
-            targets=[ast.Tuple(elts=given)], value=ast.Call(func=ast.Attribute(attr="step", value=owner))
-        ) if len(given) >= _STEP_GIVES:
-            names = [ast.unparse(part) for part in given if isinstance(part, (ast.Name, ast.Attribute))]
-            return suggests(ast.unparse(owner), Meaning.ENVIRONMENT) or any(suggests(n, Meaning.REWARD) for n in names)
-    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ SAFE: dict[str, Pair] = {
         "net, more = nn.Linear(4, 3), nn.Linear(4, 3)\n\ndef step(x, y):\n"
         "    p = F.softmax(net(x) + more(x), dim=1).float()\n    return F.cross_entropy(p, y)\n",
         "net, more = nn.Linear(4, 3), nn.Linear(4, 3)\n\ndef step(x, y):\n"
-        "    p = (net(x) + more(x)).float()\n    return F.cross_entropy(p, y)\n",
+        "    logits = (net(x) + more(x)).float()\n    return F.cross_entropy(logits, y)\n",
     ),
     "torch: targets of the shape of outputs that are reshaped, in a loop": pair(
         TORCH,
@@ -110,8 +110,9 @@ SAFE: dict[str, Pair] = {
         TORCH,
         "net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=-1))\n\ndef step(x, y):\n    p = net(x)\n"
         "    return F.cross_entropy(p.view(-1, 3), y.view(-1)), F.cross_entropy(p.reshape(-1, p.size(-1)), y.view(-1))\n",
-        "net = nn.Sequential(nn.Linear(4, 3))\n\ndef step(x, y):\n    p = net(x)\n"
-        "    return F.cross_entropy(p.view(-1, 3), y.view(-1)), F.cross_entropy(p.reshape(-1, p.size(-1)), y.view(-1))\n",
+        "net = nn.Sequential(nn.Linear(4, 3))\n\ndef step(x, y):\n    logits = net(x)\n"
+        "    return F.cross_entropy(logits.view(-1, 3), y.view(-1)), "
+        "F.cross_entropy(logits.reshape(-1, logits.size(-1)), y.view(-1))\n",
     ),
     "torch: the classes moved to where the loss has them": pair(
         TORCH,
@@ -264,8 +265,9 @@ SAFE: dict[str, Pair] = {
         "model = tf.keras.Sequential([tf.keras.layers.Dense(10)])\n"
         "loss_fn = tf.keras.losses.CategoricalCrossentropy(label_smoothing=0.1, from_logits=True)\n"
         "hits = tf.keras.metrics.CategoricalAccuracy()\n\ndef step(x, y):\n    with tf.GradientTape() as tape:\n"
-        "        p = model(x, training=True)\n        loss = loss_fn(y, p)\n    hits.update_state(y, p)\n"
-        "    print(tf.reduce_max(tf.nn.softmax(p)))\n    return tape.gradient(loss, model.trainable_variables)\n",
+        "        logits = model(x, training=True)\n        loss = loss_fn(y, logits)\n"
+        "    hits.update_state(y, logits)\n"
+        "    print(tf.reduce_max(tf.nn.softmax(logits)))\n    return tape.gradient(loss, model.trainable_variables)\n",
     ),
     "keras: a softmax before from_logits=True": pair(
         KERAS,
@@ -304,8 +306,8 @@ SAFE: dict[str, Pair] = {
         "        return optax.softmax_cross_entropy(p, y).mean()\n\n    return jax.grad(loss_fn)(params)\n\n"
         "def predict(params, x):\n    return net.apply(params, x)\n",
         "class Net(nn.Module):\n    @nn.compact\n    def __call__(self, x):\n        return nn.Dense(10)(x)\n\n"
-        "net = Net()\n\n@jax.jit\ndef step(params, x, y):\n    def loss_fn(params):\n        p = net.apply(params, x)\n"
-        "        return optax.softmax_cross_entropy(p, y).mean()\n\n    return jax.grad(loss_fn)(params)\n\n"
+        "net = Net()\n\n@jax.jit\ndef step(params, x, y):\n    def loss_fn(params):\n        logits = net.apply(params, x)\n"
+        "        return optax.softmax_cross_entropy(logits, y).mean()\n\n    return jax.grad(loss_fn)(params)\n\n"
         "def predict(params, x):\n    return nn.softmax(net.apply(params, x))\n",
     ),
 }

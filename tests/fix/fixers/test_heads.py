@@ -62,5 +62,6 @@ def test_a_model_in_another_file_is_fixed_with_its_readers(tmp_path: Path) -> No
     assert changed == {
         "model.py": MODEL + "    def forward(self, x):\n        return self.fc(x)\n",
         "train.py": TRAIN
-        + "def step(x, y):\n    p = net(x)\n    print(p.softmax(dim=1))\n    return F.cross_entropy(p, y)\n",
+        + "def step(x, y):\n    logits = net(x)\n    print(logits.softmax(dim=1))\n"
+        + "    return F.cross_entropy(logits, y)\n",
     }

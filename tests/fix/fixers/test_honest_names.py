@@ -118,3 +118,36 @@ def test_in_a_loop_the_logits_name_is_read_where_the_round_has_it(tmp_path: Path
         "            x = x + score.argmax(1).float()\n        return torch.cat(out)\n"
     )
     assert fixed(tmp_path, f"{head}{before}{REST}") == f"{head}{after}{REST}"
+
+
+#: who reads a model's output by a name -> what becomes of the name
+OUTPUTS = {
+    "probs = net(x)\n    return F.cross_entropy(probs, y), probs.argmax(1)": (
+        "logits = net(x)\n    return F.cross_entropy(logits, y), logits.argmax(1)"
+    ),
+    "action_prob = net(x)\n    print(action_prob.max())\n    return F.cross_entropy(action_prob, y)": (
+        "action_logits = net(x)\n    print(action_logits.softmax(dim=1).max())\n"
+        "    return F.cross_entropy(action_logits, y)"
+    ),
+    "p_real, p_fake = net(x), net(-x)\n    return F.cross_entropy(p_real, y)": "",
+    "p_real = net(x)\n    p_fake = net(-x)\n    return F.cross_entropy(p_real, y) - F.cross_entropy(p_fake, y)": (
+        "logits_real = net(x)\n    logits_fake = net(-x)\n"
+        "    return F.cross_entropy(logits_real, y) - F.cross_entropy(logits_fake, y)"
+    ),
+    "probs = net(x)\n    probs = probs * 2\n    return F.cross_entropy(probs, y)": (
+        "probs = net(x)\n    probs = probs.softmax(dim=1) * 2\n    return F.cross_entropy(probs, y)"
+    ),
+    "probs = net(x)\n    show(locals())\n    return F.cross_entropy(probs, y)": "",
+    "out = net(x)\n    return F.cross_entropy(out, y)": "",
+    "probs = net(x)\n    print(probs)\n    return probs": (
+        "probs = net(x).softmax(dim=1)\n    print(probs)\n    return probs"
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), OUTPUTS.items())
+def test_what_becomes_of_an_outputs_name(tmp_path: Path, before: str, after: str) -> None:
+    net = f"{TORCH}{CLASS}    def forward(self, x):\n        return {{}}\n{REST}"
+    program = f"{net}\ndef show(*_): ...\n\ndef more(x, y):\n    "
+    old = f"{program.format('F.softmax(self.fc(x), dim=1)')}{before}\n"
+    assert fixed(tmp_path, old) in (f"{program.format('self.fc(x)')}{after or before}\n", old if not after else None)

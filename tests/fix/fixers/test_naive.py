@@ -128,3 +128,26 @@ def test_what_numpy_computes_is_right(body: str) -> None:
     assert callable(f)
     x = np.array([[900.0, 1.0, -3.0], [2.0, 899.0, 0.0], [1.0, 2.0, 3.0]])
     assert np.isfinite(f(x)).all()
+
+
+#: what a helper is handed -> whether NumPy can take the maximum from it
+HANDED = {
+    "scores": ("softmax(scores)", True),
+    "whole numbers": ("softmax(np.array([[1, 2]]))", True),
+    "a list": ("softmax([[1, 2]])", True),
+    "numbers without a sign": ("softmax(np.array([[1, 2]], dtype=np.uint8))", False),
+    "those, by a name": ("pixels = np.ones((2, 3), 'uint8')\nprobs = softmax(pixels)", False),
+    "an image": ("import cv2\n\nsoftmax(cv2.imread('a.png'))", False),
+    "an image, converted": ("import cv2\n\nsoftmax(cv2.imread('a.png').astype(float))", True),
+    "truth values": ("softmax(scores > 0)", False),
+    "those, handed on": ("def votes(s):\n    return softmax(s)\n\n\nvotes(s=np.isnan(scores))", False),
+    "none": ("softmax(np.zeros(0))", False),
+    "an empty list": ("softmax([])", False),
+    "zeros": ("softmax(np.zeros((2, 3)))", True),
+}
+
+
+@pytest.mark.parametrize(("calls", "safe"), HANDED.values(), ids=HANDED)
+def test_what_numpy_cannot_shift_isnt_unasked(tmp_path: Path, calls: str, safe: bool) -> None:
+    program = f"{NUMPY}def softmax(x):\n    return np.exp(x) / np.sum(np.exp(x))\n\n\n{calls}\n"
+    assert (fixed(tmp_path, program) != program) is safe

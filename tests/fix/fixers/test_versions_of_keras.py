@@ -66,17 +66,33 @@ def test_of_tensorflow_s_where_no_other_is_there(tmp_path: Path) -> None:
     assert "tf.keras.losses.CategoricalCrossentropy(from_logits=True)" in fixed(tmp_path, program)
 
 
+#: what only a Keras from 2.4 on has
+NEW = {
+    "a layer": "from keras.layers import Rescaling\n\nprint(Rescaling(2))\n",
+    "operations": "from keras import ops\n\nprint(ops.exp(1.0))\n",
+    "by its module": "import keras\n\nkeras.utils.set_random_seed(1)\n",
+    "by TensorFlow": "import tensorflow as tf\n\nprint(tf.keras.layers.Rescaling(2))\n",
+}
+#: what an older one has, too, or may do without
+OLD = {
+    "nothing": "",
+    "an old module": "from keras.utils import np_utils\n\nprint(np_utils.to_categorical([1]))\n",
+    "if it is there": "try:\n    from keras import ops\nexcept ImportError:\n    ops = None\n",
+}
+
+
 @pytest.mark.parametrize(
-    ("units", "metrics", "old", "safe"),
-    [(3, '["accuracy"]', True, False), (3, "[]", True, True), (3, '["accuracy"]', False, True)],
+    ("more", "metrics", "safe"),
+    [
+        *((more, '["accuracy"]', True) for more in NEW.values()),
+        *((more, '["accuracy"]', False) for more in OLD.values()),
+        *((more, "[]", True) for more in OLD.values()),
+    ],
 )
-def test_the_accuracy_of_several_sigmoids_was_a_threshold(
-    units: int, metrics: str, old: bool, safe: bool, tmp_path: Path
-) -> None:
-    gone = "from keras.utils import np_utils\n\nprint(np_utils.to_categorical([1]))\n" if old else ""
+def test_the_accuracy_of_several_sigmoids_was_a_threshold(more: str, metrics: str, safe: bool, tmp_path: Path) -> None:
     program = (
-        f"from keras.layers import Dense\nfrom keras.models import Sequential\n{gone}"
-        f'model = Sequential([Dense({units}, activation="sigmoid")])\n'
+        f"from keras.layers import Dense\nfrom keras.models import Sequential\n{more}"
+        f'model = Sequential([Dense(3, activation="sigmoid")])\n'
         f'model.compile("adam", "binary_crossentropy", metrics={metrics})\n'
     )
     assert (fixed(tmp_path, program) != program) is safe

@@ -43,7 +43,7 @@ MENDED = {
         f"{TORCH}net = nn.Sequential(nn.Linear(4, 1), nn.Softmax(dim=-1))\ncriterion = nn.BCELoss()\n\n"
         "def step(x, y):\n    p = net(x)\n    print(p)\n    return criterion(p, y)\n",
         f"{TORCH}net = nn.Sequential(nn.Linear(4, 1))\ncriterion = nn.BCEWithLogitsLoss()\n\n"
-        "def step(x, y):\n    p = net(x)\n    print(p.sigmoid())\n    return criterion(p, y)\n",
+        "def step(x, y):\n    logits = net(x)\n    print(logits.sigmoid())\n    return criterion(logits, y)\n",
     ),
     "a sigmoid before whole numbers as labels": (
         one_unit('keras.layers.Dense(5, activation="sigmoid")', '"sgd", "sparse_categorical_crossentropy"'),

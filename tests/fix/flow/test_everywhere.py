@@ -222,3 +222,37 @@ def test_a_file_of_the_program_that_asks_for_a_module_by_its_name_is_named(tmp_p
     project = Project(tmp_path, train=train, serve=asks)
     assert "serve.py may import net.py" in project.note("train.py")
     assert project.fixed("train.py") == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "named"),
+    [
+        ("conf/model.yaml", "model:\n  _target_: net.Scorer\n", "model.yaml names a part of net.py"),
+        ("conf.json", '{"class": "app.net.Scorer"}', "conf.json names a part of net.py"),
+        ("conf.yaml", "title: net.title\n", ""),
+        ("conf.yaml", "file: net.Scorers\n", ""),
+        ("pyproject.toml", '[project.scripts]\ntrain = "train:step"\n', ""),
+    ],
+)
+def test_settings_may_name_a_class_for_others_to_make(tmp_path: Path, settings: str, text: str, named: str) -> None:
+    project = Project(tmp_path)
+    project.write(settings, text)
+    assert (project.fixed() == {}) is bool(named)
+    assert not named or named in project.note()
+
+
+@pytest.mark.parametrize(
+    ("asked", "safe"),
+    [
+        ("getattr(importlib.import_module('net'), sys.argv[1])()(3)", False),
+        ("vars(importlib.import_module('net'))[sys.argv[1]]()(3)", False),
+        ("importlib.import_module('net').title(3)", True),
+        ("getattr(importlib.import_module('json'), 'loads')", True),
+        ("runpy.run_path('net.py')['Scorer']()(3)", False),
+        ("exec(open('net.py').read())", True),
+        ("(exec(open('net.py').read()), Scorer()(3))", False),
+    ],
+)
+def test_a_module_by_its_name_in_a_text_may_be_asked_for_any_name(tmp_path: Path, asked: str, safe: bool) -> None:
+    project = Project(tmp_path, show=f"import importlib\nimport runpy\nimport sys\n\nprint({asked})\n")
+    assert (project.fixed() != {}) is safe

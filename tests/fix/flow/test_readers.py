@@ -227,6 +227,38 @@ def test_a_callback_of_another_model_keeps_only_that(tmp_path: Path, fits: str, 
     assert ("`ModelCheckpoint` is handed the model" not in note) is safe
 
 
+@pytest.mark.parametrize(
+    ("fit", "safe"),
+    [
+        ("net.fit(x, y)", True),
+        ("net.fit(x, y, callbacks=[keras.callbacks.EarlyStopping(patience=3)])", True),
+        ("slow = keras.callbacks.ReduceLROnPlateau()\nnet.fit(x, y, callbacks=[slow])", True),
+        ("net.fit(x, y, callbacks=[one])", False),
+        ("net.fit(x, y, 32, 3, 'auto', [one])", False),
+        ("net.fit(x, y, **options)", False),
+        ("net.fit(*everything)", False),
+        ("net.fit(x, y, callbacks=mine())", False),
+    ],
+)
+def test_a_fit_without_a_checkpoint_keeps_no_model(tmp_path: Path, fit: str, safe: bool) -> None:
+    kept = f"{OTHERS}one = {KEEPS}\nother.fit(x, y, callbacks=[one])\n"
+    program = (
+        f'from data import everything, mine, options\n{KERAS}net.compile("sgd", "categorical_crossentropy")\n{kept}'
+    )
+    assert (fixed(tmp_path, f"{program}{fit}\n") != f"{program}{fit}\n") is safe
+
+
+def test_a_model_like_it_that_is_trained_on_logits_is_another(tmp_path: Path) -> None:
+    program = (
+        "from tensorflow import keras\nfrom data import x, y\n\n"
+        "one = keras.Sequential([keras.layers.Dense(9)])\n"
+        'one.compile("sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))\none.fit(x, y)\n'
+        'two = keras.Sequential([keras.layers.Dense(9, activation="softmax")])\n'
+        'two.compile("sgd", loss="sparse_categorical_crossentropy")\ntwo.fit(x, y)\n'
+    )
+    assert "activation" not in fixed(tmp_path, program)
+
+
 #: what isn't the output -> a program whose fix is safe
 NO_READER = {
     "a backbone from elsewhere, and its configuration": "import torch.nn.functional as F\n"
@@ -469,7 +501,8 @@ OF_KERAS = {
     "drawn by a function of the project's own name": ("plot_model(net)", "`plot_model`"),
     "an inner layer's weights": ("net.layers[0].get_weights()", ""),
     "an inner layer's output": ("keras.Model(net.inputs, net.layers[0].output)", "of the model"),
-    "the last layer's weights": ("net.layers[-1].get_weights()", "`.layers`"),
+    "the last layer's activation": ("net.layers[-1].activation", "`.layers`"),
+    "the loss that it is compiled with": ("print(net.loss == 'categorical_crossentropy')", "`.loss`"),
 }
 
 
@@ -482,6 +515,163 @@ def test_who_draws_a_model_or_reads_an_inner_layers_weights_reads_no_output(
         assert unseen in note_of(tmp_path, program)
     else:
         assert fixed(tmp_path, program) != program
+
+
+LAYER_BY_LAYER = "for layer in net.layers:\n    {}"
+#: what is asked of the layers -> whether it stays the same where one of them goes; where none does, it always does
+OF_LAYERS = {
+    "their weights": (LAYER_BY_LAYER.format("print(layer.get_weights())"), True),
+    "their names": (LAYER_BY_LAYER.format("print(layer.name)"), False),
+    "their shapes": (LAYER_BY_LAYER.format("print(layer.output_shape)"), False),
+    "how many they are": ("half = len(net.layers) // 2", False),
+    "the last one's weights": ("net.layers[-1].get_weights()", False),
+    "all but the last": ("for layer in net.layers[:-1]:\n    layer.trainable = False", False),
+    "a summary for the screen": ("net.summary()", True),
+    "a summary, printed": ("net.summary(print_fn=print)", True),
+    "a summary, kept": ("net.summary(print_fn=lines.append)", False),
+}
+
+
+@pytest.mark.parametrize("goes", [True, False])
+@pytest.mark.parametrize(("asks", "same"), OF_LAYERS.values(), ids=OF_LAYERS)
+def test_a_layer_that_goes_is_missed_by_who_counts_or_names_them(
+    tmp_path: Path, asks: str, same: bool, goes: bool
+) -> None:
+    program = FITTED.format("") + asks + "\n"
+    if goes:
+        program = program.replace('(5, activation="softmax")', "(5), keras.layers.Softmax()")
+    assert (fixed(tmp_path, program) != program) is (same or not goes)
+
+
+@pytest.mark.parametrize(("shown", "safe"), [("print(net)", True), ("print(net, file=report)", False)])
+def test_what_a_model_is_made_of_is_shown_as_it_is_but_not_kept(tmp_path: Path, shown: str, safe: bool) -> None:
+    program = f"{SOFTMAX}{shown}\n"
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+#: what a test, or code that nothing runs, asks of the output -> what becomes of it
+ASSERTED = {
+    "the sum": ("assert torch.allclose(p.sum(1), torch.ones(2))", "p = net(x).softmax(dim=-1)"),
+    "another sum": ("assert abs(p.sum().item() - 2) < 1e-5, 'off'", "p = net(x).softmax(dim=-1)"),
+    "the shape": ("assert p.shape == (2, 5)", "p = net(x)"),
+    "the class": ("assert p.argmax() == 3", "p = net(x)"),
+}
+
+
+@pytest.mark.parametrize(("asserted", "read"), ASSERTED.values(), ids=ASSERTED)
+def test_what_is_asserted_of_an_output_is_read(tmp_path: Path, asserted: str, read: str) -> None:
+    test = "def test_output():\n    x = torch.zeros(2, 8)\n    {}\n    {}\n"
+    asserted, read = asserted.replace("p.", "out."), read.replace("p =", "out =")
+    after = fixed(tmp_path, SOFTMAX + test.format("out = net(x)", asserted))
+    in_place = LOGITS + test.format("out = net(x)", asserted.replace("out.sum", "out.softmax(dim=-1).sum"))
+    assert after in (LOGITS + test.format(read, asserted), in_place)
+    assert ("softmax" in after) is ("softmax" in read)
+
+
+@pytest.mark.parametrize("later", ["lambda: p.sum()", "lambda q: q + p", "lambda: q"])
+def test_a_name_that_only_code_reads_which_nothing_runs_is_named(tmp_path: Path, later: str) -> None:
+    program = f"{SOFTMAX}def ask(x):\n    p, q = net(x), net(-x)\n    return extra({later})\n"
+    assert "in code that nothing runs" in note_of(tmp_path, program)
+
+
+MADE = KERAS.replace("net = ", "def build():\n    net = ").rstrip() + (
+    '\n    net.compile("sgd", "categorical_crossentropy")\n    return net\n\n\nmodel = build()\nmodel.fit(x, y)\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("hands", "safe"),
+    [
+        ("found = search(build)\nprint(found.predict_proba(x))\n", False),
+        ("found = search(lambda size: build())\n", False),
+        ("print(build().count_params())\n", True),
+        ("print(isinstance(build, type))\n", True),
+    ],
+)
+def test_who_is_handed_a_function_that_makes_the_model_may_ask_it(tmp_path: Path, hands: str, safe: bool) -> None:
+    program = MADE + hands
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+RECORD = "from dataclasses import dataclass\n\n\n@dataclass\nclass Guess:\n    probs: object\n\n\n"
+
+
+def test_a_record_keeps_probabilities(tmp_path: Path) -> None:
+    program = SOFTMAX + RECORD + "def guess(x):\n    return Guess({})\n"
+    assert fixed(tmp_path, program.format("net(x)")) == (
+        LOGITS + RECORD + "def guess(x):\n    return Guess(net(x).softmax(dim=-1))\n"
+    )
+    read = program.format("net(x)") + "\n\nprint(guess(torch.zeros(1, 8)).probs)\n"
+    assert fixed(tmp_path, read) == read
+
+
+#: what is called for probabilities, by functions that nobody calls -> the program before and after
+FOR_OTHERS = {
+    "a method of two": (
+        "class Judge:\n    def predict_proba(self, x):\n        return net(x)\n\n"
+        "    def predict(self, x):\n        return self.predict_proba(x).argmax(1)\n",
+        "return net(x)",
+        "return net(x).softmax(dim=-1)",
+    ),
+    "a function of two": (
+        "def score(x):\n    return net(x)\n\n\ndef label(x):\n    return score(x).argmax(1)\n",
+        "return net(x)",
+        "return net(x).softmax(dim=-1)",
+    ),
+    "one that the program calls": (
+        "def score(x):\n    return net(x)\n\n\nprint(score(torch.zeros(1, 8)).argmax(1))\n",
+        "",
+        "",
+    ),
+    "rows that a list takes in": (
+        "rows = []\nrows.extend(net(torch.zeros(3, 8)))\nprint(torch.stack(rows).max())\n",
+        "extend(net(torch.zeros(3, 8)))",
+        "extend(net(torch.zeros(3, 8)).softmax(dim=-1))",
+    ),
+}
+
+
+@pytest.mark.parametrize(("program", "before", "after"), FOR_OTHERS.values(), ids=FOR_OTHERS)
+def test_what_others_will_call_gives_probabilities(tmp_path: Path, program: str, before: str, after: str) -> None:
+    assert fixed(tmp_path, SOFTMAX + program) == LOGITS + program.replace(before, after)
+
+
+def test_a_function_that_says_so_gives_probabilities(tmp_path: Path) -> None:
+    program = SOFTMAX + "def probabilities(x):\n    return net(x)\n\n\nprint(probabilities(x).argmax(1))\n"
+    assert "`probabilities` is called for probabilities" in note_of(tmp_path, program)
+
+
+@pytest.mark.parametrize(("hook", "safe"), [("__init_subclass__(cls)", False), ("__init__(self)", True)])
+def test_a_class_that_is_told_of_its_heirs_may_make_them(tmp_path: Path, hook: str, safe: bool) -> None:
+    base = f"class Base(nn.Module):\n    def {hook}:\n        super().{hook.partition('(')[0]}()\n\n\n"
+    net = (
+        "class Net(Base):\n    def __init__(self):\n        super().__init__()\n        self.top = nn.Linear(8, 5)\n\n"
+        "    def forward(self, x):\n        return F.softmax(self.top(x), dim=-1)\n\n\n"
+    )
+    program = TORCH + base + net + "net = Net()\n\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+DOCTEST = '    """\n    >>> {}\n    """\n'
+
+
+@pytest.mark.parametrize(
+    ("example", "safe"),
+    [
+        ("Net()(torch.zeros(1, 8)).sum()\n    tensor(1.)", False),
+        ("p = Net()(torch.zeros(1, 8))\n    >>> assert p.max() <= 1", False),
+        ("Net()(torch.zeros(1, 8)).shape\n    torch.Size([1, 5])", True),
+        ("sum([1, 2])\n    3", True),
+    ],
+)
+def test_an_example_in_a_docstring_is_read(tmp_path: Path, example: str, safe: bool) -> None:
+    net = (
+        f"class Net(nn.Module):\n{DOCTEST.format(example)}"
+        "    def __init__(self):\n        super().__init__()\n        self.top = nn.Linear(8, 5)\n\n"
+        "    def forward(self, x):\n        return F.softmax(self.top(x), dim=-1)\n\n\n"
+    )
+    program = TORCH + net + "net = Net()\n\n\ndef step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+    assert (fixed(tmp_path, program) != program) is safe
 
 
 #: what code that nothing runs does with a model -> whether it may read its output

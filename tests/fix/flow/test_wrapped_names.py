@@ -35,8 +35,8 @@ READERS = {
     ),
     "a name that the loss reads, too": (
         "def show(x, y):\n    probs = net(x)\n    print(probs.max())\n    return F.cross_entropy(probs, y)\n",
-        "def show(x, y):\n    probs = net(x)\n    print(probs.softmax(dim=1).max())\n"
-        "    return F.cross_entropy(probs, y)\n",
+        "def show(x, y):\n    logits = net(x)\n    print(logits.softmax(dim=1).max())\n"
+        "    return F.cross_entropy(logits, y)\n",
     ),
 }
 

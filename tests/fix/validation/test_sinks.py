@@ -81,7 +81,7 @@ def test_who_sees_other_numbers_refuses_the_fix(tmp_path: Path, then: str) -> No
 
 #: What can't be seen from here: the same, and a part of the note.
 UNSEEN = {
-    "code that nothing runs": (NET + STEP + "    assert (p >= 0).all()\n    return loss\n", "nothing runs"),
+    "code that nothing runs": (NET + STEP + "    later = lambda: show(p)\n    return loss\n", "nothing runs"),
     "a branch not taken": (
         NET + "def step(x, y, show=False):\n    p = net(x)\n    if show:\n        print(p)\n"
         "    return F.cross_entropy(p, y)\n",
@@ -166,6 +166,27 @@ print(tf.Session().run({asked}))
 )
 def test_names_in_tensorflow_s_graph_are_asked_for(tmp_path: Path, name: str, asked: str, safe: bool) -> None:
     program = GRAPH.format(name=name, asked=asked)
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+@pytest.mark.parametrize(
+    ("file", "asks", "safe"),
+    [
+        ("serve.py", "graph.get_tensor_by_name('Softmax:0')\n", False),
+        ("tools/serve.py", "graph.get_operation_by_name('dense/Softmax')\n", False),
+        ("serve.py", "graph.get_tensor_by_name('images:0')\n", False),
+        ("serve.py", "print(graph.get_operations())\n", True),
+        ("serve.py", "words.find_by_name('softmax')\n", True),
+        ("freeze.sh", "freeze_graph --output_node_names=dense/Softmax\n", False),
+        ("freeze.sh", "freeze_graph --output_node_names=loss\n", True),
+    ],
+)
+def test_other_files_ask_for_names_in_tensorflow_s_graph(tmp_path: Path, file: str, asks: str, safe: bool) -> None:
+    (tmp_path / ".git").mkdir()
+    other = tmp_path / file
+    other.parent.mkdir(exist_ok=True)
+    other.write_text(asks)
+    program = GRAPH.format(name="", asked="loss")
     assert (fixed(tmp_path, program) != program) is safe
 
 

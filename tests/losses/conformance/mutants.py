@@ -102,17 +102,18 @@ MUTANTS = {
         *HARD,
         Mutant(
             "another row's scale",
-            JAX_OPERATIONS,
-            'upstream = upstream[..., None].astype("float64")',
-            'upstream = jnp.roll(upstream, 1)[..., None].astype("float64")',
+            JAX_DERIVATIVES,
+            "kept * first[..., None]",
+            "kept * jnp.roll(first, 1)[..., None]",
         ),
         Mutant("ignore mask dropped", JAX, "loss if where is None else jnp.where(row_counts, loss, 0)", "loss"),
         Mutant(
             "upstream dropped",
             JAX_DERIVATIVES,
-            "else _gradient(z, target, upstream, terms)",
-            "else _gradient(z, target, jnp.ones_like(upstream), terms)",
+            "else _gradient(z, target, upstream, kept, terms)",
+            "else _gradient(z, target, jnp.ones_like(upstream), kept, terms)",
         ),
+        Mutant("kept for another scale", JAX_OPERATIONS, "z.shape[:-1], KEPT_SCALE, wide", "z.shape[:-1], 1.0, wide"),
         Mutant("smoothing dropped", JAX_OPERATIONS, "xent.smoothed(q, terms.label_smoothing)", "q"),
     ),
     "keras": (

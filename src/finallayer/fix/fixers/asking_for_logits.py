@@ -14,11 +14,11 @@ from finallayer.fix.flow.bindings import parameters, reaching, readers
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.flags import Flag, flag_of
 from finallayer.fix.flow.known_calls import known_call
-from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal, Reach, mends
 from finallayer.fix.text.edits import together
 from finallayer.fix.text.keras_spelling import with_argument
+from finallayer.fix.text.names import says_probabilities
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker
 from finallayer.source.values import Bound, Function, Instance

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Refusal, Sighting
 from finallayer.fix.fixers.dialect import CompiledOutput, Dialect, Edits
-from finallayer.fix.fixers.honest_names import with_honest_words
+from finallayer.fix.fixers.honest_names import with_honest_outputs, with_honest_words
 from finallayer.fix.fixers.keras_metrics import takes_new_keras
 from finallayer.fix.fixers.probability_models import made_at_each_call
 from finallayer.fix.fixers.removal import Removal, remove_all
@@ -21,13 +21,12 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
-from finallayer.fix.flow.keras_version import is_older_than_3
+from finallayer.fix.flow.keras_version import is_newer_than_2_3, speaks_keras_1
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.flow.wrapped_names import where_named
 from finallayer.fix.registry import Offer, Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
-from finallayer.fix.text.keras_spelling import speaks_keras_1
 from finallayer.kinds import Kind
 from finallayer.rules.bounds import interval
 from finallayer.rules.margin import loss_of
@@ -69,7 +68,8 @@ def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[O
 def is_shown_both_ways(loss: Node, context: Context) -> bool:
     """Whether a program computes a loss on probabilities and the one on their logits, too, to show that they agree."""
     instead, scores = ON_LOGITS.get(loss.op), maker(loss.args[0]).args[:1]
-    return any(s.node.op == instead and s.node.args[:1] == scores for s in context.sightings())
+    others = (s.node.args[0] for s in context.sightings() if s.node.op == instead and s.node.args)
+    return any((other,) == scores and other.origin == scores[0].origin for other in others)  # no other model's
 
 
 def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str = "") -> Iterator[Offer]:
@@ -107,6 +107,9 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     for one in alike:
         home = context.module_at(one.origin)
         edits = with_honest_words(home, one, edits) if home is not None else edits
+    for path in {e.path for e in edits} | {loss.origin.path}:
+        home = modules.get(path)
+        edits = with_honest_outputs(home, readers, edits) if home is not None else edits
     binary = exchange.instead.op == "sigmoid"
     new = make("bce_logits" if binary else "xent_logits", logits(), target())
     other = _read_otherwise(readers, exchange)
@@ -184,10 +187,10 @@ def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:
 
 
 def _is_threshold_in_older_keras(readers: Readers, exchange: Exchange, modules: Modules) -> str:
-    """Why several sigmoids with an accuracy are unsafe to change in a program for an older Keras."""
+    """Why several sigmoids with an accuracy are unsafe to change where the program may be for an older Keras."""
     said = {getattr(n, "value", None) for place in readers.compiled for n in ast.walk(place.node)}
     several = exchange.made.op == exchange.instead.op == "sigmoid" and units(exchange.read) != 1
-    if several and said & {"accuracy", "acc"} and is_older_than_3(modules.values()):
+    if several and said & {"accuracy", "acc"} and not is_newer_than_2_3(modules.values()):
         return "Keras before 2.4 takes the accuracy of several sigmoids for a threshold of 0.5"
     return ""
 

@@ -6,13 +6,14 @@ import ast
 import re
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import Node, Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import are_shown, binds, home, reaching
-from finallayer.fix.flow.naming import says_probabilities
+from finallayer.fix.flow.readers import Readers
 from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.honest_comments import with_honest_comments
+from finallayer.fix.text.names import for_logits, says_probabilities
 from finallayer.fix.text.syntax import Syntax
 
 #: What a comment says that is about the softmax or sigmoid below it.
@@ -27,11 +28,33 @@ def with_honest_words(module: AnalysedModule, made: Node, edits: tuple[Edit, ...
 
 def with_honest_names(module: AnalysedModule, made: Node, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
     """The edits that take a softmax away, and those that rename what it was assigned to, where that would lie."""
+    assigned = _assignment(module.syntax, module.syntax.expression(made.origin))
+    return _with_other_name(module.syntax, assigned, edits) if assigned is not None else edits
+
+
+def with_honest_outputs(module: AnalysedModule, readers: Readers, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """The edits of a fix, and those that rename what a model's output was assigned to: ``probs = net(x)``."""
     syntax = module.syntax
-    assigned = _assignment(syntax, syntax.expression(made.origin))
-    match assigned:
-        case ast.Assign(targets=[ast.Name(id=name) as target]) if says_probabilities(name):
-            other = _other_name(syntax, assigned, target, edits)
+    for assigned in (n for n in syntax.nodes if isinstance(n, ast.Assign)):
+        if any(_covers(syntax, e, assigned.value) or _is_at(syntax, e, assigned.targets[0]) for e in edits):
+            continue  # it gets the softmax back there, or has another name already
+        values = module.values(assigned.value)
+        if values and all(readers.is_output(v) for v in values):
+            edits = _with_other_name(syntax, assigned, edits, by_words=True)
+    return edits
+
+
+def _with_other_name(
+    syntax: Syntax, assigned: ast.Assign, edits: tuple[Edit, ...], by_words: bool = False
+) -> tuple[Edit, ...]:
+    """The edits, and those that give an assignment's name another that is true of logits, where it can be changed.
+
+    ``by_words``: what else the name says is kept.
+    """
+    match assigned.targets:
+        case [ast.Name(id=name) as target] if says_probabilities(name):
+            wanted = for_logits(name) if by_words else "logits"
+            other = _other_name(syntax, assigned, target, edits, wanted)
             renamed = list(_renamed(syntax, target, other, edits)) if other is not None else []
             return tuple(e for e in renamed if e is not None) if renamed and None not in renamed else edits
     return edits
@@ -45,7 +68,9 @@ def _assignment(syntax: Syntax, place: ast.expr | None) -> ast.Assign | None:
     return node if isinstance(node, ast.Assign) else None
 
 
-def _other_name(syntax: Syntax, assigned: ast.Assign, target: ast.Name, edits: tuple[Edit, ...]) -> str | None:
+def _other_name(
+    syntax: Syntax, assigned: ast.Assign, target: ast.Name, edits: tuple[Edit, ...], wanted: str
+) -> str | None:
     """A name for the logits: the one that they have, where ``p = z`` would be left; None where it can't be changed."""
     scope = syntax.scope(assigned)
     if not isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)) or are_shown(scope):
@@ -65,7 +90,13 @@ def _other_name(syntax: Syntax, assigned: ast.Assign, target: ast.Name, edits: t
             after = scope.body[scope.body.index(assigned) + 1 :] if assigned in scope.body else [assigned]
             stays = not any(binds(s, left) for s in after)
         return left if stays and whole_line(syntax, assigned) else None
-    return "logits" if "logits" not in syntax.names_used(scope) and not _is_global(syntax, "logits") else None
+    written = {word for e in edits if _is_within(syntax, e, scope) for word in re.findall(r"\w+", e.text)}
+    return wanted if wanted not in syntax.names_used(scope) | written and not _is_global(syntax, wanted) else None
+
+
+def _is_within(syntax: Syntax, edit: Edit, scope: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    place = Origin(edit.path, edit.line, edit.column, edit.end_line, edit.end_column, edit.cell)
+    return scope.lineno <= syntax.file.in_module(place).line <= (scope.end_lineno or scope.lineno)
 
 
 def _is_same(syntax: Syntax, name: str, first: ast.AST, second: ast.AST) -> bool:

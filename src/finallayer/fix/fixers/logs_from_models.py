@@ -24,7 +24,7 @@ from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.log_helpers import LogHelper
 from finallayer.fix.flow.makers import Makers, behind, flips, logs_at, makers_of
-from finallayer.fix.flow.naming import Named, says_probabilities
+from finallayer.fix.flow.naming import Named
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.flow.unread import removals as left_unread
@@ -33,6 +33,7 @@ from finallayer.fix.flow.unrun import unrun_logs
 from finallayer.fix.flow.wrapped_names import where_named
 from finallayer.fix.registry import Offer, Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.deletion import whole_line
+from finallayer.fix.text.names import says_probabilities
 from finallayer.fix.text.spelling import Speller
 from finallayer.fix.text.spelling import Written as Text
 from finallayer.fix.text.syntax import Syntax

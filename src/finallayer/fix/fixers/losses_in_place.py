@@ -25,11 +25,11 @@ from finallayer.fix.flow.at_hand import at_hand
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.criterion import Criterion
 from finallayer.fix.flow.head import Head
-from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.flow.place import Place
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.registry import Proposal, cannot_see, mends
 from finallayer.fix.text.edits import together
+from finallayer.fix.text.names import says_probabilities
 from finallayer.fix.text.spelling import Written
 from finallayer.fix.text.syntax import last_name
 from finallayer.rules.margin import loss_of

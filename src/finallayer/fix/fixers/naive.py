@@ -15,6 +15,7 @@ from finallayer.fix.flow.descent import definition
 from finallayer.fix.flow.known_calls import KnownCall, known_call, sides
 from finallayer.fix.flow.moved_log import SIMPLE
 from finallayer.fix.flow.unread import removals
+from finallayer.fix.flow.unshiftable import unshiftable
 from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller, Written
 from finallayer.fix.text.syntax import Scope, is_inside
@@ -85,8 +86,9 @@ def softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator[Pro
     power, total = found.exp_behind(sides[0]), found.sum_behind(sides[1])
     if framework == "numpy" and not found.speller.has("scipy"):
         edits = _shifted(found, power, total, context)
+        place = unshiftable(context, found.module, power.operand) if edits and power and power.operand else ""
         if edits:
-            yield Proposal(edits, *_SOFTMAXES)
+            yield Proposal(edits, *_SOFTMAXES, f"{place}: NumPy can't shift such an array" if place else "")
         return
     if (
         power is None

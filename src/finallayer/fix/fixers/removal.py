@@ -16,9 +16,9 @@ from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.flags import flag_of
 from finallayer.fix.flow.head import Head, held
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
-from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.text.deletion import drop_item, false_comments, whole_line
 from finallayer.fix.text.keras_spelling import with_argument
+from finallayer.fix.text.names import says_probabilities
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import Built, Dict, External

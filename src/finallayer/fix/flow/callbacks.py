@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from finallayer.catalog.names import canonical
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import reaching
 from finallayer.fix.flow.owners import GIVING, MODEL_METHODS, Owners
 from finallayer.fix.flow.trained_with import trained_with
-from finallayer.fix.text.syntax import Syntax, is_inside
+from finallayer.fix.text.syntax import Syntax, is_inside, last_name
 from finallayer.source.values import Class, External
 
 #: Those that only look at losses and metrics, or at weights.
@@ -22,6 +22,8 @@ _LOOKING = frozenset(
 )
 #: Where methods of Keras' models take their callbacks by position.
 _PLACES = {"fit": 5, "fit_generator": 4}
+#: Those that keep the model that is trained.
+CHECKPOINTS = frozenset({"ModelCheckpoint", "BackupAndRestore"})
 _ADDING = frozenset({"append", "extend", "insert"})
 
 
@@ -56,14 +58,37 @@ def _handed(module: AnalysedModule, owners: Owners) -> Iterator[ast.expr]:
     """The callbacks that models are trained with which may be ours."""
     for node in module.syntax.nodes:
         match node:
-            case ast.Call(func=func, args=args, keywords=keywords):
-                named = [k.value for k in keywords if k.arg == "callbacks"]
-                place = _PLACES.get(func.attr, len(args)) if isinstance(func, ast.Attribute) else len(args)
+            case ast.Call(func=func):
                 models = module.values(func.value) if isinstance(func, ast.Attribute) else []
                 if not models or any(map(owners.include, models)):
-                    yield from (*named, *args[place : place + 1])
+                    yield from _callbacks(node)
             case ast.Dict(keys=keys, values=values):  # model.fit(x, y, **options)
                 yield from (v for k, v in zip(keys, values, strict=True) if getattr(k, "value", None) == "callbacks")
+
+
+def _callbacks(call: ast.Call) -> list[ast.expr]:
+    """The callbacks that a call trains a model with."""
+    place = _PLACES.get(call.func.attr, len(call.args)) if isinstance(call.func, ast.Attribute) else len(call.args)
+    return [*(k.value for k in call.keywords if k.arg == "callbacks"), *call.args[place : place + 1]]
+
+
+def only_look(module: AnalysedModule, call: ast.Call, modules: Mapping[str, AnalysedModule]) -> bool:
+    """Whether all callbacks of a call of Keras' own ``fit`` are written out, and none keeps the model."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in _PLACES or not says_all(call):
+        return False
+    found = [c for each in _callbacks(call) for c in trained_with(module, each, modules)]
+    return all(
+        c.made is not None
+        and last_name(c.made.func) not in CHECKPOINTS
+        and _is_understood(c.module, c.made)
+        and _keeping(c.module, c.made) is None
+        for c in found
+    )
+
+
+def says_all(call: ast.Call) -> bool:
+    """Whether a call is handed nothing by ``*`` or ``**``."""
+    return not any(isinstance(a, ast.Starred) for a in call.args) and all(k.arg is not None for k in call.keywords)
 
 
 def _is_understood(module: AnalysedModule, made: ast.Call) -> bool:

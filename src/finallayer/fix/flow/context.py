@@ -21,8 +21,8 @@ from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.reading import read
 
 T = TypeVar("T")
-#: Other programs are kept at hand, each with all that its expressions stood for.
-_MOST_OTHERS = 8
+#: As many other programs are analysed for one fix, and kept at hand, each with all that its expressions stood for.
+MOST_PROGRAMS = 24
 
 
 @dataclass(eq=False)
@@ -101,7 +101,7 @@ class Context:
     def other_program(self, path: str) -> Program | None:
         """The program that starts in another file; None where that can't be read."""
         if path not in self._others:
-            while len(self._others) >= _MOST_OTHERS:
+            while len(self._others) >= MOST_PROGRAMS:
                 del self._others[next(iter(self._others))]
             self._others[path] = self._analysed(path)
         return self._others[path]

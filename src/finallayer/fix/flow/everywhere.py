@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.findings import Edit
-from finallayer.fix.flow.context import Context, Program
+from finallayer.fix.flow.context import MOST_PROGRAMS, Context, Program
 from finallayer.fix.flow.heirs import unmade_heirs
-from finallayer.fix.flow.outsiders import Outsider, limits, outsiders
+from finallayer.fix.flow.outsiders import Outsider, examples, limits, outsiders
 from finallayer.fix.flow.readers import Readers
 
 Edits = tuple[Edit, ...]
@@ -28,9 +28,6 @@ class Written(NamedTuple):
 
 
 Write = Callable[[Program], Written]
-
-#: As many other programs are analysed for one fix.
-MOST_PROGRAMS = 24
 
 
 class Made(NamedTuple):
@@ -54,7 +51,7 @@ def make_everywhere(context: Context, write: Write) -> Made | None:
     unseen = [str(o) for o in found[:MOST_PROGRAMS] if o not in others]
     unseen += [f"more than {MOST_PROGRAMS} files import it"] * (len(found) > MOST_PROGRAMS)
     if not others:
-        found_here = (*first.readers.unseen, *unmade_heirs(here, edits))
+        found_here = (*first.readers.unseen, *unmade_heirs(here, edits), *examples(context, edits))
         return Made(edits, [*found_here, *unseen, *limits(e.path for e in edits)])
     programs = [here, *others.values()]
     try:
@@ -89,6 +86,7 @@ def _together(
     edits = tuple(dict.fromkeys(edits))
     unseen += map(str, outsiders(context, edits, {o.path for o in others} | set(here.modules)))
     unseen += dict.fromkeys(phrase for program, _ in readings for phrase in unmade_heirs(program, edits))
+    unseen += dict.fromkeys(phrase for p, _ in readings for phrase in examples(context.at(p), edits))
     return Made(edits, [*unseen, *limits(e.path for e in edits)])
 
 

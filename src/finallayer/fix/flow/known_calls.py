@@ -15,7 +15,7 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.source.symbols import signature_of
-from finallayer.source.values import Bound, Built, External, Value
+from finallayer.source.values import Bound, Built, External, Function, Partial, Value
 
 #: Operations that are called as if they changed a tensor (``detach_``), and change none of its numbers.
 _NUMBERS_STAY = frozenset({"identity", "stop_gradient"})
@@ -110,6 +110,16 @@ def operation_of(function: Value) -> str | None:
         case _:
             return None
     return signature.op if signature is not None and signature.call is None else None
+
+
+def runs(callee: Value, definition: ast.AST) -> bool:
+    """Whether calling a value runs a function of the project's."""
+    match callee:
+        case Function(node=node):
+            return node is definition
+        case Bound(function=function) | Partial(function=function):
+            return runs(function, definition)
+    return False
 
 
 def _sort(callee: Value) -> Hashable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,11 +15,6 @@ from finallayer.fix.flow.unread import unread
 from finallayer.fix.text.deletion import false_comments
 from finallayer.fix.text.syntax import Syntax, last_name
 
-#: Names that say "probabilities": what bears one shouldn't hold logits. Nothing else hangs on it.
-_SAYS_PROBABILITIES = re.compile(
-    r"\b(?:p|ps|prob|probs|proba|probas|probability|probabilities|softmax|sigmoid|softmaxed)"
-    r"(?: (?:hat|t|out|output|outputs|\d+))*$"
-)
 #: What says, or shows, which attributes an object has.
 _LISTING = frozenset({"__slots__", "__dict__", "__setattr__"})
 
@@ -102,8 +96,3 @@ def standing_alone(text: str) -> str:
     except SyntaxError:
         return f"({text})"
     return text
-
-
-def says_probabilities(name: str) -> bool:
-    """Whether a name would lie of logits: ``probs``, ``y_prob``, ``p``."""
-    return _SAYS_PROBABILITIES.search(words(name).lower()) is not None

@@ -17,11 +17,15 @@ from typing import NamedTuple
 from finallayer.expr import Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.doctests import doctests_about
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.files import Unreadable
-from finallayer.source.importers import importers_below, root_of
+from finallayer.source.folders import SUFFIXES
+from finallayer.source.importers import Importer, importers_below, root_of
 
 Names = frozenset[str]
+#: By which a module that was asked for by a text is asked for a name that isn't written out.
+_ASKING = frozenset({"getattr", "vars", "__dict__", "attrgetter"})
 
 
 class Outsider(NamedTuple):
@@ -32,7 +36,8 @@ class Outsider(NamedTuple):
     certain: bool  # whether an analysis follows the import
 
     def __str__(self) -> str:
-        return f"{Path(self.path).name} {'imports' if self.certain else 'may import'} {Path(self.by).name}"
+        does = "imports" if self.certain else "may import" if self.path.endswith(SUFFIXES) else "names a part of"
+        return f"{Path(self.path).name} {does} {Path(self.by).name}"
 
 
 def importers(path: str) -> Iterator[str]:
@@ -45,18 +50,23 @@ def limits(paths: Iterable[str]) -> list[str]:
     return importers_below(root_of(paths)).limits
 
 
+def examples(context: Context, edits: Iterable[Edit]) -> list[str]:
+    """The examples in the docstrings of a program's files that show what edits change; a phrase each."""
+    changed = _by_file(edits)
+    names = frozenset[str]().union(*(_changed_names(context.syntax(p), of_file) for p, of_file in changed.items()))
+    return [phrase for module in context.modules().values() for phrase in doctests_about(module.syntax, names)]
+
+
 def outsiders(context: Context, edits: Iterable[Edit], inside: Container[str]) -> Iterator[Outsider]:
     """The files, besides those ``inside``, that come to what edits change, directly or by way of others."""
-    changed: dict[str, list[Edit]] = defaultdict(list)
-    for edit in edits:
-        changed[edit.path].append(edit)
+    changed = _by_file(edits)
     leading = {path: _changed_names(context.syntax(path), of_file) for path, of_file in changed.items()}
     index = importers_below(root_of([*changed, *context.modules()]))
     waiting, met = list(leading), set(changed)
     while waiting:
         path = waiting.pop(0)
         for importer in index.of(path):
-            found = _leading(context, importer.path, path, leading[path], importer.certain)
+            found = _leading(context, importer, path, leading[path])
             if found is None:
                 continue
             names, by_text = found
@@ -66,6 +76,33 @@ def outsiders(context: Context, edits: Iterable[Edit], inside: Container[str]) -
                 leading[importer.path] = leading.get(importer.path, frozenset()) | names
                 waiting.append(importer.path)
             met.add(importer.path)
+    for path, of_file in changed.items():
+        names = _touched_definitions(context.syntax(path), of_file)
+        for settings in index.naming(_told(path, names)) if names else ():
+            yield Outsider(settings, path, certain=False)
+
+
+def _by_file(edits: Iterable[Edit]) -> dict[str, list[Edit]]:
+    changed: dict[str, list[Edit]] = defaultdict(list)
+    for edit in edits:
+        changed[edit.path].append(edit)
+    return changed
+
+
+def _touched_definitions(syntax: Syntax | None, edits: list[Edit]) -> Names:
+    """The classes and functions at the top level of a file in which edits change something."""
+    outline = _outline(syntax) if syntax is not None else ()
+    named = [s.node for s in outline if isinstance(s.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))]
+    places = _places(syntax, edits) if syntax is not None else []
+    return frozenset(n.name for n in named if any(_is_touched(n, place) for place in places))
+
+
+@lru_cache(maxsize=256)
+def _told(path: str, names: Names) -> re.Pattern[str]:
+    """``models.net.Net``, by which a file of settings tells others what to make."""
+    module = Path(path).with_suffix("")
+    home = module.parent.name if module.name == "__init__" else module.name
+    return re.compile(rf"\b{re.escape(home)}\.(?:{'|'.join(map(re.escape, sorted(names)))})\b(?![(=])")
 
 
 class _Statement(NamedTuple):
@@ -111,19 +148,26 @@ def _changed_names(syntax: Syntax | None, edits: list[Edit]) -> Names:
     """The names of a file by which one comes to what edits change in it."""
     if syntax is None:
         return frozenset()
-    places = [syntax.file.in_module(Origin(e.path, e.line, e.column, e.end_line, e.end_column, e.cell)) for e in edits]
+    places = _places(syntax, edits)
     bound = frozenset(name for s in _outline(syntax) for name in s.binds)
     names: set[str] = set()
     for statement in _outline(syntax):
         node = statement.node
-        first, last = node.lineno, node.end_lineno or node.lineno
-        touched = any(p.line <= last and p.end_line >= first for p in places)
+        touched = any(_is_touched(node, place) for place in places)
         if isinstance(node, (ast.Import, ast.ImportFrom)) or not touched:
             continue
         names |= statement.binds
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names |= statement.reads & bound  # model.add(...)
     return _closed(syntax, names)
+
+
+def _places(syntax: Syntax, edits: list[Edit]) -> list[Origin]:
+    return [syntax.file.in_module(Origin(e.path, e.line, e.column, e.end_line, e.end_column, e.cell)) for e in edits]
+
+
+def _is_touched(statement: ast.stmt, place: Origin) -> bool:
+    return place.line <= (statement.end_lineno or statement.lineno) and place.end_line >= statement.lineno
 
 
 def _closed(syntax: Syntax, names: set[str]) -> Names:
@@ -143,15 +187,17 @@ class _Leading(NamedTuple):
     by_text: bool = False
 
 
-def _leading(context: Context, path: str, imported: str, names: Names, certain: bool) -> _Leading | None:
+def _leading(context: Context, importer: Importer, imported: str, names: Names) -> _Leading | None:
     """How a file leads to some names of one that it imports; None where it speaks of none of them."""
-    syntax = context.syntax(path) if _may_speak(path, names) else None
+    syntax = context.syntax(importer.path) if _may_speak(importer.path, names) else None
     if syntax is None:
         return None
     try:
         outline = _outline(syntax)
     except Unreadable:
         return _Leading()  # it isn't known what it speaks of
+    if importer.runs:
+        return _Leading(_closed(syntax, {n for s in outline if s.reads & names for n in s.binds}), by_text=True)
     module = Path(imported).with_suffix("")
     called = _called(syntax, module.parent.name if module.name == "__init__" else module.name)
     starred = any(s.starred for s in outline)
@@ -160,11 +206,12 @@ def _leading(context: Context, path: str, imported: str, names: Names, certain: 
         for s in outline
         if s.aliases & names
         or s.attributes & names
-        or ((starred or not certain) and s.reads & names)
+        or ((starred or not importer.certain) and s.reads & names)
         or s.whole & called
     ]
     if not speaking and not starred:
-        return None
+        asks = importer.by_text and any(s.reads & _ASKING or s.attributes & _ASKING for s in outline)
+        return _Leading(by_text=True) if asks else None
     binds = _closed(syntax, {n for s in speaking for n in s.binds})
     return _Leading(binds | (names if starred else frozenset()), any(s.whole & called for s in speaking))
 

@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from finallayer.catalog.names import canonical
-from finallayer.expr import Node
+from finallayer.expr import OPERATIONS, UNDECLARED, Node, Role
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives, where
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.flow.trainers import runs_own_steps
-from finallayer.fix.flow.weights import LAYERS, asked_for_weights, inner_layer
+from finallayer.fix.flow.weights import LAYERS, Going, asked_for_weights, inner_layer
 from finallayer.source.models import measures_itself
 from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
@@ -21,7 +21,7 @@ MODEL_METHODS = frozenset(
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states "
         "add_module predict predict_on_batch "
-        "trainable_weights variables weights losses metrics_names optimizer loss stop_training "
+        "trainable_weights variables weights losses metrics_names optimizer stop_training "
         "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
         "float "
         "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
@@ -62,13 +62,19 @@ class Owners:
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
         self._layers = [o for o, v in output.uses.given if _is_layer(o) and output.touches(v)]
+        self._going = Going(output.head.op, any(map(_is_only_a_head, self._layers)))
         self._definitions = set(self._defined_elsewhere())
+        runs = (output.uses, *output.uses.elsewhere)
+        given = (pair for uses in runs for pair in uses.given)
+        self._makers = {o.node: o for o, v in given if isinstance(o, Function) and self._gives_one(o, v)}
         for owner in self._objects:
             if isinstance(owner, Class):
-                self._note_decorators(owner)
+                self._note_registries(owner)
             if isinstance(owner, Function) and not isinstance(owner.node, ast.Lambda):
                 self._note_returns(owner)
                 self._note_mentions(owner)
+        for maker in self._makers.values():
+            self._note_mentions(maker)
 
     @property
     def modules(self) -> Mapping[str, AnalysedModule]:
@@ -86,6 +92,19 @@ class Owners:
         ours = [line for o in self._objects if isinstance(o, Class) for line in o.ancestry()]
         above = [line for b in cls.bases for v in module.values(b) if isinstance(v, Class) for line in v.ancestry()]
         return any(isinstance(c, Class) and c.node is cls for c in ours) or any(c in self._objects for c in above)
+
+    @property
+    def definitions(self) -> Iterator[ast.AST]:
+        """Where the program defines the functions and classes that give the output, or a model of it."""
+        yield from self._makers
+        yield from (o.node for o in self._objects if isinstance(o, (Function, Class)))
+
+    def make_one(self, value: Value) -> bool:
+        """Whether a value is a function that gives one of the objects: ``build`` of ``model = build()``."""
+        return any(isinstance(v, Function) and v.node in self._makers for v in alternatives(value))
+
+    def _gives_one(self, maker: Function, value: Value) -> bool:
+        return not self.include(maker) and (self.include(value) or self._hold(value))
 
     def _hold(self, value: Value) -> bool:
         return any(map(self.include, held(value)))
@@ -107,10 +126,13 @@ class Owners:
                 if definition is not None and self._output.touches(value) and not _is_layer(owner):
                     yield definition
 
-    def _note_decorators(self, owner: Class) -> None:
-        """Note who is handed a class by decorating it: a registry, which others ask for it by a name."""
+    def _note_registries(self, owner: Class) -> None:
+        """Note who gets hold of a class where it is defined: a registry, which others ask for it by a name."""
         modules = (m for m in self._output.modules.values() if m.syntax.parent(owner.node) is not None)
         module = next(modules, None)
+        told = [line.name for line in owner.ancestry() if isinstance(line, Class) and "__init_subclass__" in line.slots]
+        if told:
+            self._cannot_see(f"`{told[0]}`, which is told of `{owner.name}`,", owner.node)
         for decorator in owner.node.decorator_list:
             if module is None:
                 return
@@ -154,6 +176,13 @@ class Owners:
         if isinstance(around, ast.Call) and handed and not any(map(self._hold, module.values(around))):
             self._given(module, around)
 
+    def judge_maker(self, module: AnalysedModule, node: ast.expr) -> None:
+        """Note who is handed a function that makes the model: he may ask what it makes for its output."""
+        inner, around = module.syntax.user(node)
+        handed = isinstance(around, ast.Call) and inner is not around.func
+        if isinstance(around, ast.Call) and handed and not any(map(self.make_one, module.values(around))):
+            self._given(module, around, "what makes the model")
+
     def judge(self, module: AnalysedModule, node: ast.expr) -> None:
         """Note what an expression that stands for one of the objects shows."""
         inner, around = module.syntax.user(node)
@@ -194,14 +223,17 @@ class Owners:
         answers = module.values(attribute)
         foreign = not answers or any(isinstance(a, (Node, Bound)) and not _own(a) for a in answers)
         foreign = foreign and not self._is_given_by_project(module, model, name)
-        one_layer = name == "layers" and isinstance(called, ast.Subscript)
         if name in _SAVING:
             self._cannot_see(f"the model is kept by `{name}`", model)
-        elif name in LAYERS and asked_for_weights(module, attribute, self._output.head.op):
+        elif name in LAYERS and asked_for_weights(module, attribute, self._going):
             return
+        elif foreign and name == "layers" and not inner_layer(module, attribute):
+            self._cannot_see("`.layers` of the model", model)
+        elif name == "summary" and isinstance(called, ast.Call) and self._going.layer and _is_kept(called, "print_fn"):
+            self._cannot_see("the model's summary is kept", model)
         elif foreign and name in GIVING and self._is_handed_on(module, attribute):
             self._cannot_see(f"`{module.syntax.text(attribute)}` goes where it can't be followed", model)
-        elif foreign and (name not in MODEL_METHODS or (one_layer and not inner_layer(module, attribute))):
+        elif foreign and name not in MODEL_METHODS:
             self._cannot_see(f"`.{name}` of the model", model)
 
     def _is_handed_on(self, module: AnalysedModule, method: ast.Attribute) -> bool:
@@ -223,12 +255,14 @@ class Owners:
         own = all(isinstance(v, Instance) for v in module.values(model))
         return own and any(name in other.syntax.stored for other in self._output.modules.values())
 
-    def _given(self, module: AnalysedModule, call: ast.Call) -> None:
+    def _given(self, module: AnalysedModule, call: ast.Call, what: str = "the model") -> None:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         results = module.values(call)
         if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
             return
         if any(isinstance(c, External) and only_describes(c) for c in callees):
+            if self._going.layer and _is_kept(call, "file", "print_fn"):
+                self._cannot_see("what the model is made of is kept", call)
             if any(c.name == "builtins.type" for c in callees if isinstance(c, External)):
                 self._note_type(module, call)
             return
@@ -236,7 +270,7 @@ class Owners:
             return
         name = module.syntax.text(call.func)
         kept = name.rpartition(".")[2] in _SAVING or name.endswith(("onnx.export", "torch.save"))
-        self._cannot_see(f"the model is kept by `{name}`" if kept else f"the model is handed to `{name}`", call)
+        self._cannot_see(f"{what} is kept by `{name}`" if kept else f"{what} is handed to `{name}`", call)
 
     def _note_type(self, module: AnalysedModule, call: ast.Call) -> None:
         """Note a model's class that is asked for by ``type(net)``, if not for its name: it makes others."""
@@ -247,6 +281,11 @@ class Owners:
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} ({where(self._output.modules, node)})")
+
+
+def _is_kept(call: ast.Call, *to: str) -> bool:
+    """Whether a description of a model goes anywhere else than to the screen."""
+    return any(k.arg in to and ast.unparse(k.value) not in ("print", "None", "sys.stdout") for k in call.keywords)
 
 
 def only_describes(function: External) -> bool:
@@ -271,6 +310,12 @@ def _definition(owner: Value) -> ast.AST | None:
 def _is_layer(owner: Value) -> bool:
     """A softmax layer or a dense layer with an activation: the head itself, not a model that ends in it."""
     return isinstance(owner, Built) and owner.signature.op not in ("sequential", "model", "zoo", "application")
+
+
+def _is_only_a_head(layer: Value) -> bool:
+    """Whether a layer does nothing but apply the head, so that none is left once that goes."""
+    op = layer.signature.op if isinstance(layer, Built) else ""
+    return op == "applier" or Role.HEAD in OPERATIONS.get(op, UNDECLARED).role
 
 
 def _is_one_of(value: Value, objects: list[Value]) -> bool:

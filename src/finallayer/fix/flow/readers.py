@@ -7,7 +7,7 @@ reads the same from logits; what needs probabilities gets the softmax back right
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.roles import Role, Roles, kept_as
 from finallayer.fix.flow.unrun import asks_for_another, asks_nothing, needs_probabilities, stands_for
+from finallayer.fix.text.names import names_head, says_probabilities
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
 from finallayer.source.values import Built, Function, Instance, List, Value
@@ -94,11 +95,18 @@ class Readers:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
         return self._output.steps(value)
 
+    def is_output(self, value: Value) -> bool:
+        """Whether a value is the head's output as it is, elsewhere or of another type at most."""
+        ways = self._output.ways(value)
+        return bool(ways) and not any(map(self._output.is_derived, ways))
+
     def _collect(self) -> None:
         known = _Known()
         for module in self._modules.values():
             for node in list(self._uses.values.get(module.path, ())):
                 self._meet(module, node, known)
+        for module in self._modules.values():
+            known.names |= set(_defined(module.syntax, self._owners.definitions))
         for module in self._modules.values():
             self._unseen_names(module, known)
             self._attempted_names(module, known)
@@ -121,10 +129,13 @@ class Readers:
         values = module.values(node)
         reads = any(map(self._output.touches, values))
         owns = any(map(self._owners.include, values))
-        self._met |= reads or owns
+        makes = any(map(self._owners.make_one, values))
+        self._met |= reads or owns or makes
         if (reads or owns) and isinstance(node, ast.Name):
             known.names.add((home(module.syntax, node), node.id))
             known.models |= {node.id} if owns else set()
+        if reads or owns:
+            known.names |= set(_named(module.syntax, node))
         if reads and (function := parameter_behind(module.syntax, node)) is not None:
             known.handed[function] = module
         if reads and node not in self._handled:
@@ -135,6 +146,8 @@ class Readers:
             self._owners.judge(module, node)
         elif any(map(self._owners.holds, values)):
             self._owners.judge_container(module, node)
+        elif makes:
+            self._owners.judge_maker(module, node)
 
     def _refuse_lists(self) -> None:
         """Softmax comes back where an output is appended, which is no help to lists that are made or read otherwise."""
@@ -160,6 +173,7 @@ class Readers:
             return
         if not derived:
             self._note_item(module, node, role)
+            self._note_name(module, node, role)
         match role:
             case Role.NEEDS | Role.STORED if derived:
                 self._needs += ways
@@ -223,6 +237,13 @@ class Readers:
         self._appended |= role is Role.BOUNDARY and isinstance(around, ast.Call)
         self._displayed |= isinstance(around, (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Dict))
 
+    def _note_name(self, module: AnalysedModule, node: ast.expr, role: Role) -> None:
+        """Note a function that says that it gives probabilities, and won't."""
+        returned = role is Role.FLOWS and isinstance(module.syntax.parent(node), ast.Return)
+        name = getattr(module.syntax.scope(node), "name", "") if returned else ""
+        if says_probabilities(name) and not names_head(name):  # the head's own function stays what it is
+            self._cannot_see(f"`{name}` is called for probabilities", node)
+
     def _inside(self, values: list[Value]) -> list[list[Node]]:
         """The ways to the head of what containers hold, where all of it goes through a boundary: none if not."""
         found = [self._way_inside(v, False) for v in values]
@@ -247,6 +268,7 @@ class Readers:
             self.wraps.append(reader)
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
+        self._met = True
         self.unseen.append(f"{what} ({where(self._modules, node)})")
 
     def _unseen_names(self, module: AnalysedModule, known: _Known) -> None:
@@ -313,6 +335,26 @@ class Readers:
                 known = module.values(node) if isinstance(node.ctx, ast.Load) else _kept(module, node)
                 if not any(map(self._output.touches, known)):
                     self._cannot_see(f"`{module.syntax.text(node)}` may be the output", node)
+
+
+def _defined(syntax: Syntax, definitions: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, str]]:
+    """The names by which a file knows functions and classes that it defines or imports, each with its scope."""
+    defined = {node: node.name for node in definitions if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    names = set(defined.values())
+    for node in syntax.nodes:
+        if node in defined and isinstance(syntax.parent(node), ast.Module):
+            yield syntax.file.tree, defined[node]
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((syntax.scope(node), a.asname or a.name) for a in node.names if a.name in names)
+
+
+def _named(syntax: Syntax, value: ast.expr) -> Iterator[tuple[ast.AST, str]]:
+    """The names that an assignment gives to a value, each with its scope: only code that nothing runs may read them."""
+    statement = syntax.parent(value)
+    targets = statement.targets if isinstance(statement, ast.Assign) and statement.value is value else []
+    for name in (n for target in targets for n in ast.walk(target)):
+        if isinstance(name, ast.Name) and not isinstance(name.ctx, ast.Load):
+            yield home(syntax, name), name.id
 
 
 def _perhaps_run(node: ast.AST) -> list[ast.AST]:

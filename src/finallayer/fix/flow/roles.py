@@ -10,9 +10,11 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.head import Output, keeps_numbers
+from finallayer.fix.flow.known_calls import runs
 from finallayer.fix.text.spelling import FRAMEWORKS
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import (
+    FIELDS,
     Bound,
     Built,
     Class,
@@ -23,6 +25,7 @@ from finallayer.source.values import (
     List,
     Partial,
     Value,
+    tuple_in,
 )
 
 CROSS_ENTROPIES = frozenset("xent_logits xent_probs bce_logits bce_probs".split())
@@ -62,6 +65,7 @@ class Roles:
 
     def __init__(self, output: Output) -> None:
         self._output = output
+        self._for_others: dict[ast.AST, bool] = {}
 
     def of(self, module: AnalysedModule, node: ast.expr) -> Role:
         """The role of an expression of a file."""
@@ -73,7 +77,7 @@ class Roles:
                 return self._as_owner(module, around)
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
-                return Role.FLOWS if module.is_called(scope) else Role.NEEDS
+                return Role.FLOWS if module.is_called(scope) and not self._is_for_others(scope) else Role.NEEDS
             case ast.Assign(targets=targets):
                 return max((self._assigned(module, t) for t in targets), key=_ASSIGNED.index)
             case ast.AugAssign(target=changed) if changed is inner:
@@ -87,6 +91,18 @@ class Roles:
             case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
                 return Role.FLOWS if any(map(self._output.touches, module.values(around))) else Role.NEEDS
         return next((role for syntax, role in _BY_SYNTAX.items() if isinstance(around, syntax)), Role.NEEDS)
+
+    def _is_for_others(self, scope: ast.AST) -> bool:
+        """Whether all that calls a function here only asks which output is the greatest, and is called by nobody.
+
+        ``predict_proba``, of which ``predict`` takes the argmax: others will call both.
+        """
+        if scope not in self._for_others:
+            self._for_others[scope] = False  # while it is found out: it may call itself
+            calls = [(m, c) for m in self._output.modules.values() for c in _calls_of(m, scope)]
+            alone = bool(calls) and all(_is_uncalled(m, c) for m, c in calls)
+            self._for_others[scope] = alone and all(self.of(m, c) is Role.INDIFFERENT for m, c in calls)
+        return self._for_others[scope]
 
     def _iterated(self, inner: ast.AST, loop: ast.For | ast.comprehension) -> Role:
         """Items of a softmax can't get it back any more; those of a sigmoid can, under their own name."""
@@ -125,15 +141,28 @@ class Roles:
 
     def _as_argument(self, module: AnalysedModule, call: ast.Call) -> Role:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
+        records = [c for c in callees if isinstance(c, Class) and not isinstance(c.find("__init__"), Function)]
+        if records:
+            return Role.STORED if self._are_asked(records) else Role.NEEDS
         if any(runs_project_code(c) for c in callees):
             return Role.FLOWS
         if any(isinstance(c, External) and (c.name in HARMLESS_CALLS or _reads_no_numbers(c)) for c in callees):
             return Role.INDIFFERENT
         if any(isinstance(c, Bound) and isinstance(c.owner, List) for c in callees):
+            if _takes_apart(module, call):
+                return Role.NEEDS
             return Role.BOUNDARY if _is_own_list(module.syntax, call) else Role.STORED
         if callees and all(_updates_accuracy(c) for c in callees):
             return Role.INDIFFERENT
         return self._by_result(module, call)
+
+    def _are_asked(self, records: list[Class]) -> bool:
+        """Whether the program reads a field of a dataclass, or of another class that keeps what it is handed."""
+        lines = [line for record in records for line in record.ancestry() if isinstance(line, Class)]
+        fields = {name for line in lines for name in tuple_in(line.slots, FIELDS)}
+        modules = self._output.modules.values()
+        attributes = (n for m in modules for n in m.syntax.nodes if isinstance(n, ast.Attribute))
+        return not fields or any(n.attr in fields and isinstance(n.ctx, ast.Load) for n in attributes)
 
     def _as_owner(self, module: AnalysedModule, attribute: ast.Attribute) -> Role:
         if attribute.attr in _SHAPE or _takes_in(module, attribute):
@@ -227,6 +256,25 @@ def kept_as(syntax: Syntax, node: ast.expr) -> set[str]:
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     kept = [t.attr for t in targets if isinstance(t, ast.Attribute)]
     return set(kept) if len(kept) == len(targets) else set()
+
+
+def _calls_of(module: AnalysedModule, scope: ast.AST) -> Iterator[ast.Call]:
+    """The calls in a file that run a function, as far as the analysis came to them."""
+    for node in module.syntax.nodes:
+        if isinstance(node, ast.Call) and any(runs(v, scope) for v in module.values(node.func)):
+            yield node
+
+
+def _is_uncalled(module: AnalysedModule, call: ast.Call) -> bool:
+    """Whether an expression stands in a function that nothing calls."""
+    scope = module.syntax.scope(call)
+    return not isinstance(scope, ast.Module) and not module.is_called(scope)
+
+
+def _takes_apart(module: AnalysedModule, call: ast.Call) -> bool:
+    """``rows.extend(p)``: the items of a tensor, which the analysis loses."""
+    extends = isinstance(call.func, ast.Attribute) and call.func.attr == "extend"
+    return extends and any(isinstance(v, Node) for given in call.args for v in module.values(given))
 
 
 def _is_own_list(syntax: Syntax, call: ast.Call) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import NamedTuple
 
 from finallayer.catalog.names import canonical
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
@@ -10,8 +11,8 @@ from finallayer.fix.flow.bindings import home
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built, External, Function
 
-#: By which a PyTorch module shows the layers in it.
-LAYERS = frozenset("modules children named_modules named_children _modules".split())
+#: By which a module or model shows the layers in it.
+LAYERS = frozenset("modules children named_modules named_children _modules layers".split())
 #: What a layer is asked that has nothing to do with what it computes.
 _OF_LAYERS = frozenset(
     "weight bias weight_ih_l0 weight_hh_l0 running_mean running_var get_weights set_weights weights trainable_weights "
@@ -20,20 +21,33 @@ _OF_LAYERS = frozenset(
 )
 _VIEWS = frozenset({"values", "items", "keys"})
 _COPIES = frozenset({"list", "tuple", "enumerate"})
+#: What of a layer stays the same where only the activation goes that it was told, and the layer itself is left.
+_STAYING = frozenset("name output_shape input_shape count_params dtype built input_spec".split())
 #: Functions followed, one into the other, before the question is given up.
 _DEEPEST = 4
 
 
-def asked_for_weights(module: AnalysedModule, shown: ast.expr, head: str) -> bool:
+class Going(NamedTuple):
+    """The operation that goes, and whether a layer goes with it: the number, the places and names of layers change."""
+
+    op: str
+    layer: bool
+
+
+def asked_for_weights(module: AnalysedModule, shown: ast.expr, head: Going) -> bool:
     """Whether of the layers that an attribute shows only weights, shapes and classes are read.
 
-    ``head``: the operation of the layer that goes; who looks for that one reads something else afterwards.
+    Who looks for the one that goes reads something else afterwards.
     """
     syntax, node = module.syntax, shown
     while True:
         around = syntax.parent(node)
         match around:
             case ast.Call(func=func) if func is node:
+                node = around
+            case ast.Call(func=ast.Name(id="len"), args=[only]) if only is node:
+                return not head.layer
+            case ast.Subscript(slice=ast.Slice()) if node is around.value and not head.layer:
                 node = around
             case ast.Call(func=ast.Name(id=name), args=[only], keywords=[]) if only is node and name in _COPIES:
                 node = around
@@ -44,9 +58,19 @@ def asked_for_weights(module: AnalysedModule, shown: ast.expr, head: str) -> boo
             case ast.comprehension(target=target) if node is around.iter:
                 return _all_weights(module, target, head)
             case ast.Subscript() if node is around.value:
-                return _is_of_weights(module, around, head, 0)
+                return (not head.layer or _is_from_the_front(around)) and _is_of_weights(module, around, head, 0)
             case _:
                 return False
+
+
+def _is_from_the_front(item: ast.Subscript) -> bool:
+    """Whether an item is counted from the front, or has a name: it is the same when a layer behind it goes."""
+    match item:
+        case ast.Subscript(value=ast.Attribute(attr="_modules")) | ast.Subscript(slice=ast.Constant(value=str())):
+            return True
+        case ast.Subscript(slice=ast.Constant(value=int() as place)):
+            return place >= 0
+    return False
 
 
 def inner_layer(module: AnalysedModule, layers: ast.Attribute) -> bool:
@@ -61,7 +85,7 @@ def inner_layer(module: AnalysedModule, layers: ast.Attribute) -> bool:
     return False
 
 
-def _all_weights(module: AnalysedModule, target: ast.expr, head: str) -> bool:
+def _all_weights(module: AnalysedModule, target: ast.expr, head: Going) -> bool:
     """Whether all that is read of its layers, by any of the names that it gives them, are weights."""
     names = {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
     if not all(isinstance(n, (ast.Name, ast.Tuple, ast.expr_context)) for n in ast.walk(target)):
@@ -72,12 +96,13 @@ def _all_weights(module: AnalysedModule, target: ast.expr, head: str) -> bool:
     return all(_is_of_weights(module, n, head, 0) for n in read)
 
 
-def _is_of_weights(module: AnalysedModule, node: ast.expr, head: str, depth: int) -> bool:
+def _is_of_weights(module: AnalysedModule, node: ast.expr, head: Going, depth: int) -> bool:
     """Whether an expression that stands for a layer, or for its name, is asked for weights only."""
     inner, around = module.syntax.user(node)
     match around:
         case ast.Attribute(attr=attr):
-            return attr in _OF_LAYERS or _is_own_text(module.syntax, node)
+            stays = attr in _OF_LAYERS or (attr in _STAYING and not head.layer)
+            return stays or _is_own_text(module.syntax, node)
         case ast.Subscript(value=ast.Attribute(attr="_modules")) if inner is around.slice:
             return _is_of_weights(module, around, head, depth)
         case ast.Call(func=ast.Name(id="hasattr"), args=[first, ast.Constant(value=str(name))]) if first is node:
@@ -95,15 +120,15 @@ def _is_own_text(syntax: Syntax, node: ast.expr) -> bool:
     return isinstance(around, ast.Attribute) and around.attr in {"find", "startswith", "endswith", "lower"}
 
 
-def _is_head(module: AnalysedModule, classes: ast.expr, head: str) -> bool:
+def _is_head(module: AnalysedModule, classes: ast.expr, head: Going) -> bool:
     """Whether some of the classes that a layer is compared with may be the one that goes."""
     named = classes.elts if isinstance(classes, ast.Tuple) else [classes]
     found = [[canonical(v.name) for v in module.values(n) if isinstance(v, External)] for n in named]
     last = {name.rpartition(".")[2].lower() for names in found for name in names}
-    return any(not names for names in found) or bool(last & {head, "module"})
+    return any(not names for names in found) or bool(last & {head.op, "module"})
 
 
-def _hands_on_weights(module: AnalysedModule, call: ast.Call, place: int, head: str, depth: int) -> bool:
+def _hands_on_weights(module: AnalysedModule, call: ast.Call, place: int, head: Going, depth: int) -> bool:
     """Whether a project's function that is handed a layer reads its weights only."""
     callees = [c for v in module.values(call.func) for c in alternatives(v)]
     for callee in callees:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from finallayer.fix.flow.bindings import are_shown, reaching, readers
 from finallayer.fix.flow.head import Head
-from finallayer.fix.flow.naming import says_probabilities
 from finallayer.fix.flow.readers import Reader
+from finallayer.fix.text.names import says_probabilities
 from finallayer.fix.text.syntax import is_inside
 
 

@@ -13,32 +13,6 @@ from finallayer.fix.text.syntax import Syntax, is_written_out
 Edits = tuple[Edit, ...]
 #: Modules from which a file may know Keras.
 _KERAS = (*homes("keras"), "tensorflow.compat.v1.keras", "tensorflow.compat.v2.keras")
-#: What Keras 2 renamed: arguments of its layers and models, those of ``fit``, and functions and modules.
-_LAYERS_OLD = frozenset(
-    "init inner_init border_mode subsample dim_ordering nb_filter nb_row nb_col W_regularizer b_regularizer "
-    "W_constraint b_constraint".split()
-)
-_FIT_OLD = frozenset("nb_epoch samples_per_epoch nb_val_samples".split())
-_NAMES_OLD = frozenset("Merge objectives image_dim_ordering set_image_dim_ordering".split())
-
-
-def speaks_keras_1(syntax: Syntax) -> bool:
-    """Whether a file is written for Keras 1, which has no losses on logits; 2.3 is the first to have their classes."""
-    imports = Imports(syntax)
-    told = [*imports.names.values(), *(imports.dotted(n) or "" for n in syntax.nodes if isinstance(n, ast.Attribute))]
-    if any(name.startswith("keras.") and not _NAMES_OLD.isdisjoint(name.split(".")) for name in told):
-        return True
-    known = any(name.partition(".")[0] == "keras" for name in told)
-    return known and any(isinstance(n, ast.Call) and _is_called_as_in_keras_1(imports, n) for n in syntax.nodes)
-
-
-def _is_called_as_in_keras_1(imports: Imports, call: ast.Call) -> bool:
-    given = {keyword.arg for keyword in call.keywords if keyword.arg is not None}
-    dotted = imports.dotted(call.func) or ""
-    if not dotted.startswith("keras."):
-        return isinstance(call.func, ast.Attribute) and not _FIT_OLD.isdisjoint(given)
-    two = {"input", "output"} <= given or (dotted.endswith(".merge") and "mode" in given)
-    return two or not _LAYERS_OLD.isdisjoint(given)
 
 
 def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:

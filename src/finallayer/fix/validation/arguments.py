@@ -12,11 +12,15 @@ from collections.abc import Iterator
 
 from finallayer import catalog
 from finallayer.catalog import ATTRIBUTES, Param
+from finallayer.catalog.names import canonical
 from finallayer.expr import OPERATIONS, UNDECLARED, Node, Role
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.known_calls import arguments, known_call
 from finallayer.fix.validation.differences import Sink, Status
 from finallayer.fix.validation.programs import Programs
+from finallayer.source.files import Unreadable
+from finallayer.source.importers import importers_below, root_of
+from finallayer.source.reading import read
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import Bound, Built, External, Value
 
@@ -25,6 +29,10 @@ _HARMLESS = frozenset({"name", "inplace", "_stacklevel", "input_shape", "epsilon
 #: ``dense/Softmax:0``, and the operations that fixes are about; no ``cuda:0``.
 _TENSOR = re.compile(
     r"(?!cuda|cpu|gpu)[A-Za-z0-9.][\w./-]*:\d|([\w./-]*/)?(Softmax|LogSoftmax|Sigmoid|Log|Exp|Neg)(_\d+)?"
+)
+#: ``--output_node_names=dense/Softmax``
+_TENSOR_IN_SETTINGS = re.compile(
+    r"[\w.-]/(?:Softmax|LogSoftmax|Sigmoid)(?:_\d+)?\b(?!/)|\b(?:Softmax|LogSoftmax|Sigmoid)(?:_\d+)?:\d\b"
 )
 #: Builtins that give the same whenever they are called with the same.
 _PURE = frozenset(f"builtins.{name}" for name in "len range float int abs enumerate zip tuple list dict".split())
@@ -64,11 +72,12 @@ def _is_pure(call: ast.Call, module: AnalysedModule) -> bool:
 
 
 def _has_no_weights(symbol: External) -> bool:
-    """Whether a framework's class makes a layer that only applies a function, or a model of layers that are given."""
+    """Whether a framework's class makes a loss, a layer that only applies a function, or a model of given layers."""
     signature = signature_of(symbol.name)
     made = OPERATIONS.get(signature.op) if signature is not None else None
     given = signature is not None and signature.op in ("applier", "sequential")
-    return given or (made is not None and Role.HEAD in made.role)
+    applies = made is not None and bool((Role.HEAD | Role.LOSS) & made.role)
+    return given or applies or canonical(symbol.name).startswith("keras.losses.")
 
 
 def _unfollowed(module: AnalysedModule) -> dict[str, list[ast.Call]]:
@@ -99,13 +108,31 @@ def _is_in_graph(callee: Value) -> bool:
 
 
 def asked_by_name(programs: Programs) -> Iterator[Sink]:
-    """Tensors that a program asks its graph for by the name that TensorFlow gave them, once operations change."""
-    for path in programs.edited:
-        module = programs.modules.get(path)
-        tensors = module.syntax.nodes if module is not None and "tensorflow" in module.syntax.file.text else ()
-        for node in tensors:
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _TENSOR.fullmatch(node.value):
-                yield Sink(Status.UNKNOWN, path, node, f"which tensor `{node.value}` is")
+    """Tensors that the project asks TensorFlow's graph for by the names that they got there, once operations change."""
+    of_graph = {p: m for p in programs.edited if (m := programs.modules.get(p)) and "tensorflow" in m.syntax.file.text}
+    for path, module in of_graph.items():
+        yield from _tensors_named_in(path, module.syntax.file.tree)
+    if not of_graph:
+        return
+    index = importers_below(root_of([*programs.modules]))
+    for path in index.asking_graphs:
+        tree = _tree_of(path) if path not in of_graph else None
+        yield from _tensors_named_in(path, tree) if tree is not None else ()
+    for path in index.naming(_TENSOR_IN_SETTINGS):
+        yield Sink(Status.UNKNOWN, path, ast.Constant(value=None), "which tensor is meant")
+
+
+def _tensors_named_in(path: str, tree: ast.Module) -> Iterator[Sink]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _TENSOR.fullmatch(node.value):
+            yield Sink(Status.UNKNOWN, path, node, f"which tensor `{node.value}` is")
+
+
+def _tree_of(path: str) -> ast.Module | None:
+    try:
+        return read(path).tree
+    except Unreadable:
+        return None
 
 
 def _params(callee: Value) -> tuple[Param, ...] | None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from finallayer.canonical import LARGEST_EPS
-from finallayer.expr import GUARDS, MOVES, SEVERAL, TRANSPARENT, UNMOVED, Keeps, Node, Origin, keeping, make
+from finallayer.expr import GUARDS, MOVES, PURPOSES, SEVERAL, TRANSPARENT, UNMOVED, Keeps, Node, Origin, keeping, make
 from finallayer.source.values import (
     Bound,
     Built,
@@ -33,9 +33,7 @@ from finallayer.source.values import (
 )
 
 #: Attributes that say how something is written, not what it is.
-_SPELLING = frozenset(
-    "naive layer rank no_loss rewarded over_classes rescued_by on_logits from_logits loss taken_for picked_by".split()
-)
+_SPELLING = PURPOSES | frozenset("naive layer rank rescued_by on_logits from_logits loss taken_for".split())
 #: Operations of which another one's name changes nothing: what the operation does is all that there is to know.
 _NAMELESS = frozenset("xent_logits xent_probs nll bce_logits bce_probs kl kl_probs".split())
 #: Metrics that only ask which class has the greatest output.

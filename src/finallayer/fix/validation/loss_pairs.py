@@ -17,7 +17,6 @@ from finallayer.expr import (
     Origin,
     make,
     through,
-    unmarked,
 )
 from finallayer.findings import Sighting
 from finallayer.fix.flow.known_calls import known_call
@@ -124,7 +123,7 @@ def _places(seen: Iterable[Sighting], ops: frozenset[str]) -> dict[Origin, list[
     found: dict[Origin, list[Node]] = {}
     for sighting in seen:
         if sighting.node.op in ops and sighting.node.origin is not None:
-            found.setdefault(sighting.node.origin, []).append(unmarked(sighting.node))
+            found.setdefault(sighting.node.origin, []).append(sighting.node)
     return found
 
 

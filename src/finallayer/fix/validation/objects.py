@@ -9,6 +9,7 @@ from functools import cached_property
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
+from finallayer.fix.flow.callbacks import CHECKPOINTS, only_look
 from finallayer.fix.flow.head import held
 from finallayer.fix.flow.owners import MODEL_METHODS as ASKED
 from finallayer.fix.flow.owners import only_describes
@@ -27,8 +28,6 @@ from finallayer.source.values import Bound, Built, External, Function, Instance,
 _OF_METRICS = frozenset({"update_state", "result", "reset_state", "reset_states"})
 #: What decorates classes and registers none of them.
 _PLAIN = ("dataclasses.", "flax.", "typing.", "functools.", "equinox.", "chex.")
-#: Callbacks that keep the model.
-_CHECKPOINTS = frozenset({"ModelCheckpoint", "BackupAndRestore"})
 #: Where an object is read by nobody: what is around it gives it a name, or only asks whether it is there.
 _UNREAD = (
     *(ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.Expr, ast.Compare, ast.If, ast.comprehension, ast.For),
@@ -104,9 +103,11 @@ class Objects:
     def _asked(self, module: AnalysedModule, attribute: ast.Attribute) -> str:
         call, name = module.syntax.parent(attribute), attribute.attr
         called = isinstance(call, ast.Call) and call.func is attribute
-        if called and name.startswith("fit") and _keeps_checkpoints(module):
-            return "the model that a checkpoint keeps"
         answers = module.values(attribute)
+        if isinstance(call, ast.Call) and called and name.startswith("fit") and _keeps_checkpoints(module):
+            own = not answers or any(map(_is_own, answers))
+            if own or not only_look(module, call, self._programs.modules):
+                return "the model that a checkpoint keeps"
         foreign = not answers or any(isinstance(a, Bound) and not _is_own(a) for a in answers)
         if name in LAYERS:
             return ""  # which layers a model shows, and who reads more of them than weights, is asked of its owners
@@ -139,7 +140,7 @@ def _is_own(value: Value) -> bool:
 
 def _keeps_checkpoints(module: AnalysedModule) -> bool:
     """Whether a file makes something that keeps whole models while they are trained."""
-    calls = (n for n in module.syntax.nodes if isinstance(n, ast.Call) and last_name(n.func) in _CHECKPOINTS)
+    calls = (n for n in module.syntax.nodes if isinstance(n, ast.Call) and last_name(n.func) in CHECKPOINTS)
     return any(not _only_weights(call) for call in calls)
 
 

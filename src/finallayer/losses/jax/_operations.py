@@ -30,6 +30,10 @@ _capsule: Callable[..., Any] = jax.ffi.pycapsule  # untyped in JAX
 _spec: Callable[..., Any] = PartitionSpec
 
 
+# A kept gradient is stored times this: XLA takes what would be subnormal for 0, and an upstream may yet make it large.
+KEPT_SCALE = 2.0**64
+
+
 class Terms(NamedTuple):
     """What a row's loss is made of, besides its arrays."""
 
@@ -80,6 +84,14 @@ def _gradient(z: Array, target: Array, upstream: Array, *, terms: Terms, whole_r
         gradient = upstream * xent.soft_gradient(jnp, parts, _masses(z, target, terms), extra)
     typed: Array = gradient.astype(z.dtype).astype(dtype)
     return typed
+
+
+def _loss_and_kept(z: Array, target: Array, *, terms: Terms, whole_rows: bool = False) -> tuple[Array, Array]:
+    upstream = jnp.full(z.shape[:-1], KEPT_SCALE, wide_dtype(z))
+    return (
+        _loss(z, target, terms=terms, whole_rows=whole_rows),
+        _gradient(z, target, upstream, terms=terms, whole_rows=whole_rows),
+    )
 
 
 def _masses(z: Array, target: Array, terms: Terms) -> Array:
@@ -171,18 +183,25 @@ def _alike(z: Any, *_: Any, **__: Any) -> Any:
     return z.update(weak_type=False)
 
 
+def _both(z: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
+    return a_number_a_row(z), _alike(z)
+
+
 # The making of operations.
 
 
-def _operation(name: str, by_xla: Callable[..., Array], result: Callable[..., Any], kernel: str | None = None) -> Any:
-    """A primitive that computes ``by_xla``. Its operands are rows, of the leading shape of the first."""
+def _operation(
+    name: str, by_xla: Callable[..., Any], result: Callable[..., Any], kernel: str | None = None, results: int = 1
+) -> Any:
+    """A primitive that computes ``by_xla``. Its operands and results are rows, of the leading shape of the first."""
     primitive: Any = Primitive(f"finallayer_{name}")
+    primitive.multiple_results = results > 1
     primitive.def_abstract_eval(result)
 
     def lower_by_xla(ctx: Any, *operands: Any, **static: Any) -> Any:
         if kernel == "fl_xla_xent":
             static["whole_rows"] = _has_whole_rows(ctx.module_context)
-        lower_formula = mlir.lower_fun(partial(by_xla, **static), multiple_results=False)
+        lower_formula = mlir.lower_fun(partial(by_xla, **static), multiple_results=results > 1)
         # Functions within functions would take the batch size of an export as 64 bits, which their caller gives as 32.
         with jax.enable_x64(True), jax.disable_jit():
             return lower_formula(ctx, *operands)
@@ -194,7 +213,7 @@ def _operation(name: str, by_xla: Callable[..., Array], result: Callable[..., An
         attributes = {} if terms is None else {k: np.float64(v) for k, v in terms._asdict().items()}
         return jax.ffi.ffi_lowering(_KERNELS[str(kernel)])(ctx, *operands, **attributes)
 
-    def run(*operands: Array, **static: Any) -> Array:
+    def run(*operands: Array, **static: Any) -> Any:
         if not jax.config.jax_disable_jit:  # type: ignore[attr-defined]
             return _compiled(primitive, **static)(*operands)
         with jax.enable_x64(True):
@@ -205,16 +224,16 @@ def _operation(name: str, by_xla: Callable[..., Array], result: Callable[..., An
     if kernel is not None:
         mlir.register_lowering(primitive, lower_for_cpu, platform="cpu")
 
-    def batch(operands: Sequence[Array], dims: Sequence[int | None], **static: Any) -> tuple[Array, int]:
-        return primitive.bind(*batched_rows(operands, dims), **static), 0
+    def batch(operands: Sequence[Array], dims: Sequence[int | None], **static: Any) -> tuple[Any, Any]:
+        return primitive.bind(*batched_rows(operands, dims), **static), (0,) * results if results > 1 else 0
 
     batching.primitive_batchers[primitive] = batch
     return primitive
 
 
 @cache
-def _compiled(primitive: Any, **static: Any) -> Callable[..., Array]:
-    compiled: Callable[..., Array] = jax.jit(lambda *operands: primitive.bind(*operands, **static))
+def _compiled(primitive: Any, **static: Any) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = jax.jit(lambda *operands: primitive.bind(*operands, **static))
     return compiled
 
 
@@ -265,6 +284,7 @@ def _kernel_is_registered() -> bool:
 
 loss_p = _operation("loss", _loss, a_number_a_row, kernel="fl_xla_xent")
 gradient_p = _operation("gradient", _gradient, _alike, kernel="fl_xla_xent")
+loss_and_kept_p = _operation("loss_and_kept", _loss_and_kept, _both, kernel="fl_xla_xent", results=2)
 softmax_p = _operation("softmax", _softmax, _alike)
 neg_log_softmax_p = _operation("neg_log_softmax", _neg_log_softmax, _alike)
 log_sum_exp_p = _operation("log_sum_exp", _log_sum_exp, a_number_a_row)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, cast
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
-from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from finallayer.losses.torch import _eager, _kernel, _plans, _upstream
@@ -148,7 +147,7 @@ def _contiguous(input: Tensor, target: Tensor, weight: Tensor | None, pos_weight
     return _Inputs(plain(input), plain(target), period(weight), period(pos_weight))
 
 
-class _FusedBinary(_SingleLevelFunction):
+class _FusedBinary(_eager.SingleLevelFunction):
     @staticmethod
     def forward(
         ctx: Any,

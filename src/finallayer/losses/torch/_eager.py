@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+from torch.autograd import forward_ad, function
 from torch.nn import Parameter
+
+if TYPE_CHECKING:
+    SingleLevelFunction = function._SingleLevelFunction
+else:
+    # Function without what its apply() does for torch.func: nothing of ours comes here under a transform. The name is
+    # torch's own to change.
+    SingleLevelFunction = getattr(function, "_SingleLevelFunction", torch.autograd.Function)
 
 PLAIN = (Tensor, Parameter)
 
@@ -57,3 +66,10 @@ def is_traced() -> bool:
 def is_autocast(tensor: Tensor) -> bool:
     """Whether autocast is on for the device of a tensor."""
     return tensor.device.type != "meta" and torch.is_autocast_enabled(tensor.device.type)
+
+
+def call_backward_at_once(loss: Any) -> None:
+    """Let the engine call ``loss.backward``, not a method that looks it up, where torch has a place for that."""
+    node = getattr(loss, "_backward_cls", None)
+    if node is not None:
+        node.apply = loss.backward

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
 
 from finallayer.losses.torch import _composed, _eager, _kernel, _transforms, _upstream
 from finallayer.losses.torch._inputs import Inputs, inputs
@@ -49,7 +48,7 @@ def cross_entropy(
     return loss, lse, accuracy
 
 
-class FusedCrossEntropy(_SingleLevelFunction):
+class FusedCrossEntropy(_eager.SingleLevelFunction):
     """Loss, lse and correctness; the gradient waits in ``ctx.gradient`` for the upstream it was computed for."""
 
     @staticmethod

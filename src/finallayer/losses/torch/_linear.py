@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, cast
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
-from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from finallayer.losses.torch import _composed, _eager, _inputs, _kernel, _upstream
@@ -278,7 +277,7 @@ def _fused_output(layer: _Layer, objective: _Objective, want_lse: bool) -> Cross
     return CrossEntropyOutput(loss.to(dtype), lse if want_lse else None, accuracy)
 
 
-class _LinearCrossEntropy(_SingleLevelFunction):
+class _LinearCrossEntropy(_eager.SingleLevelFunction):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, objective: _Objective) -> Any:
         layer = _Layer(hidden, weight, bias)

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.function import _SingleLevelFunction  # Function.apply without its torch.func wrapping
 
 from finallayer import kernels
 from finallayer.losses.torch import _eager, _kernel, _upstream
@@ -164,7 +163,7 @@ def _readdressed(job: Any) -> Any:
     return plan, tensors, tuple(0 if t is None else _kernel.address(t, *checked) for t, *checked in found), None
 
 
-class Quick(_SingleLevelFunction):
+class Quick(_eager.SingleLevelFunction):
     """The loss of logits whose other inputs are in ``job``, one argument: the cheapest for an autograd function."""
 
     @staticmethod
@@ -224,5 +223,4 @@ def _gradient_like(logits: Tensor, size: int) -> Tensor:
 
 
 _apply: Callable[[Tensor, Any], Tensor] = Quick.apply  # type: ignore[attr-defined]
-# The engine calls this: ours at once, instead of a method that looks it up.
-Quick._backward_cls.apply = Quick.backward  # type: ignore[attr-defined]
+_eager.call_backward_at_once(Quick)

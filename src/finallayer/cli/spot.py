@@ -1,0 +1,37 @@
+"""A line of a file as a command line names it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from finallayer.expr import Origin
+
+_PLACE = re.compile(r"(?P<file>.+?)(?::cell (?P<cell>\d+))?:(?P<line>\d+)(?::\d+)?")
+
+
+class Spot(NamedTuple):
+    """A line of a file, in a notebook of a cell."""
+
+    path: str
+    line: int
+    cell: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Spot | None:
+        """``train.py:12``, ``book.ipynb:cell 3:12``, as findings are shown; a column may follow."""
+        place = _PLACE.fullmatch(text)
+        if place is None:
+            return None
+        path = os.path.abspath(place["file"])  # noqa: PTH100 (as files are discovered: links are not followed)
+        return cls(path, int(place["line"]), None if place["cell"] is None else int(place["cell"]))
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.path, self.line, end_line=self.line, cell=self.cell)
+
+    def covers(self, origin: Origin) -> bool:
+        """Whether a finding's place is on the line."""
+        within = origin.line <= self.line <= max(origin.line, origin.end_line)
+        return within and (origin.path, origin.cell) == (self.path, self.cell)

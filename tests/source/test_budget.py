@@ -1,0 +1,102 @@
+"""What costs too much is left out and told; all around it is analysed all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from finallayer.check.judge import Analysis, analyse
+from finallayer.source import Project, interpret
+from finallayer.source.budget import Shortfall
+from finallayer.source.files import SourceFile
+
+START = """\
+import torch
+from torch import nn
+import torch.nn.functional as F
+net = nn.Sequential(nn.Linear(8, 3), nn.Softmax(dim=1))
+"""
+STEP = "def step(x, y):\n    return F.cross_entropy(net(x), y)\n"
+#: Four loops within each other, each of a length that is run item by item.
+LOOPS = "".join("    " * depth + f"for {name} in range(24):\n" for depth, name in enumerate("abcd"))
+#: The same where no loop helps: calls that double at each level.
+DOUBLED = "def f0(t): return t\n" + "".join(f"def f{n}(t): return f{n - 1}(f{n - 1}(t))\n" for n in range(1, 18))
+
+
+def analysed(program: str) -> Analysis:
+    return analyse("program.py", Project(), program.encode())
+
+
+def left_out(program: str) -> set[tuple[Shortfall, int]]:
+    budget = interpret(SourceFile("program.py", program), Project()).budget
+    return {(why, place.line) for why, places in budget.shortfalls() for place in places}
+
+
+def found(analysis: Analysis) -> list[tuple[str, int]]:
+    return [(f.rule.code, f.origin.line) for f in analysis.findings]
+
+
+def last_line(program: str) -> int:
+    return program.count("\n")
+
+
+def test_loops_that_cost_too_much_are_run_once() -> None:
+    program = START + LOOPS + "                t = a + b * c - d\n" + STEP
+    analysis = analysed(program)
+    assert found(analysis) == [("FL101", last_line(program))]
+    assert not analysis.in_part
+
+
+@pytest.mark.parametrize("behind", [STEP, "x = torch.ones(1, 8)\nF.cross_entropy(net(x), y)\n"], ids=["def", "run"])
+def test_a_statement_that_costs_too_much_is_told_and_what_follows_is_analysed(behind: str) -> None:
+    program = START + DOUBLED + "f17(0)\n" + behind
+    analysis = analysed(program)
+    assert ("FL101", last_line(program)) in found(analysis)
+    assert (Shortfall.STEPS, last_line(START + DOUBLED) + 1) in left_out(program)
+    assert "takes more steps than it may" in analysis.notes[0]
+    assert analysis.in_part
+
+
+def test_a_function_that_costs_too_much_takes_nothing_from_the_others() -> None:
+    costly = DOUBLED + "def first(x):\n    return f17(x)\n"
+    program = START + costly + STEP
+    analysis = analysed(program)
+    assert ("FL101", last_line(program)) in found(analysis)
+    assert (Shortfall.STEPS, last_line(START + costly) - 1) in left_out(program)
+
+
+def test_what_a_statement_binds_that_was_left_out_is_not_known_any_more() -> None:
+    program = START + DOUBLED + "net = nn.Linear(8, f17(3))\n" + STEP
+    analysis = analysed(program)
+    assert not analysis.findings
+    assert analysis.in_part
+
+
+def test_a_whole_file_has_a_bound() -> None:
+    costly = "".join(f"def g{n}(x):\n    return f17(x)\n" for n in range(60))
+    program = START + DOUBLED + costly
+    assert {line for _, line in left_out(program)} > set(range(last_line(START + DOUBLED) + 1, last_line(program), 2))
+
+
+def test_a_statement_that_is_nested_too_deeply_is_told() -> None:
+    program = START + "t = " + "(" * 60 + "1" + ")" * 60 + "+ 1" * 600 + "\n" + STEP
+    analysis = analysed(program)
+    assert ("FL101", last_line(program)) in found(analysis)
+    assert f"line {last_line(START) + 1} is nested too deeply" in analysis.notes[0]
+
+
+def test_calls_that_nest_too_deeply_are_told() -> None:
+    chain = "def h0(x): return x\n" + "".join(f"def h{n}(x): return h{n - 1}(x)\n" for n in range(1, 30))
+    analysis = analysed(START + chain + "h29(net)\n")
+    assert f"line {last_line(START + chain) + 1} calls functions nested too deeply" in analysis.notes[0]
+    assert not analysis.in_part
+
+
+def test_an_import_costs_nothing_where_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("import torch.nn\ndef f(t):\n    return t\n" + "t = [1 + 2 - 3 * 4]\n" * 3000)
+    train = tmp_path / "train.py"
+    program = START + "def step(x, y):\n    import helper\n    return F.cross_entropy(helper.f(net(x)), y)\n"
+    analysis = analyse(str(train), Project(), program.encode())
+    assert found(analysis) == [("FL101", last_line(program))]
+    assert not analysis.notes
