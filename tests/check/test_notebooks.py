@@ -64,6 +64,11 @@ def test_a_plain_file_has_no_cells() -> None:
         ("%timeit -n 3 -r 2 f(x)", "0;                f(x)"),
         ("%time for i in x: pass", "pass"),
         ("%time", "pass"),
+        ("%run -i a/b.py", "get_ipython().run_line_magic('run', '-i a/b.py')"),
+        ("if x:\n    %run a.py", "if x:\n    pass"),
+        (">>> x = 1\n>>> if x:\n...     y = 2\n>>>", "    x = 1\n    if x:\n        y = 2\n   "),
+        ("In [1]: x = 1\n   ...: y = 2", "        x = 1\n        y = 2"),
+        ("x = [1]\nx[\n... ]", "x = [1]\nx[\n... ]"),
         ("a = (b\n  % c)", "a = (b\n  % c)"),
         ("s = '''\n%not magic\n!not shell\nwhy?\n'''", "s = '''\n%not magic\n!not shell\nwhy?\n'''"),
         ("s = '''\n%kept\n'''\n%gone", "s = '''\n%kept\n'''\npass"),
@@ -75,7 +80,7 @@ def test_a_plain_file_has_no_cells() -> None:
 )
 def test_what_only_ipython_understands_is_blanked(source: str, kept: str) -> None:
     assert plain_python(source) == kept
-    ast.parse(kept)
+    ast.parse(f"if True:\n{kept}" if kept[:1] == " " else kept)
 
 
 _LINES = st.sampled_from(
@@ -102,7 +107,7 @@ def test_any_cells_are_read_or_refused_and_each_place_is_found_again(sources: li
         assert "\n" not in str(error)
         return
     for node in ast.walk(file.tree):
-        if isinstance(node, ast.stmt):
+        if isinstance(node, ast.stmt) and file.lines[node.lineno - 1] != "if True:":  # ours, around an indented cell
             origin = file.origin(node)
             place = file.in_cell(origin)
             assert place.cell is not None and 1 <= place.line <= len(sources[place.cell].split("\n"))
@@ -114,6 +119,32 @@ def test_a_cell_that_is_not_python_3_is_left_out_with_a_note() -> None:
     assert [ast.unparse(s) for s in file.tree.body] == ["x = 1", "y = x"]
     assert file.notes == ("cell 1 left out: Python 2, not Python 3 (line 1) (and 1 more)",)
     assert file.in_cell(file.origin(file.tree.body[1])).cell == 3
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "    y = 2\n    z = y",
+        "    y = 2\nz = y",
+        "\n  # why\n  y = 2\n  z = y",
+        "%%time\n    y = 2\n    !ls\n    z = y",
+    ],
+)
+def test_an_indented_cell_is_what_ipython_makes_of_it(cell: str) -> None:
+    file = book(code("x = 1"), code(cell), code("def f(:"), code("    u = x"))
+    names = [n for n in ast.walk(file.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    assert {n.id for n in names} == set("xyzu")
+    for name in names:
+        place = file.in_cell(file.origin(name))
+        assert place.cell is not None
+        source = ["x = 1", cell, "def f(:", "    u = x"][place.cell].split("\n")
+        assert source[place.line - 1][place.column] == name.id
+
+
+def test_an_indentation_that_is_none_of_ipythons_stays_a_fault() -> None:
+    file = book(code("x = 1"), code("    y = 2\n        z = y"))
+    assert [ast.unparse(s) for s in file.tree.body] == ["x = 1"]
+    assert file.notes[0].startswith("cell 1 left out")
 
 
 def test_a_bracket_that_one_cell_leaves_open_does_not_reach_the_next() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from finallayer.check.judge import analyse
-from finallayer.source import Project
+from finallayer.source import Project, sightings
+from finallayer.source.files import SourceFile
+from finallayer.source.uses import Uses
 
 TORCH = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
 NET = TORCH + "model = nn.Sequential(nn.Linear(8, 3), nn.Softmax(dim=1))\ncriterion = nn.CrossEntropyLoss()\n"
@@ -220,3 +222,9 @@ def test_what_is_found_in_it(tmp_path: Path, name: str) -> None:
     analysis = analyse(str(path), Project())
     assert not analysis.notes
     assert {f.rule.code for f in analysis.findings} == set(rules.split()), analysis.findings
+
+
+def test_what_only_an_assertion_calls_is_called_by_nobody() -> None:
+    program = NET + STEP + "assert step(nn.Linear(8, 3), criterion, 1, 2) > 0\n"
+    seen = sightings(SourceFile("program.py", program), Project(), Uses())
+    assert any(s.node.op == "xent_logits" and s.node.args[0].op == "softmax" for s in seen)

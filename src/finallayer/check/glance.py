@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from finallayer.catalog.frameworks import BY_ROOT, UNIMPORTED
-from finallayer.source.imported import Finder, attributes, imported
+from finallayer.source.imported import Finder, asked_by_text, attributes, imported, run_by_text
 
 _ROOTS = tuple(root.encode() for root in BY_ROOT if len(root) > 2)
 #: Without one of these, or a name that everyone gives them, no framework is meant.
@@ -69,7 +69,7 @@ class Glance:
         self.framework = _says_an_operation(data)
         self.words = any(word in data for word in WORDS) or _SHORT_WORDS.search(data) is not None
         self.content = digest(data)
-        self._names = frozenset(imported(data))
+        self._names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
         self._finder = finder
         self._imports: tuple[str, ...] | None = None
 

@@ -23,6 +23,7 @@ OTHER_WAY = "on another way through the program, something else stands here"
 NO_FIXER = "this rule has no fixes"
 NOT_HERE = "none of this rule's fixes fits here"
 READ_FOR_MORE = "the program reads more of the probabilities than their numbers: a gradient by them, or a format"
+IN_A_TEXT = "a part of the program stands in a text, which no fix edits"
 DISTURBED = "the numbers may change on their way, in a manner that the analysis doesn't follow"
 
 
@@ -81,6 +82,8 @@ def _proposed(judged: Judged, context: Context) -> Generator[Edits, Verdict, Fix
     finding, sighting, match = judged
     code, refused = finding.rule.code, ""
     known = fixers(code)
+    if context.uses().in_a_text:
+        return Refusal(IN_A_TEXT)
     for fixer in known:
         for proposal in fixer(sighting, match, context):
             if isinstance(proposal, Refusal):

@@ -67,5 +67,5 @@ def place_of(finding: Finding) -> Place:
 
 def outermost(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The findings without those at a place that another of the same rule already points to."""
-    pointed_at = {(f.rule.code, r.origin) for f in findings for r in f.related}
+    pointed_at = {(f.rule.code, r.origin) for f in findings for r in f.related if r.origin != f.origin}
     return tuple(f for f in findings if place_of(f) not in pointed_at)

@@ -8,7 +8,17 @@ from functools import partial
 from typing import NamedTuple
 
 from finallayer.findings import Sighting
-from finallayer.source import builtins, constructs, expressions, foreign, methods, statements
+from finallayer.source import (
+    builtins,
+    by_name,
+    constructs,
+    expressions,
+    foreign,
+    methods,
+    registries,
+    shell,
+    statements,
+)
 from finallayer.source.budget import Budget
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter
@@ -19,7 +29,7 @@ from finallayer.source.uses import Uses
 from finallayer.source.values import Frame, Module, Site, opaque, telling_places_apart
 
 #: The modules whose functions fill the interpreter's tables when they are imported.
-HANDLERS = (builtins, constructs, expressions, foreign, methods, statements)
+HANDLERS = (builtins, by_name, constructs, expressions, foreign, methods, registries, shell, statements)
 
 
 class Analysed(NamedTuple):

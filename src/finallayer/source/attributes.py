@@ -11,8 +11,12 @@ from finallayer.catalog import standard
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node, make
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.symbols import is_module_class
+from finallayer.source.layers import layers_of, register
+from finallayer.source.symbols import is_module, is_module_class
 from finallayer.source.values import (
+    CALLED_BY_FRAMEWORKS,
+    INNER,
+    MISSING,
     Bound,
     Built,
     Call,
@@ -40,6 +44,10 @@ _SAME_NUMBERS = {"data": "stop_gradient", "T": "reshape", "mT": "reshape", "valu
 
 def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
     """``owner.name``."""
+    if run.attributes and isinstance(owner, (External, Function, Node)):
+        given = run.attributes.get((_identity(owner), name))
+        if given is not None:
+            return given
     match owner:
         case Node():
             return _of_node(owner, name)
@@ -49,6 +57,8 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
             return _of_module(run, owner, name)
         case Instance():
             return _of_instance(run, owner, name)
+        case Class() | Function() if name == "__name__":
+            return owner.name
         case Class():
             found = owner.find(name)
             if isinstance(found, Missing):
@@ -56,7 +66,9 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
             return Bound(found, owner) if _is_decorated(found, "builtins.classmethod") else found
         case Super():
             found = owner.cls.find(name, after=owner.cls)
-            return Bound(name if isinstance(found, Missing) else found, owner.instance)
+            if isinstance(found, Missing):  # the foreign class's own way of it, if its method is the one that is called
+                return Bound(name, owner if name in CALLED_BY_FRAMEWORKS else owner.instance)
+            return Bound(found, owner.instance)
         case Built():
             return owner.slots[name] if name in owner.slots else Bound(name, owner)
         case Union():
@@ -69,6 +81,8 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
             return Bound(name, make("const", value=owner))
         case int() | float() | complex() | bytes() | EllipsisType() | None:
             return opaque(f".{name}", owner)
+        case Bound(function="__dict__") if name == "get":
+            return Partial(External("builtins.getattr"), (owner.owner,))
         case tuple() | Function() | Bound() | Lazy():
             return opaque(f".{name}", owner)
     assert_never(owner)
@@ -91,6 +105,8 @@ def _of_external(owner: External, name: str) -> Value:
 
 
 def _of_module(run: Interpreter, module: Frame, name: str) -> Value:
+    if name == "__dict__":
+        return Bound(name, module)
     if name in module.vars:
         return run.resolve(module.vars[name], module)
     if module.module.path.endswith("__init__.py"):
@@ -113,6 +129,10 @@ def _of_instance(run: Interpreter, owner: Instance, name: str) -> Value:
         return found
     if name == "training" and is_module_class(owner.cls):
         return True
+    if name == "__class__":
+        return owner.cls
+    if name == "_modules" and layers_of(owner)[1] and INNER not in owner.slots:
+        return Dict({k: v for k, v in owner.slots.items() if is_module(v)})
     return Bound(name, owner)
 
 
@@ -142,9 +162,19 @@ def _name_of(value: External | Node) -> str:
 
 def set_attribute(run: Interpreter, owner: Value, name: str, value: Value) -> None:
     """``owner.name = value``."""
+    if isinstance(owner, Instance):
+        register(run, owner, value, owner.slots.get(name, MISSING))
     if isinstance(owner, (Instance, Class, Built)):
         run.write(owner.slots, name, value)
     elif isinstance(owner, Frame):
         run.write(owner.vars, name, value)
+    elif isinstance(owner, Dict):  # one that gives its items as attributes: a plain one has none to set
+        run.write(owner.slots, name, value)
+    elif isinstance(owner, (External, Function)) or (isinstance(owner, Node) and owner.op == "opaque"):
+        run.write(run.attributes, (_identity(owner), name), value)
     elif isinstance(owner, Bound) and isinstance(owner.owner, Built) and isinstance(owner.function, str):
         run.write(owner.owner.slots, owner.function, value)  # model.heads.head = a new head
+
+
+def _identity(owner: External | Function | Node) -> External | Node | int:
+    return id(owner) if isinstance(owner, Function) else owner

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from finallayer.expr import Node
 from finallayer.source.attributes import get_attribute, set_attribute
 from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.calls import invoke
 from finallayer.source.containers import MOST_NUMBERS, element, sequence
 from finallayer.source.handlers import BUILTINS, Builtin
 from finallayer.source.interpreter import Interpreter
+from finallayer.source.symbols import signature_of
+from finallayer.source.types import is_a, is_callable, is_class, is_heir, type_of
 from finallayer.source.values import (
     MISSING,
-    Built,
     Call,
     Class,
     Dict,
     External,
-    Function,
+    Frame,
     Instance,
     List,
     Super,
@@ -48,6 +48,8 @@ def _super(_run: Interpreter, call: Call) -> Value:
 
 @_builtin("getattr")
 def _getattr(run: Interpreter, call: Call) -> Value:
+    if len(call.args) == 3 and isinstance(call.args[0], Frame) and call.args[1] not in call.args[0].vars:
+        return call.args[2]
     if len(call.args) >= 2 and isinstance(call.args[1], str):
         return get_attribute(run, call.args[0], call.args[1])
     return opaque("getattr", *call.args)
@@ -62,34 +64,44 @@ def _setattr(run: Interpreter, call: Call) -> Value:
 
 @_builtin("hasattr")
 def _hasattr(_run: Interpreter, call: Call) -> Value:
-    if len(call.args) == 2 and isinstance(call.args[0], Instance) and isinstance(call.args[1], str):
-        return (
-            True
-            if call.args[1] in call.args[0].slots or call.args[0].cls.find(call.args[1]) is not MISSING
-            else opaque("hasattr", *call.args)
-        )
+    match call.args:
+        case [Instance() as owner, str() as name] if name in owner.slots or owner.cls.find(name) is not MISSING:
+            return True
+        case [External() as owner, str() as name] if signature_of(f"{owner.name}.{name}") is not None:
+            return True
+        case [Frame() as owner, str() as name] if name in owner.vars:
+            return True
     return opaque("hasattr", *call.args)
 
 
 @_builtin("isinstance")
 def _isinstance(_run: Interpreter, call: Call) -> Value:
-    if len(call.args) != 2:
-        return opaque("isinstance", *call.args)
-    value, wanted = call.args
-    names = {w.name for w in (wanted if isinstance(wanted, tuple) else (wanted,)) if isinstance(w, External)}
-    kinds = {"builtins.str": str, "builtins.int": int, "builtins.float": float, "builtins.bool": bool}
-    if is_constant(value) and names <= kinds.keys() and names:
-        return any(isinstance(value, kinds[n]) for n in names)
-    containers = {"builtins.list": List, "builtins.dict": Dict, "builtins.tuple": tuple}
-    if names and names <= containers.keys() and isinstance(value, (List, Dict, Built, Instance, Function, str)):
-        return any(isinstance(value, containers[n]) for n in names)
-    if names and names <= containers.keys() and isinstance(value, Node) and value.op != "opaque":
-        return False
-    if isinstance(value, Instance) and isinstance(wanted, Class):
-        return wanted in value.cls.ancestry()
-    if isinstance(value, Built) and isinstance(wanted, External):
-        return True if value.symbol.name == wanted.name else opaque("isinstance", *call.args)
-    return opaque("isinstance", *call.args)
+    return _if_known("isinstance", is_a(*call.args) if len(call.args) == 2 else None, call)
+
+
+@_builtin("issubclass")
+def _issubclass(_run: Interpreter, call: Call) -> Value:
+    return _if_known("issubclass", is_heir(*call.args) if len(call.args) == 2 else None, call)
+
+
+@_builtin("inspect.isclass")
+def _is_class(_run: Interpreter, call: Call) -> Value:
+    return _if_known("isclass", is_class(*call.args) if len(call.args) == 1 else None, call)
+
+
+@_builtin("callable")
+def _is_callable(_run: Interpreter, call: Call) -> Value:
+    return _if_known("callable", is_callable(*call.args) if len(call.args) == 1 else None, call)
+
+
+@_builtin("type")
+def _type(run: Interpreter, call: Call) -> Value:
+    found = type_of(*call.args) if len(call.args) == 1 else None
+    return run.opaque_at(call.site, *call.args) if found is None else found
+
+
+def _if_known(name: str, answer: bool | None, call: Call) -> Value:
+    return opaque(name, *call.args) if answer is None else answer
 
 
 @_builtin("len")
@@ -159,6 +171,14 @@ def _map(run: Interpreter, call: Call) -> Value:
     return tuple(invoke(run, call.args[0], Call(list(row), {}, call.site)) for row in zip(*columns, strict=False))
 
 
+@_builtin("argparse.Namespace")
+@_builtin("types.SimpleNamespace")
+@_builtin("easydict.EasyDict")
+@_builtin("munch.Munch")
+@_builtin("addict.Dict")
+@_builtin("box.Box")
+@_builtin("ml_collections.ConfigDict")
+@_builtin("ml_collections.config_dict.ConfigDict")
 @_builtin("collections.OrderedDict")
 @_builtin("dict")
 def _dict(_run: Interpreter, call: Call) -> Value:

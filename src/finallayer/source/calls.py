@@ -15,12 +15,15 @@ from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import bind_signature, fits
-from finallayer.source.symbols import construct_of, is_module, is_module_class, signature_of
+from finallayer.source.symbols import construct_of, inherited_from, is_module, is_module_class, signature_of
 from finallayer.source.turned_over import open_flags_of
 from finallayer.source.values import (
     ARGUMENTS,
     BUILT,
+    CALLED_BY_FRAMEWORKS,
+    EXACT,
     FIELDS,
+    INNER,
     LAYERS,
     Bound,
     Built,
@@ -34,6 +37,7 @@ from finallayer.source.values import (
     Missing,
     Partial,
     Site,
+    Super,
     Union,
     Value,
     is_constant,
@@ -84,7 +88,7 @@ def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
     """A callable that may be one of several. Of losses of which nobody knows what chooses them, nothing is reported."""
     operations = {_operation_of(v) for v in callee.values}
     foreign = any(isinstance(v, (Built, External)) for v in callee.values)
-    silent = not callee.when and foreign and len(operations) > 1
+    silent = foreign and len(operations) > 1 and (not callee.when or run.coupled > 0)
     run.silent += silent
     try:
         return run.each(callee, lambda one: invoke(run, one, call))
@@ -114,6 +118,8 @@ def _method(run: Interpreter, owner: Value, name: str, call: Call) -> Value:
     """What ``owner.name(...)`` gives."""
     if isinstance(owner, str):
         return _of_text(owner, name, call.args)
+    if isinstance(owner, Instance) and isinstance(inner := owner.slots.get(INNER), (List, Dict)):
+        owner = inner
     if isinstance(owner, List) and name in handlers.OF_LISTS:
         return handlers.OF_LISTS[name](run, owner, call)
     if isinstance(owner, Dict) and name in handlers.OF_DICTS:
@@ -177,6 +183,8 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     instance = Instance(cls, call.site)
     run.instances.append(instance)
     run.write(instance.slots, ARGUMENTS, tuple(call.args))
+    run.write(instance.slots, LAYERS, ())
+    run.write(instance.slots, EXACT, True)
     lines = [tuple_in(c.slots, FIELDS) for c in reversed(cls.ancestry()) if isinstance(c, Class)]
     fields = [field for line in lines for field in line if isinstance(field, str)]
     init = cls.find("__init__")
@@ -185,8 +193,8 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     else:
         for name, value in [*zip(fields, call.args, strict=False), *call.kwargs.items()]:
             run.write(instance.slots, name, value)
-        if not fields and any(construct == "sequential" for construct in _base_constructs(cls)):
-            run.write(instance.slots, LAYERS, tuple(call.args))
+        if not fields:
+            inherit(run, instance, call)
         trains(run, cls, call)
     for hook in ("__post_init__", "setup"):
         function = cls.find(hook)
@@ -195,6 +203,13 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
     if run.over:
         open_flags_of(run, instance)
     return instance
+
+
+def inherit(run: Interpreter, instance: Instance, call: Call) -> None:
+    """What a foreign base class makes of the arguments of its ``__init__``: the object holds what it would build."""
+    base = inherited_from(instance.cls)
+    if base is not None:
+        run.write(instance.slots, INNER, invoke(run, base, call))
 
 
 _TRAINERS = ("trainer", "fine_tuner")
@@ -212,12 +227,13 @@ def trains(run: Interpreter, cls: Class, call: Call) -> None:
             handlers.CONSTRUCTS[signature.op](run, Built(base, signature, bound, call.site, call.kwargs))
 
 
-def _base_constructs(cls: Class) -> list[str]:
-    return [construct_of(base) for base in cls.external_bases()]
-
-
-#: Methods that calling an object runs, in the order in which frameworks look for them.
-_CALLED = ("__call__", "forward", "call", "_build")
+def call_inherited(run: Interpreter, instance: Instance, call: Call) -> Value:
+    """What calling an object gives by what its foreign base class does."""
+    inner = instance.slots.get(INNER)
+    if isinstance(inner, Built):
+        return call_built(run, inner, call)
+    outputs = _outputs(instance)
+    return outputs if outputs is not None else run.opaque_at(call.site, instance, *call.args)
 
 
 def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
@@ -230,16 +246,12 @@ def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
 
 def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
     _build(run, instance, call.site)
-    for name in _CALLED:
+    for name in CALLED_BY_FRAMEWORKS:
         method = instance.slots.get(name) or instance.cls.find(name)
         if not isinstance(method, Missing):
             own = [] if name in instance.slots else [instance]
             return invoke(run, method, call.of(*own))
-    layers = tuple_in(instance.slots, LAYERS)
-    if layers and call.args:
-        return apply_layers(run, layers, call.args[0], call.site)
-    outputs = _outputs(instance)
-    return outputs if outputs is not None else run.opaque_at(call.site, instance, *call.args)
+    return call_inherited(run, instance, call)
 
 
 def _build(run: Interpreter, instance: Instance, site: Site) -> None:
@@ -253,7 +265,7 @@ def _build(run: Interpreter, instance: Instance, site: Site) -> None:
 
 def _outputs(instance: Instance) -> Value:
     """The outputs that a Keras model of a class without ``call`` was made with: (inputs, outputs)."""
-    if "model" not in _base_constructs(instance.cls):
+    if not any(construct_of(base) == "model" for base in instance.cls.external_bases()):
         return None
     own = isinstance(instance.cls.find("__init__"), Function)
     given = () if own else tuple_in(instance.slots, ARGUMENTS)
@@ -264,7 +276,8 @@ def _outputs(instance: Instance) -> Value:
 def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Site) -> Value:
     """A value sent through layers one after the other."""
     for layer in layers:
-        if isinstance(layer, Node):  # Keras: an Input among the layers states the shape
+        if isinstance(layer, Node):  # Keras: an Input among the layers states the shape; any other isn't known
+            x = x if layer.attrs.get("fed") else run.opaque_at(site, x, layer)
             continue
         run.budget.step()  # the model may hold many, and be called often
         at = layer.site if isinstance(layer, Built) else site
@@ -305,6 +318,10 @@ def _external(run: Interpreter, symbol: External, call: Call) -> Value:
         return builtin(run, call)
     signature = signature_of(symbol.name)
     if signature is None:
+        method = symbol.name.rpartition(".")[2]
+        if call.args and isinstance(call.args[0], Instance) and method in ("__init__", *CALLED_BY_FRAMEWORKS):
+            run_inherited = handlers.OF_MODELS[method]  # Base.forward(self, x), which is super().forward(x)
+            return run_inherited(run, Super(call.args[0].cls, call.args[0]), call._replace(args=call.args[1:]))
         return _unknown(run, symbol, call)
     bound = bind_signature(signature.params, call.args, call.kwargs)
     if signature.attrs.get("either_order") and len(call.args) > 1:

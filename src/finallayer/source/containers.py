@@ -10,10 +10,12 @@ from finallayer.expr import TRANSPARENT, Node, through
 from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.conditions import Way
 from finallayer.source.interpreter import Interpreter
+from finallayer.source.layers import forget_layers, holder, put_layer
 from finallayer.source.limits import MOST_CANDIDATES, any_of
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import (
     EXACT,
+    INNER,
     ITEMS,
     LAYERS,
     REST,
@@ -78,6 +80,8 @@ def sequence(value: Value) -> tuple[Value, ...] | None:
         return (opaque("init"), Partial(value.function, how=value.how.replace("pure", "apply")))
     if isinstance(value, Built) and LAYERS in value.slots:
         return tuple_in(value.slots, LAYERS) if value.slots[EXACT] else None
+    if isinstance(value, Instance) and INNER in value.slots:
+        return sequence(value.slots[INNER])
     return None
 
 
@@ -123,6 +127,8 @@ def get_item(owner: Value, index: Value, rank: int | None = None) -> Value:
         return union([get_item(v, index) for v in owner.values], owner.when)
     if isinstance(owner, Dict):
         return item_by_key(owner, index)
+    if isinstance(owner, Instance) and INNER in owner.slots:
+        return get_item(owner.slots[INNER], index)
     items = sequence(owner)
     if items is not None and type(index) is int and -len(items) <= index < len(items):
         return items[index]
@@ -170,11 +176,23 @@ def item_by_key(owner: Dict, index: Value, when: Sequence[Way] = ()) -> Value:
     return any_of([*owner.known.values(), *rest], owner, ways)
 
 
+def forget_length(run: Interpreter, owner: Value) -> None:
+    """Nobody knows any more which items a list has, or which layers a model."""
+    if isinstance(owner, List):
+        run.write(owner.slots, EXACT, False)
+    elif (held := holder(owner)) is not None:
+        forget_layers(run, held)
+
+
 def store_item(run: Interpreter, owner: Value, index: Value, value: Value) -> None:
     """``owner[index] = value``."""
     match owner:
         case Bound(function=str() as name, owner=Built(slots=slots)):  # model.classifier[6] = a new head
             run.write(slots, name, value)
+        case Instance(slots=slots) if INNER in slots:
+            store_item(run, slots[INNER], index, value)
+        case Built() if LAYERS in owner.slots:
+            put_layer(run, owner, index, value)
     if isinstance(owner, Dict):
         if is_constant(index):
             run.write(owner.slots, index, value)

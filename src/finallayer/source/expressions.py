@@ -24,16 +24,20 @@ from finallayer.source.limits import list_of, may_format, small, tuple_of
 from finallayer.source.rounds import counted_from
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
+from finallayer.source.types import are_same
 from finallayer.source.values import (
     REST,
     STARRED,
     Attributes,
+    Bound,
     Call,
     Class,
     Constant,
     Dict,
     External,
     Frame,
+    Function,
+    Instance,
     Lazy,
     List,
     Patched,
@@ -342,6 +346,8 @@ def _compared(op: ast.cmpop, left: Value, right: Value) -> bool | None:
         return (other is None) == isinstance(op, (ast.Is, ast.Eq))
     if is_constant(left) and is_constant(right):
         return _constants_compared(op, left, right)
+    if isinstance(op, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)) and (same := are_same(left, right)) is not None:
+        return same == isinstance(op, (ast.Is, ast.Eq))
     if isinstance(op, (ast.In, ast.NotIn)) and is_constant(left):
         items = right.items if isinstance(right, List) and right.exact else right
         if isinstance(items, tuple) and all(is_constant(i) for i in items):
@@ -389,15 +395,38 @@ def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
     if isinstance(node.slice, ast.Slice):
         lower, upper = (None if b is None else run.evaluate(b, frame) for b in (node.slice.lower, node.slice.upper))
         return get_slice(owner, lower, upper, stepped=node.slice.step is not None)
-    if isinstance(owner, (Class, External)):
+    if isinstance(owner, (Class, External)) and not _is_of_names(owner):
         return owner  # a generic type
     index = run.evaluate(node.slice, frame)
     if isinstance(owner, Dict) and not is_constant(index):
         return item_by_key(owner, index, keyed(run, owner, node.slice, frame))
+    if _is_of_names(owner):
+        return _named_item(run, owner, index, Site(node, frame))
+    if isinstance(owner, Instance) and isinstance(own := owner.cls.find("__getitem__"), Function):
+        return run.call_function(own, Call([owner, index], {}, Site(node, frame)))
     item = get_item(owner, index, _index_rank(owner, node.slice))
     if isinstance(item, Node) and item.op == "index" and isinstance(owner, Node) and _leaves_rows(node.slice):
         return Node(item.op, item.args, {**item.attrs, "rows": True, "axis": -1}, item.origin)
     return item
+
+
+def _is_of_names(owner: Value) -> TypeGuard[Bound | External]:
+    """Whether a value is a module's dictionary of names, or that of all modules."""
+    if isinstance(owner, External):
+        return owner.name == "sys.modules" or owner.name.endswith(".__dict__")
+    return isinstance(owner, Bound) and owner.function == "__dict__"
+
+
+def _named_item(run: Interpreter, owner: Bound | External, name: Value, site: Site) -> Value:
+    """``globals()["Net"]``, ``nn.__dict__["Softmax"]``, ``sys.modules[__name__]``."""
+    if not isinstance(name, str):
+        return run.opaque_at(site, name)
+    if isinstance(owner, Bound):
+        return get_attribute(run, owner.owner, name)
+    if owner.name != "sys.modules":
+        return get_attribute(run, External(owner.name.removesuffix(".__dict__")), name)
+    module = site.frame.module.frame
+    return module if module.vars.get("__name__") == name else External(name)
 
 
 @values(ast.Slice)

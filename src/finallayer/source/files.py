@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -11,14 +10,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from finallayer.expr import Origin
+from finallayer.source.versions import written_for
 
 #: A longer module is generated data, not a training script, and would take seconds.
 MOST_CHARACTERS = 2_000_000
-
-_PYTHON_2 = re.compile(r"Missing parentheses in call to|multiple exception types must be parenthesized|<>")
-_PYTHON_2_TEXT = re.compile(
-    r"^\s*(?:print\s+[^\s(=]|exec\s+[\"']|raise\s+\w+\s*,|except\s+[\w.]+\s*,\s*\w+\s*:)|<>|\b0[0-7]+\b|\bur[\"']|\d[lL]\b",
-)
 
 
 class Unreadable(Exception):
@@ -117,8 +112,9 @@ def parse(text: str) -> ast.Module:
 def _syntax_error(error: SyntaxError) -> str:
     message = one_line(error.msg or "invalid syntax")
     where = f" (line {error.lineno})" if error.lineno else ""
-    if _PYTHON_2.search(message) or _PYTHON_2_TEXT.search(error.text or ""):
-        return f"Python 2, not Python 3{where}"
+    version = written_for(message, error.text or "")
+    if version:
+        return f"{version}{where}"
     return f"not Python 3: {message}{where}"
 
 

@@ -27,9 +27,9 @@ BUILTINS: dict[str, Builtin] = {}
 #: The other builtins: what they give is in the catalogue, or of no interest.
 OTHER_BUILTINS = frozenset(
     (
-        "sum max min abs pow round float print property staticmethod classmethod int str bool object type set "
-        "frozenset open input id any all iter next repr hash format sorted filter divmod callable vars dir bytes "
-        "complex eval exec Exception ValueError NotImplementedError RuntimeError TypeError KeyError ImportError "
+        "sum max min abs pow round float print property staticmethod classmethod int str bool object set "
+        "frozenset open input id any all iter next repr hash format sorted filter divmod dir bytes "
+        "complex exec Exception ValueError NotImplementedError RuntimeError TypeError KeyError ImportError "
         "AssertionError"
     ).split()
 )

@@ -23,7 +23,10 @@ _MODULES = re.compile(rb"\b((?:[\w., \t\f]|\\\r?\n|\\\\\\n)++)")
 _JOINT = re.compile(r"\\+n|\\\r?\n|[\r\n]")  # where a statement's lines are joined
 _NAME = re.compile(r"([\w.]+)(?:[ \t]+as[ \t]+\w+)?")
 _BY_TEXT = re.compile(rb"""\b(?:import_module|__import__)\(\s*\\?["']([\w.]+)""")
-_RUN = re.compile(rb"""%run[ \t]+(?:-\w+[ \t]+)*(?:\.{1,2}/)*([\w./-]+)\.(?:py|ipynb)\b""")
+_RUN = re.compile(
+    rb"""(?:%run|magic\(\\?["']%?run(?:\\?["'],[ \t]*\\?["'])?)"""
+    rb"""[ \t]*(?:-\w+[ \t]+)*\\?["']?(?:\.{1,2}/)*([\w./-]+?)(?:\.(py|ipynb))?(?![\w./-])"""
+)
 _RUNNING = re.compile(rb"""\b(?:exec|execfile|run_path|spec_from_file_location|SourceFileLoader|load_source)\(""")
 _FILE = re.compile(rb"""["'](?:\.{1,2}/)*([\w./-]+)\.py\\?["']""")
 # What stands behind a dot, also on the next line, in a notebook or not.
@@ -63,10 +66,10 @@ def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:
 
 def run_by_text(data: bytes) -> Iterator[tuple[str, int]]:
     """The modules that a file runs, so that it has their names: ``%run a/b.py``, ``exec(open("b.py").read())``."""
-    found = list(_RUN.finditer(data)) if b"%run" in data else []
-    if _RUNNING.search(data):
-        found += _FILE.finditer(data)
-    for ran in found:
+    for ran in _RUN.finditer(data) if b"%run" in data or b"magic(" in data else ():
+        name = ran[1].decode(errors="ignore").replace("/", ".")
+        yield f"{name}.ipynb" if ran[2] == b"ipynb" else name, 0
+    for ran in _FILE.finditer(data) if _RUNNING.search(data) else ():
         yield ran[1].decode(errors="ignore").replace("/", "."), 0
 
 

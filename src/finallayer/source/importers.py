@@ -36,7 +36,8 @@ _Names = frozenset[tuple[str, int]]  # dotted names of modules, each with the le
 class Importer(NamedTuple):
     """A file that imports another; ``certain``: whether an analysis finds the other by that import.
 
-    ``by_text``: whether it also, or only, asks for it by its name in a text, which no analysis follows. ``runs``:
+    ``by_text``: whether it also, or only, asks for it by its name in a text, which an analysis doesn't always
+    follow. ``runs``:
     whether it runs it so, and has its names.
     """
 
@@ -70,7 +71,8 @@ class Importers:
         module = Path(path).with_suffix("")
         if module.name == "__init__":
             module = module.parent
-        asked = dict.fromkeys((module.name, "") if path.endswith("__init__.py") else (module.name,))
+        ways = ("",) if path.endswith("__init__.py") else ("ipynb",) if path.endswith(".ipynb") else ()
+        asked = dict.fromkeys((module.name, *ways))
         for importer, dotted, level in (place for name in asked for place in self._by_name.get(name, ())):
             runs = (importer, dotted) in self._run
             by_text = runs or (importer, dotted) in self._by_text

@@ -18,7 +18,7 @@ from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.expr import Node, Origin, Role, having
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
-from finallayer.source.budget import LEAST_STEPS_ALONE, MOST_STEPS, MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
+from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
 from finallayer.source.conditions import Clause, Way, contradict
 from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
@@ -51,7 +51,19 @@ MOST_IMPORTED = 600_000
 
 
 #: What stands around a place that runs, but not around the module that it imports.
-_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent", "taken", "repeating")
+_AROUND = (
+    "stack",
+    "sites",
+    "no_grad",
+    "read_out",
+    "compiling",
+    "loops",
+    "silent",
+    "assumed",
+    "coupled",
+    "taken",
+    "repeating",
+)
 
 
 #: Where a prediction meets what reads it.
@@ -78,6 +90,7 @@ class Interpreter:
         self.visited: dict[ast.AST, None] = {}  # definitions that have been run
         self.called: set[ast.AST] = set()  # those that a call of the program's has entered
         self.instances: list[Instance] = []
+        self.attributes: dict[tuple[Hashable, str], Value] = {}  # given to what has no slots: to foreign modules, say
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
         self.compiling = 0  # > 0 where a model meets what it is compiled with
@@ -91,6 +104,7 @@ class Interpreter:
         self.over = False  # whether the program has come to its end, and what nobody calls is run
         self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
         self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
+        self.coupled = 0  # > 0 where several flags are open at once, which whoever calls may set together
         self.budget = Budget()
         self.modules: dict[str, Module | None] = {}
         self.imported = 0  # bytes of the modules read for this analysis
@@ -112,7 +126,7 @@ class Interpreter:
         origin = self.origin(site)
         silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING)
         made = self.recorder.record(op, args, attrs, origin, framework, scene, silent)
-        if not silent and made.op in ON_EVERY_WAY:
+        if not (silent or self.coupled) and made.op in ON_EVERY_WAY:
             for alternative in alternatives(args, self.taken, self.repeating):
                 self.recorder.record(op, alternative.args, attrs, origin, framework, scene, supposed=alternative)
         return made
@@ -183,20 +197,15 @@ class Interpreter:
         Where it costs too much it is undone and done once more, with loops run once. Where that costs too much, too,
         it is undone, and written down as left out.
         """
-        why = self._attempted(work) if steps is None or self.budget.allow(steps) else Shortfall.STEPS
+        why = self.attempted(work) if steps is None or self.budget.allow(steps) else Shortfall.STEPS
         if why is not None and self.budget.allow(MOST_STEPS_COARSELY):
             with self.budget.coarsely():
-                why = self._attempted(work)
+                why = self.attempted(work)
         if why is not None:
             self.budget.left_out(why, self.origin(site))
         return why is None
 
-    def if_affordable(self, work: Callable[[], object], cost: int) -> None:
-        """Do some work of about so many steps where the program's own have left as many: it is one more possibility."""
-        if self.budget.steps + cost < MOST_STEPS and self.budget.allow(2 * cost + LEAST_STEPS_ALONE):
-            self._attempted(work)
-
-    def _attempted(self, work: Callable[[], object]) -> Shortfall | None:
+    def attempted(self, work: Callable[[], object]) -> Shortfall | None:
         """Do some work, and what kept it from its end: it is undone then."""
         around = {name: getattr(self, name) for name in _AROUND}
         objects, visited = len(self.instances), len(self.visited)
@@ -360,7 +369,7 @@ class Interpreter:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
         around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites, self.repeating, self.taken = [], [], [], ()
-        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = 0
+        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = self.assumed = self.coupled = 0
         try:
             yield
         finally:

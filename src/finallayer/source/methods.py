@@ -9,11 +9,12 @@ from typing import TypeVar
 from finallayer.catalog.frameworks import is_stateless
 from finallayer.expr import Node, make
 from finallayer.source.asking import keyed
-from finallayer.source.attributes import get_attribute
-from finallayer.source.calls import call_built, invoke, trains
-from finallayer.source.containers import get_item, item_by_key, sequence
+from finallayer.source.attributes import get_attribute, set_attribute
+from finallayer.source.calls import call_built, call_inherited, inherit, invoke, trains
+from finallayer.source.containers import forget_length, get_item, item_by_key, sequence
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod, ListMethod, Method
 from finallayer.source.interpreter import Interpreter
+from finallayer.source.layers import add_layers, holder, layers_of
 from finallayer.source.limits import list_of
 from finallayer.source.models import compile_model, model_output
 from finallayer.source.symbols import is_module
@@ -31,6 +32,7 @@ from finallayer.source.values import (
     List,
     Partial,
     Site,
+    Super,
     Value,
     is_constant,
     opaque,
@@ -143,6 +145,11 @@ def _keys(_run: Interpreter, owner: Dict, _call: Call) -> Value:
     return tuple(owner.known)
 
 
+@_method(OF_DICTS, "copy")
+def _copied(_run: Interpreter, owner: Dict, _call: Call) -> Value:
+    return owner.copy()
+
+
 @_method(OF_DICTS, "update")
 def _update(run: Interpreter, owner: Dict, call: Call) -> Value:
     given = call.args[0].slots if call.args and isinstance(call.args[0], Dict) else {}
@@ -161,6 +168,12 @@ def _itself(_run: Interpreter, owner: Value, _call: Call) -> Value:
 
 @_method(OF_MODELS, "forward", "__call__", "call")
 def _called(run: Interpreter, owner: Value, call: Call) -> Value:
+    if isinstance(owner, Super):
+        return (
+            call_inherited(run, owner.instance, call)
+            if isinstance(owner.instance, Instance)
+            else run.opaque_at(call.site, *call.args)
+        )
     return run.opaque_at(call.site, *call.args) if isinstance(owner, Class) else invoke(run, owner, call)
 
 
@@ -233,8 +246,10 @@ def _as_array(run: Interpreter, output: Value, site: Site) -> Value:
 
 @_method(OF_MODELS, "__init__")
 def _made_of(run: Interpreter, owner: Value, call: Call) -> Value:
-    """Keras: ``super().__init__(inputs, outputs)`` in a model's own ``__init__``."""
+    """``super().__init__(...)`` in an object's own ``__init__``, past which no class of the project has one."""
+    owner = owner.instance if isinstance(owner, Super) else owner
     if isinstance(owner, Instance):
+        inherit(run, owner, call)
         trains(run, owner.cls, call)
     outputs = call.kwargs.get("outputs", call.args[1] if len(call.args) > 1 else None)
     if isinstance(owner, Instance) and outputs is not None:
@@ -245,24 +260,57 @@ def _made_of(run: Interpreter, owner: Value, call: Call) -> Value:
 @_method(OF_MODELS, "pop")
 def _drop_layer(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: takes the last layer off."""
-    layers = tuple_in(owner.slots, LAYERS) if isinstance(owner, (Built, Instance)) else ()
-    if not isinstance(owner, (Built, Instance)) or not layers or call.args:
+    held = holder(owner)
+    layers = () if held is None else tuple_in(held.slots, LAYERS)
+    at = call.args[0] if call.args else -1
+    if held is None or type(at) is not int or not -len(layers) <= at < len(layers):
         return run.opaque_at(call.site, owner, *call.args)
-    run.write(owner.slots, LAYERS, layers[:-1])
-    return layers[-1]
+    left = list(layers)
+    taken = left.pop(at)
+    run.write(held.slots, LAYERS, tuple(left))
+    return taken
 
 
-@_method(OF_MODELS, "add_module", "register_module", "append", "add", "extend", "insert")
+@_method(OF_MODELS, "add_module", "append", "add")
 def _add_layer(run: Interpreter, owner: Value, call: Call) -> Value:
     layer = call.args[-1] if call.args else call.kwargs.get("layer", call.kwargs.get("module"))
-    if isinstance(owner, Built) and LAYERS in owner.slots:
-        run.write(owner.slots, LAYERS, (*tuple_in(owner.slots, LAYERS), layer))
-    elif isinstance(owner, Instance):
-        if len(call.args) == 2 and isinstance(call.args[0], str):
-            run.write(owner.slots, call.args[0], layer)
-        else:
-            run.write(owner.slots, LAYERS, (*tuple_in(owner.slots, LAYERS), layer))
+    name = call.kwargs.get("name", call.args[0] if len(call.args) > 1 else None)
+    if isinstance(owner, Instance) and isinstance(name, str):
+        set_attribute(run, owner, name, layer)
+    elif isinstance(owner, (Instance, Built)):
+        add_layers(run, owner, (layer,))
     return owner
+
+
+@_method(OF_MODELS, "extend")
+def _add_all_layers(run: Interpreter, owner: Value, call: Call) -> Value:
+    more = sequence(call.args[0]) if call.args else None
+    if more is not None:
+        add_layers(run, owner, more)
+    else:
+        forget_length(run, owner)
+    return owner
+
+
+@_method(OF_MODELS, "insert")
+def _insert_layer(run: Interpreter, owner: Value, call: Call) -> Value:
+    if len(call.args) == 2 and type(call.args[0]) is int:
+        add_layers(run, owner, (call.args[1],), at=call.args[0])
+    return owner
+
+
+@_method(OF_MODELS, "children")
+def _children(run: Interpreter, owner: Value, call: Call) -> Value:
+    """torch: the layers that a model holds itself."""
+    layers, exact = layers_of(owner)
+    return List(layers, exact) if layers else run.opaque_at(call.site, owner)
+
+
+@_method(OF_MODELS, "named_children")
+def _named_children(run: Interpreter, owner: Value, call: Call) -> Value:
+    layers, exact = layers_of(owner)
+    pairs = tuple((opaque("name"), layer) for layer in layers)
+    return List(pairs, exact) if layers else run.opaque_at(call.site, owner)
 
 
 @_method(OF_MODELS, "param", "variable", "add_weight", "add_variable", "create_parameter", "get_parameter")

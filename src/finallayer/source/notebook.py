@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from finallayer.source.files import CellStart, SourceFile, Unreadable, parse
 
@@ -20,9 +20,11 @@ PYTHON_CELL_MAGICS = frozenset(
 STATEMENT_MAGICS = frozenset("lprun memit prun snakeviz time timeit".split())
 
 # What no Python line begins or ends with, though the inside of a bracket or a string may.
-_SUSPECT = re.compile(r"^[ \t]*[%!?]|\?[ \t]*(?:#.*)?$|=[ \t]*[%!]", re.M)
+_SUSPECT = re.compile(r"^[ \t]*(?:[%!?]|>>>|In \[\d)|\?[ \t]*(?:#.*)?$|=[ \t]*[%!]", re.M)
+_PROMPT = re.compile(r"\s*(?:>>>|\.\.\.|In \[\d+\]:|\.{3,}:)(?: |$)")
 _CELL_MAGIC = re.compile(r"\s*%%(\w*)")
 _STATEMENT_MAGIC = re.compile(r"%%?(\w+)(?:[ \t]+-\w+(?:[ \t]+\d+)?)*[ \t]+(?=[\w(\[{\"'])")
+_RUN = re.compile(r"%run\b(.*)")
 _COMPOUND = re.compile(r"(?:async|class|def|for|if|try|while|with)\b")
 _ASSIGNED = re.compile(r"\s*[\w.,\[\] ]+=[ \t]*[%!]")
 # One step of a scan that knows strings, comments and brackets, and takes the rest as it comes.
@@ -36,33 +38,66 @@ def read(path: str, data: bytes) -> SourceFile:
     module.
     """
     book = _load(data)
-    module: list[str] = []
-    starts: list[CellStart] = []
-    if _is_python(book):
-        for index, source in _code_cells(book):
-            starts.append(CellStart(len(module) + 1, index))
-            module += plain_python(source).split("\n")
-    file = SourceFile(path, "\n".join(module), tuple(starts))
+    cells = [_read_cell(index, source) for index, source in _code_cells(book)] if _is_python(book) else []
+    file = SourceFile(path, *_module(cells))
     try:
         _ = file.tree
     except Unreadable:
-        return SourceFile(path, *_without_broken_cells(module, starts))
+        return SourceFile(path, *_without_broken_cells(cells))
     return file
+
+
+class _Cell(NamedTuple):
+    """A code cell: its index among all cells, its lines, and whether IPython takes an indentation from all of them."""
+
+    at: int
+    lines: list[str]
+    indented: bool = False
+
+
+def _read_cell(index: int, source: str) -> _Cell:
+    text = plain_python(source)
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    indented = first[:1].isspace() and not _parses(text) and _parses(f"{_BLOCK}\n{text}")
+    return _Cell(index, text.split("\n"), indented)
+
+
+#: What stands before an indented cell, so that it is Python where it stands: each column is the reader's.
+_BLOCK = "if True:"
+
+
+def _module(cells: Sequence[_Cell]) -> tuple[str, tuple[CellStart, ...]]:
+    """The cells as one text, and where each begins in it."""
+    lines: list[str] = []
+    starts: list[CellStart] = []
+    for cell in cells:
+        lines += [_BLOCK] if cell.indented else []
+        starts.append(CellStart(len(lines) + 1, cell.at))
+        lines += cell.lines
+    return "\n".join(lines), tuple(starts)
 
 
 def plain_python(source: str) -> str:
     """A cell's source with magics, shell lines and help blanked, every line and column where it was."""
     if not _SUSPECT.search(source):
         return source
-    lines = source.split("\n")
+    lines = _without_prompts(source.split("\n"))
     magic = next((i for i, line in enumerate(lines) if line.strip()), 0)
     if got := _CELL_MAGIC.match(lines[magic]):
         if got[1] not in PYTHON_CELL_MAGICS:
             return "\n".join("" for _ in lines)
         lines[magic] = ""
-    elif _parses(source):
-        return source
+    elif _parses("\n".join(lines)):
+        return "\n".join(lines)
     return "\n".join(_blanked(lines))
+
+
+def _without_prompts(lines: list[str]) -> list[str]:
+    """The lines without ``>>> `` and ``In [1]: ``, which IPython takes away where the first of them has one."""
+    first = next((line for line in lines if line.strip()), "")
+    if not _PROMPT.match(first):
+        return lines
+    return [_PROMPT.sub(lambda prompt: " " * len(prompt[0]), line) for line in lines]
 
 
 def _blanked(lines: list[str]) -> Iterator[str]:
@@ -91,6 +126,8 @@ def _kept(line: str) -> str | None:
         statement = body[got.end() :]
         if got[1] in STATEMENT_MAGICS and not _COMPOUND.match(statement) and _parses(statement):
             return indent + "0;".ljust(got.end()) + statement
+    if not indent and (ran := _RUN.match(line)):
+        return f"get_ipython().run_line_magic('run', {ran[1].strip()!r})"
     if body.startswith(("%", "!", "?")) or _ASSIGNED.match(line) or _asks_for_help(line):
         return indent + "pass"  # a block may hold nothing else
     return None
@@ -206,25 +243,22 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _without_broken_cells(
-    module: list[str], starts: list[CellStart]
-) -> tuple[str, tuple[CellStart, ...], tuple[str, ...]]:
+def _without_broken_cells(cells: Sequence[_Cell]) -> tuple[str, tuple[CellStart, ...], tuple[str, ...]]:
     """The module with each cell that isn't Python blanked, and a note of them. Raises where none is left."""
-    ends = [s.line - 1 for s in starts[1:]] + [len(module)]
-    whole = list(module)
+    whole = list(cells)
     reasons: dict[int, str] = {}
-    for (line, cell), end in zip(starts, ends, strict=True):
+    for i, cell in enumerate(cells):
         try:
-            parse("\n".join(module[line - 1 : end]))
+            parse(_module([cell])[0])
         except Unreadable as why:
-            reasons[cell] = str(why)
-            whole[line - 1 : end] = [""] * (end - line + 1)
+            reasons[cell.at] = str(why)
+            whole[i] = _Cell(cell.at, [""] * len(cell.lines))
     first = next(iter(reasons), None)
-    if first is None or not any(line.strip() for line in whole):
+    if first is None or not any(line.strip() for cell in whole for line in cell.lines):
         raise Unreadable(reasons[first] if first is not None else "its cells are not one Python module")
-    text = "\n".join(whole)
+    text, starts = _module(whole)
     if not _parses(text):
         raise Unreadable("its cells are not one Python module")
     left_out = f"cell {first} left out: {reasons[first]}"
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return text, tuple(starts), (left_out + more,)
+    return text, starts, (left_out + more,)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from finallayer.catalog.frameworks import FOREIGN
 from finallayer.source.files import SourceFile, Unreadable
+from finallayer.source.imported import imported
 from finallayer.source.reading import read
+from finallayer.source.search_path import MARKS, added_folders
 
 #: Packages that are never a project's own, even where a folder of that name lies beside the file.
 _FOREIGN = FOREIGN | {"pandas", "matplotlib"}
@@ -31,6 +33,7 @@ class Project:
         self._folders: dict[Path, frozenset[str]] = {}
         self._places: dict[Path, tuple[Path, ...]] = {}
         self._found: dict[tuple[str, str, int], Path | None] = {}
+        self._additions: dict[str, tuple[Path, ...]] = {}
         self._dependencies: dict[str, set[str]] = {}
 
     def copy(self) -> Project:
@@ -49,7 +52,7 @@ class Project:
                 worth_parsing = len(file.text) < SMALL or _MATTERS.search(file.text)
                 self._files[key] = file if worth_parsing and file.tree else None
             except Unreadable:
-                self._files[key] = None
+                self._files[key] = SourceFile(key, "") if _is_namespace(path) else None
         return self._files[key]
 
     def size(self, path: Path) -> int:
@@ -76,13 +79,66 @@ class Project:
         if level:
             for _ in range(level - 1):
                 folder = folder.parent
-            return self._file(folder, parts)
+            return self._file(folder, parts) or (self._namespace(folder, parts) if parts else None)
         if not parts or parts[0] in _FOREIGN:
             return None
+        found = self._plainly(importer, parts)
+        if found is not None or parts[0] in sys.stdlib_module_names:
+            return found
+        added = self._added_by(importer)
+        places = (*self._search_path(folder), *added)
+        elsewhere = (*(self._file(place, parts) for place in added), *(self._namespace(p, parts) for p in places))
+        return next((f for f in elsewhere if f is not None and str(f) != importer), None)
+
+    def _plainly(self, importer: str, parts: list[str]) -> Path | None:
+        """A module that lies where Python looks for it by itself: beside the importer, or in a folder above."""
+        folder = Path(importer).parent
         if parts[0] in sys.stdlib_module_names and "__init__.py" in self._listing(folder):
             return None  # a module of a package doesn't hide the standard library's: utils/logging.py imports logging
         found = (self._file(place, parts) for place in self._search_path(folder))
         return next((f for f in found if f is not None and str(f) != importer), None)
+
+    def _namespace(self, folder: Path, parts: list[str]) -> Path | None:
+        """A folder of modules that is a package without saying so, by the ``__init__.py`` that it could have."""
+        for part in parts:
+            if part not in self._listing(folder):
+                return None
+            folder = folder / part
+        holds_modules = any(name.endswith(".py") for name in self._listing(folder)) or any(
+            name.endswith(".py") for inner in self._listing(folder) for name in self._listing(folder / inner)
+        )
+        return folder / "__init__.py" if holds_modules else None
+
+    def _added_by(self, importer: str) -> tuple[Path, ...]:
+        """The folders that a program, or a module that it imports, adds to those in which modules are looked for."""
+        if importer not in self._additions:
+            data = self._bytes(importer)
+            names = [(dotted.split("."), level) for dotted, level in imported(data) if dotted and not level]
+            beside = {f for parts, _ in names if parts[0] not in _FOREIGN and (f := self._plainly(importer, parts))}
+            texts = [t for path in (importer, *sorted(map(str, beside))) for t in self._additions_in(path)]
+            around = self._search_path(Path(importer).parent)
+            folders = (place / text for text in texts for place in around)  # an absolute one is itself
+            self._additions[importer] = tuple(dict.fromkeys(f for f in folders if self._listing(f)))
+        return self._additions[importer]
+
+    def _additions_in(self, path: str) -> tuple[str, ...]:
+        """What one file adds itself."""
+        data = self._bytes(path)
+        if not any(mark in data for mark in MARKS):
+            return ()
+        try:
+            return added_folders((self._files.get(path) or read(path)).tree, path)
+        except Unreadable:
+            return ()
+
+    def _bytes(self, path: str) -> bytes:
+        known = self._files.get(path)
+        if known is not None:
+            return known.text.encode(errors="surrogatepass")
+        try:
+            return Path(path).read_bytes()
+        except OSError:
+            return b""
 
     def depend(self, importer: str, path: Path) -> None:
         self._dependencies.setdefault(importer, set()).add(str(path))
@@ -107,11 +163,14 @@ class Project:
                     break
                 here = here.parent
                 places.append(here)
-            places += [p / "src" for p in places[-1:] if "src" in self._listing(p)]
+            places += [p / "src" for p in places if "src" in self._listing(p)]
             self._places[folder] = tuple(places)
         return self._places[folder]
 
     def _file(self, folder: Path, parts: list[str]) -> Path | None:
+        if parts[1:] and parts[-1] == "ipynb":  # no import, but what a notebook runs
+            notebook = folder.joinpath(*parts[:-1]).with_suffix(".ipynb")
+            return notebook if notebook.name in self._listing(notebook.parent) else None
         for part in parts[:-1]:
             if part not in self._listing(folder):
                 return None
@@ -131,3 +190,8 @@ class Project:
             except OSError:
                 self._folders[folder] = frozenset()
         return self._folders[folder]
+
+
+def _is_namespace(path: Path) -> bool:
+    """Whether a path is that of a package's module which isn't there, though its folder is."""
+    return path.name == "__init__.py" and path.parent.is_dir() and not path.exists()

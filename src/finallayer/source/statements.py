@@ -14,12 +14,13 @@ from finallayer.expr import Node
 from finallayer.source.asking import cases, found_out
 from finallayer.source.assignment import assign, change, scope_of
 from finallayer.source.attributes import get_attribute
+from finallayer.source.calls import invoke
 from finallayer.source.conditions import Clause, Fact
-from finallayer.source.containers import element, sequence, truth
+from finallayer.source.containers import element, forget_length, sequence, truth
+from finallayer.source.decorators import decorated
 from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Loop, Statement
 from finallayer.source.rounds import counted_from, last_item
-from finallayer.source.symbols import TRANSFORMS, construct_of
 from finallayer.source.trail import Change, Changes, Place
 from finallayer.source.values import (
     FIELDS,
@@ -27,6 +28,7 @@ from finallayer.source.values import (
     STARRED,
     Bound,
     Built,
+    Call,
     Class,
     External,
     Frame,
@@ -36,6 +38,7 @@ from finallayer.source.values import (
     Partial,
     Site,
     Value,
+    is_constant,
     opaque,
     tuple_in,
     union,
@@ -109,9 +112,9 @@ def _augmented(run: Interpreter, node: ast.AugAssign, frame: Frame) -> bool:
 def _assert(run: Interpreter, node: ast.Assert, frame: Frame) -> bool:
     """What a test asserts of a model's output is a reader of it; no loss that it compares another with is a finding."""
     if run.uses is not None:
-        visited = dict(run.visited)
+        visited, called = dict(run.visited), set(run.called)
         run.trail.attempt(lambda: run.evaluate(node.test, frame))
-        run.visited = visited  # what only an assertion calls is run alone, too, as it is without it
+        run.visited, run.called = visited, called  # what only an assertion calls is run alone, too, as it is without it
     return True
 
 
@@ -296,20 +299,9 @@ def _function(run: Interpreter, node: ast.FunctionDef | ast.AsyncFunctionDef, fr
     function = run.define(node, frame)
     value: Value = function
     for decorator in reversed(node.decorator_list):
-        value = _decorated(run, value, run.evaluate(decorator, frame), decorator, frame)
+        value = decorated(run, value, run.evaluate(decorator, frame), Site(decorator, frame))
     run.bind(scope_of(node.name, frame), node.name, value)
     return True
-
-
-def _decorated(_run: Interpreter, value: Value, decorator: Value, _node: ast.expr, _frame: Frame) -> Value:
-    """The value that a decorator leaves. One that isn't understood is taken to leave the function as it was."""
-    if isinstance(value, Function):
-        value.decorators.append(decorator)
-    if construct_of(decorator) in TRANSFORMS:
-        return Partial(value, how=construct_of(decorator))
-    if isinstance(decorator, Partial) and construct_of(decorator.function) in TRANSFORMS:
-        return Partial(value, how=construct_of(decorator.function))
-    return value
 
 
 @runs(ast.ClassDef)
@@ -323,7 +315,32 @@ def _class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> bool:
         if isinstance(function, Function) and function.owner is None:
             function.owner = cls
     cls.slots.setdefault(FIELDS, _fields(node))
-    run.bind(scope_of(node.name, frame), node.name, cls)
+    _tell_parent(run, cls, Site(node, frame))
+    made: Value = cls
+    for decorator in reversed(node.decorator_list):
+        made = decorated(run, made, run.evaluate(decorator, frame), Site(decorator, frame))
+    run.bind(scope_of(node.name, frame), node.name, made)
+    return True
+
+
+def _tell_parent(run: Interpreter, cls: Class, site: Site) -> None:
+    """A class that is defined is handed to ``__init_subclass__`` of the class that it derives from."""
+    hook = cls.find("__init_subclass__", after=cls)
+    if isinstance(hook, Function):
+        assert isinstance(site.node, ast.ClassDef)
+        given = {k.arg: run.evaluate(k.value, site.frame) for k in site.node.keywords if k.arg is not None}
+        run.call_function(hook, Call([cls], given, site))
+
+
+@runs(ast.Delete)
+def _delete(run: Interpreter, node: ast.Delete, frame: Frame) -> bool:
+    for place in node.targets:
+        if isinstance(place, ast.Subscript):
+            owner, index = run.evaluate(place.value, frame), run.evaluate(place.slice, frame)
+            if is_constant(index):
+                invoke(run, get_attribute(run, owner, "pop"), Call([index], {}, Site(node, frame)))
+            else:
+                forget_length(run, owner)
     return True
 
 

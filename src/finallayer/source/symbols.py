@@ -34,5 +34,23 @@ def is_module(value: Value) -> bool:
 
 
 def is_module_class(cls: Class) -> bool:
-    """Whether a project's class derives from a framework's base class for models and layers."""
-    return any(construct_of(base) in ("module", "sequential", "model") for base in cls.external_bases())
+    """Whether a project's class derives from a framework's model or layer, or its base class for them."""
+    if any(construct_of(base) in ("module", "model") for base in cls.external_bases()):
+        return True
+    base = inherited_from(cls)
+    signature = None if base is None else signature_of(base.name)
+    return signature is not None and signature.call is not None
+
+
+#: Python's containers, which classes are derived from as well.
+_CONTAINERS = frozenset({"builtins.dict", "builtins.list", "collections.OrderedDict"})
+
+
+def inherited_from(cls: Class) -> External | None:
+    """The foreign class that does for a project's class what it would do itself: a layer, a loss, several layers."""
+    for base in cls.external_bases():
+        signature = signature_of(base.name)
+        of_layers = signature is not None and (signature.call is not None or signature.op in ("sequential", "layers"))
+        if (of_layers and construct_of(base) not in ("module", "model")) or base.name in _CONTAINERS:
+            return base
+    return None

@@ -7,9 +7,11 @@ where a parameter is a flag, each of its values is.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
+from finallayer.expr import Node
+from finallayer.source.budget import LEAST_STEPS_ALONE
 from finallayer.source.calls import instantiate
 from finallayer.source.interpreter import Interpreter, stops_gradient
 from finallayer.source.models import model_output
@@ -39,22 +41,34 @@ _MOST_NESTED = 3
 
 def run_uncalled(run: Interpreter, module: Module) -> None:
     """Functions and methods that nothing in the program has called."""
-    cost: dict[ast.AST, int] = {}
     waiting = [
         (node, function)
         for node, function in run.functions.items()
         if function.frame.module is module or function.name in PROTOCOLS
     ]
-    for number, (node, function) in enumerate(waiting):
+    for i, (node, function) in enumerate(waiting):
         if node not in run.visited:
-            before, share = run.budget.steps, run.budget.share(len(waiting) - number)
-            run.complete(Site(node, function.frame), partial(_alone, run, function, {}), share)
-            cost[node] = run.budget.steps - before
+            work = partial(_alone, run, function, {})
+            run.complete(Site(node, function.frame), work, run.budget.share(len(waiting) - i))
     for node, function in waiting:
-        if node in cost and node not in run.called and function.frame.module is module:
+        if node in run.visited and node not in run.called and function.frame.module is module:
             for given in _other_arguments(run, module, function):
-                run.if_affordable(partial(_alone, run, function, given), cost[node])
-            _on_other_objects(run, module, function, cost[node])
+                coupled = _are_several_flags(given)
+                run.coupled += coupled
+                _try(run, partial(_alone, run, function, given))
+                run.coupled -= coupled
+            _on_other_objects(run, module, function)
+
+
+def _try(run: Interpreter, work: Callable[[], object]) -> None:
+    """What the program may do besides: where it costs too much, the rest of the file has been seen all the same."""
+    if run.budget.allow(LEAST_STEPS_ALONE):
+        run.attempted(work)
+
+
+def _are_several_flags(given: dict[str, Value]) -> bool:
+    """Whether nobody knows the values of several flags, which may belong together."""
+    return sum(isinstance(value, Node) and value.op == "opaque" for value in given.values()) > 1
 
 
 def _other_arguments(run: Interpreter, module: Module, function: Function) -> Iterator[dict[str, Value]]:
@@ -95,7 +109,7 @@ def _alone(run: Interpreter, function: Function, given: dict[str, Value], nested
         _attempt(run, function, [instance], given, nested)
 
 
-def _on_other_objects(run: Interpreter, module: Module, function: Function, cost: int) -> None:
+def _on_other_objects(run: Interpreter, module: Module, function: Function) -> None:
     """A method on objects that nobody makes: of the module's own model and loss, or with another value of a flag."""
     cls = function.owner
     init = cls.find("__init__") if cls is not None else None
@@ -106,9 +120,12 @@ def _on_other_objects(run: Interpreter, module: Module, function: Function, cost
     bound = bound_by_name(module, init, stored=cls.node)
     ways = ([(bound, False)] if bound else []) + [(bound | f, True) for f in other_values(init, cls.node)]
     for given, assumed in ways:
+        coupled = _are_several_flags(given)
         run.assumed += assumed
-        run.if_affordable(partial(run.trail.attempt, partial(_on_object, run, function, init, given)), cost)
+        run.coupled += coupled
+        _try(run, partial(run.trail.attempt, partial(_on_object, run, function, init, given)))
         run.assumed -= assumed
+        run.coupled -= coupled
 
 
 def _on_object(run: Interpreter, function: Function, init: Function, given: dict[str, Value]) -> None:
@@ -121,10 +138,12 @@ def _on_object(run: Interpreter, function: Function, init: Function, given: dict
 
 def _attempt(run: Interpreter, function: Function, args: list[Value], given: dict[str, Value], nested: int) -> None:
     objects, alone = len(run.instances), run.uses.alone if run.uses is not None else None
+    defined = len(run.defined)
     try:
         run.trail.attempt(lambda: _on_unknown_arguments(run, function, args, given, nested))
     finally:
         del run.instances[objects:]  # what was made there has lost its attributes
+        del run.defined[defined:]
         if run.uses is not None:
             run.uses.alone = alone
 
@@ -144,7 +163,6 @@ def _on_unknown_arguments(
     run.call_function(function, Call(args, given, Site(node, function.frame)))
     if nested < _MOST_NESTED:
         _run_nested(run, function, before, nested + 1)
-    del run.defined[before:]
 
 
 def _run_nested(run: Interpreter, function: Function, before: int, nested: int) -> None:

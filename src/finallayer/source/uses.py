@@ -30,6 +30,7 @@ class Uses:
         self.made_of = MadeOf()  # what went into opaque values
         self.alone: ast.AST | None = None
         self.complete = True  # False where the analysis stopped before the program's end
+        self.in_a_text = False  # whether statements were run that stand in a text
         self.unread: set[str] = set()  # files that it would have had to read, too
         self.elsewhere: tuple[Uses, ...] = ()  # other programs of the project that run the same code
         self._entered: Counter[ast.AST] = Counter()

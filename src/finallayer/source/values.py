@@ -241,8 +241,14 @@ class Partial:
 ITEMS, LAYERS, EXACT = "<items>", "<layers>", "<exact>"
 #: The variable of a module that holds the modules of which it imports every name.
 STARRED = "<starred>"
+#: The slot of what an object inherits from a foreign class: what that class would have built of its own.
+INNER = "<inner>"
+#: The slot of what a registry holds.
+TABLE = "<table>"
 #: The slot of the positional arguments that an object was made with.
 ARGUMENTS = "<arguments>"
+#: Methods that calling an object runs, in the order in which frameworks look for them.
+CALLED_BY_FRAMEWORKS = ("__call__", "forward", "call", "_build")
 #: The slot that says that a Keras layer's ``build`` has run.
 BUILT = "<built>"
 #: The slot of a class's annotated names: the fields of a dataclass or flax module, in order.
