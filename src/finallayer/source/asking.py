@@ -25,6 +25,8 @@ from finallayer.source.values import (
     opaque,
 )
 
+#: Functions that tell what a value is.
+_ASK_WHAT_IT_IS = frozenset({"isinstance", "issubclass", "hasattr", "callable", "type"})
 #: A test that holds, and one that doesn't.
 Outcomes = tuple[Clause, Clause]
 
@@ -149,12 +151,17 @@ def _parts(run: Interpreter, node: ast.expr, frame: Frame) -> Iterator[Value]:
 
 
 def _words(run: Interpreter, node: ast.expr) -> tuple[frozenset[str], bool]:
-    """The names in a test, and whether any of its words tells training from use."""
+    """The names in a test, and whether its outcome is nothing that whoever runs the program chooses.
+
+    A word may tell training from use; and what a value is, is the same in every run.
+    """
     if node not in run.words:
         inner = [*ast.walk(node)]
         names = frozenset(n.id for n in inner if isinstance(n, ast.Name))
         said = [n.attr if isinstance(n, ast.Attribute) else getattr(n, "value", None) for n in inner]
-        passing = any(isinstance(word, str) and suggests(word, Meaning.USE) for word in (*names, *said))
+        passing = not names.isdisjoint(_ASK_WHAT_IT_IS) or any(
+            isinstance(word, str) and suggests(word, Meaning.USE) for word in (*names, *said)
+        )
         run.words[node] = names, passing
     return run.words[node]
 
