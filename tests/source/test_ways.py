@@ -396,7 +396,7 @@ from tensorflow.keras import layers
 class Depth(tf.keras.Model):
     def __init__(self):
         super().__init__()
-        self.out = layers.Dense(3, activation="softmax")
+        self.out = layers.Dense(1, activation="softmax")
 
     def call(self, x):
         return self.out(x)
