@@ -135,10 +135,10 @@ class Recorder:
                 self._negatives[id(made)] = made, loss
 
     def _note(self, log: Node, purpose: str) -> None:
-        """Say of a log that was written down what it is for, as what is now done with it shows."""
+        """Say of a log that was written down, on whichever way, what it is for, as what is now done with it shows."""
         for i in self._at.get(id(log.origin), ()):
             seen = self._seen[i].node
-            if seen.op == log.op and seen.args == log.args:
+            if seen.op == log.op and (seen.args == log.args or i in self._supposed):
                 self._seen[i] = _with(self._seen[i], purpose, True)
 
 
