@@ -252,6 +252,8 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "taken_for": (str,),  # what its name is taken to mean (catalog.conventions): epsilon, log_probability
     "above": (bool,),  # whether a threshold asks for more
     "from_logits": (bool, int),
+    "log_target": (bool, int),  # whether a divergence takes the log of its target
+    "binary": (bool,),  # of a distribution: of an outcome that is or isn't, not of one class of several
     "reduction": (str, NoneType),
     "on_logits": (str,),  # how this loss or metric is made to take logits
     "rescued_by": (str,),  # which backend finds the logits behind the probabilities that this loss is handed
@@ -272,6 +274,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
 
 _PURPOSES = "no_loss self_weighted of_classes of_outcome of_opposite"
 _OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
+_OF_DRAWS = "name from_logits binary"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
 _AS_IT_IS = Keeps.NUMBERS | _MONOTONE
 
@@ -352,7 +355,7 @@ OPERATIONS: dict[str, Operation] = {
     "nll": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, f"{_OF_LOSSES} no_loss summed", Kind.LOG_PROBS, "classes"),
     "bce_logits": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOGITS, "outcome"),
     "bce_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.SIGMOID_PROBS, "outcome"),
-    "kl": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.LOG_PROBS, "classes"),
+    "kl": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, f"{_OF_LOSSES} log_target", Kind.LOG_PROBS, "classes"),
     "kl_probs": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES, Kind.PROBS, "classes"),
     "mse": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES),
     "mae": Operation(Kind.UNKNOWN, Role.LOSS, _ANY, _OF_LOSSES),  # L1, smooth L1, Huber
@@ -363,8 +366,9 @@ OPERATIONS: dict[str, Operation] = {
     # > < == between tensors (in_top_k, eq): a threshold's general case
     "compare": Operation(Kind.UNKNOWN, Role.READER | Role.MASK, _ANY),
     "threshold": Operation(Kind.UNKNOWN, Role.READER | Role.MASK, _ANY, "value above loss"),
-    "distribution": Operation(Kind.UNKNOWN, Role.READER, _ANY),  # over the classes, to be sampled from
-    "sample": Operation(Kind.UNKNOWN, Role.READER, _ANY, "axis eps"),  # draws from a distribution over the classes
+    # over the classes, or of an outcome, to be sampled from; and what draws from one
+    "distribution": Operation(Kind.UNKNOWN, Role.READER, _ANY, _OF_DRAWS),
+    "sample": Operation(Kind.UNKNOWN, Role.READER, _ANY, f"{_OF_DRAWS} axis eps"),
     "metric": Operation(Kind.UNKNOWN, Role.READER, _ANY, "name reads value from_logits on_logits axis units loss"),
 }
 

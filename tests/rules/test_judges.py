@@ -199,6 +199,13 @@ def test_softmax_into_binary_cross_entropy_is_right_for_two_units(units: int | N
     assert found(make("bce_probs", probs, Y)) == expected
 
 
+def test_two_units_are_advice_where_a_backend_takes_the_softmax_apart() -> None:
+    two = make("softmax", make("affine", UNKNOWN, units=2), axis=-1)
+    match = matches(make("bce_probs", two, Y, rescued_by="a backend"))["FL106"]
+    assert match.severity is Severity.ADVICE and "a backend" in match.message
+    assert found(make("bce_probs", make("reshape", two), Y, rescued_by="a backend")) == set()
+
+
 def test_one_class_of_a_softmax_is_a_probability_of_its_own() -> None:
     assert found(make("bce_probs", make("index", PROBS), Y)) == set()
 
@@ -269,6 +276,63 @@ def test_sigmoid_outputs_that_are_read_as_logits() -> None:
     assert found(make("metric", SIGMOID, Y, reads="probs", value=0.0)) == {"FL108"}
     assert found(make("threshold", SIGMOID, value=0.5)) == set()
     assert found(make("threshold", PROBS, value=0)) == set()  # a mask
+
+
+# FL109: distributions
+
+
+@pytest.mark.parametrize("op", ["distribution", "sample"])
+def test_a_distribution_takes_what_it_is_told_that_it_takes(op: str) -> None:
+    predictions = (Z, PROBS, LOG_PROBS, SIGMOID, LOG_SIGMOID, UNKNOWN)
+    as_logits = [found(make(op, p, from_logits=True)) for p in predictions]
+    as_probs = [found(make(op, p, from_logits=False)) for p in predictions]
+    assert as_logits == [set(), {"FL109"}, set(), {"FL109"}, set(), set()]
+    assert as_probs == [{"FL109"}, set(), {"FL109"}, set(), {"FL109"}, set()]
+    assert [found(make(op, p)) for p in predictions] == [set()] * len(predictions)
+
+
+def test_log_probabilities_are_no_logits_of_a_single_outcome() -> None:
+    assert found(make("distribution", LOG_SIGMOID, from_logits=True, binary=True)) == {"FL109"}
+    assert found(make("distribution", Z, from_logits=True, binary=True)) == set()
+
+
+WEIGHTS = [
+    make("activation", Z, name="torch.relu"),
+    make("clip", Z, low=0.0),
+    make("norm", Z, name="torch.nn.functional.normalize"),
+    make("matmul", PROBS, make("parameter")),
+    make("join", Z, UNKNOWN),
+]
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+def test_what_may_be_brought_to_be_weights_is_taken_for_weights(weights: Node) -> None:
+    assert found(make("distribution", weights, from_logits=False)) == set()
+    assert found(make("kl", LOG_PROBS, weights)) == set()
+
+
+# FL111: targets
+
+
+def test_a_divergence_is_told_whether_its_target_is_a_log() -> None:
+    for target_, told, code in [
+        (LOG_PROBS, False, {"FL111"}),
+        (LOG_PROBS, True, set()),
+        (PROBS, True, {"FL111"}),
+        (PROBS, False, set()),
+        (LOG_PROBS, "?", set()),
+        (PROBS, "?", set()),
+        (UNKNOWN, False, set()),
+        (Z, False, {"FL111"}),
+        (Z, "?", {"FL111"}),
+    ]:
+        assert found(make("kl", LOG_PROBS, target_, log_target=told)) == code
+    assert found(make("kl_probs", PROBS, LOG_PROBS)) == found(make("kl_probs", PROBS, Z)) == {"FL111"}
+
+
+def test_logits_are_no_target_of_a_prediction() -> None:
+    assert found(make("xent_logits", Z, Z)) == found(make("bce_logits", Z, make("scale", Z, by=0.5))) == {"FL111"}
+    assert found(make("mse", Z, Z)) == set()
 
 
 # FL201, FL202, FL203, FL205: the log of a probability

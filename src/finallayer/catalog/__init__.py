@@ -53,6 +53,7 @@ CONSTRUCTS = frozenset(
         "fine_tuner",  # (f, loss, ...): transformers' Trainer, which hands the metrics the model's logits
         "classifier",  # a pretrained classifier of transformers', which gives an object with logits
         "segmenter",  # (units, activation): a segmentation network, with an activation by its name or without
+        "distribution_of",  # (x, y): a distribution, by its probabilities or by its logits
         "draw",  # (x): a sample of a distribution; another object's method of that name is not known
         "fit_loss",  # (x, loss): tflearn.regression, a network's output meets the loss named by a string
     }
@@ -62,14 +63,15 @@ CONSTRUCTS = frozenset(
 TENSORS = frozenset({"x", "y", "target", "condition"})
 PARTS = frozenset({"f", "layers", "inputs", "outputs", "activation", "equation", "operands", "loss"})
 ATTRIBUTES = frozenset(
-    "axis keepdims eps units low high value from_logits rank shape include_top dtype reduction".split()
+    "axis keepdims eps units low high value from_logits log_target rank shape include_top dtype reduction".split()
 )
 #: Attributes that a line states after ``|``: what a metric reads, which side a threshold asks for, how a loss on
 #: probabilities is made to take logits (``on_logits``), which backend goes back to the logits by itself
 #: (``rescued_by``), how many axes ``shape`` leaves out for the batch, whether positional arguments come in either order
-#: (TensorFlow before 1.0 took logits first), whether a trainer takes the log itself before an NLL (``takes_log``).
+#: (TensorFlow before 1.0 took logits first), whether a trainer takes the log itself before an NLL (``takes_log``),
+#: whether a distribution is of one outcome that is or isn't (``binary``).
 EXTRA_ATTRIBUTES = frozenset(
-    {"reads", "base", "above", "on_logits", "rescued_by", "batch_axes", "either_order", "rng", "takes_log"}
+    {"binary", "reads", "base", "above", "on_logits", "rescued_by", "batch_axes", "either_order", "rng", "takes_log"}
 )
 #: Attributes that say how a call is read; all others its node carries.
 OF_THE_CALL = frozenset("shape dtype include_top batch_axes either_order rng activation".split())

@@ -344,7 +344,7 @@ _KERAS: dict[str, str] = {
     "keras.ops.binary_crossentropy": f"bce(target, output: x, from_logits=False) {_EITHER}",
     "keras.ops.ctc_loss": "xent_logits(target, output: x)",
     "keras.utils.to_categorical": "one_hot(x, num_classes: units)",
-    "keras.random.categorical": "sample(logits: x)",
+    "keras.random.categorical": "sample(logits: x) | from_logits=True",
     "keras.random.dropout": "dropout(inputs: x, rate)",
     # metrics that compare with a threshold, or expect values in [0, 1]
     "keras.metrics.BinaryAccuracy": f"metric(name, dtype, threshold: value=0.5){_PAIR} | reads='probs'",

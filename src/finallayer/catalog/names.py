@@ -65,6 +65,8 @@ PREFIXES: dict[str, str] = {
     "tensorflow.sigmoid": "tensorflow.nn.sigmoid",
     "tensorflow.tanh": "tensorflow.nn.tanh",
     "tensorflow.random.categorical": "tensorflow.multinomial",
+    **each("tensorflow", "distributions contrib.distributions", "tensorflow_probability.distributions"),
+    "tensorflow_probability.substrates.jax": "tensorflow_probability",
     "tensorflow.experimental.numpy": "numpy",
     # TF1's contrib
     "tensorflow.contrib.slim": "tensorflow.contrib.layers",
@@ -153,6 +155,7 @@ PREFIXES: dict[str, str] = {
     "torch.utils.checkpoint.checkpoint": "torch.utils.checkpoint.checkpoint",
     "torch.utils.checkpoint": "torch.utils.checkpoint",
     "torch.func.vmap": "torch.vmap",
+    "pyro.distributions": "torch.distributions",
     "torchvision.ops.focal_loss": "torchvision.ops",
     "torchvision.ops.misc": "torchvision.ops",
     "kornia.losses.focal": "kornia.losses",

@@ -7,8 +7,8 @@ from finallayer.catalog.family import each
 _REDUCE = "(a: x, axis, *, keepdims)"
 
 NAMES: dict[str, str] = {
-    "numpy.random.choice": "sample(a, size, replace, p: x)",
-    "numpy.random.multinomial": "sample(n, pvals: x, size)",
+    "numpy.random.choice": "sample(a, size, replace, p: x) | from_logits=False",
+    "numpy.random.multinomial": "sample(n, pvals: x, size) | from_logits=False",
     # the final layer's own
     "scipy.special.softmax": "softmax(x, axis)",
     "scipy.special.log_softmax": "log_softmax(x, axis)",

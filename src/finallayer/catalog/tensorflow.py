@@ -156,8 +156,8 @@ _ONE: dict[str, str] = {
     "tensorflow.to_int32": "cast(x) | dtype='int32'",
     "tensorflow.to_int64": "cast(x) | dtype='int64'",
     "tensorflow.check_numerics": "identity(tensor: x)",
-    "tensorflow.multinomial": "sample(logits: x)",
-    "tensorflow.random.multinomial": "sample(logits: x)",
+    "tensorflow.multinomial": "sample(logits: x) | from_logits=True",
+    "tensorflow.random.multinomial": "sample(logits: x) | from_logits=True",
     "tensorflow.nn.xw_plus_b": "affine(x, weights, biases)",
     "tensorflow.nn.relu_layer": "affine(x, weights, biases) | activation='relu'",
     "tensorflow.nn.gelu": "activation(features: x)",
@@ -271,7 +271,31 @@ OLD: dict[str, str] = {
     "tflearn.hinge_loss": "hinge(y_pred: x, y_true: target)",
 }
 
-NAMES: dict[str, str] = {**_BOTH, **_ONE, **OLD}
+#: libraries around TensorFlow that the tests do not install, so that nothing compares these lines with reality
+AROUND: dict[str, str] = {
+    **each(
+        "tensorflow_probability.distributions", "Categorical OneHotCategorical", "distribution_of(logits: y, probs: x)"
+    ),
+    **each(
+        "tensorflow_probability.distributions",
+        "Bernoulli Geometric",
+        "distribution_of(logits: y, probs: x) | binary=True",
+    ),
+    "tensorflow_probability.distributions.Multinomial": "distribution_of(total_count, logits: y, probs: x)",
+    "tensorflow_probability.distributions.Binomial": (
+        "distribution_of(total_count, logits: y, probs: x) | binary=True"
+    ),
+    **each(
+        "tensorflow_probability.distributions",
+        "RelaxedOneHotCategorical ExpRelaxedOneHotCategorical",
+        "distribution_of(temperature, logits: y, probs: x)",
+    ),
+    "tensorflow_probability.distributions.RelaxedBernoulli": (
+        "distribution_of(temperature, logits: y, probs: x) | binary=True"
+    ),
+}
+
+NAMES: dict[str, str] = {**_BOTH, **_ONE, **OLD, **AROUND}
 
 #: tensor method -> signature; what torch's tensors spell alike stands there
 METHODS: dict[str, str] = {

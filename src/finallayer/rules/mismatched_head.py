@@ -17,7 +17,10 @@ Softmax says that exactly one of the classes is true, sigmoid says so of each cl
 - Softmax + mean squared error has the gradient `x * (d - sum(x * d))` with `d = x - p`: it vanishes where the model is
   surely wrong just as where it is surely right, so the worst samples stop teaching.
 
-A softmax over two units with binary cross-entropy is right: both its terms are the target's log-likelihood.
+A softmax over two units with binary cross-entropy is right where the loss is handed it: both its terms are the target's
+log-likelihood. In Keras that is so on the JAX and torch backends only. On the TensorFlow backend in float32 the loss
+goes back to the two logits and trains each as a sigmoid of its own: for logits of 2 and 1, the first class being true,
+it is 0.720 instead of 0.313. That is reported as advice.
 
 ## Example
 ```python
@@ -56,7 +59,7 @@ from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
 from finallayer.rules.route import maker, units
-from finallayer.rules.wording import OUTPUTS, called, made_here
+from finallayer.rules.wording import OUTPUTS, called, made_here, rescue
 
 RULE = Rule(
     "FL106",
@@ -80,6 +83,12 @@ def judge(sighting: Sighting) -> Iterator[Match]:
                 f"use a categorical cross-entropy{unless}"
             )
             yield Match(message, related=made_here(x))
+        case Node(op="bce_probs", args=(Node(kind=Kind.PROBS) as x, *_)) as loss if _is_taken_apart(loss, x):
+            message = (
+                f"{called(loss)} on a softmax over 2 is the categorical cross-entropy on some backends only: "
+                f"{loss.attrs['rescued_by']} trains their logits as two sigmoids; use a categorical cross-entropy"
+            )
+            yield Match(message, related=made_here(x), severity=Severity.ADVICE)
         case Node(op="bce_logits", args=(Node(kind=Kind.PROBS | Kind.LOG_PROBS as kind) as x, *_)) as loss:
             message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}: pass the logits"
             yield Match(message, related=made_here(x))
@@ -106,6 +115,11 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 def _is_row_of_classes(x: Node) -> bool:
     """Whether all classes of a softmax are there, and for certain more than two: one class alone may be asked for."""
     return through(x, _WHOLE_ROW).op == "softmax" and (_classes(x) or 0) > 2
+
+
+def _is_taken_apart(loss: Node, x: Node) -> bool:
+    """Whether a loss may go back to the two logits of a softmax, of which each is then a sigmoid's."""
+    return bool(rescue(loss)) and _classes(x) == 2
 
 
 def _classes(x: Node) -> int | None:
@@ -162,6 +176,16 @@ model.add(Dense(64, activation="relu", input_dim=20))
 -model.compile(optimizer="adam", loss="categorical_crossentropy")  # FL106
 +model.add(Dense(5))
 +model.compile(optimizer="adam", loss=CategoricalCrossentropy(from_logits=True))
+""",
+    # two units: only on some backends is a softmax as good as a sigmoid
+    """
+? where several classes may be true at once, it is the softmax that is wrong
+import keras
+
+-model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(2, activation="softmax")])
+-model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL106
++model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(2)])
++model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), optimizer="sgd")
 """,
     """
 ! only the author knows which of the two problems was meant
@@ -241,6 +265,21 @@ criterion = nn.BCEWithLogitsLoss()
 
 def step(x, y):
     return criterion(net(x), y)
+""",
+    # so in PyTorch, where the loss reads what it is handed, and in Keras where something lies between
+    """
+import keras
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Linear(20, 2), nn.Softmax(dim=1))
+criterion = nn.BCELoss()
+
+def step(x, y):
+    return criterion(net(x), y)
+
+model = keras.Sequential([keras.layers.Dense(2, activation="softmax"), keras.layers.Reshape((2, 1))])
+model.compile(loss="binary_crossentropy", optimizer="sgd")
 """,
     # how many classes there are isn't known: two are right
     """

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finallayer.catalog.frameworks import WITHOUT_GRADIENTS
-from finallayer.expr import GUARDS, HANDS_ON, OPERATIONS, SAME_AXES, TRANSPARENT, Node, Role, having, through
+from finallayer.expr import (
+    GUARDS,
+    HANDS_ON,
+    MOVES,
+    OPERATIONS,
+    SAME_AXES,
+    SEVERAL,
+    TRANSPARENT,
+    Node,
+    Role,
+    having,
+    through,
+)
 from finallayer.findings import Sighting
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 
@@ -14,6 +26,8 @@ _ROUTE = HANDS_ON | having(Role.STATED)
 #: What may stand between scores that carry no gradient and the softmax or sigmoid that reads them.
 _SCORES = (TRANSPARENT - {"stop_gradient"}) | {"scale", "shift"}
 _CONSTANTS = having(Role.CONSTANT)
+#: What leaves scores numbers of any size and sign.
+_STILL_SCORES = MOVES | {"scale", "neg", "dropout"}
 #: The softmax and its log.
 _SOFTMAXES = frozenset(op for op in SAME_AXES & having(Role.HEAD) if OPERATIONS[op].over == "classes")
 
@@ -66,6 +80,18 @@ def is_detached(x: Node) -> bool:
             return x.op == "stop_gradient"
         x = x.args[0]
     return False
+
+
+def are_scores(x: Node) -> bool:
+    """Whether a value is what an affine layer gives, moved or scaled at most: numbers of any size and sign. Those times
+    probabilities may be probabilities again (of transitions, say)."""
+    x = through(x, _STILL_SCORES)
+    if x.kind is not Kind.LOGITS:
+        return False
+    if x.op in ("add", "sub", *SEVERAL):
+        terms = [term for term in x.args if term.kind is not Kind.PARAMETER]
+        return bool(terms) and all(map(are_scores, terms))
+    return x.op in ("affine", "logits") or (x.op == "matmul" and not any(a.kind in PROBABILITY_KINDS for a in x.args))
 
 
 def guard(x: Node) -> Node | None:

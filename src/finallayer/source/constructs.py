@@ -226,6 +226,17 @@ def _cond(run: Interpreter, made: Built) -> Value:
 # Tensors
 
 
+@handles(CONSTRUCTS, "distribution_of")
+def _distribution(run: Interpreter, made: Built) -> Value:
+    """A distribution, by whichever of the two it is given."""
+    given = {name: made.bound[name] for name in ("x", "y") if made.bound.get(name) is not None}
+    if len(given) != 1:
+        return run.opaque_at(made.site, *made.bound.values())
+    ((name, value),) = given.items()
+    attrs = {**made.signature.attrs, "from_logits": name == "y", "name": made.symbol.name}
+    return run.record("distribution", [to_node(value)], attrs, made.site, made.symbol.framework)
+
+
 @handles(CONSTRUCTS, "draw")
 def _draw(run: Interpreter, made: Built) -> Value:
     x = made.bound.get("x")
