@@ -19,6 +19,7 @@ from finallayer.rules.judging import Judged
 
 Edits = tuple[Edit, ...]
 
+OTHER_WAY = "on another way through the program, something else stands here"
 NO_FIXER = "this rule has no fixes"
 NOT_HERE = "none of this rule's fixes fits here"
 READ_FOR_MORE = "the program reads more of the probabilities than their numbers: a gradient by them, or a format"
@@ -107,5 +108,9 @@ def _proposed(judged: Judged, context: Context) -> Generator[Edits, Verdict, Fix
 
 
 def _fix(proposal: Proposal, edits: tuple[Edit, ...], unseen: str, sighting: Sighting, context: Context) -> Fix:
-    notes = proposal.note or unseen, cannot_see("is done to it", strangers(sighting, context))
+    notes = (
+        proposal.note or unseen,
+        cannot_see("is done to it", strangers(sighting, context)),
+        OTHER_WAY * sighting.supposed,
+    )
     return Fix(not any(notes), edits, "; ".join(filter(None, notes)))
