@@ -372,6 +372,7 @@ def test_a_divergence_is_told_whether_its_target_is_a_log() -> None:
         (Z, "?", {"FL111"}),
     ]:
         assert found(make("kl", LOG_PROBS, target_, log_target=told)) == code
+    assert found(make("kl", PROBS, LOG_PROBS, log_target=False)) == {"FL103", "FL110"}
     assert found(make("kl_probs", PROBS, LOG_PROBS)) == found(make("kl_probs", PROBS, Z)) == {"FL111"}
 
 

@@ -112,6 +112,14 @@ def may_be_prediction(x: Node) -> bool:
     return x.kind in _PREDICTIONS or is_given
 
 
+def is_the_wrong_way_round(divergence: Node) -> bool:
+    """Whether a divergence that takes the log of its prediction is handed that of its target instead."""
+    match divergence:
+        case Node(op="kl", args=(x, target), attrs={"log_target": False}):
+            return x.kind in PROBABILITY_KINDS and target.kind in LOG_KINDS
+    return False
+
+
 def guard(x: Node) -> Node | None:
     """The clip or epsilon that keeps a probability from 0 on its way to a log; the clip where there are both."""
     guards = [step for step in route(x) if step.op in GUARDS and (step.op != "clip" or _bites(step))]

@@ -4,6 +4,9 @@
 Finds losses and metrics whose target is what a layer gives, and whose prediction is not: data, labels made one-hot, or
 a constant.
 
+A divergence is reported, too, that is handed probabilities and the log of others, in this order: PyTorch's and Optax's
+take the prediction's log first.
+
 ## Why is this bad
 The two arguments of a loss aren't alike. In the place of the prediction labels have no gradient; in the place of the
 target the model's outputs are weights, which the loss would rather have small, or large, than right: `cross_entropy(y,
@@ -37,7 +40,7 @@ from finallayer.expr import MOVES, Node, through
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 from finallayer.rules.base import Rule
-from finallayer.rules.route import are_scores, is_detached, may_be_prediction
+from finallayer.rules.route import are_scores, is_detached, is_the_wrong_way_round, may_be_prediction
 from finallayer.rules.wording import OUTPUTS, called, made_here
 
 RULE = Rule("FL110", "swapped-arguments", Severity.ERROR, "the prediction handed as the target")
@@ -46,9 +49,13 @@ NO_FIX = "what else was written or tuned for the loss as it is, only its author 
 _DISTRIBUTIONS = PROBABILITY_KINDS | LOG_KINDS
 
 
-@RULE.on("xent_logits", "xent_probs", "bce_logits", "bce_probs", "nll", "metric")
+@RULE.on("xent_logits", "xent_probs", "bce_logits", "bce_probs", "nll", "metric", "kl")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
+        case Node(op="kl") as loss:
+            if is_the_wrong_way_round(loss):
+                message = f"{called(loss)} takes the log of the prediction and the target without: swap the two"
+                yield Match(message, related=made_here(loss.args[1]))
         case Node(args=(x, target), attrs={"name": _}) as loss if (
             loss.attrs.get("reads") != "labels"
             and not (may_be_prediction(x) or is_detached(target))
@@ -78,6 +85,16 @@ def _is_data(x: Node) -> bool:
 
 
 BAD = [
+    # the first argument of PyTorch's divergence is the log of the prediction
+    """
+import torch.nn.functional as F
+from torch import nn
+
+student, teacher = nn.Linear(8, 3), nn.Linear(8, 3)
+
+def distil(x):
+    return F.kl_div(F.softmax(teacher(x), dim=1), F.log_softmax(student(x), dim=1))  # FL103 FL110
+""",
     """
 import torch.nn.functional as F
 from torch import nn

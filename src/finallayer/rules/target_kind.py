@@ -37,7 +37,7 @@ from finallayer.expr import Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 from finallayer.rules.base import Rule
-from finallayer.rules.route import are_scores, is_detached, may_be_prediction
+from finallayer.rules.route import are_scores, is_detached, is_the_wrong_way_round, may_be_prediction
 from finallayer.rules.wording import OUTPUTS, called, made_here
 
 RULE = Rule("FL111", "target-kind", Severity.ERROR, "a target that is the log of a distribution, or its logits")
@@ -50,7 +50,7 @@ _SAY_SO = "pass probabilities, or say so (`log_target=True`) where it can be tol
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="kl", args=(_, Node(kind=kind) as target), attrs={"log_target": False}) as loss if (
-            kind in LOG_KINDS
+            kind in LOG_KINDS and not is_the_wrong_way_round(loss)
         ):
             message = f"{called(loss)} takes its target's log itself, but is handed {OUTPUTS[kind]}: {_SAY_SO}"
             yield Match(message, related=made_here(target))
