@@ -23,6 +23,7 @@ _PRODUCTS = frozenset({"mul", "matmul"})
 _SAME = MOVES - PICKS
 #: What a formula is told by.
 _TOLD = frozenset({"log", "softplus", "logsumexp", "nll"})
+_TELLING = PROBABILITY_KINDS | LOG_KINDS
 _ANY_SIZE = MOVES | GUARDS | _TOTALS | {"neg", "scale", "abs"}
 
 
@@ -83,8 +84,10 @@ def _multiplied(term: Term, deep: int) -> Iterator[Term]:
     product = term.about
     total = (*term.totals, product) if product.op == "matmul" else term.totals
     for factor, other in (product.args, product.args[::-1]):
+        if not _tells(factor, deep):
+            continue
         inner = list(islice(_expanded(Term(factor), deep - 1), MOST_TERMS + 1))
-        if any(t.about.op in _TOLD or t.about.kind in PROBABILITY_KINDS | LOG_KINDS for t in inner):
+        if any(map(_is_told_by, (t.about for t in inner))):
             sign = term.sign * _sign(other)
             for t in inner:
                 yield Term(
@@ -92,6 +95,22 @@ def _multiplied(term: Term, deep: int) -> Iterator[Term]:
                 )
             return
     yield term
+
+
+def _is_told_by(x: Node) -> bool:
+    return x.op in _TOLD or x.kind in _TELLING
+
+
+def _tells(x: Node, deep: int) -> bool:
+    """Whether anything within so many operations could be what a formula is told by; shared parts are met once."""
+    level = {id(x): x}
+    met: set[int] = set()
+    for _ in range(deep + 1):
+        if any(map(_is_told_by, level.values())):
+            return True
+        met |= level.keys()
+        level = {id(a): a for node in level.values() for a in node.args if id(a) not in met}
+    return False
 
 
 def _sign(x: Node) -> int:

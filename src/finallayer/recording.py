@@ -9,7 +9,7 @@ loss is handed what a metric reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from finallayer import canonical
 from finallayer.canonical import bare, bernoulli_logs, build, naive_normaliser, quotient_logs
@@ -40,11 +40,20 @@ class Scene(NamedTuple):
     compiled: bool = False  # where a model meets what it is compiled with
 
 
+class Supposed(Protocol):
+    """Which of several alternatives an operation's arguments are."""
+
+    def is_instead_of(self, other: Any) -> bool:
+        """Whether the same alternative is handed to either of two operations, never to both in one run."""
+        ...
+
+
 class Recorder:
     """Everything that one program does, as loss expressions, in the order in which it does it."""
 
     def __init__(self) -> None:
         self._seen: list[Sighting] = []
+        self._supposed: dict[int, Supposed] = {}  # the sightings of one alternative of several
         self._known: set[Node] = set()  # the losses that formulas amounted to
         self._negatives: dict[int, tuple[Node, Node]] = {}  # what they are made into, by its identity
         self._at: dict[int, list[int]] = {}  # which sightings stand at an origin, by its identity
@@ -58,11 +67,13 @@ class Recorder:
         framework: str = "",
         scene: Callable[[], Scene] = Scene,
         silent: bool = False,
+        supposed: Supposed | None = None,
     ) -> Node:
         """The canonical node of an operation (of ``expr.OPERATIONS``, or a spelling of one) on these arguments.
 
         ``framework``: whose operation it is, empty where it's plain Python. ``scene``: asked only where it matters.
         ``silent``: nothing is written down, as the program may never do this. Nor is it without an ``origin``.
+        ``supposed``: which of several alternatives the arguments are.
         """
         attrs = attrs or {}
         if op == "xlogy" and len(args) == 2:
@@ -90,6 +101,8 @@ class Recorder:
                     known = self._at.setdefault(id(stated.origin), [])
                     whose = next((self._seen[i].framework for i in known if self._seen[i].framework), framework)
                     known.append(len(self._seen))
+                    if supposed is not None:
+                        self._supposed[len(self._seen)] = supposed
                     self._seen.append(Sighting(stated, whose, *scene()))
         return made
 
@@ -99,12 +112,16 @@ class Recorder:
         Metrics and thresholds say which loss on logits is handed the very value that they read: that makes it logits.
         """
         trained = {id(_value(s.node)): s.node.op for s in self._seen if s.node.op in ON_LOGITS}
-        return [
+        seen = [
             _with(s, "loss", trained[id(_value(s.node))])
             if s.node.op in _READERS and id(_value(s.node)) in trained
             else s
             for s in self._seen
         ]
+        for number, supposed in self._supposed.items():
+            others = (n for n, other in self._supposed.items() if supposed.is_instead_of(other))
+            seen[number] = seen[number]._replace(supposed=True, instead=tuple(self._seen[n].node for n in others))
+        return seen
 
     def _handed(self, made: Node, total: Sequence[Term]) -> Iterator[Node]:
         """The losses that a sum amounts to, each once, however far the sum goes on."""
@@ -124,10 +141,10 @@ class Recorder:
                 self._negatives[id(made)] = made, loss
 
     def _note(self, log: Node, purpose: str, value: object = True) -> None:
-        """Say of a log that was written down what it is for, as what is now done with it shows."""
+        """Say of a log that was written down, on whichever way, what it is for, as what is now done with it shows."""
         for i in self._at.get(id(log.origin), ()):
             seen = self._seen[i].node
-            if seen.op == log.op and seen.args == log.args:
+            if seen.op == log.op and (seen.args == log.args or i in self._supposed):
                 self._seen[i] = _with(self._seen[i], purpose, value)
 
 

@@ -69,6 +69,12 @@ PROGRAMS: dict[Meaning, tuple[str, str, bool]] = {
         "FL101",
         True,
     ),
+    Meaning.USE: (
+        TORCH + "z = nn.Linear(8, 3)\ndef f(x, y, {name}):\n    out = net(x) if {name} else z(x)\n"
+        "    return F.cross_entropy(out, y)\n",
+        "FL101",
+        False,
+    ),
     Meaning.IN_PLACE: (
         TORCH + "def f(x, y):\n    p = net(x)\n    p.{name}(1e-7)\n    return -(y * torch.log(p)).sum()\n",
         "FL202",

@@ -301,6 +301,7 @@ WEIGHTS = [
     make("clip", Z, low=0.0),
     make("norm", Z, name="torch.nn.functional.normalize"),
     make("matmul", PROBS, make("parameter")),
+    make("matmul", make("one_hot", Y), make("parameter")),
     make("join", Z, UNKNOWN),
 ]
 
@@ -309,6 +310,50 @@ WEIGHTS = [
 def test_what_may_be_brought_to_be_weights_is_taken_for_weights(weights: Node) -> None:
     assert found(make("distribution", weights, from_logits=False)) == set()
     assert found(make("kl", LOG_PROBS, weights)) == set()
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        make("scale", Z, by=0.5),
+        make("join", Z, make("affine", UNKNOWN)),
+        make("add", make("matmul", UNKNOWN, make("parameter")), make("parameter")),
+        make("matmul", make("activation", Z, name="torch.relu"), make("parameter")),
+    ],
+    ids=str,
+)
+def test_what_a_layer_gives_is_scores(scores: Node) -> None:
+    assert found(make("distribution", scores, from_logits=False)) == {"FL109"}
+    assert found(make("kl", LOG_PROBS, scores)) == {"FL111"}
+
+
+# FL110: swapped
+
+
+LABELS = make("cast", make("one_hot", Y, units=10))
+
+
+def test_a_prediction_in_the_place_of_the_target() -> None:
+    for loss in ("xent_logits", "xent_probs", "bce_logits", "bce_probs", "nll"):
+        assert found(make(loss, UNKNOWN, Z, name="f")) == {"FL110"}
+        assert found(make(loss, LABELS, PROBS, name="f")) == {"FL110"}
+        assert found(make(loss, make("const", value=1.0), SIGMOID, name="f")) == {"FL110"}
+        assert found(make(loss, UNKNOWN, UNKNOWN, name="f")) == set()
+    assert found(make("metric", UNKNOWN, Z, name="f", reads="any")) == {"FL110"}
+    assert found(make("metric", UNKNOWN, Z, name="f", reads="labels")) == set()
+
+
+def test_a_target_that_is_a_prediction_as_it_should_be() -> None:
+    assert found(make("xent_logits", UNKNOWN, PROBS, name="f")) == set()  # distillation
+    assert found(make("xent_probs", make("clip", LABELS, low=1e-4, high=1.0), PROBS, name="f")) == set()  # reverse
+    assert found(make("bce_probs", LABELS, make("stop_gradient", PROBS), name="f")) == set()
+    assert found(make("mse", UNKNOWN, Z, name="f")) == set()
+
+
+def test_a_loss_for_numbers_of_classes_has_no_distribution_as_its_target() -> None:
+    assert found(make("nll", UNKNOWN, LOG_PROBS, name="f")) == {"FL110"}
+    assert found(make("xent_probs", UNKNOWN, PROBS, name="keras.losses.sparse_categorical_crossentropy")) == {"FL110"}
+    assert found(make("xent_probs", UNKNOWN, PROBS, name="keras.losses.categorical_crossentropy")) == set()
 
 
 # FL111: targets
@@ -327,6 +372,7 @@ def test_a_divergence_is_told_whether_its_target_is_a_log() -> None:
         (Z, "?", {"FL111"}),
     ]:
         assert found(make("kl", LOG_PROBS, target_, log_target=told)) == code
+    assert found(make("kl", PROBS, LOG_PROBS, log_target=False)) == {"FL103", "FL110"}
     assert found(make("kl_probs", PROBS, LOG_PROBS)) == found(make("kl_probs", PROBS, Z)) == {"FL111"}
 
 

@@ -39,7 +39,7 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         TORCH,
         HEAD + "        super().__init__(fc)\n        if prob:\n            self.out = nn.Softmax(1)\n"
         "F.cross_entropy(Head(a)(x), y)\n",
-        [Kind.UNKNOWN],
+        [Kind.UNKNOWN, Kind.LOGITS, Kind.PROBS],
     ),
     "a layer that isn't known behind the softmax": (
         TORCH,
@@ -121,7 +121,7 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "        if prob:\n            self.out = nn.Softmax(1)\n"
         "    def forward(self, x):\n        for layer in self.children():\n            x = layer(x)\n        return x\n"
         "F.cross_entropy(Net(a)(x), y)\n",
-        [Kind.UNKNOWN],
+        [Kind.UNKNOWN, Kind.PROBS],
     ),
     # an argument that is a name, a class, an object or a function
     "a layer by its name": (

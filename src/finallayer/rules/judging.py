@@ -32,7 +32,19 @@ def judge(seen: Iterable[Sighting]) -> Iterator[Judged]:
             continue
         for rule in judges.get(sighting.node.op, ()):
             with suppress(RecursionError):  # an expression of a thousand operations is nobody's final layer
-                yield from list(_matches(rule, sighting, sighting.node.origin))
+                yield from [
+                    m for m in _matches(rule, sighting, sighting.node.origin) if _whatever_is_done(rule, sighting)
+                ]
+
+
+def _whatever_is_done(rule: Rule, sighting: Sighting) -> bool:
+    """Whether what is done to an alternative in other runs is as wrong: else, they may be chosen together."""
+    judges = rules_by_operation()
+    others = (sighting._replace(node=other) for other in sighting.instead)
+    return all(
+        any(any(r.judge(other)) for r in judges.get(other.node.op, ()) if r.severity >= rule.severity)
+        for other in others
+    )
 
 
 def _matches(rule: Rule, sighting: Sighting, origin: Origin) -> Iterator[Judged]:

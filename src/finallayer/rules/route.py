@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from finallayer.catalog.frameworks import WITHOUT_GRADIENTS
@@ -19,7 +20,7 @@ from finallayer.expr import (
     through,
 )
 from finallayer.findings import Sighting
-from finallayer.kinds import PROBABILITY_KINDS, Kind
+from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 
 #: What may stand between a softmax or sigmoid and the log or loss that reads its probabilities.
 _ROUTE = HANDS_ON | having(Role.STATED)
@@ -28,6 +29,9 @@ _SCORES = (TRANSPARENT - {"stop_gradient"}) | {"scale", "shift"}
 _CONSTANTS = having(Role.CONSTANT)
 #: What leaves scores numbers of any size and sign.
 _STILL_SCORES = MOVES | {"scale", "neg", "dropout"}
+_PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
+#: How a front end names what a call has given that isn't understood: by its line and column.
+_GIVEN = re.compile(r":\d+:\d+$")
 #: The softmax and its log.
 _SOFTMAXES = frozenset(op for op in SAME_AXES & having(Role.HEAD) if OPERATIONS[op].over == "classes")
 
@@ -83,15 +87,37 @@ def is_detached(x: Node) -> bool:
 
 
 def are_scores(x: Node) -> bool:
-    """Whether a value is what an affine layer gives, moved or scaled at most: numbers of any size and sign. Those times
-    probabilities may be probabilities again (of transitions, say)."""
+    """Whether a value is what an affine layer gives, moved or scaled at most: numbers of any size and sign."""
     x = through(x, _STILL_SCORES)
     if x.kind is not Kind.LOGITS:
         return False
     if x.op in ("add", "sub", *SEVERAL):
         terms = [term for term in x.args if term.kind is not Kind.PARAMETER]
-        return bool(terms) and all(map(are_scores, terms))
-    return x.op in ("affine", "logits") or (x.op == "matmul" and not any(a.kind in PROBABILITY_KINDS for a in x.args))
+        has_bias = len(terms) < len(x.args)
+        return bool(terms) and all(are_scores(term) or (has_bias and _may_be_table(term)) for term in terms)
+    return x.op in ("affine", "logits") or (x.op == "matmul" and not _may_be_table(x))
+
+
+def _may_be_table(x: Node) -> bool:
+    """Whether a product looks something up for all we know: labels times a table of other labels, say, or
+    probabilities times those of transitions. With a bias it is a layer all the same."""
+    factors = [a for a in x.args if a.kind is not Kind.PARAMETER]
+    return x.op == "matmul" and all(a.kind is not Kind.LOGITS for a in factors)
+
+
+def may_be_prediction(x: Node) -> bool:
+    """Whether a value is what a model gives, or may be: a call that isn't understood has given it."""
+    x = through(x, MOVES)
+    is_given = x.op == "opaque" and not x.attrs.get("fed") and _GIVEN.search(str(x.attrs.get("name"))) is not None
+    return x.kind in _PREDICTIONS or is_given
+
+
+def is_the_wrong_way_round(divergence: Node) -> bool:
+    """Whether a divergence that takes the log of its prediction is handed that of its target instead."""
+    match divergence:
+        case Node(op="kl", args=(x, target), attrs={"log_target": False}):
+            return x.kind in PROBABILITY_KINDS and target.kind in LOG_KINDS
+    return False
 
 
 def guard(x: Node) -> Node | None:

@@ -34,7 +34,7 @@ probabilities = keras.ops.softmax(model.predict(x))
 
 ## Fix safety
 Safe where every reader of the softmax is known. The largest output stays the largest; what reads probabilities,
-such as Keras' predict, gets its own softmax. What shows the model on the screen (`print(net)`, `model.summary()`) shows
+such as Keras' predict, gets its own softmax. What shows the model on the screen (a print or a summary of it) shows
 it as it is then; who counts, indexes or names its layers, or keeps its summary, makes the fix unsafe.
 
 ## References

@@ -35,23 +35,22 @@ from collections.abc import Iterator
 
 from finallayer.expr import Node
 from finallayer.findings import Match, Severity, Sighting
-from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
+from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 from finallayer.rules.base import Rule
-from finallayer.rules.route import are_scores
+from finallayer.rules.route import are_scores, is_detached, is_the_wrong_way_round, may_be_prediction
 from finallayer.rules.wording import OUTPUTS, called, made_here
 
 RULE = Rule("FL111", "target-kind", Severity.ERROR, "a target that is the log of a distribution, or its logits")
 NO_FIX = "the loss becomes another, and what was tuned to it may be wrong"
 
 _SAY_SO = "pass probabilities, or say so (`log_target=True`) where it can be told"
-_PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
 
 
 @RULE.on("kl", "kl_probs", "xent_logits", "xent_probs", "bce_logits", "bce_probs")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="kl", args=(_, Node(kind=kind) as target), attrs={"log_target": False}) as loss if (
-            kind in LOG_KINDS
+            kind in LOG_KINDS and not is_the_wrong_way_round(loss)
         ):
             message = f"{called(loss)} takes its target's log itself, but is handed {OUTPUTS[kind]}: {_SAY_SO}"
             yield Match(message, related=made_here(target))
@@ -69,8 +68,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 
 def _is_against_logits(loss: Node, x: Node, target: Node) -> bool:
-    """Whether the target is logits, and what it is compared with a prediction."""
-    return are_scores(target) and (loss.op in ("kl", "kl_probs") or x.kind in _PREDICTIONS)
+    """Whether the target is logits that a prediction is compared with; any other is the target itself (FL110)."""
+    return are_scores(target) and (loss.op in ("kl", "kl_probs") or may_be_prediction(x) or is_detached(target))
 
 
 BAD = [
@@ -110,6 +109,9 @@ def distil(x):
     target = teacher(x).detach()
     divergence = F.kl_div(F.log_softmax(student(x), dim=-1), target, reduction="batchmean")  # FL111
     return divergence + F.cross_entropy(student(x), target)  # FL111
+
+def of_another(x, other):
+    return F.cross_entropy(other(x), teacher(x))  # FL111
 """,
     """
 import jax
@@ -152,6 +154,19 @@ class Consistency(nn.Module):
 ]
 
 GOOD = [
+    # in Keras' order
+    """
+import tensorflow as tf
+
+student = tf.keras.Sequential([tf.keras.layers.Dense(5, activation="softmax")])
+teacher = tf.keras.Sequential([tf.keras.layers.Dense(5, activation="softmax")])
+divergence = tf.keras.losses.KLDivergence()
+
+def step(x):
+    with tf.GradientTape() as tape:
+        loss = divergence(teacher(x), student(x))
+    return tape.gradient(loss, student.trainable_variables)
+""",
     """
 import torch
 import torch.nn.functional as F

@@ -23,6 +23,7 @@ from finallayer.source.budget import Budget
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.project import Project
+from finallayer.source.turned_over import open_flags
 from finallayer.source.uncalled import run_uncalled
 from finallayer.source.uses import Uses
 from finallayer.source.values import Frame, Module, Site, opaque, telling_places_apart
@@ -53,6 +54,7 @@ def interpret(file: SourceFile, project: Project, uses: Uses | None = None) -> A
     with nullcontext() if uses is None else telling_places_apart(uses.made_of):
         try:
             _run_program(run, module)
+            open_flags(run, module)
             run_uncalled(run, module)
         finally:
             run.trail.undo()

@@ -8,7 +8,8 @@ import re
 from finallayer.expr import Node
 from finallayer.source.attributes import set_attribute
 from finallayer.source.containers import get_item, sequence, store_item
-from finallayer.source.interpreter import Interpreter
+from finallayer.source.interpreter import ASSIGN, Interpreter
+from finallayer.source.patches import patched
 from finallayer.source.values import Frame, List, Value, renamed
 
 
@@ -20,12 +21,26 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
         case ast.Attribute(value=owner, attr=name):
             set_attribute(run, run.evaluate(owner, frame), name, value)
         case ast.Subscript(value=owner, slice=index):
-            store_item(run, run.evaluate(owner, frame), run.evaluate(index, frame), value)
+            whole = run.evaluate(owner, frame)
+            store_item(run, whole, run.evaluate(index, frame), value)
+            changed = patched(whole, index, value)
+            if changed is not None and isinstance(owner, (ast.Name, ast.Attribute)):
+                change(run, owner, changed, frame)
         case ast.Tuple(elts=places) | ast.List(elts=places):
             for inner, part in zip(places, unpack(value, places), strict=False):
                 assign(run, inner, part, frame)
         case ast.Starred(value=inner):
             assign(run, inner, value, frame)
+
+
+def change(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> None:
+    """What stands at a place has been changed in place: also for whoever handed it to this function."""
+    assign(run, place, value, frame)
+    if isinstance(place, ast.Name):
+        frame.changed |= {place.id}
+
+
+ASSIGN.update({ast.Name: assign, ast.Attribute: assign})
 
 
 #: The name of an opaque value that no variable holds: a place in the source, or an item of another.

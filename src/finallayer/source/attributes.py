@@ -77,7 +77,7 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
         case Built():
             return owner.slots[name] if name in owner.slots else Bound(name, owner)
         case Union():
-            return union([get_attribute(run, v, name) for v in owner.values])
+            return union([get_attribute(run, v, name) for v in owner.values], owner.when)
         case Dict() if name in owner.slots and not hasattr({}, name):
             return owner.slots[name]
         case List() | Dict() | Partial() | str():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from finallayer.source.attributes import get_attribute, set_attribute
 from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.calls import invoke
-from finallayer.source.containers import element, sequence
+from finallayer.source.containers import MOST_NUMBERS, element, sequence
 from finallayer.source.handlers import BUILTINS, Builtin
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import signature_of
@@ -115,7 +115,7 @@ def _range(_run: Interpreter, call: Call) -> Value:
     ends = [a for a in call.args[:3] if type(a) is int]
     if ends and len(ends) == len(call.args) and ends[2:] != [0]:
         numbers = range(*ends)
-        return tuple(numbers) if len(numbers) <= MOST_UNROLLED else opaque("range", *call.args)
+        return tuple(numbers) if len(numbers) <= MOST_NUMBERS else opaque("range", *call.args)
     return opaque("range", *call.args)
 
 

@@ -16,6 +16,7 @@ from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import bind_signature, fits
 from finallayer.source.symbols import construct_of, inherited_from, is_module, is_module_class, signature_of
+from finallayer.source.turned_over import open_flags_of
 from finallayer.source.values import (
     ARGUMENTS,
     BUILT,
@@ -42,7 +43,6 @@ from finallayer.source.values import (
     is_constant,
     opaque,
     tuple_in,
-    union,
 )
 
 
@@ -85,12 +85,13 @@ def _foreign(run: Interpreter, name: str, call: Call) -> None:
 
 
 def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
-    """A callee that may be one of several. Losses of different kinds are looked at, but nothing is reported."""
+    """A callable that may be one of several. Of losses of which nobody knows what chooses them, nothing is reported."""
     operations = {_operation_of(v) for v in callee.values}
-    silent = len(operations) > 1 and any(isinstance(v, (Built, External)) for v in callee.values)
+    foreign = any(isinstance(v, (Built, External)) for v in callee.values)
+    silent = foreign and len(operations) > 1 and (not callee.when or run.coupled > 0)
     run.silent += silent
     try:
-        return union([invoke(run, v, call) for v in callee.values])
+        return run.each(callee, lambda one: invoke(run, one, call))
     finally:
         run.silent -= silent
 
@@ -234,6 +235,8 @@ def instantiate(run: Interpreter, cls: Class, call: Call) -> Value:
         function = cls.find(hook)
         if isinstance(function, Function) and len(function.node.args.args) == 1:
             run.call_function(function, Call([instance], {}, call.site))
+    if run.over:
+        open_flags_of(run, instance)
     return instance
 
 
@@ -420,7 +423,7 @@ def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value
             name = keras.ACTIVATIONS.get(activation.lower())
             return invoke(run, External(name), Call([x], {}, site)) if name is not None else run.opaque_at(site, x)
         case Union():
-            return union([activate(run, a, x, site) for a in activation.values])
+            return run.each(activation, lambda a: activate(run, a, x, site))
     if callable_value(activation):
         return invoke(run, activation, Call([x], {}, site))
     return run.opaque_at(site, x, activation)

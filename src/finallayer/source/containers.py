@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Sequence
 from types import EllipsisType
 from typing import TypeGuard, assert_never
 
 from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.source.budget import MOST_UNROLLED
+from finallayer.source.conditions import Way
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.layers import forget_layers, holder, put_layer
 from finallayer.source.limits import MOST_CANDIDATES, any_of
@@ -40,6 +42,8 @@ from finallayer.source.values import (
 
 #: The name of what stands for a slice among the indices of several axes.
 SLICE = "slice"
+#: As many numbers of a ``range`` are known.
+MOST_NUMBERS = 256
 
 
 def truth(value: Value) -> bool | None:
@@ -47,13 +51,15 @@ def truth(value: Value) -> bool | None:
     match value:
         case bool() | int() | float() | complex() | str() | bytes() | tuple() | EllipsisType() | None:
             return bool(value)
+        case Bound(function=str(), owner=Node(op="opaque")):  # args.sigmoid may be a flag
+            return None
         case Function() | Class() | Instance() | Built() | Bound() | Partial() | Frame():
             return True
         case External(name):  # a function or module is true; who knows of a flag or another library's variable?
             return True if "." not in name or signature_of(name) is not None else None
         case List():
             return bool(value.items) if value.exact or value.items else None
-        case Union(values):
+        case Union(values=values):
             decided = {truth(v) for v in values}
             return decided.pop() if len(decided) == 1 else None
         case Node() | Dict() | Super() | Lazy():
@@ -82,6 +88,8 @@ def sequence(value: Value) -> tuple[Value, ...] | None:
 def element(iterable: Value) -> Value:
     """What a loop over a value may get."""
     items = iterable.items if isinstance(iterable, List) else sequence(iterable)
+    if items and len(items) > MOST_UNROLLED and all(type(item) is int for item in items):
+        return opaque("each", len(items), items[0], items[-1])
     if items:
         return any_of(items, iterable)
     if isinstance(iterable, Node) and iterable.op != "opaque":
@@ -119,9 +127,9 @@ def get_item(owner: Value, index: Value, rank: int | None = None, least_rank: in
         attrs |= {"rows": True} if type(index) is int else {}
         return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):
-        return union([get_item(v, index) for v in owner.values])
+        return union([get_item(v, index) for v in owner.values], owner.when)
     if isinstance(owner, Dict):
-        return _dict_item(owner, index)
+        return item_by_key(owner, index)
     if isinstance(owner, Instance) and INNER in owner.slots:
         return get_item(owner.slots[INNER], index)
     items = sequence(owner)
@@ -158,13 +166,17 @@ def index_attributes(index: Node) -> Attributes:
     return {"at": index.attrs.get("name", index.op)}
 
 
-def _dict_item(owner: Dict, index: Value) -> Value:
+def item_by_key(owner: Dict, index: Value, when: Sequence[Way] = ()) -> Value:
+    """``owner[index]`` (``when``: the ways on which the index is each of the keys, or none of them)."""
     if is_constant(index) and index in owner.slots:
         return owner.slots[index]
     rest = owner.rest
     if is_constant(index):
         return any_of(rest, owner) if rest else opaque(f"[{index!s}]", owner)
-    return any_of(chain(owner.known.values(), rest), owner) if owner.slots else opaque("item", owner, index)
+    if not owner.slots:
+        return opaque("item", owner, index)
+    ways = [*when[:-1], *(when[-1] for _ in rest)] if when else []
+    return any_of([*owner.known.values(), *rest], owner, ways)
 
 
 def forget_length(run: Interpreter, owner: Value) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeGuard, TypeVar, cast, overload
 
 from finallayer.canonical import constant
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import MOVES, TRANSPARENT, Node, through
-from finallayer.source.assignment import assign
+from finallayer.source import patches
+from finallayer.source.asking import found_out, keyed
+from finallayer.source.assignment import assign, change
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import invoke
-from finallayer.source.containers import SLICE, element, get_item, get_slice, sequence, truth
+from finallayer.source.containers import SLICE, element, get_item, get_slice, item_by_key, sequence, truth
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
+from finallayer.source.rounds import counted_from
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.types import are_same
@@ -36,6 +40,7 @@ from finallayer.source.values import (
     Instance,
     Lazy,
     List,
+    Patched,
     Site,
     Union,
     Value,
@@ -138,7 +143,11 @@ def _call(run: Interpreter, node: ast.Call, frame: Frame) -> Value:
             kwargs.update({k: v for k, v in value.slots.items() if isinstance(k, str)})
         else:
             complete = False
-    return invoke(run, callee, Call(args, kwargs, Site(node, frame), complete))
+    value = invoke(run, callee, Call(args, kwargs, Site(node, frame), complete))
+    for keyword in node.keywords:
+        if keyword.arg == "out" and isinstance(value, Node) and value.op != "opaque" and isinstance(callee, External):
+            change(run, keyword.value, value, frame)
+    return value
 
 
 @values(ast.Tuple)
@@ -198,7 +207,10 @@ def _choice(run: Interpreter, node: ast.IfExp, frame: Frame) -> Value:
     decided = truth(run.evaluate(node.test, frame))
     if decided is not None:
         return run.evaluate(node.body if decided else node.orelse, frame)
-    return union([run.evaluate(node.body, frame), run.evaluate(node.orelse, frame)])
+    holds, fails = found_out(run, node.test, frame)
+    ways = ((node.body, (holds,)), (node.orelse, (fails,)))
+    given = [run.supposing(way, partial(run.evaluate, one, frame)) for one, way in ways]
+    return union(given, [way for _, way in ways])
 
 
 @values(ast.NamedExpr)
@@ -315,10 +327,14 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
     right, op = rights[0], node.ops[0]
     if isinstance(op, (ast.Gt, ast.GtE, ast.Lt, ast.LtE)) and isinstance(left, Node):
         value = constant(to_node(right)) if isinstance(right, (Node, int, float)) else None
+        if value is not None and run.ends and (end := counted_from(left)) is not None and end[0] in run.ends:
+            return opaque(COMPARED, left, right)
         if value is not None:
             attrs: Attributes = {"value": value, "above": isinstance(op, (ast.Gt, ast.GtE))}
             return run.record("threshold", [left], attrs, Site(node, frame))
     decided = _compared(op, left, right)
+    if decided is None and run.ends:
+        decided = _ends_compared(run, op, left, right)
     return opaque(COMPARED, left, right) if decided is None else decided
 
 
@@ -337,6 +353,14 @@ def _compared(op: ast.cmpop, left: Value, right: Value) -> bool | None:
         if isinstance(items, tuple) and all(is_constant(i) for i in items):
             return (left in items) == isinstance(op, ast.In)
     return None
+
+
+def _ends_compared(run: Interpreter, op: ast.cmpop, left: Value, right: Value) -> bool | None:
+    """The index of a loop's last round compared with the number of rounds."""
+    one, other = counted_from(to_node(left)), counted_from(to_node(right))
+    if one is None or other is None or one[0] != other[0] or one[0] not in run.ends:
+        return None
+    return _constants_compared(op, one[1], other[1])
 
 
 def _constants_compared(op: ast.cmpop, left: Constant, right: Constant) -> bool | None:
@@ -364,12 +388,18 @@ def _constants_compared(op: ast.cmpop, left: Constant, right: Constant) -> bool 
 @values(ast.Subscript)
 def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
     owner = run.evaluate(node.value, frame)
+    if isinstance(owner, Patched):
+        part, owner = patches.read(owner, node.slice)
+        if part is not None:
+            return part
     if isinstance(node.slice, ast.Slice):
         lower, upper = (None if b is None else run.evaluate(b, frame) for b in (node.slice.lower, node.slice.upper))
         return get_slice(owner, lower, upper, stepped=node.slice.step is not None)
     if isinstance(owner, (Class, External)) and not _is_of_names(owner):
         return owner  # a generic type
     index = run.evaluate(node.slice, frame)
+    if isinstance(owner, Dict) and not is_constant(index):
+        return item_by_key(owner, index, keyed(run, owner, node.slice, frame))
     if _is_of_names(owner):
         return _named_item(run, owner, index, Site(node, frame))
     if isinstance(owner, Instance) and isinstance(own := owner.cls.find("__getitem__"), Function):
@@ -466,7 +496,7 @@ def _index_rank(owner: Value, index: ast.expr) -> int | None:
 
 @values(ast.ListComp, ast.GeneratorExp, ast.SetComp)
 def _comprehension(run: Interpreter, node: ast.ListComp | ast.GeneratorExp | ast.SetComp, frame: Frame) -> Value:
-    items, exact = _generated(run, node.generators, frame, lambda inner: run.evaluate(node.elt, inner))
+    items, exact = _generated(run, node.generators, frame, lambda inner: run.evaluate(node.elt, inner), many=True)
     return List(tuple(items), exact)
 
 
@@ -480,7 +510,11 @@ def _dict_comprehension(run: Interpreter, node: ast.DictComp, frame: Frame) -> V
 
 
 def _generated(
-    run: Interpreter, generators: list[ast.comprehension], frame: Frame, result: Callable[[Frame], R]
+    run: Interpreter,
+    generators: list[ast.comprehension],
+    frame: Frame,
+    result: Callable[[Frame], R],
+    many: bool = False,
 ) -> tuple[list[R], bool]:
     """What a comprehension yields: item by item where the sequence is known, else one item that stands for all."""
     inner = Frame(frame.module, frame, frame.function, run.trail.way)
@@ -495,7 +529,14 @@ def _generated(
         generator = generators[depth]
         iterable = run.evaluate(generator.iter, inner)
         items = sequence(iterable)
-        if items is None or len(items) > run.budget.most_unrolled:
+        most = run.budget.most_unrolled
+        if items is not None and len(items) > most > 0 and many and len(generators) == 1 and not generator.ifs:
+            for item in (items[0], element(iterable), items[-1]):
+                assign(run, generator.target, item, inner)
+                descend(depth + 1)
+            found[1:2] *= len(items) - 2  # those between the ends aren't told apart
+            return
+        if items is None or len(items) > most:
             exact = False
             items = (element(iterable),)
         for item in items:

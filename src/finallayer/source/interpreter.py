@@ -10,13 +10,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.expr import Node, Origin, Role, having
 from finallayer.recording import Recorder, Scene
+from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
 from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
+from finallayer.source.conditions import Clause, Way, contradict
 from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
 from finallayer.source.symbols import construct_of
@@ -48,13 +51,28 @@ MOST_IMPORTED = 600_000
 
 
 #: What stands around a place that runs, but not around the module that it imports.
-_AROUND = ("stack", "sites", "no_grad", "read_out", "compiling", "loops", "silent", "assumed")
+_AROUND = (
+    "stack",
+    "sites",
+    "no_grad",
+    "read_out",
+    "compiling",
+    "loops",
+    "silent",
+    "assumed",
+    "coupled",
+    "taken",
+    "repeating",
+)
 
 
 #: Where a prediction meets what reads it.
 _MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
 
 K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+#: A loop, by its syntax.
+Loop = ast.For | ast.AsyncFor | ast.While
 
 
 class Interpreter:
@@ -78,7 +96,15 @@ class Interpreter:
         self.compiling = 0  # > 0 where a model meets what it is compiled with
         self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
+        self.taken: Way = ()  # what the way that is run now has found out
+        self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
+        self.words: dict[ast.expr, tuple[frozenset[str], bool]] = {}  # what the texts of tests say
+        self.bound: dict[ast.AST, frozenset[str]] = {}  # the names that loops and functions bind
+        self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
+        self.over = False  # whether the program has come to its end, and what nobody calls is run
+        self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
         self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
+        self.coupled = 0  # > 0 where several flags are open at once, which whoever calls may set together
         self.budget = Budget()
         self.modules: dict[str, Module | None] = {}
         self.imported = 0  # bytes of the modules read for this analysis
@@ -97,8 +123,13 @@ class Interpreter:
             training = not (self.no_grad or self.read_out)
             return Scene(training, caller, self.compiling > 0)
 
+        origin = self.origin(site)
         silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING)
-        return self.recorder.record(op, args, attrs, self.origin(site), framework, scene, silent)
+        made = self.recorder.record(op, args, attrs, origin, framework, scene, silent)
+        if not (silent or self.coupled) and made.op in ON_EVERY_WAY:
+            for alternative in alternatives(args, self.taken, self.repeating):
+                self.recorder.record(op, alternative.args, attrs, origin, framework, scene, supposed=alternative)
+        return made
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
@@ -125,6 +156,40 @@ class Interpreter:
         """A value that isn't understood, told apart by where it was made and what went in."""
         node, path = site.node, site.frame.module.path
         return nameless(f"{path}:{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}", *parts)
+
+    def fork(self, ways: list[Callable[[], bool]], found_out: list[Clause]) -> bool:
+        """Run each way from the same state, knowing what it has found out, and join those that fall through.
+
+        Where only one does, what it has found out holds from there on.
+        """
+        before = self.taken
+        ends: list[Way] = [()] * len(ways)
+
+        def run(number: int) -> bool:
+            self.taken = (*before, found_out[number])
+            falls_through = ways[number]()
+            ends[number] = self.taken[len(before) :]
+            return falls_through
+
+        live = self.trail.branch([partial(run, number) for number in range(len(ways))], ends)
+        self.taken = (*before, *ends[live[0]]) if len(live) == 1 else before
+        return bool(live)
+
+    def supposing(self, found_out: Way, way: Callable[[], T]) -> T:
+        """What something gives on a way that is taken."""
+        before = self.taken
+        self.taken = (*before, *found_out)
+        try:
+            return way()
+        finally:
+            self.taken = before
+
+    def each(self, one_of: Union, way: Callable[[Value], Value]) -> Value:
+        """What something gives for each of several values, those left out that are never meant on this way."""
+        when = one_of.when or ((),) * len(one_of.values)
+        meant = [(v, w) for v, w in zip(one_of.values, when, strict=True) if not w or not contradict(w, self.taken)]
+        given = [self.supposing(w, partial(way, v)) for v, w in meant]
+        return union(given, [w for _, w in meant] if one_of.when else ())
 
     def complete(self, site: Site, work: Callable[[], object], steps: int | None = None) -> bool:
         """Do some work, with at most so many steps (None: those that are left); whether it came to its end.
@@ -194,9 +259,10 @@ class Interpreter:
         without_gradient = any(stops_gradient(d) for d in function.decorators)
         self.no_grad += without_gradient
         read_out, self.read_out = self.read_out, 0  # a training step, too, gives its loss to be read
+        before = self.taken
         try:
             if isinstance(node, ast.Lambda):
-                frame.returns.append(self.evaluate(node.body, frame))
+                frame.returns.append((self.evaluate(node.body, frame), self.taken))
             else:
                 self.block(node.body, frame)
         finally:
@@ -204,17 +270,41 @@ class Interpreter:
             self.sites.pop()
             self.no_grad -= without_gradient
             self.read_out = read_out
-        value = union(frame.returns) if frame.returns else None
+            self.taken = before
+        if frame.changed:
+            self._changed_by_callee(function, frame, call)
+        given = [value for value, _ in frame.returns]
+        value = union(given, [taken[len(before) :] for _, taken in frame.returns]) if given else None
         if frame.yields:  # a generator: what it yields isn't followed
             value = self.opaque_at(call.site)
         if self.uses is not None:
             self.uses.gave(function, value)
         return value
 
+    def _changed_by_callee(self, function: Function, frame: Frame, call: Call) -> None:
+        """What a function did to a tensor in place has happened to its caller's."""
+        node = call.site.node
+        if not isinstance(node, ast.Call) or any(isinstance(a, ast.Starred) for a in node.args):
+            return
+        names = [a.arg for a in (*function.node.args.posonlyargs, *function.node.args.args)]
+        handed = dict(zip(names[max(len(call.args) - len(node.args), 0) :], node.args, strict=False))
+        handed |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
+        for name in frame.changed & handed.keys() - self.names_bound(function.node):
+            place = handed[name]
+            if isinstance(place, (ast.Name, ast.Attribute)):
+                ASSIGN[type(place)](self, place, frame.vars[name], call.site.frame)
+
+    def names_bound(self, node: ast.AST) -> frozenset[str]:
+        """The names that a loop or function binds, its parameters aside."""
+        if node not in self.bound:
+            inner = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+            self.bound[node] = frozenset(n.id for n in inner)
+        return self.bound[node]
+
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
         if isinstance(value, Union) and any(isinstance(v, Lazy) for v in value.values):
-            return union([self.resolve(v, frame) for v in value.values])
+            return union([self.resolve(v, frame) for v in value.values], value.when)
         passed: set[Lazy] = set()
         while isinstance(value, Lazy):
             names = self.names(value.path, frame)
@@ -278,8 +368,8 @@ class Interpreter:
     def _outside_everything(self) -> Iterator[None]:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
         around = {name: getattr(self, name) for name in _AROUND}
-        self.stack, self.sites = [], []
-        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = self.assumed = 0
+        self.stack, self.sites, self.repeating, self.taken = [], [], [], ()
+        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = self.assumed = self.coupled = 0
         try:
             yield
         finally:
@@ -291,6 +381,8 @@ Statement = Callable[[Interpreter, ast.stmt, Frame], bool]
 #: The value of an expression.
 Expression = Callable[[Interpreter, ast.expr, Frame], Value]
 #: Which function handles which syntax: filled by ``statements`` and ``expressions``.
+#: How a place gets a value: filled by ``assignment``.
+ASSIGN: dict[type[ast.expr], Callable[[Interpreter, ast.expr, Value, Frame], None]] = {}
 STATEMENTS: dict[type[ast.stmt], Statement] = {}
 EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 

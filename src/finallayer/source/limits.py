@@ -6,9 +6,10 @@ A program may double what it holds in a loop that is unrolled, or ask for a text
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from finallayer.source.conditions import Way
 from finallayer.source.values import List, Union, Value, opaque, union
 
 #: Items of a list or tuple.
@@ -67,10 +68,10 @@ def _inside(value: Value) -> tuple[Value, ...]:
     return value if type(value) is tuple else ()
 
 
-def any_of(items: Iterable[Value], owner: Value) -> Value:
-    """What an item of the owner may be, one of these."""
+def any_of(items: Iterable[Value], owner: Value, when: Sequence[Way] = ()) -> Value:
+    """What an item of the owner may be, one of these (``when``: the way on which each is meant)."""
     candidates = list(islice(items, MOST_CANDIDATES + 1))
-    return union(candidates) if 0 < len(candidates) <= MOST_CANDIDATES else opaque("item", owner)
+    return union(candidates, when) if 0 < len(candidates) <= MOST_CANDIDATES else opaque("item", owner)
 
 
 def list_of(items: tuple[Value, ...], exact: bool = True) -> List:

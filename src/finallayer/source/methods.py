@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from typing import TypeVar
 
 from finallayer.catalog.frameworks import is_stateless
 from finallayer.expr import Node, make
+from finallayer.source.asking import keyed
 from finallayer.source.attributes import get_attribute, set_attribute
 from finallayer.source.calls import call_built, call_inherited, inherit, invoke, trains
-from finallayer.source.containers import forget_length, get_item, sequence
+from finallayer.source.containers import forget_length, get_item, item_by_key, sequence
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod, ListMethod, Method
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.layers import add_layers, holder, layers_of
@@ -115,9 +117,11 @@ def _taken(run: Interpreter, owner: Dict, call: Call) -> Value:
 
 
 @_method(OF_DICTS, "get")
-def _get(_run: Interpreter, owner: Dict, call: Call) -> Value:
+def _get(run: Interpreter, owner: Dict, call: Call) -> Value:
     key = call.args[0] if call.args else None
     found = get_item(owner, key)
+    if not is_constant(key) and isinstance(call.site.node, ast.Call) and call.site.node.args:
+        found = item_by_key(owner, key, keyed(run, owner, call.site.node.args[0], call.site.frame))
     if is_constant(found) and not is_constant(key):  # the key may be missing: nothing is decided by this number
         return opaque("item", owner, key)
     missing = isinstance(key, str) and key not in owner.slots and REST not in owner.slots

@@ -41,7 +41,7 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     try:
         for i, (name, output) in enumerate(outputs):
             one = _for_output(loss, i, name, len(outputs))
-            if one is not None:
+            if one is not None and not trains_itself(model):
                 apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
             for metric in (
                 () if measures_itself(model) else _metrics(_for_output(metrics, i, name, len(outputs), spread=False))
@@ -60,6 +60,20 @@ def measures_itself(model: Value) -> bool:
     """Whether a model's class is the project's, and says itself what its metrics are handed."""
     own = (model.cls.find(name) for name in _MEASURING) if isinstance(model, Instance) else ()
     return any(isinstance(method, Function) for method in own)
+
+
+#: By these, a class's own ``train_step`` reads the loss that the model was compiled with.
+_COMPILED_LOSS = frozenset(
+    {"compiled_loss", "compute_loss", "loss", "loss_fn", "_compile_loss", "train_step", "test_step"}
+)
+
+
+def trains_itself(model: Value) -> bool:
+    """Whether a model's class is the project's, and trains without the loss that it is compiled with."""
+    own = [model.cls.find(name) for name in ("train_step", "test_step")] if isinstance(model, Instance) else []
+    steps = [method for method in own if isinstance(method, Function)]
+    read = (n for method in steps for n in ast.walk(method.node) if isinstance(n, ast.Attribute))
+    return len(steps) == 2 and not any(n.attr in _COMPILED_LOSS for n in read)
 
 
 def outputs_of(run: Interpreter, model: Value, site: Site) -> list[tuple[str | None, Value]]:
@@ -137,7 +151,7 @@ def apply_loss(run: Interpreter, loss: Value, output: Value, site: Site) -> Valu
     """The loss that a string, class, object or function names, of an output and the labels."""
     target = make("target", name="y_true")
     if isinstance(loss, Union):
-        return opaque("loss")
+        return run.each(loss, lambda one: apply_loss(run, one, output, site)) if loss.when else opaque("loss")
     if isinstance(loss, str):
         name = keras.LOSSES.get(loss)
         return _by_name(run, name, output, target, site) if name else opaque("loss")

@@ -21,7 +21,6 @@ from finallayer.source.values import (
     Union,
     Value,
     is_constant,
-    union,
 )
 
 #: Operations whose nodes say which loss, metric or layer of which framework they are.
@@ -35,7 +34,7 @@ def operation(
     op = signature.op
     x = bound.get("x")
     if isinstance(x, Union) and not all(isinstance(v, Node) for v in x.values):
-        return union([operation(run, signature, {**bound, "x": v}, symbol, site) for v in x.values])
+        return run.each(x, lambda v: operation(run, signature, {**bound, "x": v}, symbol, site))
     if op in ("identity", "reshape", "cast") and x is not None and not isinstance(x, (Node, List, tuple)):
         return x
     number = signature.attrs.get("value") if op == "const" else None

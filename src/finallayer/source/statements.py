@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast, overload
 
 from finallayer.catalog.conventions import Meaning, suggests
+from finallayer.catalog.frameworks import BY_ROOT
 from finallayer.expr import Node
-from finallayer.source.assignment import assign, scope_of
+from finallayer.source.asking import cases, found_out
+from finallayer.source.assignment import assign, change, scope_of
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import invoke
+from finallayer.source.conditions import Clause, Fact
 from finallayer.source.containers import element, forget_length, sequence, truth
 from finallayer.source.decorators import decorated
 from finallayer.source.expressions import binary
-from finallayer.source.interpreter import STATEMENTS, Interpreter, Statement
+from finallayer.source.interpreter import STATEMENTS, Interpreter, Loop, Statement
+from finallayer.source.rounds import counted_from, last_item
+from finallayer.source.trail import Change, Changes, Place
 from finallayer.source.values import (
     FIELDS,
+    MISSING,
     STARRED,
     Bound,
     Built,
@@ -28,12 +34,14 @@ from finallayer.source.values import (
     Frame,
     Function,
     Lazy,
+    Missing,
     Partial,
     Site,
     Value,
     is_constant,
     opaque,
     tuple_in,
+    union,
 )
 
 N = TypeVar("N", bound=ast.stmt)
@@ -63,7 +71,7 @@ def _expression(run: Interpreter, node: ast.Expr, frame: Frame) -> bool:
     value = run.evaluate(node.value, frame)
     if isinstance(value, Node) and _changes_in_place(node.value):
         assert isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute)
-        assign(run, node.value.func.value, value, frame)
+        change(run, node.value.func.value, value, frame)
     return True
 
 
@@ -115,7 +123,8 @@ def _if(run: Interpreter, node: ast.If, frame: Frame) -> bool:
     decided = truth(run.evaluate(node.test, frame))
     if decided is not None:
         return run.block(node.body if decided else node.orelse, frame)
-    return run.trail.branch([partial(run.block, node.body, frame), partial(run.block, node.orelse, frame)])
+    ways = [partial(run.block, node.body, frame), partial(run.block, node.orelse, frame)]
+    return run.fork([*ways], [*found_out(run, node.test, frame)])
 
 
 @runs(ast.For, ast.AsyncFor)
@@ -126,29 +135,50 @@ def _for(run: Interpreter, node: ast.For | ast.AsyncFor, frame: Frame) -> bool:
         around, frame.continues = frame.continues, False
         for item in items:
             assign(run, node.target, item, frame)
-            if not run.block(node.body, frame) and frame.returns and not frame.continues:
+            goes_on = run.supposing((), partial(run.block, node.body, frame))
+            if not goes_on and frame.returns and not frame.continues:
                 break
         frame.continues = around
     else:
-        assign(run, node.target, element(iterable), frame)
-        _repeat(run, node.body, frame)
+        item = element(iterable)
+        assign(run, node.target, item, frame)
+        _repeat(run, node, frame)
+        last = last_item(run, node, iterable, item, frame)
+        if not isinstance(last, Missing):
+            _last_round(run, node, last, frame)
     return run.block(node.orelse, frame) if node.orelse else True
+
+
+def _last_round(run: Interpreter, node: ast.For | ast.AsyncFor, item: Value, frame: Frame) -> None:
+    index = counted_from(item[0] if isinstance(item, tuple) and item else item)
+    around = run.ends
+    run.ends = run.ends | {index[0]} if index is not None else run.ends
+    assign(run, node.target, item, frame)
+    _repeat(run, node, frame)
+    run.ends = around
 
 
 @runs(ast.While)
 def _while(run: Interpreter, node: ast.While, frame: Frame) -> bool:
     run.evaluate(node.test, frame)
-    _repeat(run, node.body, frame)
+    _repeat(run, node, frame)
     return True
 
 
-def _repeat(run: Interpreter, body: list[ast.stmt], frame: Frame) -> None:
+def _repeat(run: Interpreter, loop: Loop, frame: Frame) -> None:
     """A body that runs nobody knows how often, run once; what grows in it has no certain length any more."""
     run.loops += 1
+    run.repeating.append(loop)
+    flags = {name: value for name, value in frame.vars.items() if isinstance(value, bool)}
     try:
-        run.block(body, frame)
+        before = run.trail.mark()
+        run.supposing((), partial(run.block, loop.body, frame))
+        turned = any(frame.vars.get(name) is (not value) for name, value in flags.items())
+        if turned or run.trail.turned_over(before):  # the first round is one of its own
+            run.supposing((), partial(run.block, loop.body, frame))
     finally:
         run.loops -= 1
+        run.repeating.pop()
 
 
 @runs(ast.With, ast.AsyncWith)
@@ -168,18 +198,60 @@ def _with(run: Interpreter, node: ast.With | ast.AsyncWith, frame: Frame) -> boo
 
 @runs(ast.Try)
 def _try(run: Interpreter, node: ast.Try, frame: Frame) -> bool:
+    """The state goes on as if nothing was raised; but what nobody knows is what a handler leaves in its place."""
+    goes_on, changes = run.trail.attempt(partial(run.block, [*node.body, *node.orelse], frame))
+    after = run.taken
+
     def way(handler: ast.ExceptHandler) -> bool:
+        run.trail.repeat({place: change for place, change in changes.items() if change[1] not in change[0]})
         if handler.name:
             run.bind(frame, handler.name, opaque("exception"))
         return run.block(handler.body, frame)
 
-    if run.block([*node.body, *node.orelse], frame):
-        # The handlers are looked at for what stands in them; the state goes on as if nothing was raised.
-        for handler in node.handlers:
-            run.trail.attempt(partial(way, handler))
-        return run.block(node.finalbody, frame)
-    falls_through = run.trail.branch([partial(way, h) for h in node.handlers]) if node.handlers else False
-    return run.block(node.finalbody, frame) and falls_through
+    if not goes_on:
+        handled = (
+            run.fork([partial(way, h) for h in node.handlers], _places(node, node.handlers)) if node.handlers else False
+        )
+        return run.block(node.finalbody, frame) and handled
+    caught = [run.supposing((), partial(run.trail.attempt, partial(way, handler))) for handler in node.handlers]
+    run.taken = after
+    fallbacks = [left for handled, left in caught if handled]
+    stand_ins = {place: _left(changes[place], place, fallbacks) for place in changes if fallbacks}
+    run.trail.repeat(changes)
+    _fall_back(run, changes, stand_ins, _places(node, [node, *node.handlers]))
+    return run.block(node.finalbody, frame)
+
+
+def _places(node: ast.AST, ways: Sequence[ast.AST]) -> list[Clause]:
+    """What tells ways apart of which nobody knows what decides: that only one of them is taken."""
+    return [((Fact(("way of", id(node)), True, frozenset((i,)), frozenset()),),) for i in range(len(ways))]
+
+
+def _left(change: Change, place: Place, fallbacks: list[Changes]) -> list[Value | Missing]:
+    """What each handler leaves at a place that has not been written yet."""
+    slots, key, _ = change
+    return [left[place][2] if place in left else slots.get(key, MISSING) for left in fallbacks]
+
+
+def _fall_back(
+    run: Interpreter, changes: Changes, stand_ins: dict[Place, list[Value | Missing]], places: list[Clause]
+) -> None:
+    """What stands in for a name where its import fails, or for a value that the analysis doesn't know."""
+    for place, left in stand_ins.items():
+        slots, key, tried = changes[place]
+        if isinstance(tried, Missing) or not _is_foreign(tried):
+            continue
+        known = [(v, w) for v, w in zip(left, places[1:], strict=False) if v is not None and not isinstance(v, Missing)]
+        values: list[Value] = [tried, *(v for v, _ in known)]
+        if known:
+            run.write(slots, key, union(values, [(places[0],), *((w,) for _, w in known)]))
+
+
+def _is_foreign(value: Value) -> bool:
+    """Whether nobody knows a value: a name of a module that isn't at hand, or what one gave."""
+    if isinstance(value, External):
+        return value.name.partition(".")[0] not in BY_ROOT
+    return isinstance(value, Node) and value.op == "opaque"
 
 
 @runs(ast.Match)
@@ -192,12 +264,15 @@ def _match(run: Interpreter, node: ast.Match, frame: Frame) -> bool:
                 run.bind(frame, inner.name, opaque(inner.name, subject))
         return run.block(case.body, frame)
 
-    return run.trail.branch([*(partial(way, case) for case in node.cases), lambda: True])
+    ways: list[Callable[[], bool]] = [partial(way, case) for case in node.cases]
+    clauses, exhaustive = cases(run, node, frame)
+    return run.fork(ways if exhaustive else [*ways, lambda: True], clauses)
 
 
 @runs(ast.Return)
 def _return(run: Interpreter, node: ast.Return, frame: Frame) -> bool:
-    frame.returns.append(run.evaluate(node.value, frame) if node.value is not None else None)
+    value = run.evaluate(node.value, frame) if node.value is not None else None
+    frame.returns.append((value, run.taken))
     return False
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
+from finallayer.source.conditions import Way
 from finallayer.source.values import EXACT, ITEMS, LAYERS, MISSING, REST, STARRED, Missing, Value, distinct, union
 
 T = TypeVar("T")
@@ -20,7 +21,9 @@ K = TypeVar("K", bound=Hashable)
 SEQUENCES = frozenset({ITEMS, LAYERS})
 
 #: One branch's net effect: (id of the dict, key) -> (the dict, the key, the value it left there).
-Changes: TypeAlias = "dict[tuple[int, Hashable], tuple[Slots, Hashable, Value | Missing]]"
+Change: TypeAlias = "tuple[Slots, Hashable, Value | Missing]"
+Place: TypeAlias = tuple[int, Hashable]
+Changes: TypeAlias = dict[Place, Change]
 
 
 def _every(known: list[Value]) -> tuple[Value, ...]:
@@ -58,6 +61,17 @@ class Trail:
         finally:
             self._log = log
 
+    def mark(self) -> int:
+        return len(self._log)
+
+    def turned_over(self, mark: int) -> bool:
+        """Whether a flag has another value now than at the mark."""
+        first: dict[tuple[int, Hashable], tuple[Slots, bool]] = {}
+        for slots, key, before in self._log[mark:]:
+            if isinstance(before, bool) and key is not EXACT:
+                first.setdefault((id(slots), key), (slots, before))
+        return any(slots.get(key) is (not before) for (_, key), (slots, before) in first.items())
+
     @contextmanager
     def bounded(self, *errors: type[BaseException]) -> Iterator[None]:
         """Take back what was written here where one of these errors ends it, in whatever branch, and go on."""
@@ -90,39 +104,52 @@ class Trail:
                 slots[key] = before
         return changes
 
-    def branch(self, ways: list[Callable[[], bool]]) -> bool:
-        """Run each way from the same state and join the states of those that fall through; whether any did."""
-        live: list[Changes] = []
-        for way in ways:
+    def branch(self, ways: list[Callable[[], bool]], when: list[Way]) -> list[int]:
+        """Run each way from the same state and join the states of those that fall through; which did.
+
+        ``when``: what each way has found out at its end.
+        """
+        live: list[tuple[int, Changes]] = []
+        for number, way in enumerate(ways):
             falls_through, changes = self.attempt(way)
             if falls_through:
-                live.append(changes)
+                live.append((number, changes))
         if len(live) == 1:  # as it left things, they are
-            for slots, key, value in live[0].values():
-                if value is not MISSING:
-                    self.write(slots, key, value)
-                elif key in slots:
-                    self.remove(slots, key)
-            return True
+            self.repeat(live[0][1])
+        else:
+            self._join([changes for _, changes in live], [when[number] for number, _ in live])
+        return [number for number, _ in live]
+
+    def repeat(self, changes: Changes) -> None:
+        """Make the changes again that a way has made."""
+        for slots, key, value in changes.values():
+            if value is not MISSING:
+                self.write(slots, key, value)
+            elif key in slots:
+                self.remove(slots, key)
+
+    def _join(self, live: list[Changes], when: list[Way]) -> None:
         for place in {p: None for changes in live for p in changes}:
             slots, key = next((c[place][0], c[place][1]) for c in live if place in c)
             left = [c[place][2] if place in c else slots.get(key, MISSING) for c in live]
             known = [v for v in left if not isinstance(v, Missing)]
+            ways = [way for way, v in zip(when, left, strict=True) if not isinstance(v, Missing)]
             if not known:  # every way has removed it
                 if key in slots:
                     self.remove(slots, key)
             elif key in SEQUENCES:
-                self._write_sequence(slots, key, [v for v in known if isinstance(v, tuple)])
+                self._write_sequence(slots, key, known, ways)
             else:
-                self.write(slots, key, _JOINS.get(key, union)(known))
-        return bool(live)
+                self.write(slots, key, _JOINS[key](known) if key in _JOINS else union(known, ways))
 
-    def _write_sequence(self, slots: Slots, key: Hashable, known: list[tuple[Value, ...]]) -> None:
+    def _write_sequence(self, slots: Slots, key: Hashable, known: list[Value], when: list[Way]) -> None:
         """Items that differ between branches: the longest, ending in what any of them ends in, and not exact."""
-        longest = max(known, key=len)
-        if any(len(k) != len(longest) for k in known):
+        rows = [(row, way) for row, way in zip(known, when, strict=True) if isinstance(row, tuple)]
+        longest = max((row for row, _ in rows), key=len)
+        if any(len(row) != len(longest) for row, _ in rows):
             self.write(slots, EXACT, False)
-            lasts = [k[-1] for k in known if k]
-            self.write(slots, key, (*longest[:-1], union(lasts)) if longest else ())
+            lasts, ways = zip(*[(row[-1], way) for row, way in rows if row], strict=True) if longest else ((), ())
+            self.write(slots, key, (*longest[:-1], union(lasts, ways)) if longest else ())
         else:
-            self.write(slots, key, tuple(union(list(column)) for column in zip(*known, strict=True)))
+            columns = zip(*(row for row, _ in rows), strict=True)
+            self.write(slots, key, tuple(union(column, [way for _, way in rows]) for column in columns))

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from finallayer.expr import Node
 from finallayer.source.budget import LEAST_STEPS_ALONE
 from finallayer.source.calls import instantiate
 from finallayer.source.interpreter import Interpreter, stops_gradient
@@ -52,7 +53,10 @@ def run_uncalled(run: Interpreter, module: Module) -> None:
     for node, function in waiting:
         if node in run.visited and node not in run.called and function.frame.module is module:
             for given in _other_arguments(run, module, function):
+                coupled = _are_several_flags(given)
+                run.coupled += coupled
                 _try(run, partial(_alone, run, function, given))
+                run.coupled -= coupled
             _on_other_objects(run, module, function)
 
 
@@ -60,6 +64,11 @@ def _try(run: Interpreter, work: Callable[[], object]) -> None:
     """What the program may do besides: where it costs too much, the rest of the file has been seen all the same."""
     if run.budget.allow(LEAST_STEPS_ALONE):
         run.attempted(work)
+
+
+def _are_several_flags(given: dict[str, Value]) -> bool:
+    """Whether nobody knows the values of several flags, which may belong together."""
+    return sum(isinstance(value, Node) and value.op == "opaque" for value in given.values()) > 1
 
 
 def _other_arguments(run: Interpreter, module: Module, function: Function) -> Iterator[dict[str, Value]]:
@@ -111,9 +120,12 @@ def _on_other_objects(run: Interpreter, module: Module, function: Function) -> N
     bound = bound_by_name(module, init, stored=cls.node)
     ways = ([(bound, False)] if bound else []) + [(bound | f, True) for f in other_values(init, cls.node)]
     for given, assumed in ways:
+        coupled = _are_several_flags(given)
         run.assumed += assumed
+        run.coupled += coupled
         _try(run, partial(run.trail.attempt, partial(_on_object, run, function, init, given)))
         run.assumed -= assumed
+        run.coupled -= coupled
 
 
 def _on_object(run: Interpreter, function: Function, init: Function, given: dict[str, Value]) -> None:

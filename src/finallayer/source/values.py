@@ -9,7 +9,7 @@ of one is a tuple of the program's. Whatever can change while the program runs k
 from __future__ import annotations
 
 import ast
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ from finallayer.catalog import Signature
 from finallayer.catalog.conventions import taken_for
 from finallayer.catalog.frameworks import family
 from finallayer.expr import Node, Origin, make
-from finallayer.kinds import PROBABILITY_KINDS
+from finallayer.kinds import PROBABILITY_KINDS, Kind
+from finallayer.source.conditions import Way, both, either
 from finallayer.source.files import SourceFile
 
 #: What stands for itself and has no parts.
@@ -54,6 +55,7 @@ class Frame:
     """Names in scope: of a module, or of one call of a function."""
 
     __slots__ = (
+        "changed",
         "continues",
         "function",
         "globals",
@@ -76,8 +78,9 @@ class Frame:
         self.vars: dict[str, Value] = {}
         self.globals: frozenset[str] = frozenset()
         self.nonlocals: frozenset[str] = frozenset()
-        self.returns: list[Value] = []
+        self.returns: list[tuple[Value, Way]] = []  # each with what the way there has found out
         self.yields = False
+        self.changed: frozenset[str] = frozenset()  # the names whose tensors were changed in place
         self.continues = False  # whether a ``continue`` of the loop that runs now has been met
 
 
@@ -327,13 +330,39 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Union:
-    """One of several values, depending on what nobody knows before the program runs."""
+    """One of several values, depending on what nobody knows before the program runs.
+
+    ``when``: the way on which each of them is meant, where that is known.
+    """
 
     values: tuple[Value, ...]
+    when: tuple[Way, ...] = ()
+
+
+class Choice(Node):
+    """One of several tensors, and the way on which each of them is meant."""
+
+    __slots__ = ("when",)
+
+    def __init__(self, ways: tuple[Node, ...], when: tuple[Way, ...]) -> None:
+        super().__init__("join", ways, {}, None)
+        self.when = when
+
+
+class Patched(Node):
+    """A tensor of which some entries were assigned: ``index`` says which, as the program writes it."""
+
+    __slots__ = ("index", "old", "part")
+
+    def __init__(self, old: Node, index: ast.expr, part: Node) -> None:
+        super().__init__("join", (old, part), {}, None)
+        self.old = old
+        self.index = index
+        self.part = part
 
 
 #: More alternatives than this are not followed.
-MOST_ALTERNATIVES = 5
+MOST_ALTERNATIVES = 24
 #: Nor more than these where it matters at which places they were made.
 MOST_TOLD_APART = 32
 
@@ -386,21 +415,56 @@ def _contents(value: Value) -> Hashable:
     return _key(value)
 
 
-def union(values: list[Value]) -> Value:
-    """One value for several: themselves where they agree, one joined node for nodes, else a Union."""
-    flat = distinct(v for value in values for v in (value.values if isinstance(value, Union) else (value,)))
+def union(values: Sequence[Value], when: Sequence[Way] = ()) -> Value:
+    """One value for several: themselves where they agree, one joined node for nodes, else a Union.
+
+    ``when``: the way on which each is meant. More than are followed are one alternative that nobody knows.
+    """
+    flat = _alternatives(values, when or ((),) * len(values))
     if len(flat) == 1:
-        return flat[0]
-    most = MOST_TOLD_APART if _places_matter.get() else MOST_ALTERNATIVES
-    nodes = [v for v in flat if isinstance(v, Node)]
-    if flat and len(nodes) == len(flat):
-        return make("join", *nodes) if len(flat) <= most else opaque("join", *flat)
-    rows = [v for v in flat if isinstance(v, tuple)]
+        return flat[0][0]
+    rows = [v for v, _ in flat if isinstance(v, tuple)]
     if flat and len(rows) == len(flat) and len({len(row) for row in rows}) == 1:
-        return tuple(union(list(column)) for column in zip(*rows, strict=True))
-    if len(flat) > most or not flat:
-        return opaque("any", *flat)
-    return Union(tuple(flat))
+        paths = [path for _, path in flat]
+        return tuple(union(column, paths if when else ()) for column in zip(*rows, strict=True))
+    if not flat:
+        return opaque("any")
+    most = MOST_TOLD_APART if _places_matter.get() else MOST_ALTERNATIVES
+    found, paths_of = zip(*(flat if len(flat) <= most else _most_telling(flat, most)), strict=True)
+    known = paths_of if any(paths_of) else ()
+    if not all(isinstance(v, Node) for v in found):
+        return Union(found, known)
+    return Choice(found, known) if known else make("join", *found)
+
+
+Alternative: TypeAlias = "tuple[Value, Way]"
+
+
+def _alternatives(values: Sequence[Value], when: Sequence[Way]) -> list[Alternative]:
+    """Every value that several may be, those that are certainly the same as one, and the way to each."""
+    inner: list[Alternative] = []
+    for value, path in zip(values, when, strict=True):
+        if not isinstance(value, Union):
+            inner.append((value, path))
+        elif value.when:
+            inner += [(v, both(path, own)) for v, own in zip(value.values, value.when, strict=True)]
+        else:
+            inner += [(v, path) for v in value.values]
+    if len(inner) == 2 and inner[0][0] is inner[1][0]:
+        return inner[:1]
+    places = _places_matter.get()
+    found: dict[Hashable, tuple[Value, list[Way]]] = {}
+    for value, path in inner:
+        found.setdefault(_key(value, places), (value, []))[1].append(path)
+    return [(value, either(paths)) for value, paths in found.values()]
+
+
+def _most_telling(flat: list[Alternative], most: int) -> list[Alternative]:
+    """As many alternatives as are followed, those first that a loss may be wrong for; the others are one."""
+    telling = sorted(flat, key=lambda one: isinstance(one[0], Node) and one[0].kind in (Kind.UNKNOWN, Kind.PARAMETER))
+    kept, others = telling[: most - 1], telling[most - 1 :]
+    name = "join" if all(isinstance(v, Node) for v, _ in flat) else "any"
+    return [*kept, (opaque(name, *(v for v, _ in others)), either([path for _, path in others]))]
 
 
 def distinct(values: Iterable[Value]) -> list[Value]:

@@ -1,0 +1,49 @@
+"""Flags that the program turns over: what it sets anew while it runs is no constant to what runs any time later."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from finallayer.source.interpreter import Interpreter
+from finallayer.source.values import Class, Instance, Module, opaque
+
+#: Methods that only run while an object is made.
+_MAKING = frozenset({"__init__", "__post_init__", "setup", "build"})
+
+
+def open_flags(run: Interpreter, module: Module) -> None:
+    """After the program's end: what it has left in a flag is not what all who read it find there."""
+    run.over = True
+    for instance in run.instances:
+        open_flags_of(run, instance)
+    names = {name for node in ast.walk(module.tree) if isinstance(node, ast.Global) for name in node.names}
+    for name in sorted(names):
+        if isinstance(module.frame.vars.get(name), bool):
+            run.write(module.frame.vars, name, opaque(name))
+
+
+def open_flags_of(run: Interpreter, instance: Instance) -> None:
+    """A value that nobody knows for each flag of an object that one of its methods turns over."""
+    for cls in instance.cls.ancestry():
+        if not isinstance(cls, Class):
+            continue
+        if cls.node not in run.turned_over:
+            run.turned_over[cls.node] = [*_turned_over(cls.node)]
+        for name, values in run.turned_over[cls.node]:
+            value = instance.slots.get(name)
+            if isinstance(value, bool) and value is not values:
+                run.write(instance.slots, name, opaque(f"{cls.name}.{name}"))
+
+
+def _turned_over(cls: ast.ClassDef) -> Iterator[tuple[str, object]]:
+    """The attributes that a class's methods set to a constant or something else, once the object is made."""
+    for method in cls.body:
+        if isinstance(method, ast.FunctionDef) and method.name not in _MAKING and method.args.args:
+            own = method.args.args[0].arg
+            for node in ast.walk(method):
+                match node:
+                    case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name), attr=attr)], value=value) if (
+                        name == own
+                    ):
+                        yield attr, value.value if isinstance(value, ast.Constant) else None
