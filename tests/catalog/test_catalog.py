@@ -107,6 +107,14 @@ def test_strings_that_depend_on_units_name_catalogued_functions():
         ("optax.losses.softmax_cross_entropy", "optax.softmax_cross_entropy"),
         ("mymodel.layers.core.Dense", "mymodel.layers.core.Dense"),
         ("torchvision.models.resnet18", "torchvision.models.resnet18"),
+        ("pyro.distributions.Categorical", "torch.distributions.Categorical"),
+        ("torch.distributions.categorical.Categorical", "torch.distributions.Categorical"),
+        ("tensorflow.distributions.Bernoulli", "tensorflow_probability.distributions.Bernoulli"),
+        ("tensorflow.contrib.distributions.Categorical", "tensorflow_probability.distributions.Categorical"),
+        (
+            "tensorflow_probability.substrates.jax.distributions.Categorical",
+            "tensorflow_probability.distributions.Categorical",
+        ),
     ],
 )
 def test_canonical_spelling(written, spelled):

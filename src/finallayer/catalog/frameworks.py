@@ -95,7 +95,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
     Framework("tf", "tensorflow", same_as="tensorflow"),
     Framework("tensorflow_core", "tensorflow", same_as="tensorflow", foreign=True, tf1=True),
     Framework("tensorflow_addons", "tensorflow"),
-    Framework("tensorflow_probability", "tensorflow"),
+    Framework("tensorflow_probability", "tensorflow", foreign=True),
     Framework("tflearn", "tensorflow", foreign=True, tf1=True),
     Framework("tf_slim", "tensorflow", same_as="tensorflow.contrib.layers", foreign=True, tf1=True),
     Framework("sonnet"),
@@ -127,7 +127,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
     Framework("haiku", "jax", foreign=True),
     Framework("equinox", "jax", foreign=True),
     Framework("distrax", "jax"),
-    Framework("numpyro", "jax"),
+    Framework("numpyro", "jax", foreign=True),
     Framework("optax", "jax", foreign=True, unimported={"optax": "optax"}, customary={"optax": "import optax"}),
     # NumPy, and what has its functions
     Framework("numpy", "numpy", foreign=True, unimported={"np": "numpy"}, customary={"numpy": "import numpy as np"}),
