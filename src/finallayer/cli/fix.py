@@ -165,7 +165,16 @@ def _told(options: Options, fixing: Fixing, repaired: Repair, left: Outcome, sig
     done = worked_out(repaired) if options.show_diff else finish(fixing, repaired, signals)
     aside = options.show_diff or fixing.stdin is not None
     said = closing(done, left, "Would fix" if options.show_diff else "Fixed", listed=options.show_fixes)
-    shown = Report(left.findings, left.files, left.sources.lines, wants_colour(aside), closing=said, reasons=True)
+    shown = Report(
+        left.findings,
+        left.files,
+        left.sources.lines,
+        wants_colour(aside),
+        unread=left.unread,
+        in_part=left.in_part,
+        closing=said,
+        reasons=True,
+    )
     show(render(shown), aside)
     if done.failed or not left.complete:
         return COULD_NOT_RUN

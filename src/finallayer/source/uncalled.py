@@ -17,6 +17,7 @@ from finallayer.source.interpreter import Interpreter, stops_gradient
 from finallayer.source.models import model_output
 from finallayer.source.other_values import defaults_of, other_values
 from finallayer.source.parts import bound_by_name, uses_as_model
+from finallayer.source.settled import is_settled
 from finallayer.source.symbols import is_module, is_module_class
 from finallayer.source.values import (
     ARGUMENTS,
@@ -47,7 +48,7 @@ def run_uncalled(run: Interpreter, module: Module) -> None:
         if function.frame.module is module or function.name in PROTOCOLS
     ]
     for i, (node, function) in enumerate(waiting):
-        if node not in run.visited:
+        if node not in run.visited and (not isinstance(node, ast.Lambda) or is_settled(function)):
             work = partial(_alone, run, function, {})
             run.complete(Site(node, function.frame), work, run.budget.share(len(waiting) - i))
     for node, function in waiting:
@@ -166,11 +167,14 @@ def _on_unknown_arguments(
 
 
 def _run_nested(run: Interpreter, function: Function, before: int, nested: int) -> None:
-    """The functions that a function has made and that nothing calls, while what they close over is still there."""
+    """The functions that a function has made and that nothing calls, while what they close over is still there.
+
+    A name that may have been bound anew since would show such a function what it isn't called with.
+    """
     without_gradient = any(stops_gradient(d) for d in function.decorators)
     run.no_grad += without_gradient
     for inner in run.defined[before:]:
-        if inner.node not in run.called and _maker(inner) is function:
+        if inner.node not in run.called and _maker(inner) is function and is_settled(inner):
             _alone(run, inner, {}, nested)
     run.no_grad -= without_gradient
 

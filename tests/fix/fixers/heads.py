@@ -389,10 +389,16 @@ UNSAFE: dict[str, tuple[str, str]] = {
         "kept for later",
     ),
     "a model that is handed on as an argument": (
-        PROBABILITIES + STEP + "def evaluate(net, x):\n    return net(x).argmax(1), net(x)\n",
+        PROBABILITIES
+        + "other = nn.Linear(4, 3)\n\n"
+        + STEP
+        + "def evaluate(net, x):\n    return net(x).argmax(1), net(x)\n",
         "an argument in a function that nothing calls",
     ),
-    "code that nothing runs": (PROBABILITIES + STEP + "later = lambda x: print(net(x))\n", "in code that nothing runs"),
+    "code that nothing runs": (
+        PROBABILITIES + STEP + "if False:\n    print(net(torch.zeros(1, 4)))\n",
+        "in code that nothing runs",
+    ),
 }
 
 #: why there is no certain fix -> the program

@@ -480,10 +480,6 @@ ASKED = {
     ),
     "any layer": (LOOP.format("modules()", "if isinstance(layer, nn.Module):\n        layer.weight"), "`.modules`"),
     "all but the last": ("body = nn.Sequential(*list(net.children())[:-1])\n", "`.children`"),
-    "a function that calls them": (
-        "def run(layer):\n    return layer(torch.zeros(8))\n\n\n" + LOOP.format("children()", "print(run(layer))"),
-        "`.children`",
-    ),
 }
 
 
@@ -494,6 +490,11 @@ def test_layers_that_are_asked_for_their_weights_show_no_output(tmp_path: Path, 
         assert unseen in note_of(tmp_path, program)
     else:
         assert fixed(tmp_path, program) == ONE_LOGIT + asks
+
+
+def test_a_function_that_calls_them_shows_another(tmp_path: Path) -> None:
+    shows = "def run(layer):\n    return layer(torch.zeros(8))\n\n\n" + LOOP.format("children()", "print(run(layer))")
+    assert fixed(tmp_path, SIGMOID + shows) == SIGMOID + shows
 
 
 OF_KERAS = {
@@ -568,10 +569,48 @@ def test_what_is_asserted_of_an_output_is_read(tmp_path: Path, asserted: str, re
     assert ("softmax" in after) is ("softmax" in read)
 
 
-@pytest.mark.parametrize("later", ["lambda: p.sum()", "lambda q: q + p", "lambda: q"])
-def test_a_name_that_only_code_reads_which_nothing_runs_is_named(tmp_path: Path, later: str) -> None:
-    program = f"{SOFTMAX}def ask(x):\n    p, q = net(x), net(-x)\n    return extra({later})\n"
-    assert "in code that nothing runs" in note_of(tmp_path, program)
+ASKED_LATER = "def ask(x):\n    p, q = net(x), net(-x)\n    return extra({})\n"
+
+
+@pytest.mark.parametrize("later", ["lambda: {}.sum()", "lambda q: q + {}"])
+def test_a_lambda_that_nobody_calls_gets_the_softmax_back(tmp_path: Path, later: str) -> None:
+    program = SOFTMAX + ASKED_LATER.format(later.format("p"))
+    assert fixed(tmp_path, program) == LOGITS + ASKED_LATER.format(later.format("p.softmax(dim=-1)"))
+
+
+def test_a_lambda_that_gives_the_output_shows_it_to_who_is_handed_it(tmp_path: Path) -> None:
+    assert "is handed to `extra`" in note_of(tmp_path, SOFTMAX + ASKED_LATER.format("lambda: q"))
+
+
+#: functions that nobody knows to be called, of which nobody knows either to what their names are bound then
+BOUND_ANEW = {
+    "later": "def ask(x):\n    p = net(x)\n    extra(lambda: p.sum())\n    p = x\n    return p\n",
+    "later, for a function with a name": (
+        "def ask(x):\n    p = net(x)\n\n    def inner():\n        return p.sum()\n\n    extra(inner)\n    p = x\n"
+        "    return p\n"
+    ),
+    "later, in a branch": (
+        "def ask(x):\n    p = net(x)\n    extra(lambda: p.sum())\n    if x.sum() > 0:\n        p = x\n        return p\n"
+        "    p = x\n    return p\n"
+    ),
+    "in the next round": (
+        "def ask(xs):\n    kept, p = [], None\n    for x in xs:\n        p = net(x)\n"
+        "        kept.append(lambda: p.sum())\n        p = x\n    return kept\n"
+    ),
+    "on the way out": (
+        "def ask(x):\n    p = net(x)\n    if x.sum() > 0:\n        p = x\n        return extra(lambda: p.sum())\n"
+        "    return 0\n"
+    ),
+    "by the module": "p = net(torch.zeros(2, 8))\nextra(lambda: print(p))\np = torch.zeros(3)\n",
+    "the model": (
+        "def ask(x):\n    m = net\n    extra(lambda v: print(m(v)))\n    m = nn.Linear(8, 5)\n    return m(x)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("asks", BOUND_ANEW.values(), ids=BOUND_ANEW)
+def test_a_name_that_is_bound_anew_before_nobody_knows_which_call_is_named(tmp_path: Path, asks: str) -> None:
+    assert "in code that nothing runs" in note_of(tmp_path, SOFTMAX + asks)
 
 
 MADE = KERAS.replace("net = ", "def build():\n    net = ").rstrip() + (

@@ -68,10 +68,18 @@ SEEN = {
     "added up": "    total = 0\n    total += p.sum()\n    return loss, total\n",
     "changed in place": "    p.mul_(2)\n    return loss, p\n",
     "through a function": "    first = lambda t: t[:, 0] * 2\n    return loss, first(p)\n",
+    "a lambda that nothing calls": "    later = lambda: show(p)\n    return loss\n",
     "where it is handed on": "    try:\n        save(p)\n    except OSError:\n        pass\n    return loss\n",
     "an array": "    return loss, np.asarray(p.detach())\n",
     "written out": "    with open('p.txt', 'w') as file:\n        file.write(str(p))\n    return loss\n",
 }
+
+
+def test_what_a_flag_has_shown_is_seen(tmp_path: Path) -> None:
+    program = NET + (
+        "def step(x, y, show=False):\n    p = net(x)\n    if show:\n        print(p)\n    return F.cross_entropy(p, y)\n"
+    )
+    assert "`print` is handed it" in verdict_on(program, tmp_path).refused
 
 
 @pytest.mark.parametrize("then", SEEN.values(), ids=SEEN)
@@ -81,18 +89,24 @@ def test_who_sees_other_numbers_refuses_the_fix(tmp_path: Path, then: str) -> No
 
 #: What can't be seen from here: the same, and a part of the note.
 UNSEEN = {
-    "code that nothing runs": (NET + STEP + "    later = lambda: show(p)\n    return loss\n", "nothing runs"),
+    "a lambda that reads a name which is bound anew": (
+        NET + STEP + "    later = lambda: show(p)\n    p = x\n    return loss\n",
+        "nothing runs",
+    ),
     "a branch not taken": (
-        NET + "def step(x, y, show=False):\n    p = net(x)\n    if show:\n        print(p)\n"
-        "    return F.cross_entropy(p, y)\n",
+        NET + "def step(x, y):\n    p = net(x)\n    if False:\n        print(p)\n    return F.cross_entropy(p, y)\n",
         "`p` in code that nothing runs (program.py, line 11)",
     ),
     "all names": (NET + STEP + "    log(locals())\n    return loss\n", "what `locals()` shows"),
     "a model that is kept": (NET + STEP + "    torch.save(net, 'net.pt')\n    return loss\n", "`torch.save`"),
     "a model that is exported": (NET + STEP + "    torch.onnx.export(net, x, 'n.onnx')\n    return loss\n", "onnx"),
+    "a model that a function's own function gives": (
+        NET + STEP + "    return loss\n\n\ndef later():\n    def inner():\n        return net\n    return inner\n",
+        "the object that unknown callers get",
+    ),
     "a model that callers get": (NET + STEP + "    return loss\n\n\ndef model():\n    return net\n", "unknown callers"),
     "a model in code that nothing runs": (
-        NET + STEP + "    return loss\n\n\ndef later():\n    def inner():\n        return net\n    return inner\n",
+        NET + STEP + "    return loss\n\n\nif False:\n    show(net)\n",
         "`net` in code that nothing runs",
     ),
     "a hook": (NET + "net.register_forward_hook(log)\n\n" + STEP + "    return loss\n", "register_forward_hook"),

@@ -118,6 +118,8 @@ class Differences:
                 return "" if self._is_flag(module, node) else "a condition"
             case ast.If() if inner is around.test and _only_chooses(around) and self._is_flag(module, node):
                 return ""
+            case ast.If(orelse=[]) if inner is around.test and self._is_as_often_true(module, node):
+                return ""
             case ast.comprehension() if inner is not around.iter:
                 return "a condition"
         return "" if isinstance(around, _FOLLOWED) else "what reads it"
@@ -133,6 +135,11 @@ class Differences:
         """Whether an expression is true or false in both programs, whatever numbers they compute."""
         old, new = self._programs.before(module.path, node), self._programs.after(module.path, node)
         return bool(old) and bool(new) and all(isinstance(v, bool) for v in (*old, *new))
+
+    def _is_as_often_true(self, module: AnalysedModule, test: ast.expr) -> bool:
+        """Whether a test holds as often in both programs: what is asked more often in one does nothing there."""
+        old, new = self._programs.before(module.path, test), self._programs.after(module.path, test)
+        return self._is_flag(module, test) and old.count(True) == new.count(True)
 
     def _reads(self, module: AnalysedModule, node: ast.expr) -> bool:
         values = module.values(node)
