@@ -200,6 +200,7 @@ class Role(Flag):
     PICK = auto()  # some entries of all
     SEVERAL = auto()  # of any number of values
     MASK = auto()  # tells which entries or samples count
+    DRAW = auto()  # gives something else each time
 
 
 class Keeps(Flag):
@@ -302,7 +303,7 @@ OPERATIONS: dict[str, Operation] = {
     "matmul": Operation(product, Role.LAYER, _ANY),
     "activation": Operation(scores, Role.LAYER, Keeps.AXES, "name"),  # relu, tanh, gelu ...
     "norm": Operation(scores, Role.LAYER, Keeps.AXES, "name axis"),
-    "dropout": Operation(scores, Role.LAYER, Keeps.AXES),
+    "dropout": Operation(scores, Role.LAYER | Role.DRAW, Keeps.AXES),
     "pool": Operation(scores, Role.LAYER, _ANY, "keepdims"),  # pooling and interpolation: scores stay scores
     # the final layer's own
     "softmax": Operation(Kind.PROBS, Role.HEAD, _MONOTONE, "axis naive whole no_loss", Kind.LOGITS, "classes"),
@@ -373,7 +374,7 @@ OPERATIONS: dict[str, Operation] = {
     "threshold": Operation(Kind.UNKNOWN, Role.READER | Role.MASK, _ANY, "value above loss"),
     # over the classes, or of an outcome, to be sampled from; and what draws from one
     "distribution": Operation(Kind.UNKNOWN, Role.READER, _ANY, _OF_DRAWS),
-    "sample": Operation(Kind.UNKNOWN, Role.READER, _ANY, f"{_OF_DRAWS} axis eps"),
+    "sample": Operation(Kind.UNKNOWN, Role.READER | Role.DRAW, _ANY, f"{_OF_DRAWS} axis eps"),
     "metric": Operation(Kind.UNKNOWN, Role.READER, _ANY, "name reads value from_logits on_logits axis units loss"),
 }
 

@@ -262,7 +262,7 @@ def test_explain_prints_what_the_rule_says_of_itself(rule: Rule) -> None:
 
 
 def test_a_rule_that_does_not_exist_is_one_line_with_a_suggestion() -> None:
-    assert only_line(call("explain", "FL1011")).startswith("finallayer: unknown rule 'FL1011'; did you mean FL101")
+    assert only_line(call("explain", "FL2055")).startswith("finallayer: unknown rule 'FL2055'; did you mean FL205")
     assert "did you mean double-softmax" in only_line(call("explain", "doublesoftmax"))
     assert "`finallayer rules` lists them" in only_line(call("explain", "xyz"))
 

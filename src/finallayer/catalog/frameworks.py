@@ -128,6 +128,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
     Framework("equinox", "jax", foreign=True),
     Framework("distrax", "jax"),
     Framework("numpyro", "jax", foreign=True),
+    Framework("pyro", "torch", foreign=True),
     Framework("optax", "jax", foreign=True, unimported={"optax": "optax"}, customary={"optax": "import optax"}),
     # NumPy, and what has its functions
     Framework("numpy", "numpy", foreign=True, unimported={"np": "numpy"}, customary={"numpy": "import numpy as np"}),

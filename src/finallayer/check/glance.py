@@ -24,6 +24,7 @@ WORDS = (
     *b"loss Loss entropy Entropy xent nll NLL bce BCE kl_div KLDiv kld KLD kullback mse MSE".split(),
     *b"softmax Softmax SoftMax sigmoid Sigmoid expit logit Logit logsumexp LogSumExp softplus Softplus".split(),
     *b"compile metric Metric accuracy Accuracy".split(),
+    *b"ategorical ernoulli ultinomial inomial".split(),  # distributions, with either initial
     *b"regression NeuralNet".split(),  # tflearn and skorch bring a loss along
 )
 #: ... nor without one of these as a word of its own.

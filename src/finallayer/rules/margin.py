@@ -84,6 +84,13 @@ def judged(sighting: Sighting, message: str, loss: Node, related: tuple[Related,
         yield Match(f"{message}; {_value(sighting.node)}", related=related, severity=Severity.ADVICE)
 
 
+def unpaired(sighting: Sighting) -> Sighting:
+    """A log as it is judged by itself: one beside the other outcome's is as unstable, and reported once with that."""
+    node = sighting.node
+    attrs = {name: value for name, value in node.attrs.items() if name != "of_opposite"}
+    return sighting._replace(node=Node(node.op, node.args, attrs, node.origin))
+
+
 def _value(node: Node) -> str:
     """What becomes of a loss's value where its gradient is written by hand."""
     guarded = guard(node.args[0]) if node.op == "log" else None

@@ -418,6 +418,17 @@ def test_minus_twice_is_not_at_all(tmp_path: Path) -> None:
     assert fixed(tmp_path, SIGMOID + before) == SIGMOID + after
 
 
+def test_both_logs_of_a_formula_that_is_reported_once_are_mended(tmp_path: Path) -> None:
+    before = (
+        "def loss(x, w, y):\n    p = sigmoid(x @ w)\n    return np.mean(y * -np.log(p) - (1 - y) * np.log(1 - p)), p\n"
+    )
+    after = (
+        "def loss(x, w, y):\n    logits = x @ w\n    p = sigmoid(logits)\n"
+        "    return np.mean(y * np.logaddexp(0, -logits) - (1 - y) * -np.logaddexp(0, logits)), p\n"
+    )
+    assert fixed(tmp_path, SIGMOID + before) == SIGMOID + after
+
+
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
     "the probabilities come from one of two places": TORCH
@@ -447,6 +458,12 @@ LEFT_ALONE: dict[str, str] = {
     "    return torch.log(pt)\n",
     "entries that are drawn": TORCH
     + "def loss(x):\n    p = F.softmax(net(x), dim=1)\n    pt = p.gather(1, torch.multinomial(p, 1))\n"
+    "    return (1 - pt) * torch.log(pt), pt\n",
+    "entries that are drawn by a distribution": TORCH + "def loss(x):\n    p = F.softmax(net(x), dim=1)\n"
+    "    pt = p.gather(1, torch.distributions.Categorical(p).sample()[:, None])\n"
+    "    return (1 - pt) * torch.log(pt), pt\n",
+    "entries that are drawn with noise": TORCH + "def loss(x):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n"
+    "    pt = p.gather(1, F.gumbel_softmax(z, dim=1).argmax(1)[:, None])\n"
     "    return (1 - pt) * torch.log(pt), pt\n",
     "entries that something unknown picks": TORCH
     + "def loss(x, rows):\n    p = F.softmax(net(x), dim=1)\n    pt = p[rows.pop()]\n"

@@ -42,6 +42,10 @@ LEFT_ALONE = {
     "scores that are no logits": "loss = -tf.reduce_sum(y * tf.log(tf.nn.relu(z)))\n",
     "scores of the first axis": "loss = -tf.reduce_sum(y * tf.log(tf.transpose(z)), axis=0)\n",
     "a sum over the examples": "loss = -tf.reduce_sum(y * tf.log(z), axis=0)\n",
+    "a sum over steps": "z3 = tf.layers.dense(tf.placeholder(tf.float32, [None, 7, 8]), 3)\n"
+    "loss = -tf.reduce_mean(tf.reduce_sum(y3 * tf.log(z3), axis=1))\n",
+    "a sum over what may be the examples": "z3 = tf.layers.dense(load(), 3)\n"
+    "loss = -tf.reduce_mean(tf.reduce_sum(y3 * tf.log(z3), axis=0))\n",
     "one unit": "loss = -tf.reduce_sum(y * tf.log(tf.layers.dense(x, 1)))\n",
     "a scale that is learned": "loss = tf.reduce_mean(tf.log(z) + (y - x) ** 2 / z)\n",
 }

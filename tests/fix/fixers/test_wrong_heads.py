@@ -101,6 +101,10 @@ UNSAFE = {
         ),
         "line 5 reads a softmax instead",
     ),
+    "two units, and a binary loss": (
+        one_unit('keras.layers.Dense(2, activation="softmax")', 'loss="binary_crossentropy"'),
+        "where several classes may be true at once, it is the softmax that is wrong",
+    ),
     "the model is kept": (
         one_unit(SOFTMAX_OF_ONE, 'loss="binary_crossentropy"', 'model.save("m.keras")\n'),
         "kept by `save`",
@@ -126,9 +130,6 @@ LEFT_ALONE = {
     ),
     "a binary metric of a softmax": one_unit(
         'keras.layers.Dense(5, activation="softmax")', 'loss="binary_crossentropy", metrics=["AUC"]'
-    ),
-    "two units, and a binary loss": one_unit(
-        'keras.layers.Dense(2, activation="softmax")', 'loss="binary_crossentropy"'
     ),
     "a squared error": one_unit('keras.layers.Dense(5, activation="softmax")', 'loss="mse"'),
     "a sigmoid of one unit": one_unit(

@@ -54,7 +54,6 @@ CHANGED = {
     "an item of a view": TORCH + STEP.format("z.view(-1)[0] = 100.0"),
     "a method of a view": TORCH + STEP.format("p.view(-1).clamp_(min=0.1)"),
     "a function's out": TORCH + STEP.format("torch.clamp(p, min=0.1, out=p)"),
-    "several outs": NUMPY.format("np.multiply(p, 0.5, out=(p,))"),
     "a function by its name": TORCH + STEP.format("F.threshold_(p, 0.5, 0.1)"),
     "in place, said by an argument": TORCH + STEP.format("F.threshold(p, 0.5, 0.1, inplace=True)"),
     "NumPy's out by position": NUMPY.format("np.multiply(p, 0.5, p)"),
@@ -67,9 +66,14 @@ CHANGED = {
     "the round before": TORCH + "def fit(x, ys):\n    p = torch.softmax(net(x), 1)\n    total = 0\n    for y in ys:\n"
     "        total = total + F.nll_loss(torch.log(p), y)\n        p.detach().mul_(0.5)\n    return total\n",
     "a threshold on what a view has changed": BINARY.format("p.sigmoid_(); p = out"),
+    "a threshold on NumPy's out": BINARY.format("p = p.numpy(); expit(p, p)"),
+}
+#: what a name stands for by then is what was written into it: half of a probability, and no logits
+FOLLOWED = {
+    "an out": NUMPY.format("np.multiply(p, 0.5, out=p)"),
+    "several outs": NUMPY.format("np.multiply(p, 0.5, out=(p,))"),
     "a threshold on assigned items": BINARY.format("p[:] = p.sigmoid()"),
     "a threshold on an out": BINARY.format("torch.sigmoid(p, out=p)"),
-    "a threshold on NumPy's out": BINARY.format("p = p.numpy(); expit(p, p)"),
 }
 REPLACED = {
     "a module's function": "F.softmax = lambda z, dim: old(z / 5, dim)",
@@ -92,6 +96,27 @@ def test_what_changes_its_numbers_elsewhere_is_left_alone(tmp_path: Path, progra
     assert fixed(tmp_path, program) == program
     repair = repaired(tmp_path / "program.py", unsafe=True)
     assert repair.remaining and all(f.fix is None for f in repair.remaining)
+
+
+@pytest.mark.parametrize("program", FOLLOWED.values(), ids=FOLLOWED)
+def test_what_is_seen_to_change_the_numbers_is_followed(tmp_path: Path, program: str) -> None:
+    assert fixed(tmp_path, program) == program
+    assert repaired(tmp_path / "program.py", unsafe=True).remaining == ()
+
+
+SHARED = {
+    "an out by another name": NUMPY.format("q = p; np.multiply(p, 0.5, out=p); p = q"),
+    "an out of a part": NUMPY.format("np.multiply(p, 0.5, out=p[0])"),
+    "the logits by an out": NUMPY.format("np.multiply(z, 0.5, out=z)"),
+    "all items of the logits": NUMPY.format("z[...] = 2 * z"),
+    "all items by another name": NUMPY.format("q = p; p[:] = p * 0.5; p = q"),
+}
+
+
+@pytest.mark.parametrize("program", SHARED.values(), ids=SHARED)
+def test_another_name_of_what_is_written_into_is_left_alone(tmp_path: Path, program: str) -> None:
+    assert fixed(tmp_path, program) == program
+    assert all(f.fix is None for f in repaired(tmp_path / "program.py", unsafe=True).remaining)
 
 
 @pytest.mark.parametrize("line", REPLACED.values(), ids=REPLACED)

@@ -30,7 +30,7 @@ RIGHT_ALL_THE_SAME = {
     ("FL103", 3, "the wrong sign"),  # of an axis
     ("FL205", 3, "without 'tf.log_sigmoid(-logits)' in line 8"),  # another finding's, which stays
     ("FL205", 3, "without 'tf.log_sigmoid(logits)' in line 8"),
-    *(("FL201", 4, f"without 'log_p' in line {line}") for line in range(7, 11)),
+    *(("FL201", 5, f"without 'log_p' in line {line}") for line in range(7, 11)),
 }
 Proposed = tuple[str, Sighting, tuple[Edit, ...], Context]
 

@@ -22,7 +22,7 @@ from finallayer.fix.registry import Proposal, mends
 from finallayer.fix.text.spelling import FRAMEWORKS, Written, as_object
 from finallayer.kinds import Kind
 from finallayer.rules.judging import judge
-from finallayer.rules.margin import loss_of
+from finallayer.rules.margin import loss_of, unpaired
 from finallayer.rules.route import guard, is_detached, maker, route
 
 XENT = make("xent_logits", logits(), target())
@@ -104,7 +104,7 @@ def _is_mended(sighting: Sighting) -> bool:
     """Whether a log is found fault with, and no guard before it is so large that it is part of what the loss means."""
     stated = [n.attrs.get(name) for n in route(sighting.node.args[0]) for name in ("eps", "low", "high")]
     sizes = [min(abs(v), abs(1 - v)) for v in stated if isinstance(v, (int, float))]
-    return max(sizes, default=0.0) <= LARGEST_EPS and any(judge([sighting]))
+    return max(sizes, default=0.0) <= LARGEST_EPS and any(judge([unpaired(sighting)]))
 
 
 #: Modules that have a log_softmax beside their softmax, with the same arguments.

@@ -137,7 +137,9 @@ SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
 #: What evaluates an expression in it another time, or not at all.
 _LATER = (ast.Lambda, ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.NamedExpr)
 #: Operations that give the same whenever they are run on the same.
-_REPEATABLE = having(Role.PLACE) | having(Role.HEAD) | having(Role.GUARD) | having(Role.CONSTANT) | having(Role.READER)
+_REPEATABLE = frozenset().union(*map(having, (Role.PLACE, Role.HEAD, Role.GUARD, Role.CONSTANT, Role.READER))) - having(
+    Role.DRAW
+)
 
 
 def _gives_the_same_again(picked: Place, z: ast.expr | None) -> bool:
