@@ -497,6 +497,13 @@ def test_a_function_that_calls_them_shows_another(tmp_path: Path) -> None:
     assert fixed(tmp_path, SIGMOID + shows) == SIGMOID + shows
 
 
+def test_a_layer_that_goes_is_missed_where_those_without_weights_are_counted(tmp_path: Path) -> None:
+    counts = "rest = 0\n" + LOOP.format(
+        "children()", "if isinstance(layer, (nn.Linear, nn.Conv2d)):\n        pass\n    else:\n        rest += 1"
+    )
+    assert fixed(tmp_path, SIGMOID + counts) == SIGMOID + counts
+
+
 OF_KERAS = {
     "drawn": ("keras.utils.plot_model(net, show_shapes=True)", ""),
     "drawn by a function of the project's own name": ("plot_model(net)", "`plot_model`"),
@@ -590,8 +597,8 @@ BOUND_ANEW = {
         "    return p\n"
     ),
     "later, in a branch": (
-        "def ask(x):\n    p = net(x)\n    extra(lambda: p.sum())\n    if x.sum() > 0:\n        p = x\n        return p\n"
-        "    p = x\n    return p\n"
+        "def ask(x):\n    p = net(x)\n    extra(lambda: p.sum())\n    if x.sum() > 0:\n        p = x\n"
+        "        return p\n    p = x\n    return p\n"
     ),
     "in the next round": (
         "def ask(xs):\n    kept, p = [], None\n    for x in xs:\n        p = net(x)\n"

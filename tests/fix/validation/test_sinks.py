@@ -77,7 +77,8 @@ SEEN = {
 
 def test_what_a_flag_has_shown_is_seen(tmp_path: Path) -> None:
     program = NET + (
-        "def step(x, y, show=False):\n    p = net(x)\n    if show:\n        print(p)\n    return F.cross_entropy(p, y)\n"
+        "def step(x, y, show=False):\n    p = net(x)\n    if show:\n        print(p)\n"
+        "    return F.cross_entropy(p, y)\n"
     )
     assert "`print` is handed it" in verdict_on(program, tmp_path).refused
 
