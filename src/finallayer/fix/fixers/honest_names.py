@@ -35,7 +35,7 @@ def with_honest_names(module: AnalysedModule, made: Node, edits: tuple[Edit, ...
 def with_honest_outputs(module: AnalysedModule, readers: Readers, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
     """The edits of a fix, and those that rename what a model's output was assigned to: ``probs = net(x)``."""
     syntax = module.syntax
-    for assigned in (n for n in syntax.nodes if isinstance(n, ast.Assign)):
+    for assigned in (n for n in syntax.nodes if isinstance(n, ast.Assign) and _named_by(n) is not None):
         if any(_covers(syntax, e, assigned.value) or _is_at(syntax, e, assigned.targets[0]) for e in edits):
             continue  # it gets the softmax back there, or has another name already
         values = module.values(assigned.value)
@@ -51,13 +51,21 @@ def _with_other_name(
 
     ``by_words``: what else the name says is kept.
     """
+    target = _named_by(assigned)
+    if target is None:
+        return edits
+    wanted = for_logits(target.id) if by_words else "logits"
+    other = _other_name(syntax, assigned, target, edits, wanted)
+    renamed = list(_renamed(syntax, target, other, edits)) if other is not None else []
+    return tuple(e for e in renamed if e is not None) if renamed and None not in renamed else edits
+
+
+def _named_by(assigned: ast.Assign) -> ast.Name | None:
+    """The one name that an assignment gives, where it says "probabilities"."""
     match assigned.targets:
         case [ast.Name(id=name) as target] if says_probabilities(name):
-            wanted = for_logits(name) if by_words else "logits"
-            other = _other_name(syntax, assigned, target, edits, wanted)
-            renamed = list(_renamed(syntax, target, other, edits)) if other is not None else []
-            return tuple(e for e in renamed if e is not None) if renamed and None not in renamed else edits
-    return edits
+            return target
+    return None
 
 
 def _assignment(syntax: Syntax, place: ast.expr | None) -> ast.Assign | None:
