@@ -206,6 +206,11 @@ PROGRAMS: dict[str, tuple[str, str]] = {
         SEGMENTER + "F.cross_entropy(smp.Unet('r', classes=3)(x), y)\n",
         "",
     ),
+    "a lambda that reads a name which is bound anew": (
+        TORCH + "net = nn.Linear(8, 5)\ndef step(x, y):\n    out = net(x)\n"
+        "    minimize(lambda: F.cross_entropy(out, y))\n    out = out.softmax(1)\n    return out\n",
+        "",
+    ),
     "a head within the heads": (
         TORCH + "from torchvision import models\nm = models.vit_b_16()\n"
         "m.heads.head = nn.Sequential(nn.Linear(8, 3), nn.Softmax(1))\nF.cross_entropy(m(x), y)\n",
