@@ -16,6 +16,8 @@ from finallayer.expr import GUARDS, MOVES, PICKS, TRANSPARENT, Node, through
 #: Products and sums nested deeper than this are one factor, or term: shared parts are visited once for each use.
 DEEPEST = 6
 _GUARDS = TRANSPARENT | GUARDS
+#: ``where`` of two values and the condition that chooses between them.
+_WHERE_TAKES = 3
 #: What leaves a factor or a term what it is, but for its sign, size and shape.
 _SIGNS = (MOVES - PICKS - {"stop_gradient"}) | {"neg", "scale", "join"}
 
@@ -30,12 +32,8 @@ def purposes(op: str, args: Sequence[Node]) -> Iterator[tuple[Node, str]]:
         yield args[0], "no_loss"
     elif op == "exp" and args[0].op == "sub":  # exp(log p - log q): how much likelier one policy makes an action
         yield from ((term, "self_weighted") for term in _terms(args[0]) if term.op == "log")
-    elif op == "where" and len(args) == PIECES:
+    elif op == "where" and len(args) == _WHERE_TAKES:
         yield from ((log, "no_loss") for log in _chosen(*args))
-
-
-#: Two values and the condition that chooses between them.
-PIECES = 3
 
 
 def summed_along(op: str, args: Sequence[Node], attrs: dict[str, Any]) -> Iterator[tuple[Node, int]]:

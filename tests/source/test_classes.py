@@ -8,10 +8,10 @@ import pytest
 
 from finallayer.kinds import Kind
 from finallayer.source import Project, sightings
-from finallayer.source.files import SourceFile
 from finallayer.source.reading import read
 
-from .test_semantics import JAX, KERAS, LOSSES, TORCH
+from .kinds import LOSSES, kinds_at_losses
+from .test_semantics import JAX, KERAS, TORCH
 
 NET = "class Net(nn.Module):\n    def forward(self, x):\n        return fc(x).softmax(1)\n"
 HEAD = "class Head(nn.Sequential):\n    def __init__(self, prob):\n"
@@ -254,8 +254,7 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_kinds_that_the_losses_are_handed(name: str) -> None:
     before, program, kinds = CASES[name]
-    found = sightings(SourceFile("program.py", before + program), Project())
-    assert [s.node.args[0].kind for s in found if s.node.op in LOSSES] == kinds
+    assert kinds_at_losses(before + program) == kinds
 
 
 @pytest.mark.parametrize(

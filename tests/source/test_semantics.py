@@ -17,6 +17,8 @@ from finallayer.kinds import Kind
 from finallayer.source import Project, sightings
 from finallayer.source.files import SourceFile
 
+from .kinds import LOSSES, kinds_at_losses
+
 TORCH = """import torch
 from torch import nn
 import torch.nn.functional as F
@@ -26,8 +28,6 @@ p = F.softmax(z, 1)
 """
 KERAS = "import keras\nfrom keras import layers\ninputs = keras.Input((8,))\n"
 JAX = "import jax\nimport optax\nimport jax.numpy as jnp\nz = jnp.dot(x, w)\np = jax.nn.softmax(z)\n"
-
-LOSSES = frozenset({"xent_logits", "xent_probs", "nll", "bce_logits"})
 
 #: name -> (what was imported and made before, the program, the kinds that its losses are handed)
 CASES: dict[str, tuple[str, str, list[Kind]]] = {
@@ -401,8 +401,7 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_kinds_that_the_losses_are_handed(name: str) -> None:
     before, program, kinds = CASES[name]
-    found = sightings(SourceFile("program.py", before + program), Project())
-    assert [s.node.args[0].kind for s in found if s.node.op in LOSSES] == kinds
+    assert kinds_at_losses(before + program) == kinds
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from finallayer.check.lost import Loss, Losses
+from finallayer.check.lost import Gap, Gaps
 from finallayer.check.shortfalls import notes
 from finallayer.expr import LEAVES, LOSSES, Node, Origin, Role, having
 from finallayer.findings import Finding, Related
@@ -43,7 +43,7 @@ class Known:
 
     what: str
     made: tuple[Related, ...] = ()
-    lost: tuple[Loss, ...] = ()
+    lost: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def why(file: SourceFile, line: int) -> Why:
 
 
 def _told(file: SourceFile, line: int, uses: Uses, project: Project) -> Iterator[Told]:
-    losses = Losses(uses, project)
+    gaps = Gaps(uses, project)
     met: set[str] = set()
     for node in _expressions(file.tree, line):
         text = ast.unparse(node)
@@ -97,7 +97,7 @@ def _told(file: SourceFile, line: int, uses: Uses, project: Project) -> Iterator
         seen = uses.values.get(file.path, {}).get(node, ())
         values = [v for v in distinct(s.value for s in seen) if not _says_nothing(v)]
         if values:
-            known = tuple(_known(value, losses) for value in values[:_MOST_VALUES])
+            known = tuple(_known(value, gaps) for value in values[:_MOST_VALUES])
             yield Told(file.origin(node), text, known, len(values) - len(known))
 
 
@@ -118,23 +118,23 @@ def _says_nothing(value: Value) -> bool:
     return is_constant(value) or (isinstance(value, External) and value.name.startswith("builtins."))
 
 
-def _known(value: Value, losses: Losses) -> Known:
+def _known(value: Value, gaps: Gaps) -> Known:
     if isinstance(value, Node):
-        return _tensor(value, losses)
+        return _tensor(value, gaps)
     if isinstance(value, Union):
-        return Known("one of " + ", or ".join(_thing(v) for v in value.values), tuple(_made_at(value, losses)))
-    return Known(_thing(value), tuple(_made_at(value, losses)), tuple(losses.of_callee(value)))
+        return Known("one of " + ", or ".join(_thing(v) for v in value.values), tuple(_made_at(value)))
+    return Known(_thing(value), tuple(_made_at(value)), tuple(gaps.of_callee(value)))
 
 
-def _tensor(value: Node, losses: Losses) -> Known:
+def _tensor(value: Node, gaps: Gaps) -> Known:
     if value.op == "opaque":
-        return Known("not known", (), tuple(losses.of(value)))
+        return Known("not known", (), tuple(gaps.of(value)))
     if value.op in _SPOKEN_OF:
         return Known(f"a {_SPOKEN_OF[value.op]}: {value}")
     axes = "" if value.rank is None else f" of {value.rank} axes"
     if value.kind is not Kind.UNKNOWN:
         return Known(f"{value.kind}{axes}: {value}", tuple(_came_from(value)))
-    return Known(f"numbers{axes} of no kind that is told apart: {value}", (), tuple(losses.of(value)))
+    return Known(f"numbers{axes} of no kind that is told apart: {value}", (), tuple(gaps.of(value)))
 
 
 def _came_from(value: Node) -> Iterator[Related]:
@@ -172,12 +172,12 @@ def _thing(value: Value) -> str:
     return repr(value)
 
 
-def _made_at(value: Value, losses: Losses) -> Iterator[Related]:
+def _made_at(value: Value) -> Iterator[Related]:
     if isinstance(value, Union):
         for one in value.values:
-            yield from _made_at(one, losses)
+            yield from _made_at(one)
     elif isinstance(value, (Built, Instance)):
-        yield Related(losses.origin(value.site), f"{_thing(value)} made here")
+        yield Related(value.site.origin, f"{_thing(value)} made here")
 
 
 def _silence(file: SourceFile, line: int) -> str:

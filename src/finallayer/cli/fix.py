@@ -117,15 +117,9 @@ def _fix(options: Options, signals: Interruptions) -> int:
 
 
 def _spot(options: Options) -> Spot | None:
-    from finallayer.check.check_error import CheckError
     from finallayer.cli.spot import Spot
 
-    if options.spot is None:
-        return None
-    spot = Spot.read(options.spot)
-    if spot is None:
-        raise CheckError(f"--at: expected FILE:LINE, or FILE:cell N:LINE of a notebook, not {options.spot!r}")
-    return spot
+    return None if options.spot is None else Spot.read(options.spot, "--at")
 
 
 def _must_be_found(spot: Spot, first: Outcome) -> None:

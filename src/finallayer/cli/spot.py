@@ -6,6 +6,7 @@ import os
 import re
 from typing import NamedTuple
 
+from finallayer.check.check_error import CheckError
 from finallayer.expr import Origin
 
 _PLACE = re.compile(r"(?P<file>.+?)(?::cell (?P<cell>\d+))?:(?P<line>\d+)(?::\d+)?")
@@ -19,11 +20,14 @@ class Spot(NamedTuple):
     cell: int | None = None
 
     @classmethod
-    def read(cls, text: str) -> Spot | None:
-        """``train.py:12``, ``book.ipynb:cell 3:12``, as findings are shown; a column may follow."""
+    def read(cls, text: str, option: str) -> Spot:
+        """``train.py:12``, ``book.ipynb:cell 3:12``, as findings are shown; a column may follow.
+
+        Raises CheckError for anything else, which names the option.
+        """
         place = _PLACE.fullmatch(text)
         if place is None:
-            return None
+            raise CheckError(f"{option}: expected FILE:LINE, or FILE:cell N:LINE of a notebook, not {text!r}")
         path = os.path.abspath(place["file"])  # noqa: PTH100 (as files are discovered: links are not followed)
         return cls(path, int(place["line"]), None if place["cell"] is None else int(place["cell"]))
 

@@ -15,7 +15,7 @@ from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
 
 if TYPE_CHECKING:
-    from finallayer.check.lost import Loss
+    from finallayer.check.lost import Gap
     from finallayer.check.why import Route, Told, Why
     from finallayer.source.files import SourceFile
 
@@ -24,9 +24,7 @@ def tell_why(place: str) -> int:
     """Show what is known at a line of a file, and give the exit code. Raises CheckError where it can't be read."""
     from finallayer.check.why import why
 
-    spot = Spot.read(place)
-    if spot is None:
-        raise CheckError(f"--why: expected FILE:LINE, or FILE:cell N:LINE of a notebook, not {place!r}")
+    spot = Spot.read(place, "--why")
     try:
         file = read(spot.path)
         show(render(why(file, file.in_module(spot.origin).line)))
@@ -44,31 +42,31 @@ def render(why: Why) -> Iterator[str]:
     yield from [f"  {note}" for note in why.left_out]
     if why.silent:
         yield f"  nothing is known here: {why.silent}"
-    met: set[Loss] = set()
+    met: set[Gap] = set()
     for told in why.told:
         yield from _told(told, why.file, met)
     for route in why.routes:
         yield from _route(route, why.file)
 
 
-def _told(told: Told, file: SourceFile, met: set[Loss]) -> Iterator[str]:
-    """An expression and its values; of a loss that was told already, only the first line."""
+def _told(told: Told, file: SourceFile, met: set[Gap]) -> Iterator[str]:
+    """An expression and its values; of a gap that was told already, only the first line."""
     yield f"  {told.text}"
     for known in told.values:
         yield f"    {known.what}"
         yield from [f"      {_at(place, file)}" for place in known.made]
-        for loss in known.lost:
-            yield from _lost(loss, file, again=loss in met)
-            met.add(loss)
+        for gap in known.lost:
+            yield from _lost(gap, file, again=gap in met)
+            met.add(gap)
     if told.more:
         yield f"    and {told.more} more"
 
 
-def _lost(loss: Loss, file: SourceFile, again: bool) -> Iterator[str]:
-    where = "" if loss.where is None else f" ({_place(loss.where, file)})"
-    yield f"      lost: {loss.said}{where}"
-    if loss.helps and not again:
-        yield f"      what would help: {loss.helps}"
+def _lost(gap: Gap, file: SourceFile, again: bool) -> Iterator[str]:
+    where = "" if gap.where is None else f" ({_place(gap.where, file)})"
+    yield f"      lost: {gap.said}{where}"
+    if gap.helps and not again:
+        yield f"      what would help: {gap.helps}"
 
 
 def _route(route: Route, file: SourceFile) -> Iterator[str]:

@@ -74,34 +74,28 @@ def _hasattr(_run: Interpreter, call: Call) -> Value:
     return opaque("hasattr", *call.args)
 
 
-@_builtin("isinstance")
-def _isinstance(_run: Interpreter, call: Call) -> Value:
-    return _if_known("isinstance", is_a(*call.args) if len(call.args) == 2 else None, call)
+def _asking(name: str, ask: Callable[..., bool | None], arguments: int) -> Builtin:
+    """A question about a value's type, which has an answer, or one that depends."""
+
+    def answer(_run: Interpreter, call: Call) -> Value:
+        found = ask(*call.args) if len(call.args) == arguments else None
+        return opaque(name, *call.args) if found is None else found
+
+    return answer
 
 
-@_builtin("issubclass")
-def _issubclass(_run: Interpreter, call: Call) -> Value:
-    return _if_known("issubclass", is_heir(*call.args) if len(call.args) == 2 else None, call)
-
-
-@_builtin("inspect.isclass")
-def _is_class(_run: Interpreter, call: Call) -> Value:
-    return _if_known("isclass", is_class(*call.args) if len(call.args) == 1 else None, call)
-
-
-@_builtin("callable")
-def _is_callable(_run: Interpreter, call: Call) -> Value:
-    return _if_known("callable", is_callable(*call.args) if len(call.args) == 1 else None, call)
+BUILTINS |= {
+    "isinstance": _asking("isinstance", is_a, 2),
+    "issubclass": _asking("issubclass", is_heir, 2),
+    "inspect.isclass": _asking("isclass", is_class, 1),
+    "callable": _asking("callable", is_callable, 1),
+}
 
 
 @_builtin("type")
 def _type(run: Interpreter, call: Call) -> Value:
     found = type_of(*call.args) if len(call.args) == 1 else None
     return run.opaque_at(call.site, *call.args) if found is None else found
-
-
-def _if_known(name: str, answer: bool | None, call: Call) -> Value:
-    return opaque(name, *call.args) if answer is None else answer
 
 
 @_builtin("len")

@@ -15,7 +15,14 @@ from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import bind_signature, fits
-from finallayer.source.symbols import construct_of, inherited_from, is_module, is_module_class, signature_of
+from finallayer.source.symbols import (
+    construct_of,
+    inherited_from,
+    is_module,
+    is_module_class,
+    signature_behind,
+    signature_of,
+)
 from finallayer.source.turned_over import open_flags_of
 from finallayer.source.values import (
     ARGUMENTS,
@@ -98,9 +105,7 @@ def _one_of(run: Interpreter, callee: Union, call: Call) -> Value:
 
 def _operation_of(callee: Value) -> str | int:
     """What a catalogued callee does; any other is its own."""
-    signature = callee.signature if isinstance(callee, Built) else None
-    if isinstance(callee, External):
-        signature = signature_of(callee.name)
+    signature = signature_behind(callee)
     return signature.op if signature is not None else id(callee)
 
 

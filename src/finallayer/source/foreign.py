@@ -13,7 +13,7 @@ from finallayer.source.handlers import CALLED, CONSTRUCTS, FOREIGN
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.models import model_output
 from finallayer.source.parts import Part, part_of, within
-from finallayer.source.symbols import is_module, is_module_class, signature_of
+from finallayer.source.symbols import is_module, is_module_class, signature_behind, signature_of
 from finallayer.source.values import (
     Built,
     Call,
@@ -42,9 +42,7 @@ def _trainer(run: Interpreter, made: Built) -> Value:
 
 
 def _operation(loss: Value) -> str:
-    signature = loss.signature if isinstance(loss, Built) else None
-    if isinstance(loss, External):
-        signature = signature_of(loss.name)
+    signature = signature_behind(loss)
     return signature.op if signature is not None else ""
 
 
@@ -55,9 +53,7 @@ def _meet(run: Interpreter, model: Value, loss: Value, site: Site) -> None:
     if not callable_value(loss):
         return
     output, target = model_output(run, model, site), opaque("y_true")
-    signature = loss.signature if isinstance(loss, Built) else None
-    if isinstance(loss, External):
-        signature = signature_of(loss.name)
+    signature = signature_behind(loss)
     params = () if signature is None else signature.call if signature.call is not None else signature.params
     names = {p.canonical: p.name for p in params}
     if names.keys() >= {"x", "target"}:  # in whichever order

@@ -112,7 +112,7 @@ class Interpreter:
 
     def origin(self, site: Site) -> Origin:
         """The source range of a place."""
-        return site.frame.module.file.origin(site.node)  # type: ignore[arg-type]  # every node that is asked for has a place
+        return site.origin
 
     def record(self, op: str, args: list[Node], attrs: Attributes, site: Site, framework: str = "") -> Node:
         """An operation on tensors, written down."""

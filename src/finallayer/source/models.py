@@ -10,7 +10,7 @@ from finallayer.kinds import Kind
 from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.symbols import signature_of
+from finallayer.source.symbols import signature_behind, signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
     LAYERS,
@@ -188,7 +188,7 @@ _OF_ANY_NUMBERS = frozenset(op for op in LOSSES if OPERATIONS[op].takes is Kind.
 
 def _is_of_any_numbers(loss: Built | External) -> bool:
     """Whether a loss that serves as a metric, by which nothing is trained, means the same of any numbers."""
-    signature = loss.signature if isinstance(loss, Built) else signature_of(loss.name)
+    signature = signature_behind(loss)
     return signature is not None and signature.op in _OF_ANY_NUMBERS
 
 

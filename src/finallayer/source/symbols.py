@@ -18,6 +18,13 @@ def signature_of(name: str) -> Signature | None:
     return lookup(canonical(name))
 
 
+def signature_behind(value: Value) -> Signature | None:
+    """The signature of a value: of what built it, or of the external name that it is; None for any other."""
+    if isinstance(value, Built):
+        return value.signature
+    return signature_of(value.name) if isinstance(value, External) else None
+
+
 def construct_of(value: Value) -> str:
     """Which construct an external name is; empty where it is none."""
     if not isinstance(value, External):

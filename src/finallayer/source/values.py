@@ -114,6 +114,11 @@ class Site(NamedTuple):
     node: ast.AST
     frame: Frame
 
+    @property
+    def origin(self) -> Origin:
+        """The source range."""
+        return self.frame.module.file.origin(self.node)  # type: ignore[arg-type]  # every node that is asked for has a place
+
 
 @dataclass(frozen=True, slots=True)
 class External:
