@@ -13,7 +13,8 @@ import click
 from finallayer import report
 from finallayer.check.config import SEVERITIES
 from finallayer.cli.options import STDIN_ALONE, Several, flat
-from finallayer.cli.terminal import COULD_NOT_RUN, STDIN, noted, read_stdin, run_interruptibly, say, show, wants_colour
+from finallayer.cli.reporting import report_of
+from finallayer.cli.terminal import COULD_NOT_RUN, STDIN, noted, read_stdin, run_interruptibly, say, show
 
 if TYPE_CHECKING:
     from finallayer.check.run import Outcome
@@ -165,14 +166,4 @@ def _rendered(options: Options, outcome: Outcome, closing: Sequence[str] = ()) -
         yield from tally.FORMATS[options.output_format](outcome.findings)
         yield from closing if options.output_format == "text" else ()
         return
-    shown = report.Report(
-        outcome.findings,
-        outcome.files,
-        outcome.sources.lines,
-        wants_colour(),
-        outcome.unread,
-        outcome.in_part,
-        outcome.notes,
-        closing,
-    )
-    yield from report.render(options.output_format, shown)
+    yield from report.render(options.output_format, report_of(outcome, closing=closing))

@@ -151,7 +151,7 @@ def _repaired(options: Options, spot: Spot | None, fixing: Fixing) -> tuple[Repa
 def _told(options: Options, fixing: Fixing, repaired: Repair, left: Outcome, signals: Interruptions) -> int:
     """Write or show what was worked out, say what is left, and give the exit code."""
     from finallayer.cli.fixing import closing, finish, worked_out
-    from finallayer.report import Report
+    from finallayer.cli.reporting import report_of
     from finallayer.report.text import render
 
     if options.show_diff:
@@ -159,17 +159,7 @@ def _told(options: Options, fixing: Fixing, repaired: Repair, left: Outcome, sig
     done = worked_out(repaired) if options.show_diff else finish(fixing, repaired, signals)
     aside = options.show_diff or fixing.stdin is not None
     said = closing(done, left, "Would fix" if options.show_diff else "Fixed", listed=options.show_fixes)
-    shown = Report(
-        left.findings,
-        left.files,
-        left.sources.lines,
-        wants_colour(aside),
-        unread=left.unread,
-        in_part=left.in_part,
-        closing=said,
-        reasons=True,
-    )
-    show(render(shown), aside)
+    show(render(report_of(left, aside=aside, closing=said, reasons=True)), aside)
     if done.failed or not left.complete:
         return COULD_NOT_RUN
     if options.show_diff:
