@@ -7,6 +7,7 @@ origin: ``exp(z)`` of line 3 equals ``exp(z)`` of line 4.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from enum import Flag, auto
 from types import NoneType
@@ -120,6 +121,15 @@ def logits(name: str = "z", origin: Origin | None = None, **attrs: Any) -> Node:
 def target(name: str = "y", origin: Origin | None = None) -> Node:
     """The leaf that holds class indices or a target distribution."""
     return make("target", name=name, origin=origin)
+
+
+#: How a value goes that a call has given which isn't understood: by the line and column of the call.
+_GIVEN = re.compile(r":\d+:\d+$")
+
+
+def is_given(node: Node) -> bool:
+    """Whether a value is what a call has given that isn't understood."""
+    return node.op == "opaque" and _GIVEN.search(str(node.attrs.get("name"))) is not None
 
 
 def through(node: Node, ops: frozenset[str]) -> Node:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from finallayer.catalog.frameworks import WITHOUT_GRADIENTS
@@ -17,6 +16,7 @@ from finallayer.expr import (
     Node,
     Role,
     having,
+    is_given,
     through,
 )
 from finallayer.findings import Sighting
@@ -30,8 +30,6 @@ _CONSTANTS = having(Role.CONSTANT)
 #: What leaves scores numbers of any size and sign.
 _STILL_SCORES = MOVES | {"scale", "neg", "dropout"}
 _PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
-#: How a front end names what a call has given that isn't understood: by its line and column.
-_GIVEN = re.compile(r":\d+:\d+$")
 #: The softmax and its log.
 _SOFTMAXES = frozenset(op for op in SAME_AXES & having(Role.HEAD) if OPERATIONS[op].over == "classes")
 
@@ -108,8 +106,7 @@ def _may_be_table(x: Node) -> bool:
 def may_be_prediction(x: Node) -> bool:
     """Whether a value is what a model gives, or may be: a call that isn't understood has given it."""
     x = through(x, MOVES)
-    is_given = x.op == "opaque" and not x.attrs.get("fed") and _GIVEN.search(str(x.attrs.get("name"))) is not None
-    return x.kind in _PREDICTIONS or is_given
+    return x.kind in _PREDICTIONS or (is_given(x) and not x.attrs.get("fed"))
 
 
 def is_the_wrong_way_round(divergence: Node) -> bool:

@@ -106,7 +106,7 @@ def _run_application(run: Interpreter, built: Built, call: Call) -> Value:
     features = run.opaque_at(built.site, *call.args)
     if head is not True:
         return features
-    scores = make("affine", features, origin=run.origin(built.site), units=built.bound.get("units"), rank=2)
+    scores = make("affine", features, origin=built.site.origin, units=built.bound.get("units"), rank=2)
     return activate(run, built.bound.get("activation", "softmax"), scores, built.site)
 
 
@@ -119,7 +119,7 @@ def _segmenter(_run: Interpreter, made: Built) -> Value:
 def _run_segmenter(run: Interpreter, built: Built, call: Call) -> Value:
     """A network that gives a score for each pixel, with the activation that its maker was asked for."""
     features = run.opaque_at(built.site, *call.args)
-    scores = make("affine", features, origin=run.origin(built.site), units=built.bound.get("units"), rank=4)
+    scores = make("affine", features, origin=built.site.origin, units=built.bound.get("units"), rank=4)
     name = built.bound.get("activation")
     if isinstance(name, str) and name in torch.OF_SEGMENTERS:
         layer = invoke(run, External(torch.OF_SEGMENTERS[name]), Call([], {}, built.site))
@@ -133,7 +133,7 @@ def _run_zoo(run: Interpreter, built: Built, call: Call) -> Value:
     head = next((layer for name, layer in built.slots.items() if suggests(name, Meaning.HEAD)), None)
     if head is not None:
         return invoke(run, head, Call([features], {}, call.site)) if callable_value(head) else features
-    return make("affine", features, origin=run.origin(built.site))
+    return make("affine", features, origin=built.site.origin)
 
 
 @handles(CONSTRUCTS, "input")

@@ -110,7 +110,7 @@ def _classifier(_run: Interpreter, made: Built) -> Value:
 def _run_classifier(run: Interpreter, built: Built, call: Call) -> Value:
     """What a classifier of transformers' gives: its logits under a name, behind the loss where it was handed labels."""
     features = run.opaque_at(call.site, *call.args, *call.kwargs.values())
-    scores = make("affine", features, origin=run.origin(built.site), units=_units(built))
+    scores = make("affine", features, origin=built.site.origin, units=_units(built))
     loss = opaque("loss", features)
     first = loss if "labels" in call.kwargs else scores
     given: dict[int | str, Value] = {0: first, 1: scores, "loss": loss, "logits": scores}

@@ -110,20 +110,16 @@ class Interpreter:
         self.imported = 0  # bytes of the modules read for this analysis
         self.entry: Module | None = None
 
-    def origin(self, site: Site) -> Origin:
-        """The source range of a place."""
-        return site.origin
-
     def record(self, op: str, args: list[Node], attrs: Attributes, site: Site, framework: str = "") -> Node:
         """An operation on tensors, written down."""
 
         def scene() -> Scene:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
-            caller = self.origin(self.sites[-1]) if called else None
+            caller = self.sites[-1].origin if called else None
             training = not (self.no_grad or self.read_out)
             return Scene(training, caller, self.compiling > 0)
 
-        origin = self.origin(site)
+        origin = site.origin
         silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING)
         made = self.recorder.record(op, args, attrs, origin, framework, scene, silent)
         if not (silent or self.coupled) and made.op in ON_EVERY_WAY:
@@ -202,7 +198,7 @@ class Interpreter:
             with self.budget.coarsely():
                 why = self.attempted(work)
         if why is not None:
-            self.budget.left_out(why, self.origin(site))
+            self.budget.left_out(why, site.origin)
         return why is None
 
     def attempted(self, work: Callable[[], object]) -> Shortfall | None:
@@ -245,7 +241,7 @@ class Interpreter:
         if sum(f.node is node for f in self.stack) >= 2:
             return opaque(f"recursive {function.name}")
         if len(self.stack) >= MOST_DEPTH:
-            self.budget.left_out(Shortfall.DEPTH, self.origin(self.sites[0]))
+            self.budget.left_out(Shortfall.DEPTH, self.sites[0].origin)
             return self.opaque_at(call.site)
         self.visited[node] = None
         if call.site.node is not node:

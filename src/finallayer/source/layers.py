@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from finallayer.expr import Node
+from finallayer.expr import Node, is_given
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import is_module
 from finallayer.source.values import EXACT, INNER, LAYERS, Built, Instance, Missing, Union, Value, tuple_in
@@ -45,15 +43,11 @@ def register(run: Interpreter, owner: Instance, value: Value, before: Value | Mi
         run.write(held.slots, LAYERS, (*known, value))
 
 
-#: How an opaque value goes that a call which isn't understood has given.
-_GIVEN = re.compile(r":\d+:\d+$")
-
-
 def _may_be_module(value: Value | Missing) -> bool:
     if isinstance(value, Union):
         return any(map(_may_be_module, value.values))
     if isinstance(value, Node):
-        return value.op == "opaque" and _GIVEN.search(value.attrs["name"]) is not None
+        return is_given(value)
     return not isinstance(value, Missing) and is_module(value)
 
 

@@ -231,13 +231,13 @@ def _predict(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
     is_network = isinstance(owner, Built) and owner.signature.op == "application"
     if run.uses is None or not (is_module(owner) or is_network):
-        return make("stop_gradient", run.opaque_at(call.site, owner, *call.args), origin=run.origin(call.site))
+        return make("stop_gradient", run.opaque_at(call.site, owner, *call.args), origin=call.site.origin)
     return _as_array(run, model_output(run, owner, call.site), call.site)
 
 
 def _as_array(run: Interpreter, output: Value, site: Site) -> Value:
     if isinstance(output, Node):
-        return make("stop_gradient", output, origin=run.origin(site))
+        return make("stop_gradient", output, origin=site.origin)
     if isinstance(output, Dict):
         return Dict({name: _as_array(run, one, site) for name, one in output.known.items()})
     items = sequence(output) if isinstance(output, (List, tuple)) else None
@@ -315,4 +315,4 @@ def _named_children(run: Interpreter, owner: Value, call: Call) -> Value:
 
 @_method(OF_MODELS, "param", "variable", "add_weight", "add_variable", "create_parameter", "get_parameter")
 def _parameter(run: Interpreter, _owner: Value, call: Call) -> Value:
-    return make("parameter", name=str(run.opaque_at(call.site)), origin=run.origin(call.site))
+    return make("parameter", name=str(run.opaque_at(call.site)), origin=call.site.origin)
