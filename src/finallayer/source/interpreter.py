@@ -225,6 +225,8 @@ class Interpreter:
             frame.vars[name] = value
         else:
             self.trail.write(frame.vars, name, value)
+        if self.uses is not None:
+            self.uses.binds(frame.module.path, frame.scope, name, value)
 
     def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Function:
         """The function that a definition makes; its defaults are evaluated now."""
@@ -250,6 +252,9 @@ class Interpreter:
             self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function, self.trail.way)
         bind_parameters(function, frame, call)
+        if self.uses is not None:
+            for parameter, argument in frame.vars.items():
+                self.uses.binds(frame.module.path, node, parameter, argument)
         self.stack.append(function)
         self.sites.append(call.site)
         without_gradient = any(stops_gradient(d) for d in function.decorators)

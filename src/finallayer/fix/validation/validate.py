@@ -13,6 +13,7 @@ from finallayer.fix.validation.arguments import asked_by_name, copied_calls, los
 from finallayer.fix.validation.attempts import attempted
 from finallayer.fix.validation.differences import Differences, Sink, Status
 from finallayer.fix.validation.forms import Known
+from finallayer.fix.validation.later import Later
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
 from finallayer.fix.validation.new_findings import new_findings, places_after
 from finallayer.fix.validation.objects import Objects
@@ -148,7 +149,8 @@ def _compared(programs: Programs, edits: tuple[Edit, ...]) -> tuple[Verdict, Dif
     ranks = {form: rank for two_axes in fused.values() for form, rank in two_axes.items()}
     before, after = programs.forms(known._replace(ranks=ranks), frozenset(fused))
     differences = Differences(programs, before, after)
-    sinks = [*differences.sinks(), *Objects(programs, before, after).sinks()]
+    objects = Objects(programs, before, after)
+    sinks = [*differences.sinks(), *objects.sinks(), *Later(programs, before, after, objects).sinks()]
     sinks += [*lost_arguments(programs), *copied_calls(programs), *asked_by_name(programs)]
     sinks += attempted(programs, edits)
     return _judged(sinks, programs), differences
