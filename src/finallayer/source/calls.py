@@ -341,7 +341,10 @@ def _call_built(run: Interpreter, built: Built, call: Call) -> Value:
     if signature.call is None:
         return run.opaque_at(call.site, *call.args)
     bound = built.bound | bind_signature(signature.call, call.args, call.kwargs)
-    return _labelled(operate(run, signature, bound, built.symbol, call.site), built)
+    made = operate(run, signature, bound, built.symbol, call.site)
+    if isinstance(made, Node) and made.op == "affine":
+        run.recorder.made_by(made, run.layer(built))
+    return _labelled(made, built)
 
 
 def _labelled(value: Value, built: Built) -> Value:

@@ -103,6 +103,8 @@ class Interpreter:
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
         self.over = False  # whether the program has come to its end, and what nobody calls is run
         self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
+        self.layers: dict[Built, Hashable] = {}  # what tells the layers that have been called from each other
+        self.makers: dict[ast.ClassDef, dict[str, list[str]]] = {}  # the methods that set an object's attributes
         self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
         self.coupled = 0  # > 0 where several flags are open at once, which whoever calls may set together
         self.budget = Budget()
@@ -215,6 +217,13 @@ class Interpreter:
                 del self.visited[node]
             return Shortfall.STEPS if isinstance(error, OutOfBudget) else Shortfall.RECURSION
         return None
+
+    def layer(self, built: Built) -> Hashable:
+        """What tells a layer from others: itself, or where it is made, if only what nobody calls has called it.
+
+        Each method that nobody calls is run on an object of its own, which stands for the same one.
+        """
+        return self.layers.setdefault(built, built.site.node if self.over else built)
 
     def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
         self.trail.write(slots, key, value)
