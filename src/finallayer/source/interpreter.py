@@ -71,6 +71,8 @@ _MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+#: The places where what is called at a place was made, each with its name.
+Makers = dict[Origin, dict[Origin, str]]
 #: A loop, by its syntax.
 Loop = ast.For | ast.AsyncFor | ast.While
 
@@ -83,6 +85,7 @@ class Interpreter:
         self.uses = uses  # what is remembered of every expression; None where nobody asks
         self.trail = Trail()
         self.recorder = Recorder()
+        self.makers: Makers = {}  # where the layers and losses were made that are called, by where they are called
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
