@@ -71,6 +71,8 @@ _MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+#: The places where what is called at a place was made, each with its name.
+Makers = dict[Origin, dict[Origin, str]]
 #: A loop, by its syntax.
 Loop = ast.For | ast.AsyncFor | ast.While
 
@@ -83,6 +85,7 @@ class Interpreter:
         self.uses = uses  # what is remembered of every expression; None where nobody asks
         self.trail = Trail()
         self.recorder = Recorder()
+        self.makers: Makers = {}  # where the layers and losses were made that are called, by where they are called
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
@@ -104,7 +107,7 @@ class Interpreter:
         self.over = False  # whether the program has come to its end, and what nobody calls is run
         self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
         self.layers: dict[Built, Hashable] = {}  # what tells the layers that have been called from each other
-        self.makers: dict[ast.ClassDef, dict[str, list[str]]] = {}  # the methods that set an object's attributes
+        self.setters: dict[ast.ClassDef, dict[str, list[str]]] = {}  # the methods that set an object's attributes
         self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
         self.coupled = 0  # > 0 where several flags are open at once, which whoever calls may set together
         self.budget = Budget()

@@ -16,7 +16,7 @@ def make_ready(run: Interpreter, function: Function, instance: Instance) -> None
     """Run, in silence, the one method that sets what this method calls and the object has not got yet."""
     makers: dict[str, list[Value]] = {}
     for cls in (cls for cls in instance.cls.ancestry() if isinstance(cls, Class)):
-        for name, methods in _makers(run, cls.node).items():
+        for name, methods in _setters(run, cls.node).items():
             if instance.slots.get(name) is None and isinstance(instance.cls.find(name), Missing):
                 makers.setdefault(name, []).extend([cls.slots[method] for method in methods if method in cls.slots])
     called = _called(function.node) if makers else frozenset()
@@ -44,16 +44,16 @@ def _called(method: ast.AST) -> frozenset[str]:
     return frozenset(f.attr for f in attributes if isinstance(f.value, ast.Name) and f.value.id == own)
 
 
-def _makers(run: Interpreter, cls: ast.ClassDef) -> dict[str, list[str]]:
+def _setters(run: Interpreter, cls: ast.ClassDef) -> dict[str, list[str]]:
     """For each attribute the methods that set it to what something gives, once the object is made."""
-    if cls not in run.makers:
+    if cls not in run.setters:
         made: dict[str, dict[str, None]] = {}
         for method in cls.body:
             if isinstance(method, ast.FunctionDef) and method.name != "__init__":
                 for attr in _made_in(method):
                     made.setdefault(attr, {})[method.name] = None
-        run.makers[cls] = {attr: [*methods] for attr, methods in made.items()}
-    return run.makers[cls]
+        run.setters[cls] = {attr: [*methods] for attr, methods in made.items()}
+    return run.setters[cls]
 
 
 def _made_in(method: ast.FunctionDef) -> Iterator[str]:
