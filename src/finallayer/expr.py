@@ -28,6 +28,7 @@ class Origin(NamedTuple):
     end_line: int = 0
     end_column: int = 0
     cell: int | None = None  # notebooks: index among all cells; lines are counted within the cell
+    code_cell: int | None = None  # the same cell as its reader counts: the code cells that aren't empty, from 1
 
 
 class Node:

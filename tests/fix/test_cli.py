@@ -357,7 +357,7 @@ def test_only_what_is_found_on_a_line_is_fixed(here: Path) -> None:
 def test_in_a_notebook_the_line_is_within_a_cell(here: Path) -> None:
     cells = [{"cell_type": "code", "source": source} for source in TWICE.split("\n\n\n")]
     (here / "b.ipynb").write_text(json.dumps({"cells": cells}))
-    assert call("fix", "--at", "b.ipynb:cell 2:2").exit_code == 0
+    assert call("fix", "--at", "b.ipynb:cell 3:2").exit_code == 0
     sources = [cell["source"] for cell in json.loads((here / "b.ipynb").read_text())["cells"]]
     assert ["F.log_softmax" in source for source in sources] == [False, False, True]
 

@@ -131,7 +131,7 @@ def _must_be_found(spot: Spot, first: Outcome) -> None:
         return
     there = dict.fromkeys(shown(f.origin).rpartition(":")[0] for f in first.findings if f.origin.path == spot.path)
     instead = f"; there is at {', '.join(list(there)[:MOST_PLACES])}" if there else ""
-    cell = "" if spot.cell is None else f"cell {spot.cell}:"
+    cell = "" if spot.code_cell is None else f"cell {spot.code_cell}:"
     raise CheckError(f"--at: no finding at {shown_path(spot.path)}:{cell}{spot.line}{instead}")
 
 

@@ -18,8 +18,9 @@ def differences(path: str, old: bytes, new: bytes) -> Iterator[str]:
     name = shown_path(path)
     if path.endswith(".ipynb"):
         cells = zip(json.loads(old)["cells"], json.loads(new)["cells"], strict=True)
-        for i, (before, after) in enumerate(cells):
-            yield from _unified(f"{name}:cell {i}", _source(before), _source(after))
+        code = [pair for pair in cells if pair[0].get("cell_type") == "code" and _source(pair[0]).strip()]
+        for number, (before, after) in enumerate(code, 1):
+            yield from _unified(f"{name}:cell {number}", _source(before), _source(after))
     else:
         yield from _unified(name, decode(old), decode(new))
 

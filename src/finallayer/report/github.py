@@ -31,7 +31,7 @@ def _command(finding: Finding) -> str:
         else:
             del where["col"]
     else:  # a line within a cell is not a line of the file
-        message = f"cell {origin.cell}, line {origin.line}: {message}"
+        message = f"cell {origin.code_cell}, line {origin.line}: {message}"
     where["title"] = f"{rule.code} {rule.name}"
     properties = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in where.items())
     return f"::{_COMMAND[finding.severity]} {properties}::{_escaped(message)}"

@@ -26,7 +26,7 @@ def shown_uri(path: str) -> str:
 
 def shown(origin: Origin) -> str:
     """``path:line:column``, in a notebook ``path:cell 3:line:column``."""
-    cell = "" if origin.cell is None else f"cell {origin.cell}:"
+    cell = "" if origin.cell is None else f"cell {origin.code_cell}:"
     return f"{shown_path(origin.path)}:{cell}{origin.line}:{origin.column + 1}"
 
 

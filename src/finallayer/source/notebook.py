@@ -38,7 +38,7 @@ def read(path: str, data: bytes) -> SourceFile:
     module.
     """
     book = _load(data)
-    cells = [_read_cell(index, source) for index, source in _code_cells(book)] if _is_python(book) else []
+    cells = [_read_cell(*cell) for cell in _code_cells(book)] if _is_python(book) else []
     file = SourceFile(path, *_module(cells))
     try:
         _ = file.tree
@@ -48,18 +48,19 @@ def read(path: str, data: bytes) -> SourceFile:
 
 
 class _Cell(NamedTuple):
-    """A code cell: its index among all cells, its lines, and whether IPython takes an indentation from all of them."""
+    """A code cell: its index among all, its number, its lines, and whether IPython takes an indentation from all."""
 
     at: int
+    number: int
     lines: list[str]
     indented: bool = False
 
 
-def _read_cell(index: int, source: str) -> _Cell:
+def _read_cell(index: int, number: int, source: str) -> _Cell:
     text = plain_python(source)
     first = next((line for line in text.split("\n") if line.strip()), "")
     indented = first[:1].isspace() and not _parses(text) and _parses(f"{_BLOCK}\n{text}")
-    return _Cell(index, text.split("\n"), indented)
+    return _Cell(index, number, text.split("\n"), indented)
 
 
 #: What stands before an indented cell, so that it is Python where it stands: each column is the reader's.
@@ -72,7 +73,7 @@ def _module(cells: Sequence[_Cell]) -> tuple[str, tuple[CellStart, ...]]:
     starts: list[CellStart] = []
     for cell in cells:
         lines += [_BLOCK] if cell.indented else []
-        starts.append(CellStart(len(lines) + 1, cell.at))
+        starts.append(CellStart(len(lines) + 1, cell.at, cell.number))
         lines += cell.lines
     return "\n".join(lines), tuple(starts)
 
@@ -224,7 +225,9 @@ def _is_python(book: dict[str, Any]) -> bool:
     return isinstance(language, str) and language.lower() in ("python", "ipython", "python3")
 
 
-def _code_cells(book: dict[str, Any]) -> Iterator[tuple[int, str]]:
+def _code_cells(book: dict[str, Any]) -> Iterator[tuple[int, int, str]]:
+    """Each code cell: its index among all cells, its number as Jupyter gives it when all are run, and its source."""
+    number = 1
     for index, cell in enumerate(_cells(book)):
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
             continue
@@ -232,7 +235,8 @@ def _code_cells(book: dict[str, Any]) -> Iterator[tuple[int, str]]:
         if isinstance(source, list):
             source = "".join(part for part in source if isinstance(part, str))
         if isinstance(source, str):
-            yield index, source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
+            yield index, number, source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
+            number += not source.isspace() and source != ""
 
 
 def _parses(text: str) -> bool:
@@ -251,8 +255,8 @@ def _without_broken_cells(cells: Sequence[_Cell]) -> tuple[str, tuple[CellStart,
         try:
             parse(_module([cell])[0])
         except Unreadable as why:
-            reasons[cell.at] = str(why)
-            whole[i] = _Cell(cell.at, [""] * len(cell.lines))
+            reasons[cell.number] = str(why)
+            whole[i] = _Cell(cell.at, cell.number, [""] * len(cell.lines))
     first = next(iter(reasons), None)
     if first is None or not any(line.strip() for cell in whole for line in cell.lines):
         raise Unreadable(reasons[first] if first is not None else "its cells are not one Python module")
