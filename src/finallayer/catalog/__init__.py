@@ -39,6 +39,8 @@ CONSTRUCTS = frozenset(
         "grad",  # (f): when called, evaluates f and gives opaque
         "vjp",  # (f, *operands): gives (f(*operands), opaque)
         "scan",  # (f, *operands): a loop over its third argument; gives what f does, the carried state and an output
+        "while_loop",  # (f, operands): a loop whose body takes its variables one by one, and gives them
+        "array",  # (): TensorFlow's TensorArray, which a loop fills entry by entry
         "partial",  # (f, *operands): functools.partial
         "applier",  # (name): an activation looked up by name: keras.activations.get, Activation
         "no_grad",  # a context manager or decorator under which no gradient is asked for

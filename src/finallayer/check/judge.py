@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from finallayer.disk import digest
-from finallayer.findings import Finding, Fix, Refusal
+from finallayer.expr import Origin
+from finallayer.findings import Finding, Fix, Refusal, Related
 from finallayer.rules.judging import Judged, Place, judge, outermost, place_of
 from finallayer.source.files import Unreadable
 from finallayer.source.project import State, fingerprint
@@ -16,6 +17,7 @@ from finallayer.source.reading import bytes_of, read
 if TYPE_CHECKING:
     from finallayer.fix.flow.context import Context
     from finallayer.source import Project
+    from finallayer.source.interpreter import Makers
 
     Contexts = Callable[[], Context]
 
@@ -49,13 +51,14 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
         data = bytes_of(path) if data is None else data
         content = digest(data)
         file = read(path, data)
-        seen, budget = interpret(file, project)
+        seen, budget, makers = interpret(file, project)
         judged = list(judge(seen))
         findings = outermost([finding for finding, _, _ in judged])
         if fixes is not None and findings:
             context = fixes()
             context.adopt(file, content)
             findings = _with_fixes(findings, judged, context)
+        findings = tuple(replace(f, related=(*f.related, *_made(f, makers))) for f in findings)
         broken = dict.fromkeys(f.unfixed for f in findings if f.unfixed.startswith(BROKEN))
     except Unreadable as why:
         return unread(path, str(why), content)
@@ -64,6 +67,21 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
     notes = (*file.notes, *shortfalls.notes(file, budget), *broken)
     states = (project.state(path, content), *map(project.state, sorted(project.dependencies(path))))
     return Analysis(path, findings, states, notes, in_part=budget.cut_short)
+
+
+def _made(finding: Finding, makers: Makers) -> Iterator[Related]:
+    """Where the loss and the layer that a finding speaks of were made, if on other lines: the lines to edit."""
+    told = {finding.origin, *(r.origin for r in finding.related)}
+    for called in (finding.origin, *(r.origin for r in finding.related)):
+        made = makers.get(called, {})
+        for place, name in made.items():
+            if len(made) == 1 and not any(_is_on_lines_of(place, other) for other in told):
+                told.add(place)
+                yield Related(place, f"`{name.rpartition('.')[2]}` made here")
+
+
+def _is_on_lines_of(place: Origin, other: Origin) -> bool:
+    return place.path == other.path and other.line <= place.line <= max(other.line, other.end_line)
 
 
 def unread(path: str, why: str, content: str = "") -> Analysis:

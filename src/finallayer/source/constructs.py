@@ -20,6 +20,7 @@ from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
     EXACT,
+    ITEMS,
     LAYERS,
     Built,
     Call,
@@ -207,6 +208,21 @@ def _scan(run: Interpreter, made: Built) -> Value:
     """One turn of the loop stands for all."""
     row = element(made.bound.get("y", opaque("xs")))
     return invoke(run, made.bound.get("f"), Call([made.bound.get("x"), row], {}, made.site))
+
+
+@handles(CONSTRUCTS, "while_loop")
+def _while_loop(run: Interpreter, made: Built) -> Value:
+    """One turn of the loop stands for all; it gives the variables, one alone by itself."""
+    variables = sequence(made.bound.get("operands"))
+    if variables is None or not callable_value(made.bound.get("f")):
+        return run.opaque_at(made.site, *made.bound.values())
+    return invoke(run, made.bound["f"], Call(list(variables), {}, made.site))
+
+
+@handles(CONSTRUCTS, "array")
+def _array(_run: Interpreter, made: Built) -> Value:
+    made.slots[ITEMS] = ()
+    return made
 
 
 @handles(CONSTRUCTS, "partial")

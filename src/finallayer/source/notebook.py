@@ -48,7 +48,7 @@ def read(path: str, data: bytes) -> SourceFile:
 
 
 class _Cell(NamedTuple):
-    """A code cell: its index among all cells, its number, its lines, and whether IPython takes an indentation from all."""
+    """A code cell: its index among all, its number, its lines, and whether IPython takes an indentation from all."""
 
     at: int
     number: int

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from finallayer.source.limits import MOST_LEAVES, surveyable
 from finallayer.source.values import Dict, List, MadeOf, Value
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
 
 class Seen(NamedTuple):
     """One value that an expression had, and the definition that was run alone to get there (None: the program ran)."""
@@ -21,18 +23,30 @@ class Seen(NamedTuple):
     alone: ast.AST | None
 
 
+class Variable(NamedTuple):
+    """A name, and where the function begins that it belongs to (0, 0: the module)."""
+
+    path: str
+    line: int
+    column: int
+    name: str
+
+
 class Uses:
     """Every value of every expression, what each object gave when it was called, and what nobody calls."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[ast.expr, list[Seen]]] = {}  # by file
         self.given: list[tuple[Value, Value]] = []  # (a model, layer or function, what calling it gave)
+        self.bound: dict[Variable, list[Value]] = {}  # every value of the names that functions read from around them
+        self.kept: dict[str, list[tuple[Value, Value]]] = {}  # by attribute: (whose, its value)
         self.made_of = MadeOf()  # what went into opaque values
         self.alone: ast.AST | None = None
         self.complete = True  # False where the analysis stopped before the program's end
         self.in_a_text = False  # whether statements were run that stand in a text
         self.unread: set[str] = set()  # files that it would have had to read, too
         self.elsewhere: tuple[Uses, ...] = ()  # other programs of the project that run the same code
+        self._closed_over: dict[ast.AST, frozenset[str]] = {}
         self._entered: Counter[ast.AST] = Counter()
         self._entered_alone: Counter[ast.AST] = Counter()
 
@@ -41,6 +55,17 @@ class Uses:
 
     def gave(self, owner: Value, value: Value) -> None:
         self.given.append((owner, as_it_is(value)))
+
+    def binds(self, path: str, scope: ast.AST, name: str, value: Value) -> None:
+        """A name of a function, or of the module, gets a value."""
+        if scope not in self._closed_over:
+            self._closed_over[scope] = _closed_over(scope)
+        if name in self._closed_over[scope]:
+            self.bound.setdefault(variable(path, scope, name), []).append(as_it_is(value))
+
+    def keeps(self, owner: Value, attribute: str, value: Value) -> None:
+        """An attribute gets a value, or what it is gets an item."""
+        self.kept.setdefault(attribute, []).append((owner, as_it_is(value)))
 
     def enters(self, definition: ast.AST, alone: bool = False) -> None:
         """A function is run: by a call, or alone, for want of one."""
@@ -68,6 +93,18 @@ class Uses:
     def evaluated_anywhere(self, path: str, node: ast.expr) -> bool:
         """Whether this program, or another that is looked at with it, comes to an expression."""
         return self.evaluated(path, node) or any(other.evaluated(path, node) for other in self.elsewhere)
+
+
+def variable(path: str, scope: ast.AST, name: str) -> Variable:
+    """A name of a scope, wherever an edit has moved what is around it."""
+    return Variable(path, getattr(scope, "lineno", 0), getattr(scope, "col_offset", 0), name)
+
+
+def _closed_over(scope: ast.AST) -> frozenset[str]:
+    """The names that functions within a scope read, their own among them."""
+    inner = (n for n in ast.walk(scope) if isinstance(n, _FUNCTIONS) and n is not scope)
+    names = (n for function in inner for n in ast.walk(function) if isinstance(n, ast.Name))
+    return frozenset(n.id for n in names if isinstance(n.ctx, ast.Load))
 
 
 def as_it_is(value: Value) -> Value:

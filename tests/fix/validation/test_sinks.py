@@ -125,6 +125,11 @@ UNSEEN = {
         "        return F.cross_entropy(net(x), y)\n",
         "`.last`",
     ),
+    "an exercise": (
+        NET + "def step(x, y):\n    # Your code here\n    p = net(x)\n    return F.cross_entropy(p, y)\n\n\n"
+        "step(torch.zeros(1, 4), torch.zeros(1).long())\n",
+        "what is to be written in an exercise",
+    ),
     "a variable that nothing here reads": (
         NET + STEP + "    return loss\n\n\np = net(torch.zeros(1, 4))\n",
         "the module's `p`",
@@ -155,6 +160,35 @@ INDIFFERENT = {
 @pytest.mark.parametrize("then", INDIFFERENT.values(), ids=INDIFFERENT)
 def test_what_reads_the_same_says_nothing(tmp_path: Path, then: str) -> None:
     assert verdict_on(NET + STEP + then, tmp_path) == Verdict()
+
+
+FETCHED = """import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 8])
+y = tf.placeholder(tf.float32, [None, 1])
+p = tf.sigmoid(tf.layers.dense(x, 1))
+loss = -tf.reduce_mean(y * tf.log(p) + (1 - y) * tf.log(1 - p))
+session = tf.Session()
+{run}
+"""
+
+
+@pytest.mark.parametrize(
+    ("run", "safe"),
+    [
+        ("print(session.run(p))", True),
+        ("print(session.run(loss))", True),
+        ("for rows in batches:\n    print(session.run(loss, {x: rows}))", True),
+        ("for rows in batches:\n    print(session.run(p, {x: rows}))", False),
+        ("print([session.run(p, {x: rows}) for rows in batches])", False),
+        ("def show(rows):\n    print(session.run(p, {x: rows}))", False),
+        ("def show(rows):\n    print(p.eval({x: rows}))", True),
+    ],
+)
+def test_what_is_written_into_a_run_that_is_repeated_adds_to_the_graph(tmp_path: Path, run: str, safe: bool) -> None:
+    program = FETCHED.format(run=run)
+    after = fixed(tmp_path, program)
+    assert ("session.run(tf.sigmoid" not in after and "session.run(tf.nn.sigmoid" not in after) or safe
 
 
 GRAPH = """import tensorflow as tf

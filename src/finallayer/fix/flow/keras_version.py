@@ -1,4 +1,4 @@
-"""Which Keras a program is for: by what only Keras 1 had, what Keras 3 has done away with, and what came since 2.4."""
+"""Which Keras a program is for: by what only Keras 1 had, or 2.2, what Keras 3 doesn't have, and what came with 2.4."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ _LAYERS_OLD = frozenset(
     "W_constraint b_constraint".split()
 )
 _FIT_OLD = frozenset("nb_epoch samples_per_epoch nb_val_samples".split())
+#: What Keras before 2.3 calls an accuracy in what ``fit`` gives, even where it was asked for ``accuracy``.
+_HISTORY_OLD = frozenset({"acc", "val_acc"})
 _NAMES_OLD = frozenset("Merge objectives image_dim_ordering set_image_dim_ordering".split())
 
 
@@ -54,6 +56,17 @@ def speaks_keras_1(syntax: Syntax) -> bool:
         return True
     known = any(name.partition(".")[0] == "keras" for name in told)
     return known and any(isinstance(n, ast.Call) and _is_called_as_in_keras_1(imports, n) for n in syntax.nodes)
+
+
+def reads_history_before_2_3(syntax: Syntax) -> bool:
+    """Whether a file reads ``history["acc"]`` of Keras, where no metric is called so."""
+    if not any(name.partition(".")[0] == "keras" for name in Imports(syntax).names.values()):
+        return False
+    texts = (n for n in syntax.nodes if isinstance(n, ast.Constant) and n.value in _HISTORY_OLD)
+    around = [syntax.parent(text) for text in texts]
+    listed = any(isinstance(a, (ast.List, ast.Tuple, ast.Dict, ast.Set)) for a in around)
+    read = any(isinstance(a, ast.Subscript) or (isinstance(a, ast.keyword) and a.arg == "monitor") for a in around)
+    return read and not listed
 
 
 def _is_called_as_in_keras_1(imports: Imports, call: ast.Call) -> bool:

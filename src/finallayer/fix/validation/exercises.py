@@ -1,0 +1,33 @@
+"""Exercises: what their readers are to write may bind the names, or read the values, that a fix changes there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+
+from finallayer.findings import Edit
+from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.validation.differences import Differences, Sink, Status
+from finallayer.fix.validation.places import lines_of
+from finallayer.fix.validation.programs import Programs
+
+#: A comment that stands for code: ``# your code here``.
+_TO_DO = re.compile(r"#.*\b(?:your (?:code|solution|answer)|(?:insert|add|write|fill in)\b.*\bcode)\b", re.IGNORECASE)
+
+
+def unfinished(programs: Programs, differences: Differences, edits: Iterable[Edit]) -> Iterator[Sink]:
+    """Every statement of a module that isn't written to its end, and that is edited or comes to another value."""
+    for path, module in programs.modules.items():
+        exercises = [s for s in module.syntax.file.tree.body if _is_unfinished(module, s)]
+        edited = [lines_of(module.syntax, edit) for edit in edits if edit.path == path] if exercises else []
+        for exercise in exercises:
+            changed = any(exercise.lineno <= last and first <= (exercise.end_lineno or 0) for first, last in edited)
+            if changed or any(
+                isinstance(n, ast.expr) and differences.status(path, n) >= Status.UNKNOWN for n in ast.walk(exercise)
+            ):
+                yield Sink(Status.UNKNOWN, path, exercise, "what is to be written in an exercise")
+
+
+def _is_unfinished(module: AnalysedModule, statement: ast.stmt) -> bool:
+    return any(map(_TO_DO.search, module.syntax.file.lines[statement.lineno - 1 : statement.end_lineno]))
