@@ -138,7 +138,7 @@ _TORCH: dict[str, str] = {
     **each("torch", "ones ones_like", "const() | value=1"),
     **each("torch", "arange linspace logspace range", "numbers()"),
     **each("torch", "zeros empty rand randn", "opaque(*size: shape)"),
-    "torch.randint": "opaque(low, high, size: shape)",
+    "torch.randint": "opaque(low: least, high: most, size: shape)",
     "torch.utils.data.TensorDataset": "rows(*tensors: operands)",
     "torch.utils.data.DataLoader": (
         "loader(dataset: inputs, batch_size, shuffle, sampler, batch_sampler, num_workers, collate_fn)"

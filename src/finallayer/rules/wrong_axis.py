@@ -3,7 +3,8 @@
 ## What it does
 Finds a softmax taken along axis 0 of a batch, or over the whole batch at once (`e / e.sum()`), by what the program does
 with it: a loss reads it and the number of axes is known (a loader's batches have one for the examples), or its classes
-are picked, summed or searched along another axis than its own. Also a softmax along another axis than the one in which the loss looks for its classes.
+are picked, summed or searched along another axis than its own. Also a softmax along another axis than the one in which
+the loss looks for its classes.
 
 ## Why is this bad
 The probabilities of one sample no longer sum to 1. What is called a probability of class 3 is sample 5's share of

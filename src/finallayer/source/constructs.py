@@ -132,9 +132,8 @@ def _run_segmenter(run: Interpreter, built: Built, call: Call) -> Value:
 def _run_recurrent(run: Interpreter, built: Built, call: Call) -> Value:
     """What is given for each step, and the last state (of an LSTM two of them), all with as many axes as the input."""
     x = call.args[0] if call.args else None
-    steps, state, memory = (
-        _as_many_axes(run.opaque_at(call.site, x, part), x) for part in ("steps", "state", "memory")
-    )
+    parts = [run.opaque_at(call.site, x, part) for part in ("steps", "state", "memory")]
+    steps, state, memory = (_as_many_axes(part, x) for part in parts)
     return (steps, (state, memory) if built.signature.attrs.get("value") == 2 else state)
 
 
