@@ -166,7 +166,13 @@ FETCHED = """import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 8])
 y = tf.placeholder(tf.float32, [None, 1])
-p = tf.sigmoid(tf.layers.dense(x, 1))
+
+
+def net(x):
+    return tf.sigmoid(tf.layers.dense(x, 1))
+
+
+p = net(x)
 loss = -tf.reduce_mean(y * tf.log(p) + (1 - y) * tf.log(1 - p))
 session = tf.Session()
 {run}
@@ -182,13 +188,12 @@ session = tf.Session()
         ("for rows in batches:\n    print(session.run(p, {x: rows}))", False),
         ("print([session.run(p, {x: rows}) for rows in batches])", False),
         ("def show(rows):\n    print(session.run(p, {x: rows}))", False),
-        ("def show(rows):\n    print(p.eval({x: rows}))", True),
+        ("def show(rows):\n    print(p.eval({x: rows}))", False),
     ],
 )
 def test_what_is_written_into_a_run_that_is_repeated_adds_to_the_graph(tmp_path: Path, run: str, safe: bool) -> None:
     program = FETCHED.format(run=run)
-    after = fixed(tmp_path, program)
-    assert ("session.run(tf.sigmoid" not in after and "session.run(tf.nn.sigmoid" not in after) or safe
+    assert (fixed(tmp_path, program) != program) is safe
 
 
 GRAPH = """import tensorflow as tf
