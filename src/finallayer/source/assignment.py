@@ -44,7 +44,7 @@ def _remember_item(uses: Uses, whole: ast.expr, item: Value, frame: Frame) -> No
             while at is not None and name not in at.vars:
                 at = at.parent
             if at is not None:
-                uses.binds(at.module.path, at.scope, name, item)
+                uses.binds(at.module, at.scope, name, item)
         case ast.Attribute(value=owner, attr=name):
             uses.keeps(uses.values[frame.module.path][owner][-1].value, name, item)
 
