@@ -162,6 +162,25 @@ def test_what_reads_the_same_says_nothing(tmp_path: Path, then: str) -> None:
     assert verdict_on(NET + STEP + then, tmp_path) == Verdict()
 
 
+EXPECTED = IMPORTS + "def {name}(x):\n    expected = -torch.log(torch.sigmoid(x)).mean()\n    {says}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "safe"),
+    [
+        ("test_loss", "assert loss_of(x) == expected", False),
+        ("check", "torch.testing.assert_close(loss_of(x), expected)", False),
+        ("check", "case.assertEqual(loss_of(x), expected)", False),
+        ("check", "case.assertAlmostEqual(loss_of(x), expected)", False),
+        ("check", "assert x.ndim == 2", True),
+        ("test_loss", "expected.backward()", True),
+    ],
+)
+def test_what_a_test_expects_is_left_alone(tmp_path: Path, name: str, says: str, safe: bool) -> None:
+    program = EXPECTED.format(name=name, says=says)
+    assert (fixed(tmp_path, program) != program) is safe
+
+
 FETCHED = """import tensorflow as tf
 
 x = tf.placeholder(tf.float32, [None, 8])

@@ -1,4 +1,4 @@
-"""Exercises: what their readers are to write may bind the names, or read the values, that a fix changes there."""
+"""Exercises and tests: what is to be written may bind or read what a fix changes; what is expected stays as it is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.text.syntax import last_name
 from finallayer.fix.validation.differences import Differences, Sink, Status
 from finallayer.fix.validation.places import lines_of
 from finallayer.fix.validation.programs import Programs
@@ -27,6 +28,24 @@ def unfinished(programs: Programs, differences: Differences, edits: Iterable[Edi
                 isinstance(n, ast.expr) and differences.status(path, n) >= Status.UNKNOWN for n in ast.walk(exercise)
             ):
                 yield Sink(Status.UNKNOWN, path, exercise, "what is to be written in an exercise")
+
+
+def expected(programs: Programs, edits: Iterable[Edit]) -> Iterator[Sink]:
+    """Every function that is edited and compares numbers with those that it expects: the last digit counts there."""
+    for path, module in programs.modules.items():
+        edited = [lines_of(module.syntax, edit) for edit in edits if edit.path == path]
+        functions = (n for n in module.syntax.nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
+        for test in filter(_expects, functions if edited else ()):
+            if any(test.lineno <= last and first <= (test.end_lineno or 0) for first, last in edited):
+                yield Sink(Status.UNKNOWN, path, test, f"what `{test.name}` expects")
+
+
+def _expects(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function is a test: it calls ``assertEqual`` or the like, or is called one and asserts something."""
+    nodes = list(ast.walk(function))
+    calls = (n for n in nodes if isinstance(n, ast.Call))
+    asserts = any(isinstance(n, ast.Assert) for n in nodes) and function.name.startswith("test")
+    return asserts or any(last_name(call.func).startswith(("assert_", "assertEqual", "assertAl")) for call in calls)
 
 
 def _is_unfinished(module: AnalysedModule, statement: ast.stmt) -> bool:

@@ -12,7 +12,7 @@ from finallayer.fix.text.edits import meet
 from finallayer.fix.validation.arguments import asked_by_name, copied_calls, lost_arguments
 from finallayer.fix.validation.attempts import attempted
 from finallayer.fix.validation.differences import Differences, Sink, Status
-from finallayer.fix.validation.exercises import unfinished
+from finallayer.fix.validation.exercises import expected, unfinished
 from finallayer.fix.validation.forms import Known
 from finallayer.fix.validation.graphs import built_at_every_run
 from finallayer.fix.validation.later import Later
@@ -159,7 +159,7 @@ def _compared(programs: Programs, edits: tuple[Edit, ...]) -> tuple[Verdict, Dif
         *asked_by_name(programs),
         *built_at_every_run(programs),
     ]
-    sinks += [*attempted(programs, edits), *unfinished(programs, differences, edits)]
+    sinks += [*attempted(programs, edits), *unfinished(programs, differences, edits), *expected(programs, edits)]
     return _judged(sinks, programs), differences
 
 
