@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from finallayer.expr import Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.text.syntax import last_name
@@ -30,14 +31,11 @@ def unfinished(programs: Programs, differences: Differences, edits: Iterable[Edi
                 yield Sink(Status.UNKNOWN, path, exercise, "what is to be written in an exercise")
 
 
-def expected(programs: Programs, edits: Iterable[Edit]) -> Iterator[Sink]:
-    """Every function that is edited and compares numbers with those that it expects: the last digit counts there."""
-    for path, module in programs.modules.items():
-        edited = [lines_of(module.syntax, edit) for edit in edits if edit.path == path]
-        functions = (n for n in module.syntax.nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
-        for test in filter(_expects, functions if edited else ()):
-            if any(test.lineno <= last and first <= (test.end_lineno or 0) for first, last in edited):
-                yield Sink(Status.UNKNOWN, path, test, f"what `{test.name}` expects")
+def what_is_expected(module: AnalysedModule, loss: Origin) -> str:
+    """Why a loss is to stay as it is, where a test computes what it expects: the last digit counts there."""
+    tests = (n for n in module.syntax.nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    around = (n for n in tests if n.lineno <= loss.line and loss.end_line <= (n.end_lineno or 0) and _expects(n))
+    return next((f"`{n.name}` compares it with what it tests" for n in around), "")
 
 
 def _expects(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
