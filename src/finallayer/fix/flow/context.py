@@ -59,9 +59,9 @@ class Context:
             self._syntax[path] = Syntax(file) if file is not None else None
         return self._syntax[path]
 
-    def adopt(self, file: SourceFile) -> None:
-        """Take in the file whose findings are to be fixed, on disk or not."""
-        self.project.adopt(file)
+    def adopt(self, file: SourceFile, content: str = "") -> None:
+        """Take in the file whose findings are to be fixed, on disk or not; ``content``: what stands for it."""
+        self.project.adopt(file, content)
         self._syntax[file.path] = Syntax(file)
         self._file, self._program = file, None
         self._kept.clear()

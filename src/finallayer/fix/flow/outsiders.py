@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from finallayer.disk import text_of
 from finallayer.expr import Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.context import Context
@@ -235,11 +236,8 @@ def _called(syntax: Syntax, module: str) -> Names:
 
 def _may_speak(path: str, names: Names) -> bool:
     """Whether a file holds one of these words, or asks modules for names that it puts together."""
-    try:
-        text = Path(path).read_text(encoding="utf-8", errors="ignore")
-    except OSError:
-        return False
-    return _words(names).search(text) is not None
+    text = text_of(path)
+    return text is not None and _words(names).search(text) is not None
 
 
 @lru_cache(maxsize=256)
