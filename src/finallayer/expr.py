@@ -124,6 +124,15 @@ def target(name: str = "y", origin: Origin | None = None) -> Node:
     return make("target", name=name, origin=origin)
 
 
+#: The name of what a comparison gives where nobody knows the answer.
+COMPARED = "compare"
+
+
+def is_comparison(node: Node) -> bool:
+    """Whether a value says of each number on which side of another it is."""
+    return node.op in ("compare", "threshold") or (node.op == "opaque" and node.attrs.get("name") == COMPARED)
+
+
 #: How a value goes that a call has given which isn't understood: by the line and column of the call.
 _GIVEN = re.compile(r":\d+:\d+$")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from finallayer.cli.spot import Spot
+from finallayer.disk import contents
 from finallayer.findings import Edit, Finding
 from finallayer.fix.repair import Choose
 from finallayer.fix.text.documents import Document
@@ -99,7 +100,7 @@ class Asking:
         for edit in finding.fix.edits:
             by_file.setdefault(edit.path, []).append(edit)
         for path, edits in by_file.items():
-            data = now[path] if path in now else Path(path).read_bytes()
+            data = now[path] if path in now else contents(path)
             for line in differences(path, data, Document(Path(path), data).edited(edits)):
                 yield painted(line) if self._colour else line
 

@@ -11,6 +11,7 @@ from finallayer.source.batches import part_of
 from finallayer.source.containers import get_item, sequence, store_item
 from finallayer.source.interpreter import ASSIGN, Interpreter
 from finallayer.source.patches import patched
+from finallayer.source.uses import Uses
 from finallayer.source.values import Frame, List, Value, renamed
 
 
@@ -24,6 +25,8 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
         case ast.Subscript(value=owner, slice=index):
             whole = run.evaluate(owner, frame)
             store_item(run, whole, run.evaluate(index, frame), value)
+            if run.uses is not None:
+                _remember_item(run.uses, owner, value, frame)
             changed = patched(whole, index, value)
             if changed is not None and isinstance(owner, (ast.Name, ast.Attribute)):
                 change(run, owner, changed, frame)
@@ -32,6 +35,19 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
                 assign(run, inner, part, frame)
         case ast.Starred(value=inner):
             assign(run, inner, value, frame)
+
+
+def _remember_item(uses: Uses, whole: ast.expr, item: Value, frame: Frame) -> None:
+    """What is read by the name of a list or dictionary may be the item that it got."""
+    match whole:
+        case ast.Name(id=name):
+            at: Frame | None = frame
+            while at is not None and name not in at.vars:
+                at = at.parent
+            if at is not None:
+                uses.binds(at.module, at.scope, name, item)
+        case ast.Attribute(value=owner, attr=name):
+            uses.keeps(uses.values[frame.module.path][owner][-1].value, name, item)
 
 
 def change(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeGuard, TypeVar, cast, overload
 from finallayer.canonical import constant
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
-from finallayer.expr import MOVES, TRANSPARENT, Node, through
+from finallayer.expr import COMPARED, MOVES, TRANSPARENT, Node, through
 from finallayer.source import patches
 from finallayer.source.asking import found_out, keyed
 from finallayer.source.assignment import assign, change
@@ -57,8 +57,6 @@ O = TypeVar("O", bound=ast.expr)  # noqa: E741
 P = TypeVar("P", bound=ast.expr)
 R = TypeVar("R")
 Handler = Callable[[Interpreter, N, Frame], Value]
-#: The name of what a comparison gives where nobody knows the answer.
-COMPARED = "compare"
 
 
 @overload

@@ -83,6 +83,11 @@ class Frame:
         self.changed: frozenset[str] = frozenset()  # the names whose tensors were changed in place
         self.continues = False  # whether a ``continue`` of the loop that runs now has been met
 
+    @property
+    def scope(self) -> ast.AST:
+        """The function that is called, or the module."""
+        return self.function.node if self.function is not None else self.module.tree
+
 
 class Module:
     """One module of the project in one analysis, and the names that running it defines."""
