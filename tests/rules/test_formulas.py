@@ -186,6 +186,18 @@ def test_a_foreign_softmax_is_of_its_first_tensor(call: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("scores", "codes"),
+    [
+        ("s + torch.log(torch.clamp(1 - p, 1e-30))", set()),  # what was chosen before is masked
+        ("(s + torch.log(1 - p)) / n", set()),
+        ("s + torch.log(p + 1e-8)", {"FL203"}),
+    ],
+)
+def test_a_log_that_masks_the_scores_of_another_softmax_is_no_loss(scores: str, codes: set[str]) -> None:
+    assert found(f"torch.softmax({scores}, dim=1)") == codes
+
+
+@pytest.mark.parametrize(
     ("bounded", "codes"),
     [
         ("torch.clamp(w, 1e-4, 1 - 1e-4)", {"FL202"}),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -238,7 +238,7 @@ class Interpreter:
         else:
             self.trail.write(frame.vars, name, value)
         if self.uses is not None:
-            self.uses.binds(frame.module.path, frame.scope, name, value)
+            self.uses.binds(frame.module, frame.scope, name, value)
 
     def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Function:
         """The function that a definition makes; its defaults are evaluated now."""
@@ -266,7 +266,7 @@ class Interpreter:
         bind_parameters(function, frame, call)
         if self.uses is not None:
             for parameter, argument in frame.vars.items():
-                self.uses.binds(frame.module.path, node, parameter, argument)
+                self.uses.binds(frame.module, node, parameter, argument)
         self.stack.append(function)
         self.sites.append(call.site)
         without_gradient = any(stops_gradient(d) for d in function.decorators)
@@ -310,8 +310,7 @@ class Interpreter:
     def names_bound(self, node: ast.AST) -> frozenset[str]:
         """The names that a loop or function binds, its parameters aside."""
         if node not in self.bound:
-            inner = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-            self.bound[node] = frozenset(n.id for n in inner)
+            self.bound[node] = names_stored(node)
         return self.bound[node]
 
     def resolve(self, value: Value, frame: Frame) -> Value:
@@ -403,3 +402,10 @@ EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 def stops_gradient(decorator: Value) -> bool:
     """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
     return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"
+
+
+@lru_cache(maxsize=4096)  # the same functions and loops are asked by each analysis of a file
+def names_stored(node: ast.AST) -> frozenset[str]:
+    """The names that a piece of code binds."""
+    inner = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return frozenset(n.id for n in inner)

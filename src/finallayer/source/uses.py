@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from functools import lru_cache
 from typing import NamedTuple
 
 from finallayer.source.limits import MOST_LEAVES, surveyable
-from finallayer.source.values import Dict, List, MadeOf, Value
+from finallayer.source.values import Dict, List, MadeOf, Module, Value
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
@@ -46,7 +47,6 @@ class Uses:
         self.in_a_text = False  # whether statements were run that stand in a text
         self.unread: set[str] = set()  # files that it would have had to read, too
         self.elsewhere: tuple[Uses, ...] = ()  # other programs of the project that run the same code
-        self._closed_over: dict[ast.AST, frozenset[str]] = {}
         self._entered: Counter[ast.AST] = Counter()
         self._entered_alone: Counter[ast.AST] = Counter()
 
@@ -56,12 +56,10 @@ class Uses:
     def gave(self, owner: Value, value: Value) -> None:
         self.given.append((owner, as_it_is(value)))
 
-    def binds(self, path: str, scope: ast.AST, name: str, value: Value) -> None:
+    def binds(self, module: Module, scope: ast.AST, name: str, value: Value) -> None:
         """A name of a function, or of the module, gets a value."""
-        if scope not in self._closed_over:
-            self._closed_over[scope] = _closed_over(scope)
-        if name in self._closed_over[scope]:
-            self.bound.setdefault(variable(path, scope, name), []).append(as_it_is(value))
+        if name in _closed_over(module.tree).get(scope, ()):
+            self.bound.setdefault(variable(module.path, scope, name), []).append(as_it_is(value))
 
     def keeps(self, owner: Value, attribute: str, value: Value) -> None:
         """An attribute gets a value, or what it is gets an item."""
@@ -100,11 +98,20 @@ def variable(path: str, scope: ast.AST, name: str) -> Variable:
     return Variable(path, getattr(scope, "lineno", 0), getattr(scope, "col_offset", 0), name)
 
 
-def _closed_over(scope: ast.AST) -> frozenset[str]:
-    """The names that functions within a scope read, their own among them."""
-    inner = (n for n in ast.walk(scope) if isinstance(n, _FUNCTIONS) and n is not scope)
-    names = (n for function in inner for n in ast.walk(function) if isinstance(n, ast.Name))
-    return frozenset(n.id for n in names if isinstance(n.ctx, ast.Load))
+@lru_cache(maxsize=64)
+def _closed_over(tree: ast.Module) -> dict[ast.AST, set[str]]:
+    """The names that the functions within each scope read, their own among them."""
+    found: dict[ast.AST, set[str]] = {}
+    waiting: list[tuple[ast.AST, tuple[ast.AST, ...]]] = [(tree, (tree,))]
+    while waiting:
+        node, scopes = waiting.pop()
+        if isinstance(node, ast.Name):
+            for scope in scopes[:-1] if isinstance(node.ctx, ast.Load) else ():
+                found.setdefault(scope, set()).add(node.id)
+            continue
+        inside = (*scopes, node) if isinstance(node, _FUNCTIONS) else scopes
+        waiting += [(child, inside) for child in ast.iter_child_nodes(node)]
+    return found
 
 
 def as_it_is(value: Value) -> Value:

@@ -55,7 +55,10 @@ COMPILED = '"categorical_crossentropy")'
         ('history.history["acc"]', "accuracy", False),
         ('history.history["val_acc"]', "accuracy", False),
         ('keras.callbacks.EarlyStopping(monitor="val_acc")', "accuracy", False),
+        ('logs.get("acc")', "accuracy", False),
+        ('keras.callbacks.ModelCheckpoint("{epoch:02d}-{val_acc:.2f}.weights.h5")', "accuracy", False),
         ('history.history["acc"]', "acc", True),
+        ('print(f"{acc:.2f}")', "accuracy", True),
         ('history.history["accuracy"]', "accuracy", True),
     ],
 )

@@ -7,7 +7,7 @@ around an expression, what stands in for ``predict``.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import NamedTuple
 
 from finallayer.expr import LOSSES, Node, logits, make, target
@@ -52,6 +52,12 @@ class Exchange(NamedTuple):
     def made(self) -> Node:
         """The softmax or sigmoid that goes."""
         return maker(self.read)
+
+    @property
+    def written(self) -> Hashable:
+        """All that a fix's text depends on, besides the place of the head."""
+        told = [(n.op, *sorted(map(repr, n.attrs.items()))) for n in (self.made, self.instead)]
+        return *told, units(self.read), self.read.attrs.get("layer"), self.loss_too
 
 
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
@@ -98,7 +104,8 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
         there = context.at(program).readers(removal.head)
         return Written(there, None if there.refusals else _all_edits(program, removal, there, dialect, exchange))
 
-    made_everywhere = make_everywhere(context, write)
+    question = removal.head, sighting.framework, exchange.written
+    made_everywhere = context.answer(question, lambda: make_everywhere(context, write))
     if made_everywhere is None:
         yield Refusal(_in_the_way(readers, context, dialect, exchange))
         return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
@@ -74,6 +74,12 @@ class Context:
         """Keep what was found out of the program at hand."""
         self._kept[question] = answer
         return answer
+
+    def answer(self, question: Hashable, find_out: Callable[[], T]) -> T:
+        """What is found out of the program at hand, once."""
+        if question not in self._kept:
+            self._kept[question] = find_out()
+        return cast(T, self._kept[question])
 
     def program(self) -> Program:
         """The program at hand: analysed once more, with everything remembered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from finallayer.catalog.names import canonical
@@ -45,6 +46,8 @@ _LAYERS_OLD = frozenset(
 _FIT_OLD = frozenset("nb_epoch samples_per_epoch nb_val_samples".split())
 #: What Keras before 2.3 calls an accuracy in what ``fit`` gives, even where it was asked for ``accuracy``.
 _HISTORY_OLD = frozenset({"acc", "val_acc"})
+#: The same in the name of a file: ``weights.{epoch:02d}-{val_acc:.2f}.h5``.
+_FILE_OLD = re.compile(r"\{(?:val_)?acc[:}]")
 _NAMES_OLD = frozenset("Merge objectives image_dim_ordering set_image_dim_ordering".split())
 
 
@@ -62,11 +65,17 @@ def reads_history_before_2_3(syntax: Syntax) -> bool:
     """Whether a file reads ``history["acc"]`` of Keras, where no metric is called so."""
     if not any(name.partition(".")[0] == "keras" for name in Imports(syntax).names.values()):
         return False
-    texts = (n for n in syntax.nodes if isinstance(n, ast.Constant) and n.value in _HISTORY_OLD)
-    around = [syntax.parent(text) for text in texts]
+    texts = [n for n in syntax.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    around = [syntax.parent(text) for text in texts if text.value in _HISTORY_OLD]
     listed = any(isinstance(a, (ast.List, ast.Tuple, ast.Dict, ast.Set)) for a in around)
-    read = any(isinstance(a, ast.Subscript) or (isinstance(a, ast.keyword) and a.arg == "monitor") for a in around)
-    return read and not listed
+    return not listed and (any(map(_reads_history, around)) or any(_FILE_OLD.search(str(text.value)) for text in texts))
+
+
+def _reads_history(node: ast.AST | None) -> bool:
+    match node:
+        case ast.Subscript() | ast.keyword(arg="monitor") | ast.Call(func=ast.Attribute(attr="get")):
+            return True
+    return False
 
 
 def _is_called_as_in_keras_1(imports: Imports, call: ast.Call) -> bool:

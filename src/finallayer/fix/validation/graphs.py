@@ -26,14 +26,14 @@ def built_at_every_run(programs: Programs) -> Iterator[Sink]:
 
 
 def _made_while_running(module: AnalysedModule) -> Iterator[ast.Call]:
-    """The operations that are made among the arguments of a session's ``run``, where that may be called often."""
+    """The operations that are made for a session's ``run``, or a tensor's ``eval``, where that may be called often."""
     for node in module.syntax.nodes:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in _RUNNING:
             continue
         once = isinstance(module.syntax.scope(node), ast.Module)
         if once and not any(isinstance(n, _LOOPS) for n in module.syntax.around(node)):
             continue
-        for inner in (n for given in (*node.args, *node.keywords) for n in ast.walk(given)):
+        for inner in (n for given in (node.func.value, *node.args, *node.keywords) for n in ast.walk(given)):
             if isinstance(inner, ast.Call) and any(map(_is_operation, module.values(inner.func))):
                 yield inner
 

@@ -12,7 +12,7 @@ from finallayer.fix.text.edits import meet
 from finallayer.fix.validation.arguments import asked_by_name, copied_calls, lost_arguments
 from finallayer.fix.validation.attempts import attempted
 from finallayer.fix.validation.differences import Differences, Sink, Status
-from finallayer.fix.validation.exercises import unfinished
+from finallayer.fix.validation.exercises import unfinished, what_is_expected
 from finallayer.fix.validation.forms import Known
 from finallayer.fix.validation.graphs import built_at_every_run
 from finallayer.fix.validation.later import Later
@@ -78,7 +78,11 @@ def validate(code: str, sighting: Sighting, edits: tuple[Edit, ...], context: Co
     known = context.kept(question)
     seen = known if isinstance(known, _Seen) else context.keep(question, _see(context, edits))
     left = (code, sighting.node.origin) in seen.found
-    return Verdict(f"{code} is found as before") if left else seen.verdict
+    if left:
+        return Verdict(f"{code} is found as before")
+    home = context.module_at(sighting.node.origin)
+    expected = what_is_expected(home, sighting.node.origin) if home is not None and sighting.node.origin else ""
+    return seen.verdict._replace(note="; ".join(filter(None, (seen.verdict.note, expected))))
 
 
 def validate_together(path: str, now: Mapping[str, bytes], fixes: Sequence[tuple[Edit, ...]]) -> Verdict:
