@@ -110,6 +110,7 @@ class Recorder:
         """Every operation that a rule may judge, in the order met.
 
         Metrics and thresholds say which loss on logits is handed the very value that they read: that makes it logits.
+        What is compared with 1, too, is checked to be a probability: no threshold decides anything.
         """
         trained = {id(_value(s.node)): s.node.op for s in self._seen if s.node.op in ON_LOGITS}
         seen = [
@@ -118,10 +119,11 @@ class Recorder:
             else s
             for s in self._seen
         ]
+        ranges = {id(_value(s.node)) for s in self._seen if s.node.op == "threshold" and s.node.attrs.get("value") == 1}
         for number, supposed in self._supposed.items():
             others = (n for n, other in self._supposed.items() if supposed.is_instead_of(other))
             seen[number] = seen[number]._replace(supposed=True, instead=tuple(self._seen[n].node for n in others))
-        return seen
+        return [s for s in seen if s.node.op != "threshold" or id(_value(s.node)) not in ranges]
 
     def _handed(self, made: Node, total: Sequence[Term]) -> Iterator[Node]:
         """The losses that a sum amounts to, each once, however far the sum goes on."""
