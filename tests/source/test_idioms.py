@@ -58,6 +58,11 @@ IDIOMS: dict[str, tuple[str, str, Kind]] = {
         "log",
         Kind.UNKNOWN,
     ),
+    "expit of a module that isn't at hand": (
+        JAX + "from trax import fastmath\njnp.log(fastmath.expit(z))\n",
+        "log",
+        Kind.SIGMOID_PROBS,
+    ),
     "a sigmoid by tanh": (
         JAX + "p = 0.5 * (jnp.tanh(jnp.dot(x, w) / 2) + 1)\njnp.log(p)\n",
         "log",

@@ -7,6 +7,7 @@ import re
 
 from finallayer.expr import Node
 from finallayer.source.attributes import set_attribute
+from finallayer.source.batches import part_of
 from finallayer.source.containers import get_item, sequence, store_item
 from finallayer.source.interpreter import ASSIGN, Interpreter
 from finallayer.source.patches import patched
@@ -65,8 +66,8 @@ _UNNAMED = re.compile(r":|\[")
 
 def named(value: Value, name: str) -> Value:
     """A value that nobody understands goes by the name of the variable that holds it first."""
-    if isinstance(value, Node) and value.op == "opaque" and value.rank is None and _UNNAMED.search(value.attrs["name"]):
-        return renamed(name, value)
+    if isinstance(value, Node) and value.op == "opaque" and _UNNAMED.search(value.attrs["name"]):
+        return value if value.attrs.get("fed") else renamed(name, value)
     return value
 
 
@@ -93,4 +94,6 @@ def unpack(value: Value, places: list[ast.expr]) -> list[Value]:
         return [*items[:starred], middle, *items[len(items) - behind :]]
     if items is not None and len(items) == len(places):
         return list(items)
+    if isinstance(value, Node) and value.attrs.get("batched"):
+        return [part_of(value, i) for i in range(len(places))]
     return [get_item(value, i) for i in range(len(places))]
