@@ -175,6 +175,8 @@ def _name_of(value: External | Node) -> str:
 
 def set_attribute(run: Interpreter, owner: Value, name: str, value: Value) -> None:
     """``owner.name = value``."""
+    if run.uses is not None:
+        run.uses.keeps(owner, name, value)
     if isinstance(owner, Instance):
         register(run, owner, value, owner.slots.get(name, MISSING))
     if isinstance(owner, Built) and name == "__class__":

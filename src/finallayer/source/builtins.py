@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from finallayer.source.attributes import get_attribute, set_attribute
+from finallayer.source.batches import is_loader
 from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.calls import invoke
 from finallayer.source.containers import MOST_NUMBERS, element, sequence
@@ -120,6 +121,23 @@ def _enumerate(_run: Interpreter, call: Call) -> Value:
     if items is not None:
         return tuple(enumerate(items))
     return List(((opaque("index"), element(call.args[0]) if call.args else opaque("each")),), exact=False)
+
+
+@_builtin("tqdm.tqdm")
+@_builtin("tqdm.auto.tqdm")
+@_builtin("tqdm.notebook.tqdm")
+@_builtin("iter")
+def _iterated(run: Interpreter, call: Call) -> Value:
+    """What goes over a loader, or counts its batches, goes over the same batches."""
+    over = call.args[0] if call.args else None
+    counted = isinstance(over, List) and not over.exact
+    return over if is_loader(over) or counted else run.opaque_at(call.site, *call.args, *call.kwargs.values())
+
+
+@_builtin("next")
+def _next(run: Interpreter, call: Call) -> Value:
+    over = call.args[0] if call.args else None
+    return element(over) if is_loader(over) else run.opaque_at(call.site, *call.args, *call.kwargs.values())
 
 
 @_builtin("zip")

@@ -354,7 +354,10 @@ def _call_built(run: Interpreter, built: Built, call: Call) -> Value:
         bound["activation"] = built.slots["activation"]
     if signature.op in _WORTH_NAMING or bound.get("activation") is not None:
         run.makers.setdefault(call.site.origin, {})[built.site.origin] = built.symbol.name
-    return _labelled(operate(run, signature, bound, built.symbol, call.site), built)
+    made = operate(run, signature, bound, built.symbol, call.site)
+    if isinstance(made, Node) and made.op == "affine":
+        run.recorder.made_by(made, run.layer(built))
+    return _labelled(made, built)
 
 
 #: The operations of layers and losses that a finding may be about.

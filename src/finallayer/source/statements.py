@@ -312,6 +312,8 @@ def _class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> bool:
     run.block(node.body, body)
     for name, value in body.vars.items():
         run.write(cls.slots, name, value)
+        if run.uses is not None:
+            run.uses.keeps(cls, name, value)
         function = value.function if isinstance(value, (Partial, Bound)) else value
         if isinstance(function, Function) and function.owner is None:
             function.owner = cls
