@@ -1,4 +1,4 @@
-"""What is done to the inside of a model: a new head is understood, and after anything else nobody knows what it gives."""
+"""What is done to the inside of a model: a new head is understood; after anything else, nobody knows what it gives."""
 
 from __future__ import annotations
 
