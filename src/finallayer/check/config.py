@@ -151,7 +151,10 @@ def _per_file(value: Any, rules: Mapping[str, Rule], where: str) -> tuple[tuple[
 
 
 def _shown(value: Any) -> str:
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # an integer of too many digits; nested too deeply
+        return "that"
     return text if len(text) <= 40 else text[:39] + "…"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -44,10 +45,9 @@ def discover(paths: Sequence[Path], exclude: Patterns) -> Discovered:
 def _mode(whole: Path, named: Path) -> int:
     try:
         return whole.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise CheckError(f"{named}: no such file or folder") from None
-    except (OSError, ValueError) as error:  # a link to itself, say, or a name that is too long
-        raise CheckError(f"{named}: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:  # a name that is too long, say
+        absent = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+        raise CheckError(f"{named}: {'no such file or folder' if absent else error.strerror or error}") from None
 
 
 def _walk(root: Path, exclude: Patterns, unread: dict[str, str]) -> Iterator[str]:

@@ -169,6 +169,8 @@ def _told(options: Options, fixing: Fixing, repaired: Repair, left: Outcome, sig
 
 def _show_diff(repaired: Repair) -> None:
     from finallayer.report.diff import differences, painted
+    from finallayer.report.places import plain
 
     lines = (line for doc, new in repaired.changed for line in differences(str(doc.path), doc.data, new))
-    show(map(painted, lines) if wants_colour() else lines)
+    as_read = map(plain, lines) if is_terminal() else lines  # behind a pipe they are a patch, byte for byte
+    show(map(painted, lines) if wants_colour() else as_read)

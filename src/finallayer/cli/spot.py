@@ -9,7 +9,7 @@ from typing import NamedTuple
 from finallayer.check.check_error import CheckError
 from finallayer.expr import Origin
 
-_PLACE = re.compile(r"(?P<file>.+?)(?::cell (?P<cell>\d+))?:(?P<line>\d+)(?::\d+)?")
+_PLACE = re.compile(r"(?P<file>.+?)(?::cell (?P<cell>\d{1,9}))?:(?P<line>\d{1,9})(?::\d{1,9})?")
 
 
 class Spot(NamedTuple):

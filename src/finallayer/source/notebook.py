@@ -38,13 +38,19 @@ def read(path: str, data: bytes) -> SourceFile:
     module.
     """
     book = _load(data)
-    cells = [_read_cell(*cell) for cell in _code_cells(book)] if _is_python(book) else []
+    found = list(_code_cells(book)) if _is_python(book) else []
+    cells = [_read_cell(c.at, c.number, c.source) for c in found if c.source is not None]
+    broken = {c.number: "its source is not text" for c in found if c.source is None}
     file = SourceFile(path, *_module(cells))
+    return SourceFile(path, *_without_broken_cells(cells, broken)) if broken or not _is_module(file) else file
+
+
+def _is_module(file: SourceFile) -> bool:
     try:
         _ = file.tree
     except Unreadable:
-        return SourceFile(path, *_without_broken_cells(cells))
-    return file
+        return False
+    return True
 
 
 class _Cell(NamedTuple):
@@ -225,18 +231,30 @@ def _is_python(book: dict[str, Any]) -> bool:
     return isinstance(language, str) and language.lower() in ("python", "ipython", "python3")
 
 
-def _code_cells(book: dict[str, Any]) -> Iterator[tuple[int, int, str]]:
-    """Each code cell: its index among all cells, its number as Jupyter gives it when all are run, and its source."""
+class CodeCell(NamedTuple):
+    """A code cell as it is written: its index among all cells, its number as Jupyter gives it when all are run."""
+
+    at: int
+    number: int
+    source: str | None  # None where it isn't text
+
+
+def code_cells(data: bytes) -> Iterator[CodeCell]:
+    """A notebook's code cells. Raises :class:`Unreadable` where it isn't one."""
+    return _code_cells(_load(data))
+
+
+def _code_cells(book: dict[str, Any]) -> Iterator[CodeCell]:
     number = 1
     for index, cell in enumerate(_cells(book)):
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
             continue
         source = cell.get("source", cell.get("input", ""))
-        if isinstance(source, list):
-            source = "".join(part for part in source if isinstance(part, str))
-        if isinstance(source, str):
-            yield index, number, source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
-            number += not source.isspace() and source != ""
+        if isinstance(source, list) and all(isinstance(part, str) for part in source):
+            source = "".join(source)
+        text = source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ") if isinstance(source, str) else None
+        yield CodeCell(index, number, text)
+        number += text is None or not (text.isspace() or text == "")
 
 
 def _parses(text: str) -> bool:
@@ -247,10 +265,15 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _without_broken_cells(cells: Sequence[_Cell]) -> tuple[str, tuple[CellStart, ...], tuple[str, ...]]:
-    """The module with each cell that isn't Python blanked, and a note of them. Raises where none is left."""
+def _without_broken_cells(
+    cells: Sequence[_Cell], unread: dict[int, str]
+) -> tuple[str, tuple[CellStart, ...], tuple[str, ...]]:
+    """The module with each cell that isn't Python blanked, and a note of them. Raises where none is left.
+
+    ``unread``: why other cells could not be read, by their numbers.
+    """
     whole = list(cells)
-    reasons: dict[int, str] = {}
+    reasons = dict(unread)
     for i, cell in enumerate(cells):
         try:
             parse(_module([cell])[0])

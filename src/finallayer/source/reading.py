@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from finallayer.disk import MOST_BYTES, contents
@@ -51,7 +52,10 @@ def _decode_declared(data: bytes) -> str:
 
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return data.decode(encoding)
+        text = data.decode(encoding)
+        if text.encode(encoding).removeprefix(BOM_UTF8) != data.removeprefix(BOM_UTF8):  # such as unicode_escape
+            raise Unreadable(f"can't be decoded: {one_line(encoding)} doesn't give back what it was made of")
+        return text
     except SyntaxError as error:  # an unknown encoding, or a cookie that contradicts the byte order mark
         raise Unreadable(f"can't be decoded: {one_line(error.msg)}") from None
     except UnicodeDecodeError as error:

@@ -39,7 +39,8 @@ class Document:
             text, mark = self.data.decode("utf-8-sig"), self.data.startswith(codecs.BOM_UTF8)
             return cells.edited(text, edits).encode("utf-8-sig" if mark else "utf-8")
         encoding, _ = tokenize.detect_encoding(io.BytesIO(self.data).readline)
-        return apply(self.data.decode(encoding), edits).encode(encoding)
+        new = apply(self.data.decode(encoding), edits).encode(encoding)
+        return new if self.data.startswith(codecs.BOM_UTF8) else new.removeprefix(codecs.BOM_UTF8)
 
     def check(self) -> None:
         """Raises OSError where the file isn't any more what was read, or is not to be written."""
