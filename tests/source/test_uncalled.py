@@ -139,7 +139,8 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     ),
     "what a flag asks for, in a method that may not be meant with it": (
         TORCH + "class Model(nn.Module):\n    def __init__(self, probs=False):\n        super().__init__()\n"
-        "        self.probs = probs\n    def forward(self, z):\n        return torch.softmax(z, 1) if self.probs else z\n"
+        "        self.probs = probs\n    def forward(self, z):\n"
+        "        return torch.softmax(z, 1) if self.probs else z\n"
         "    def loss(self, z, y):\n        return F.cross_entropy(self(z), y)\n",
         "",
     ),
