@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.values import Class, Instance, Module, opaque
@@ -17,10 +18,15 @@ def open_flags(run: Interpreter, module: Module) -> None:
     run.over = True
     for instance in run.instances:
         open_flags_of(run, instance)
-    names = {name for node in ast.walk(module.tree) if isinstance(node, ast.Global) for name in node.names}
-    for name in sorted(names):
+    for name in _declared_global(module.tree):
         if isinstance(module.frame.vars.get(name), bool):
             run.write(module.frame.vars, name, opaque(name))
+
+
+@lru_cache(maxsize=64)
+def _declared_global(tree: ast.Module) -> tuple[str, ...]:
+    names = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    return tuple(sorted(names))
 
 
 def open_flags_of(run: Interpreter, instance: Instance) -> None:
