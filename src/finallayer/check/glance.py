@@ -8,7 +8,7 @@ be the one that hands the model's output to the loss.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from finallayer.catalog.frameworks import BY_ROOT, UNIMPORTED
 from finallayer.disk import digest
@@ -135,20 +135,42 @@ class Files:
         return self._fingerprints[key]
 
     def matters(self, path: str) -> bool:
-        """Whether anything could be found in a file, alone or with what it imports, directly or not.
+        """Whether anything could be found in a file, alone or with what it imports, directly or not."""
+        return bool(self.mattering([path]))
+
+    def mattering(self, paths: Sequence[str]) -> list[str]:
+        """Those of some files in which anything could be found, alone or with what they import, directly or not.
 
         A file that can't be read matters: that it can't is worth a note.
         """
-        framework = words = False
-        seen, waiting = {path}, [path]
+        importers: dict[str, list[str]] = {}
+        waiting = list(paths)
         while waiting:
-            glance = self.glance(waiting.pop())
-            framework, words = framework or glance.framework, words or glance.words
-            if (framework and words) or (glance.path == path and not glance.readable):
-                return True
-            waiting += [i for i in glance.imports if i not in seen]
-            seen.update(glance.imports)
-        return False
+            path = waiting.pop()
+            if path in importers:
+                continue
+            importers[path] = []
+            glance = self.glance(path)
+            if not (glance.framework and glance.words):
+                waiting += glance.imports
+        for path in importers:
+            glance = self.glance(path)
+            if not (glance.framework and glance.words):
+                for imported_file in glance.imports:
+                    importers[imported_file].append(path)
+        framework = _reaching([p for p in importers if self.glance(p).framework], importers)
+        words = _reaching([p for p in importers if self.glance(p).words], importers)
+        return [p for p in paths if (p in framework and p in words) or not self.glance(p).readable]
+
+
+def _reaching(files: list[str], importers: Mapping[str, list[str]]) -> set[str]:
+    """These files, and all that import one of them, directly or not."""
+    found, waiting = set(files), list(files)
+    while waiting:
+        more = [p for p in importers[waiting.pop()] if p not in found]
+        found.update(more)
+        waiting += more
+    return found
 
 
 def _bytes(path: str) -> bytes | None:

@@ -65,7 +65,7 @@ def check(
     discovered = discover(paths, Patterns(str(config.root), config.exclude))
     files = [str(f) for f in discovered.files]
     known = Files(Project())
-    relevant = [f for f in files if known.matters(f)]
+    relevant = known.mattering(files)
     if use_cache:
         analyses = _cached_or_new(relevant, known, config, rules, jobs, fixes)
     else:
