@@ -115,7 +115,8 @@ class Recorder:
         """Every operation that a rule may judge, in the order met.
 
         Metrics and thresholds say which loss on logits is handed the very value that they read, or what the same layer
-        gives elsewhere: that makes it logits.
+        gives elsewhere: that makes it logits. What is compared with 1, too, is checked to be a probability: no
+        threshold decides anything.
         """
         trained = {id(_value(s.node)): s.node.op for s in self._seen if s.node.op in ON_LOGITS}
         layers = self._trained_layers()
@@ -126,10 +127,11 @@ class Recorder:
 
         losses = ((s, loss(s.node) if s.node.op in _READERS else None) for s in self._seen)
         seen = [s if trains is None else _with(s, "loss", trains) for s, trains in losses]
+        ranges = {id(_value(s.node)) for s in self._seen if s.node.op == "threshold" and s.node.attrs.get("value") == 1}
         for number, supposed in self._supposed.items():
             others = (n for n, other in self._supposed.items() if supposed.is_instead_of(other))
             seen[number] = seen[number]._replace(supposed=True, instead=tuple(self._seen[n].node for n in others))
-        return seen
+        return [s for s in seen if s.node.op != "threshold" or id(_value(s.node)) not in ranges]
 
     def _layer(self, value: Node) -> Hashable:
         """The layer that has given a value; None where none is known."""

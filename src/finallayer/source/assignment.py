@@ -11,6 +11,7 @@ from finallayer.source.batches import part_of
 from finallayer.source.containers import get_item, sequence, store_item
 from finallayer.source.interpreter import ASSIGN, Interpreter
 from finallayer.source.patches import patched
+from finallayer.source.surgery import put_module, unsettle
 from finallayer.source.uses import Uses
 from finallayer.source.values import Frame, List, Value, renamed
 
@@ -21,10 +22,17 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
         case ast.Name(id=name):
             run.bind(scope_of(name, frame), name, named(value, name))
         case ast.Attribute(value=owner, attr=name):
-            set_attribute(run, run.evaluate(owner, frame), name, value)
+            whole = run.evaluate(owner, frame)
+            set_attribute(run, whole, name, value)
+            if isinstance(whole, Node):
+                unsettle(run, owner, frame)
+        case ast.Subscript(value=ast.Attribute(value=owner, attr="_modules"), slice=ast.Constant(value=str(name))):
+            put_module(run, owner, name, value, frame)
         case ast.Subscript(value=owner, slice=index):
             whole = run.evaluate(owner, frame)
             store_item(run, whole, run.evaluate(index, frame), value)
+            if isinstance(whole, Node):
+                unsettle(run, owner, frame)
             if run.uses is not None:
                 _remember_item(run.uses, owner, value, frame)
             changed = patched(whole, index, value)

@@ -15,6 +15,7 @@ from finallayer.source.symbols import signature_of
 from finallayer.source.types import is_a, is_callable, is_class, is_heir, type_of
 from finallayer.source.values import (
     MISSING,
+    REST,
     Call,
     Class,
     Dict,
@@ -199,5 +200,7 @@ def _dict(_run: Interpreter, call: Call) -> Value:
     for pair in pairs or ():
         if isinstance(pair, tuple) and len(pair) == 2 and is_constant(pair[0]):
             made.slots[pair[0]] = pair[1]
+    if pairs is None:
+        made.slots[REST] = (opaque("item", call.args[0]),)
     made.slots.update(call.kwargs.items())
     return made

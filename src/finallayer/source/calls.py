@@ -33,6 +33,7 @@ from finallayer.source.values import (
     FIELDS,
     INNER,
     LAYERS,
+    UNSETTLED,
     Bound,
     Built,
     Call,
@@ -286,6 +287,8 @@ def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
 
 
 def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
+    if UNSETTLED in instance.slots:
+        return run.opaque_at(call.site, instance, *call.args)
     _build(run, instance, call.site)
     for name in CALLED_BY_FRAMEWORKS:
         method = instance.slots.get(name) or instance.cls.find(name)
@@ -336,12 +339,19 @@ def call_built(run: Interpreter, built: Built, call: Call) -> Value:
 
 def _call_built(run: Interpreter, built: Built, call: Call) -> Value:
     signature = built.signature
+    if UNSETTLED in built.slots:
+        return run.opaque_at(call.site, *call.args)
+    own = next((built.slots[name] for name in CALLED_BY_FRAMEWORKS if name in built.slots), None)
+    if own is not None:  # net.forward = another function
+        return invoke(run, own, call)
     called = handlers.CALLED.get(signature.op)
     if called is not None:
         return called(run, built, call)
     if signature.call is None:
         return run.opaque_at(call.site, *call.args)
     bound = built.bound | bind_signature(signature.call, call.args, call.kwargs)
+    if "activation" in built.slots:  # layer.activation = another one
+        bound["activation"] = built.slots["activation"]
     if signature.op in _WORTH_NAMING or bound.get("activation") is not None:
         run.makers.setdefault(call.site.origin, {})[built.site.origin] = built.symbol.name
     made = operate(run, signature, bound, built.symbol, call.site)

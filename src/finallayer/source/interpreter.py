@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.expr import Node, Origin, Role, having
+from finallayer.expr import MOVES, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
 from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
@@ -123,7 +123,7 @@ class Interpreter:
             return Scene(training, caller, self.compiling > 0)
 
         origin = site.origin
-        silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING)
+        silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING and not _is_made_here(args, site))
         made = self.recorder.record(op, args, attrs, origin, framework, scene, silent)
         if not (silent or self.coupled) and made.op in ON_EVERY_WAY:
             for alternative in alternatives(args, self.taken, self.repeating):
@@ -384,6 +384,15 @@ class Interpreter:
             yield
         finally:
             vars(self).update(around)
+
+
+def _is_made_here(args: list[Node], site: Site) -> bool:
+    """Whether the function in which a prediction is read has made it, too: whoever comes here has come by both."""
+    function, made = site.frame.function, through(args[0], MOVES).origin if args else None
+    if function is None or made is None or made.path != site.origin.path:
+        return False
+    node = function.node
+    return node.lineno <= made.line and made.end_line <= (node.end_lineno or 0)
 
 
 #: What a statement does; whether control goes on behind it.

@@ -144,7 +144,8 @@ def _values(_run: Interpreter, owner: Dict, _call: Call) -> Value:
 
 @_method(OF_DICTS, "keys")
 def _keys(_run: Interpreter, owner: Dict, _call: Call) -> Value:
-    return tuple(owner.known)
+    known = tuple(owner.known)
+    return List((*known, opaque("key")), False) if owner.rest else known
 
 
 @_method(OF_DICTS, "copy")
@@ -154,9 +155,15 @@ def _copied(_run: Interpreter, owner: Dict, _call: Call) -> Value:
 
 @_method(OF_DICTS, "update")
 def _update(run: Interpreter, owner: Dict, call: Call) -> Value:
-    given = call.args[0].slots if call.args and isinstance(call.args[0], Dict) else {}
-    for key, value in [*given.items(), *call.kwargs.items()]:
-        run.write(owner.slots, key, value)
+    given = call.args[0] if call.args else Dict({})
+    if isinstance(given, Dict):
+        for key, value in given.known.items():
+            run.write(owner.slots, key, value)
+    more = given.rest if isinstance(given, Dict) else (opaque("item", given),)
+    if more:
+        run.write(owner.slots, REST, (*owner.rest, *more))
+    for name, value in call.kwargs.items():
+        run.write(owner.slots, name, value)
     return None
 
 
@@ -305,6 +312,8 @@ def _add_layer(run: Interpreter, owner: Value, call: Call) -> Value:
     name = call.kwargs.get("name", call.args[0] if len(call.args) > 1 else None)
     if isinstance(owner, Instance) and isinstance(name, str):
         set_attribute(run, owner, name, layer)
+    elif isinstance(owner, Built) and isinstance(name, str) and LAYERS not in owner.slots:
+        run.write(owner.slots, name, layer)
     elif isinstance(owner, (Instance, Built)):
         add_layers(run, owner, (layer,))
     return owner

@@ -90,7 +90,20 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> Attributes:
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
         attrs |= index_attributes(begin)
-    return attrs | _ranks(signature, bound)
+    return attrs | _ranks(signature, bound) | _axis_of_units(signature, bound)
+
+
+def _axis_of_units(signature: Signature, bound: dict[str, Value]) -> Attributes:
+    """The axis of a convolution's channels, where it is told: they come last, unless they are to come first."""
+    told = bound.get("data_format")
+    rank = signature.attrs.get("rank")
+    if signature.op != "affine" or told is None or told in _CHANNELS_LAST:
+        return {}
+    return {"axis": 1 - rank if told in _CHANNELS_FIRST and isinstance(rank, int) else UNREAD}
+
+
+_CHANNELS_LAST = ("channels_last", "NWC", "NHWC", "NDHWC")
+_CHANNELS_FIRST = ("channels_first", "NCW", "NCHW", "NCDHW")
 
 
 def _ranks(signature: Signature, bound: dict[str, Value]) -> Attributes:

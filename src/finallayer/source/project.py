@@ -86,6 +86,10 @@ class Project:
                 self._files[key] = SourceFile(key, "") if _is_namespace(path) else None
         return self._files[key]
 
+    def known(self, path: str) -> SourceFile | None:
+        """A file that was parsed or taken in before."""
+        return self._files.get(path)
+
     def size(self, path: Path) -> int:
         """The bytes of a file."""
         try:

@@ -21,6 +21,7 @@ from finallayer.source.decorators import decorated
 from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Loop, Statement
 from finallayer.source.rounds import counted_from, last_item
+from finallayer.source.surgery import leave_out
 from finallayer.source.trail import Change, Changes, Place
 from finallayer.source.values import (
     FIELDS,
@@ -336,6 +337,7 @@ def _tell_parent(run: Interpreter, cls: Class, site: Site) -> None:
 def _delete(run: Interpreter, node: ast.Delete, frame: Frame) -> bool:
     for place in node.targets:
         if isinstance(place, ast.Subscript):
+            leave_out(run, place, frame)
             owner, index = run.evaluate(place.value, frame), run.evaluate(place.slice, frame)
             if is_constant(index):
                 invoke(run, get_attribute(run, owner, "pop"), Call([index], {}, Site(node, frame)))

@@ -261,6 +261,8 @@ ARGUMENTS = "<arguments>"
 CALLED_BY_FRAMEWORKS = ("__call__", "forward", "call", "_build")
 #: The slot that says that a Keras layer's ``build`` has run.
 BUILT = "<built>"
+#: The slot that says that something was done to the inside of a model, so that nobody knows what it gives.
+UNSETTLED = "<unsettled>"
 #: The slot of a class's annotated names: the fields of a dataclass or flax module, in order.
 FIELDS = "<fields>"
 

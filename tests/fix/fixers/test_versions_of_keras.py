@@ -122,3 +122,13 @@ def test_the_accuracy_of_several_sigmoids_was_a_threshold(more: str, metrics: st
         f'model.compile("adam", "binary_crossentropy", metrics={metrics})\n'
     )
     assert (fixed(tmp_path, program) != program) is safe
+
+
+@pytest.mark.parametrize(("reads", "safe"), [("acc", False), ("accuracy", True)])
+def test_a_metric_keeps_the_name_by_which_tensorflow_1_is_asked_for_it(tmp_path: Path, reads: str, safe: bool) -> None:
+    program = (
+        "import tensorflow as tf\n\nnet = tf.keras.Sequential([tf.keras.layers.Dense(1, activation='sigmoid')])\n"
+        "net.compile(tf.keras.optimizers.Adam(lr=0.1), 'binary_crossentropy', metrics=['accuracy'])\n"
+        f"history = net.fit(x, y)\nprint(history.history['{reads}'])\n"
+    )
+    assert (fixed(tmp_path, program) != program) is safe

@@ -21,7 +21,7 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
-from finallayer.fix.flow.keras_version import is_newer_than_2_3, reads_history_before_2_3, speaks_keras_1
+from finallayer.fix.flow.keras_version import is_keras_itself, is_newer_than_2_3, reads_history_of_old, speaks_keras_1
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.flow.wrapped_names import where_named
@@ -181,8 +181,11 @@ def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
     written = any("from_logits" in edit.text for edit in edits)
     if written and any(speaks_keras_1(module.syntax) for module in modules.values()):
         return "the program is written for Keras 1, and losses on logits need 2.3"
-    if written and any(reads_history_before_2_3(module.syntax) for module in modules.values()):
+    old = [module.syntax for module in modules.values() if reads_history_of_old(module.syntax)]
+    if written and any(map(is_keras_itself, old)):
         return "the program reads its accuracy by the name that Keras gave it before 2.3, and losses on logits need 2.3"
+    if old and any('name="accuracy"' in edit.text for edit in edits):
+        return "the program reads its accuracy by the name that Keras gave it before 2.3, and a metric has another"
     return takes_new_keras(edits, modules)
 
 

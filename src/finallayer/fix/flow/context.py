@@ -60,10 +60,19 @@ class Context:
         return self._syntax[path]
 
     def adopt(self, file: SourceFile, content: str = "") -> None:
-        """Take in the file whose findings are to be fixed, on disk or not; ``content``: what stands for it."""
-        self.project.adopt(file, content)
-        self._syntax[file.path] = Syntax(file)
-        self._file, self._program = file, None
+        """Take in the file whose findings are to be fixed, on disk or not; ``content``: what stands for it.
+
+        The programs at hand are about the tree that was parsed before: it stays while the text does, or they go.
+        """
+        known = self.project.known(file.path)
+        if known is None or known != file:
+            self._others = {p: o for p, o in self._others.items() if o is None or file.path not in o.modules}
+            known = file
+        self.project.adopt(known, content)
+        syntax = self._syntax.get(file.path)
+        if syntax is None or syntax.file is not known:
+            self._syntax[file.path] = Syntax(known)
+        self._file, self._program = known, None
         self._kept.clear()
 
     def kept(self, question: Hashable) -> object:

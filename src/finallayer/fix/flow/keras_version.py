@@ -61,10 +61,13 @@ def speaks_keras_1(syntax: Syntax) -> bool:
     return known and any(isinstance(n, ast.Call) and _is_called_as_in_keras_1(imports, n) for n in syntax.nodes)
 
 
-def reads_history_before_2_3(syntax: Syntax) -> bool:
-    """Whether a file reads ``history["acc"]`` of Keras, where no metric is called so."""
-    if not any(name.partition(".")[0] == "keras" for name in Imports(syntax).names.values()):
-        return False
+def is_keras_itself(syntax: Syntax) -> bool:
+    """Whether a file imports Keras, and not as a part of TensorFlow."""
+    return any(name.partition(".")[0] == "keras" for name in Imports(syntax).names.values())
+
+
+def reads_history_of_old(syntax: Syntax) -> bool:
+    """Whether a file reads ``history["acc"]``, where no metric is called so: of Keras before 2.3, or TensorFlow 1."""
     texts = [n for n in syntax.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     around = [syntax.parent(text) for text in texts if text.value in _HISTORY_OLD]
     listed = any(isinstance(a, (ast.List, ast.Tuple, ast.Dict, ast.Set)) for a in around)
