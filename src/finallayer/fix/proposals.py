@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Sequence
 
 from finallayer.findings import Edit, Fix, Refusal, Sighting
-from finallayer.fix.flow.by_name import known_by_name_only
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.disturbances import is_disturbed, strangers
 from finallayer.fix.flow.more_than_numbers import is_read_for_more
+from finallayer.fix.flow.only_named import known_by_name_only
 from finallayer.fix.proof import prove
 from finallayer.fix.registry import Proposal, cannot_see, fixers
 from finallayer.fix.text.comments import with_comments

@@ -19,7 +19,7 @@ from finallayer.fix.validation.later import Later
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
 from finallayer.fix.validation.new_findings import new_findings, places_after
 from finallayer.fix.validation.objects import Objects
-from finallayer.fix.validation.parameters import orphaned
+from finallayer.fix.validation.orphans import orphaned
 from finallayer.fix.validation.places import numberless, places_read
 from finallayer.fix.validation.programs import Programs, edited_programs
 from finallayer.fix.validation.regions import Region, are_independent, region
