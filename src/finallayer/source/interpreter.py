@@ -57,7 +57,6 @@ _AROUND = (
     "no_grad",
     "read_out",
     "compiling",
-    "loops",
     "silent",
     "assumed",
     "coupled",
@@ -97,7 +96,6 @@ class Interpreter:
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
         self.compiling = 0  # > 0 where a model meets what it is compiled with
-        self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.taken: Way = ()  # what the way that is run now has found out
         self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
@@ -381,7 +379,7 @@ class Interpreter:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
         around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites, self.repeating, self.taken = [], [], [], ()
-        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = self.assumed = self.coupled = 0
+        self.no_grad = self.read_out = self.compiling = self.silent = self.assumed = self.coupled = 0
         try:
             yield
         finally:
