@@ -19,6 +19,7 @@ from finallayer.fix.validation.later import Later
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
 from finallayer.fix.validation.new_findings import new_findings, places_after
 from finallayer.fix.validation.objects import Objects
+from finallayer.fix.validation.orphans import orphaned
 from finallayer.fix.validation.places import numberless, places_read
 from finallayer.fix.validation.programs import Programs, edited_programs
 from finallayer.fix.validation.regions import Region, are_independent, region
@@ -162,6 +163,7 @@ def _compared(programs: Programs, edits: tuple[Edit, ...]) -> tuple[Verdict, Dif
         *copied_calls(programs),
         *asked_by_name(programs),
         *built_at_every_run(programs),
+        *orphaned(programs),
     ]
     sinks += [*attempted(programs, edits), *unfinished(programs, differences, edits)]
     return _judged(sinks, programs), differences
