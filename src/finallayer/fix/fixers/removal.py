@@ -108,7 +108,7 @@ def _is_given(module: AnalysedModule, func: ast.expr) -> bool:
 
 
 def _is_told_by_callers(module: AnalysedModule, layer: Built | None) -> bool:
-    """Whether a layer applies what its function's callers name: ``Activation(activation)``. They would go on naming it."""
+    """Whether a layer applies what the callers of its function name: ``Activation(activation)``."""
     constructor = module.maker(layer) if layer is not None and layer.signature.op == "applier" else None
     if layer is None or constructor is None:
         return False
