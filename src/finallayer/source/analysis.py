@@ -23,6 +23,7 @@ from finallayer.source.budget import Budget
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.project import Project
+from finallayer.source.syntax import walk
 from finallayer.source.turned_over import open_flags
 from finallayer.source.uncalled import run_uncalled
 from finallayer.source.uses import Uses
@@ -81,6 +82,6 @@ def _run_program(run: Interpreter, module: Module) -> None:
 
 def _forget(run: Interpreter, statement: ast.stmt, frame: Frame) -> None:
     """Whatever a statement may have bound isn't known."""
-    for node in ast.walk(statement):
+    for node in walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             run.bind(frame, node.id, opaque(node.id))

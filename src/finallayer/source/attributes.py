@@ -13,6 +13,7 @@ from finallayer.expr import Node, make
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.layers import layers_of, register
 from finallayer.source.symbols import is_module, is_module_class
+from finallayer.source.syntax import walk
 from finallayer.source.values import (
     CALLED_BY_FRAMEWORKS,
     INNER,
@@ -34,6 +35,7 @@ from finallayer.source.values import (
     Super,
     Union,
     Value,
+    external,
     opaque,
     union,
 )
@@ -106,7 +108,7 @@ def _of_node(owner: Node, name: str) -> Value:
 
 def _of_external(owner: External, name: str) -> Value:
     dotted = f"{owner.name}.{name}"
-    return standard.CONSTANTS.get(dotted, External(dotted))
+    return standard.CONSTANTS[dotted] if dotted in standard.CONSTANTS else external(dotted)
 
 
 def _of_module(run: Interpreter, module: Frame, name: str) -> Value:
@@ -155,7 +157,7 @@ def _is_property(function: Function) -> bool:
             return True
         own = decorator.function if isinstance(decorator, Partial) else decorator
         if isinstance(own, Function):
-            return any(isinstance(n, ast.Name) and n.id == "property" for n in ast.walk(own.node))
+            return any(isinstance(n, ast.Name) and n.id == "property" for n in walk(own.node))
         if isinstance(own, (External, Node)) and suggests(_name_of(own), Meaning.PROPERTY):
             return True
     return False

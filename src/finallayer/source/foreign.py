@@ -14,6 +14,7 @@ from finallayer.source.interpreter import Interpreter
 from finallayer.source.models import model_output
 from finallayer.source.parts import Part, part_of, within
 from finallayer.source.symbols import is_module, is_module_class, signature_behind, signature_of
+from finallayer.source.syntax import walk
 from finallayer.source.values import (
     Built,
     Call,
@@ -94,7 +95,7 @@ def _names(call: Call) -> Iterator[str]:
     """The names by which a call hands something over."""
     if isinstance(call.site.node, ast.Call):
         for argument in (*call.site.node.args, *(k.value for k in call.site.node.keywords)):
-            yield from (n.id for n in ast.walk(argument) if isinstance(n, ast.Name))
+            yield from (n.id for n in walk(argument) if isinstance(n, ast.Name))
     yield from call.kwargs
 
 

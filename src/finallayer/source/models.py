@@ -11,6 +11,7 @@ from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import signature_behind, signature_of
+from finallayer.source.syntax import walk
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
     LAYERS,
@@ -72,7 +73,7 @@ def trains_itself(model: Value) -> bool:
     """Whether a model's class is the project's, and trains without the loss that it is compiled with."""
     own = [model.cls.find(name) for name in ("train_step", "test_step")] if isinstance(model, Instance) else []
     steps = [method for method in own if isinstance(method, Function)]
-    read = (n for method in steps for n in ast.walk(method.node) if isinstance(n, ast.Attribute))
+    read = (n for method in steps for n in walk(method.node) if isinstance(n, ast.Attribute))
     return len(steps) == 2 and not any(n.attr in _COMPILED_LOSS for n in read)
 
 

@@ -21,6 +21,7 @@ from finallayer.source.decorators import decorated
 from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Loop, Statement
 from finallayer.source.rounds import counted_from, last_item
+from finallayer.source.syntax import walk
 from finallayer.source.trail import Change, Changes, Place
 from finallayer.source.values import (
     FIELDS,
@@ -259,7 +260,7 @@ def _match(run: Interpreter, node: ast.Match, frame: Frame) -> bool:
     subject = run.evaluate(node.subject, frame)
 
     def way(case: ast.match_case) -> bool:
-        for inner in ast.walk(case.pattern):
+        for inner in walk(case.pattern):
             if isinstance(inner, (ast.MatchAs, ast.MatchStar)) and inner.name:
                 run.bind(frame, inner.name, opaque(inner.name, subject))
         return run.block(case.body, frame)
