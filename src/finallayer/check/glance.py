@@ -23,12 +23,13 @@ FRAMEWORKS = tuple(word for word in _ROOTS if not any(other in word for other in
 WORDS = (
     *b"loss Loss entropy Entropy xent nll NLL bce BCE kl_div KLDiv kld KLD kullback mse MSE".split(),
     *b"softmax Softmax SoftMax sigmoid Sigmoid expit logit Logit logsumexp LogSumExp softplus Softplus".split(),
-    *b"compile metric Metric accuracy Accuracy".split(),
+    *b"metric Metric accuracy Accuracy".split(),
     *b"ategorical ernoulli ultinomial inomial".split(),  # distributions, with either initial
     *b"regression NeuralNet".split(),  # tflearn and skorch bring a loss along
 )
-#: ... nor without one of these as a word of its own.
-SHORT_WORDS = "log log_ log1p log1p_ log2 log10 exp exp_ expm1 Exp exponential logistic xlogy xlog1py logaddexp".split()
+#: ... nor without one of these as a word of its own, or a ``log`` that isn't a logger's name.
+LOG = r"log(?!\s*(?:\.|=(?!=)))"
+SHORT_WORDS = "log_ log1p log1p_ log2 log10 exp exp_ expm1 Exp exponential logistic xlogy xlog1py logaddexp".split()
 #: What every tensor has as a method, whatever the file imports, and no framework need be named for.
 METHODS = "log log_ log2 log10 log1p log1p_ exp exp_ xlogy logaddexp addmm scatter_".split()
 #: What leaves no doubt, whichever module it is imported from.
@@ -41,7 +42,7 @@ def _alone(names: Iterable[str], before: str = "") -> re.Pattern[bytes]:
     return re.compile(f"{starts}(?:{'|'.join(names)})(?!\\w)".encode())
 
 
-_SHORT_WORDS = _alone(SHORT_WORDS)
+_SHORT_WORDS = _alone([LOG, *SHORT_WORDS])
 # A snippet that imports nothing, and means a framework by the names that everyone gives its modules and layers.
 _UNIMPORTED = _alone(UNIMPORTED)
 # x.log, also with a line's end behind the dot, and getattr(x, "log").
