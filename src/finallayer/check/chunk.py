@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from finallayer.check.judge import Analysis, analyse
+from finallayer.check.glance import Files
+from finallayer.check.judge import Analysis, analyse, what_is_wrong
 
 if TYPE_CHECKING:
     from finallayer.fix.flow.context import Context
@@ -20,9 +21,19 @@ def analyse_chunk(paths: Sequence[str], fixes: bool) -> list[Analysis]:
     from finallayer.source import Project
 
     project = Project()
+    files = Files(project, closely=True)
     context = contexts(project) if fixes else None
     with _without_collection():
-        return [analyse(path, project, fixes=context) for path in paths]
+        return [_analysis(path, files, project, context) for path in paths]
+
+
+def _analysis(path: str, files: Files, project: Project, fixes: Callable[[], Context] | None) -> Analysis:
+    """The analysis of a file: of one whose code shows that nothing can be found in it, whether it can be read."""
+    shown_by = files.ruled_out(path)
+    if shown_by is None:
+        return analyse(path, project, fixes=fixes)
+    found = what_is_wrong(path) or Analysis(path)
+    return found._replace(dependencies=tuple(sorted(shown_by - {path})))
 
 
 @contextmanager

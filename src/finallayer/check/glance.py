@@ -13,6 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from finallayer.catalog.frameworks import BY_ROOT, UNIMPORTED
+from finallayer.check.code import code_of
 from finallayer.source.imported import Finder, asked_by_text, attributes, imported, run_by_text
 
 _ROOTS = tuple(root.encode() for root in BY_ROOT if len(root) > 2)
@@ -59,17 +60,23 @@ def _says_an_operation(data: bytes) -> bool:
     )
 
 
+def _says_a_word(data: bytes) -> bool:
+    return any(word in data for word in WORDS) or _SHORT_WORDS.search(data) is not None
+
+
 class Glance:
     """What one look at a file's bytes tells; the bytes themselves are not kept."""
 
     __slots__ = ("_finder", "_imports", "_names", "content", "framework", "path", "readable", "words")
 
-    def __init__(self, path: str, data: bytes | None, finder: Finder) -> None:
+    def __init__(self, path: str, data: bytes | None, finder: Finder, closely: bool = False) -> None:
         self.path = path
         self.readable = data is not None
         data = data or b""
-        self.framework = _says_an_operation(data)
-        self.words = any(word in data for word in WORDS) or _SHORT_WORDS.search(data) is not None
+        self.words = _says_a_word(data)
+        code = code_of(path, data) if closely and self.words else data
+        self.words = self.words and (code is data or _says_a_word(code))
+        self.framework = _says_an_operation(code)
         self.content = digest(data)
         self._names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
         self._finder = finder
@@ -105,17 +112,21 @@ class Glance:
 
 
 class Files:
-    """The project's files as far as they were looked at: which can matter, and what state each is in."""
+    """The project's files as far as they were looked at: which can matter, and what state each is in.
 
-    def __init__(self, finder: Finder) -> None:
+    ``closely``: what comments and docstrings say doesn't count, which takes longer to tell.
+    """
+
+    def __init__(self, finder: Finder, closely: bool = False) -> None:
         self._finder = finder
+        self._closely = closely
         self._seen: dict[str, Glance] = {}
 
     def glance(self, path: str, data: bytes | None = None) -> Glance:
         """A look at a file (``data``: its bytes, where they are at hand)."""
         known = self._seen.get(path)
         if known is None:
-            known = self._seen[path] = Glance(path, _bytes(path) if data is None else data, self._finder)
+            known = self._seen[path] = Glance(path, _bytes(path) if data is None else data, self._finder, self._closely)
         return known
 
     def content(self, path: str) -> str:
@@ -128,16 +139,20 @@ class Files:
 
         A file that can't be read matters: that it can't is worth a note.
         """
+        return self.ruled_out(path) is None
+
+    def ruled_out(self, path: str) -> frozenset[str] | None:
+        """The files that show that nothing can be found in a file, itself included; None where something can."""
         framework = words = False
         seen, waiting = {path}, [path]
         while waiting:
             glance = self.glance(waiting.pop())
             framework, words = framework or glance.framework, words or glance.words
             if (framework and words) or (glance.path == path and not glance.readable):
-                return True
+                return None
             waiting += [i for i in glance.imports if i not in seen]
             seen.update(glance.imports)
-        return False
+        return frozenset(seen)
 
 
 def digest(data: bytes) -> str:
