@@ -159,7 +159,7 @@ def test_a_fingerprint_changes_with_the_content_and_with_where_imports_lead(tmp_
     lay(tmp_path, train=TRAIN)
 
     def state() -> str:
-        return Files(Project()).glance(str(tmp_path / "train.py")).fingerprint
+        return Files(Project()).fingerprint(str(tmp_path / "train.py"), "model\ntorch")
 
     alone = state()
     assert state() == alone

@@ -185,6 +185,35 @@ def test_a_foreign_softmax_is_of_its_first_tensor(call: str) -> None:
     assert {j.finding.rule.code for j in judge(sightings(SourceFile("program.py", program), Project()))} == {"FL201"}
 
 
+@pytest.mark.parametrize(
+    ("scores", "codes"),
+    [
+        ("s + torch.log(torch.clamp(1 - p, 1e-30))", set()),  # what was chosen before is masked
+        ("(s + torch.log(1 - p)) / n", set()),
+        ("s + torch.log(p + 1e-8)", {"FL203"}),
+    ],
+)
+def test_a_log_that_masks_the_scores_of_another_softmax_is_no_loss(scores: str, codes: set[str]) -> None:
+    assert found(f"torch.softmax({scores}, dim=1)") == codes
+
+
+@pytest.mark.parametrize(
+    ("bounded", "codes"),
+    [
+        ("torch.clamp(w, 1e-4, 1 - 1e-4)", {"FL202"}),
+        ("(w >= 1e-4).float() * w + (w < 1e-4).float() * 1e-4", set()),  # a clip, too
+        ("(g >= 1e-4).float() * g + (g < 1e-4) * 1e-4", set()),
+        ("w * (w < n) + n * (w >= n)", set()),
+        ("w / n", {"FL205"}),
+    ],
+)
+def test_a_formula_says_that_its_probability_is_one_unless_comparisons_bound_it(bounded: str, codes: set[str]) -> None:
+    assert (
+        found(f"bce({bounded}, y)\n\ndef bce(p, t):\n    return -t * torch.log(p) - (1 - t) * torch.log(1 - p)")
+        == codes
+    )
+
+
 NUMPY = """
 import {numpy} as np
 

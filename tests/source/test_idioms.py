@@ -24,6 +24,45 @@ IDIOMS: dict[str, tuple[str, str, Kind]] = {
         "xent_logits",
         Kind.PROBS,
     ),
+    "the output of a Keras model": (
+        KERAS
+        + "from keras import backend as K\nx = keras.Input((8,))\n"
+        + "net = keras.Model(x, layers.Dense(3, activation='softmax')(x))\n"
+        + "K.log(K.sum(K.placeholder((None, 3)) * net.output, axis=1))\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "the only output of a Sequential": (
+        KERAS
+        + "net = keras.Sequential([layers.Dense(3)])\nnet.add(layers.Activation('softmax'))\n"
+        + "keras.ops.log(net.outputs[0])\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "an output that was set": (
+        KERAS + "net = keras.Sequential([layers.Dense(3)])\nnet.output = y\nkeras.ops.log(net.output)\n",
+        "log",
+        Kind.UNKNOWN,
+    ),
+    "an array of tensors that a loop fills": (
+        "import tensorflow as tf\n"
+        "def step(i, ps):\n    return i + 1, ps.write(i, tf.nn.softmax(net(i)))\n"
+        "_, ps = tf.while_loop(lambda i, _: i < 8, step, (0, tf.TensorArray(tf.float32, 8)))\n"
+        "tf.math.log(tf.reshape(tf.transpose(ps.stack(), [1, 0, 2]), [-1, 3]))\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "an array that nothing is written to": (
+        "import tensorflow as tf\nps = tf.TensorArray(tf.float32, 8)\nps.write(0, tf.nn.softmax(z))\n"
+        "tf.math.log(ps.stack())\n",
+        "log",
+        Kind.UNKNOWN,
+    ),
+    "expit of a module that isn't at hand": (
+        JAX + "from trax import fastmath\njnp.log(fastmath.expit(z))\n",
+        "log",
+        Kind.SIGMOID_PROBS,
+    ),
     "a sigmoid by tanh": (
         JAX + "p = 0.5 * (jnp.tanh(jnp.dot(x, w) / 2) + 1)\njnp.log(p)\n",
         "log",

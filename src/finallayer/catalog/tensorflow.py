@@ -119,6 +119,8 @@ _BOTH: dict[str, str] = {
     "tensorflow.one_hot": "one_hot(indices: x, depth: units)",
     # programs
     "tensorflow.Variable": "parameter(initial_value)",
+    "tensorflow.TensorArray": "array(dtype, size, dynamic_size)",
+    "tensorflow.while_loop": "while_loop(cond, body: f, loop_vars: operands)",
     "tensorflow.Module": "module()",
     "tensorflow.function": "transform(func: f)",
     "tensorflow.recompute_grad": "transform(f)",

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from hashlib import blake2b
-from pathlib import Path
 
 from finallayer.catalog.frameworks import BY_ROOT, UNIMPORTED
 from finallayer.check.code import code_of
+from finallayer.disk import digest
+from finallayer.source.files import Unreadable
 from finallayer.source.imported import Finder, asked_by_text, attributes, imported, run_by_text
+from finallayer.source.project import fingerprint
+from finallayer.source.reading import bytes_of
 
 _ROOTS = tuple(root.encode() for root in BY_ROOT if len(root) > 2)
 #: Without one of these, or a name that everyone gives them, no framework is meant.
@@ -77,7 +79,7 @@ class Glance:
         code = code_of(path, data) if closely and self.words else data
         self.words = self.words and (code is data or _says_a_word(code))
         self.framework = _says_an_operation(code)
-        self.content = digest(data)
+        self.content = digest(data) if self.readable else ""
         self._names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
         self._finder = finder
         self._imports: tuple[str, ...] | None = None
@@ -103,13 +105,6 @@ class Glance:
             waiting += [m for m in members if m.endswith("__init__.py")]
         return found
 
-    @property
-    def fingerprint(self) -> str:
-        """Changes when the file's content does, or where its imports lead."""
-        return blake2b(
-            "\0".join((self.content, *self.imports)).encode(errors="surrogateescape"), digest_size=16
-        ).hexdigest()
-
 
 class Files:
     """The project's files as far as they were looked at: which can matter, and what state each is in.
@@ -121,6 +116,8 @@ class Files:
         self._finder = finder
         self._closely = closely
         self._seen: dict[str, Glance] = {}
+        self._contents: dict[str, str] = {}
+        self._fingerprints: dict[tuple[str, str], str] = {}
 
     def glance(self, path: str, data: bytes | None = None) -> Glance:
         """A look at a file (``data``: its bytes, where they are at hand)."""
@@ -132,7 +129,22 @@ class Files:
     def content(self, path: str) -> str:
         """What stands for a file's content, without more of a look than has been."""
         known = self._seen.get(path)
-        return digest(_bytes(path) or b"") if known is None else known.content
+        if known is not None:
+            return known.content
+        if path not in self._contents:
+            data = _bytes(path)
+            self._contents[path] = "" if data is None else digest(data)
+        return self._contents[path]
+
+    def fingerprint(self, path: str, asked: str) -> str:
+        """What a :class:`~finallayer.source.project.State` has for a file that is as it is now."""
+        key = path, asked
+        if key not in self._fingerprints:
+            questions = asked.split("\n") if asked else ()
+            named = ((q.lstrip("."), q) for q in questions)
+            answers = [self._finder.find(path, dotted, len(q) - len(dotted)) for dotted, q in named]
+            self._fingerprints[key] = fingerprint(self.content(path), answers)
+        return self._fingerprints[key]
 
     def matters(self, path: str) -> bool:
         """Whether anything could be found in a file, alone or with what it imports, directly or not.
@@ -155,13 +167,8 @@ class Files:
         return frozenset(seen)
 
 
-def digest(data: bytes) -> str:
-    """What stands for some content."""
-    return blake2b(data, digest_size=16).hexdigest()
-
-
 def _bytes(path: str) -> bytes | None:
     try:
-        return Path(path).read_bytes()
-    except OSError:
+        return bytes_of(path)
+    except Unreadable:
         return None

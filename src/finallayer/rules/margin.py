@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from math import inf, isfinite
 
-from finallayer.expr import TRANSPARENT, Node, Role, having, logits, make, target
+from finallayer.expr import GUARDS, TRANSPARENT, Node, Role, having, logits, make, target
 from finallayer.findings import Match, Related, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.route import guard, is_by_hand
@@ -33,19 +33,31 @@ def loss_of(node: Node) -> Node:
 
 
 def _bare(node: Node) -> Node:
-    attrs = {name: node.attrs[name] for name in _NUMERIC_ATTRS if name in node.attrs}
     if node.op == "mixture":  # as unstable as the member that is right
         return _bare(node.args[0])
     if node.op == "bernoulli":
-        return make("sigmoid", logits())
+        return _stated(node.args[0])
     if node.op in _HEADS:
-        return make(node.op, logits(), **attrs)
+        return _again(node, logits())
     if not node.args:
         return node
     inner = _bare(node.args[0])
     if node.op in TRANSPARENT:
         return inner
-    return make(node.op, inner, target(), **attrs) if len(node.args) > 1 else make(node.op, inner, **attrs)
+    return _again(node, inner, target()) if len(node.args) > 1 else _again(node, inner)
+
+
+def _again(node: Node, *args: Node) -> Node:
+    """The same operation of other arguments, with those of its attributes that change numbers."""
+    return make(node.op, *args, **{name: node.attrs[name] for name in _NUMERIC_ATTRS if name in node.attrs})
+
+
+def _stated(p: Node) -> Node:
+    """What a formula says is a probability: a sigmoid, behind the guards that are in sight."""
+    if not p.args or p.op not in TRANSPARENT | GUARDS:
+        return make("sigmoid", logits())
+    inner = _stated(p.args[0])
+    return _again(p, inner) if p.op in GUARDS else inner
 
 
 @cache

@@ -21,7 +21,7 @@ from finallayer.source import (
 )
 from finallayer.source.budget import Budget
 from finallayer.source.files import SourceFile
-from finallayer.source.interpreter import Interpreter
+from finallayer.source.interpreter import Interpreter, Makers
 from finallayer.source.project import Project
 from finallayer.source.syntax import walk
 from finallayer.source.turned_over import open_flags
@@ -38,6 +38,7 @@ class Analysed(NamedTuple):
 
     sightings: list[Sighting]  # every judged operation that the program meets, in the order met
     budget: Budget  # what it cost, and what was left out
+    makers: Makers  # where the layers and losses that it calls were made
 
 
 def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> list[Sighting]:
@@ -61,7 +62,7 @@ def interpret(file: SourceFile, project: Project, uses: Uses | None = None) -> A
             run.trail.undo()
     if uses is not None and run.budget.cut_short:  # what was seen until then stands
         uses.complete = False
-    return Analysed(run.recorder.sightings(), run.budget)
+    return Analysed(run.recorder.sightings(), run.budget, run.makers)
 
 
 def _run_program(run: Interpreter, module: Module) -> None:

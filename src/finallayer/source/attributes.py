@@ -17,7 +17,9 @@ from finallayer.source.syntax import walk
 from finallayer.source.values import (
     CALLED_BY_FRAMEWORKS,
     INNER,
+    LAYERS,
     MISSING,
+    UNSETTLED,
     Bound,
     Built,
     Call,
@@ -77,7 +79,7 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
                 return Bound(name, owner if name in CALLED_BY_FRAMEWORKS else owner.instance)
             return Bound(found, owner.instance)
         case Built():
-            return owner.slots[name] if name in owner.slots else Bound(name, owner)
+            return _of_built(owner, name)
         case Union():
             return union([get_attribute(run, v, name) for v in owner.values], owner.when)
         case Dict() if name in owner.slots and not hasattr({}, name):
@@ -93,6 +95,12 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
         case tuple() | Function() | Bound() | Lazy():
             return opaque(f".{name}", owner)
     assert_never(owner)
+
+
+def _of_built(owner: Built, name: str) -> Value:
+    if name == "layers" and LAYERS in owner.slots and owner.symbol.framework == "keras":
+        return List(*layers_of(owner))
+    return owner.slots[name] if name in owner.slots else Bound(name, owner)
 
 
 def _of_node(owner: Node, name: str) -> Value:
@@ -169,9 +177,13 @@ def _name_of(value: External | Node) -> str:
 
 def set_attribute(run: Interpreter, owner: Value, name: str, value: Value) -> None:
     """``owner.name = value``."""
+    if run.uses is not None:
+        run.uses.keeps(owner, name, value)
     if isinstance(owner, Instance):
         register(run, owner, value, owner.slots.get(name, MISSING))
-    if isinstance(owner, (Instance, Class, Built)):
+    if isinstance(owner, Built) and name == "__class__":
+        run.write(owner.slots, UNSETTLED, True)
+    elif isinstance(owner, (Instance, Class, Built)):
         run.write(owner.slots, name, value)
     elif isinstance(owner, Frame):
         run.write(owner.vars, name, value)

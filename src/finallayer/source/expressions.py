@@ -11,7 +11,7 @@ from typing import Any, TypeGuard, TypeVar, cast, overload
 from finallayer.canonical import constant
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
-from finallayer.expr import MOVES, TRANSPARENT, Node, through
+from finallayer.expr import COMPARED, MOVES, TRANSPARENT, Node, through
 from finallayer.source import patches
 from finallayer.source.asking import found_out, keyed
 from finallayer.source.assignment import assign, change
@@ -21,6 +21,7 @@ from finallayer.source.containers import SLICE, element, get_item, get_slice, it
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
+from finallayer.source.models import symbolic_output
 from finallayer.source.rounds import counted_from
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
@@ -40,6 +41,7 @@ from finallayer.source.values import (
     Instance,
     Lazy,
     List,
+    Missing,
     Patched,
     Site,
     Union,
@@ -56,8 +58,6 @@ O = TypeVar("O", bound=ast.expr)  # noqa: E741
 P = TypeVar("P", bound=ast.expr)
 R = TypeVar("R")
 Handler = Callable[[Interpreter, N, Frame], Value]
-#: The name of what a comparison gives where nobody knows the answer.
-COMPARED = "compare"
 
 
 @overload
@@ -119,7 +119,11 @@ def _attribute(run: Interpreter, node: ast.Attribute, frame: Frame) -> Value:
         owner = run.evaluate(node.value, frame)
     finally:
         run.read_out -= reads_out
-    return get_attribute(run, owner, node.attr)
+    given = get_attribute(run, owner, node.attr)
+    if isinstance(given, Bound) and given.function == node.attr:  # nothing of that name has been set
+        symbolic = symbolic_output(run, owner, node.attr, Site(node, frame))
+        return given if isinstance(symbolic, Missing) else symbolic
+    return given
 
 
 @values(ast.Call)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,6 +72,8 @@ _MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+#: The places where what is called at a place was made, each with its name.
+Makers = dict[Origin, dict[Origin, str]]
 #: A loop, by its syntax.
 Loop = ast.For | ast.AsyncFor | ast.While
 
@@ -84,6 +86,7 @@ class Interpreter:
         self.uses = uses  # what is remembered of every expression; None where nobody asks
         self.trail = Trail()
         self.recorder = Recorder()
+        self.makers: Makers = {}  # where the layers and losses were made that are called, by where they are called
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
@@ -105,6 +108,8 @@ class Interpreter:
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
         self.over = False  # whether the program has come to its end, and what nobody calls is run
         self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
+        self.layers: dict[Built, Hashable] = {}  # what tells the layers that have been called from each other
+        self.setters: dict[ast.ClassDef, dict[str, list[str]]] = {}  # the methods that set an object's attributes
         self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
         self.coupled = 0  # > 0 where several flags are open at once, which whoever calls may set together
         self.budget = Budget()
@@ -221,6 +226,13 @@ class Interpreter:
             return Shortfall.STEPS if isinstance(error, OutOfBudget) else Shortfall.RECURSION
         return None
 
+    def layer(self, built: Built) -> Hashable:
+        """What tells a layer from others: itself, or where it is made, if only what nobody calls has called it.
+
+        Each method that nobody calls is run on an object of its own, which stands for the same one.
+        """
+        return self.layers.setdefault(built, built.site.node if self.over else built)
+
     def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
         self.trail.write(slots, key, value)
 
@@ -230,6 +242,8 @@ class Interpreter:
             frame.vars[name] = value
         else:
             self.trail.write(frame.vars, name, value)
+        if self.uses is not None:
+            self.uses.binds(frame.module, frame.scope, name, value)
 
     def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Function:
         """The function that a definition makes; its defaults are evaluated now."""
@@ -255,6 +269,9 @@ class Interpreter:
             self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function, self.trail.way)
         bind_parameters(function, frame, call)
+        if self.uses is not None:
+            for parameter, argument in frame.vars.items():
+                self.uses.binds(frame.module, node, parameter, argument)
         self.stack.append(function)
         self.sites.append(call.site)
         without_gradient = bool(function.decorators) and any(map(stops_gradient, function.decorators))
@@ -298,8 +315,7 @@ class Interpreter:
     def names_bound(self, node: ast.AST) -> frozenset[str]:
         """The names that a loop or function binds, its parameters aside."""
         if node not in self.bound:
-            inner = (n for n in walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-            self.bound[node] = frozenset(n.id for n in inner)
+            self.bound[node] = names_stored(node)
         return self.bound[node]
 
     def resolve(self, value: Value, frame: Frame) -> Value:
@@ -391,3 +407,10 @@ EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 def stops_gradient(decorator: Value) -> bool:
     """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
     return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"
+
+
+@lru_cache(maxsize=4096)  # the same functions and loops are asked by each analysis of a file
+def names_stored(node: ast.AST) -> frozenset[str]:
+    """The names that a piece of code binds."""
+    inner = (n for n in walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return frozenset(n.id for n in inner)

@@ -14,7 +14,9 @@ from finallayer.source.symbols import signature_behind, signature_of
 from finallayer.source.syntax import walk
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
+    INNER,
     LAYERS,
+    MISSING,
     Built,
     Call,
     Dict,
@@ -22,6 +24,7 @@ from finallayer.source.values import (
     Function,
     Instance,
     List,
+    Missing,
     Site,
     Union,
     Value,
@@ -95,6 +98,20 @@ def model_output(run: Interpreter, model: Value, site: Site) -> Value:
     if isinstance(model, Built):
         return call_built(run, model, Call([x], {}, site))
     return opaque("output", model)
+
+
+def symbolic_output(run: Interpreter, model: Value, name: str, site: Site) -> Value | Missing:
+    """``model.output`` of a Keras model, or the only one of its ``outputs``: what a loss that is written out reads."""
+    held = model.slots.get(INNER, model) if isinstance(model, Instance) else model
+    if name not in _SYMBOLIC or not isinstance(held, Built) or held.symbol.framework != "keras":
+        return MISSING
+    if held.signature.op not in _MODELS or name in held.slots:
+        return MISSING
+    output = model_output(run, model, site)
+    return output if name == "output" else List((output,)) if isinstance(output, Node) else output
+
+
+_SYMBOLIC, _MODELS = ("output", "outputs"), ("model", "sequential", "application")
 
 
 def _input_rank(model: Value) -> int | None:

@@ -21,6 +21,7 @@ from finallayer.source.decorators import decorated
 from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Loop, Statement
 from finallayer.source.rounds import counted_from, last_item
+from finallayer.source.surgery import leave_out
 from finallayer.source.syntax import walk
 from finallayer.source.trail import Change, Changes, Place
 from finallayer.source.values import (
@@ -312,6 +313,8 @@ def _class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> bool:
     run.block(node.body, body)
     for name, value in body.vars.items():
         run.write(cls.slots, name, value)
+        if run.uses is not None:
+            run.uses.keeps(cls, name, value)
         function = value.function if isinstance(value, (Partial, Bound)) else value
         if isinstance(function, Function) and function.owner is None:
             function.owner = cls
@@ -337,6 +340,7 @@ def _tell_parent(run: Interpreter, cls: Class, site: Site) -> None:
 def _delete(run: Interpreter, node: ast.Delete, frame: Frame) -> bool:
     for place in node.targets:
         if isinstance(place, ast.Subscript):
+            leave_out(run, place, frame)
             owner, index = run.evaluate(place.value, frame), run.evaluate(place.slice, frame)
             if is_constant(index):
                 invoke(run, get_attribute(run, owner, "pop"), Call([index], {}, Site(node, frame)))

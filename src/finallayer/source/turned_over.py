@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.syntax import walk
@@ -18,16 +19,15 @@ def open_flags(run: Interpreter, module: Module) -> None:
     run.over = True
     for instance in run.instances:
         open_flags_of(run, instance)
-    for name in sorted(_made_global(module)):
+    for name in _declared_global(module.tree) if "global" in module.file.text else ():
         if isinstance(module.frame.vars.get(name), bool):
             run.write(module.frame.vars, name, opaque(name))
 
 
-def _made_global(module: Module) -> set[str]:
-    """The names that a module's functions declare global."""
-    if "global" not in module.file.text:
-        return set()
-    return {name for node in walk(module.tree) if isinstance(node, ast.Global) for name in node.names}
+@lru_cache(maxsize=64)
+def _declared_global(tree: ast.Module) -> tuple[str, ...]:
+    names = {name for node in walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    return tuple(sorted(names))
 
 
 def open_flags_of(run: Interpreter, instance: Instance) -> None:

@@ -17,6 +17,7 @@ from finallayer.source.interpreter import Interpreter, stops_gradient
 from finallayer.source.models import model_output
 from finallayer.source.other_values import defaults_of, other_values
 from finallayer.source.parts import bound_by_name, uses_as_model
+from finallayer.source.readied import make_ready
 from finallayer.source.settled import is_settled
 from finallayer.source.symbols import is_module, is_module_class
 from finallayer.source.values import (
@@ -157,6 +158,8 @@ def _on_unknown_arguments(
     if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
         given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
         given |= {"model": args[0].slots["model"]} if is_module(args[0].slots.get("model")) else {}
+    if args and isinstance(args[0], Instance):
+        make_ready(run, function, args[0])
     if run.uses is not None:
         run.uses.alone = node
         run.uses.enters(node, alone=True)

@@ -84,6 +84,11 @@ class Frame:
         self.changed: frozenset[str] = frozenset()  # the names whose tensors were changed in place
         self.continues = False  # whether a ``continue`` of the loop that runs now has been met
 
+    @property
+    def scope(self) -> ast.AST:
+        """The function that is called, or the module."""
+        return self.function.node if self.function is not None else self.module.tree
+
 
 class Module:
     """One module of the project in one analysis, and the names that running it defines."""
@@ -266,6 +271,8 @@ ARGUMENTS = "<arguments>"
 CALLED_BY_FRAMEWORKS = ("__call__", "forward", "call", "_build")
 #: The slot that says that a Keras layer's ``build`` has run.
 BUILT = "<built>"
+#: The slot that says that something was done to the inside of a model, so that nobody knows what it gives.
+UNSETTLED = "<unsettled>"
 #: The slot of a class's annotated names: the fields of a dataclass or flax module, in order.
 FIELDS = "<fields>"
 
@@ -396,8 +403,9 @@ def opaque(name: str, *parts: Value) -> Node:
 def renamed(name: str, value: Node) -> Node:
     """A value that isn't understood, by another name."""
     node, made_of = opaque(name, value), _made_of.get()
-    if "least_rank" in value.attrs:
-        node = Node("opaque", (), {**node.attrs, "least_rank": value.attrs["least_rank"]}, None)
+    kept = {name: value.attrs[name] for name in ("rank", "least_rank", "batched") if name in value.attrs}
+    if kept:
+        node = Node("opaque", (), node.attrs | kept, None)
     if made_of is not None:
         made_of.renamed[node] = value
     return node

@@ -777,7 +777,7 @@ def test_a_notebooks_places_are_those_of_its_cells(tmp_path: Path) -> None:
     file.write_bytes(notebook(SOFTMAX, "x = 1\ntorch.save(net, 'net.pt')\n"))
     (fix,) = {f.fix for f in repaired(file).remaining}
     assert fix is not None
-    assert fix.note == "can't see all that reads the softmax: the model is kept by `torch.save` (cell 1, line 2)"
+    assert fix.note == "can't see all that reads the softmax: the model is kept by `torch.save` (cell 2, line 2)"
 
 
 #: what of a program is in the way of its fix -> what is said

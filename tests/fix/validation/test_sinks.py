@@ -125,6 +125,11 @@ UNSEEN = {
         "        return F.cross_entropy(net(x), y)\n",
         "`.last`",
     ),
+    "an exercise": (
+        NET + "def step(x, y):\n    # Your code here\n    p = net(x)\n    return F.cross_entropy(p, y)\n\n\n"
+        "step(torch.zeros(1, 4), torch.zeros(1).long())\n",
+        "what is to be written in an exercise",
+    ),
     "a variable that nothing here reads": (
         NET + STEP + "    return loss\n\n\np = net(torch.zeros(1, 4))\n",
         "the module's `p`",
@@ -155,6 +160,59 @@ INDIFFERENT = {
 @pytest.mark.parametrize("then", INDIFFERENT.values(), ids=INDIFFERENT)
 def test_what_reads_the_same_says_nothing(tmp_path: Path, then: str) -> None:
     assert verdict_on(NET + STEP + then, tmp_path) == Verdict()
+
+
+EXPECTED = IMPORTS + "def {name}(x):\n    expected = -torch.log(torch.sigmoid(x)).mean()\n    {says}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "safe"),
+    [
+        ("test_loss", "assert loss_of(x) == expected", False),
+        ("check", "torch.testing.assert_close(loss_of(x), expected)", False),
+        ("check", "case.assertEqual(loss_of(x), expected)", False),
+        ("check", "case.assertAlmostEqual(loss_of(x), expected)", False),
+        ("check", "assert x.ndim == 2", True),
+        ("test_loss", "expected.backward()", True),
+    ],
+)
+def test_what_a_test_expects_is_left_alone(tmp_path: Path, name: str, says: str, safe: bool) -> None:
+    program = EXPECTED.format(name=name, says=says)
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+FETCHED = """import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 8])
+y = tf.placeholder(tf.float32, [None, 1])
+
+
+def net(x):
+    return tf.sigmoid(tf.layers.dense(x, 1))
+
+
+p = net(x)
+loss = -tf.reduce_mean(y * tf.log(p) + (1 - y) * tf.log(1 - p))
+session = tf.Session()
+{run}
+"""
+
+
+@pytest.mark.parametrize(
+    ("run", "safe"),
+    [
+        ("print(session.run(p))", True),
+        ("print(session.run(loss))", True),
+        ("for rows in batches:\n    print(session.run(loss, {x: rows}))", True),
+        ("for rows in batches:\n    print(session.run(p, {x: rows}))", False),
+        ("print([session.run(p, {x: rows}) for rows in batches])", False),
+        ("def show(rows):\n    print(session.run(p, {x: rows}))", False),
+        ("def show(rows):\n    print(p.eval({x: rows}))", False),
+    ],
+)
+def test_what_is_written_into_a_run_that_is_repeated_adds_to_the_graph(tmp_path: Path, run: str, safe: bool) -> None:
+    program = FETCHED.format(run=run)
+    assert (fixed(tmp_path, program) != program) is safe
 
 
 GRAPH = """import tensorflow as tf

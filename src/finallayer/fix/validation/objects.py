@@ -66,6 +66,10 @@ class Objects:
         owners = (owner for owner, _ in self._programs.old.given if isinstance(owner, Instance))
         return {owner.cls.node for owner in owners if self._include(owner)}
 
+    def change(self, form: Node) -> bool:
+        """Whether what has this form does something else in the edited program."""
+        return form in self._changed
+
     def _include(self, value: Value) -> bool:
         return isinstance(value, (Built, Instance, Function)) and self._forms.of(value) in self._changed
 

@@ -12,7 +12,10 @@ from finallayer.fix.text.edits import meet
 from finallayer.fix.validation.arguments import asked_by_name, copied_calls, lost_arguments
 from finallayer.fix.validation.attempts import attempted
 from finallayer.fix.validation.differences import Differences, Sink, Status
+from finallayer.fix.validation.exercises import unfinished, what_is_expected
 from finallayer.fix.validation.forms import Known
+from finallayer.fix.validation.graphs import built_at_every_run
+from finallayer.fix.validation.later import Later
 from finallayer.fix.validation.loss_pairs import differing, formulas, mended
 from finallayer.fix.validation.new_findings import new_findings, places_after
 from finallayer.fix.validation.objects import Objects
@@ -75,7 +78,11 @@ def validate(code: str, sighting: Sighting, edits: tuple[Edit, ...], context: Co
     known = context.kept(question)
     seen = known if isinstance(known, _Seen) else context.keep(question, _see(context, edits))
     left = (code, sighting.node.origin) in seen.found
-    return Verdict(f"{code} is found as before") if left else seen.verdict
+    if left:
+        return Verdict(f"{code} is found as before")
+    home = context.module_at(sighting.node.origin)
+    expected = what_is_expected(home, sighting.node.origin) if home is not None and sighting.node.origin else ""
+    return seen.verdict._replace(note="; ".join(filter(None, (seen.verdict.note, expected))))
 
 
 def validate_together(path: str, now: Mapping[str, bytes], fixes: Sequence[tuple[Edit, ...]]) -> Verdict:
@@ -148,9 +155,15 @@ def _compared(programs: Programs, edits: tuple[Edit, ...]) -> tuple[Verdict, Dif
     ranks = {form: rank for two_axes in fused.values() for form, rank in two_axes.items()}
     before, after = programs.forms(known._replace(ranks=ranks), frozenset(fused))
     differences = Differences(programs, before, after)
-    sinks = [*differences.sinks(), *Objects(programs, before, after).sinks()]
-    sinks += [*lost_arguments(programs), *copied_calls(programs), *asked_by_name(programs)]
-    sinks += attempted(programs, edits)
+    objects = Objects(programs, before, after)
+    sinks = [*differences.sinks(), *objects.sinks(), *Later(programs, before, after, objects).sinks()]
+    sinks += [
+        *lost_arguments(programs),
+        *copied_calls(programs),
+        *asked_by_name(programs),
+        *built_at_every_run(programs),
+    ]
+    sinks += [*attempted(programs, edits), *unfinished(programs, differences, edits)]
     return _judged(sinks, programs), differences
 
 
