@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from finallayer.check import config
 from finallayer.check.chunk import analyse_chunk
 from finallayer.check.code import code_of
 from finallayer.check.glance import Files
+from finallayer.check.run import check
+from finallayer.rules import all_rules
 from finallayer.source import Project
 
 from .programs import lay
@@ -65,5 +68,17 @@ def test_a_notebook_is_taken_as_it_is() -> None:
 def test_what_is_ruled_out_hangs_on_what_it_imports_and_is_read_all_the_same(tmp_path: Path) -> None:
     lay(tmp_path, told=DOCUMENTED + "import other\n", other="y = 1\n", broken=DOCUMENTED + "def\n")
     told, broken = analyse_chunk([str(tmp_path / "told.py"), str(tmp_path / "broken.py")], fixes=False)
-    assert told.dependencies == (str(tmp_path / "other.py"),)
+    assert [state.path for state in told.states] == [str(tmp_path / "told.py"), str(tmp_path / "other.py")]
     assert broken.unread
+
+
+def test_what_is_ruled_out_is_analysed_once_what_it_imports_computes_a_loss(tmp_path: Path) -> None:
+    spoken = '"""Its softmax."""\ndef f(x):\n    return x\n'
+    computed = "import torch.nn.functional as F\ndef f(x):\n    return F.cross_entropy(F.softmax(x, dim=1), 0)\n"
+    lay(tmp_path, told="import torch\nimport other  # loss\nother.f(torch.ones(2, 3))\n", other=spoken)
+    rules = all_rules()
+    settings = config.find([tmp_path], rules)
+    assert not check([tmp_path / "told.py"], settings, rules, jobs=1).findings
+    lay(tmp_path, other=computed)
+    (found,) = check([tmp_path / "told.py"], settings, rules, jobs=1).findings
+    assert found.rule.code == "FL101"

@@ -21,19 +21,21 @@ def analyse_chunk(paths: Sequence[str], fixes: bool) -> list[Analysis]:
     from finallayer.source import Project
 
     project = Project()
-    files = Files(project, closely=True)
+    looked = Project()
+    files = Files(looked, closely=True)
     context = contexts(project) if fixes else None
     with _without_collection():
-        return [_analysis(path, files, project, context) for path in paths]
+        return [_ruled_out(path, files, looked) or analyse(path, project, fixes=context) for path in paths]
 
 
-def _analysis(path: str, files: Files, project: Project, fixes: Callable[[], Context] | None) -> Analysis:
-    """The analysis of a file: of one whose code shows that nothing can be found in it, whether it can be read."""
+def _ruled_out(path: str, files: Files, project: Project) -> Analysis | None:
+    """What there is of a file whose code shows that nothing can be found in it: whether it can be read."""
     shown_by = files.ruled_out(path)
     if shown_by is None:
-        return analyse(path, project, fixes=fixes)
-    found = what_is_wrong(path) or Analysis(path)
-    return found._replace(dependencies=tuple(sorted(shown_by - {path})))
+        return None
+    read = (path, *sorted(shown_by - {path}))
+    states = tuple(project.state(file, files.content(file)) for file in read)
+    return (what_is_wrong(path) or Analysis(path))._replace(states=states)
 
 
 @contextmanager
