@@ -130,6 +130,20 @@ PROGRAMS: dict[str, tuple[str, str]] = {
         "    return -(y * torch.log(p)).sum(1).mean()\n",
         "FL201",
     ),
+    "a loss and what it reads, on one way of two flags": (
+        TORCH + "class Model(nn.Module):\n    def __init__(self, n=-1, mode='mse'):\n        super().__init__()\n"
+        "        self.n, self.mode = n, mode\n    def forward(self, z, y):\n        if self.n == -1:\n"
+        "            return z\n        if self.mode == 'mse':\n            return F.mse_loss(z, y)\n"
+        "        return F.cross_entropy(torch.softmax(z, 1), y)\n",
+        "FL101",
+    ),
+    "what a flag asks for, in a method that may not be meant with it": (
+        TORCH + "class Model(nn.Module):\n    def __init__(self, probs=False):\n        super().__init__()\n"
+        "        self.probs = probs\n    def forward(self, z):\n"
+        "        return torch.softmax(z, 1) if self.probs else z\n"
+        "    def loss(self, z, y):\n        return F.cross_entropy(self(z), y)\n",
+        "",
+    ),
     "a flag of a class": (
         TORCH + "class Loss(nn.Module):\n    def __init__(self, logits=False):\n        super().__init__()\n"
         "        self.logits = logits\n    def forward(self, p, y):\n        if self.logits:\n"

@@ -27,6 +27,8 @@ _ROUTE = HANDS_ON | having(Role.STATED)
 #: What may stand between scores that carry no gradient and the softmax or sigmoid that reads them.
 _SCORES = (TRANSPARENT - {"stop_gradient"}) | {"scale", "shift"}
 _CONSTANTS = having(Role.CONSTANT)
+#: What has weights of its own, whatever it is given.
+_WEIGHTED = frozenset({"affine"})
 #: What leaves scores numbers of any size and sign.
 _STILL_SCORES = MOVES | {"scale", "neg", "dropout"}
 _PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
@@ -49,11 +51,10 @@ def maker(x: Node) -> Node:
 def is_exempt(x: Node) -> bool:
     """Whether no classifier is trained through this value: it is a table of constants, or the gradient stops on the
     way."""
-    leaves = (node.op for node in x.walk() if not node.args)
     made = maker(x)
     scores = through(made.args[0], _SCORES) if made.args else made
     return (
-        all(op in _CONSTANTS for op in leaves)
+        all(node.op in _CONSTANTS if not node.args else node.op not in _WEIGHTED for node in x.walk())
         or scores.op == "stop_gradient"
         or any(step.op == "stop_gradient" for step in route(x))
     )

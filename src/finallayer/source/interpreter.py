@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.expr import Node, Origin, Role, having
+from finallayer.expr import MOVES, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
 from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
@@ -58,7 +58,6 @@ _AROUND = (
     "no_grad",
     "read_out",
     "compiling",
-    "loops",
     "silent",
     "assumed",
     "coupled",
@@ -98,7 +97,6 @@ class Interpreter:
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
         self.compiling = 0  # > 0 where a model meets what it is compiled with
-        self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.taken: Way = ()  # what the way that is run now has found out
         self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
@@ -127,7 +125,7 @@ class Interpreter:
             return Scene(training, caller, self.compiling > 0)
 
         origin = site.origin
-        silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING)
+        silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING and not _is_made_here(args, site))
         made = self.recorder.record(op, args, attrs, origin, framework, scene, silent)
         if not (silent or self.coupled) and made.op in ON_EVERY_WAY:
             for alternative in alternatives(args, self.taken, self.repeating):
@@ -386,11 +384,20 @@ class Interpreter:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
         around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites, self.repeating, self.taken = [], [], [], ()
-        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = self.assumed = self.coupled = 0
+        self.no_grad = self.read_out = self.compiling = self.silent = self.assumed = self.coupled = 0
         try:
             yield
         finally:
             vars(self).update(around)
+
+
+def _is_made_here(args: list[Node], site: Site) -> bool:
+    """Whether the function in which a prediction is read has made it, too: whoever comes here has come by both."""
+    function, made = site.frame.function, through(args[0], MOVES).origin if args else None
+    if function is None or made is None or made.path != site.origin.path:
+        return False
+    node = function.node
+    return node.lineno <= made.line and made.end_line <= (node.end_lineno or 0)
 
 
 #: What a statement does; whether control goes on behind it.
