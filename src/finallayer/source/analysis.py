@@ -23,11 +23,11 @@ from finallayer.source.budget import Budget
 from finallayer.source.files import SourceFile
 from finallayer.source.interpreter import Interpreter, Makers
 from finallayer.source.project import Project
-from finallayer.source.syntax import walk
 from finallayer.source.turned_over import open_flags
 from finallayer.source.uncalled import run_uncalled
 from finallayer.source.uses import Uses
 from finallayer.source.values import Frame, Module, Site, opaque, telling_places_apart
+from finallayer.source.walking import walk
 
 #: The modules whose functions fill the interpreter's tables when they are imported.
 HANDLERS = (builtins, by_name, constructs, expressions, foreign, methods, registries, shell, statements)

@@ -11,7 +11,6 @@ from finallayer.expr import Node
 from finallayer.source.conditions import ANYTHING, TRUE, Clause, Fact, Way, all_of, facts_of, opposite
 from finallayer.source.interpreter import EXPRESSIONS, Interpreter, Loop
 from finallayer.source.limits import MOST_CANDIDATES
-from finallayer.source.syntax import walk
 from finallayer.source.values import (
     MISSING,
     Choice,
@@ -25,6 +24,7 @@ from finallayer.source.values import (
     is_constant,
     opaque,
 )
+from finallayer.source.walking import walk
 
 #: Functions that tell what a value is.
 _ASK_WHAT_IT_IS = frozenset({"isinstance", "issubclass", "hasattr", "callable", "type"})

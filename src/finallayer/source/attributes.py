@@ -13,7 +13,6 @@ from finallayer.expr import Node, make
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.layers import layers_of, register
 from finallayer.source.symbols import is_module, is_module_class
-from finallayer.source.syntax import walk
 from finallayer.source.values import (
     CALLED_BY_FRAMEWORKS,
     INNER,
@@ -41,6 +40,7 @@ from finallayer.source.values import (
     opaque,
     union,
 )
+from finallayer.source.walking import walk
 
 #: Attributes of a tensor that hand the tensor on.
 _SAME_NUMBERS = {

@@ -8,8 +8,8 @@ from typing import TypeVar
 from finallayer.source.handlers import BUILTINS
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.statements import imported
-from finallayer.source.syntax import walk
 from finallayer.source.values import Bound, Call, External, Frame, Lazy, Site, Value, opaque
+from finallayer.source.walking import walk
 
 T = TypeVar("T", bound=ast.AST)
 

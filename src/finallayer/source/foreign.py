@@ -14,7 +14,6 @@ from finallayer.source.interpreter import Interpreter
 from finallayer.source.models import model_output
 from finallayer.source.parts import Part, part_of, within
 from finallayer.source.symbols import is_module, is_module_class, signature_behind, signature_of
-from finallayer.source.syntax import walk
 from finallayer.source.values import (
     Built,
     Call,
@@ -25,6 +24,7 @@ from finallayer.source.values import (
     Value,
     opaque,
 )
+from finallayer.source.walking import walk
 
 _READERS = having(Role.READER) | having(Role.LOSS)
 

@@ -23,7 +23,6 @@ from finallayer.source.conditions import Clause, Way, contradict
 from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
 from finallayer.source.symbols import construct_of
-from finallayer.source.syntax import walk
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
 from finallayer.source.values import (
@@ -43,6 +42,7 @@ from finallayer.source.values import (
     opaque,
     union,
 )
+from finallayer.source.walking import walk
 
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24

@@ -11,7 +11,6 @@ from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import signature_behind, signature_of
-from finallayer.source.syntax import walk
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
     INNER,
@@ -31,6 +30,7 @@ from finallayer.source.values import (
     opaque,
     tuple_in,
 )
+from finallayer.source.walking import walk
 
 
 def compile_model(run: Interpreter, model: Value, call: Call) -> Value:

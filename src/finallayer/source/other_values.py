@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 from itertools import islice
 
-from finallayer.source.syntax import walk
 from finallayer.source.values import Function, Missing, Value, opaque
+from finallayer.source.walking import walk
 
 #: Values that a text may have besides its default: more are not tried.
 _MOST_TEXTS = 4

@@ -14,7 +14,6 @@ from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.expr import LOSSES
 from finallayer.source.containers import sequence
 from finallayer.source.symbols import is_module, signature_of
-from finallayer.source.syntax import walk
 from finallayer.source.values import (
     LAYERS,
     Built,
@@ -28,6 +27,7 @@ from finallayer.source.values import (
     Value,
     tuple_in,
 )
+from finallayer.source.walking import walk
 
 
 class Part(Enum):

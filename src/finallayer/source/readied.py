@@ -9,8 +9,8 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.syntax import walk
 from finallayer.source.values import Call, Class, Function, Instance, Missing, Site, Value
+from finallayer.source.walking import walk
 
 
 def make_ready(run: Interpreter, function: Function, instance: Instance) -> None:

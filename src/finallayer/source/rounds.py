@@ -13,9 +13,9 @@ from finallayer.expr import Node
 from finallayer.source.calls import callable_value
 from finallayer.source.containers import sequence
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.syntax import walk
 from finallayer.source.tensors import to_node
 from finallayer.source.values import MISSING, Frame, List, Missing, Value, opaque
+from finallayer.source.walking import walk
 
 
 def last_item(

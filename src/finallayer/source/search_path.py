@@ -12,7 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from finallayer.source.syntax import walk
+from finallayer.source.walking import walk
 
 #: What every program that adds folders holds.
 MARKS = (b"sys.path", b"from sys import", b"addsitedir")

@@ -22,7 +22,6 @@ from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Loop, Statement
 from finallayer.source.rounds import counted_from, last_item
 from finallayer.source.surgery import leave_out
-from finallayer.source.syntax import walk
 from finallayer.source.trail import Change, Changes, Place
 from finallayer.source.values import (
     FIELDS,
@@ -45,6 +44,7 @@ from finallayer.source.values import (
     tuple_in,
     union,
 )
+from finallayer.source.walking import walk
 
 N = TypeVar("N", bound=ast.stmt)
 O = TypeVar("O", bound=ast.stmt)  # noqa: E741

@@ -13,8 +13,8 @@ from finallayer.source.attributes import set_attribute
 from finallayer.source.handlers import FOREIGN, OF_MODELS
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.layers import put_layer
-from finallayer.source.syntax import walk
 from finallayer.source.values import LAYERS, UNSETTLED, Bound, Built, Call, Frame, Function, Instance, Value, opaque
+from finallayer.source.walking import walk
 
 #: Models of which only the head is known, by what the catalogue calls them.
 _UNSEEN = frozenset({"zoo", "classifier", "application", "segmenter", "model"})

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.syntax import walk
 from finallayer.source.values import EXACT, Class, Instance, Module, opaque
+from finallayer.source.walking import walk
 
 #: Methods that only run while an object is made.
 _MAKING = frozenset({"__init__", "__post_init__", "setup", "build"})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from finallayer.source.syntax import walk
+from finallayer.source.walking import walk
 
 SOURCES = Path(__file__).parents[2] / "src" / "finallayer" / "source"
 
