@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
+from finallayer.catalog.names import canonical
 from finallayer.expr import MOVES, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
@@ -30,6 +31,7 @@ from finallayer.source.values import (
     Attributes,
     Built,
     Call,
+    External,
     Frame,
     Function,
     Instance,
@@ -64,6 +66,12 @@ _AROUND = (
     "taken",
     "repeating",
 )
+
+
+def _has_own_gradient(function: Function) -> bool:
+    """Whether a method belongs to an operation whose backward is written beside it."""
+    ancestry = function.owner.ancestry() if function.owner is not None else ()
+    return any(isinstance(base, External) and canonical(base.name) == "torch.autograd.Function" for base in ancestry)
 
 
 #: Where a prediction meets what reads it.
@@ -122,7 +130,7 @@ class Interpreter:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
             caller = self.sites[-1].origin if called else None
             training = not (self.no_grad or self.read_out)
-            return Scene(training, caller, self.compiling > 0)
+            return Scene(training, caller, self.compiling > 0, any(map(_has_own_gradient, self.stack)))
 
         origin = site.origin
         silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING and not _is_made_here(args, site))
