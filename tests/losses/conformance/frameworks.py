@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Result(NamedTuple):
 class Framework(NamedTuple):
     run: Callable[[Case], Result]
     binary: Callable[[float], tuple[np.ndarray, np.ndarray]]
-    out_of_range: Callable[[np.ndarray, np.ndarray], object]
+    out_of_range: Callable[[np.ndarray, np.ndarray], Any]
 
 
 def numpy() -> Framework:
@@ -116,10 +116,18 @@ def torch() -> Framework:
         loss.sum().backward()
         return loss.detach().numpy(), z.grad.numpy()
 
-    def out_of_range(logits: np.ndarray, target: np.ndarray) -> object:
+    def out_of_range(logits: np.ndarray, target: np.ndarray) -> Any:
         return losses.cross_entropy(torch.from_numpy(logits), torch.from_numpy(target).long())
 
     return Framework(run, binary, out_of_range)
+
+
+def triton() -> Framework:
+    """The GPU kernel behind torch's losses, in Triton's interpreter."""
+    from ..triton import interpreted
+
+    interpreted.install()
+    return torch()
 
 
 def keras() -> Framework:
@@ -153,7 +161,7 @@ def keras() -> Framework:
         value, gradient = loss_and_gradient(loss, BINARY_LOGITS[:, None], target, ones, "float32")
         return value, gradient[:, 0]
 
-    def out_of_range(logits: np.ndarray, target: np.ndarray) -> object:
+    def out_of_range(logits: np.ndarray, target: np.ndarray) -> Any:
         return losses.SparseCategoricalCrossentropy(ignore_class=IGNORE)(target, logits)
 
     return Framework(run, binary, out_of_range)
@@ -202,7 +210,7 @@ def _keras_differentiation(backend: str) -> Callable[..., tuple[np.ndarray, np.n
     raise ValueError(f"no differentiation for the Keras backend {backend}")
 
 
-FRAMEWORKS = {"numpy": numpy, "jax": jax, "torch": torch, "keras": keras}
+FRAMEWORKS = {"numpy": numpy, "jax": jax, "torch": torch, "triton": triton, "keras": keras}
 
 
 def main(name: str, out: str) -> None:
@@ -215,8 +223,8 @@ def main(name: str, out: str) -> None:
         results[f"binary/{y}/loss"], results[f"binary/{y}/gradient"] = map(np.asarray, framework.binary(y))
     for wrong in (5, -1):
         try:
-            framework.out_of_range(np.zeros((3, 5), np.float32), np.array([0, wrong, 1]))
-            message = ""
+            loss = framework.out_of_range(np.zeros((3, 5), np.float32), np.array([0, wrong, 1]))
+            message = "nan" if np.isnan(loss).all() else ""
         except (ValueError, IndexError, RuntimeError) as error:
             message = str(error)
         results[f"out of range/{wrong}"] = np.array(message)

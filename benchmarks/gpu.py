@@ -1,0 +1,373 @@
+"""The losses on a CUDA GPU: exactness on the hardware, and speed beside a copy, torch eager, torch.compile and Liger.
+
+    python benchmarks/gpu.py [--only exact speed peers linear graphs large tiles] [--bytes 2**29] [--out FILE.json]
+
+Ten minutes, all of it. "copy" moves as many bytes as a perfect kernel must: each logit read once, each gradient written
+once; GB/s counts those bytes for everybody. Times are medians of CUDA events, the cache emptied before each run
+(`triton.testing.do_bench`). What is not installed is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+import triton
+from triton.testing import do_bench
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from finallayer.kernels.triton import tiles
+from finallayer.losses.torch import _triton, cross_entropy, linear_cross_entropy
+from tests.losses.kernel import kernel_rows
+from tests.losses.kernel.kernel_rows import BFLOAT16, BOUND, FLOAT16, FLOAT32, Terms
+
+VOCABULARIES = (4096, 16384, 32000, 50257, 65536, 131072, 262144)
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+KINDS = {"float32": FLOAT32, "bfloat16": BFLOAT16, "float16": FLOAT16}
+DEVICE = "cuda"
+
+
+def seconds(run: Callable[[], Any], leaf: torch.Tensor | None = None) -> float:
+    return 1e-3 * do_bench(run, warmup=10, rep=60, grad_to_none=None if leaf is None else [leaf], return_mode="median")
+
+
+# ------------------------------------------------------------------------------------------------ exactness
+
+
+def on_gpu(array: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array.astype(np.float32))).to(DEVICE).to(dtype)
+
+
+def plain_errors(name: str, rows: int, classes: int) -> tuple[float, float]:
+    """Of hard rows: the errors of the mean and of an element of its gradient, as shares of what is allowed."""
+    kind, dtype = KINDS[name], getattr(torch, name)
+    z, target = kernel_rows.hard_rows(np.random.default_rng(classes), rows, classes, kind)
+    logits = on_gpu(z, dtype).requires_grad_()
+    loss = cross_entropy(logits, torch.from_numpy(target).to(DEVICE), reduction="none")
+    loss.sum().backward()
+    assert logits.grad is not None
+    exact = kernel_rows.truth(z, target, Terms("none"))
+    worst_loss = kernel_rows.ulps(loss.detach().float().cpu().numpy(), exact.loss, kind).max()
+    worst_gradient = kernel_rows.ulps(logits.grad.float().cpu().numpy(), exact.grad, kind).max()
+    return float(worst_loss), float(worst_gradient)
+
+
+def option_cases() -> Iterator[tuple[str, bool, dict[str, Any]]]:
+    yield "class weights", False, {"class_weight": True}
+    yield "token weights", False, {"row_weight": True}
+    yield "smoothing", False, {"label_smoothing": 0.1}
+    yield "smoothing, class weights", False, {"label_smoothing": 0.1, "class_weight": True}
+    yield "z-loss", False, {"z_loss": 0.01}
+    yield "softcap", False, {"softcap": 30.0}
+    yield "temperature", False, {"temperature": 2.5}
+    yield "distributions", True, {}
+    yield "distributions, everything", True, {
+        "label_smoothing": 0.1, "class_weight": True, "row_weight": True, "z_loss": 0.01, "softcap": 20.0,
+    }  # fmt: skip
+
+
+def option_errors(name: str, classes: int, soft: bool, options: dict[str, Any]) -> tuple[float, float]:
+    """The same of rows with an option, the gradient's in units of its larger term."""
+    kind, dtype = KINDS[name], getattr(torch, name)
+    z, target, terms = kernel_rows.options(np.random.default_rng(7), (40, classes), kind, soft, options | {"reduction": "mean"})
+    logits = on_gpu(z, dtype).requires_grad_()
+    given = {
+        "weight": terms.class_weight,
+        "token_weight": terms.row_weight,
+    }
+    loss = cross_entropy(
+        logits,
+        torch.from_numpy(np.asarray(target)).to(DEVICE),
+        **{k: None if v is None else torch.from_numpy(v).to(DEVICE) for k, v in given.items()},
+        **({} if soft else {"ignore_index": terms.ignore_index}),
+        label_smoothing=terms.label_smoothing,
+        z_loss=terms.z_loss,
+        softcap=terms.softcap or None,
+        temperature=terms.temperature,
+    )
+    loss.backward()
+    assert logits.grad is not None
+    exact = kernel_rows.truth(z, target, terms)
+    worst_loss = kernel_rows.ulps(loss.detach().float().cpu().numpy(), np.array(exact.reduced), kind if not soft else kind)
+    gradient = kernel_rows.ulps(logits.grad.float().cpu().numpy(), exact.grad, kind, exact.size).max()
+    return float(worst_loss), float(gradient)
+
+
+def exponential_error() -> float:
+    """Of the hardware's exp2 on all float32 within [2**-10, 0.54] and their negatives, in ulp."""
+    first, last = (int(np.float32(x).view(np.int32)) for x in (2.0**-10, 0.54))
+    worst = 0.0
+    for sign in (1.0, -1.0):
+        for start in range(first, last, 1 << 24):
+            x = sign * torch.arange(start, min(start + (1 << 24), last), dtype=torch.int32, device=DEVICE).view(torch.float32)
+            y = torch.empty_like(x)
+            _exp2[(triton.cdiv(x.numel(), 1024),)](x, y, x.numel())
+            exact = torch.exp2(x.double())
+            unit = torch.where(exact >= 1, 2.0**-23, 2.0**-24)
+            worst = max(worst, float(((y.double() - exact).abs() / unit).max()))
+    return worst
+
+
+@triton.jit
+def _exp2(x_ptr, y_ptr, n):  # type: ignore[no-untyped-def]
+    i = triton.language.program_id(0) * 1024 + triton.language.arange(0, 1024)
+    x = triton.language.load(x_ptr + i, mask=i < n, other=0.0)
+    triton.language.store(y_ptr + i, triton.language.exp2(x), mask=i < n)
+
+
+def exact(dtypes: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {"exp2, ulp": exponential_error()}
+    print(f"exp2 of the hardware: {found['exp2, ulp']:.3f} ulp")
+    for dtype in dtypes:
+        kind = KINDS[dtype]
+        for rows, classes in ((2000, 41), (200, 1000), (60, 5000), (12, 32000), (6, 50257), (3, 131072)):
+            loss, gradient = plain_errors(dtype, rows, classes)
+            found[f"{dtype}, {rows}x{classes}"] = loss, gradient
+            flag = "" if max(loss, gradient) <= BOUND[kind] else "  <-- beyond the bound"
+            print(f"{dtype:9} {rows}x{classes:<7} loss {loss:.4f} gradient {gradient:.4f} ulp{flag}")
+        for name, soft, options in option_cases():
+            for classes in (33, 3000):
+                loss, gradient = option_errors(dtype, classes, soft, options)
+                found[f"{dtype}, {name}, {classes}"] = loss, gradient
+                flag = "" if max(loss, gradient) <= BOUND[kind] else "  <-- beyond the bound"
+                print(f"{dtype:9} {name} ({classes}) loss {loss:.4f} gradient {gradient:.4f} ulp{flag}")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ speed
+
+
+def inputs(dtype: torch.dtype, classes: int, total: int) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = max(8, total // (classes * dtype.itemsize))
+    torch.manual_seed(0)
+    z = torch.randn(rows, classes, device=DEVICE, dtype=torch.float32).mul_(3).to(dtype).requires_grad_()
+    return z, torch.randint(classes, (rows,), device=DEVICE)
+
+
+def contenders(peers: bool) -> dict[str, Callable[..., torch.Tensor]]:
+    found: dict[str, Callable[..., torch.Tensor]] = {"finallayer": cross_entropy}
+    if not peers:
+        return found
+    found["torch eager"] = F.cross_entropy
+    found["torch.compile"] = torch.compile(F.cross_entropy, dynamic=False)
+    found["finallayer, compiled"] = torch.compile(cross_entropy, dynamic=False)
+    try:
+        from liger_kernel.transformers.functional import liger_cross_entropy
+
+        found["Liger"] = liger_cross_entropy
+    except ImportError as missing:
+        print(f"Liger: {missing}")
+    return found
+
+
+def speed(total: int, vocabularies: tuple[int, ...], peers: bool, found: dict[str, Any]) -> None:
+    for name, dtype in DTYPES.items():
+        for classes in vocabularies:
+            torch._dynamo.reset()
+            z, target = inputs(dtype, classes, total)
+            moved = 2 * z.numel() * dtype.itemsize
+            to = torch.empty_like(z)
+            with torch.no_grad():
+                copy = seconds(lambda: to.copy_(z))  # noqa: B023
+            del to
+            line = [f"{name:9} {z.shape[0]:>6} x {classes:<7} copy {moved / copy * 1e-9:6.0f} GB/s"]
+            row = found.setdefault(f"{name}, {classes}", {"copy": moved / copy * 1e-9})
+            for contender, loss in contenders(peers).items():
+                try:
+                    took = seconds(lambda: loss(z, target).backward(), z)  # noqa: B023
+                except Exception as error:
+                    line.append(f"{contender} {type(error).__name__}")
+                    print(f"{contender}: {str(error)[:300]}")
+                    continue
+                row[contender] = moved / took * 1e-9
+                line.append(f"{contender} {moved / took * 1e-9:.0f} ({copy / took:.0%})")
+            print(" | ".join(line), flush=True)
+            z.grad = None
+
+
+def framework(total: int) -> dict[str, float]:
+    """The way without Triton beside torch eager: its time over ours."""
+    found = {}
+    serves = _triton.serves
+    for name, dtype in DTYPES.items():
+        for classes in (1000, 32000):
+            z, target = inputs(dtype, classes, total // 4)
+            _triton.serves = lambda _: False
+            ours = seconds(lambda: cross_entropy(z, target).backward(), z)  # noqa: B023
+            _triton.serves = serves
+            theirs = seconds(lambda: F.cross_entropy(z, target).backward(), z)  # noqa: B023
+            found[f"{name}, {classes}"] = theirs / ours
+            print(f"without Triton, {name} {classes}: {theirs / ours:.2f} of torch eager's speed")
+    return found
+
+
+def linear(found: dict[str, Any]) -> None:
+    """Time and peak memory of the last layer and its loss together."""
+    rows, features, classes = 8192, 2048, 131072
+    torch.manual_seed(0)
+    hidden = torch.randn(rows, features, device=DEVICE, dtype=torch.bfloat16, requires_grad=True)
+    weight = (torch.randn(classes, features, device=DEVICE) / 45).bfloat16().requires_grad_()
+    target = torch.randint(classes, (rows,), device=DEVICE)
+    ways: dict[str, Callable[[], torch.Tensor]] = {
+        "finallayer, chunked": lambda: linear_cross_entropy(hidden, weight, target),
+        "finallayer, with logits": lambda: cross_entropy(hidden @ weight.t(), target),
+        "torch eager": lambda: F.cross_entropy(hidden @ weight.t(), target),
+    }
+    for name, way in ways.items():
+        hidden.grad = weight.grad = None
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        way().backward()
+        peak = torch.cuda.max_memory_allocated() - before
+        took = 1e-3 * do_bench(lambda: way().backward(), warmup=5, rep=40, grad_to_none=[hidden, weight])  # noqa: B023
+        found[name] = {"seconds": took, "peak bytes": peak}
+        print(f"linear {rows}x{features}x{classes} bfloat16, {name}: {took * 1e3:.1f} ms, peak {peak / 2**30:.2f} GiB")
+
+
+# ------------------------------------------------------------------------------------------------ the rest
+
+
+def graphs() -> None:
+    """Nothing waits for the GPU, a CUDA graph gives what eager does, compiled too, and a changed upstream is right."""
+    z, target = inputs(torch.bfloat16, 32000, 1 << 24)
+    target[3] = -100
+
+    def step(scale: float) -> torch.Tensor:
+        z.grad = None
+        loss = cross_entropy(z, target, label_smoothing=0.0)
+        (loss * scale).backward()
+        assert z.grad is not None
+        return z.grad
+
+    expected = {scale: step(scale).clone() for scale in (1.0, 1.0, 3.0, 3.0, 1.0)}
+    torch.cuda.set_sync_debug_mode("error")
+    quiet = step(1.0)
+    torch.cuda.set_sync_debug_mode("default")
+    assert torch.equal(quiet, expected[1.0])
+    tripled = torch.autograd.grad(cross_entropy(z, target) * 3.0, z)[0]
+    assert torch.equal(tripled, expected[3.0])
+    graph = torch.cuda.CUDAGraph()
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        step(1.0)
+    torch.cuda.current_stream().wait_stream(stream)
+    z.grad = None
+    with torch.cuda.graph(graph):
+        captured = torch.autograd.grad(cross_entropy(z, target), z)[0]
+    for seed in range(3):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            z.copy_(torch.randn_like(z))
+        graph.replay()
+        eager = torch.autograd.grad(cross_entropy(z, target), z)[0]
+        assert torch.equal(captured, eager), "a CUDA graph gives something else"
+    compiled = torch.compile(cross_entropy, mode="reduce-overhead")
+    for _ in range(3):
+        got = torch.autograd.grad(compiled(z, target), z)[0].clone()
+    worst = (got.float() - eager.float()).abs().max() / eager.float().abs().max()
+    assert worst < 1e-2, worst
+    print("no synchronization, CUDA graphs and torch.compile(mode='reduce-overhead'): as they should")
+
+
+def large() -> None:
+    """More than 2**31 logits: the last rows' gradients are those of the last rows alone."""
+    rows, classes = 20000, 131072
+    z = torch.empty(rows, classes, device=DEVICE, dtype=torch.bfloat16)
+    for part in z.split(1000):
+        part.normal_()
+    target = torch.randint(classes, (rows,), device=DEVICE)
+    whole = z.requires_grad_()
+    loss = cross_entropy(whole, target, reduction="sum")
+    loss.backward()
+    assert whole.grad is not None
+    part = whole.detach()[-5:].clone().requires_grad_()
+    cross_entropy(part, target[-5:], reduction="sum").backward()
+    assert torch.equal(whole.grad[-5:], part.grad)
+    print(f"{rows * classes / 2**31:.2f} * 2**31 logits: right at the end")
+
+
+def tile_sweep(total: int, found: dict[str, Any]) -> None:
+    """The tiles of `tiles.py` against others."""
+    usual = tiles.float_tile
+    for name, dtype in DTYPES.items():
+        for classes in (4096, 16384, 32000, 131072, 262144):
+            z, target = inputs(dtype, classes, total)
+            moved = 2 * z.numel() * dtype.itemsize
+            fan = 16 // dtype.itemsize
+            columns = tiles.power_of_two(classes)
+            candidates = [(False, tiles.Tile(1, b, fan, w, s)) for b, w, s in BLOCKS]
+            if columns <= 32768:
+                candidates += [(True, tiles.Tile(max(1, r), columns, fan, w)) for r, w in ((1, 4), (1, 8), (1, 16), (1, 32)) if columns // (32 * w) <= 64]
+            results = []
+            for candidate in candidates:
+                tiles.float_tile = lambda *_: candidate  # noqa: B023
+                try:
+                    took = seconds(lambda: cross_entropy(z, target).backward(), z)  # noqa: B023
+                except Exception as error:
+                    print(candidate, str(error)[:200])
+                    continue
+                results.append((moved / took * 1e-9, candidate))
+            tiles.float_tile = usual
+            results.sort(key=lambda r: -r[0])
+            found[f"{name}, {classes}"] = [(round(speed), repr(tile)) for speed, tile in results]
+            shown = ", ".join(
+                f"{speed:.0f} {'whole' if whole else 'blocks'} {t.rows}x{t.columns} w{t.warps} s{t.stages}" for speed, (whole, t) in results
+            )
+            print(f"tiles {name} {classes}: {shown}", flush=True)
+
+
+BLOCKS = ((2048, 4, 1), (2048, 8, 1), (4096, 4, 1), (4096, 8, 1), (4096, 16, 1), (8192, 8, 1), (8192, 16, 1), (8192, 32, 1), (16384, 32, 1), (4096, 8, 2), (4096, 8, 3), (8192, 16, 3))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = ("exact", "speed", "peers", "framework", "linear", "graphs", "large", "tiles")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts[:-1])
+    parser.add_argument("--bytes", type=lambda s: int(eval(s, {})), default=1 << 29, help="of a batch of logits")
+    parser.add_argument("--classes", nargs="+", type=int, default=VOCABULARIES)
+    parser.add_argument("--dtypes", nargs="+", choices=tuple(KINDS), default=tuple(KINDS))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    card = torch.cuda.get_device_name()
+    print(f"{card}, torch {torch.__version__}, triton {triton.__version__}, numpy {np.__version__}")
+    found: dict[str, Any] = {"card": card, "torch": torch.__version__, "triton": triton.__version__}
+    classes = tuple(options.classes)
+    runs: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "exact": lambda into: into.update(exact(tuple(options.dtypes))),
+        "graphs": lambda _: graphs(),
+        "large": lambda _: large(),
+        "speed": lambda into: speed(options.bytes, classes, False, into),
+        "framework": lambda into: into.update(framework(options.bytes)),
+        "linear": linear,
+        "tiles": lambda into: tile_sweep(options.bytes, into),
+        "peers": lambda into: speed(options.bytes, classes, True, into),
+    }
+    for part, run in runs.items():
+        if part not in options.only:
+            continue
+        began = time.monotonic()
+        try:
+            run(found.setdefault(part, {}))
+        except Exception as error:  # the rest is wanted all the same
+            import traceback
+
+            traceback.print_exc()
+            found[part]["error"] = repr(error)
+        print(f"-- {part} took {time.monotonic() - began:.0f} s", flush=True)
+        if options.out:
+            options.out.write_text(json.dumps(found, indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
