@@ -21,7 +21,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 import triton
-from triton.testing import do_bench
+from triton.testing import do_bench, do_bench_cudagraph
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -36,8 +36,16 @@ KINDS = {"float32": FLOAT32, "bfloat16": BFLOAT16, "float16": FLOAT16}
 DEVICE = "cuda"
 
 
-def seconds(run: Callable[[], Any], leaf: torch.Tensor | None = None) -> float:
-    return 1e-3 * do_bench(run, warmup=10, rep=60, grad_to_none=None if leaf is None else [leaf], return_mode="median")
+def seconds(run: Callable[[], Any], *leaves: torch.Tensor) -> float:
+    """Of the GPU's time, in a CUDA graph: what the host does meanwhile is measured by `hosts`."""
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        return 1e-3 * float(do_bench_cudagraph(run, rep=25, grad_to_none=leaves or None, return_mode="median"))
+
+
+def launched(run: Callable[[], Any], *leaves: torch.Tensor) -> float:
+    """The same one launch after the other, for what waits for the GPU and so can't be in a graph."""
+    return 1e-3 * float(do_bench(run, warmup=10, rep=60, grad_to_none=leaves or None, return_mode="median"))
 
 
 # ------------------------------------------------------------------------------------------------ exactness
@@ -78,7 +86,9 @@ def option_cases() -> Iterator[tuple[str, bool, dict[str, Any]]]:
 def option_errors(name: str, classes: int, soft: bool, options: dict[str, Any]) -> tuple[float, float]:
     """The same of rows with an option, the gradient's in units of its larger term."""
     kind, dtype = KINDS[name], getattr(torch, name)
-    z, target, terms = kernel_rows.options(np.random.default_rng(7), (40, classes), kind, soft, options | {"reduction": "mean"})
+    z, target, terms = kernel_rows.options(
+        np.random.default_rng(7), (40, classes), kind, soft, options | {"reduction": "mean"}
+    )
     logits = on_gpu(z, dtype).requires_grad_()
     given = {
         "weight": terms.class_weight,
@@ -97,7 +107,9 @@ def option_errors(name: str, classes: int, soft: bool, options: dict[str, Any]) 
     loss.backward()
     assert logits.grad is not None
     exact = kernel_rows.truth(z, target, terms)
-    worst_loss = kernel_rows.ulps(loss.detach().float().cpu().numpy(), np.array(exact.reduced), kind if not soft else kind)
+    worst_loss = kernel_rows.ulps(
+        loss.detach().float().cpu().numpy(), np.array(exact.reduced), kind if not soft else kind
+    )
     gradient = kernel_rows.ulps(logits.grad.float().cpu().numpy(), exact.grad, kind, exact.size).max()
     return float(worst_loss), float(gradient)
 
@@ -108,7 +120,9 @@ def exponential_error() -> float:
     worst = 0.0
     for sign in (1.0, -1.0):
         for start in range(first, last, 1 << 24):
-            x = sign * torch.arange(start, min(start + (1 << 24), last), dtype=torch.int32, device=DEVICE).view(torch.float32)
+            x = sign * torch.arange(start, min(start + (1 << 24), last), dtype=torch.int32, device=DEVICE).view(
+                torch.float32
+            )
             y = torch.empty_like(x)
             _exp2[(triton.cdiv(x.numel(), 1024),)](x, y, x.numel())
             exact = torch.exp2(x.double())
@@ -182,10 +196,11 @@ def speed(total: int, vocabularies: tuple[int, ...], peers: bool, found: dict[st
             line = [f"{name:9} {z.shape[0]:>6} x {classes:<7} copy {moved / copy * 1e-9:6.0f} GB/s"]
             row = found.setdefault(f"{name}, {classes}", {"copy": moved / copy * 1e-9})
             for contender, loss in contenders(peers).items():
+                step = lambda: loss(z, target).backward()  # noqa: B023, E731
                 try:
-                    took = seconds(lambda: loss(z, target).backward(), z)  # noqa: B023
+                    step()
+                    took = (launched if contender == "Liger" else seconds)(step, z)
                 except Exception as error:
-                    line.append(f"{contender} {type(error).__name__}")
                     print(f"{contender}: {str(error)[:300]}")
                     continue
                 row[contender] = moved / took * 1e-9
@@ -210,6 +225,21 @@ def framework(total: int) -> dict[str, float]:
     return found
 
 
+def hosts(found: dict[str, Any]) -> None:
+    """What a step costs the host, where the GPU has next to nothing to do."""
+    z, target = inputs(torch.bfloat16, 1000, 32 * 2000)
+    for name, loss in contenders(True).items():
+        loss(z, target).backward()
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        for _ in range(300):
+            z.grad = None
+            loss(z, target).backward()
+        torch.cuda.synchronize()
+        found[name] = (time.perf_counter() - began) / 300
+        print(f"host, {name}: {found[name] * 1e6:.0f} us a step")
+
+
 def linear(found: dict[str, Any]) -> None:
     """Time and peak memory of the last layer and its loss together."""
     rows, features, classes = 8192, 2048, 131072
@@ -229,7 +259,7 @@ def linear(found: dict[str, Any]) -> None:
         before = torch.cuda.memory_allocated()
         way().backward()
         peak = torch.cuda.max_memory_allocated() - before
-        took = 1e-3 * do_bench(lambda: way().backward(), warmup=5, rep=40, grad_to_none=[hidden, weight])  # noqa: B023
+        took = launched(lambda: way().backward(), hidden, weight)  # noqa: B023
         found[name] = {"seconds": took, "peak bytes": peak}
         print(f"linear {rows}x{features}x{classes} bfloat16, {name}: {took * 1e3:.1f} ms, peak {peak / 2**30:.2f} GiB")
 
@@ -297,20 +327,37 @@ def large() -> None:
     print(f"{rows * classes / 2**31:.2f} * 2**31 logits: right at the end")
 
 
+def candidates(classes: int, item_bytes: int) -> Iterator[tuple[bool, tiles.Tile]]:
+    fan, columns = 16 // item_bytes, tiles.power_of_two(classes)
+    for block, warps in (
+        (1024, 4),
+        (2048, 4),
+        (2048, 8),
+        (4096, 4),
+        (4096, 8),
+        (4096, 16),
+        (8192, 16),
+        (8192, 32),
+        (16384, 32),
+    ):
+        yield False, tiles.Tile(1, block, fan, warps)
+    for block, warps, registers in ((2048, 4, 64), (2048, 8, 64), (4096, 8, 64), (4096, 8, 80), (8192, 16, 64)):
+        yield False, tiles.Tile(1, block, fan, warps, registers)
+    for rows, warps in ((1, 4), (1, 8), (1, 16), (1, 32), (2, 8), (2, 16), (4, 16)):
+        each = rows * columns // (32 * warps)
+        if 4 <= each <= 64:
+            yield True, tiles.Tile(rows, columns, fan, warps)
+
+
 def tile_sweep(total: int, found: dict[str, Any]) -> None:
     """The tiles of `tiles.py` against others."""
     usual = tiles.float_tile
     for name, dtype in DTYPES.items():
-        for classes in (4096, 16384, 32000, 131072, 262144):
+        for classes in (1024, 4096, 16384, 32000, 131072, 262144):
             z, target = inputs(dtype, classes, total)
             moved = 2 * z.numel() * dtype.itemsize
-            fan = 16 // dtype.itemsize
-            columns = tiles.power_of_two(classes)
-            candidates = [(False, tiles.Tile(1, b, fan, w, s)) for b, w, s in BLOCKS]
-            if columns <= 32768:
-                candidates += [(True, tiles.Tile(max(1, r), columns, fan, w)) for r, w in ((1, 4), (1, 8), (1, 16), (1, 32)) if columns // (32 * w) <= 64]
             results = []
-            for candidate in candidates:
+            for candidate in candidates(classes, dtype.itemsize):
                 tiles.float_tile = lambda *_: candidate  # noqa: B023
                 try:
                     took = seconds(lambda: cross_entropy(z, target).backward(), z)  # noqa: B023
@@ -321,18 +368,16 @@ def tile_sweep(total: int, found: dict[str, Any]) -> None:
             tiles.float_tile = usual
             results.sort(key=lambda r: -r[0])
             found[f"{name}, {classes}"] = [(round(speed), repr(tile)) for speed, tile in results]
-            shown = ", ".join(
-                f"{speed:.0f} {'whole' if whole else 'blocks'} {t.rows}x{t.columns} w{t.warps} s{t.stages}" for speed, (whole, t) in results
+            shown = (
+                f"{speed:.0f} {'w' if whole else 'b'}{t.rows}x{t.columns}/{t.warps}{f'r{t.registers}' if t.registers else ''}"
+                for speed, (whole, t) in results[:9]
             )
-            print(f"tiles {name} {classes}: {shown}", flush=True)
-
-
-BLOCKS = ((2048, 4, 1), (2048, 8, 1), (4096, 4, 1), (4096, 8, 1), (4096, 16, 1), (8192, 8, 1), (8192, 16, 1), (8192, 32, 1), (16384, 32, 1), (4096, 8, 2), (4096, 8, 3), (8192, 16, 3))
+            print(f"tiles {name} {classes}: {', '.join(shown)}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ("exact", "speed", "peers", "framework", "linear", "graphs", "large", "tiles")
+    parts = ("exact", "graphs", "large", "speed", "framework", "linear", "hosts", "peers", "tiles")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts[:-1])
     parser.add_argument("--bytes", type=lambda s: int(eval(s, {})), default=1 << 29, help="of a batch of logits")
     parser.add_argument("--classes", nargs="+", type=int, default=VOCABULARIES)
@@ -350,6 +395,7 @@ def main() -> None:
         "speed": lambda into: speed(options.bytes, classes, False, into),
         "framework": lambda into: into.update(framework(options.bytes)),
         "linear": linear,
+        "hosts": hosts,
         "tiles": lambda into: tile_sweep(options.bytes, into),
         "peers": lambda into: speed(options.bytes, classes, True, into),
     }

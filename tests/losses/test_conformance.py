@@ -31,6 +31,7 @@ RUNS: dict[str, dict[str, str]] = {
     "numpy": {},
     "torch": {},
     "torch, no kernel": {"FINALLAYER_KERNEL": "framework"},
+    "cuda": {},
     "triton, interpreted": {},
     "triton, interpreted, in blocks": {"FINALLAYER_TEST_TILE": "blocks"},
     "jax": {},
@@ -48,6 +49,8 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     framework = name.split()[0].strip(",")
     if framework == "triton":
         pytest.importorskip("triton")
+    if framework == "cuda" and not pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("there is no GPU")
     out = tmp_path_factory.mktemp("conformance") / "results.npz"
     command = [sys.executable, "-m", "tests.losses.conformance.frameworks", framework, str(out)]
     environment = os.environ | RUNS[name]
@@ -71,7 +74,7 @@ def test_rows_and_their_gradients(run: tuple[str, Mapping]) -> None:
 def test_gradients_in_16_bits_are_rounded_once(run: tuple[str, Mapping]) -> None:
     name, results = run
     # torch and NumPy give the loss of 16-bit logits in 16 bits, as torch's own does; the others in float32.
-    keeps_dtype = name.startswith(("torch", "numpy", "triton"))
+    keeps_dtype = name.startswith(("torch", "numpy", "triton", "cuda"))
     wrong = {}
     for case in HALF_CASES:
         loss = loss_error(case, results[f"{case.name}/loss"], case.dtype if keeps_dtype else "float32")
@@ -85,7 +88,7 @@ def test_the_mean_counts_what_is_not_ignored(run: tuple[str, Mapping]) -> None:
     name, results = run
     wrong = {}
     for case in CASES:
-        if case.weight is not None and not name.startswith(("torch", "numpy", "triton")):
+        if case.weight is not None and not name.startswith(("torch", "numpy", "triton", "cuda")):
             continue  # optax and Keras have no class weights, so no weighted mean
         count = float(case.counted.sum())
         if case.weight is not None and case.target.ndim == 1:
@@ -119,7 +122,7 @@ def test_binary(run: tuple[str, Mapping], y: float) -> None:
 def test_a_class_out_of_range_is_named(run: tuple[str, Mapping], wrong: int) -> None:
     name, results = run
     said = str(results[f"out of range/{wrong}"])
-    if name.startswith("triton"):  # to raise would mean to wait for the GPU
+    if name.startswith(("triton", "cuda")):  # to raise would mean to wait for the GPU
         assert said == "nan"
     else:
         assert str(wrong) in said

@@ -82,19 +82,19 @@ def jax() -> Framework:
     return Framework(run, binary, losses.softmax_cross_entropy_with_integer_labels)
 
 
-def torch() -> Framework:
+def torch(device: str = "cpu") -> Framework:
     import torch
 
     from finallayer.losses import torch as losses
 
     def run(case: Case) -> Result:
         target = torch.from_numpy(case.target)
-        target = target if target.is_floating_point() else target.long()
-        weight = None if case.weight is None else torch.from_numpy(case.weight)
+        target = (target if target.is_floating_point() else target.long()).to(device)
+        weight = None if case.weight is None else torch.from_numpy(case.weight).to(device)
 
         def loss_and_gradient(reduction: str, upstream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             z = torch.from_numpy(np.ascontiguousarray(case.logits) if case.logits.strides[0] < 0 else case.logits)
-            z = z.to(getattr(torch, case.dtype)).requires_grad_()
+            z = z.to(device, getattr(torch, case.dtype)).requires_grad_()
             loss = losses.cross_entropy(
                 z,
                 target,
@@ -103,21 +103,22 @@ def torch() -> Framework:
                 reduction=reduction,
                 label_smoothing=case.label_smoothing,
             )
-            loss.backward(torch.from_numpy(upstream).to(loss.dtype))
-            return loss.detach().float().numpy(), z.grad.float().numpy()
+            loss.backward(torch.from_numpy(upstream).to(device, loss.dtype))
+            return loss.detach().float().cpu().numpy(), z.grad.float().cpu().numpy()
 
         return Result(
             *loss_and_gradient("none", case.row_upstream), *loss_and_gradient("mean", np.ones((), np.float32))
         )
 
     def binary(y: float) -> tuple[np.ndarray, np.ndarray]:
-        z = torch.from_numpy(BINARY_LOGITS).requires_grad_()
+        z = torch.from_numpy(BINARY_LOGITS).to(device).requires_grad_()
         loss = losses.binary_cross_entropy_with_logits(z, torch.full_like(z, y), reduction="none")
         loss.sum().backward()
-        return loss.detach().numpy(), z.grad.numpy()
+        return loss.detach().cpu().numpy(), z.grad.cpu().numpy()
 
     def out_of_range(logits: np.ndarray, target: np.ndarray) -> Any:
-        return losses.cross_entropy(torch.from_numpy(logits), torch.from_numpy(target).long())
+        loss = losses.cross_entropy(torch.from_numpy(logits).to(device), torch.from_numpy(target).long().to(device))
+        return loss.cpu()
 
     return Framework(run, binary, out_of_range)
 
@@ -128,6 +129,11 @@ def triton() -> Framework:
 
     interpreted.install()
     return torch()
+
+
+def cuda() -> Framework:
+    """torch's losses where they belong: on a GPU."""
+    return torch("cuda")
 
 
 def keras() -> Framework:
@@ -210,7 +216,7 @@ def _keras_differentiation(backend: str) -> Callable[..., tuple[np.ndarray, np.n
     raise ValueError(f"no differentiation for the Keras backend {backend}")
 
 
-FRAMEWORKS = {"numpy": numpy, "jax": jax, "torch": torch, "triton": triton, "keras": keras}
+FRAMEWORKS = {"numpy": numpy, "jax": jax, "torch": torch, "triton": triton, "cuda": cuda, "keras": keras}
 
 
 def main(name: str, out: str) -> None:

@@ -27,7 +27,14 @@ TARGETS = {
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
 ITEM_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
-POINTERS = {"z_ptr": "", "g_ptr": "", "target_ptr": "*i64", "correct_ptr": "*u8", "weight_ptr": "*fp32"}
+POINTERS = {
+    "z_ptr": "",
+    "g_ptr": "",
+    "target_ptr": "*i64",
+    "correct_ptr": "*u8",
+    "weight_ptr": "*fp32",
+    "done_ptr": "*i32",
+}
 #: integers that a launch specialises if they are multiples of 16, as sizes of layers are
 SIZES = ("classes", "z_outer", "z_inner", "g_outer", "g_inner")
 
@@ -49,24 +56,31 @@ def launches() -> Iterator[Launch]:
         for classes in (10, 1000, 4096, 16384, 32000, 131072):
             at_once, tile = tiles.float_tile(classes, item_bytes, True)
             kernel = float_rows.rows_at_once if at_once else float_rows.rows_in_blocks
-            constants = {"ROWS": tile.rows, "COLUMNS": tile.columns, "FAN": tile.fan, "KEEP": False, "STAGES": tile.stages}
-            given = ("z_ptr", "g_ptr", "target_ptr", "base_ptr", *sums)
+            constants = {"ROWS": tile.rows, "COLUMNS": tile.columns, "FAN": tile.fan, "KEEP": False}
+            given = ("z_ptr", "g_ptr", "target_ptr", "numbers_ptr", *sums)
             yield Launch(f"{classes} classes, {dtype}", kernel, dtype, constants, given, tile.warps)
         tile = tiles.wide_tile(32000)
         constants = {"ROWS": tile.rows, "COLUMNS": tile.columns, "KEEP": False}
         for soft, smooth, cap in ((False, False, True), (False, True, False), (True, True, False)):
             options = constants | {"SOFT": soft, "SMOOTH": smooth, "CAPPED": cap}
-            given = ("z_ptr", "g_ptr", "target_ptr", "base_ptr", "loss_ptr", "lse_ptr", "weight_ptr")
+            given = ("z_ptr", "g_ptr", "target_ptr", "numbers_ptr", "loss_ptr", "lse_ptr", "weight_ptr")
             name = f"wide, {soft=}, {smooth=}, {cap=}, {dtype}"
             yield Launch(name, wide_rows.wide_rows, dtype, options, given, tile.warps)
     rows = {"SOFT": False, "BLOCK": 1024}
-    given = (*sums, "target_ptr", "weight_ptr", "row_weight_ptr", "loss_ptr", "lse_ptr", "partial_ptr")
+    given = (
+        *sums,
+        "target_ptr",
+        "weight_ptr",
+        "row_weight_ptr",
+        "loss_ptr",
+        "lse_ptr",
+        "reduced_ptr",
+        "partial_ptr",
+        "done_ptr",
+    )
     yield Launch("finish", reductions.finish, "fp32", rows, given, 4)
-    yield Launch("weigh", reductions.weigh, "fp32", rows, ("partial_ptr", "target_ptr", "weight_ptr"), 4)
-    given = ("numbers_ptr", "partial_ptr", "upstream_ptr")
-    yield Launch("prepare", reductions.prepare, "fp32", {"BLOCK": 1024}, given, 4)
-    given = ("reduced_ptr", "partial_ptr", "numbers_ptr")
-    yield Launch("total", reductions.total, "fp32", {"BLOCK": 1024}, given, 4)
+    given = ("numbers_ptr", "partial_ptr", "done_ptr", "target_ptr", "weight_ptr", "upstream_ptr")
+    yield Launch("prepare", reductions.prepare, "fp32", rows | {"MEAN": True}, given, 4)
 
 
 def compiled(launch: Launch, target: GPUTarget) -> Any:

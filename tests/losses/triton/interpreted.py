@@ -20,7 +20,7 @@ import triton.language as tl
 from triton.runtime import interpreter
 
 from finallayer.kernels.triton import tiles
-from finallayer.losses.torch import _kernel, _quick, _triton
+from finallayer.losses.torch import _kernel, _plans, _triton
 
 
 def _fused(_: Any, x: Any, y: Any, z: Any) -> Any:
@@ -45,7 +45,7 @@ def install() -> None:
     _triton.serves = lambda logits: logits.dtype in _triton.DTYPES and logits.device.type != "meta"
     _triton._on = lambda device: nullcontext()
     _kernel.serves = lambda *tensors: False
-    _quick.LIBRARY = None
+    _plans.cross_entropy = lambda *_: None  # no shorter way
     if os.environ.get("FINALLAYER_TEST_TILE") == "blocks":
         tiles.float_tile = lambda *_: (False, tiles.Tile(1, 32, 8, 4))
         tiles.wide_tile = lambda *_: tiles.Tile(1, 32, 1, 4)

@@ -39,6 +39,23 @@ def stepped(c, stride):
 
 
 @triton.jit
+def is_last(done_ptr):
+    """Whether all other programs are done: what they have stored can be read (past the first-level cache)."""
+    tl.debug_barrier()
+    return tl.atomic_add(done_ptr, 1, sem="acq_rel", scope="gpu") == tl.num_programs(0) - 1
+
+
+@triton.jit
+def sum_of(partial_ptr, count, BLOCK: tl.constexpr):
+    """The sum of what programs have left, in an order of its own."""
+    sums = tl.zeros((BLOCK,), tl.float64)
+    for start in range(0, count, BLOCK):
+        i = start + tl.arange(0, BLOCK)
+        sums += tl.load(partial_ptr + i, mask=i < count, other=0.0, cache_modifier=".cg")
+    return tl.sum(sums, 0)
+
+
+@triton.jit
 def frame_of(top):
     """The frame's integer, what `exponential` takes (float32), of a maximum up to `LARGEST_UNSHIFTED`."""
     exponent = tl.floor(top * LOG2E + 0.5)
@@ -48,25 +65,36 @@ def frame_of(top):
 
 
 @triton.jit
-def reduced(z, magic):
-    """``exp(z)`` as ``exp2(f) * 2**n``, |f| up to a half: exp2(f), and n + BIAS - E in the lowest bits."""
-    t = tl.fma(z, LOG2E, magic)
-    n = t - magic
-    return tl.exp2(tl.fma(z, LOG2E_LOW, tl.fma(z, LOG2E, -n))), t.to(tl.int32, bitcast=True)
+def power_of_two(f, CAREFUL: tl.constexpr):
+    """``2**f`` for |f| up to a half: to 1 ulp, or as the GPU has it (NVIDIA: 2.1 ulp)."""
+    if CAREFUL:
+        p = tl.fma(f, 0.00015349114255513996, 0.001340413116849959)
+        p = tl.fma(f, tl.fma(f, p, 0.009618490003049374), 0.05550319328904152)
+        return tl.fma(f, tl.fma(f, tl.fma(f, p, 0.24022647738456726), 0.6931471824645996), 1.0)
+    else:
+        return tl.exp2(f)
 
 
 @triton.jit
-def exponential(z, magic, cut):
-    """``2**(BIAS - E) exp(z)`` to 1 ulp; 0 up to ``cut``, NaN for NaN. Of z up to `ROOM` above the frame's maximum."""
-    small, n = reduced(z, magic)
+def reduced(z, magic, CAREFUL: tl.constexpr):
+    """``exp(z)`` as ``2**f * 2**n``, |f| up to a half: the first, and n + BIAS - E in the lowest bits."""
+    t = tl.fma(z, LOG2E, magic)
+    n = t - magic
+    return power_of_two(tl.fma(z, LOG2E_LOW, tl.fma(z, LOG2E, -n)), CAREFUL), t.to(tl.int32, bitcast=True)
+
+
+@triton.jit
+def exponential(z, magic, cut, CAREFUL: tl.constexpr):
+    """``2**(BIAS - E) exp(z)``; 0 up to ``cut``, NaN for NaN. Of z up to `ROOM` above the frame's maximum."""
+    small, n = reduced(z, magic, CAREFUL)
     power = ((n + 127) << 23).to(tl.float32, bitcast=True)
     return tl.where(z <= cut, 0.0, small * power)
 
 
 @triton.jit
-def clamped_exponential(z, magic, cut):
+def clamped_exponential(z, magic, cut, CAREFUL: tl.constexpr):
     """The same in fewer steps: what it is at ``cut`` below that, and a number for NaN."""
-    small, n = reduced(tl.maximum(z, cut), magic)
+    small, n = reduced(tl.maximum(z, cut), magic, CAREFUL)
     return (small.to(tl.int32, bitcast=True) + (n << 23)).to(tl.float32, bitcast=True)
 
 
@@ -98,19 +126,18 @@ def log_one_plus(x):
 
 @triton.jit
 def loss_of(others, reference, anchor_x):
-    """Of a row with one class: its loss, its lse, the factor from ``others`` to what stands in ``total``, and that.
+    """Of rows with one class: loss, lse, and what makes a softmax: ``others * scale / total``, ``anchor_exp / total``.
 
     ``others`` is the sum over all classes but the anchor of ``exp(x - reference)``, for any reference near the maximum.
     """
     q = anchor_x - reference
-    is_ahead = q >= 0.0
-    falling = tl.exp(-tl.abs(q))
-    scale = tl.where(is_ahead, falling, 1.0)
-    total = others * scale + tl.where(is_ahead, 1.0, falling)
-    log = tl.where(is_ahead, log_one_plus(others * falling), tl.log(total))
-    loss = tl.where(is_ahead, log, log - q)
-    lse = log + tl.where(is_ahead, anchor_x, reference)
-    return loss, lse, scale, total
+    is_ahead = q >= -1.0  # or not far behind
+    e = tl.exp(tl.where(is_ahead, -q, q))
+    scale, anchor_exp = tl.where(is_ahead, e, 1.0), tl.where(is_ahead, 1.0, e)
+    total = others * scale + anchor_exp
+    loss = tl.where(is_ahead, log_one_plus(others * e), tl.log(total) - q)
+    lse = tl.where(is_ahead, loss + anchor_x, tl.log(total) + reference)
+    return loss, lse, scale, anchor_exp, total
 
 
 @triton.jit

@@ -26,11 +26,24 @@ INF = tl.constexpr(float("inf"))
 
 
 @triton.jit
-def tiles_to_do(tiles, wanted_ptr, made_for_ptr):
-    """None where the gradient that stands there was made for the upstream that is wanted."""
+def base_of(numbers_ptr, base_bits, wanted_ptr):
+    """What all rows' numbers are multiplied by in the gradient: of what `reductions.prepare` left, if it was called."""
     if wanted_ptr is not None:
-        is_made = tl.load(wanted_ptr).to(tl.float64) == tl.load(made_for_ptr)
-        tiles = tl.where(is_made, 0, tiles)
+        return tl.load(numbers_ptr) * tl.load(wanted_ptr).to(tl.float64)
+    elif numbers_ptr is not None:
+        return tl.load(numbers_ptr + 1)
+    else:
+        return as_double(base_bits)
+
+
+@triton.jit
+def tiles_to_do(tiles, numbers_ptr, wanted_ptr, learned_ptr):
+    """None where the gradient that stands there was made for the upstream that is wanted, which is learned."""
+    if wanted_ptr is not None:
+        wanted = tl.load(wanted_ptr).to(tl.float64)
+        if tl.program_id(0) == 0:
+            tl.store(learned_ptr, wanted)
+        tiles = tl.where(wanted == tl.load(numbers_ptr + 2), 0, tiles)
     return tiles
 
 
@@ -44,12 +57,9 @@ def read_targets(target_ptr, row, inside, ignore_index, classes):
 
 
 @triton.jit
-def pushes(
-    row, counts, anchor, weight_ptr, row_weight_ptr, row_upstream_ptr, base_ptr, base_bits
-):
+def pushes(row, counts, anchor, weight_ptr, row_weight_ptr, row_upstream_ptr, base):
     """What the gradient of each row's loss is multiplied by, in double: 0 for a row that doesn't count."""
-    push = tl.load(base_ptr) if base_ptr is not None else as_double(base_bits)
-    push = tl.where(counts, push, 0.0)
+    push = tl.where(counts, base, 0.0)
     if row_weight_ptr is not None:
         push *= tl.load(row_weight_ptr + row, mask=counts, other=0.0).to(tl.float64)
     if row_upstream_ptr is not None:
@@ -64,22 +74,23 @@ def slopes(push, others, anchor_exp, is_nan):
     """What exponentials are multiplied by in the gradient, and the anchor's gradient. Nothing cancels: the anchor is
     not in ``others``.
     """
-    rest = others.to(tl.float32)
-    pull = tl.where(is_nan, float("nan"), push.to(tl.float32) / (rest + anchor_exp))
-    return pull, -(pull * rest)
+    pull = tl.where(is_nan, float("nan"), push / (others + anchor_exp.to(tl.float64)))
+    return pull.to(tl.float32), -(pull * others).to(tl.float32)
 
 
 @triton.jit(do_not_specialize=["base_bits", "ignore_index"])
 def rows_at_once(
     z_ptr, z_outer, z_inner, z_class, g_ptr, g_outer, g_inner, g_class,
-    target_ptr, weight_ptr, row_weight_ptr, row_upstream_ptr, base_ptr, base_bits, wanted_ptr, made_for_ptr,
+    target_ptr, weight_ptr, row_weight_ptr, row_upstream_ptr, numbers_ptr, base_bits, wanted_ptr, learned_ptr,
     others_ptr, reference_ptr, anchor_ptr, correct_ptr, ignore_index, outer, inner, classes,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, FAN: tl.constexpr, KEEP: tl.constexpr, STAGES: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, FAN: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
     """Rows of up to COLUMNS classes, ROWS at a time. KEEP: ignored rows have an lse, too."""
+    base = base_of(numbers_ptr, base_bits, wanted_ptr)
     across = tl.cdiv(inner, ROWS)
+    CAREFUL: tl.constexpr = z_ptr.dtype.element_ty == tl.float32
     c = tl.arange(0, COLUMNS)[None, :]
-    for tile in range(tl.program_id(0), tiles_to_do(outer * across, wanted_ptr, made_for_ptr), tl.num_programs(0)):
+    for tile in range(tl.program_id(0), tiles_to_do(outer * across, numbers_ptr, wanted_ptr, learned_ptr), tl.num_programs(0)):
         o = (tile // across).to(tl.int64)
         i = ((tile % across) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
         inside = i < inner
@@ -98,7 +109,7 @@ def rows_at_once(
         if tl.max(tl.abs(shift), 0) > 0.0:
             x = x - shift[:, None]
         exponent, magic, cut = frame_of(top - shift)
-        e = tl.where(c == anchor[:, None], 0.0, exponential(x, magic[:, None], cut[:, None]))
+        e = tl.where(c == anchor[:, None], 0.0, exponential(x, magic[:, None], cut[:, None], CAREFUL))
         others = tl.sum(fanned(e, ROWS, COLUMNS, FAN), 1)
         if others_ptr is not None:
             reference = shift.to(tl.float64) + exponent.to(tl.float64) * LN2
@@ -109,8 +120,8 @@ def rows_at_once(
             beaten = (x > (anchor_z - shift)[:, None]) | ((x == (anchor_z - shift)[:, None]) & (c < anchor[:, None]))
             tl.store(correct_ptr + row, (tl.max(beaten.to(tl.int32), 1) == 0) & counts, mask=inside)
         if g_ptr is not None:
-            push = pushes(row, counts, anchor, weight_ptr, row_weight_ptr, row_upstream_ptr, base_ptr, base_bits)
-            pull, at_anchor = slopes(push, others, exponential(anchor_z - shift, magic, cut), is_nan)
+            push = pushes(row, counts, anchor, weight_ptr, row_weight_ptr, row_upstream_ptr, base)
+            pull, at_anchor = slopes(push, others, exponential(anchor_z - shift, magic, cut, CAREFUL), is_nan)
             g = tl.where(c == anchor[:, None], at_anchor[:, None], e * pull[:, None])
             g = tl.where(counts[:, None], g, 0.0)
             at = stepped(c, g_class)
@@ -120,29 +131,31 @@ def rows_at_once(
 
 @triton.jit
 def read_block(row_ptr, start, stride, classes, BLOCK: tl.constexpr, EVICT: tl.constexpr):
-    """Logits from ``start`` on, and their classes; masked classes behind the end."""
+    """Logits from ``start`` on, as they are; masked classes behind the end."""
     c = start + tl.arange(0, BLOCK)
-    at = stepped(c, stride)
-    z = tl.load(row_ptr + at, mask=c < classes, other=-INF, eviction_policy=EVICT)
-    return c, z.to(tl.float32)
+    return tl.load(row_ptr + stepped(c, stride), mask=c < classes, other=-INF, eviction_policy=EVICT)
 
 
 @triton.jit
 def sum_blocks(
-    z_row, z_class, classes, anchor, shift, magic, cut, SHIFTED: tl.constexpr, BLOCK: tl.constexpr, FAN: tl.constexpr,
-    STAGES: tl.constexpr,
+    first, z_row, z_class, classes, anchor, shift, magic, cut, SHIFTED: tl.constexpr, BLOCK: tl.constexpr,
+    FAN: tl.constexpr,
 ):  # fmt: skip
     """The sum of all exponentials but the anchor's, the largest logit, and whether there is a NaN."""
+    CAREFUL: tl.constexpr = first.dtype == tl.float32
     sums = tl.zeros((1, BLOCK // FAN), tl.float64)
     highest = tl.full((BLOCK,), -INF, tl.float32)
-    for start in tl.range(0, classes, BLOCK, num_stages=STAGES):
-        c, x = read_block(z_row, start, z_class, classes, BLOCK, "evict_last")
+    ahead = first
+    for start in range(0, classes, BLOCK):
+        x = ahead.to(tl.float32)
+        ahead = read_block(z_row, start + BLOCK, z_class, classes, BLOCK, "evict_last")
         highest = tl.maximum(highest, x, propagate_nan=tl.PropagateNan.ALL)
         if SHIFTED:
             x = x - shift
         if (anchor >= start) & (anchor < start + BLOCK):
-            x = tl.where(c == anchor, -INF, x)
-        sums += fanned(tl.reshape(clamped_exponential(x, magic, cut), (1, BLOCK)), 1, BLOCK, FAN)
+            x = tl.where(start + tl.arange(0, BLOCK) == anchor, -INF, x)
+        e = clamped_exponential(x, magic, cut, CAREFUL)
+        sums += fanned(tl.reshape(e, (1, BLOCK)), 1, BLOCK, FAN)
     others = tl.sum(tl.sum(sums, 1), 0)
     others = tl.where(others < NOTHING, 0.0, others)
     return others, tl.max(highest, 0), tl.max((highest != highest).to(tl.int32), 0) != 0
@@ -150,41 +163,46 @@ def sum_blocks(
 
 @triton.jit
 def write_blocks(
-    z_row, z_class, g_row, g_class, classes, shift, magic, cut, pull, SHIFTED: tl.constexpr, BLOCK: tl.constexpr,
-    STAGES: tl.constexpr,
-):  # fmt: skip
+    z_row, z_class, g_row, g_class, classes, shift, magic, cut, pull, SHIFTED: tl.constexpr, BLOCK: tl.constexpr
+):
     """The gradient of all classes but the anchor; the last block first, which is still in the cache."""
+    CAREFUL: tl.constexpr = g_row.dtype.element_ty == tl.float32
     last = (tl.cdiv(classes, BLOCK) - 1) * BLOCK
-    for behind in tl.range(0, classes, BLOCK, num_stages=STAGES):
-        c, x = read_block(z_row, last - behind, z_class, classes, BLOCK, "evict_first")
+    ahead = read_block(z_row, last, z_class, classes, BLOCK, "evict_first")
+    for behind in range(0, classes, BLOCK):
+        x = ahead.to(tl.float32)
+        start = last - behind
+        next_start = tl.multiple_of(tl.maximum(start - BLOCK, 0), BLOCK)
+        ahead = read_block(z_row, next_start, z_class, classes, BLOCK, "evict_first")
         if SHIFTED:
             x = x - shift
-        if g_row.dtype.element_ty == tl.float32:
-            g = exponential(x, magic, cut) * pull
+        if CAREFUL:
+            g = exponential(x, magic, cut, CAREFUL) * pull
         else:  # what is clamped is 0 in 16 bits
-            g = clamped_exponential(x, magic, cut) * pull
-        at = stepped(c, g_class)
-        tl.store(g_row + at, g.to(g_row.dtype.element_ty), mask=c < classes, eviction_policy="evict_first")
+            g = clamped_exponential(x, magic, cut, CAREFUL) * pull
+        c = start + tl.arange(0, BLOCK)
+        g = g.to(g_row.dtype.element_ty)
+        tl.store(g_row + stepped(c, g_class), g, mask=c < classes, eviction_policy="evict_first")
 
 
 @triton.jit
-def sum_row(z_row, z_class, classes, anchor, anchor_z, BLOCK: tl.constexpr, FAN: tl.constexpr, STAGES: tl.constexpr):
+def sum_row(z_row, z_class, classes, anchor, anchor_z, BLOCK: tl.constexpr, FAN: tl.constexpr):
     """The sum of all exponentials but the anchor's, the largest logit, whether there is a NaN, and the frame.
 
     The frame is guessed from the first logits; where the guess isn't good enough, the row is read once more.
     """
-    first = read_block(z_row, 0, z_class, classes, BLOCK, "evict_last")[1]
-    guess = tl.maximum(tl.max(first, 0), anchor_z)
+    first = read_block(z_row, 0, z_class, classes, BLOCK, "evict_last")
+    guess = tl.maximum(tl.max(first.to(tl.float32), 0), anchor_z)
     is_good = tl.abs(guess) <= LARGEST_UNSHIFTED
     shift = guess * 0.0
     exponent, magic, cut = frame_of(tl.where(is_good, guess, 0.0))
-    others, top, is_nan = sum_blocks(z_row, z_class, classes, anchor, shift, magic, cut, False, BLOCK, FAN, STAGES)
+    others, top, is_nan = sum_blocks(first, z_row, z_class, classes, anchor, shift, magic, cut, False, BLOCK, FAN)
     top = tl.maximum(top, anchor_z)
     if not (is_good & (top <= guess + ROOM)):
         finite = tl.where(tl.abs(top) < INF, top, 0.0)
         shift = tl.where(tl.abs(finite) > LARGEST_UNSHIFTED, finite, 0.0)
         exponent, magic, cut = frame_of(finite - shift)
-        others, _, _ = sum_blocks(z_row, z_class, classes, anchor, shift, magic, cut, True, BLOCK, FAN, STAGES)
+        others, _, _ = sum_blocks(first, z_row, z_class, classes, anchor, shift, magic, cut, True, BLOCK, FAN)
     return others, top, is_nan, shift, exponent, magic, cut
 
 
@@ -192,7 +210,8 @@ def sum_row(z_row, z_class, classes, anchor, anchor_z, BLOCK: tl.constexpr, FAN:
 def is_first_largest(z_row, z_class, classes, anchor, anchor_z, BLOCK: tl.constexpr):
     beaten = tl.zeros((BLOCK,), tl.int32)
     for start in range(0, classes, BLOCK):
-        c, x = read_block(z_row, start, z_class, classes, BLOCK, "")
+        c = start + tl.arange(0, BLOCK)
+        x = read_block(z_row, start, z_class, classes, BLOCK, "").to(tl.float32)
         beaten |= ((x > anchor_z) | ((x == anchor_z) & (c < anchor))).to(tl.int32)
     return tl.max(beaten, 0) == 0
 
@@ -208,13 +227,15 @@ def write_zeros(g_row, g_class, classes, BLOCK: tl.constexpr):
 @triton.jit(do_not_specialize=["base_bits", "ignore_index"])
 def rows_in_blocks(
     z_ptr, z_outer, z_inner, z_class, g_ptr, g_outer, g_inner, g_class,
-    target_ptr, weight_ptr, row_weight_ptr, row_upstream_ptr, base_ptr, base_bits, wanted_ptr, made_for_ptr,
+    target_ptr, weight_ptr, row_weight_ptr, row_upstream_ptr, numbers_ptr, base_bits, wanted_ptr, learned_ptr,
     others_ptr, reference_ptr, anchor_ptr, correct_ptr, ignore_index, outer, inner, classes,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, FAN: tl.constexpr, KEEP: tl.constexpr, STAGES: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, FAN: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
     """Rows of any length, one at a time, COLUMNS classes at a time."""
     tl.static_assert(ROWS == 1)
-    for tile in range(tl.program_id(0), tiles_to_do(outer * inner, wanted_ptr, made_for_ptr), tl.num_programs(0)):
+    base = base_of(numbers_ptr, base_bits, wanted_ptr)
+    CAREFUL: tl.constexpr = z_ptr.dtype.element_ty == tl.float32
+    for tile in range(tl.program_id(0), tiles_to_do(outer * inner, numbers_ptr, wanted_ptr, learned_ptr), tl.num_programs(0)):
         o, i = (tile // inner).to(tl.int64), (tile % inner).to(tl.int64)
         row = o * inner + i
         counts, exists, anchor = read_targets(target_ptr, row, True, ignore_index, classes)
@@ -223,7 +244,7 @@ def rows_in_blocks(
         if counts | KEEP:
             anchor_z = tl.load(z_row + stepped(anchor, z_class)).to(tl.float32)
             others, top, has_nan, shift, exponent, magic, cut = sum_row(
-                z_row, z_class, classes, anchor, anchor_z, COLUMNS, FAN, STAGES
+                z_row, z_class, classes, anchor, anchor_z, COLUMNS, FAN
             )
             is_nan = has_nan | (tl.abs(top) == INF) | (anchor_z != anchor_z) | (counts & (not exists))
             if others_ptr is not None:
@@ -234,15 +255,15 @@ def rows_in_blocks(
                 is_best = is_first_largest(z_row, z_class, classes, anchor, anchor_z, COLUMNS)
                 tl.store(correct_ptr + row, is_best & counts)
             if g_ptr is not None:
-                push = pushes(row, counts, anchor, weight_ptr, row_weight_ptr, row_upstream_ptr, base_ptr, base_bits)
-                anchor_exp = exponential(anchor_z - shift, magic, cut)
+                push = pushes(row, counts, anchor, weight_ptr, row_weight_ptr, row_upstream_ptr, base)
+                anchor_exp = exponential(anchor_z - shift, magic, cut, CAREFUL)
                 pull, at_anchor = slopes(push, others, anchor_exp, is_nan)
                 if not counts:
                     write_zeros(g_row, g_class, classes, COLUMNS)
                 elif shift != 0.0:
-                    write_blocks(z_row, z_class, g_row, g_class, classes, shift, magic, cut, pull, True, COLUMNS, STAGES)
+                    write_blocks(z_row, z_class, g_row, g_class, classes, shift, magic, cut, pull, True, COLUMNS)
                 else:
-                    write_blocks(z_row, z_class, g_row, g_class, classes, shift, magic, cut, pull, False, COLUMNS, STAGES)
+                    write_blocks(z_row, z_class, g_row, g_class, classes, shift, magic, cut, pull, False, COLUMNS)
                 tl.debug_barrier()  # the anchor's gradient is written over what stands there
                 if counts:
                     tl.store(g_row + stepped(anchor, g_class), at_anchor.to(g_row.dtype.element_ty))

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from finallayer.kernels.triton.arithmetic import as_double, loss_of
+from finallayer.kernels.triton.arithmetic import as_double, is_last, loss_of, sum_of
 
 
 @triton.jit
@@ -22,45 +22,36 @@ def weights_of(row, inside, target_ptr, weight_ptr, row_weight_ptr, ignore_index
     return weights
 
 
-@triton.jit(do_not_specialize=["ignore_index"])
-def weigh(
-    partial_ptr, target_ptr, weight_ptr, row_weight_ptr, ignore_index, rows, classes, SOFT: tl.constexpr,
-    BLOCK: tl.constexpr,
+@triton.jit(do_not_specialize=["ignore_index", "upstream_bits"])
+def prepare(
+    numbers_ptr, partial_ptr, done_ptr, target_ptr, weight_ptr, row_weight_ptr, upstream_ptr, upstream_bits,
+    ignore_index, rows, classes, SOFT: tl.constexpr, MEAN: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """A sum of the weights of BLOCK rows each."""
-    row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    weights = weights_of(row, row < rows, target_ptr, weight_ptr, row_weight_ptr, ignore_index, classes, SOFT)
-    tl.store(partial_ptr + tl.program_id(0), tl.sum(weights, 0))
-
-
-@triton.jit
-def sum_of(partial_ptr, count, BLOCK: tl.constexpr):
-    sums = tl.zeros((BLOCK,), tl.float64)
-    for start in range(0, count, BLOCK):
-        i = start + tl.arange(0, BLOCK)
-        sums += tl.load(partial_ptr + i, mask=i < count, other=0.0)
-    return tl.sum(sums, 0)
-
-
-@triton.jit(do_not_specialize=["upstream_bits"])
-def prepare(numbers_ptr, factor_ptr, partial_ptr, count, upstream_ptr, upstream_bits, BLOCK: tl.constexpr):
-    """numbers: one over what a mean divides by (1 if no weights are given), that times the upstream, the upstream."""
-    factor = tl.load(factor_ptr) if factor_ptr is not None else tl.full((), 1.0, tl.float64)
-    if partial_ptr is not None:
-        total = sum_of(partial_ptr, count, BLOCK)
-        factor = tl.where(total == 0.0, 0.0, 1.0 / total)
-    upstream = tl.load(upstream_ptr).to(tl.float64) if upstream_ptr is not None else as_double(upstream_bits)
-    tl.store(numbers_ptr, factor)
-    tl.store(numbers_ptr + 1, factor * upstream)
-    tl.store(numbers_ptr + 2, upstream)
+    """numbers: one over what a mean divides by (else 1), that times the upstream, and the upstream. BLOCK rows each."""
+    factor = tl.full((), 1.0, tl.float64)
+    am_last = True
+    if MEAN:
+        row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+        weights = weights_of(row, row < rows, target_ptr, weight_ptr, row_weight_ptr, ignore_index, classes, SOFT)
+        tl.store(partial_ptr + tl.program_id(0), tl.sum(weights, 0))
+        am_last = is_last(done_ptr)
+    if am_last:
+        if MEAN:
+            total = sum_of(partial_ptr, tl.num_programs(0), BLOCK)
+            factor = tl.where(total == 0.0, 0.0, 1.0 / total)
+        upstream = tl.load(upstream_ptr).to(tl.float64) if upstream_ptr is not None else as_double(upstream_bits)
+        tl.store(numbers_ptr, factor)
+        tl.store(numbers_ptr + 1, factor * upstream)
+        tl.store(numbers_ptr + 2, upstream)
 
 
 @triton.jit(do_not_specialize=["ignore_index"])
 def finish(
     others_ptr, reference_ptr, anchor_ptr, rows_loss_ptr, rows_lse_ptr, target_ptr, weight_ptr, row_weight_ptr,
-    loss_ptr, lse_ptr, partial_ptr, ignore_index, rows, classes, SOFT: tl.constexpr, BLOCK: tl.constexpr,
+    loss_ptr, lse_ptr, reduced_ptr, partial_ptr, done_ptr, factor_ptr, ignore_index, rows, classes,
+    SOFT: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The losses and lse of BLOCK rows, of their sums, or as `wide_rows` left them; and the sum of the losses."""
+    """The losses and lse of BLOCK rows, of their sums, or as `wide_rows` left them; and the losses' sum times a factor."""
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = row < rows
     counts = inside
@@ -74,7 +65,7 @@ def finish(
         others = tl.load(others_ptr + row, mask=inside, other=0.0)
         reference = tl.load(reference_ptr + row, mask=inside, other=0.0)
         anchor_x = tl.load(anchor_ptr + row, mask=inside, other=0.0)
-        loss, lse, _, _ = loss_of(others, reference, anchor_x)
+        loss, lse, _, _, _ = loss_of(others, reference, anchor_x)
         if weight_ptr is not None:
             exists = counts & (target >= 0) & (target < classes)
             mass = tl.load(weight_ptr + target, mask=exists, other=1.0).to(tl.float64)
@@ -87,14 +78,10 @@ def finish(
         loss = tl.where(weight == 0.0, 0.0, weight * loss)
     if loss_ptr is not None:
         tl.store(loss_ptr + row, loss.to(tl.float32).to(loss_ptr.dtype.element_ty), mask=inside)
-    if partial_ptr is not None:
+    if reduced_ptr is not None:
         tl.store(partial_ptr + tl.program_id(0), tl.sum(loss, 0))
-
-
-@triton.jit
-def total(reduced_ptr, partial_ptr, count, numbers_ptr, BLOCK: tl.constexpr):
-    """The sum of the losses, times the first of the numbers that `prepare` left, if any."""
-    loss = sum_of(partial_ptr, count, BLOCK)
-    if numbers_ptr is not None:
-        loss *= tl.load(numbers_ptr)
-    tl.store(reduced_ptr, loss.to(tl.float32).to(reduced_ptr.dtype.element_ty))
+        if is_last(done_ptr):
+            whole = sum_of(partial_ptr, tl.num_programs(0), BLOCK)
+            if factor_ptr is not None:
+                whole *= tl.load(factor_ptr)
+            tl.store(reduced_ptr, whole.to(tl.float32).to(reduced_ptr.dtype.element_ty))

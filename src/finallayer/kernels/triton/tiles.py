@@ -19,7 +19,8 @@ class Tile(NamedTuple):
     columns: int
     fan: int
     warps: int
-    stages: int = 1  # blocks that are on their way
+    registers: int | None = None  # no more than these a thread
+
 
 def float_tile(classes: int, item_bytes: int, side_by_side: bool) -> tuple[bool, Tile]:
     """Whether rows are taken at once, and the tile of `float_rows`; ``side_by_side``: a row's classes are neighbours."""

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from finallayer.kernels.triton.arithmetic import as_double, capped, loss_of, stepped
-from finallayer.kernels.triton.float_rows import INF, pushes, read_targets, tiles_to_do
+from finallayer.kernels.triton.float_rows import INF, base_of, pushes, read_targets, tiles_to_do
 
 
 @triton.jit
@@ -42,7 +42,7 @@ def masses(
 def wide_rows(
     z_ptr, z_outer, z_inner, z_class, g_ptr, g_outer, g_inner, g_class,
     target_ptr, q_outer, q_inner, q_class, weight_ptr, row_weight_ptr, row_upstream_ptr, lse_upstream_ptr,
-    base_ptr, base_bits, wanted_ptr, made_for_ptr, loss_ptr, lse_ptr, correct_ptr, ignore_index, outer, inner, classes,
+    numbers_ptr, base_bits, wanted_ptr, learned_ptr, loss_ptr, lse_ptr, correct_ptr, ignore_index, outer, inner, classes,
     smoothing_bits, z_loss_bits, cap_bits, heat_bits,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, KEEP: tl.constexpr,
     SOFT: tl.constexpr, SMOOTH: tl.constexpr, CAPPED: tl.constexpr,
@@ -52,9 +52,10 @@ def wide_rows(
     cap, temperature = as_double(cap_bits), as_double(heat_bits)
     keep, smooth = 1.0 - smoothing, smoothing / classes
     SPREAD: tl.constexpr = SOFT or SMOOTH
+    base = base_of(numbers_ptr, base_bits, wanted_ptr)
     across = tl.cdiv(inner, ROWS)
     lanes = tl.arange(0, COLUMNS)[None, :]
-    for tile in range(tl.program_id(0), tiles_to_do(outer * across, wanted_ptr, made_for_ptr), tl.num_programs(0)):
+    for tile in range(tl.program_id(0), tiles_to_do(outer * across, numbers_ptr, wanted_ptr, learned_ptr), tl.num_programs(0)):
         o = (tile // across).to(tl.int64)
         i = ((tile % across) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
         inside = i < inner
@@ -108,7 +109,7 @@ def wide_rows(
             if weight_ptr is not None:
                 anchor_mass = tl.load(weight_ptr + anchor, mask=counts, other=0.0).to(tl.float64)
         mass = anchor_mass + rest
-        anchor_loss, lse, scale, total = loss_of(others, reference, anchor_x)
+        anchor_loss, lse, scale, anchor_exp, total = loss_of(others, reference, anchor_x)
         if loss_ptr is not None:
             without_gap = tl.where(mass == 0.0, 0.0, mass * anchor_loss)
             loss = tl.where(anchor_loss == INF, without_gap, without_gap + gap) + z_loss * lse * lse
@@ -119,13 +120,12 @@ def wide_rows(
         if correct_ptr is not None:  # before the gradient may be written over it
             own = tl.load(z_row + stepped(target, z_class), mask=live, other=-INF)[:, None]
         if (g_ptr is not None) | (correct_ptr is not None):
-            push = pushes(row, counts, anchor, None, row_weight_ptr, row_upstream_ptr, base_ptr, base_bits) / temperature
+            push = pushes(row, counts, anchor, None, row_weight_ptr, row_upstream_ptr, base) / temperature
             pull = tl.where(z_loss != 0.0, push * (2.0 * z_loss) * lse, 0.0)
             if lse_upstream_ptr is not None:
                 pull += tl.load(lse_upstream_ptr + row, mask=live, other=0.0).to(tl.float64) / temperature
             # The anchor's softmax less its mass, or the other way round: whichever has the smaller terms.
-            share = others * scale / total
-            softmax = tl.where(anchor_x >= reference, 1.0, tl.exp(anchor_x - reference)) / total
+            share, softmax = others * scale / total, anchor_exp / total
             is_small = (share > 0.5) & (rest != 0.0)
             at_anchor = push * tl.where(is_small, mass * softmax - anchor_mass, rest - mass * share) + pull * softmax
             factor = tl.where(is_nan, float("nan"), (push * mass + pull) * scale / total)

@@ -74,15 +74,15 @@ class _Call(NamedTuple):
 
 
 class _Gradient(NamedTuple):
-    """What is wanted of the gradient; ``wanted``, ``made_for``: nothing where they are alike."""
+    """What is wanted of the gradient."""
 
     grad: Tensor | None
-    base: Tensor | None  # times what the rows' own numbers are: a number on the device
-    factor: float  # or this one
+    numbers: Tensor | None  # of `reductions.prepare`, of which the second is what all is multiplied by
+    factor: float  # or this, where there are none
     row_upstream: Tensor | None
     lse_upstream: Tensor | None
-    wanted: Tensor | None = None
-    made_for: Tensor | None = None
+    wanted: Tensor | None = None  # the upstream, where the gradient may stand there for another
+    learned: Tensor | None = None  # where that is left for the next time
 
 
 def cross_entropy(
@@ -108,16 +108,15 @@ def cross_entropy(
     if call.rows == 0:
         return _nothing(reduced)
     with _on(logits.device):
-        numbers = None
+        numbers, done = None, torch.zeros(2, dtype=torch.int32, device=logits.device)
         if isinstance(upstream, Tensor) or terms.reduction == "mean":
-            numbers = _prepare(call, upstream)
-        base = None if numbers is None else numbers[1:]
+            numbers = _prepare(call, upstream, done)
         factor = upstream if isinstance(upstream, float) else 1.0
-        gradient = _Gradient(grad, base, factor, row_upstream, lse_upstream)
+        gradient = _Gradient(grad, numbers, factor, row_upstream, lse_upstream)
         wants_loss = loss is not None or lse is not None or reduced is not None
         sums = _rows(call, gradient, wants_loss, lse is not None, correct)
         if wants_loss:
-            _finish(call, sums, numbers if terms.reduction == "mean" else None, loss, lse, reduced)
+            _finish(call, sums, numbers if terms.reduction == "mean" else None, done[1:], loss, lse, reduced)
     return numbers
 
 
@@ -145,12 +144,12 @@ def mend(
     call = _Call(logits, target, weight, row_weight, terms)
     if call.rows == 0:
         return
+    if upstream.is_neg() or upstream._is_zerotensor():
+        upstream = upstream.resolve_neg().clone()
     with _on(logits.device):
-        learned = call.empty(3)
-        _launch_prepare(call, learned, numbers[:1], None, upstream)
-        _expected[logits.device, logits.numel()] = learned[2]
-        gradient = _Gradient(grad, learned[1:], 1.0, None, None, learned[2:], numbers[2:])
-        _rows(call, gradient, False, False, None)
+        learned = call.empty(1)
+        _expected[logits.device, logits.numel()] = learned
+        _rows(call, _Gradient(grad, numbers, 1.0, None, None, upstream, learned), False, False, None)
 
 
 def _nothing(reduced: Tensor | None) -> None:
@@ -167,46 +166,31 @@ def _bits(number: float) -> int:
     return int(struct.unpack("<q", struct.pack("<d", number))[0])
 
 
-def _prepare(call: _Call, upstream: float | Tensor) -> Tensor:
+def _prepare(call: _Call, upstream: float | Tensor, done: Tensor) -> Tensor:
     from finallayer.kernels.triton import reductions
 
-    numbers, partial = call.empty(3), None
-    if call.terms.reduction == "mean":
-        partial = call.empty(-(-call.rows // _BLOCK))
-        reductions.weigh[(partial.numel(),)](
-            partial,
-            call.target,
-            None if call.is_soft else call.weight,
-            call.row_weight,
-            call.terms.ignore_index,
-            call.rows,
-            call.logits.shape[1],
-            SOFT=call.is_soft,
-            BLOCK=_BLOCK,
-            **_PINNED,
-        )
-    _launch_prepare(call, numbers, None, partial, upstream)
-    return numbers
-
-
-def _launch_prepare(
-    call: _Call, numbers: Tensor, factor: Tensor | None, partial: Tensor | None, upstream: float | Tensor
-) -> None:
-    from finallayer.kernels.triton import reductions
-
+    is_mean = call.terms.reduction == "mean"
+    programs = -(-call.rows // _BLOCK) if is_mean else 1
+    numbers = call.empty(3 + programs)
     on_device = isinstance(upstream, Tensor)
-    if isinstance(upstream, Tensor) and (upstream.is_neg() or upstream._is_zerotensor()):
-        upstream = upstream.resolve_neg().clone()
-    reductions.prepare[(1,)](
+    reductions.prepare[(programs,)](
         numbers,
-        factor,
-        partial,
-        0 if partial is None else partial.numel(),
+        numbers[3:],
+        done,
+        call.target,
+        None if call.is_soft else call.weight,
+        call.row_weight,
         upstream if on_device else None,
         _bits(1.0 if on_device else upstream),  # type: ignore[arg-type]
+        call.terms.ignore_index,
+        call.rows,
+        call.logits.shape[1],
+        SOFT=call.is_soft,
+        MEAN=is_mean,
         BLOCK=_BLOCK,
         **_PINNED,
     )
+    return numbers
 
 
 def _rows(call: _Call, gradient: _Gradient, wants_loss: bool, wants_lse: bool, correct: Tensor | None) -> Any:
@@ -264,10 +248,10 @@ def _float_rows(
         call.weight,
         call.row_weight,
         gradient.row_upstream,
-        gradient.base,
+        gradient.numbers,
         _bits(gradient.factor),
         gradient.wanted,
-        gradient.made_for,
+        gradient.learned,
         *sums,
         correct,
         terms.ignore_index,
@@ -278,8 +262,8 @@ def _float_rows(
         COLUMNS=tile.columns,
         FAN=tile.fan,
         KEEP=keep,
-        STAGES=tile.stages,
         num_warps=tile.warps,
+        maxnreg=tile.registers,
         **_PINNED,
     )
     return (*sums, None, None)
@@ -305,10 +289,10 @@ def _wide_rows(
         call.row_weight,
         gradient.row_upstream,
         gradient.lse_upstream,
-        gradient.base,
+        gradient.numbers,
         _bits(gradient.factor),
         gradient.wanted,
-        gradient.made_for,
+        gradient.learned,
         *losses,
         correct,
         terms.ignore_index,
@@ -335,6 +319,7 @@ def _finish(
     call: _Call,
     sums: tuple[Tensor | None, ...],
     numbers: Tensor | None,
+    done: Tensor,
     loss: Tensor | None,
     lse: Tensor | None,
     reduced: Tensor | None,
@@ -350,7 +335,10 @@ def _finish(
         call.row_weight,
         loss,
         lse,
+        reduced,
         partial,
+        done,
+        numbers,
         call.terms.ignore_index,
         call.rows,
         call.logits.shape[1],
@@ -358,5 +346,3 @@ def _finish(
         BLOCK=_BLOCK,
         **_PINNED,
     )
-    if reduced is not None:
-        reductions.total[(1,)](reduced, partial, count, numbers, BLOCK=_BLOCK, **_PINNED)
