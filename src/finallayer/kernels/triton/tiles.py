@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+_REGISTERS = 1 << 16  # of a multiprocessor
+
 #: classes that are taken at once
 MOST_AT_ONCE = 16384
 #: and where a row is taken in blocks
@@ -20,6 +22,11 @@ class Tile(NamedTuple):
     fan: int
     warps: int
     registers: int | None = None  # no more than these a thread
+
+    @property
+    def programs(self) -> int:
+        """That a multiprocessor holds at once."""
+        return _REGISTERS // (32 * self.warps * (self.registers or 128))
 
 
 def float_tile(classes: int, item_bytes: int, side_by_side: bool) -> tuple[bool, Tile]:

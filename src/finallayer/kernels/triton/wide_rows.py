@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from finallayer.kernels.triton.arithmetic import as_double, capped, loss_of, stepped
-from finallayer.kernels.triton.float_rows import INF, base_of, pushes, read_targets, tiles_to_do
+from finallayer.kernels.triton.float_rows import INF, base_of, pushes, read_targets, tiles_to_do, understood
 
 
 @triton.jit
@@ -65,7 +65,9 @@ def wide_rows(
         if SOFT:
             counts, exists, target = inside, inside, tl.zeros((ROWS,), tl.int32)
         else:
-            counts, exists, target = read_targets(target_ptr, row, inside, ignore_index, classes)
+            counts, exists, target = understood(
+                read_targets(target_ptr, row, inside), inside, ignore_index, classes
+            )
         live = inside if KEEP else counts
 
         top = tl.full((ROWS,), -INF, tl.float64)

@@ -221,11 +221,14 @@ def _shape(tensor: Tensor) -> tuple[int, int, int]:
     return found.rows // found.inner, found.inner, found.classes
 
 
-def _grid(tiles: int, gradient: _Gradient, device: torch.device) -> tuple[int]:
-    """A program a tile; fewer where most likely nothing is to be done."""
-    if gradient.wanted is None or not device.type == "cuda":
-        return (tiles,)
-    return (min(tiles, 8 * torch.cuda.get_device_properties(device).multi_processor_count),)
+def _grid(tiles: int, programs: int, device: torch.device) -> tuple[int]:
+    """As many programs as the GPU holds at once, each of which takes one tile after the other."""
+    return (max(1, min(tiles, programs * _multiprocessors(device))),)
+
+
+@cache
+def _multiprocessors(device: torch.device) -> int:
+    return int(torch.cuda.get_device_properties(device).multi_processor_count) if device.type == "cuda" else 1
 
 
 def _float_rows(
@@ -239,7 +242,7 @@ def _float_rows(
     at_once, tile = tiles.float_tile(classes, logits.element_size(), strides[2] is None)
     sums = call.empty(3, call.rows).unbind() if wants_loss else (None, None, None)
     kernel = float_rows.rows_at_once if at_once else float_rows.rows_in_blocks
-    kernel[_grid(outer * -(-inner // tile.rows), gradient, logits.device)](
+    kernel[_grid(outer * -(-inner // tile.rows), tile.programs, logits.device)](
         logits,
         *strides,
         gradient.grad,
@@ -278,7 +281,7 @@ def _wide_rows(
     outer, inner, classes = _shape(logits)
     tile = tiles.wide_tile(classes)
     losses = call.empty(2, call.rows).unbind() if wants_loss else (None, None)
-    wide_rows.wide_rows[_grid(outer * -(-inner // tile.rows), gradient, logits.device)](
+    wide_rows.wide_rows[_grid(outer * -(-inner // tile.rows), 16, logits.device)](
         logits,
         *_strides(logits),
         gradient.grad,
