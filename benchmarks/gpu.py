@@ -37,16 +37,19 @@ SWEPT = (1024, 4096, 16384, 32000, 131072, 262144)  # by `tiles`
 DEVICE = "cuda"
 
 
-def seconds(run: Callable[[], Any], *leaves: torch.Tensor) -> float:
+def gradient(loss: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    return torch.autograd.grad(loss, logits)[0]
+
+
+def seconds(run: Callable[[], Any]) -> float:
     """Of the GPU's time, in a CUDA graph: what the host does meanwhile is measured by `hosts`."""
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        return 1e-3 * float(do_bench_cudagraph(run, rep=25, grad_to_none=leaves or None, return_mode="median"))
+    with torch.cuda.stream(torch.cuda.Stream()):  # type: ignore[no-untyped-call]
+        return 1e-3 * float(do_bench_cudagraph(run, rep=25, return_mode="median"))
 
 
-def launched(run: Callable[[], Any], *leaves: torch.Tensor) -> float:
+def launched(run: Callable[[], Any]) -> float:
     """The same one launch after the other, for what waits for the GPU and so can't be in a graph."""
-    return 1e-3 * float(do_bench(run, warmup=10, rep=60, grad_to_none=leaves or None, return_mode="median"))
+    return 1e-3 * float(do_bench(run, warmup=10, rep=60, return_mode="median"))
 
 
 # ------------------------------------------------------------------------------------------------ exactness
@@ -56,17 +59,20 @@ def on_gpu(array: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array.astype(np.float32))).to(DEVICE).to(dtype)
 
 
+def beside(array: np.ndarray | None) -> torch.Tensor | None:
+    return None if array is None else torch.from_numpy(array).to(DEVICE)
+
+
 def plain_errors(name: str, rows: int, classes: int) -> tuple[float, float]:
     """Of hard rows: the errors of the mean and of an element of its gradient, as shares of what is allowed."""
     kind, dtype = KINDS[name], getattr(torch, name)
     z, target = kernel_rows.hard_rows(np.random.default_rng(classes), rows, classes, kind)
     logits = on_gpu(z, dtype).requires_grad_()
     loss = cross_entropy(logits, torch.from_numpy(target).to(DEVICE), reduction="none")
-    loss.sum().backward()
-    assert logits.grad is not None
+    found = gradient(loss.sum(), logits)
     exact = kernel_rows.truth(z, target, Terms("none"))
     worst_loss = kernel_rows.ulps(loss.detach().float().cpu().numpy(), exact.loss, kind).max()
-    worst_gradient = kernel_rows.ulps(logits.grad.float().cpu().numpy(), exact.grad, kind).max()
+    worst_gradient = kernel_rows.ulps(found.float().cpu().numpy(), exact.grad, kind).max()
     return float(worst_loss), float(worst_gradient)
 
 
@@ -91,28 +97,22 @@ def option_errors(name: str, classes: int, soft: bool, options: dict[str, Any]) 
         np.random.default_rng(7), (40, classes), kind, soft, options | {"reduction": "mean"}
     )
     logits = on_gpu(z, dtype).requires_grad_()
-    given = {
-        "weight": terms.class_weight,
-        "token_weight": terms.row_weight,
-    }
     loss = cross_entropy(
         logits,
         torch.from_numpy(np.asarray(target)).to(DEVICE),
-        **{k: None if v is None else torch.from_numpy(v).to(DEVICE) for k, v in given.items()},
-        **({} if soft else {"ignore_index": terms.ignore_index}),
+        beside(terms.class_weight),
+        ignore_index=-100 if soft else terms.ignore_index,
+        token_weight=beside(terms.row_weight),
         label_smoothing=terms.label_smoothing,
         z_loss=terms.z_loss,
         softcap=terms.softcap or None,
         temperature=terms.temperature,
     )
-    loss.backward()
-    assert logits.grad is not None
+    found = gradient(loss, logits)
     exact = kernel_rows.truth(z, target, terms)
-    worst_loss = kernel_rows.ulps(
-        loss.detach().float().cpu().numpy(), np.array(exact.reduced), kind if not soft else kind
-    )
-    gradient = kernel_rows.ulps(logits.grad.float().cpu().numpy(), exact.grad, kind, exact.size).max()
-    return float(worst_loss), float(gradient)
+    worst_loss = kernel_rows.ulps(loss.detach().float().cpu().numpy(), np.array(exact.reduced), kind)
+    worst_gradient = kernel_rows.ulps(found.float().cpu().numpy(), exact.grad, kind, exact.size).max()
+    return float(worst_loss), float(worst_gradient)
 
 
 def exponential_error() -> float:
@@ -168,6 +168,13 @@ def inputs(dtype: torch.dtype, classes: int, total: int) -> tuple[torch.Tensor, 
     return z, torch.randint(classes, (rows,), device=DEVICE)
 
 
+def copied(z: torch.Tensor) -> float:
+    """Seconds that a copy takes; in a graph it may be slower."""
+    to = torch.empty_like(z)
+    with torch.no_grad():
+        return min(way(lambda: to.copy_(z)) for way in (seconds, launched))
+
+
 def contenders(peers: bool) -> dict[str, Callable[..., torch.Tensor]]:
     found: dict[str, Callable[..., torch.Tensor]] = {"finallayer": cross_entropy}
     if not peers:
@@ -187,27 +194,23 @@ def contenders(peers: bool) -> dict[str, Callable[..., torch.Tensor]]:
 def speed(total: int, vocabularies: tuple[int, ...], peers: bool, found: dict[str, Any]) -> None:
     for name, dtype in DTYPES.items():
         for classes in vocabularies:
-            torch._dynamo.reset()
+            torch.compiler.reset()
             z, target = inputs(dtype, classes, total)
             moved = 2 * z.numel() * dtype.itemsize
-            to = torch.empty_like(z)
-            with torch.no_grad():
-                copy = min(way(lambda: to.copy_(z)) for way in (seconds, launched))  # noqa: B023
-            del to
+            copy = copied(z)
             line = [f"{name:9} {z.shape[0]:>6} x {classes:<7} copy {moved / copy * 1e-9:6.0f} GB/s"]
             row = found.setdefault(f"{name}, {classes}", {"copy": moved / copy * 1e-9})
             for contender, loss in contenders(peers).items():
-                step = lambda: loss(z, target).backward()  # noqa: B023, E731
+                step = lambda: gradient(loss(z, target), z)  # noqa: B023, E731
                 try:
                     step()
-                    took = (launched if contender == "Liger" else seconds)(step, z)
+                    took = (launched if contender == "Liger" else seconds)(step)
                 except Exception as error:
                     print(f"{contender}: {str(error)[:300]}")
                     continue
                 row[contender] = moved / took * 1e-9
                 line.append(f"{contender} {moved / took * 1e-9:.0f} ({copy / took:.0%})")
             print(" | ".join(line), flush=True)
-            z.grad = None
 
 
 def framework(total: int) -> dict[str, float]:
@@ -217,10 +220,10 @@ def framework(total: int) -> dict[str, float]:
     for name, dtype in DTYPES.items():
         for classes in (1000, 32000):
             z, target = inputs(dtype, classes, total // 4)
-            _triton.serves = lambda _: False
-            ours = seconds(lambda: cross_entropy(z, target).backward(), z)  # noqa: B023
+            _triton.serves = lambda logits: False
+            ours = seconds(lambda: gradient(cross_entropy(z, target), z))  # noqa: B023
             _triton.serves = serves
-            theirs = seconds(lambda: F.cross_entropy(z, target).backward(), z)  # noqa: B023
+            theirs = seconds(lambda: gradient(F.cross_entropy(z, target), z))  # noqa: B023
             found[f"{name}, {classes}"] = theirs / ours
             print(f"without Triton, {name} {classes}: {theirs / ours:.2f} of torch eager's speed")
     return found
@@ -230,12 +233,11 @@ def hosts(found: dict[str, Any]) -> None:
     """What a step costs the host, where the GPU has next to nothing to do."""
     z, target = inputs(torch.bfloat16, 1000, 32 * 2000)
     for name, loss in contenders(True).items():
-        loss(z, target).backward()
+        gradient(loss(z, target), z)
         torch.cuda.synchronize()
         began = time.perf_counter()
         for _ in range(300):
-            z.grad = None
-            loss(z, target).backward()
+            gradient(loss(z, target), z)
         torch.cuda.synchronize()
         found[name] = (time.perf_counter() - began) / 300
         print(f"host, {name}: {found[name] * 1e6:.0f} us a step")
@@ -248,19 +250,18 @@ def linear(found: dict[str, Any]) -> None:
     hidden = torch.randn(rows, features, device=DEVICE, dtype=torch.bfloat16, requires_grad=True)
     weight = (torch.randn(classes, features, device=DEVICE) / 45).bfloat16().requires_grad_()
     target = torch.randint(classes, (rows,), device=DEVICE)
-    ways: dict[str, Callable[[], torch.Tensor]] = {
+    ways: dict[str, Callable[[], Any]] = {
         "finallayer, chunked": lambda: linear_cross_entropy(hidden, weight, target),
         "finallayer, with logits": lambda: cross_entropy(hidden @ weight.t(), target),
         "torch eager": lambda: F.cross_entropy(hidden @ weight.t(), target),
     }
     for name, way in ways.items():
-        hidden.grad = weight.grad = None
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        way().backward()
+        torch.autograd.grad(way(), (hidden, weight))
         peak = torch.cuda.max_memory_allocated() - before
-        took = launched(lambda: way().backward(), hidden, weight)  # noqa: B023
+        took = launched(lambda: torch.autograd.grad(way(), (hidden, weight)))  # noqa: B023
         found[name] = {"seconds": took, "peak bytes": peak}
         print(f"linear {rows}x{features}x{classes} bfloat16, {name}: {took * 1e3:.1f} ms, peak {peak / 2**30:.2f} GiB")
 
@@ -274,38 +275,33 @@ def graphs() -> None:
     target[3] = -100
 
     def step(scale: float) -> torch.Tensor:
-        z.grad = None
-        loss = cross_entropy(z, target, label_smoothing=0.0)
-        (loss * scale).backward()
-        assert z.grad is not None
-        return z.grad
+        return gradient(cross_entropy(z, target) * scale, z)
 
     expected = {scale: step(scale).clone() for scale in (1.0, 1.0, 3.0, 3.0, 1.0)}
     torch.cuda.set_sync_debug_mode("error")
     quiet = step(1.0)
     torch.cuda.set_sync_debug_mode("default")
     assert torch.equal(quiet, expected[1.0])
-    tripled = torch.autograd.grad(cross_entropy(z, target) * 3.0, z)[0]
+    tripled = gradient(cross_entropy(z, target) * 3.0, z)
     assert torch.equal(tripled, expected[3.0])
     graph = torch.cuda.CUDAGraph()
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         step(1.0)
     torch.cuda.current_stream().wait_stream(stream)
-    z.grad = None
     with torch.cuda.graph(graph):
-        captured = torch.autograd.grad(cross_entropy(z, target), z)[0]
+        captured = gradient(cross_entropy(z, target), z)
     for seed in range(3):
         torch.manual_seed(seed)
         with torch.no_grad():
             z.copy_(torch.randn_like(z))
         graph.replay()
-        eager = torch.autograd.grad(cross_entropy(z, target), z)[0]
+        eager = gradient(cross_entropy(z, target), z)
         assert torch.equal(captured, eager), "a CUDA graph gives something else"
     compiled = torch.compile(cross_entropy, mode="reduce-overhead")
     for _ in range(3):
-        got = torch.autograd.grad(compiled(z, target), z)[0].clone()
+        got = gradient(compiled(z, target), z).clone()
     worst = (got.float() - eager.float()).abs().max() / eager.float().abs().max()
     assert worst < 1e-2, worst
     print("no synchronization, CUDA graphs and torch.compile(mode='reduce-overhead'): as they should")
@@ -315,32 +311,28 @@ def large() -> None:
     """More than 2**31 logits: the last rows' gradients are those of the last rows alone."""
     rows, classes = 20000, 131072
     z = torch.empty(rows, classes, device=DEVICE, dtype=torch.bfloat16)
-    for part in z.split(1000):
-        part.normal_()
+    for begin in range(0, rows, 1000):
+        z[begin : begin + 1000].normal_()
     target = torch.randint(classes, (rows,), device=DEVICE)
     whole = z.requires_grad_()
-    loss = cross_entropy(whole, target, reduction="sum")
-    loss.backward()
-    assert whole.grad is not None
+    found = gradient(cross_entropy(whole, target, reduction="sum"), whole)
     part = whole.detach()[-5:].clone().requires_grad_()
-    cross_entropy(part, target[-5:], reduction="sum").backward()
-    assert torch.equal(whole.grad[-5:], part.grad)
+    alone = gradient(cross_entropy(part, target[-5:], reduction="sum"), part)
+    assert torch.equal(found[-5:], alone)
     print(f"{rows * classes / 2**31:.2f} * 2**31 logits: right at the end")
 
 
 def candidates(classes: int, item_bytes: int) -> Iterator[tuple[bool, tiles.Tile]]:
+    """Whether rows are taken at once, and a tile that can hold them."""
     fan, columns = 16 // item_bytes, tiles.power_of_two(classes)
-    for block, warps, registers in (
-        (1024, 4, 64), (2048, 8, 64), (4096, 16, 64), (8192, 32, 64), (2048, 4, 64), (4096, 8, 64), (4096, 8, 80),
-        (2048, 4, 96), (4096, 8, 96), (8192, 16, 64), (1024, 4, 96),
-    ):  # fmt: skip
-        yield False, tiles.Tile(1, block, fan, warps, registers)
-    for rows, warps, registers in (
-        (1, 2, 64), (1, 4, 64), (1, 8, 64), (1, 16, 64), (1, 32, 64), (1, 4, 96), (1, 4, 128), (1, 8, 96), (1, 16, 128),
-        (2, 4, 96), (2, 4, 128),
-    ):  # fmt: skip
-        if 8 <= rows * columns // (32 * warps) <= 32 and columns <= 16384:
-            yield True, tiles.Tile(rows, columns, fan, warps, registers)
+    for block in (1024, 2048, 4096, 8192, 16384):
+        for warps in (4, 8, 16, 32):
+            if 4 <= block // (32 * warps) <= 32:
+                yield False, tiles.Tile(1, block, fan, warps)
+    for rows in (1, 2, 4):
+        for warps in (4, 8, 16, 32):
+            if 4 <= rows * columns // (32 * warps) <= 32:
+                yield True, tiles.Tile(rows, columns, fan, warps)
 
 
 def tile_sweep(total: int, found: dict[str, Any]) -> None:
@@ -363,7 +355,7 @@ def tile_sweep(total: int, found: dict[str, Any]) -> None:
             results.sort(key=lambda r: -r[0])
             found[f"{name}, {classes}"] = [(round(speed), repr(tile)) for speed, tile in results]
             shown = (
-                f"{speed:.0f} {'w' if whole else 'b'}{t.rows}x{t.columns}/{t.warps}{f'r{t.registers}' if t.registers else ''}"
+                f"{speed:.0f} {'whole' if whole else 'blocks'} {t.rows}x{t.columns}/{t.warps}"
                 for speed, (whole, t) in results[:9]
             )
             print(f"tiles {name} {classes}: {', '.join(shown)}", flush=True)

@@ -50,22 +50,29 @@ class Launch(NamedTuple):
     warps: int
 
 
+SHAPES = (("bf16", 1000), ("bf16", 32000), ("fp16", 131072), ("fp32", 16384), ("fp32", 131072))
+
+
 def launches() -> Iterator[Launch]:
+    given: tuple[str, ...]
     sums = ("others_ptr", "reference_ptr", "anchor_ptr")
-    for dtype, item_bytes in ITEM_BYTES.items():
-        for classes in (10, 1000, 4096, 16384, 32000, 131072):
-            at_once, tile = tiles.float_tile(classes, item_bytes, True)
-            kernel = float_rows.rows_at_once if at_once else float_rows.rows_in_blocks
-            constants = {"ROWS": tile.rows, "COLUMNS": tile.columns, "FAN": tile.fan, "KEEP": False}
-            given = ("z_ptr", "g_ptr", "target_ptr", "numbers_ptr", *sums)
-            yield Launch(f"{classes} classes, {dtype}", kernel, dtype, constants, given, tile.warps)
-        tile = tiles.wide_tile(32000)
-        constants = {"ROWS": tile.rows, "COLUMNS": tile.columns, "KEEP": False}
-        for soft, smooth, cap in ((False, False, True), (False, True, False), (True, True, False)):
-            options = constants | {"SOFT": soft, "SMOOTH": smooth, "CAPPED": cap}
-            given = ("z_ptr", "g_ptr", "target_ptr", "numbers_ptr", "loss_ptr", "lse_ptr", "weight_ptr")
-            name = f"wide, {soft=}, {smooth=}, {cap=}, {dtype}"
-            yield Launch(name, wide_rows.wide_rows, dtype, options, given, tile.warps)
+    for dtype, classes in SHAPES:
+        at_once, tile = tiles.float_tile(classes, ITEM_BYTES[dtype], True)
+        kernel = float_rows.rows_at_once if at_once else float_rows.rows_in_blocks
+        constants = {"ROWS": tile.rows, "COLUMNS": tile.columns, "FAN": tile.fan, "KEEP": False}
+        given = ("z_ptr", "g_ptr", "target_ptr", "numbers_ptr", *sums)
+        yield Launch(f"{classes} classes, {dtype}", kernel, dtype, constants, given, tile.warps)
+    tile = tiles.wide_tile(32000)
+    constants = {
+        "ROWS": tile.rows,
+        "COLUMNS": tile.columns,
+        "KEEP": False,
+        "SOFT": False,
+        "SMOOTH": True,
+        "CAPPED": True,
+    }
+    given = ("z_ptr", "g_ptr", "target_ptr", "numbers_ptr", "loss_ptr", "lse_ptr", "weight_ptr")
+    yield Launch("every option, bf16", wide_rows.wide_rows, "bf16", constants, given, tile.warps)
     rows = {"SOFT": False, "BLOCK": 1024}
     given = (
         *sums,

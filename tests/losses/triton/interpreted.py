@@ -1,7 +1,6 @@
 """Puts the GPU kernel behind the torch losses on the CPU, run by Triton's interpreter, in a process of its own.
 
-Import this before anything that imports Triton. With ``FINALLAYER_TEST_TILE=blocks`` every row is one that doesn't fit on
-chip.
+Import this before anything that imports Triton. With ``FINALLAYER_TEST_TILE=blocks`` no row fits on chip.
 """
 
 from __future__ import annotations
@@ -39,7 +38,23 @@ def _rounded(builder: Any, source: Any, to: Any) -> Any:
     return _cast(builder, source, to)
 
 
+_patched = interpreter._patch_lang_tensor
+
+
+def _indexed(tensor: Any, scope: Any) -> None:
+    """As Triton 3.9 has it: before, what `range` was given had to be what NumPy no longer takes for a number."""
+    _patched(tensor, scope)
+    scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.squeeze()))
+
+
+def take_blocks(tiles: Any) -> None:
+    """From now on rows are taken in blocks of 64 classes."""
+    tiles.float_tile = lambda *_: (False, tiles.Tile(1, 64, 8, 4))
+    tiles.wide_tile = lambda *_: tiles.Tile(1, 64, 1, 4)
+
+
 def install() -> None:
+    interpreter._patch_lang_tensor = _indexed
     interpreter.InterpreterBuilder.create_fma = _fused
     interpreter.InterpreterBuilder.cast_impl = _rounded
     _triton.serves = lambda logits: logits.dtype in _triton.DTYPES and logits.device.type != "meta"
@@ -47,8 +62,7 @@ def install() -> None:
     _kernel.serves = lambda *tensors: False
     _plans.cross_entropy = lambda *_: None  # no shorter way
     if os.environ.get("FINALLAYER_TEST_TILE") == "blocks":
-        tiles.float_tile = lambda *_: (False, tiles.Tile(1, 32, 8, 4))
-        tiles.wide_tile = lambda *_: tiles.Tile(1, 32, 1, 4)
+        take_blocks(tiles)
     np.seterr(all="ignore")  # an interpreter of NumPy's operations warns of every infinity
 
 

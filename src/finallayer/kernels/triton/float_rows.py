@@ -9,10 +9,8 @@ import triton
 import triton.language as tl
 
 from finallayer.kernels.triton.arithmetic import (
-    BIAS,
     LARGEST_UNSHIFTED,
     LN2,
-    LOG2E,
     NOTHING,
     ROOM,
     UNBIASED,
@@ -50,13 +48,9 @@ def tiles_to_do(tiles, numbers_ptr, wanted_ptr, learned_ptr):
 
 
 @triton.jit
-def read_targets(target_ptr, row, inside):
-    return tl.load(target_ptr + row, mask=inside, other=0).to(tl.int64)
-
-
-@triton.jit
-def understood(target, inside, ignore_index, classes):
+def read_targets(target_ptr, row, inside, ignore_index, classes):
     """Whether a row counts, whether its class exists, and the class (0 where it doesn't)."""
+    target = tl.load(target_ptr + row, mask=inside, other=0).to(tl.int64)
     counts = (target != ignore_index) & inside
     exists = (target >= 0) & (target < classes)
     return counts, exists, tl.where(counts & exists, target, 0).to(tl.int32)
@@ -84,19 +78,6 @@ def slopes(push, others, anchor_exp, is_nan):
     return pull.to(tl.float32), -(pull * others).to(tl.float32)
 
 
-@triton.jit
-def place(tile, tiles, across, inner, ROWS: tl.constexpr):
-    """Where a tile's rows stand, which of them there are, and their numbers."""
-    o = (tile // across).to(tl.int64)
-    i = ((tile % across) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
-    return o, i, i < tl.where(tile < tiles, inner, 0), o * inner + i
-
-
-@triton.jit
-def read_rows(z_row, c, z_class, live, classes):
-    return tl.load(z_row[:, None] + stepped(c, z_class), mask=live[:, None] & (c < classes), other=-INF)
-
-
 @triton.jit(do_not_specialize=["base_bits", "ignore_index"])
 def rows_at_once(
     z_ptr, z_outer, z_inner, z_class, g_ptr, g_outer, g_inner, g_class,
@@ -104,35 +85,27 @@ def rows_at_once(
     others_ptr, reference_ptr, anchor_ptr, correct_ptr, ignore_index, outer, inner, classes,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, FAN: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
-    """Rows of up to COLUMNS classes, ROWS at a time, the next ones on their way. KEEP: ignored rows have an lse, too."""
+    """Rows of up to COLUMNS classes, ROWS at a time. KEEP: ignored rows have an lse, too."""
     base = base_of(numbers_ptr, base_bits, wanted_ptr)
-    CAREFUL: tl.constexpr = z_ptr.dtype.element_ty == tl.float32
     across = tl.cdiv(inner, ROWS)
-    tiles = tiles_to_do(outer * across, numbers_ptr, wanted_ptr, learned_ptr)
-    step = tl.num_programs(0)
+    CAREFUL: tl.constexpr = z_ptr.dtype.element_ty == tl.float32
     c = tl.arange(0, COLUMNS)[None, :]
-    o, i, inside, row = place(tl.program_id(0), tiles, across, inner, ROWS)
-    target = read_targets(target_ptr, row, inside)
-    z = read_rows(z_ptr + o * z_outer + i * z_inner, c, z_class, inside, classes)
-    next_o, next_i, next_inside, next_row = place(tl.program_id(0) + step, tiles, across, inner, ROWS)
-    next_target = read_targets(target_ptr, next_row, next_inside)
-    for tile in range(tl.program_id(0), tiles, step):
-        o, i, inside, row = place(tile, tiles, across, inner, ROWS)
-        counts, exists, anchor = understood(target, inside, ignore_index, classes)
+    for tile in range(
+        tl.program_id(0), tiles_to_do(outer * across, numbers_ptr, wanted_ptr, learned_ptr), tl.num_programs(0)
+    ):
+        o = (tile // across).to(tl.int64)
+        i = ((tile % across) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+        inside = i < inner
+        row = o * inner + i
+        counts, exists, anchor = read_targets(target_ptr, row, inside, ignore_index, classes)
         live = inside if KEEP else counts
         z_row = z_ptr + o * z_outer + i * z_inner
         anchor_z = tl.load(z_row + stepped(anchor, z_class), mask=live, other=0.0).to(tl.float32)
-        x = tl.where(live[:, None], z.to(tl.float32), -INF)
-
-        next_o, next_i, next_inside, next_row = place(tile + step, tiles, across, inner, ROWS)
-        next_live = next_inside if KEEP else next_inside & (next_target != ignore_index)
-        z = read_rows(z_ptr + next_o * z_outer + next_i * z_inner, c, z_class, next_live, classes)
-        target = next_target
-        next_o, next_i, next_inside, next_row = place(tile + 2 * step, tiles, across, inner, ROWS)
-        next_target = read_targets(target_ptr, next_row, next_inside)
-
-        top = tl.max(x, 1)
-        is_nan = live & ((tl.abs(top) == INF) | (counts & ~exists))
+        at = stepped(c, z_class)
+        z = tl.load(z_row[:, None] + at, mask=live[:, None] & (c < classes), other=-INF)
+        x = z.to(tl.float32)
+        top = tl.maximum(tl.max(x, 1), anchor_z)
+        is_nan = live & ((tl.abs(top) == INF) | (anchor_z != anchor_z) | (counts & ~exists))
         top = tl.where(tl.abs(top) < INF, top, 0.0)
         shift = tl.where(tl.abs(top) > LARGEST_UNSHIFTED, top, 0.0)
         if tl.max(tl.abs(shift), 0) > 0.0:
@@ -140,24 +113,22 @@ def rows_at_once(
         exponent, magic, cut = frame_of(top - shift)
         e = tl.where(c == anchor[:, None], 0.0, exponential(x, magic[:, None], cut[:, None], CAREFUL))
         others = tl.sum(fanned(e, ROWS, COLUMNS, FAN), 1)
-        is_nan |= anchor_z != anchor_z
         if others_ptr is not None:
             reference = shift.to(tl.float64) + exponent.to(tl.float64) * LN2
             tl.store(others_ptr + row, tl.where(is_nan, float("nan"), others * UNBIASED), mask=inside)
             tl.store(reference_ptr + row, reference, mask=inside)
             tl.store(anchor_ptr + row, anchor_z.to(tl.float64), mask=inside)
         if correct_ptr is not None:
-            own = (anchor_z - shift)[:, None]
-            beaten = (x > own) | ((x == own) & (c < anchor[:, None]))
+            beaten = (x > (anchor_z - shift)[:, None]) | ((x == (anchor_z - shift)[:, None]) & (c < anchor[:, None]))
             tl.store(correct_ptr + row, (tl.max(beaten.to(tl.int32), 1) == 0) & counts, mask=inside)
         if g_ptr is not None:
             push = pushes(row, counts, anchor, weight_ptr, row_weight_ptr, row_upstream_ptr, base)
             pull, at_anchor = slopes(push, others, exponential(anchor_z - shift, magic, cut, CAREFUL), is_nan)
             g = tl.where(c == anchor[:, None], at_anchor[:, None], e * pull[:, None])
-            if KEEP:
-                g = tl.where(counts[:, None], g, 0.0)
-            at = (g_ptr + o * g_outer + i * g_inner)[:, None] + stepped(c, g_class)
-            tl.store(at, g.to(g_ptr.dtype.element_ty), mask=inside[:, None] & (c < classes))
+            g = tl.where(counts[:, None], g, 0.0)
+            at = stepped(c, g_class)
+            g_row = g_ptr + o * g_outer + i * g_inner
+            tl.store(g_row[:, None] + at, g.to(g_ptr.dtype.element_ty), mask=inside[:, None] & (c < classes))
 
 
 @triton.jit
@@ -194,10 +165,10 @@ def sum_blocks(
 
 @triton.jit
 def write_blocks(
-    z_row, z_class, g_row, g_class, classes, shift, exponent, magic, cut, pull, SHIFTED: tl.constexpr,
-    BLOCK: tl.constexpr,
-):  # fmt: skip
+    z_row, z_class, g_row, g_class, classes, shift, magic, cut, pull, SHIFTED: tl.constexpr, BLOCK: tl.constexpr
+):
     """The gradient of all classes but the anchor; the last block first, which is still in the cache."""
+    CAREFUL: tl.constexpr = g_row.dtype.element_ty == tl.float32
     last = (tl.cdiv(classes, BLOCK) - 1) * BLOCK
     ahead = read_block(z_row, last, z_class, classes, BLOCK, "evict_first")
     for behind in range(0, classes, BLOCK):
@@ -207,38 +178,34 @@ def write_blocks(
         ahead = read_block(z_row, next_start, z_class, classes, BLOCK, "evict_first")
         if SHIFTED:
             x = x - shift
-        if g_row.dtype.element_ty == tl.float32:
-            g = exponential(x, magic, cut, True) * pull
-        elif g_row.dtype.element_ty == tl.float16:  # what is clamped is 0 in 16 bits
-            g = clamped_exponential(x, magic, cut, False) * pull
-        else:  # a bfloat16 has 8 bits, of which the rounding of the exponent can't be seen
-            g = tl.exp2(tl.fma(x, LOG2E, BIAS - exponent)) * pull
+        if CAREFUL:
+            g = exponential(x, magic, cut, CAREFUL) * pull
+        else:  # what is clamped is 0 in 16 bits
+            g = clamped_exponential(x, magic, cut, CAREFUL) * pull
         c = start + tl.arange(0, BLOCK)
         g = g.to(g_row.dtype.element_ty)
         tl.store(g_row + stepped(c, g_class), g, mask=c < classes, eviction_policy="evict_first")
 
 
 @triton.jit
-def sum_row(first, z_row, z_class, classes, anchor, anchor_z, BLOCK: tl.constexpr, FAN: tl.constexpr):
+def sum_row(z_row, z_class, classes, anchor, anchor_z, BLOCK: tl.constexpr, FAN: tl.constexpr):
     """The sum of all exponentials but the anchor's, the largest logit, whether there is a NaN, and the frame.
 
     The frame is guessed from the first logits; where the guess isn't good enough, the row is read once more.
     """
-    # In bfloat16 the gradient's exponent is taken in one step, which is good for small logits.
-    UNSHIFTED: tl.constexpr = 64.0 if first.dtype == tl.bfloat16 else LARGEST_UNSHIFTED
+    first = read_block(z_row, 0, z_class, classes, BLOCK, "evict_last")
     guess = tl.maximum(tl.max(first.to(tl.float32), 0), anchor_z)
-    is_good = tl.abs(guess) <= UNSHIFTED
+    is_good = tl.abs(guess) <= LARGEST_UNSHIFTED
     shift = guess * 0.0
     exponent, magic, cut = frame_of(tl.where(is_good, guess, 0.0))
     others, top, is_nan = sum_blocks(first, z_row, z_class, classes, anchor, shift, magic, cut, False, BLOCK, FAN)
     top = tl.maximum(top, anchor_z)
     if not (is_good & (top <= guess + ROOM)):
         finite = tl.where(tl.abs(top) < INF, top, 0.0)
-        shift = tl.where(tl.abs(finite) > UNSHIFTED, finite, 0.0)
+        shift = tl.where(tl.abs(finite) > LARGEST_UNSHIFTED, finite, 0.0)
         exponent, magic, cut = frame_of(finite - shift)
         others, _, _ = sum_blocks(first, z_row, z_class, classes, anchor, shift, magic, cut, True, BLOCK, FAN)
-    is_nan = is_nan | (tl.abs(top) == INF) | (anchor_z != anchor_z)
-    return others, is_nan, shift, exponent, magic, cut
+    return others, top, is_nan, shift, exponent, magic, cut
 
 
 @triton.jit
@@ -259,20 +226,6 @@ def write_zeros(g_row, g_class, classes, BLOCK: tl.constexpr):
         tl.store(g_row + at, tl.zeros((BLOCK,), g_row.dtype.element_ty), mask=c < classes)
 
 
-@triton.jit
-def begin_row(
-    tile, tiles, target, z_ptr, z_outer, z_inner, z_class, inner, classes, ignore_index,
-    KEEP: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """The first logits of a row, and that of its class."""
-    z_row = z_ptr + (tile // inner).to(tl.int64) * z_outer + (tile % inner).to(tl.int64) * z_inner
-    inside = tile < tiles
-    counts, _, anchor = understood(target, inside, ignore_index, classes)
-    live = inside if KEEP else counts
-    first = read_block(z_row, 0, z_class, tl.where(live, classes, 0), BLOCK, "evict_last")
-    return first, tl.load(z_row + stepped(anchor, z_class), mask=live, other=0.0).to(tl.float32)
-
-
 @triton.jit(do_not_specialize=["base_bits", "ignore_index"])
 def rows_in_blocks(
     z_ptr, z_outer, z_inner, z_class, g_ptr, g_outer, g_inner, g_class,
@@ -280,58 +233,50 @@ def rows_in_blocks(
     others_ptr, reference_ptr, anchor_ptr, correct_ptr, ignore_index, outer, inner, classes,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, FAN: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
-    """Rows of any length, one at a time, COLUMNS classes at a time; the next row on its way."""
+    """Rows of any length, one at a time, COLUMNS classes at a time."""
     tl.static_assert(ROWS == 1)
     base = base_of(numbers_ptr, base_bits, wanted_ptr)
     CAREFUL: tl.constexpr = z_ptr.dtype.element_ty == tl.float32
-    tiles = tiles_to_do(outer * inner, numbers_ptr, wanted_ptr, learned_ptr)
-    step = tl.num_programs(0)
-    begin = tl.program_id(0)
-    target = read_targets(target_ptr, begin.to(tl.int64), begin < tiles)
-    next_target = read_targets(target_ptr, begin.to(tl.int64) + step, begin + step < tiles)
-    first, anchor_z = begin_row(
-        begin, tiles, target, z_ptr, z_outer, z_inner, z_class, inner, classes, ignore_index, KEEP, COLUMNS
-    )
-    for tile in range(begin, tiles, step):
+    for tile in range(
+        tl.program_id(0), tiles_to_do(outer * inner, numbers_ptr, wanted_ptr, learned_ptr), tl.num_programs(0)
+    ):
         o, i = (tile // inner).to(tl.int64), (tile % inner).to(tl.int64)
         row = o * inner + i
-        counts, exists, anchor = understood(target, tile < tiles, ignore_index, classes)
+        counts, exists, anchor = read_targets(target_ptr, row, True, ignore_index, classes)
         z_row = z_ptr + o * z_outer + i * z_inner
-        others, is_nan = tl.zeros((), tl.float64), tl.zeros((), tl.int1)
-        shift = anchor_z * 0.0
-        exponent, magic, cut = shift, shift, shift
+        g_row = z_row if g_ptr is None else g_ptr + o * g_outer + i * g_inner
         if counts | KEEP:
-            others, is_nan, shift, exponent, magic, cut = sum_row(
-                first, z_row, z_class, classes, anchor, anchor_z, COLUMNS, FAN
+            anchor_z = tl.load(z_row + stepped(anchor, z_class)).to(tl.float32)
+            others, top, has_nan, shift, exponent, magic, cut = sum_row(
+                z_row, z_class, classes, anchor, anchor_z, COLUMNS, FAN
             )
-            is_nan |= counts & (not exists)
-        if others_ptr is not None:
-            tl.store(others_ptr + row, tl.where(is_nan, float("nan"), others * UNBIASED))
-            tl.store(reference_ptr + row, shift.to(tl.float64) + exponent.to(tl.float64) * LN2)
-            tl.store(anchor_ptr + row, anchor_z.to(tl.float64))
-        if correct_ptr is not None:
-            tl.store(correct_ptr + row, is_first_largest(z_row, z_class, classes, anchor, anchor_z, COLUMNS) & counts)
-        own_z = anchor_z
-        first, anchor_z = begin_row(
-            tile + step, tiles, next_target, z_ptr, z_outer, z_inner, z_class, inner, classes, ignore_index, KEEP,
-            COLUMNS,
-        )  # fmt: skip
-        target = next_target
-        next_target = read_targets(target_ptr, (tile + 2 * step).to(tl.int64), tile + 2 * step < tiles)
-        if g_ptr is not None:
-            g_row = g_ptr + o * g_outer + i * g_inner
-            if counts:
+            is_nan = has_nan | (tl.abs(top) == INF) | (anchor_z != anchor_z) | (counts & (not exists))
+            if others_ptr is not None:
+                tl.store(others_ptr + row, tl.where(is_nan, float("nan"), others * UNBIASED))
+                tl.store(reference_ptr + row, shift.to(tl.float64) + exponent.to(tl.float64) * LN2)
+                tl.store(anchor_ptr + row, anchor_z.to(tl.float64))
+            if correct_ptr is not None:
+                is_best = is_first_largest(z_row, z_class, classes, anchor, anchor_z, COLUMNS)
+                tl.store(correct_ptr + row, is_best & counts)
+            if g_ptr is not None:
                 push = pushes(row, counts, anchor, weight_ptr, row_weight_ptr, row_upstream_ptr, base)
-                pull, at_anchor = slopes(push, others, exponential(own_z - shift, magic, cut, CAREFUL), is_nan)
-                if shift != 0.0:
-                    write_blocks(
-                        z_row, z_class, g_row, g_class, classes, shift, exponent, magic, cut, pull, True, COLUMNS
-                    )
+                anchor_exp = exponential(anchor_z - shift, magic, cut, CAREFUL)
+                pull, at_anchor = slopes(push, others, anchor_exp, is_nan)
+                if not counts:
+                    write_zeros(g_row, g_class, classes, COLUMNS)
+                elif shift != 0.0:
+                    write_blocks(z_row, z_class, g_row, g_class, classes, shift, magic, cut, pull, True, COLUMNS)
                 else:
-                    write_blocks(
-                        z_row, z_class, g_row, g_class, classes, shift, exponent, magic, cut, pull, False, COLUMNS
-                    )
+                    write_blocks(z_row, z_class, g_row, g_class, classes, shift, magic, cut, pull, False, COLUMNS)
                 tl.debug_barrier()  # the anchor's gradient is written over what stands there
-                tl.store(g_row + stepped(anchor, g_class), at_anchor.to(g_row.dtype.element_ty))
-            else:
+                if counts:
+                    tl.store(g_row + stepped(anchor, g_class), at_anchor.to(g_row.dtype.element_ty))
+        else:
+            if others_ptr is not None:
+                tl.store(others_ptr + row, tl.zeros((), tl.float64))
+                tl.store(reference_ptr + row, tl.zeros((), tl.float64))
+                tl.store(anchor_ptr + row, tl.zeros((), tl.float64))
+            if correct_ptr is not None:
+                tl.store(correct_ptr + row, False)
+            if g_ptr is not None:
                 write_zeros(g_row, g_class, classes, COLUMNS)

@@ -27,7 +27,7 @@ def prepare(
     numbers_ptr, partial_ptr, done_ptr, target_ptr, weight_ptr, row_weight_ptr, upstream_ptr, upstream_bits,
     ignore_index, rows, classes, SOFT: tl.constexpr, MEAN: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """numbers: one over what a mean divides by (else 1), that times the upstream, and the upstream. BLOCK rows each."""
+    """numbers: one over what a mean divides by (else 1), that times the upstream, the upstream. BLOCK rows each."""
     factor = tl.full((), 1.0, tl.float64)
     am_last = True
     if MEAN:
@@ -51,7 +51,7 @@ def finish(
     loss_ptr, lse_ptr, reduced_ptr, partial_ptr, done_ptr, factor_ptr, ignore_index, rows, classes,
     SOFT: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The losses and lse of BLOCK rows, of their sums, or as `wide_rows` left them; and the losses' sum times a factor."""
+    """Losses and lse of BLOCK rows, of their sums or as `wide_rows` left them; the losses' sum times a factor."""
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = row < rows
     counts = inside

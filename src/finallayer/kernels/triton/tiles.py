@@ -1,17 +1,8 @@
-"""How rows are divided among the GPU's programs."""
+"""How rows are divided among the GPU's programs: what was fastest on an H200 without spilling (`benchmarks/gpu.py`)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
-
-_REGISTERS = 1 << 16  # of a multiprocessor
-
-#: classes that are taken at once
-MOST_AT_ONCE = 16384
-#: and where a row is taken in blocks
-BLOCK = 4096
-#: elements of a program's tile, where rows are short
-ELEMENTS = 4096
 
 
 class Tile(NamedTuple):
@@ -21,22 +12,26 @@ class Tile(NamedTuple):
     columns: int
     fan: int
     warps: int
-    registers: int | None = None  # no more than these a thread
 
-    @property
-    def programs(self) -> int:
-        """That a multiprocessor holds at once."""
-        return _REGISTERS // (32 * self.warps * (self.registers or 128))
+
+#: classes that are taken at once
+MOST_AT_ONCE = 1024
+#: By bytes of a logit: up to so many classes, blocks of so many, by so many warps.
+BLOCKS = {
+    2: ((16384, 1024, 4), (65536, 2048, 8), (1 << 62, 8192, 16)),
+    4: ((4096, 1024, 4), (16384, 2048, 4), (65536, 4096, 4), (1 << 62, 8192, 16)),
+}
 
 
 def float_tile(classes: int, item_bytes: int, side_by_side: bool) -> tuple[bool, Tile]:
-    """Whether rows are taken at once, and the tile of `float_rows`; ``side_by_side``: a row's classes are neighbours."""
-    fan = 16 // item_bytes if side_by_side and classes >= 1024 else 1
+    """Whether rows are taken at once, and the tile of `float_rows`; ``side_by_side``: a row's classes are in a run."""
     columns = power_of_two(classes)
-    if columns > MOST_AT_ONCE:
-        return False, Tile(1, BLOCK, fan, 8)
-    rows = max(1, ELEMENTS // columns)
-    return True, Tile(rows, columns, fan, max(4, min(16, rows * columns // 1024)))
+    fan = 16 // item_bytes if side_by_side and classes >= 1024 else 1
+    if columns <= MOST_AT_ONCE:
+        elements = 1024 if side_by_side else 4096  # else it's rows that are neighbours
+        return True, Tile(max(1, elements // columns), columns, fan, 4)
+    block, warps = next((block, warps) for most, block, warps in BLOCKS[item_bytes] if classes <= most)
+    return False, Tile(1, block, fan, warps)
 
 
 def wide_tile(classes: int) -> Tile:
@@ -46,4 +41,5 @@ def wide_tile(classes: int) -> Tile:
 
 
 def power_of_two(least: int) -> int:
+    """The first from there on."""
     return 1 << max(0, least - 1).bit_length()

@@ -1,20 +1,18 @@
 """Cross-entropy in double arithmetic: every option.
 
-The anchor class (the target; for a target with mass on several classes, the largest x) is kept out of all sums. A row is
-read three times, of which all but the first mostly from the cache.
+The anchor class (the target; for a target with mass on several classes, the largest x) is kept out of all sums. A row
+is read three times, of which all but the first mostly from the cache.
 """
 
 import triton
 import triton.language as tl
 
 from finallayer.kernels.triton.arithmetic import as_double, capped, loss_of, stepped
-from finallayer.kernels.triton.float_rows import INF, base_of, pushes, read_targets, tiles_to_do, understood
+from finallayer.kernels.triton.float_rows import INF, base_of, pushes, read_targets, tiles_to_do
 
 
 @triton.jit
-def read_x(
-    z_row, c, z_class, live, classes, cap, temperature, CAPPED: tl.constexpr
-):
+def read_x(z_row, c, z_class, live, classes, cap, temperature, CAPPED: tl.constexpr):
     """What the logits are transformed to, and the slope; masked classes behind the end."""
     z = tl.load(z_row[:, None] + stepped(c, z_class), mask=live[:, None] & (c < classes), other=-INF).to(tl.float64)
     x, slope = capped(z, cap, temperature, CAPPED)
@@ -42,8 +40,8 @@ def masses(
 def wide_rows(
     z_ptr, z_outer, z_inner, z_class, g_ptr, g_outer, g_inner, g_class,
     target_ptr, q_outer, q_inner, q_class, weight_ptr, row_weight_ptr, row_upstream_ptr, lse_upstream_ptr,
-    numbers_ptr, base_bits, wanted_ptr, learned_ptr, loss_ptr, lse_ptr, correct_ptr, ignore_index, outer, inner, classes,
-    smoothing_bits, z_loss_bits, cap_bits, heat_bits,
+    numbers_ptr, base_bits, wanted_ptr, learned_ptr, loss_ptr, lse_ptr, correct_ptr,
+    ignore_index, outer, inner, classes, smoothing_bits, z_loss_bits, cap_bits, heat_bits,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, KEEP: tl.constexpr,
     SOFT: tl.constexpr, SMOOTH: tl.constexpr, CAPPED: tl.constexpr,
 ):  # fmt: skip
@@ -55,7 +53,9 @@ def wide_rows(
     base = base_of(numbers_ptr, base_bits, wanted_ptr)
     across = tl.cdiv(inner, ROWS)
     lanes = tl.arange(0, COLUMNS)[None, :]
-    for tile in range(tl.program_id(0), tiles_to_do(outer * across, numbers_ptr, wanted_ptr, learned_ptr), tl.num_programs(0)):
+    for tile in range(
+        tl.program_id(0), tiles_to_do(outer * across, numbers_ptr, wanted_ptr, learned_ptr), tl.num_programs(0)
+    ):
         o = (tile // across).to(tl.int64)
         i = ((tile % across) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
         inside = i < inner
@@ -65,9 +65,7 @@ def wide_rows(
         if SOFT:
             counts, exists, target = inside, inside, tl.zeros((ROWS,), tl.int32)
         else:
-            counts, exists, target = understood(
-                read_targets(target_ptr, row, inside), inside, ignore_index, classes
-            )
+            counts, exists, target = read_targets(target_ptr, row, inside, ignore_index, classes)
         live = inside if KEEP else counts
 
         top = tl.full((ROWS,), -INF, tl.float64)
@@ -88,7 +86,7 @@ def wide_rows(
         else:
             anchor = target
             anchor_z = tl.load(z_row + stepped(anchor, z_class), mask=live, other=0.0).to(tl.float64)
-            anchor_x, anchor_slope = capped(anchor_z, cap, temperature, CAPPED)
+            anchor_x, _anchor_slope = capped(anchor_z, cap, temperature, CAPPED)
 
         others = tl.zeros((ROWS,), tl.float64)
         gap = tl.zeros((ROWS,), tl.float64)

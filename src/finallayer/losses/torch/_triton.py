@@ -106,7 +106,9 @@ def cross_entropy(
     """
     call = _Call(logits, target, weight, row_weight, terms)
     if call.rows == 0:
-        return _nothing(reduced)
+        if reduced is not None:
+            reduced.zero_()
+        return None
     with _on(logits.device):
         numbers, done = None, torch.zeros(2, dtype=torch.int32, device=logits.device)
         if isinstance(upstream, Tensor) or terms.reduction == "mean":
@@ -150,11 +152,6 @@ def mend(
         learned = call.empty(1)
         _expected[logits.device, logits.numel()] = learned
         _rows(call, _Gradient(grad, numbers, 1.0, None, None, upstream, learned), False, False, None)
-
-
-def _nothing(reduced: Tensor | None) -> None:
-    if reduced is not None:
-        reduced.zero_()
 
 
 def _on(device: torch.device) -> Any:
@@ -221,14 +218,11 @@ def _shape(tensor: Tensor) -> tuple[int, int, int]:
     return found.rows // found.inner, found.inner, found.classes
 
 
-def _grid(tiles: int, programs: int, device: torch.device) -> tuple[int]:
-    """As many programs as the GPU holds at once, each of which takes one tile after the other."""
-    return (max(1, min(tiles, programs * _multiprocessors(device))),)
-
-
-@cache
-def _multiprocessors(device: torch.device) -> int:
-    return int(torch.cuda.get_device_properties(device).multi_processor_count) if device.type == "cuda" else 1
+def _grid(tiles: int, gradient: _Gradient, device: torch.device) -> tuple[int]:
+    """A program a tile; fewer where most likely nothing is to be done."""
+    if gradient.wanted is None or device.type != "cuda":
+        return (tiles,)
+    return (min(tiles, 8 * torch.cuda.get_device_properties(device).multi_processor_count),)
 
 
 def _float_rows(
@@ -242,7 +236,7 @@ def _float_rows(
     at_once, tile = tiles.float_tile(classes, logits.element_size(), strides[2] is None)
     sums = call.empty(3, call.rows).unbind() if wants_loss else (None, None, None)
     kernel = float_rows.rows_at_once if at_once else float_rows.rows_in_blocks
-    kernel[_grid(outer * -(-inner // tile.rows), tile.programs, logits.device)](
+    kernel[_grid(outer * -(-inner // tile.rows), gradient, logits.device)](
         logits,
         *strides,
         gradient.grad,
@@ -266,7 +260,6 @@ def _float_rows(
         FAN=tile.fan,
         KEEP=keep,
         num_warps=tile.warps,
-        maxnreg=tile.registers,
         **_PINNED,
     )
     return (*sums, None, None)
@@ -281,7 +274,7 @@ def _wide_rows(
     outer, inner, classes = _shape(logits)
     tile = tiles.wide_tile(classes)
     losses = call.empty(2, call.rows).unbind() if wants_loss else (None, None)
-    wide_rows.wide_rows[_grid(outer * -(-inner // tile.rows), 16, logits.device)](
+    wide_rows.wide_rows[_grid(outer * -(-inner // tile.rows), gradient, logits.device)](
         logits,
         *_strides(logits),
         gradient.grad,
