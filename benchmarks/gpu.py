@@ -201,7 +201,10 @@ def speed(total: int, vocabularies: tuple[int, ...], peers: bool, found: dict[st
             line = [f"{name:9} {z.shape[0]:>6} x {classes:<7} copy {moved / copy * 1e-9:6.0f} GB/s"]
             row = found.setdefault(f"{name}, {classes}", {"copy": moved / copy * 1e-9})
             for contender, loss in contenders(peers).items():
-                step = lambda: gradient(loss(z, target), z)  # noqa: B023, E731
+
+                def step(loss: Any = loss, z: torch.Tensor = z, target: torch.Tensor = target) -> torch.Tensor:
+                    return gradient(loss(z, target), z)
+
                 try:
                     step()
                     took = (launched if contender == "Liger" else seconds)(step)

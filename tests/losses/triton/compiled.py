@@ -50,7 +50,7 @@ class Launch(NamedTuple):
     warps: int
 
 
-SHAPES = (("bf16", 1000), ("bf16", 32000), ("fp16", 131072), ("fp32", 16384), ("fp32", 131072))
+SHAPES = (("bf16", 1000), ("bf16", 32000), ("fp16", 131072), ("fp32", 16384), ("fp32", 32000), ("fp32", 131072))
 
 
 def launches() -> Iterator[Launch]:

@@ -33,18 +33,20 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = (
-    Mutant("masked classes count", "arithmetic", "tl.where(z <= cut, 0.0, small * power)", "small * power", "margins"),
+    Mutant(
+        "masked classes count", "exponentials", "tl.where(z <= cut, 0.0, small * power)", "small * power", "margins"
+    ),
     Mutant(
         "log2(e) in one piece",
-        "arithmetic",
+        "exponentials",
         "tl.fma(z, LOG2E_LOW, tl.fma(z, LOG2E, -n))",
         "tl.fma(z, LOG2E, -n)",
         "margins",
     ),
-    Mutant("a confident row by subtraction", "arithmetic", "q >= -1.0", "q >= 0.0", "margins"),
+    Mutant("a confident row by subtraction", "exponentials", "q >= -1.0", "q >= 0.0", "margins"),
     Mutant(
         "log(1 + x) as it stands",
-        "arithmetic",
+        "exponentials",
         "log_one_plus(others * e), tl",
         "tl.log(1.0 + others * e), tl",
         "margins",
@@ -111,8 +113,8 @@ MUTANTS = (
     Mutant(
         "the anchor isn't the largest", "wide_rows", "tl.where(highest > top, first, best)", "best", "float32 options"
     ),
-    Mutant("no slope of the cap", "arithmetic", "slope = 4.0 * tail", "slope = 1.0 + 0.0 * tail", "float32 options"),
-    Mutant("the first program sums up", "arithmetic", "== tl.num_programs(0) - 1", "== 0", "outputs"),
+    Mutant("no slope of the cap", "exponentials", "slope = 4.0 * tail", "slope = 1.0 + 0.0 * tail", "float32 options"),
+    Mutant("the first program sums up", "exponentials", "== tl.num_programs(0) - 1", "== 0", "outputs"),
     Mutant(
         "ignored rows count",
         "reductions",

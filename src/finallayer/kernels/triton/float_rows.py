@@ -8,7 +8,7 @@ mostly from the cache. Sums run in double above a few float32 terms. What a row'
 import triton
 import triton.language as tl
 
-from finallayer.kernels.triton.arithmetic import (
+from finallayer.kernels.triton.exponentials import (
     LARGEST_UNSHIFTED,
     LN2,
     NOTHING,

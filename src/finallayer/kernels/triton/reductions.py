@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from finallayer.kernels.triton.arithmetic import as_double, is_last, loss_of, sum_of
+from finallayer.kernels.triton.exponentials import as_double, is_last, loss_of, sum_of
 
 
 @triton.jit

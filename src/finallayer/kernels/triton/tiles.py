@@ -16,11 +16,8 @@ class Tile(NamedTuple):
 
 #: classes that are taken at once
 MOST_AT_ONCE = 1024
-#: By bytes of a logit: up to so many classes, blocks of so many, by so many warps.
-BLOCKS = {
-    2: ((16384, 1024, 4), (65536, 2048, 8), (1 << 62, 8192, 16)),
-    4: ((4096, 1024, 4), (16384, 2048, 4), (65536, 4096, 4), (1 << 62, 8192, 16)),
-}
+#: Up to so many classes, blocks of so many, by so many warps.
+BLOCKS = ((16384, 1024, 4), (65536, 2048, 8), (1 << 62, 8192, 16))
 
 
 def float_tile(classes: int, item_bytes: int, side_by_side: bool) -> tuple[bool, Tile]:
@@ -30,7 +27,7 @@ def float_tile(classes: int, item_bytes: int, side_by_side: bool) -> tuple[bool,
     if columns <= MOST_AT_ONCE:
         elements = 1024 if side_by_side else 4096  # else it's rows that are neighbours
         return True, Tile(max(1, elements // columns), columns, fan, 4)
-    block, warps = next((block, warps) for most, block, warps in BLOCKS[item_bytes] if classes <= most)
+    block, warps = next((block, warps) for most, block, warps in BLOCKS if classes <= most)
     return False, Tile(1, block, fan, warps)
 
 

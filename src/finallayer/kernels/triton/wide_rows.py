@@ -7,7 +7,7 @@ is read three times, of which all but the first mostly from the cache.
 import triton
 import triton.language as tl
 
-from finallayer.kernels.triton.arithmetic import as_double, capped, loss_of, stepped
+from finallayer.kernels.triton.exponentials import as_double, capped, loss_of, stepped
 from finallayer.kernels.triton.float_rows import INF, base_of, pushes, read_targets, tiles_to_do
 
 
