@@ -36,6 +36,11 @@ def contents(path: str | Path, most: int = MOST_BYTES, *, follow: bool = True) -
     return data
 
 
+def size_of(path: str | Path) -> int:
+    """The bytes of a regular file. Raises OSError where it is something else."""
+    return _must_be_regular(os.stat(path), path)  # noqa: PTH116
+
+
 def text_of(path: str | Path, most: int = MOST_BYTES) -> str | None:
     """What of a file is text, as far as that can be told; None where it can't be read."""
     try:

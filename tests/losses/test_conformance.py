@@ -31,6 +31,7 @@ RUNS: dict[str, dict[str, str]] = {
     "numpy": {},
     "torch": {},
     "torch, no kernel": {"FINALLAYER_KERNEL": "framework"},
+    "torch_walked, no kernel": {"FINALLAYER_KERNEL": "framework"},
     "jax": {},
     "jax, no kernel": {"FINALLAYER_KERNEL": "framework"},
     "keras on jax": {"KERAS_BACKEND": "jax"},

@@ -12,6 +12,7 @@ from finallayer.check.judge import Analysis, analyse
 
 if TYPE_CHECKING:
     from finallayer.fix.flow.context import Context
+    from finallayer.fix.flow.foreseen import Foreseen
     from finallayer.source import Project
 
 
@@ -37,13 +38,16 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def contexts(project: Project) -> Callable[[], Context]:
-    """Gives what fixers share while files are analysed; fixes are imported only where something is found."""
+def contexts(project: Project, foreseen: Foreseen | None = None) -> Callable[[], Context]:
+    """Gives what fixers share while files are analysed; fixes are imported only where something is found.
+
+    ``foreseen``: that of whoever makes the fixes.
+    """
 
     @cache
     def context() -> Context:
         from finallayer.fix.flow.context import Context
 
-        return Context(project)
+        return Context(project) if foreseen is None else Context(project, foreseen)
 
     return context

@@ -162,7 +162,9 @@ def _tuple(run: Interpreter, node: ast.Tuple, frame: Frame) -> Value:
 
 @values(ast.List, ast.Set)
 def _list(run: Interpreter, node: ast.List | ast.Set, frame: Frame) -> Value:
-    return list_of(*_items(run, node.elts, frame))
+    made = list_of(*_items(run, node.elts, frame))
+    made.within = tuple(run.repeating)
+    return made
 
 
 def _items(run: Interpreter, nodes: list[ast.expr], frame: Frame) -> tuple[tuple[Value, ...], bool]:

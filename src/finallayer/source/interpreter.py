@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
+from finallayer.catalog.names import canonical
 from finallayer.expr import MOVES, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
@@ -30,6 +31,7 @@ from finallayer.source.values import (
     Attributes,
     Built,
     Call,
+    External,
     Frame,
     Function,
     Instance,
@@ -57,13 +59,18 @@ _AROUND = (
     "no_grad",
     "read_out",
     "compiling",
-    "loops",
     "silent",
     "assumed",
     "coupled",
     "taken",
     "repeating",
 )
+
+
+def _has_own_gradient(function: Function) -> bool:
+    """Whether a method belongs to an operation whose backward is written beside it."""
+    ancestry = function.owner.ancestry() if function.owner is not None else ()
+    return any(isinstance(base, External) and canonical(base.name) == "torch.autograd.Function" for base in ancestry)
 
 
 #: Where a prediction meets what reads it.
@@ -97,7 +104,6 @@ class Interpreter:
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
         self.compiling = 0  # > 0 where a model meets what it is compiled with
-        self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.taken: Way = ()  # what the way that is run now has found out
         self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
@@ -122,7 +128,7 @@ class Interpreter:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
             caller = self.sites[-1].origin if called else None
             training = not (self.no_grad or self.read_out)
-            return Scene(training, caller, self.compiling > 0)
+            return Scene(training, caller, self.compiling > 0, any(map(_has_own_gradient, self.stack)))
 
         origin = site.origin
         silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING and not _is_made_here(args, site))
@@ -381,7 +387,7 @@ class Interpreter:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
         around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites, self.repeating, self.taken = [], [], [], ()
-        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = self.assumed = self.coupled = 0
+        self.no_grad = self.read_out = self.compiling = self.silent = self.assumed = self.coupled = 0
         try:
             yield
         finally:

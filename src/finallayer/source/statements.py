@@ -168,7 +168,6 @@ def _while(run: Interpreter, node: ast.While, frame: Frame) -> bool:
 
 def _repeat(run: Interpreter, loop: Loop, frame: Frame) -> None:
     """A body that runs nobody knows how often, run once; what grows in it has no certain length any more."""
-    run.loops += 1
     run.repeating.append(loop)
     flags = {name: value for name, value in frame.vars.items() if isinstance(value, bool)}
     try:
@@ -178,7 +177,6 @@ def _repeat(run: Interpreter, loop: Loop, frame: Frame) -> None:
         if turned or run.trail.turned_over(before):  # the first round is one of its own
             run.supposing((), partial(run.block, loop.body, frame))
     finally:
-        run.loops -= 1
         run.repeating.pop()
 
 

@@ -268,12 +268,16 @@ FIELDS = "<fields>"
 
 
 class List:
-    """A list. ``exact`` is False where items may repeat or be missing (a comprehension over something unknown)."""
+    """A list. ``exact`` is False where items may repeat or be missing (a comprehension over something unknown).
 
-    __slots__ = ("slots",)
+    ``within``: the loops of unknown length in one round of which it was made, and in which it therefore grows but once.
+    """
 
-    def __init__(self, items: tuple[Value, ...], exact: bool = True) -> None:
+    __slots__ = ("slots", "within")
+
+    def __init__(self, items: tuple[Value, ...], exact: bool = True, within: tuple[ast.AST, ...] = ()) -> None:
         self.slots: dict[str, Value] = {ITEMS: items, EXACT: exact}
+        self.within = within
 
     @property
     def items(self) -> tuple[Value, ...]:

@@ -122,6 +122,14 @@ def torch() -> Framework:
     return Framework(run, binary, out_of_range)
 
 
+def torch_walked() -> Framework:
+    """Few logits as many are without a kernel: by ours, not recorded by torch."""
+    from finallayer.losses.torch import _plain
+
+    _plain.recorded = lambda *_: None  # type: ignore[assignment]
+    return torch()
+
+
 def keras() -> Framework:
     import keras
 
@@ -202,7 +210,7 @@ def _keras_differentiation(backend: str) -> Callable[..., tuple[np.ndarray, np.n
     raise ValueError(f"no differentiation for the Keras backend {backend}")
 
 
-FRAMEWORKS = {"numpy": numpy, "jax": jax, "torch": torch, "keras": keras}
+FRAMEWORKS = {"numpy": numpy, "jax": jax, "torch": torch, "torch_walked": torch_walked, "keras": keras}
 
 
 def main(name: str, out: str) -> None:
