@@ -517,7 +517,7 @@ OLD_KERAS = "import keras\nfrom keras import backend as K\n\nhead = keras.layers
 BY_SOFTPLUS = {
     "plain": (
         OLD_KERAS + "def loss(x):\n    return -K.mean(K.log(K.sigmoid(head(x))))\n\nloss(x)\n",
-        OLD_KERAS + "def loss(x):\n    return -K.mean(-K.softplus(-head(x)))\n\nloss(x)\n",
+        OLD_KERAS + "def loss(x):\n    return K.mean(K.softplus(-head(x)))\n\nloss(x)\n",
     ),
     "both, of differences, guarded": (
         OLD_KERAS + "def loss(a, b):\n    p = K.sigmoid(head(a) - head(b))\n"
@@ -529,11 +529,15 @@ BY_SOFTPLUS = {
         OLD_KERAS.replace("from keras", "from tensorflow.python.keras").replace("import keras", "import numpy as np", 1)
         + "def loss(x):\n    return -K.mean(K.log(K.sigmoid(x * head)))\n\nloss(x)\n",
         OLD_KERAS.replace("from keras", "from tensorflow.python.keras").replace("import keras", "import numpy as np", 1)
-        + "def loss(x):\n    return -K.mean(-K.softplus(-(x * head)))\n\nloss(x)\n",
+        + "def loss(x):\n    return K.mean(K.softplus(-(x * head)))\n\nloss(x)\n",
     ),
     "TensorFlow's own is at hand": (
-        "import tensorflow as tf\n" + OLD_KERAS + "def loss(x):\n    return -K.mean(K.log(K.sigmoid(head(x))))\n\nloss(x)\n",
-        "import tensorflow as tf\n" + OLD_KERAS + "def loss(x):\n    return -K.mean(tf.math.log_sigmoid(head(x)))\n\nloss(x)\n",
+        "import tensorflow as tf\n"
+        + OLD_KERAS
+        + "def loss(x):\n    return -K.mean(tf.math.log(K.sigmoid(head(x))))\n\nloss(x)\n",
+        "import tensorflow as tf\n"
+        + OLD_KERAS
+        + "def loss(x):\n    return -K.mean(tf.math.log_sigmoid(head(x)))\n\nloss(x)\n",
     ),
     "a sigmoid of nobody's": 2
     * (

@@ -212,8 +212,8 @@ def test_a_callback_of_keras_that_is_shown_the_model_only_looks(tmp_path: Path, 
 def test_what_a_script_of_keras_ends_with_stays_what_it_is(tmp_path: Path) -> None:
     program = FITTED.format("") + "predictions = net.predict(x)\n"
     after = fixed(tmp_path, program)
-    assert "probability_model = keras.Sequential([net, keras.layers.Softmax()])\n" in after
-    assert after.endswith("predictions = probability_model.predict(x)\n")
+    assert "probability_net = keras.Sequential([net, keras.layers.Softmax()])\n" in after
+    assert after.endswith("predictions = probability_net.predict(x)\n")
 
 
 FALLING = "print(net.predict(x))\n"

@@ -71,7 +71,7 @@ def trained_with(
 
 
 def are_shown_by(module: AnalysedModule, call: ast.Call, modules: Mapping[str, AnalysedModule]) -> bool:
-    """Whether a call is ``callback.set_model(model)`` of Keras' own callbacks that only look, and keep it to themselves."""
+    """Whether a call is ``callback.set_model(model)`` of one of Keras' own that only looks, and that nobody asks."""
     if not isinstance(call.func, ast.Attribute) or call.func.attr != "set_model":
         return False
     shown = call.func.value
