@@ -21,7 +21,7 @@ MODULES = {p.relative_to(HOUSE).as_posix(): p for p in sorted(HOUSE.rglob("*.py"
 CORE = {"kinds", "expr", "canonical", "findings"}
 FOUNDATIONS = CORE | {"catalog", "numerics"}
 FRONT_ENDS = {"source", "live", "models"}
-CHECKER = FOUNDATIONS | FRONT_ENDS | {"recording", "formulas", "purposes", "rules", "fix"}
+CHECKER = FOUNDATIONS | FRONT_ENDS | {"disk", "recording", "formulas", "purposes", "rules", "fix"}
 
 #: room -> the rooms that it may import; all may import themselves and the version in finallayer/__init__.py
 MAY_IMPORT: dict[str, set[str]] = {
@@ -37,16 +37,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formulas": {"kinds", "expr", "canonical"},
     "recording": CORE | {"formulas", "purposes"},
     "rules": FOUNDATIONS | {"formulas"},
-    **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"recording", "formulas", "purposes"}),
+    **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"disk", "recording", "formulas", "purposes"}),
     "fix": CHECKER - {"fix"},
     "report": CHECKER,
     "processes": set(),
+    "disk": set(),
     "check": CHECKER | {"report", "processes"},
     "server": CHECKER | {"report", "check"},
     "losses": {"kernels"},
     "kernels": {"losses"},
     "watch": {"numerics", "losses"},
-    "compare": {"numerics", "losses", "watch", "report", "fix", "processes"},
+    "compare": {"numerics", "losses", "watch", "report", "fix", "processes", "disk"},
     "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server"},
 }
 

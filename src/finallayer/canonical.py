@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from finallayer.expr import GUARDS, MOVES, Node, Origin, Role, having, make, through
+from finallayer.expr import GUARDS, MOVES, Node, Origin, Role, having, is_comparison, make, through
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 
 #: Below this, the exp of a score can't overflow float32, nor can the sum of a few.
@@ -18,6 +18,7 @@ LARGEST_SAFE_SCORE = 80.0
 #: A constant up to this size, added to a probability, is there to keep a log from zero.
 LARGEST_EPS = 1e-2
 _GUARDED = MOVES | GUARDS
+_RECKONED = having(Role.ARITHMETIC) | {"scale", "shift"}
 _OF_TWO = having(Role.ARITHMETIC) | {"where", "logaddexp"}
 
 
@@ -443,7 +444,7 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
     """The logs of ``y*log(p) + (1-y)*log(1-p)``: the formula says that p is a probability, whoever made it.
 
     Gives each log anew, of a leaf of kind SIGMOID_PROBS, where p's own kind isn't known; empty where the node isn't
-    the formula, or is the entropy of p, which may be data.
+    the formula, or is the entropy of p, which may be data, or where comparisons take part in p, as in a clip by hand.
     """
     if node.op not in ("add", "sub"):
         return ()
@@ -453,6 +454,7 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
             p = left[1].args[0]
             if (
                 p.kind is Kind.UNKNOWN
+                and not _is_compared(p)
                 and left[0] != p
                 and right[0].args == (left[0],)
                 and right[1].args[0].args == (p,)
@@ -462,6 +464,20 @@ def bernoulli_logs(node: Node) -> tuple[Node, ...]:
                 other = make("log", complement, origin=right[1].origin, of_opposite=True)
                 return make("log", leaf, origin=left[1].origin), other
     return ()
+
+
+def _is_compared(x: Node) -> bool:
+    """Whether a comparison takes part in a sum of products: ``(p > a) * p + (p <= a) * a`` is a clip."""
+    seen: set[int] = set()
+    stack = [x]
+    while stack:
+        step = through(stack.pop(), _GUARDED)
+        if is_comparison(step):
+            return True
+        if step.op in _RECKONED and id(step) not in seen:
+            seen.add(id(step))
+            stack += step.args
+    return False
 
 
 def _weighted_log(node: Node) -> tuple[Node, Node] | None:

@@ -28,6 +28,7 @@ class Origin(NamedTuple):
     end_line: int = 0
     end_column: int = 0
     cell: int | None = None  # notebooks: index among all cells; lines are counted within the cell
+    code_cell: int | None = None  # the same cell as its reader counts: the code cells that aren't empty, from 1
 
 
 class Node:
@@ -121,6 +122,15 @@ def logits(name: str = "z", origin: Origin | None = None, **attrs: Any) -> Node:
 def target(name: str = "y", origin: Origin | None = None) -> Node:
     """The leaf that holds class indices or a target distribution."""
     return make("target", name=name, origin=origin)
+
+
+#: The name of what a comparison gives where nobody knows the answer.
+COMPARED = "compare"
+
+
+def is_comparison(node: Node) -> bool:
+    """Whether a value says of each number on which side of another it is."""
+    return node.op in ("compare", "threshold") or (node.op == "opaque" and node.attrs.get("name") == COMPARED)
 
 
 #: How a value goes that a call has given which isn't understood: by the line and column of the call.
@@ -277,6 +287,8 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "naive": (bool,),  # written by hand, without subtracting the maximum
     "whole": (bool,),  # over all axes
     "fed": (bool,),  # data that the program is fed with
+    "squeezes": (bool,),  # of a reshape: no axis is left out but those of length one
+    "batched": (bool,),  # a batch of examples, each of whose parts has an axis for them
     "of": (tuple,),  # what tells an opaque value from others of its name
     "finfo": (str,),  # the floating type whose limits a value has as attributes
     "no_loss": (bool,),  # what a log is for: no classifier's loss
@@ -303,7 +315,7 @@ OPERATIONS: dict[str, Operation] = {
     "parameter": Operation(Kind.PARAMETER, Role.LEAF, _ANY, "name"),
     "const": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY, "value", needs="value"),
     "numbers": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY),  # whichever: arange, linspace
-    "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed finfo taken_for"),
+    "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed batched finfo taken_for"),
     # what a formula uses as the probability of one of two outcomes
     "bernoulli": Operation(Kind.SIGMOID_PROBS, Role.STATED, _MONOTONE),
     # what several softmaxes, or sigmoids, add up to
@@ -348,7 +360,7 @@ OPERATIONS: dict[str, Operation] = {
     "maximum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     # shape, type and place
-    "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims"),
+    "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims squeezes"),
     "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows each picked_along"),
     "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by picked_along"),  # the target's entry
     "cast": Operation(first, Role.PLACE, _AS_IT_IS),

@@ -18,6 +18,8 @@ DEEPEST = 6
 _GUARDS = TRANSPARENT | GUARDS
 #: ``where`` of two values and the condition that chooses between them.
 _WHERE_TAKES = 3
+#: What makes probabilities of scores that may be put together of several.
+_SCORED = frozenset({"softmax", "log_softmax", "weighted_softmax"})
 #: What leaves a factor or a term what it is, but for its sign, size and shape.
 _SIGNS = (MOVES - PICKS - {"stop_gradient"}) | {"neg", "scale", "join"}
 
@@ -28,6 +30,8 @@ def purposes(op: str, args: Sequence[Node]) -> Iterator[tuple[Node, str]]:
         yield from ((log, "self_weighted") for log in _self_weighted([f for a in args for f in _factors(a)]))
     elif op == "sample" and args:
         yield from ((drawn, "no_loss") for drawn in _drawn_from(args[0]))
+    elif op in _SCORED and args:
+        yield from ((term, "no_loss") for term in _shifting(args[0]))
     elif op == "cumsum" and args and args[0].op == "log":  # of which exp makes a running product
         yield args[0], "no_loss"
     elif op == "exp" and args[0].op == "sub":  # exp(log p - log q): how much likelier one policy makes an action
@@ -70,6 +74,13 @@ def _drawn_from(scores: Node) -> Iterator[Node]:
     x = through(scores, _GUARDS | _SIGNS | {"sum", "mean", "div"})  # at some temperature
     if x.op in ("log", "softmax"):
         yield x
+
+
+def _shifting(scores: Node) -> Iterator[Node]:
+    """``softmax(z + log(1 - p))``: the log takes from the scores what was chosen before, as a mask does."""
+    terms = _terms(through(scores, _SIGNS | {"div"}))  # at some temperature
+    if len(terms) > 1:
+        yield from (term for term in terms if term.op == "log" and _bare(term.args[0]).op == "one_minus")
 
 
 def _chosen(x: Node, y: Node, condition: Node) -> Iterator[Node]:

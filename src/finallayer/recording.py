@@ -8,12 +8,12 @@ loss is handed what a metric reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from finallayer import canonical
 from finallayer.canonical import bare, bernoulli_logs, build, naive_normaliser, quotient_logs
-from finallayer.expr import MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having, through
+from finallayer.expr import LOSSES, MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having
 from finallayer.findings import Sighting
 from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, opposites, summed, terms
 from finallayer.purposes import purposes, summed_along
@@ -38,6 +38,7 @@ class Scene(NamedTuple):
     training: bool = True  # False where no gradient is asked for
     caller: Origin | None = None  # the call that brought the program here
     compiled: bool = False  # where a model meets what it is compiled with
+    by_hand: bool = False  # in a function whose gradient is written by hand
 
 
 class Supposed(Protocol):
@@ -57,6 +58,7 @@ class Recorder:
         self._known: set[Node] = set()  # the losses that formulas amounted to
         self._negatives: dict[int, tuple[Node, Node]] = {}  # what they are made into, by its identity
         self._at: dict[int, list[int]] = {}  # which sightings stand at an origin, by its identity
+        self._made_by: dict[int, tuple[Node, Hashable]] = {}  # which layer has given a value, by the value's identity
 
     def record(
         self,
@@ -106,22 +108,44 @@ class Recorder:
                     self._seen.append(Sighting(stated, whose, *scene()))
         return made
 
+    def made_by(self, made: Node, layer: Hashable) -> None:
+        """A value is what a layer has given, the same layer of the program's wherever the key is the same."""
+        self._made_by[id(made)] = made, layer
+
     def sightings(self) -> list[Sighting]:
         """Every operation that a rule may judge, in the order met.
 
-        Metrics and thresholds say which loss on logits is handed the very value that they read: that makes it logits.
+        Metrics and thresholds say which loss on logits is handed the very value that they read, or what the same layer
+        gives elsewhere: that makes it logits. What is compared with 1, too, is checked to be a probability: no
+        threshold decides anything.
         """
         trained = {id(_value(s.node)): s.node.op for s in self._seen if s.node.op in ON_LOGITS}
-        seen = [
-            _with(s, "loss", trained[id(_value(s.node))])
-            if s.node.op in _READERS and id(_value(s.node)) in trained
-            else s
-            for s in self._seen
-        ]
+        layers = self._trained_layers()
+
+        def loss(reader: Node) -> str | None:
+            value = _value(reader)
+            return trained.get(id(value)) or layers.get(self._layer(value))
+
+        losses = ((s, loss(s.node) if s.node.op in _READERS else None) for s in self._seen)
+        seen = [s if trains is None else _with(s, "loss", trains) for s, trains in losses]
+        ranges = {id(_value(s.node)) for s in self._seen if s.node.op == "threshold" and s.node.attrs.get("value") == 1}
         for number, supposed in self._supposed.items():
             others = (n for n, other in self._supposed.items() if supposed.is_instead_of(other))
             seen[number] = seen[number]._replace(supposed=True, instead=tuple(self._seen[n].node for n in others))
-        return seen
+        return [s for s in seen if s.node.op != "threshold" or id(_value(s.node)) not in ranges]
+
+    def _layer(self, value: Node) -> Hashable:
+        """The layer that has given a value; None where none is known."""
+        return self._made_by[id(value)][1] if id(value) in self._made_by else None
+
+    def _trained_layers(self) -> dict[Hashable, str]:
+        """The layers whose output one loss on logits is handed, certainly, and no other loss."""
+        met: dict[Hashable, set[str]] = {}
+        for number, sighting in enumerate(self._seen):
+            layer = self._layer(_value(sighting.node)) if sighting.node.op in LOSSES else None
+            if layer is not None:
+                met.setdefault(layer, set()).add("supposed" if number in self._supposed else sighting.node.op)
+        return {layer: op for layer, ops in met.items() for op in ops & ON_LOGITS if len(ops) == 1}
 
     def _handed(self, made: Node, total: Sequence[Term]) -> Iterator[Node]:
         """The losses that a sum amounts to, each once, however far the sum goes on."""
@@ -158,5 +182,8 @@ def _with(sighting: Sighting, attribute: str, value: object) -> Sighting:
 
 
 def _value(reader: Node) -> Node:
-    """What a loss or a metric reads, without what only moves it."""
-    return through(reader.args[0], _SAME_VALUE) if reader.args else reader
+    """What a loss or a metric reads, without what only moves it, or puts the same of several batches together."""
+    node = reader.args[0] if reader.args else reader
+    while node.args and (node.op in _SAME_VALUE or (node.op == "concat" and len(node.args) == 1)):
+        node = node.args[0]
+    return node

@@ -236,7 +236,7 @@ def test_standard_input_stands_for_the_file_that_is_named(here: Path) -> None:
     assert check("--stdin-filename", "train.py", "-", stdin=TRAIN).stdout.startswith("train.py:9:12: FL101")
     assert check("--stdin-filename", "sub/quiet.py", "-", stdin=DOUBLE).exit_code == 0
     book = json.dumps({"cells": [{"cell_type": "code", "source": DOUBLE}]})
-    assert check("--stdin-filename", "b.ipynb", "-", stdin=book).stdout.startswith("b.ipynb:cell 0:6:12: FL101")
+    assert check("--stdin-filename", "b.ipynb", "-", stdin=book).stdout.startswith("b.ipynb:cell 1:6:12: FL101")
 
 
 # The other verbs

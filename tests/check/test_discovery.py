@@ -23,7 +23,7 @@ def lay(root: Path, *files: str) -> None:
 
 
 def found(*paths: Path, exclude: Patterns = NOTHING, below: Path | None = None) -> list[str]:
-    return [f.relative_to(below or paths[0]).as_posix() for f in discover(paths, exclude)]
+    return [f.relative_to(below or paths[0]).as_posix() for f in discover(paths, exclude).files]
 
 
 def test_python_files_and_notebooks_below_a_folder_in_order(tmp_path: Path) -> None:

@@ -43,6 +43,16 @@ def test_a_place_is_given_by_the_cell_among_all_cells_and_the_line_within_it() -
     assert file.in_cell(place) == place  # once is enough
 
 
+def test_its_reader_counts_the_code_cells_that_hold_something() -> None:
+    """As Jupyter numbers them when all are run."""
+    file = book(code("x = 1"), markdown("b"), code(" \n"), code("y = 2\nz = 3"), code(""))
+    place = file.in_cell(file.origin(file.tree.body[2]))
+    assert (place.cell, place.code_cell, place.line) == (3, 2, 2)
+    assert file.shown_line(file.origin(file.tree.body[2])) == "line 2 of cell 2"
+    named = Origin("book.ipynb", 2, end_line=2, code_cell=2)  # as a command line names it
+    assert file.in_module(named).line == file.tree.body[2].lineno
+
+
 def test_a_plain_file_has_no_cells() -> None:
     origin = Origin("a.py", 3, 0, 3, 4)
     assert SourceFile("a.py", "\n\nx = 1").in_cell(origin) == origin
@@ -117,7 +127,7 @@ def test_any_cells_are_read_or_refused_and_each_place_is_found_again(sources: li
 def test_a_cell_that_is_not_python_3_is_left_out_with_a_note() -> None:
     file = book(code("x = 1"), code("print 'x'"), code("def f(:"), code("y = x"))
     assert [ast.unparse(s) for s in file.tree.body] == ["x = 1", "y = x"]
-    assert file.notes == ("cell 1 left out: Python 2, not Python 3 (line 1) (and 1 more)",)
+    assert file.notes == ("cell 2 left out: Python 2, not Python 3 (line 1) (and 1 more)",)
     assert file.in_cell(file.origin(file.tree.body[1])).cell == 3
 
 
@@ -144,7 +154,7 @@ def test_an_indented_cell_is_what_ipython_makes_of_it(cell: str) -> None:
 def test_an_indentation_that_is_none_of_ipythons_stays_a_fault() -> None:
     file = book(code("x = 1"), code("    y = 2\n        z = y"))
     assert [ast.unparse(s) for s in file.tree.body] == ["x = 1"]
-    assert file.notes[0].startswith("cell 1 left out")
+    assert file.notes[0].startswith("cell 2 left out")
 
 
 def test_a_bracket_that_one_cell_leaves_open_does_not_reach_the_next() -> None:

@@ -33,6 +33,11 @@ def seen(outcome: run.Outcome) -> list[tuple[str, str, int]]:
     return [(f.rule.code, Path(f.origin.path).name, f.origin.line) for f in outcome.findings]
 
 
+def places(outcome: run.Outcome) -> list[tuple[str, int, str]]:
+    """The places that the first finding speaks of."""
+    return [(Path(r.origin.path).name, r.origin.line, r.message) for r in outcome.findings[0].related]
+
+
 @pytest.fixture
 def analysed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are really analysed, in order."""
@@ -51,8 +56,43 @@ def test_a_model_and_its_loss_meet_across_files(tmp_path: Path) -> None:
     lay(tmp_path, model=MODEL, train=TRAIN)
     outcome = check(tmp_path)
     assert seen(outcome) == [("FL101", "train.py", 9)]
-    ((origin, _),) = outcome.findings[0].related
-    assert (Path(origin.path).name, origin.line, origin.column) == ("model.py", 11, 15)
+    assert places(outcome) == [
+        ("model.py", 11, "softmax applied here"),
+        ("train.py", 5, "`CrossEntropyLoss` made here"),
+    ]
+
+
+LAYERS = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, {parameter}):
+        super().__init__()
+        self.head = nn.Linear(10, 10)
+        self.last = {last}
+
+    def forward(self, x):
+        return self.last(self.head(x))
+
+
+net = Net({given})
+
+
+def step(x, y):
+    return nn.CrossEntropyLoss()(net(x), y)
+"""
+
+
+def test_a_finding_names_the_lines_to_edit_where_layer_and_loss_are_made(tmp_path: Path) -> None:
+    lay(tmp_path, a=LAYERS.format(parameter="", last="nn.Softmax(dim=1)", given=""))
+    assert places(check(tmp_path)) == [("a.py", 11, "softmax applied here"), ("a.py", 8, "`Softmax` made here")]
+
+
+def test_of_layers_made_in_several_places_none_is_named(tmp_path: Path) -> None:
+    last = "nn.Softmax(dim=1)\n        if loud:\n            self.last = nn.Softmax(dim=-1)"
+    lay(tmp_path, a=LAYERS.format(parameter="loud", last=last, given="unknown"))
+    assert places(check(tmp_path)) == [("a.py", 13, "softmax applied here")]
 
 
 def test_a_place_that_several_files_lead_to_is_reported_once(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def say(event: str, **fields: object) -> None:
 
 
 def main() -> None:
-    job = json.load(sys.stdin)
+    job = json.loads(sys.stdin.readline())
     how = json.loads(os.environ["STUB"]).get(job["backend"], "")
     if how == "crash":
         print("Traceback (most recent call last):\nImportError: libframework.so is missing", file=sys.stderr)

@@ -189,6 +189,40 @@ def test_check_gives_the_same_edits_as_json(here: Path) -> None:
     assert new == STABLE.splitlines()[edit["line"] - 1]
 
 
+TRAINER = """import torch
+from torch import nn
+
+class Judge(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())
+
+    def forward(self, x):
+        return self.fc(x)
+
+class {name}:
+    def __init__(self):
+        self.judge, self.loss = Judge(), nn.BCELoss()
+
+    def train(self):
+        for x in torch.zeros(4, 8, 8):
+            self.loss(self.judge(x), torch.ones(8, 1)).backward()
+"""
+
+
+def test_a_program_that_comes_to_several_files_says_the_same_of_each(here: Path) -> None:
+    names = ("first", "second", "third")
+    for name in names:
+        (here / f"{name}.py").write_text(TRAINER.format(name=name.title()))
+    used = "".join(f"if sys.argv[1] == '{n}':\n    made = {n.title()}()\n" for n in names)
+    imports = "".join(f"from {name} import {name.title()}\n" for name in names)
+    (here / "use.py").write_text(f"import sys\n{imports}\n{used}made.train()\n")
+
+    found = json.loads(call("check", "--output-format", "json", "-j", "1", ".").stdout)
+
+    assert [f["fix"]["safe"] for f in found] == [True] * 3
+
+
 def test_a_broken_file_is_noted_and_the_rest_fixed(here: Path) -> None:
     (here / "a.py").write_text("def (:\n")
     (here / "b.py").write_text(UNSTABLE)
@@ -357,7 +391,7 @@ def test_only_what_is_found_on_a_line_is_fixed(here: Path) -> None:
 def test_in_a_notebook_the_line_is_within_a_cell(here: Path) -> None:
     cells = [{"cell_type": "code", "source": source} for source in TWICE.split("\n\n\n")]
     (here / "b.ipynb").write_text(json.dumps({"cells": cells}))
-    assert call("fix", "--at", "b.ipynb:cell 2:2").exit_code == 0
+    assert call("fix", "--at", "b.ipynb:cell 3:2").exit_code == 0
     sources = [cell["source"] for cell in json.loads((here / "b.ipynb").read_text())["cells"]]
     assert ["F.log_softmax" in source for source in sources] == [False, False, True]
 

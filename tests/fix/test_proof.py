@@ -62,6 +62,11 @@ WRONG: dict[str, tuple[Node | None, Node, bool]] = {
         nll(LOG_SOFTMAX),
         False,
     ),
+    "an epsilon that shapes the loss": (
+        nll(make("log", make("add_eps", SOFTMAX, eps=1e-2))),
+        nll(LOG_SOFTMAX),
+        False,
+    ),
     "half of it": (nll(make("log", SOFTMAX)), make("scale", nll(LOG_SOFTMAX), by=0.5), False),
     "no gradient": (nll(make("log", SOFTMAX)), nll(make("stop_gradient", LOG_SOFTMAX)), False),
     "nothing to evaluate": (nll(make("log", SOFTMAX)), make("opaque", name="other"), False),

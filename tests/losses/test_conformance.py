@@ -34,6 +34,7 @@ RUNS: dict[str, dict[str, str]] = {
     "cuda": {},
     "triton, interpreted": {},
     "triton, interpreted, in blocks": {"FINALLAYER_TEST_TILE": "blocks"},
+    "torch_walked, no kernel": {"FINALLAYER_KERNEL": "framework"},
     "jax": {},
     "jax, no kernel": {"FINALLAYER_KERNEL": "framework"},
     "keras on jax": {"KERAS_BACKEND": "jax"},

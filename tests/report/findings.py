@@ -26,8 +26,13 @@ SOURCES = {
 }
 
 
-def at(name: str, line: int, column: int, end_column: int, end_line: int = 0, cell: int | None = None) -> Origin:
-    return Origin(f"{HERE}/{name}", line, column, end_line or line, end_column, cell)
+def at(name: str, line: int, column: int, end_column: int, end_line: int = 0) -> Origin:
+    return Origin(f"{HERE}/{name}", line, column, end_line or line, end_column)
+
+
+def in_cell(origin: Origin) -> Origin:
+    """The second code cell, the fourth of all cells."""
+    return origin._replace(cell=3, code_cell=2)
 
 
 def lines(origin: Origin) -> Sequence[str]:
@@ -52,10 +57,10 @@ SEVERAL_LINES = Finding(
 WIDE = Finding(ADVICE, at("a b%.py", 1, 4, 12), "works by luck: 100 %,\nhere", "f(z)")
 IN_CELL = Finding(
     ERROR,
-    at("book.ipynb", 1, 7, 20, cell=3),
+    in_cell(at("book.ipynb", 1, 7, 20)),
     "twice",
     "f(z)",
-    related=(Related(at("book.ipynb", 1, 9, 19, cell=3), "here"),),
+    related=(Related(in_cell(at("book.ipynb", 1, 9, 19)), "here"),),
 )
 LOST = Finding(ERROR, Origin("/elsewhere/gone.py", 7, 0, 7, 3), "no source to show", "f(z)")
 UNSAFE = replace(ONE_LINE, fix=replace(FIX, safe=False, note="predict() returns it"))

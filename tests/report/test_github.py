@@ -33,4 +33,4 @@ def test_what_would_end_a_property_or_the_line_is_escaped() -> None:
 
 def test_in_a_notebook_the_place_is_in_the_message() -> None:
     title = f"{ERROR.code} {ERROR.name}"
-    assert command(IN_CELL) == f"::error file=book.ipynb,title={title}::cell 3, line 1: twice"
+    assert command(IN_CELL) == f"::error file=book.ipynb,title={title}::cell 2, line 1: twice"

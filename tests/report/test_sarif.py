@@ -123,7 +123,7 @@ def test_places_are_regions_of_relative_files() -> None:
 def test_in_a_notebook_the_place_is_a_cell_and_not_a_line_of_the_file() -> None:
     (result,) = results(IN_CELL)
     assert "region" not in result["locations"][0]["physicalLocation"]
-    assert result["locations"][0]["logicalLocations"][0]["name"] == "cell 3, line 1"
+    assert result["locations"][0]["logicalLocations"][0]["name"] == "cell 2, line 1"
 
 
 def test_an_unsafe_fix_says_why() -> None:

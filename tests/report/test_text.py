@@ -48,8 +48,8 @@ def test_marks_stand_under_wide_characters() -> None:
 
 def test_in_a_notebook_the_cell_is_named() -> None:
     shown = text(report(IN_CELL))
-    assert shown.startswith("book.ipynb:cell 3:1:8: ")
-    assert "  book.ipynb:cell 3:1:10: here" in shown
+    assert shown.startswith("book.ipynb:cell 2:1:8: ")
+    assert "  book.ipynb:cell 2:1:10: here" in shown
 
 
 def test_without_the_source_the_message_stands_alone() -> None:

@@ -38,6 +38,11 @@ Y = make("opaque", name="labels")
             "exactly 0 once the logit is wrong by 16.6",
         ),
         (make("log", make("bernoulli", Y)), "neg(log(sigmoid(z)))", "NaN or infinite once the logit is wrong by 88.7"),
+        (
+            make("log", make("bernoulli", make("index", make("clip", Y, low=1e-4, high=1 - 1e-4)))),
+            "neg(log(clip(sigmoid(z), low=0.0001, high=0.9999)))",
+            "exactly 0 once the logit is wrong by 9.2",
+        ),
         (make("bce_probs", SIGMOID, Y), "bce_probs(sigmoid(z), y)", "exactly 0 once the logit is wrong by 16.6"),
         (
             make("bce_probs", SIGMOID, Y, eps=1e-7),

@@ -127,6 +127,12 @@ def test_an_entropy_and_a_detached_probability_train_nothing(code: str) -> None:
     assert found(make("log", make("stop_gradient", p))) == set()
 
 
+def test_a_layer_on_constants_is_trained_and_a_table_of_them_is_not() -> None:
+    given = make("const", value=1.0)
+    assert found(make("log", make("softmax", make("affine", given), axis=-1))) == {"FL201"}
+    assert found(make("log", make("softmax", given, axis=-1))) == set()
+
+
 # FL101, FL104: twice the same
 
 

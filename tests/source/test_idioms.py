@@ -24,6 +24,45 @@ IDIOMS: dict[str, tuple[str, str, Kind]] = {
         "xent_logits",
         Kind.PROBS,
     ),
+    "the output of a Keras model": (
+        KERAS
+        + "from keras import backend as K\nx = keras.Input((8,))\n"
+        + "net = keras.Model(x, layers.Dense(3, activation='softmax')(x))\n"
+        + "K.log(K.sum(K.placeholder((None, 3)) * net.output, axis=1))\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "the only output of a Sequential": (
+        KERAS
+        + "net = keras.Sequential([layers.Dense(3)])\nnet.add(layers.Activation('softmax'))\n"
+        + "keras.ops.log(net.outputs[0])\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "an output that was set": (
+        KERAS + "net = keras.Sequential([layers.Dense(3)])\nnet.output = y\nkeras.ops.log(net.output)\n",
+        "log",
+        Kind.UNKNOWN,
+    ),
+    "an array of tensors that a loop fills": (
+        "import tensorflow as tf\n"
+        "def step(i, ps):\n    return i + 1, ps.write(i, tf.nn.softmax(net(i)))\n"
+        "_, ps = tf.while_loop(lambda i, _: i < 8, step, (0, tf.TensorArray(tf.float32, 8)))\n"
+        "tf.math.log(tf.reshape(tf.transpose(ps.stack(), [1, 0, 2]), [-1, 3]))\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "an array that nothing is written to": (
+        "import tensorflow as tf\nps = tf.TensorArray(tf.float32, 8)\nps.write(0, tf.nn.softmax(z))\n"
+        "tf.math.log(ps.stack())\n",
+        "log",
+        Kind.UNKNOWN,
+    ),
+    "expit of a module that isn't at hand": (
+        JAX + "from trax import fastmath\njnp.log(fastmath.expit(z))\n",
+        "log",
+        Kind.SIGMOID_PROBS,
+    ),
     "a sigmoid by tanh": (
         JAX + "p = 0.5 * (jnp.tanh(jnp.dot(x, w) / 2) + 1)\njnp.log(p)\n",
         "log",
@@ -318,6 +357,27 @@ def test_nothing_of_the_users_code_runs(tmp_path: Path) -> None:
 )
 def test_what_could_run_for_ever_ends(program: str) -> None:
     seen(program)
+
+
+COLLECTED = "    out = []\n    for f in parts:\n        out.append(f(b))"
+GROWS = "    out.append(x)\n"
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        (f"for b in x:\n{COLLECTED}\n    F.cross_entropy(out[1], t)", Kind.PROBS),
+        (f"for b in x:\n{COLLECTED}\nF.cross_entropy(out[1], t)", Kind.PROBS),
+        (f"def each(b):\n{COLLECTED}\n    return out\nfor c in x:\n    F.cross_entropy(each(c)[1], t)", Kind.PROBS),
+        ("for b in x:\n    out = [x]\nout.append(last(x))\nF.cross_entropy(out[1], t)", Kind.PROBS),
+        (f"for b in x:\n    out = [last(b)]\n    for c in b:\n    {GROWS}    F.cross_entropy(out[1], t)", Kind.UNKNOWN),
+        (f"out = [last(x)]\nfor b in x:\n{GROWS}F.cross_entropy(out[1], t)", Kind.UNKNOWN),
+        (f"for b in x:\n    out = [last(x)]\nfor b in x:\n{GROWS}F.cross_entropy(out[1], t)", Kind.UNKNOWN),
+    ],
+)
+def test_a_list_that_a_round_begins_anew_has_a_certain_length(made: str, kind: Kind) -> None:
+    program = TORCH + "parts = [nn.Linear(3, 3), nn.Softmax(1)]\nlast = parts[1]\n"
+    assert seen(program + made)[-1:] == [("xent_logits", kind)]
 
 
 def test_branches_join_and_undo() -> None:

@@ -14,6 +14,11 @@ from finallayer.source.uses import Uses
 TORCH = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
 NET = TORCH + "model = nn.Sequential(nn.Linear(8, 3), nn.Softmax(dim=1))\ncriterion = nn.CrossEntropyLoss()\n"
 STEP = "def step(model, criterion, x, y):\n    return criterion(model(x), y)\n"
+READS = TORCH + (
+    "class Model:\n    def __init__(self):\n        self.net = nn.Linear(8, 1)\n        {made}\n"
+    "    def train(self, x, y):\n        return F.binary_cross_entropy_with_logits(self.net(x), y)\n"
+    "    def predict(self, x):\n        return {reads}\n"
+)
 MANUAL = "-torch.log(torch.softmax(z, 1)).gather(1, y).mean()"
 TRANSFORMERS = (
     "from transformers import AutoModelForSequenceClassification, Trainer\n"
@@ -37,6 +42,31 @@ FLAX = (
 
 #: name -> (program, the rules that find something in it)
 PROGRAMS: dict[str, tuple[str, str]] = {
+    # a layer that a loss on logits trains, read elsewhere
+    "a threshold in another method": (
+        READS.format(made="pass", reads="self.net(x) > 0.5"),
+        "FL108",
+    ),
+    "the network is made by the method that trains it": (
+        READS.replace("__init__", "build").format(made="pass", reads="self.net(x) > 0.5"),
+        "FL108",
+    ),
+    "what several batches gave": (
+        READS.format(made="pass", reads="torch.cat([self.net(b) for b in x], 0) > 0.5"),
+        "FL108",
+    ),
+    "a threshold for logits": (READS.format(made="pass", reads="self.net(x) > 0"), ""),
+    "another layer is read": (READS.format(made="self.other = nn.Linear(8, 1)", reads="self.other(x) > 0.5"), ""),
+    "another loss trains the layer, too": (
+        READS.format(made="self.mse = nn.MSELoss()", reads="self.mse(self.net(x), x), self.net(x) > 0.5"),
+        "",
+    ),
+    "another object of the class": (
+        TORCH + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(8, 1)\n    def forward(self, x):\n        return self.fc(x)\n"
+        "one, other = Net(), Net()\nF.binary_cross_entropy_with_logits(one(x), y)\nprint(other(x) > 0.5)\n",
+        "",
+    ),
     # the module's own model and loss, by name and use
     "a step that nobody calls": (NET + STEP, "FL101"),
     "a model that is passed on by its name": (
@@ -99,6 +129,20 @@ PROGRAMS: dict[str, tuple[str, str]] = {
         TORCH + "def loss(z, y, kind='fused'):\n    p = torch.softmax(z, 1) if kind == 'own' else None\n"
         "    return -(y * torch.log(p)).sum(1).mean()\n",
         "FL201",
+    ),
+    "a loss and what it reads, on one way of two flags": (
+        TORCH + "class Model(nn.Module):\n    def __init__(self, n=-1, mode='mse'):\n        super().__init__()\n"
+        "        self.n, self.mode = n, mode\n    def forward(self, z, y):\n        if self.n == -1:\n"
+        "            return z\n        if self.mode == 'mse':\n            return F.mse_loss(z, y)\n"
+        "        return F.cross_entropy(torch.softmax(z, 1), y)\n",
+        "FL101",
+    ),
+    "what a flag asks for, in a method that may not be meant with it": (
+        TORCH + "class Model(nn.Module):\n    def __init__(self, probs=False):\n        super().__init__()\n"
+        "        self.probs = probs\n    def forward(self, z):\n"
+        "        return torch.softmax(z, 1) if self.probs else z\n"
+        "    def loss(self, z, y):\n        return F.cross_entropy(self(z), y)\n",
+        "",
     ),
     "a flag of a class": (
         TORCH + "class Loss(nn.Module):\n    def __init__(self, logits=False):\n        super().__init__()\n"

@@ -113,6 +113,7 @@ CONVENTIONS: tuple[Convention, ...] = (
             ("^softmax", "softmax(x, axis)", ("nets.softmax",), ("Softmax", "gumbel_softmax", "logsoftmax")),
             ("^log softmax", "log_softmax(x, axis)", ("ops.log_softmax",), ("LogSoftmax", "log_softmax_head")),
             ("^sigmoid", "sigmoid(x)", ("layers.sigmoid",), ("hard_sigmoid", "sigmoids", "Sigmoid")),
+            ("^expit", "sigmoid(x)", ("fastmath.expit",), ("expits", "log_expit", "expiterate")),
         )
     ),
     Convention(

@@ -50,7 +50,9 @@ PREFIXES: dict[str, str] = {
     "tensorflow.python.ops.nn_impl": "tensorflow.nn",
     "tensorflow.python.ops.gen_nn_ops": "tensorflow.nn",
     **each(
-        "tensorflow.python.ops", "math_ops array_ops clip_ops control_flow_ops variables variable_scope", "tensorflow"
+        "tensorflow.python.ops",
+        "math_ops array_ops clip_ops control_flow_ops tensor_array_ops variables variable_scope",
+        "tensorflow",
     ),
     **each("tensorflow.python.ops", "gen_math_ops standard_ops special_math_ops", "tensorflow"),
     "tensorflow.python.ops.losses.losses": "tensorflow.losses",

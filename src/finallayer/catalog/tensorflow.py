@@ -75,6 +75,14 @@ _BOTH: dict[str, str] = {
     "tensorflow.nn.bias_add": "add(value: x, bias: y)",
     # reductions
     "tensorflow.reduce_sum": f"sum{_REDUCE}",
+    "tensorflow.divide_no_nan": "div(x, y)",
+    "tensorflow.multiply_no_nan": "mul(x, y)",
+    "tensorflow.scalar_mul": "mul(scalar: y, x)",
+    "tensorflow.reciprocal": "pow(x) | value=-1",
+    **each("tensorflow", "reciprocal_no_nan", "pow(x) | value=-1"),
+    "tensorflow.real": "identity(input: x)",
+    "tensorflow.conj": "identity(x)",
+    "tensorflow.rint": "threshold(x) | value=0.5",
     "tensorflow.sequence_mask": "compare(lengths: x, maxlen)",
     "tensorflow.cumsum": "cumsum(x, axis)",
     "tensorflow.reduce_mean": f"mean{_REDUCE}",
@@ -119,6 +127,8 @@ _BOTH: dict[str, str] = {
     "tensorflow.one_hot": "one_hot(indices: x, depth: units)",
     # programs
     "tensorflow.Variable": "parameter(initial_value)",
+    "tensorflow.TensorArray": "array(dtype, size, dynamic_size)",
+    "tensorflow.while_loop": "while_loop(cond, body: f, loop_vars: operands)",
     "tensorflow.Module": "module()",
     "tensorflow.function": "transform(func: f)",
     "tensorflow.recompute_grad": "transform(f)",

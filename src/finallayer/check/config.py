@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,11 +22,14 @@ from typing import Any
 
 from finallayer.check.check_error import CheckError
 from finallayer.check.selection import codes
+from finallayer.disk import contents
 from finallayer.findings import Severity
 from finallayer.rules.base import Rule
 
 FILE = "pyproject.toml"
 TABLE = "tool.finallayer"
+#: No project has longer settings.
+MOST_BYTES = 5_000_000
 SEVERITIES = {str(s): s for s in Severity}
 
 
@@ -58,14 +62,23 @@ def find(paths: Sequence[Path], rules: Mapping[str, Rule]) -> Config:
     nearest: Path | None = None
     for folder in (start, *start.parents):
         file = folder / FILE
-        try:
-            data = file.read_bytes()
-        except OSError:
+        data = _settings(file)
+        if data is None:
             continue
         nearest = nearest or folder
         if b"finallayer" in data and (table := _table(file, data)) is not None:
             return from_table(table, folder, rules, str(file))
     return Config(nearest or start, frozenset(rules))
+
+
+def _settings(file: Path) -> bytes | None:
+    """What a file of settings holds; None where there is none. Raises :class:`CheckError` where it can't be read."""
+    try:
+        return contents(file, MOST_BYTES)
+    except OSError as error:
+        if isinstance(error, IsADirectoryError) or not os.path.exists(file):  # noqa: PTH110
+            return None
+        raise CheckError(f"{file}: can't be read: {error.strerror or error}") from None
 
 
 def from_table(table: Mapping[str, Any], root: Path, rules: Mapping[str, Rule], source: str) -> Config:
@@ -94,9 +107,7 @@ def _meant(key: str) -> str:
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:
-    import os
-
-    folders = [p if p.is_dir() else p.parent for p in (Path(os.path.abspath(p)) for p in paths)]  # noqa: PTH100
+    folders = [p if os.path.isdir(p) else p.parent for p in (Path(os.path.abspath(p)) for p in paths)]  # noqa: PTH100, PTH112
     try:
         return Path(os.path.commonpath(folders)) if folders else Path.cwd()
     except ValueError:  # on different drives
@@ -108,7 +119,7 @@ def _table(file: Path, data: bytes) -> Mapping[str, Any] | None:
 
     try:
         content = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or an integer of too many digits
         raise CheckError(f"{file}: not TOML: {error}".splitlines()[0]) from None
     tool = content.get("tool")
     table = tool.get("finallayer") if isinstance(tool, dict) else None
@@ -140,7 +151,10 @@ def _per_file(value: Any, rules: Mapping[str, Rule], where: str) -> tuple[tuple[
 
 
 def _shown(value: Any) -> str:
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # an integer of too many digits; nested too deeply
+        return "that"
     return text if len(text) <= 40 else text[:39] + "…"
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from finallayer.findings import Finding, Fix, Refusal
+from finallayer.disk import digest
+from finallayer.expr import Origin
+from finallayer.findings import Finding, Fix, Refusal, Related
 from finallayer.rules.judging import Judged, Place, judge, outermost, place_of
 from finallayer.source.files import Unreadable
-from finallayer.source.reading import read
+from finallayer.source.project import State, fingerprint
+from finallayer.source.reading import bytes_of, read
 
 if TYPE_CHECKING:
     from finallayer.fix.flow.context import Context
     from finallayer.source import Project
+    from finallayer.source.interpreter import Makers
 
     Contexts = Callable[[], Context]
 
@@ -27,7 +31,7 @@ class Analysis(NamedTuple):
 
     path: str
     findings: tuple[Finding, ...] = ()
-    dependencies: tuple[str, ...] = ()  # the project files that were read for it
+    states: tuple[State, ...] = ()  # what was read for it: of the file itself, and of others of the project
     notes: tuple[str, ...] = ()  # what could not be read, one line each
     unread: bool = False  # it could not be read or analysed at all; the notes say why
     in_part: bool = False  # some of its statements or functions cost too much to be analysed to their end
@@ -42,27 +46,47 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
     from finallayer.check import shortfalls
     from finallayer.source import interpret
 
+    content = ""
     try:
+        data = bytes_of(path) if data is None else data
+        content = digest(data)
         file = read(path, data)
-        seen, budget = interpret(file, project)
+        seen, budget, makers = interpret(file, project)
         judged = list(judge(seen))
         findings = outermost([finding for finding, _, _ in judged])
         if fixes is not None and findings:
             context = fixes()
-            context.adopt(file)
+            context.adopt(file, content)
             findings = _with_fixes(findings, judged, context)
+        findings = tuple(replace(f, related=(*f.related, *_made(f, makers))) for f in findings)
         broken = dict.fromkeys(f.unfixed for f in findings if f.unfixed.startswith(BROKEN))
     except Unreadable as why:
-        return unread(path, str(why))
+        return unread(path, str(why), content)
     except (Exception, RecursionError) as error:  # ours to mend, but no reason to leave the other files unchecked
-        return unread(path, f"could not be analysed ({type(error).__name__}: {error}); please report this")
+        return unread(path, f"could not be analysed ({type(error).__name__}: {error}); please report this", content)
     notes = (*file.notes, *shortfalls.notes(file, budget), *broken)
-    return Analysis(path, findings, tuple(sorted(project.dependencies(path))), notes, in_part=budget.cut_short)
+    states = (project.state(path, content), *map(project.state, sorted(project.dependencies(path))))
+    return Analysis(path, findings, states, notes, in_part=budget.cut_short)
 
 
-def unread(path: str, why: str) -> Analysis:
-    """What there is of a file that could not be read."""
-    return Analysis(path, notes=(why,), unread=True)
+def _made(finding: Finding, makers: Makers) -> Iterator[Related]:
+    """Where the loss and the layer that a finding speaks of were made, if on other lines: the lines to edit."""
+    told = {finding.origin, *(r.origin for r in finding.related)}
+    for called in (finding.origin, *(r.origin for r in finding.related)):
+        made = makers.get(called, {})
+        for place, name in made.items():
+            if len(made) == 1 and not any(_is_on_lines_of(place, other) for other in told):
+                told.add(place)
+                yield Related(place, f"`{name.rpartition('.')[2]}` made here")
+
+
+def _is_on_lines_of(place: Origin, other: Origin) -> bool:
+    return place.path == other.path and other.line <= place.line <= max(other.line, other.end_line)
+
+
+def unread(path: str, why: str, content: str = "") -> Analysis:
+    """What there is of a file that could not be read; ``content``: what stands for what it holds."""
+    return Analysis(path, (), (State(path, "", fingerprint(content, ())),), notes=(why,), unread=True)
 
 
 def what_is_wrong(path: str) -> Analysis | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finallayer.check.chunk import contexts
 from finallayer.check.config import Config
@@ -14,12 +15,15 @@ from finallayer.check.discovery import discover
 from finallayer.check.filters import Filter, Sources
 from finallayer.check.glance import Files
 from finallayer.check.ignore import Patterns
-from finallayer.check.judge import Analysis, analyse, what_is_wrong
+from finallayer.check.judge import Analysis, analyse, unread, what_is_wrong
 from finallayer.check.workers import analyse_all
 from finallayer.findings import Finding, Note
 from finallayer.rules.base import Rule
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
+
+if TYPE_CHECKING:
+    from finallayer.fix.flow.foreseen import Foreseen
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Outcome:
     notes: tuple[Note, ...]
     sources: Sources
     concerned: tuple[str, ...] = ()
-    unread: int = 0  # how many files could not be read
+    unread: int = 0  # how many files, or folders of files, could not be read
     in_part: int = 0  # how many could not be analysed to their end
 
     @property
@@ -62,7 +66,8 @@ def check(
     from finallayer.source.importers import look_again
 
     look_again()
-    files = [str(f) for f in discover(paths, Patterns(str(config.root), config.exclude))]
+    discovered = discover(paths, Patterns(str(config.root), config.exclude))
+    files = [str(f) for f in discovered.files]
     known = Files(Project())
     relevant = [f for f in files if known.matters(f)]
     if use_cache:
@@ -71,12 +76,13 @@ def check(
         analyses = list(analyse_all(relevant, jobs, fixes))
     named = {os.path.abspath(p) for p in paths}.difference(relevant)  # noqa: PTH100
     analyses += [a for f in files if f in named and (a := what_is_wrong(f)) is not None]
+    analyses += [unread(folder, f"can't be read: {why}") for folder, why in discovered.unread.items()]
     at_hand = {}
     if stdin is not None:
         at_hand[stdin[0]] = stdin[1]
         project = Project()
         analyses.append(analyse(stdin[0], project, stdin[1], contexts(project) if fixes else None))
-    order = {path: i for i, path in enumerate((*files, *at_hand))}
+    order = {path: i for i, path in enumerate((*files, *discovered.unread, *at_hand))}
     analyses.sort(key=lambda a: order[a.path])
 
     sources = Sources(at_hand)
@@ -84,22 +90,31 @@ def check(
     findings = tuple(chosen.shown(f for a in analyses for f in a.findings))
     notes = [Note(a.path, None, text) for a in analyses for text in a.notes] + list(chosen.notes())
     concerned = tuple(a.path for a in analyses if a.findings)
-    unread = sum(a.unread for a in analyses)
-    in_part = sum(a.in_part for a in analyses)
-    return Outcome(findings, len(files) + len(at_hand), tuple(notes), sources, concerned, unread, in_part)
+    return Outcome(
+        findings,
+        len(order),
+        tuple(notes),
+        sources,
+        concerned,
+        unread=sum(a.unread for a in analyses),
+        in_part=sum(a.in_part for a in analyses),
+    )
 
 
 def found_in(
-    paths: Sequence[str], now: Mapping[str, bytes], config: Config, rules: Mapping[str, Rule]
+    paths: Sequence[str], now: Mapping[str, bytes], foreseen: Foreseen, config: Config, rules: Mapping[str, Rule]
 ) -> tuple[Finding, ...]:
-    """What files show, with fixes, where some files are ``now`` other than on disk. What a file holds never raises."""
+    """What files show, with fixes, where some files are ``now`` other than on disk. What a file holds never raises.
+
+    ``foreseen``: takes in what turns out about how the fixes go together.
+    """
     from finallayer.source import Project
 
     project = Project()
     for path, data in now.items():
         with suppress(Unreadable):  # the analysis will say so
             project.adopt(read(path, data))
-    context = contexts(project)
+    context = contexts(project, foreseen)
     found = [f for p in paths for f in analyse(p, project, now.get(p), context).findings]
     return tuple(Filter(config, rules, Sources(now)).shown(found))
 

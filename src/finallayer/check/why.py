@@ -80,7 +80,7 @@ def why(file: SourceFile, line: int) -> Why:
     """What the analysis of a file's program knows at one of its lines. Raises Unreadable for a broken file."""
     project, uses = Project(), Uses()
     project.adopt(file)
-    seen, budget = interpret(file, project, uses)
+    seen, budget, _ = interpret(file, project, uses)
     told = tuple(_told(file, line, uses, project))
     silent = "" if told else _silence(file, line)
     return Why(file, line, told, tuple(_routes(list(judge(seen)), file.path, line)), tuple(notes(file, budget)), silent)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from finallayer.check.chunk import analyse_chunk
 from finallayer.check.judge import Analysis, unread
 from finallayer.processes import processors
+from finallayer.source.reading import MOST_BYTES_OF_SOURCE
 
 #: A process pays from this much source on: about a quarter of a second of analysis, where a start takes a tenth.
 BYTES_WORTH_A_PROCESS = 400_000
@@ -35,8 +36,16 @@ def analyse_all(paths: Sequence[str], jobs: int | None = None, fixes: bool = Fal
 def _worthwhile(paths: Sequence[str]) -> int:
     if len(paths) < 2:
         return 1
-    total = sum(os.stat(p).st_size for p in paths if os.path.exists(p))  # noqa: PTH110, PTH116
+    total = sum(map(_size, paths))
     return 1 + total // BYTES_WORTH_A_PROCESS
+
+
+def _size(path: str) -> int:
+    """What of a file may be read."""
+    try:
+        return min(os.stat(path).st_size, MOST_BYTES_OF_SOURCE)  # noqa: PTH116
+    except OSError:  # it went away meanwhile
+        return 0
 
 
 def _analyse_apart(chunks: Sequence[Sequence[str]], jobs: int, fixes: bool) -> Iterator[Analysis]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import click
 
@@ -30,6 +31,15 @@ class Verbs(click.Group):
         module = importlib.import_module(f"finallayer.cli.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a verb. What can't be written (a full disk behind standard output) is one line."""
+        try:
+            return super().main(*args, **options)
+        except OSError as error:
+            from finallayer.cli.terminal import could_not_write
+
+            could_not_write(error)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -10,11 +10,12 @@ from pathlib import Path
 import click
 
 from finallayer.cli.spot import Spot
+from finallayer.disk import contents
 from finallayer.findings import Edit, Finding
 from finallayer.fix.repair import Choose
 from finallayer.fix.text.documents import Document
 from finallayer.report.diff import differences, painted
-from finallayer.report.places import shown
+from finallayer.report.places import plain, shown
 from finallayer.report.text import mark_of
 
 ANSWERS = {
@@ -92,16 +93,16 @@ class Asking:
     def _shown(self, finding: Finding, now: Mapping[str, bytes]) -> Iterator[str]:
         assert finding.fix is not None
         yield ""
-        yield f"{shown(finding.origin)}: {finding.rule.code} {mark_of(finding)} {finding.message}"
+        yield f"{shown(finding.origin)}: {finding.rule.code} {mark_of(finding)} {plain(finding.message)}"
         if not finding.fix.safe:
-            yield f"  unsafe fix: {finding.fix.note}"
+            yield f"  unsafe fix: {plain(finding.fix.note)}"
         by_file: dict[str, list[Edit]] = {}
         for edit in finding.fix.edits:
             by_file.setdefault(edit.path, []).append(edit)
         for path, edits in by_file.items():
-            data = now[path] if path in now else Path(path).read_bytes()
+            data = now[path] if path in now else contents(path)
             for line in differences(path, data, Document(Path(path), data).edited(edits)):
-                yield painted(line) if self._colour else line
+                yield painted(line) if self._colour else plain(line)
 
 
 def _identity(finding: Finding) -> tuple[str, ...]:

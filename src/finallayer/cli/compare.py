@@ -19,7 +19,7 @@ from finallayer.compare.heads import head_names
 
 BAD_INPUT, INTERRUPTED = 2, 130
 # What the extra brings beside the frameworks: asked for before hours of training, not after.
-NEEDED = ("jinja2", "matplotlib", "numpy", "pooch", "rich", "scipy", "sklearn")
+NEEDED = ("filelock", "jinja2", "matplotlib", "numpy", "pooch", "rich", "scipy", "sklearn")
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -94,6 +94,8 @@ def command(**options: Any) -> None:
     """
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with Ctrl-C ignored
         signal.signal(ending, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # but nohup means it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         code = _compare(options)
     except BadInputError as error:

@@ -131,7 +131,7 @@ def _must_be_found(spot: Spot, first: Outcome) -> None:
         return
     there = dict.fromkeys(shown(f.origin).rpartition(":")[0] for f in first.findings if f.origin.path == spot.path)
     instead = f"; there is at {', '.join(list(there)[:MOST_PLACES])}" if there else ""
-    cell = "" if spot.cell is None else f"cell {spot.cell}:"
+    cell = "" if spot.code_cell is None else f"cell {spot.code_cell}:"
     raise CheckError(f"--at: no finding at {shown_path(spot.path)}:{cell}{spot.line}{instead}")
 
 
@@ -169,6 +169,8 @@ def _told(options: Options, fixing: Fixing, repaired: Repair, left: Outcome, sig
 
 def _show_diff(repaired: Repair) -> None:
     from finallayer.report.diff import differences, painted
+    from finallayer.report.places import plain
 
     lines = (line for doc, new in repaired.changed for line in differences(str(doc.path), doc.data, new))
-    show(map(painted, lines) if wants_colour() else lines)
+    as_read = map(plain, lines) if is_terminal() else lines  # behind a pipe they are a patch, byte for byte
+    show(map(painted, lines) if wants_colour() else as_read)

@@ -9,15 +9,15 @@ from typing import NamedTuple
 from finallayer.check.check_error import CheckError
 from finallayer.expr import Origin
 
-_PLACE = re.compile(r"(?P<file>.+?)(?::cell (?P<cell>\d+))?:(?P<line>\d+)(?::\d+)?")
+_PLACE = re.compile(r"(?P<file>.+?)(?::cell (?P<cell>\d{1,9}))?:(?P<line>\d{1,9})(?::\d{1,9})?")
 
 
 class Spot(NamedTuple):
-    """A line of a file, in a notebook of a cell."""
+    """A line of a file, in a notebook of a code cell."""
 
     path: str
     line: int
-    cell: int | None = None
+    code_cell: int | None = None
 
     @classmethod
     def read(cls, text: str, option: str) -> Spot:
@@ -33,9 +33,9 @@ class Spot(NamedTuple):
 
     @property
     def origin(self) -> Origin:
-        return Origin(self.path, self.line, end_line=self.line, cell=self.cell)
+        return Origin(self.path, self.line, end_line=self.line, code_cell=self.code_cell)
 
     def covers(self, origin: Origin) -> bool:
         """Whether a finding's place is on the line."""
         within = origin.line <= self.line <= max(origin.line, origin.end_line)
-        return within and (origin.path, origin.cell) == (self.path, self.cell)
+        return within and (origin.path, origin.code_cell) == (self.path, self.code_cell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -58,9 +59,7 @@ def _write(stream: TextIO, data: bytes) -> None:
     except BrokenPipeError:  # nobody reads on, as behind `head`
         _discard(stream)
     except OSError as error:
-        _discard(stream)
-        say(f"the output could not be written: {error.strerror or error}")
-        sys.exit(COULD_NOT_RUN)
+        could_not_write(error)
 
 
 def _discard(stream: TextIO) -> None:
@@ -68,6 +67,14 @@ def _discard(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def could_not_write(error: OSError) -> NoReturn:
+    """Say that standard output could not be written, and end the command."""
+    if sys.stdout is not None:
+        _discard(sys.stdout)
+    say(f"the output could not be written: {error.strerror or error}")
+    sys.exit(COULD_NOT_RUN)
 
 
 def run_interruptibly(run: Callable[[Interruptions], int]) -> NoReturn:
@@ -106,8 +113,11 @@ def read_stdin(stands_for: Path | None) -> tuple[str, bytes]:
 
 
 def say(message: str) -> None:
-    """Write one line to standard error."""
-    click.echo(f"finallayer: {message}".encode(errors="backslashreplace"), err=True)
+    """Write one line to standard error, as far as that can be written to."""
+    from finallayer.report.places import plain
+
+    with suppress(OSError):
+        click.echo(f"finallayer: {plain(message)}".encode(errors="backslashreplace"), err=True)
 
 
 def noted(note: Note) -> str:

@@ -10,7 +10,7 @@ from finallayer.cli.spot import Spot
 from finallayer.cli.terminal import show
 from finallayer.expr import Origin
 from finallayer.findings import Related
-from finallayer.report.places import shown
+from finallayer.report.places import plain, shown
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
 
@@ -27,7 +27,7 @@ def tell_why(place: str) -> int:
     spot = Spot.read(place, "--why")
     try:
         file = read(spot.path)
-        show(render(why(file, file.in_module(spot.origin).line)))
+        show(map(plain, render(why(file, file.in_module(spot.origin).line))))
     except Unreadable as error:
         raise CheckError(f"--why: {place.rpartition(':')[0]}: {error}") from None
     return 0

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -87,17 +88,18 @@ def _listen(backend: str, process: subprocess.Popen[str], job: str, log: IO[str]
     assert process.stdin is not None and process.stdout is not None
     ended = False
     with log:
-        try:
-            with process.stdin as pipe:
-                pipe.write(job)
-        except BrokenPipeError:
-            pass  # it died before it read its job: its exit says why
+        # Its stdin stays open as long as we are there: whatever ends us, the child sees that end, and ends.
+        with suppress(BrokenPipeError):  # it died before it read its job: its exit says why
+            process.stdin.write(f"{job}\n")
+            process.stdin.flush()
         for line in process.stdout:
             fields = json.loads(line)
             kind = fields.pop("event")
             ended = ended or kind == "end"
             events.put(Event(kind, backend, fields))
         code = process.wait()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
         reason = None if ended and code == 0 else _reason(code, log)
     events.put(Event("gone", backend, {"reason": reason}))
 

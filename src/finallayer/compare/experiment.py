@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from finallayer.compare.backends import Backend
 from finallayer.compare.children import Event, run_children
 from finallayer.compare.cliff import MARGINS, reference
-from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.dataset import Dataset
 from finallayer.compare.estimate import Estimator
+from finallayer.compare.folder import make_folder
 from finallayer.compare.grid import Cell, plan
 from finallayer.compare.phrases import clock, setting_name
 from finallayer.compare.results import FILE_NAME, Results, Settings, environment, resume
@@ -58,7 +58,7 @@ def prepare(experiment: Experiment, go_on: bool, not_installed: Sequence[Backend
     path = experiment.folder / FILE_NAME
     facts = environment({backend.name: backend.versions() for backend in experiment.backends})
     data = experiment.dataset.describe()
-    _make_folder(experiment.folder)
+    make_folder(experiment.folder)
     if go_on:
         results = resume(path, experiment.settings, data, facts)
     else:
@@ -189,15 +189,3 @@ class Recorder:
 
 def _same_program(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all(one[key] == other[key] for key in ("backend", "precision", "head"))
-
-
-def _make_folder(folder: Path) -> None:
-    """The report folder, proven writable before hours of training end there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise BadInputError(
-            f"--out: cannot write into {folder} ({error.strerror}); expected a writable folder"
-        ) from error

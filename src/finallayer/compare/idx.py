@@ -6,48 +6,56 @@ Format: http://yann.lecun.com/exdb/mnist/ (two zero bytes, type, number of dimen
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finallayer.compare.compare_error import BadInputError
+from finallayer.disk import size_of
 
 _UNSIGNED_BYTE = 0x08
+#: No array of more bytes is read.
+MOST_BYTES = 2 << 30
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[Any]:
     """The file's array of uint8, with that many dimensions; ``BadInputError`` names what is wrong with the file."""
-    content = _content(path)
-    magic = bytes((0, 0, _UNSIGNED_BYTE, dimensions))
-    if content[:4] != magic:
-        raise BadInputError(
-            f"{path}: wrong magic number {content[:4].hex() or '(empty file)'}; expected {magic.hex()}, "
-            f"an idx file of unsigned bytes with {dimensions} dimension{'s' if dimensions > 1 else ''}"
-        )
-    header = 4 + 4 * dimensions
-    if len(content) < header:
-        raise BadInputError(f"{path}: truncated idx header; expected {header} bytes, found {len(content)}")
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
-    expected = int(np.prod(shape, dtype=np.int64))
-    if len(content) - header != expected:
-        raise BadInputError(
-            f"{path}: truncated or overlong idx file; expected {expected} bytes of data for shape {shape}, "
-            f"found {len(content) - header}"
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-def _content(path: Path) -> bytes:
     try:
-        if path.suffix != ".gz":
-            return path.read_bytes()
-        with gzip.open(path) as file:
-            return file.read()
+        size_of(path)  # a pipe would keep us waiting
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return _array(file, path, dimensions)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadInputError(f"{path}: truncated or damaged gzip file ({error}); expected a whole .gz") from error
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _array(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int) -> NDArray[Any]:
+    """What an open file holds; no more is read than its header says, and nothing where that is too much."""
+    size = 4 + 4 * dimensions
+    header = file.read(size)
+    magic = bytes((0, 0, _UNSIGNED_BYTE, dimensions))
+    if header[:4] != magic:
+        raise BadInputError(
+            f"{path}: wrong magic number {header[:4].hex() or '(empty file)'}; expected {magic.hex()}, "
+            f"an idx file of unsigned bytes with {dimensions} dimension{'s' if dimensions > 1 else ''}"
+        )
+    if len(header) < size:
+        raise BadInputError(f"{path}: truncated idx header; expected {size} bytes, found {len(header)}")
+    shape = struct.unpack(f">{dimensions}I", header[4:])
+    expected = math.prod(shape)
+    if expected > MOST_BYTES:
+        raise BadInputError(f"{path}: {expected:,} bytes of data for shape {shape}; the most is {MOST_BYTES:,}")
+    content = file.read(expected + 1)
+    if len(content) != expected:
+        found = len(content) if len(content) < expected else "more"
+        raise BadInputError(
+            f"{path}: truncated or overlong idx file; expected {expected} bytes of data for shape {shape}, "
+            f"found {found}"
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)

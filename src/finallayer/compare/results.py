@@ -18,6 +18,7 @@ Layout (schema version 1)::
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import tempfile
@@ -29,10 +30,14 @@ from typing import Any
 from finallayer import __version__
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.grid import Cell, order
+from finallayer.compare.shape import RESULTS, misfit, unfinished
+from finallayer.disk import contents
 from finallayer.processes import processors
 
 SCHEMA_VERSION = 1
 FILE_NAME = "results.json"
+#: No run has measured as much.
+MOST_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,10 @@ class Results:
 def load(path: Path) -> Results:
     """Read a results file to go on from; ``BadInputError`` says why it cannot be."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(contents(path, MOST_BYTES).decode(), parse_float=_finite, parse_constant=_finite)
     except FileNotFoundError as error:
         raise BadInputError(f"--resume: {path} not found; expected the results of an earlier run") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInputError(f"--resume: {path} cannot be read as results ({error})") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
@@ -101,6 +106,9 @@ def load(path: Path) -> Results:
             f"--resume: {path} has schema version {version}; expected {SCHEMA_VERSION} "
             f"(written by another finallayer: start anew with another --out)"
         )
+    wrong = misfit(content, RESULTS) or unfinished(content)
+    if wrong is not None:
+        raise BadInputError(f"--resume: {path} lacks a part of its schema version {version} ({wrong})")
     try:
         results = Results(
             settings=Settings(**content["settings"]),
@@ -115,6 +123,14 @@ def load(path: Path) -> Results:
         raise BadInputError(f"--resume: {path} lacks a part of its schema version {version} ({error})") from error
     _refuse_strangers(results, path)
     return results
+
+
+def _finite(text: str) -> float:
+    """A number that JSON has; Python's reader takes others, too, and calls what is too large infinite."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no finite number")
+    return value
 
 
 def _refuse_strangers(results: Results, path: Path) -> None:

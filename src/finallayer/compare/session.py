@@ -10,6 +10,7 @@ from finallayer.compare import sources
 from finallayer.compare.backends import BACKENDS, Backend, parse_backends
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.experiment import Experiment, prepare, run
+from finallayer.compare.folder import alone_in
 from finallayer.compare.grid import INPUTS, PRECISIONS, parse_choices
 from finallayer.compare.heads import head_names, parse_heads
 from finallayer.compare.progress import make_display
@@ -62,10 +63,11 @@ def compare(
 
     dataset = sources.load(data, data_dir)
     experiment = Experiment(settings, installed, dataset, out, jobs or processors())
-    results = prepare(experiment, resume, absent)
-    finished = run(experiment, results, make_display(log))
-    with log.status("writing the report"):
-        page = write_report(results, out)
+    with alone_in(out):
+        results = prepare(experiment, resume, absent)
+        finished = run(experiment, results, make_display(log))
+        with log.status("writing the report"):
+            page = write_report(results, out)
     tell(results, page)
     if not finished:
         return INTERRUPTED

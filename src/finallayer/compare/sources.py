@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,12 @@ from numpy.typing import NDArray
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.dataset import Dataset, split
 from finallayer.compare.idx import read_idx
+from finallayer.compare.npz import read_npz
 
 Array = NDArray[Any]
 
 PIXEL_MAX = 255.0
+LARGEST = 1e38  # float32, in which the models compute, holds no numbers that are much larger
 DIGITS_MAX = 16.0  # scikit-learn stores 17 grey levels
 
 
@@ -123,22 +124,11 @@ def _download(name: str, part: str) -> Path:
 
 def _npz(path: Path) -> Dataset:
     """The user's own samples: arrays ``x`` (N, ...) and ``y`` (N,)."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [key for key in ("x", "y") if key not in file]
-            if missing:
-                raise BadInputError(
-                    f"{path}: no array {missing[0]!r}; expected x and y, found: {', '.join(file.files) or 'nothing'}"
-                )
-            x, y = file["x"], file["y"]
-    except FileNotFoundError as error:
-        raise BadInputError(f"{path}: no such file; expected a .npz with arrays x and y") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, BadInputError):
-            raise
-        raise BadInputError(f"{path}: not a readable .npz ({error}); expected arrays x and y of numbers") from error
+    x, y = read_npz(path, ("x", "y"))
     _check(x, y, f"{path}: x", f"{path}: y")
     low, high = float(x.min()), float(x.max())
+    if max(-low, high) > LARGEST:
+        raise BadInputError(f"{path}: x reaches from {low:g} to {high:g}; expected numbers up to {LARGEST:g}")
     if low == high:
         raise BadInputError(f"{path}: x is {low} everywhere; expected samples that differ")
     classes = int(y.max()) + 1
@@ -159,6 +149,8 @@ def _check(x: Array, y: Array, x_name: str, y_name: str) -> None:
         raise BadInputError(
             f"{x_name} and {y_name} differ in length: {len(x)} samples, {len(y)} labels; expected one each"
         )
+    if x.size == 0:
+        raise BadInputError(f"{x_name} has shape {x.shape}, which holds nothing; expected numbers")
     if len(x) < 10:
         raise BadInputError(f"{x_name} holds {len(x)} samples; expected at least 10")
     if x.dtype.kind == "f" and not np.isfinite(x).all():

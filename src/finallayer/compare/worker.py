@@ -1,4 +1,4 @@
-"""One backend's child process: reads a job from stdin, trains its cells, writes an event a line to stdout.
+"""One backend's child process: reads a job, a line, from stdin, trains its cells, writes an event a line to stdout.
 
 Events: ``ready``; ``epoch`` and ``cell`` (a cell's index in the job, measurements); ``failed`` (a cell that raised);
 ``gradient`` (a curve against the margin, once a precision and head); ``end``. What a framework prints goes to stderr.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +29,8 @@ Emit = Callable[..., None]
 
 def main() -> None:
     emit = _claim_stdout()
-    job = json.load(sys.stdin)
+    job = json.loads(sys.stdin.readline())
+    end_with_parent(Path(job["data"]).parent)
     data = Dataset.load(Path(job["data"]))
     cells = [Cell(**cell) for cell in job["cells"]]
     trainer = make_trainer(job["backend"], data)
@@ -48,6 +51,17 @@ def main() -> None:
             continue
         emit("cell", cell=index, seconds=time.perf_counter() - started, epochs=epochs)
     emit("end")
+
+
+def end_with_parent(scratch: Path) -> None:
+    """End, and take the scratch folder along, when nobody is left to: the parent keeps our stdin open."""
+
+    def watch() -> None:
+        sys.stdin.read()
+        shutil.rmtree(scratch, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def make_trainer(backend: str, data: Dataset) -> Trainer:

@@ -13,7 +13,6 @@ from functools import lru_cache
 from math import exp, isfinite
 from typing import Any, NamedTuple
 
-from finallayer.canonical import LARGEST_EPS
 from finallayer.expr import GUARDS, Node, logits, make, target
 from finallayer.kinds import Kind
 
@@ -21,6 +20,8 @@ from finallayer.kinds import Kind
 _MODERATE_ROWS, _MODERATE = 24, 3.0
 #: Margins at which losses saturate, each tried in both directions.
 MARGINS = (1.0, 8.0, 15.0, 17.0, 30.0, 90.0, 110.0, 700.0, 1e3, 1e4)
+#: Guards up to here are only there against log(0); a larger one changes what the loss says of ordinary rows, too.
+_LARGEST_GUARD = 1e-3
 #: How closely the gradient must meet the truth: 4 units in the last place, in float64, of the row's largest number.
 #: (The logits themselves are rounded to half of one: a log_softmax, which subtracts a logsumexp, is off by as much.)
 _TOLERANCE = 4 * 2.0**-52
@@ -44,7 +45,7 @@ def prove(old: Node | None, new: Node, binary: bool = False, mends_maths: bool =
 
     meant = make("bce_logits" if binary else "xent_logits", logits(), target())
     old = meant if old is None else old
-    if largest_guard(old) > LARGEST_EPS:
+    if largest_guard(old) > _LARGEST_GUARD:
         return Proof(False, "a guard as large as this is part of what the loss means")
     if any(n.kind is Kind.LOGITS and n.op != "logits" for loss in (old, new) for n in loss.walk()):
         return Proof(False, "the logits are changed on their way, so that it isn't them that the gradient is of")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from difflib import unified_diff
 
-from finallayer.report.places import shown_path
+from finallayer.report.places import plain, shown_path
+from finallayer.source.notebook import code_cells
 from finallayer.source.reading import decode
 
 #: What a line starts with, the longest first -> its colour: bold, cyan, green, red.
@@ -15,25 +15,20 @@ _COLOURS = {"+++": "1", "---": "1", "@@": "36", "+": "32", "-": "31"}
 
 def differences(path: str, old: bytes, new: bytes) -> Iterator[str]:
     """The lines of a unified diff from a file's old to its new bytes; line ends don't show."""
-    name = shown_path(path)
+    name = plain(shown_path(path))
     if path.endswith(".ipynb"):
-        cells = zip(json.loads(old)["cells"], json.loads(new)["cells"], strict=True)
-        for i, (before, after) in enumerate(cells):
-            yield from _unified(f"{name}:cell {i}", _source(before), _source(after))
+        for before, after in zip(code_cells(old), code_cells(new), strict=True):
+            yield from _unified(f"{name}:cell {before.number}", before.source or "", after.source or "")
     else:
         yield from _unified(name, decode(old), decode(new))
 
 
 def painted(line: str) -> str:
     """A line of a diff as terminals show it."""
+    line = plain(line)
     colour = next((colour for start, colour in _COLOURS.items() if line.startswith(start)), "")
     return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 
 
 def _unified(name: str, old: str, new: str) -> Iterator[str]:
     yield from unified_diff(old.split("\n"), new.split("\n"), name, name, lineterm="")
-
-
-def _source(cell: dict[str, str | list[str]]) -> str:
-    source = cell.get("source", "")
-    return source if isinstance(source, str) else "".join(source)

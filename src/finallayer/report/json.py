@@ -9,7 +9,7 @@ from typing import Any
 
 from finallayer.findings import Finding, Fix
 from finallayer.report import Report
-from finallayer.report.places import fields, replaced
+from finallayer.report.places import fields, plain_json, replaced
 
 
 def render(report: Report) -> Iterator[str]:
@@ -17,7 +17,7 @@ def render(report: Report) -> Iterator[str]:
 
     ``unfixed``: why there is no fix, or why it was not made.
     """
-    objects = [json.dumps(_finding(f), ensure_ascii=False, allow_nan=False) for f in report.findings]
+    objects = [plain_json(json.dumps(_finding(f), ensure_ascii=False, allow_nan=False)) for f in report.findings]
     yield "[" if objects else "[]"
     for i, text in enumerate(objects, start=1):
         yield f"  {text}{',' if i < len(objects) else ''}"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from finallayer.fix.repair import Fixed
-from finallayer.report.places import shown_path
+from finallayer.report.places import plain, shown_path
 
 
 def lines(mended: Iterable[Fixed], verb: str) -> Iterator[str]:
@@ -19,6 +19,6 @@ def lines(mended: Iterable[Fixed], verb: str) -> Iterator[str]:
         for fixed in of_file:
             counts[fixed.rule.code, fixed.rule.name] += fixed.number
         rules = ", ".join(f"{n} × {code} ({name})" for (code, name), n in sorted(counts.items()))
-        others = sorted(shown_path(p) for p in {p for fixed in of_file for p in fixed.by} - {path})
+        others = sorted(plain(shown_path(p)) for p in {p for fixed in of_file for p in fixed.by} - {path})
         also = f"; changes {', '.join(others)}, too" if others else ""
-        yield f"{verb} {shown_path(path)}: {rules}{also}"
+        yield f"{verb} {plain(shown_path(path))}: {rules}{also}"

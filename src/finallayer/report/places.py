@@ -8,6 +8,32 @@ from typing import Any
 from finallayer.expr import Origin
 from finallayer.findings import Edit
 
+#: What a terminal or the reader of a log may obey, or not show where it stands: control characters but for the tab,
+#: separators of lines, and what turns the direction of writing.
+_OBEYED = [
+    *range(9),
+    *range(10, 32),
+    *range(127, 160),
+    0x61C,
+    0x200E,
+    0x200F,
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+]
+_ESCAPED = {c: f"\\x{c:02x}" if c < 256 else f"\\u{c:04x}" for c in _OBEYED}
+_ESCAPED |= {ord(c): repr(c)[1:-1] for c in "\n\r"}
+_IN_JSON = {c: f"\\u{c:04x}" for c in _OBEYED if c >= 127}
+
+
+def plain(text: str) -> str:
+    """A text from outside on one line, with what a terminal would obey escaped."""
+    return text if text.isprintable() else text.translate(_ESCAPED)
+
+
+def plain_json(text: str) -> str:
+    """The same of a text that is JSON, and stays the same JSON."""
+    return text.translate(_IN_JSON)
+
 
 def shown_path(path: str) -> str:
     """A path as its reader writes it: from the working folder on, where it lies below it."""
@@ -26,8 +52,8 @@ def shown_uri(path: str) -> str:
 
 def shown(origin: Origin) -> str:
     """``path:line:column``, in a notebook ``path:cell 3:line:column``."""
-    cell = "" if origin.cell is None else f"cell {origin.cell}:"
-    return f"{shown_path(origin.path)}:{cell}{origin.line}:{origin.column + 1}"
+    cell = "" if origin.cell is None else f"cell {origin.code_cell}:"
+    return f"{plain(shown_path(origin.path))}:{cell}{origin.line}:{origin.column + 1}"
 
 
 def fields(origin: Origin) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _location(origin: Origin) -> dict[str, Any]:
     """A place; in a notebook, where a line of a cell is not a line of the file, a logical one."""
     artifact = {"artifactLocation": {"uri": shown_uri(origin.path)}}
     if origin.cell is not None:
-        name = f"cell {origin.cell}, line {origin.line}"
+        name = f"cell {origin.code_cell}, line {origin.line}"
         return {"physicalLocation": artifact, "logicalLocations": [{"name": name, "kind": "element"}]}
     return {"physicalLocation": artifact | ({"region": _region(origin)} if origin.line else {})}
 

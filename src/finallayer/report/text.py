@@ -10,7 +10,7 @@ from typing import Protocol
 from finallayer.expr import Origin
 from finallayer.findings import Finding, Severity
 from finallayer.report import Report
-from finallayer.report.places import shown
+from finallayer.report.places import plain, shown
 
 #: What marks a finding that has a safe fix, and one that has an unsafe one.
 SAFE, UNSAFE = "[*]", "[?]"
@@ -34,15 +34,15 @@ def _finding(finding: Finding, report: Report) -> Iterator[str]:
     place = paint(shown(finding.origin), _BOLD)
     code = paint(rule.code, _COLOUR[finding.severity])
     mark = f"{paint(mark_of(finding), _CYAN)} " if finding.fix else ""
-    yield f"{place}: {code} {mark}{finding.message} {paint(f'({rule.name})', _FAINT)}"
+    yield f"{place}: {code} {mark}{plain(finding.message)} {paint(f'({rule.name})', _FAINT)}"
     yield from _excerpt(finding.origin, report, "^", _COLOUR[finding.severity])
     for origin, message in finding.related:
-        yield f"  {shown(origin)}: {message}"
+        yield f"  {shown(origin)}: {plain(message)}"
         yield from _excerpt(origin, report, "-", _BLUE)
     if finding.fix and not finding.fix.safe and not finding.unfixed:
-        yield f"  {paint('unsafe fix', _BOLD)}: {finding.fix.note}"
+        yield f"  {paint('unsafe fix', _BOLD)}: {plain(finding.fix.note)}"
     if finding.unfixed and (report.reasons or finding.fix):
-        yield f"  {paint('not fixed' if finding.fix else 'no fix', _BOLD)}: {finding.unfixed}"
+        yield f"  {paint('not fixed' if finding.fix else 'no fix', _BOLD)}: {plain(finding.unfixed)}"
 
 
 def mark_of(finding: Finding) -> str:
@@ -60,11 +60,14 @@ def _excerpt(origin: Origin, report: Report, mark: str, colour: str) -> Iterator
     ends_here = origin.end_line in (0, origin.line)
     end = origin.end_column if ends_here else len(source.rstrip())
     start, source, length = _window(source, origin.column, max(1, end - origin.column))
+    before, marked, after = (
+        plain(source[i:j]) for i, j in ((0, start), (start, start + length), (start + length, None))
+    )
     number = str(origin.line)
     bar = paint("|", _FAINT)
-    under = _blank(source[:start]) + paint(mark * max(1, _width(source[start : start + length])), colour)
+    under = _blank(before) + paint(mark * max(1, _width(marked)), colour)
     yield f"{' ' * len(number)} {bar}"
-    yield f"{paint(number, _FAINT)} {bar} {source}"
+    yield f"{paint(number, _FAINT)} {bar} {before}{marked}{after}"
     yield f"{' ' * len(number)} {bar} {under}{'' if ends_here else paint(' ...', _FAINT)}"
 
 

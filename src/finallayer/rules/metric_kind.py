@@ -308,4 +308,13 @@ def mask(scores):
     weights = torch.softmax(scores, dim=-1)
     return weights * (weights > 0)
 """,
+    # a check that these are probabilities, which decides nothing
+    """
+import jax
+import jax.numpy as jnp
+
+def test_range(self, w, x):
+    p = jax.nn.sigmoid(x @ w)
+    self.assertTrue(jnp.all(p >= 0) and jnp.all(p <= 1))
+""",
 ]

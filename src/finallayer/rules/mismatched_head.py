@@ -20,7 +20,7 @@ Softmax says that exactly one of the classes is true, sigmoid says so of each cl
 A softmax over two units with binary cross-entropy is right where the loss is handed it: both its terms are the target's
 log-likelihood. In Keras that is so on the JAX and torch backends only. On the TensorFlow backend in float32 the loss
 goes back to the two logits and trains each as a sigmoid of its own: for logits of 2 and 1, the first class being true,
-it is 0.720 instead of 0.313. That is reported as advice.
+it is 0.720 instead of 0.313. That is reported as advice; so is a softmax over a number of classes that nobody knows.
 
 ## Example
 ```python
@@ -85,8 +85,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
             yield Match(message, related=made_here(x))
         case Node(op="bce_probs", args=(Node(kind=Kind.PROBS) as x, *_)) as loss if _is_taken_apart(loss, x):
             message = (
-                f"{called(loss)} on a softmax over 2 is the categorical cross-entropy on some backends only: "
-                f"{loss.attrs['rescued_by']} trains their logits as two sigmoids; use a categorical cross-entropy"
+                f"{called(loss)} on a softmax {_if_over_two(x)} the categorical cross-entropy on some backends only: "
+                f"{loss.attrs['rescued_by']} trains their logits as sigmoids; use a categorical cross-entropy"
             )
             yield Match(message, related=made_here(x), severity=Severity.ADVICE)
         case Node(op="bce_logits", args=(Node(kind=Kind.PROBS | Kind.LOG_PROBS as kind) as x, *_)) as loss:
@@ -118,8 +118,13 @@ def _is_row_of_classes(x: Node) -> bool:
 
 
 def _is_taken_apart(loss: Node, x: Node) -> bool:
-    """Whether a loss may go back to the two logits of a softmax, of which each is then a sigmoid's."""
-    return bool(rescue(loss)) and _classes(x) == 2
+    """Whether a loss may go back to the logits of a softmax over two, for all we know, of which each is then a
+    sigmoid's."""
+    return bool(rescue(loss)) and _classes(x) in (2, None)
+
+
+def _if_over_two(x: Node) -> str:
+    return "over 2 is" if _classes(x) == 2 else "is for independent classes, and over two of them"
 
 
 def _classes(x: Node) -> int | None:
@@ -185,6 +190,17 @@ import keras
 -model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(2, activation="softmax")])
 -model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL106
 +model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(2)])
++model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), optimizer="sgd")
+""",
+    # as many as another file says: for more than two it is another problem's loss, whatever the backend
+    """
+? where several classes may be true at once, it is the softmax that is wrong
+import keras
+from labels import classes
+
+-model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(len(classes), activation="softmax")])
+-model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL106
++model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(len(classes))])
 +model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), optimizer="sgd")
 """,
     """

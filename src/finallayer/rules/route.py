@@ -27,6 +27,8 @@ _ROUTE = HANDS_ON | having(Role.STATED)
 #: What may stand between scores that carry no gradient and the softmax or sigmoid that reads them.
 _SCORES = (TRANSPARENT - {"stop_gradient"}) | {"scale", "shift"}
 _CONSTANTS = having(Role.CONSTANT)
+#: What has weights of its own, whatever it is given.
+_WEIGHTED = frozenset({"affine"})
 #: What leaves scores numbers of any size and sign.
 _STILL_SCORES = MOVES | {"scale", "neg", "dropout"}
 _PREDICTIONS = PROBABILITY_KINDS | LOG_KINDS | {Kind.LOGITS}
@@ -49,11 +51,10 @@ def maker(x: Node) -> Node:
 def is_exempt(x: Node) -> bool:
     """Whether no classifier is trained through this value: it is a table of constants, or the gradient stops on the
     way."""
-    leaves = (node.op for node in x.walk() if not node.args)
     made = maker(x)
     scores = through(made.args[0], _SCORES) if made.args else made
     return (
-        all(op in _CONSTANTS for op in leaves)
+        all(node.op in _CONSTANTS if not node.args else node.op not in _WEIGHTED for node in x.walk())
         or scores.op == "stop_gradient"
         or any(step.op == "stop_gradient" for step in route(x))
     )
@@ -72,7 +73,7 @@ def is_classifiers(log: Node) -> bool:
 
 def is_by_hand(sighting: Sighting) -> bool:
     """Whether the gradient is written by hand, if there is any."""
-    return sighting.framework in WITHOUT_GRADIENTS
+    return sighting.by_hand or sighting.framework in WITHOUT_GRADIENTS
 
 
 def is_detached(x: Node) -> bool:
@@ -165,6 +166,8 @@ def class_axis(x: Node) -> int | None:
             weights.kind is Kind.PARAMETER and features.kind is not Kind.PARAMETER
         ):
             return -1
+        case Node(op="add", args=(Node(op="matmul"), _)):  # weights and bias of one collection
+            return -1
     return None
 
 
@@ -176,8 +179,25 @@ def _unmoved(x: Node) -> Iterator[Node]:
         yield x
 
 
+def _is_layer(total: Node) -> bool:
+    """Whether ``x @ params["w"] + params["b"]`` is what a sum says: x is multiplied and shifted by two items of one
+    collection, of which x is none."""
+    match total:
+        case Node(op="add", args=(Node(op="matmul", args=(features, weights)), bias)):
+            owner = _owner(weights)
+            return owner is not None and _owner(bias) == owner != _owner(through(features, MOVES))
+    return False
+
+
+def _owner(part: Node) -> int | None:
+    """What an item or attribute was taken from that isn't understood."""
+    of, name = part.attrs.get("of", ()), str(part.attrs.get("name", ""))
+    is_item, is_attribute = name.endswith("]") and len(of) == 2, "." in name and len(of) == 1
+    return of[0] if part.op == "opaque" and (is_item or is_attribute) else None
+
+
 def _layer(x: Node) -> Node | None:
-    """The affine map at the end of a value's way, under a bias that was added by hand."""
+    """The affine map at the end of a value's way, under a bias that was added by hand; or the sum of the two."""
     layers: list[Node | None] = []
     seen: set[int] = set()
     waiting = [x]
@@ -186,7 +206,9 @@ def _layer(x: Node) -> Node | None:
         if id(z) in seen:
             continue
         seen.add(id(z))
-        if z.op in ("add", "sub"):  # a term of another shape would broadcast
+        if _is_layer(z):
+            layers.append(z)
+        elif z.op in ("add", "sub"):  # a term of another shape would broadcast
             waiting += [term for term in z.args[::-1] if term.kind is not Kind.PARAMETER]
         else:
             layers.append(z if z.op in ("affine", "matmul") else None)

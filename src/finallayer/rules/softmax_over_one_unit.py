@@ -204,4 +204,21 @@ score = nn.Linear(16, 1)
 def rank(candidates, y):
     return F.cross_entropy(score(candidates).view(-1, 4), y)
 """,
+    # one filter, but channels first: Keras' softmax runs along the last axis, the width
+    """
+import keras
+from keras.layers import Conv2D, Flatten
+
+board = [keras.Input((4, 9, 9)), Conv2D(1, 1, data_format="channels_first", activation="softmax"), Flatten()]
+move = keras.Sequential(board)
+""",
+    # as many classes as a file has, and one more
+    """
+import keras
+
+def make(coco):
+    numbers = {key: i for i, key in enumerate(coco.getCatIds())}
+    names = ["background"] + [coco.loadCats(key)[0]["name"] for key in numbers.keys()]
+    return keras.Sequential([keras.Input((8,)), keras.layers.Dense(len(names), activation="softmax")])
+""",
 ]

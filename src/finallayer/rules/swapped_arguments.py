@@ -40,7 +40,7 @@ from finallayer.expr import MOVES, Node, through
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 from finallayer.rules.base import Rule
-from finallayer.rules.route import are_scores, is_detached, is_the_wrong_way_round, may_be_prediction
+from finallayer.rules.route import are_scores, is_detached, is_the_wrong_way_round, maker, may_be_prediction
 from finallayer.rules.wording import OUTPUTS, called, made_here
 
 RULE = Rule("FL110", "swapped-arguments", Severity.ERROR, "the prediction handed as the target")
@@ -70,8 +70,10 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 def _is_no_teacher(loss: Node, x: Node, target: Node) -> bool:
     """Whether the target is a model's distribution that no student is to learn: what stands in the student's place is
-    labels or data for certain, or the loss takes the numbers of classes."""
-    return target.kind in _DISTRIBUTIONS and (_takes_numbers(loss) or _is_data(x))
+    labels or data for certain, or the loss takes the numbers of classes. What is made of data alone is no model's."""
+    scores = maker(target).args
+    is_models = target.kind in _DISTRIBUTIONS and not (scores and _is_data(scores[0]))
+    return is_models and (_takes_numbers(loss) or _is_data(x))
 
 
 def _takes_numbers(loss: Node) -> bool:
@@ -161,6 +163,24 @@ grads = jax.grad(loss)
 ]
 
 GOOD = [
+    # a distribution's entropy, and its divergence from another, of parameters that are fed
+    """
+import tensorflow as tf
+
+class Bernoulli:
+    def __init__(self, logits):
+        self.logits, self.probs = logits, tf.sigmoid(logits)
+
+    def entropy(self):
+        return tf.nn.sigmoid_cross_entropy_with_logits(logits=self.logits, labels=self.probs)
+
+    def divergence(self, other):
+        cross = tf.nn.sigmoid_cross_entropy_with_logits(logits=other.logits, labels=self.probs)
+        return tf.reduce_sum(cross - self.entropy())
+
+one, other = (Bernoulli(tf.placeholder(tf.float32, [None, 3])) for _ in range(2))
+entropy, divergence = one.entropy(), one.divergence(other)
+""",
     """
 import torch.nn.functional as F
 from torch import nn

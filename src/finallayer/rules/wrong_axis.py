@@ -2,8 +2,9 @@
 
 ## What it does
 Finds a softmax taken along axis 0 of a batch, or over the whole batch at once (`e / e.sum()`), by what the program does
-with it: a loss reads it and the number of axes is known, or its classes are picked, summed or searched along another
-axis than its own. Also a softmax along another axis than the one in which the loss looks for its classes.
+with it: a loss reads it and the number of axes is known (a loader's batches have one for the examples), or its classes
+are picked, summed or searched along another axis than its own. Also a softmax along another axis than the one in which
+the loss looks for its classes.
 
 ## Why is this bad
 The probabilities of one sample no longer sum to 1. What is called a probability of class 3 is sample 5's share of
@@ -121,11 +122,21 @@ def _is_read_along_another(read: Read, compiled: bool = False) -> bool:
     softmax = softmax_of(read.value)
     if softmax is None:
         return False
-    axes, of_units = _with_batch(Axes.of(softmax, read), compiled), class_axis(softmax)
+    axes, of_units = _with_batch(Axes.of(softmax, read), compiled), _read_units(softmax)
     axis = softmax.attrs.get("axis")
     if not _is_another(softmax, of_units, axes) or of_units is None or axis is None:
         return False
     return axes.apart(axis, read.axis) and not axes.apart(of_units, read.axis)
+
+
+def _read_units(softmax: Node) -> int | None:
+    """Along which axis the units of a softmax lie that is read along two: the last, if axes of length one were left
+    out before."""
+    scores = softmax.args[0]
+    squeezed = scores.op == "reshape" and scores.attrs.get("squeezes") and "axis" not in scores.attrs
+    if squeezed and class_axis(scores.args[0]) == -1 and units(scores.args[0]) != 1:
+        return -1
+    return class_axis(softmax)
 
 
 def _is_another(softmax: Node, of_units: int | None, axes: Axes) -> bool:
@@ -260,6 +271,44 @@ def summed(x, t):
 def averaged(x, t):
     return -(t * F.log_softmax(net(x), dim=0)).sum(dim=-1).mean(0)  # FL107
 """,
+    # a loader puts its examples along a first axis, those of its labels, too
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+net = nn.Sequential(nn.Linear(20, 5), nn.LogSoftmax(dim=0))
+tensors = TensorDataset(torch.randn(64, 20), torch.randint(5, (64,)))
+
+for x, y in DataLoader(tensors, batch_size=8):
+    F.nll_loss(net(x), y).backward()  # FL107
+
+for batch in DataLoader(images(), batch_size=8, shuffle=True):
+    F.nll_loss(net(batch["image"]), batch["label"].cuda()).backward()  # FL107
+""",
+    # a search along axis 1 shows that two axes are left
+    """
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(128, 10))
+
+def classes(images):
+    return torch.softmax(net(images).squeeze(), dim=0).argmax(dim=1)  # FL107
+""",
+    # weights and bias of one collection make a layer of a product
+    """
+import jax
+import jax.numpy as jnp
+
+def predict(params, x):
+    hidden = jnp.tanh(jnp.dot(x, params["w1"]) + params["b1"])
+    return jax.nn.log_softmax(jnp.dot(hidden, params["w2"]) + params["b2"], axis=0)
+
+def loss(params, x, y):
+    return -jnp.mean(jnp.sum(y * predict(params, x), axis=1))  # FL107
+""",
     # of an image's channels, which the loss reads along axis 1
     """
 import torch.nn.functional as F
@@ -351,6 +400,40 @@ def one(image, y):
 def several(images, y):
     logs = F.log_softmax(head(norm(images)), dim=1)
     return F.nll_loss(logs, y), logs.argmax(1)
+""",
+    # a loader that gives one example at a time, or what its owner makes of them; and one example of a batch
+    """
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+net = nn.Sequential(nn.Linear(20, 5), nn.LogSoftmax(dim=0))
+tensors = TensorDataset(torch.randn(64, 20), torch.randint(5, (64,)))
+
+for x, y in DataLoader(tensors, batch_size=None):
+    F.nll_loss(net(x), y).backward()
+
+for x, y in DataLoader(tensors, collate_fn=lambda examples: examples[0]):
+    F.nll_loss(net(x), y).backward()
+
+for x, y in tensors:
+    F.nll_loss(net(x), y).backward()
+
+for xs, ys in DataLoader(tensors, batch_size=8):
+    for x, y in zip(xs, ys):
+        F.nll_loss(net(x), y).backward()
+""",
+    # pairs of one batch, and of two, with what is added to their scores
+    """
+import jax
+import jax.numpy as jnp
+
+def pairs(batch, other):
+    scores = jnp.dot(batch["text"], batch["image"].T) + batch["mask"]
+    own = jnp.arange(len(scores))
+    across = jnp.dot(other["text"], batch["image"].T) + batch["mask"]
+    return jax.nn.log_softmax(scores, axis=0)[own, own].mean(), jax.nn.softmax(across, axis=0).argmax(axis=1)
 """,
     # contrastive: every pair's scores, normalised both ways
     """

@@ -21,12 +21,13 @@ from finallayer.source import (
 )
 from finallayer.source.budget import Budget
 from finallayer.source.files import SourceFile
-from finallayer.source.interpreter import Interpreter
+from finallayer.source.interpreter import Interpreter, Makers
 from finallayer.source.project import Project
 from finallayer.source.turned_over import open_flags
 from finallayer.source.uncalled import run_uncalled
 from finallayer.source.uses import Uses
 from finallayer.source.values import Frame, Module, Site, opaque, telling_places_apart
+from finallayer.source.walking import walk
 
 #: The modules whose functions fill the interpreter's tables when they are imported.
 HANDLERS = (builtins, by_name, constructs, expressions, foreign, methods, registries, shell, statements)
@@ -37,6 +38,7 @@ class Analysed(NamedTuple):
 
     sightings: list[Sighting]  # every judged operation that the program meets, in the order met
     budget: Budget  # what it cost, and what was left out
+    makers: Makers  # where the layers and losses that it calls were made
 
 
 def sightings(file: SourceFile, project: Project, uses: Uses | None = None) -> list[Sighting]:
@@ -60,7 +62,7 @@ def interpret(file: SourceFile, project: Project, uses: Uses | None = None) -> A
             run.trail.undo()
     if uses is not None and run.budget.cut_short:  # what was seen until then stands
         uses.complete = False
-    return Analysed(run.recorder.sightings(), run.budget)
+    return Analysed(run.recorder.sightings(), run.budget, run.makers)
 
 
 def _run_program(run: Interpreter, module: Module) -> None:
@@ -81,6 +83,6 @@ def _run_program(run: Interpreter, module: Module) -> None:
 
 def _forget(run: Interpreter, statement: ast.stmt, frame: Frame) -> None:
     """Whatever a statement may have bound isn't known."""
-    for node in ast.walk(statement):
+    for node in walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             run.bind(frame, node.id, opaque(node.id))

@@ -7,9 +7,12 @@ import re
 
 from finallayer.expr import Node
 from finallayer.source.attributes import set_attribute
+from finallayer.source.batches import part_of
 from finallayer.source.containers import get_item, sequence, store_item
 from finallayer.source.interpreter import ASSIGN, Interpreter
 from finallayer.source.patches import patched
+from finallayer.source.surgery import put_module, unsettle
+from finallayer.source.uses import Uses
 from finallayer.source.values import Frame, List, Value, renamed
 
 
@@ -19,10 +22,19 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
         case ast.Name(id=name):
             run.bind(scope_of(name, frame), name, named(value, name))
         case ast.Attribute(value=owner, attr=name):
-            set_attribute(run, run.evaluate(owner, frame), name, value)
+            whole = run.evaluate(owner, frame)
+            set_attribute(run, whole, name, value)
+            if isinstance(whole, Node):
+                unsettle(run, owner, frame)
+        case ast.Subscript(value=ast.Attribute(value=owner, attr="_modules"), slice=ast.Constant(value=str(name))):
+            put_module(run, owner, name, value, frame)
         case ast.Subscript(value=owner, slice=index):
             whole = run.evaluate(owner, frame)
             store_item(run, whole, run.evaluate(index, frame), value)
+            if isinstance(whole, Node):
+                unsettle(run, owner, frame)
+            if run.uses is not None:
+                _remember_item(run.uses, owner, value, frame)
             changed = patched(whole, index, value)
             if changed is not None and isinstance(owner, (ast.Name, ast.Attribute)):
                 change(run, owner, changed, frame)
@@ -31,6 +43,19 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
                 assign(run, inner, part, frame)
         case ast.Starred(value=inner):
             assign(run, inner, value, frame)
+
+
+def _remember_item(uses: Uses, whole: ast.expr, item: Value, frame: Frame) -> None:
+    """What is read by the name of a list or dictionary may be the item that it got."""
+    match whole:
+        case ast.Name(id=name):
+            at: Frame | None = frame
+            while at is not None and name not in at.vars:
+                at = at.parent
+            if at is not None:
+                uses.binds(at.module, at.scope, name, item)
+        case ast.Attribute(value=owner, attr=name):
+            uses.keeps(uses.values[frame.module.path][owner][-1].value, name, item)
 
 
 def change(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> None:
@@ -49,8 +74,8 @@ _UNNAMED = re.compile(r":|\[")
 
 def named(value: Value, name: str) -> Value:
     """A value that nobody understands goes by the name of the variable that holds it first."""
-    if isinstance(value, Node) and value.op == "opaque" and value.rank is None and _UNNAMED.search(value.attrs["name"]):
-        return renamed(name, value)
+    if isinstance(value, Node) and value.op == "opaque" and _UNNAMED.search(value.attrs["name"]):
+        return value if value.attrs.get("fed") else renamed(name, value)
     return value
 
 
@@ -77,4 +102,6 @@ def unpack(value: Value, places: list[ast.expr]) -> list[Value]:
         return [*items[:starred], middle, *items[len(items) - behind :]]
     if items is not None and len(items) == len(places):
         return list(items)
+    if isinstance(value, Node) and value.attrs.get("batched"):
+        return [part_of(value, i) for i in range(len(places))]
     return [get_item(value, i) for i in range(len(places))]

@@ -16,7 +16,9 @@ from finallayer.source.symbols import is_module, is_module_class
 from finallayer.source.values import (
     CALLED_BY_FRAMEWORKS,
     INNER,
+    LAYERS,
     MISSING,
+    UNSETTLED,
     Bound,
     Built,
     Call,
@@ -34,9 +36,11 @@ from finallayer.source.values import (
     Super,
     Union,
     Value,
+    external,
     opaque,
     union,
 )
+from finallayer.source.walking import walk
 
 #: Attributes of a tensor that hand the tensor on.
 _SAME_NUMBERS = {
@@ -75,7 +79,7 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
                 return Bound(name, owner if name in CALLED_BY_FRAMEWORKS else owner.instance)
             return Bound(found, owner.instance)
         case Built():
-            return owner.slots[name] if name in owner.slots else Bound(name, owner)
+            return _of_built(owner, name)
         case Union():
             return union([get_attribute(run, v, name) for v in owner.values], owner.when)
         case Dict() if name in owner.slots and not hasattr({}, name):
@@ -93,6 +97,12 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
     assert_never(owner)
 
 
+def _of_built(owner: Built, name: str) -> Value:
+    if name == "layers" and LAYERS in owner.slots and owner.symbol.framework == "keras":
+        return List(*layers_of(owner))
+    return owner.slots[name] if name in owner.slots else Bound(name, owner)
+
+
 def _of_node(owner: Node, name: str) -> Value:
     if catalog.method(name) is not None:
         return Bound(name, owner)
@@ -106,7 +116,7 @@ def _of_node(owner: Node, name: str) -> Value:
 
 def _of_external(owner: External, name: str) -> Value:
     dotted = f"{owner.name}.{name}"
-    return standard.CONSTANTS.get(dotted, External(dotted))
+    return standard.CONSTANTS[dotted] if dotted in standard.CONSTANTS else external(dotted)
 
 
 def _of_module(run: Interpreter, module: Frame, name: str) -> Value:
@@ -155,7 +165,7 @@ def _is_property(function: Function) -> bool:
             return True
         own = decorator.function if isinstance(decorator, Partial) else decorator
         if isinstance(own, Function):
-            return any(isinstance(n, ast.Name) and n.id == "property" for n in ast.walk(own.node))
+            return any(isinstance(n, ast.Name) and n.id == "property" for n in walk(own.node))
         if isinstance(own, (External, Node)) and suggests(_name_of(own), Meaning.PROPERTY):
             return True
     return False
@@ -167,9 +177,13 @@ def _name_of(value: External | Node) -> str:
 
 def set_attribute(run: Interpreter, owner: Value, name: str, value: Value) -> None:
     """``owner.name = value``."""
+    if run.uses is not None:
+        run.uses.keeps(owner, name, value)
     if isinstance(owner, Instance):
         register(run, owner, value, owner.slots.get(name, MISSING))
-    if isinstance(owner, (Instance, Class, Built)):
+    if isinstance(owner, Built) and name == "__class__":
+        run.write(owner.slots, UNSETTLED, True)
+    elif isinstance(owner, (Instance, Class, Built)):
         run.write(owner.slots, name, value)
     elif isinstance(owner, Frame):
         run.write(owner.vars, name, value)

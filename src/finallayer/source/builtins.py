@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from finallayer.source.attributes import get_attribute, set_attribute
+from finallayer.source.batches import is_loader
 from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.calls import invoke
 from finallayer.source.containers import MOST_NUMBERS, element, sequence
@@ -14,6 +15,7 @@ from finallayer.source.symbols import signature_of
 from finallayer.source.types import is_a, is_callable, is_class, is_heir, type_of
 from finallayer.source.values import (
     MISSING,
+    REST,
     Call,
     Class,
     Dict,
@@ -121,6 +123,23 @@ def _enumerate(_run: Interpreter, call: Call) -> Value:
     return List(((opaque("index"), element(call.args[0]) if call.args else opaque("each")),), exact=False)
 
 
+@_builtin("tqdm.tqdm")
+@_builtin("tqdm.auto.tqdm")
+@_builtin("tqdm.notebook.tqdm")
+@_builtin("iter")
+def _iterated(run: Interpreter, call: Call) -> Value:
+    """What goes over a loader, or counts its batches, goes over the same batches."""
+    over = call.args[0] if call.args else None
+    counted = isinstance(over, List) and not over.exact
+    return over if is_loader(over) or counted else run.opaque_at(call.site, *call.args, *call.kwargs.values())
+
+
+@_builtin("next")
+def _next(run: Interpreter, call: Call) -> Value:
+    over = call.args[0] if call.args else None
+    return element(over) if is_loader(over) else run.opaque_at(call.site, *call.args, *call.kwargs.values())
+
+
 @_builtin("zip")
 def _zip(_run: Interpreter, call: Call) -> Value:
     columns = [sequence(a) for a in call.args]
@@ -181,5 +200,7 @@ def _dict(_run: Interpreter, call: Call) -> Value:
     for pair in pairs or ():
         if isinstance(pair, tuple) and len(pair) == 2 and is_constant(pair[0]):
             made.slots[pair[0]] = pair[1]
+    if pairs is None:
+        made.slots[REST] = (opaque("item", call.args[0]),)
     made.slots.update(call.kwargs.items())
     return made

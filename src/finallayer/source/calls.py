@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from finallayer import catalog
+from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
 from finallayer.catalog.conventions import Meaning, convention, suggests
 from finallayer.catalog.frameworks import ZOOS, is_classifier
 from finallayer.catalog.names import canonical
-from finallayer.expr import SAME_AXES, Node, make
+from finallayer.expr import SAME_AXES, Node, Role, having, make
 from finallayer.source import handlers
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
@@ -32,6 +33,7 @@ from finallayer.source.values import (
     FIELDS,
     INNER,
     LAYERS,
+    UNSETTLED,
     Bound,
     Built,
     Call,
@@ -285,6 +287,8 @@ def call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
 
 
 def _call_instance(run: Interpreter, instance: Instance, call: Call) -> Value:
+    if UNSETTLED in instance.slots:
+        return run.opaque_at(call.site, instance, *call.args)
     _build(run, instance, call.site)
     for name in CALLED_BY_FRAMEWORKS:
         method = instance.slots.get(name) or instance.cls.find(name)
@@ -335,13 +339,29 @@ def call_built(run: Interpreter, built: Built, call: Call) -> Value:
 
 def _call_built(run: Interpreter, built: Built, call: Call) -> Value:
     signature = built.signature
+    if UNSETTLED in built.slots:
+        return run.opaque_at(call.site, *call.args)
+    own = next((built.slots[name] for name in CALLED_BY_FRAMEWORKS if name in built.slots), None)
+    if own is not None:  # net.forward = another function
+        return invoke(run, own, call)
     called = handlers.CALLED.get(signature.op)
     if called is not None:
         return called(run, built, call)
     if signature.call is None:
         return run.opaque_at(call.site, *call.args)
     bound = built.bound | bind_signature(signature.call, call.args, call.kwargs)
-    return _labelled(operate(run, signature, bound, built.symbol, call.site), built)
+    if "activation" in built.slots:  # layer.activation = another one
+        bound["activation"] = built.slots["activation"]
+    if signature.op in _WORTH_NAMING or bound.get("activation") is not None:
+        run.makers.setdefault(call.site.origin, {})[built.site.origin] = built.symbol.name
+    made = operate(run, signature, bound, built.symbol, call.site)
+    if isinstance(made, Node) and made.op == "affine":
+        run.recorder.made_by(made, run.layer(built))
+    return _labelled(made, built)
+
+
+#: The operations of layers and losses that a finding may be about.
+_WORTH_NAMING = having(Role.HEAD) | having(Role.LOSS) | SPELLINGS_OF_LOSSES
 
 
 def _labelled(value: Value, built: Built) -> Value:

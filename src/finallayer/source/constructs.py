@@ -20,6 +20,7 @@ from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
     EXACT,
+    ITEMS,
     LAYERS,
     Built,
     Call,
@@ -45,7 +46,7 @@ def handles(table: dict[str, T], *names: str) -> Callable[[T], T]:
     return register
 
 
-@handles(CONSTRUCTS, "model", "module", "application", "no_grad")
+@handles(CONSTRUCTS, "model", "module", "application", "no_grad", "rows", "loader", "recurrent")
 def _built(_run: Interpreter, made: Built) -> Value:
     return made
 
@@ -125,6 +126,20 @@ def _run_segmenter(run: Interpreter, built: Built, call: Call) -> Value:
         layer = invoke(run, External(torch.OF_SEGMENTERS[name]), Call([], {}, built.site))
         return invoke(run, layer, Call([scores], {}, built.site))
     return scores if name is None or name == "identity" else activate(run, name, scores, built.site)
+
+
+@handles(CALLED, "recurrent")
+def _run_recurrent(run: Interpreter, built: Built, call: Call) -> Value:
+    """What is given for each step, and the last state (of an LSTM two of them), all with as many axes as the input."""
+    x = call.args[0] if call.args else None
+    parts = [run.opaque_at(call.site, x, part) for part in ("steps", "state", "memory")]
+    steps, state, memory = (_as_many_axes(part, x) for part in parts)
+    return (steps, (state, memory) if built.signature.attrs.get("value") == 2 else state)
+
+
+def _as_many_axes(made: Node, x: Value) -> Node:
+    axes = {"rank": x.rank} if isinstance(x, Node) and x.rank is not None else {}
+    return Node("opaque", (), {**made.attrs, **axes}, None)
 
 
 @handles(CALLED, "zoo")
@@ -207,6 +222,21 @@ def _scan(run: Interpreter, made: Built) -> Value:
     """One turn of the loop stands for all."""
     row = element(made.bound.get("y", opaque("xs")))
     return invoke(run, made.bound.get("f"), Call([made.bound.get("x"), row], {}, made.site))
+
+
+@handles(CONSTRUCTS, "while_loop")
+def _while_loop(run: Interpreter, made: Built) -> Value:
+    """One turn of the loop stands for all; it gives the variables, one alone by itself."""
+    variables = sequence(made.bound.get("operands"))
+    if variables is None or not callable_value(made.bound.get("f")):
+        return run.opaque_at(made.site, *made.bound.values())
+    return invoke(run, made.bound["f"], Call(list(variables), {}, made.site))
+
+
+@handles(CONSTRUCTS, "array")
+def _array(_run: Interpreter, made: Built) -> Value:
+    made.slots[ITEMS] = ()
+    return made
 
 
 @handles(CONSTRUCTS, "partial")

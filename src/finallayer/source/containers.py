@@ -7,6 +7,7 @@ from types import EllipsisType
 from typing import TypeGuard, assert_never
 
 from finallayer.expr import TRANSPARENT, Node, through
+from finallayer.source.batches import batch_of, is_loader, part_of
 from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.conditions import Way
 from finallayer.source.interpreter import Interpreter
@@ -87,6 +88,8 @@ def sequence(value: Value) -> tuple[Value, ...] | None:
 
 def element(iterable: Value) -> Value:
     """What a loop over a value may get."""
+    if isinstance(iterable, Built) and is_loader(iterable):
+        return batch_of(iterable)
     items = iterable.items if isinstance(iterable, List) else sequence(iterable)
     if items and len(items) > MOST_UNROLLED and all(type(item) is int for item in items):
         return opaque("each", len(items), items[0], items[-1])
@@ -119,9 +122,11 @@ def get_item(owner: Value, index: Value, rank: int | None = None, least_rank: in
     """``owner[index]``. ``rank``, ``least_rank``: how many axes the index leaves, or leaves at the least."""
     if isinstance(owner, Node):
         if owner.op == "opaque":
+            if isinstance(index, str) and owner.attrs.get("batched"):
+                return part_of(owner, index)
             item = opaque(f"{owner.attrs['name']}[{str(index) if is_constant(index) else ''}]", owner, index)
-            least_rank = least_rank if rank is None else rank
-            return Node("opaque", (), {**item.attrs, "least_rank": least_rank}, None) if least_rank else item
+            axes = {"rank": rank} if rank is not None else {"least_rank": least_rank} if least_rank else {}
+            return Node("opaque", (), {**item.attrs, **axes}, None) if axes else item
         attrs = _of_index(index) | ({"rank": rank} if rank is not None else {})
         attrs |= {"least_rank": least_rank} if least_rank and rank is None else {}
         attrs |= {"rows": True} if type(index) is int else {}

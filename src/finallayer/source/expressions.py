@@ -11,7 +11,7 @@ from typing import Any, TypeGuard, TypeVar, cast, overload
 from finallayer.canonical import constant
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
-from finallayer.expr import MOVES, TRANSPARENT, Node, through
+from finallayer.expr import COMPARED, MOVES, TRANSPARENT, Node, through
 from finallayer.source import patches
 from finallayer.source.asking import found_out, keyed
 from finallayer.source.assignment import assign, change
@@ -21,6 +21,7 @@ from finallayer.source.containers import SLICE, element, get_item, get_slice, it
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
+from finallayer.source.models import symbolic_output
 from finallayer.source.rounds import counted_from
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
@@ -40,10 +41,12 @@ from finallayer.source.values import (
     Instance,
     Lazy,
     List,
+    Missing,
     Patched,
     Site,
     Union,
     Value,
+    external,
     is_constant,
     opaque,
     tuple_in,
@@ -55,8 +58,6 @@ O = TypeVar("O", bound=ast.expr)  # noqa: E741
 P = TypeVar("P", bound=ast.expr)
 R = TypeVar("R")
 Handler = Callable[[Interpreter, N, Frame], Value]
-#: The name of what a comparison gives where nobody knows the answer.
-COMPARED = "compare"
 
 
 @overload
@@ -92,7 +93,7 @@ def _name(run: Interpreter, node: ast.Name, frame: Frame) -> Value:
             return value
         scope = scope.parent
     if name in BUILTINS or name in OTHER_BUILTINS:
-        return External(f"builtins.{name}")
+        return external(f"builtins.{name}")
     return _from_star_import(frame.module.frame, name)
 
 
@@ -118,7 +119,11 @@ def _attribute(run: Interpreter, node: ast.Attribute, frame: Frame) -> Value:
         owner = run.evaluate(node.value, frame)
     finally:
         run.read_out -= reads_out
-    return get_attribute(run, owner, node.attr)
+    given = get_attribute(run, owner, node.attr)
+    if isinstance(given, Bound) and given.function == node.attr:  # nothing of that name has been set
+        symbolic = symbolic_output(run, owner, node.attr, Site(node, frame))
+        return given if isinstance(symbolic, Missing) else symbolic
+    return given
 
 
 @values(ast.Call)
@@ -158,7 +163,9 @@ def _tuple(run: Interpreter, node: ast.Tuple, frame: Frame) -> Value:
 
 @values(ast.List, ast.Set)
 def _list(run: Interpreter, node: ast.List | ast.Set, frame: Frame) -> Value:
-    return list_of(*_items(run, node.elts, frame))
+    made = list_of(*_items(run, node.elts, frame))
+    made.within = tuple(run.repeating)
+    return made
 
 
 def _items(run: Interpreter, nodes: list[ast.expr], frame: Frame) -> tuple[tuple[Value, ...], bool]:

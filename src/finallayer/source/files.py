@@ -21,10 +21,11 @@ class Unreadable(Exception):
 
 
 class CellStart(NamedTuple):
-    """The line of the module on which a notebook's cell begins, and the cell's index among all cells."""
+    """The line of the module on which a notebook's cell begins, and which cell it is, as :class:`Origin` says it."""
 
     line: int
     cell: int
+    code_cell: int
 
 
 @dataclass(frozen=True)
@@ -75,22 +76,25 @@ class SourceFile:
         """A place in the module as the reader knows it: in a notebook, the cell and the line within it."""
         if not self.cells or origin.cell is not None or not origin.line:
             return origin
-        start, cell = self.cells[max(bisect_right(self._starts, origin.line) - 1, 0)]
-        return origin._replace(
-            line=origin.line - start + 1, end_line=max(origin.end_line - start + 1, origin.line - start + 1), cell=cell
-        )
+        start, cell, code_cell = self.cells[max(bisect_right(self._starts, origin.line) - 1, 0)]
+        line = origin.line - start + 1
+        end_line = max(origin.end_line - start + 1, line)
+        return origin._replace(line=line, end_line=end_line, cell=cell, code_cell=code_cell)
 
     def shown_line(self, place: Origin) -> str:
         """The line of a place in the module, as its reader counts it."""
         place = self.in_cell(place)
-        return f"line {place.line}" if place.cell is None else f"line {place.line} of cell {place.cell}"
+        return f"line {place.line}" if place.cell is None else f"line {place.line} of cell {place.code_cell}"
 
     def in_module(self, origin: Origin) -> Origin:
-        """The reverse of :meth:`in_cell`."""
-        start = next((c.line for c in self.cells if c.cell == origin.cell), None)
-        if start is None:
+        """The reverse of :meth:`in_cell`; a cell that only its reader's number names is found by that."""
+        named = origin.code_cell if origin.cell is None else origin.cell
+        starts = [c.line for c in self.cells if named == (c.code_cell if origin.cell is None else c.cell)]
+        if not starts:
             return origin
-        return origin._replace(line=origin.line + start - 1, end_line=origin.end_line + start - 1, cell=None)
+        start = starts[-1]  # an empty cell has the number of the next
+        line, end_line = origin.line + start - 1, origin.end_line + start - 1
+        return origin._replace(line=line, end_line=end_line, cell=None, code_cell=None)
 
 
 def parse(text: str) -> ast.Module:

@@ -28,7 +28,7 @@ BUILTINS: dict[str, Builtin] = {}
 OTHER_BUILTINS = frozenset(
     (
         "sum max min abs pow round float print property staticmethod classmethod int str bool object set "
-        "frozenset open input id any all iter next repr hash format sorted filter divmod dir bytes "
+        "frozenset open input id any all repr hash format sorted filter divmod dir bytes "
         "complex exec Exception ValueError NotImplementedError RuntimeError TypeError KeyError ImportError "
         "AssertionError"
     ).split()

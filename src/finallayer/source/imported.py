@@ -6,31 +6,38 @@ An import in a string or a comment counts too: what is found may be more than an
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-# A statement (of a notebook: within a JSON string) up to the word that every import holds. It is looked for from that
-# word backwards: a file has few of them, and a notebook's figures have none.
-_WORD = b"import"
-_GAP = rb"(?:[ \t\f]|\\\r?\n|\\\\\\n)*"  # a line may go on behind a backslash
-_BEFORE = re.compile(rb"""(?:^|["';:]|\\n|\\t)%b(?:from%b((?:\.%b)*)([\w.]*)%b)?import\Z""" % ((_GAP,) * 4), re.M)
-_LONGEST_BEFORE = 200
+# The word that every import holds, and what it is a part of; in a notebook it may stand right behind a line's end as
+# JSON spells it.
+_IMPORT = re.compile(rb"import(?!\w)")
+_PART_OF = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_GAP = rb"(?:[ \t\f]|\\\r?\n|\\\\\\n)*+"  # a line may go on behind a backslash
+_WORD = rb"(?:[\w\x80-\xff]|\\u[0-9a-fA-F]{4})++"  # in a notebook, a letter may be spelled as an escape
+_FROM = re.compile(rb"from%b((?:\.%b)*+)(%b(?:%b\.%b%b)*+)?+%b" % (_GAP, _GAP, _WORD, _GAP, _GAP, _WORD, _GAP))
+_MOST_FROMS = 8  # in one name; no more are tried
+_STARTS = (b"\n", b"\r", b'"', b"'", b";", b":", b"\\n", b"\\t", b"\\r")  # what stands before a statement
+_JOINTS = (b"\\\n", b"\\\r\n", b"\\\\\\n")
 # What follows it, to the end of the line or bracket: in `from a import ...`, and in `import ...`.
 _COMMENT = rb"#(?:[^\n\\]|\\(?!n))*+"
-_NAMES = re.compile(rb"""\b%b(\((?:[^)#]++|%b)*+\)|(?:[^\n#;"\\]|\\\r?\n|\\\\\\n)*+)""" % (_GAP, _COMMENT))
-_MODULES = re.compile(rb"\b((?:[\w., \t\f]|\\\r?\n|\\\\\\n)++)")
+_NAMES = re.compile(rb"""%b(\((?:[^)#]++|%b)*+\)|(?:[^\n#;"\\]|\\\r?\n|\\\\\\n|\\u)*+)""" % (_GAP, _COMMENT))
+_MODULES = re.compile(rb"((?:[\w., \t\f\x80-\xff]|\\\r?\n|\\\\\\n|\\u[0-9a-fA-F]{4})++)")
+_BRACKET = re.compile(rb"%b\(" % _GAP)
 _JOINT = re.compile(r"\\+n|\\\r?\n|[\r\n]")  # where a statement's lines are joined
-_NAME = re.compile(r"([\w.]+)(?:[ \t]+as[ \t]+\w+)?")
-_BY_TEXT = re.compile(rb"""\b(?:import_module|__import__)\(\s*\\?["']([\w.]+)""")
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+_NAME = re.compile(r"([\w.]+)(?: as \w+)?")
+_BY_TEXT = re.compile(rb"""\b(?:import_module|__import__)\(\s*+\\?["']([\w.\x80-\xff]+)""")
 _RUN = re.compile(
     rb"""(?:%run|magic\(\\?["']%?run(?:\\?["'],[ \t]*\\?["'])?)"""
     rb"""[ \t]*(?:-\w+[ \t]+)*\\?["']?(?:\.{1,2}/)*([\w./-]+?)(?:\.(py|ipynb))?(?![\w./-])"""
 )
 _RUNNING = re.compile(rb"""\b(?:exec|execfile|run_path|spec_from_file_location|SourceFileLoader|load_source)\(""")
-_FILE = re.compile(rb"""["'](?:\.{1,2}/)*([\w./-]+)\.py\\?["']""")
+_FILE = re.compile(rb"""["'](?:\.{1,2}/)*+([\w./-]+)\.py\\?["']""")
 # What stands behind a dot, also on the next line, in a notebook or not.
-_ATTRIBUTE = re.compile(rb"""\.(?:\s|\\[nt]|[",\\])*([A-Za-z_]\w*)""")
+_ATTRIBUTE = re.compile(rb"""\.(?:\s|\\[nt]|[",\\])*([A-Za-z_\x80-\xff][\w\x80-\xff]*)""")
 
 
 class Finder(Protocol):
@@ -44,16 +51,63 @@ def imported(data: bytes) -> Iterator[tuple[str, int]]:
 
     ``from a import b`` gives a and a.b, ``import a.b`` too: importing a module of a package imports the package.
     """
-    at = data.find(_WORD)
-    while at >= 0:
-        end = at + len(_WORD)
-        before = _BEFORE.search(data, max(0, at - _LONGEST_BEFORE), end)
-        if before is not None:
-            dots, base = before.groups()
-            after = (_MODULES if base is None else _NAMES).match(data, end)
-            if after is not None:
-                yield from _named(dots, base, after[1].decode(errors="ignore"))
-        at = data.find(_WORD, end)
+    words = [word.span() for word in _IMPORT.finditer(data) if _is_a_word(data, word.start())]
+    before_it = scanned = 0
+    for at, (start, end) in enumerate(words):
+        found = _before(data, before_it, start)
+        before_it = end
+        if found is None:
+            continue
+        dots, base = found
+        # None reaches beyond the next import, but for a bracket; and no bracket lies in another.
+        within = words[at + 1][0] if at + 1 < len(words) else len(data)
+        if base is None and not dots:
+            after = _MODULES.match(data, end, within)
+        else:
+            after = _NAMES.match(data, end, len(data) if end >= scanned and _BRACKET.match(data, end) else within)
+            if after is not None and after[1].startswith(b"("):
+                scanned = after.end()
+            elif end >= scanned and _BRACKET.match(data, end):  # it is never closed
+                scanned = len(data)
+        if after is not None:
+            yield from _named(dots, base, _plain(after[1]))
+
+
+def _is_a_word(data: bytes, at: int) -> bool:
+    """Whether no word goes on at a place."""
+    return at == 0 or data[at - 1] not in _PART_OF or data[max(0, at - 2) : at] in (b"\\n", b"\\t", b"\\r")
+
+
+def _before(data: bytes, start: int, end: int) -> tuple[int, str | None] | None:
+    """What an import is from, its dots and its name, where what stands before the word may be an import's beginning."""
+    text = data[start:end]
+    at = len(text)
+    for _ in range(_MOST_FROMS):
+        at = text.rfind(b"from", 0, at)
+        if at < 0:
+            break
+        stated = _FROM.fullmatch(text, at)
+        if stated is not None and _begins(text[:at], start):
+            base = stated[2]
+            return stated[1].count(b"."), None if base is None else "".join(_plain(base).split())
+    return (0, None) if _begins(text, start) else None
+
+
+def _begins(text: bytes, start: int) -> bool:
+    """Whether a statement may begin behind a text, which begins the file where ``start`` is 0."""
+    end = len(text.rstrip(b" \t\f"))
+    while text.endswith(_JOINTS, max(0, end - 4), end):
+        end -= next(len(joint) for joint in _JOINTS if text.endswith(joint, 0, end))
+        while end and text[end - 1] in b" \t\f":
+            end -= 1
+    return (end == 0 and start == 0) or text.endswith(_STARTS, 0, end)
+
+
+def _plain(names: bytes) -> str:
+    """Names on one line, as Python knows them."""
+    text = _JOINT.sub(" ", _ESCAPE.sub(lambda letter: chr(int(letter[1], 16)), names.decode(errors="ignore")))
+    text = " ".join(text.split()).replace(" .", ".").replace(". ", ".")
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
 def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:
@@ -73,17 +127,15 @@ def run_by_text(data: bytes) -> Iterator[tuple[str, int]]:
         yield ran[1].decode(errors="ignore").replace("/", "."), 0
 
 
-def _named(dots: bytes | None, base: bytes | None, names: str) -> Iterator[tuple[str, int]]:
-    names = _JOINT.sub(" ", names)
-    if dots is None or base is None:
+def _named(dots: int, base: str | None, names: str) -> Iterator[tuple[str, int]]:
+    if base is None and not dots:
         for name in _NAME.finditer(names):
             parts = name[1].split(".")
             yield from ((".".join(parts[:n]), 0) for n in range(1, len(parts) + 1))
-    elif base or dots:
-        module, level = base.decode(errors="ignore"), dots.count(b".")
-        yield module, level
-        prefix = f"{module}." if module else ""
-        yield from ((prefix + name[1], level) for name in _NAME.finditer(names))
+        return
+    yield base or "", dots
+    prefix = f"{base}." if base else ""
+    yield from ((prefix + name[1], dots) for name in _NAME.finditer(names))
 
 
 def attributes(data: bytes) -> set[bytes]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.catalog.frameworks import FOREIGN
+from finallayer.disk import contents, text_of
 from finallayer.source.folders import SUFFIXES, is_foreign
 from finallayer.source.imported import asked_by_text, imported, run_by_text
 from finallayer.source.project import Project
@@ -120,7 +121,7 @@ class Importers:
             stamp = (state.st_mtime_ns, state.st_size)
             known = _SEEN.get(entry.path)
             if known is None or known.stamp != stamp:
-                data = Path(entry.path).read_bytes()
+                data = contents(entry.path, MOST_BYTES)
                 names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
                 asked = frozenset(name for name, _ in asked_by_text(data))
                 run = frozenset(name for name, _ in run_by_text(data))
@@ -137,11 +138,7 @@ class Importers:
 
 @lru_cache(maxsize=256)
 def _settings_text(path: str) -> str:
-    try:
-        file = Path(path)
-        return file.read_text(encoding="utf-8", errors="ignore") if file.stat().st_size <= _LARGEST_SETTINGS else ""
-    except OSError:
-        return ""
+    return text_of(path, _LARGEST_SETTINGS) or ""
 
 
 @cache
@@ -179,11 +176,11 @@ def root_of(files: Iterable[str]) -> Path:
     above = [common, *common.parents][:_MOST_FOLDERS]
     for mark in (".git", "pyproject.toml"):
         for folder in above:
-            if (folder / mark).exists():
+            if os.path.exists(folder / mark):  # noqa: PTH110 (which raises nothing)
                 return folder
     if Path.cwd() in above:
         return Path.cwd()
-    return next((folder for folder in above if not (folder / "__init__.py").exists()), common)
+    return next((folder for folder in above if not os.path.exists(folder / "__init__.py")), common)  # noqa: PTH110
 
 
 def _may_mean(module: Path, dotted: str, level: int) -> bool:

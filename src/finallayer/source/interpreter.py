@@ -10,12 +10,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.expr import Node, Origin, Role, having
+from finallayer.catalog.names import canonical
+from finallayer.expr import MOVES, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
 from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
@@ -30,6 +31,7 @@ from finallayer.source.values import (
     Attributes,
     Built,
     Call,
+    External,
     Frame,
     Function,
     Instance,
@@ -42,6 +44,7 @@ from finallayer.source.values import (
     opaque,
     union,
 )
+from finallayer.source.walking import walk
 
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
@@ -57,7 +60,6 @@ _AROUND = (
     "no_grad",
     "read_out",
     "compiling",
-    "loops",
     "silent",
     "assumed",
     "coupled",
@@ -66,11 +68,19 @@ _AROUND = (
 )
 
 
+def _has_own_gradient(function: Function) -> bool:
+    """Whether a method belongs to an operation whose backward is written beside it."""
+    ancestry = function.owner.ancestry() if function.owner is not None else ()
+    return any(isinstance(base, External) and canonical(base.name) == "torch.autograd.Function" for base in ancestry)
+
+
 #: Where a prediction meets what reads it.
 _MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+#: The places where what is called at a place was made, each with its name.
+Makers = dict[Origin, dict[Origin, str]]
 #: A loop, by its syntax.
 Loop = ast.For | ast.AsyncFor | ast.While
 
@@ -83,6 +93,7 @@ class Interpreter:
         self.uses = uses  # what is remembered of every expression; None where nobody asks
         self.trail = Trail()
         self.recorder = Recorder()
+        self.makers: Makers = {}  # where the layers and losses were made that are called, by where they are called
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
@@ -94,15 +105,17 @@ class Interpreter:
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
         self.compiling = 0  # > 0 where a model meets what it is compiled with
-        self.loops = 0  # > 0 in the body of a loop that runs nobody knows how often
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.taken: Way = ()  # what the way that is run now has found out
         self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
         self.words: dict[ast.expr, tuple[frozenset[str], bool]] = {}  # what the texts of tests say
+        self.texts: dict[ast.expr, str] = {}  # and the texts themselves
         self.bound: dict[ast.AST, frozenset[str]] = {}  # the names that loops and functions bind
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
         self.over = False  # whether the program has come to its end, and what nobody calls is run
         self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
+        self.layers: dict[Built, Hashable] = {}  # what tells the layers that have been called from each other
+        self.setters: dict[ast.ClassDef, dict[str, list[str]]] = {}  # the methods that set an object's attributes
         self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
         self.coupled = 0  # > 0 where several flags are open at once, which whoever calls may set together
         self.budget = Budget()
@@ -117,10 +130,10 @@ class Interpreter:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
             caller = self.sites[-1].origin if called else None
             training = not (self.no_grad or self.read_out)
-            return Scene(training, caller, self.compiling > 0)
+            return Scene(training, caller, self.compiling > 0, any(map(_has_own_gradient, self.stack)))
 
         origin = site.origin
-        silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING)
+        silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING and not _is_made_here(args, site))
         made = self.recorder.record(op, args, attrs, origin, framework, scene, silent)
         if not (silent or self.coupled) and made.op in ON_EVERY_WAY:
             for alternative in alternatives(args, self.taken, self.repeating):
@@ -129,8 +142,11 @@ class Interpreter:
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
+        budget = self.budget
         for statement in body:
-            self.budget.step()
+            budget.steps += 1  # as budget.step() does
+            if budget.steps > budget.most:
+                raise OutOfBudget
             handler = STATEMENTS.get(type(statement))
             if handler is not None and not handler(self, statement, frame):
                 return False
@@ -216,6 +232,13 @@ class Interpreter:
             return Shortfall.STEPS if isinstance(error, OutOfBudget) else Shortfall.RECURSION
         return None
 
+    def layer(self, built: Built) -> Hashable:
+        """What tells a layer from others: itself, or where it is made, if only what nobody calls has called it.
+
+        Each method that nobody calls is run on an object of its own, which stands for the same one.
+        """
+        return self.layers.setdefault(built, built.site.node if self.over else built)
+
     def write(self, slots: dict[K, Value], key: K, value: Value) -> None:
         self.trail.write(slots, key, value)
 
@@ -225,6 +248,8 @@ class Interpreter:
             frame.vars[name] = value
         else:
             self.trail.write(frame.vars, name, value)
+        if self.uses is not None:
+            self.uses.binds(frame.module, frame.scope, name, value)
 
     def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Function:
         """The function that a definition makes; its defaults are evaluated now."""
@@ -238,7 +263,7 @@ class Interpreter:
     def call_function(self, function: Function, call: Call) -> Value:
         """Run one of the project's functions on a call's arguments, in a frame of its own."""
         node = function.node
-        if sum(f.node is node for f in self.stack) >= 2:
+        if [f.node for f in self.stack].count(node) >= 2:
             return opaque(f"recursive {function.name}")
         if len(self.stack) >= MOST_DEPTH:
             self.budget.left_out(Shortfall.DEPTH, self.sites[0].origin)
@@ -250,9 +275,12 @@ class Interpreter:
             self.uses.enters(node)
         frame = Frame(function.frame.module, function.frame, function, self.trail.way)
         bind_parameters(function, frame, call)
+        if self.uses is not None:
+            for parameter, argument in frame.vars.items():
+                self.uses.binds(frame.module, node, parameter, argument)
         self.stack.append(function)
         self.sites.append(call.site)
-        without_gradient = any(stops_gradient(d) for d in function.decorators)
+        without_gradient = bool(function.decorators) and any(map(stops_gradient, function.decorators))
         self.no_grad += without_gradient
         read_out, self.read_out = self.read_out, 0  # a training step, too, gives its loss to be read
         before = self.taken
@@ -293,8 +321,7 @@ class Interpreter:
     def names_bound(self, node: ast.AST) -> frozenset[str]:
         """The names that a loop or function binds, its parameters aside."""
         if node not in self.bound:
-            inner = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-            self.bound[node] = frozenset(n.id for n in inner)
+            self.bound[node] = names_stored(node)
         return self.bound[node]
 
     def resolve(self, value: Value, frame: Frame) -> Value:
@@ -365,11 +392,20 @@ class Interpreter:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
         around = {name: getattr(self, name) for name in _AROUND}
         self.stack, self.sites, self.repeating, self.taken = [], [], [], ()
-        self.no_grad = self.read_out = self.compiling = self.loops = self.silent = self.assumed = self.coupled = 0
+        self.no_grad = self.read_out = self.compiling = self.silent = self.assumed = self.coupled = 0
         try:
             yield
         finally:
             vars(self).update(around)
+
+
+def _is_made_here(args: list[Node], site: Site) -> bool:
+    """Whether the function in which a prediction is read has made it, too: whoever comes here has come by both."""
+    function, made = site.frame.function, through(args[0], MOVES).origin if args else None
+    if function is None or made is None or made.path != site.origin.path:
+        return False
+    node = function.node
+    return node.lineno <= made.line and made.end_line <= (node.end_lineno or 0)
 
 
 #: What a statement does; whether control goes on behind it.
@@ -386,3 +422,10 @@ EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 def stops_gradient(decorator: Value) -> bool:
     """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
     return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"
+
+
+@lru_cache(maxsize=4096)  # the same functions and loops are asked by each analysis of a file
+def names_stored(node: ast.AST) -> frozenset[str]:
+    """The names that a piece of code binds."""
+    inner = (n for n in walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return frozenset(n.id for n in inner)

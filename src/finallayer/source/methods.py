@@ -15,9 +15,10 @@ from finallayer.source.containers import forget_length, get_item, item_by_key, s
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod, ListMethod, Method
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.layers import add_layers, holder, layers_of
-from finallayer.source.limits import list_of
+from finallayer.source.limits import MOST_CANDIDATES, list_of
 from finallayer.source.models import compile_model, model_output
 from finallayer.source.symbols import is_module
+from finallayer.source.tensors import to_node
 from finallayer.source.values import (
     EXACT,
     ITEMS,
@@ -63,7 +64,8 @@ def _method(table: dict[str, M], *names: str) -> Callable[[M], M]:
 
 @_method(OF_LISTS, "append")
 def _append(run: Interpreter, owner: List, call: Call) -> Value:
-    _grow(run, owner, (*owner.items, *call.args), exact=owner.exact and not run.loops)
+    grows_once = owner.within[: len(run.repeating)] == tuple(run.repeating)
+    _grow(run, owner, (*owner.items, *call.args), exact=owner.exact and grows_once)
     return None
 
 
@@ -142,7 +144,8 @@ def _values(_run: Interpreter, owner: Dict, _call: Call) -> Value:
 
 @_method(OF_DICTS, "keys")
 def _keys(_run: Interpreter, owner: Dict, _call: Call) -> Value:
-    return tuple(owner.known)
+    known = tuple(owner.known)
+    return List((*known, opaque("key")), False) if owner.rest else known
 
 
 @_method(OF_DICTS, "copy")
@@ -152,10 +155,42 @@ def _copied(_run: Interpreter, owner: Dict, _call: Call) -> Value:
 
 @_method(OF_DICTS, "update")
 def _update(run: Interpreter, owner: Dict, call: Call) -> Value:
-    given = call.args[0].slots if call.args and isinstance(call.args[0], Dict) else {}
-    for key, value in [*given.items(), *call.kwargs.items()]:
-        run.write(owner.slots, key, value)
+    given = call.args[0] if call.args else Dict({})
+    if isinstance(given, Dict):
+        for key, value in given.known.items():
+            run.write(owner.slots, key, value)
+    more = given.rest if isinstance(given, Dict) else (opaque("item", given),)
+    if more:
+        run.write(owner.slots, REST, (*owner.rest, *more))
+    for name, value in call.kwargs.items():
+        run.write(owner.slots, name, value)
     return None
+
+
+# TensorFlow's arrays of tensors: each call that writes gives another array
+
+
+def _entries(owner: Value) -> tuple[Value, ...] | None:
+    return tuple_in(owner.slots, ITEMS) if isinstance(owner, Built) and owner.signature.op == "array" else None
+
+
+@_method(OF_MODELS, "write", "unstack", "scatter")
+def _written(run: Interpreter, owner: Value, call: Call) -> Value:
+    entries = _entries(owner)
+    if entries is None or not isinstance(owner, Built) or not call.args:
+        return run.opaque_at(call.site, owner, *call.args)
+    another = Built(owner.symbol, owner.signature, owner.bound, owner.site, owner.keywords)
+    another.slots[ITEMS] = (*entries, call.args[-1])[-MOST_CANDIDATES:]
+    return another
+
+
+@_method(OF_MODELS, "stack", "concat", "read", "gather")
+def _gathered(run: Interpreter, owner: Value, call: Call) -> Value:
+    """The entries that were written, one above the other, or one of them: their numbers, in any case."""
+    entries = _entries(owner)
+    if not entries:
+        return run.opaque_at(call.site, owner, *call.args)
+    return run.record("concat", [to_node(entry) for entry in entries], {}, call.site)
 
 
 # Models
@@ -277,6 +312,8 @@ def _add_layer(run: Interpreter, owner: Value, call: Call) -> Value:
     name = call.kwargs.get("name", call.args[0] if len(call.args) > 1 else None)
     if isinstance(owner, Instance) and isinstance(name, str):
         set_attribute(run, owner, name, layer)
+    elif isinstance(owner, Built) and isinstance(name, str) and LAYERS not in owner.slots:
+        run.write(owner.slots, name, layer)
     elif isinstance(owner, (Instance, Built)):
         add_layers(run, owner, (layer,))
     return owner

@@ -38,28 +38,35 @@ def read(path: str, data: bytes) -> SourceFile:
     module.
     """
     book = _load(data)
-    cells = [_read_cell(index, source) for index, source in _code_cells(book)] if _is_python(book) else []
+    found = list(_code_cells(book)) if _is_python(book) else []
+    cells = [_read_cell(c.at, c.number, c.source) for c in found if c.source is not None]
+    broken = {c.number: "its source is not text" for c in found if c.source is None}
     file = SourceFile(path, *_module(cells))
+    return SourceFile(path, *_without_broken_cells(cells, broken)) if broken or not _is_module(file) else file
+
+
+def _is_module(file: SourceFile) -> bool:
     try:
         _ = file.tree
     except Unreadable:
-        return SourceFile(path, *_without_broken_cells(cells))
-    return file
+        return False
+    return True
 
 
 class _Cell(NamedTuple):
-    """A code cell: its index among all cells, its lines, and whether IPython takes an indentation from all of them."""
+    """A code cell: its index among all, its number, its lines, and whether IPython takes an indentation from all."""
 
     at: int
+    number: int
     lines: list[str]
     indented: bool = False
 
 
-def _read_cell(index: int, source: str) -> _Cell:
+def _read_cell(index: int, number: int, source: str) -> _Cell:
     text = plain_python(source)
     first = next((line for line in text.split("\n") if line.strip()), "")
     indented = first[:1].isspace() and not _parses(text) and _parses(f"{_BLOCK}\n{text}")
-    return _Cell(index, text.split("\n"), indented)
+    return _Cell(index, number, text.split("\n"), indented)
 
 
 #: What stands before an indented cell, so that it is Python where it stands: each column is the reader's.
@@ -72,7 +79,7 @@ def _module(cells: Sequence[_Cell]) -> tuple[str, tuple[CellStart, ...]]:
     starts: list[CellStart] = []
     for cell in cells:
         lines += [_BLOCK] if cell.indented else []
-        starts.append(CellStart(len(lines) + 1, cell.at))
+        starts.append(CellStart(len(lines) + 1, cell.at, cell.number))
         lines += cell.lines
     return "\n".join(lines), tuple(starts)
 
@@ -224,15 +231,30 @@ def _is_python(book: dict[str, Any]) -> bool:
     return isinstance(language, str) and language.lower() in ("python", "ipython", "python3")
 
 
-def _code_cells(book: dict[str, Any]) -> Iterator[tuple[int, str]]:
+class CodeCell(NamedTuple):
+    """A code cell as it is written: its index among all cells, its number as Jupyter gives it when all are run."""
+
+    at: int
+    number: int
+    source: str | None  # None where it isn't text
+
+
+def code_cells(data: bytes) -> Iterator[CodeCell]:
+    """A notebook's code cells. Raises :class:`Unreadable` where it isn't one."""
+    return _code_cells(_load(data))
+
+
+def _code_cells(book: dict[str, Any]) -> Iterator[CodeCell]:
+    number = 1
     for index, cell in enumerate(_cells(book)):
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
             continue
         source = cell.get("source", cell.get("input", ""))
-        if isinstance(source, list):
-            source = "".join(part for part in source if isinstance(part, str))
-        if isinstance(source, str):
-            yield index, source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
+        if isinstance(source, list) and all(isinstance(part, str) for part in source):
+            source = "".join(source)
+        text = source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ") if isinstance(source, str) else None
+        yield CodeCell(index, number, text)
+        number += text is None or not (text.isspace() or text == "")
 
 
 def _parses(text: str) -> bool:
@@ -243,16 +265,21 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _without_broken_cells(cells: Sequence[_Cell]) -> tuple[str, tuple[CellStart, ...], tuple[str, ...]]:
-    """The module with each cell that isn't Python blanked, and a note of them. Raises where none is left."""
+def _without_broken_cells(
+    cells: Sequence[_Cell], unread: dict[int, str]
+) -> tuple[str, tuple[CellStart, ...], tuple[str, ...]]:
+    """The module with each cell that isn't Python blanked, and a note of them. Raises where none is left.
+
+    ``unread``: why other cells could not be read, by their numbers.
+    """
     whole = list(cells)
-    reasons: dict[int, str] = {}
+    reasons = dict(unread)
     for i, cell in enumerate(cells):
         try:
             parse(_module([cell])[0])
         except Unreadable as why:
-            reasons[cell.at] = str(why)
-            whole[i] = _Cell(cell.at, [""] * len(cell.lines))
+            reasons[cell.number] = str(why)
+            whole[i] = _Cell(cell.at, cell.number, [""] * len(cell.lines))
     first = next(iter(reasons), None)
     if first is None or not any(line.strip() for cell in whole for line in cell.lines):
         raise Unreadable(reasons[first] if first is not None else "its cells are not one Python module")

@@ -41,7 +41,9 @@ def operation(
     if isinstance(number, float):  # keras.config.epsilon() is no tensor
         return number
     if op == "opaque" or (x is None and op not in LEAVES | {"one_hot"}):
-        return run.opaque_at(site, *bound.values())
+        made = run.opaque_at(site, *bound.values())
+        axes = _ranks(signature, bound) if op == "opaque" else {}
+        return Node("opaque", (), {**made.attrs, **axes}, None) if axes else made
     if op in _EXTREMES and _is_tensor(bound.get("axis")):  # torch.max(x, y): element by element
         return run.record(_EXTREMES[op], [to_node(x), to_node(bound["axis"])], {}, site)
     attrs = attributes(signature, bound)
@@ -88,14 +90,29 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> Attributes:
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
         attrs |= index_attributes(begin)
-    return attrs | _ranks(signature, bound)
+    return attrs | _ranks(signature, bound) | _axis_of_units(signature, bound)
+
+
+def _axis_of_units(signature: Signature, bound: dict[str, Value]) -> Attributes:
+    """The axis of a convolution's channels, where it is told: they come last, unless they are to come first."""
+    told = bound.get("data_format")
+    rank = signature.attrs.get("rank")
+    if signature.op != "affine" or told is None or told in _CHANNELS_LAST:
+        return {}
+    return {"axis": 1 - rank if told in _CHANNELS_FIRST and isinstance(rank, int) else UNREAD}
+
+
+_CHANNELS_LAST = ("channels_last", "NWC", "NHWC", "NDHWC")
+_CHANNELS_FIRST = ("channels_first", "NCW", "NCHW", "NCDHW")
 
 
 def _ranks(signature: Signature, bound: dict[str, Value]) -> Attributes:
     """How many axes a call leaves, as far as the way it moves them tells."""
     x = bound.get("x")
-    rank, least = (x.rank, x.least_rank) if isinstance(x, Node) else (None, 0)
-    if signature.op == "reshape" and bound.get("shape"):
+    rank, least = _axes_of_all(x)
+    if "rank" in signature.attrs:
+        return {"rank": signature.attrs["rank"]}
+    if signature.op in ("reshape", "opaque") and bound.get("shape"):
         axes = _axes(bound["shape"])
         return {} if axes is None else {"rank": axes + int(signature.attrs.get("batch_axes", 0))}
     if "start_dim" in bound:
@@ -108,6 +125,15 @@ def _ranks(signature: Signature, bound: dict[str, Value]) -> Attributes:
     if more is None:
         return {}
     return {"rank": rank + more} if rank is not None else {"least_rank": least + more} if least + more > 0 else {}
+
+
+def _axes_of_all(x: Value) -> tuple[int | None, int]:
+    """How many axes a tensor has, and how many at the least; several tensors have as many, each of them."""
+    if isinstance(x, Node):
+        return x.rank, x.least_rank
+    found = [_axes_of_all(item) for item in (x.items if isinstance(x, List) else x if isinstance(x, tuple) else ())]
+    ranks = {rank for rank, _ in found}
+    return ranks.pop() if len(ranks) == 1 else None, max((least for _, least in found), default=0)
 
 
 def _flattened(first: Value, last: Value, rank: int | None) -> Attributes:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from finallayer.catalog.frameworks import FOREIGN
+from finallayer.disk import digest
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.imported import imported
-from finallayer.source.reading import read
+from finallayer.source.reading import bytes_of, read
 from finallayer.source.search_path import MARKS, added_folders
 
 #: Packages that are never a project's own, even where a folder of that name lies beside the file.
@@ -25,6 +29,27 @@ _MOST_FOLDERS = 6
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 
 
+class State(NamedTuple):
+    """What an analysis has read of a file: its content, and where the imports lead that it has followed.
+
+    ``asked``: those imports, as :func:`question` writes them, a line each.
+    """
+
+    path: str
+    asked: str
+    fingerprint: str
+
+
+def fingerprint(content: str, answers: Iterable[Path | None]) -> str:
+    """Changes when what stands for a file's content does, or where one of its imports leads."""
+    return digest("\0".join((content, *map(str, answers))).encode(errors="surrogateescape"))
+
+
+def question(dotted: str, level: int) -> str:
+    """An import as a program spells it."""
+    return "." * level + dotted
+
+
 class Project:
     """Every file seen so far, parsed when first asked for. No state of an analysis: none depends on another."""
 
@@ -33,6 +58,9 @@ class Project:
         self._folders: dict[Path, frozenset[str]] = {}
         self._places: dict[Path, tuple[Path, ...]] = {}
         self._found: dict[tuple[str, str, int], Path | None] = {}
+        self._contents: dict[str, str] = {}  # what stands for the content of each file that was read
+        self._asked: dict[str, dict[str, Path | None]] = {}  # where the imports of each file lead that were followed
+        self._states: dict[str, tuple[int, State]] = {}  # each with the number of those imports
         self._additions: dict[str, tuple[Path, ...]] = {}
         self._dependencies: dict[str, set[str]] = {}
 
@@ -41,6 +69,7 @@ class Project:
         made = Project()
         made._files = dict(self._files)
         made._folders, made._places, made._found = self._folders, self._places, self._found
+        made._asked = self._asked
         return made
 
     def file(self, path: Path) -> SourceFile | None:
@@ -48,12 +77,18 @@ class Project:
         key = str(path)
         if key not in self._files:
             try:
-                file = read(path)
+                data = bytes_of(path)
+                self._contents[key] = digest(data)
+                file = read(path, data)
                 worth_parsing = len(file.text) < SMALL or _MATTERS.search(file.text)
                 self._files[key] = file if worth_parsing and file.tree else None
             except Unreadable:
                 self._files[key] = SourceFile(key, "") if _is_namespace(path) else None
         return self._files[key]
+
+    def known(self, path: str) -> SourceFile | None:
+        """A file that was parsed or taken in before."""
+        return self._files.get(path)
 
     def size(self, path: Path) -> int:
         """The bytes of a file."""
@@ -62,20 +97,25 @@ class Project:
         except OSError:
             return 0
 
-    def adopt(self, file: SourceFile) -> None:
-        """Take in a file as it is at hand, whatever the disk holds."""
+    def adopt(self, file: SourceFile, content: str = "") -> None:
+        """Take in a file as it is at hand, whatever the disk holds; ``content``: what stands for it there."""
         self._files[file.path] = file
+        self._contents[file.path] = content
+        self._states.pop(file.path, None)
 
     def find(self, importer: str, dotted: str, level: int = 0) -> Path | None:
         """The file that ``import dotted`` in the importer means, or None where it isn't the project's."""
         asked = (importer, dotted, level)
         if asked not in self._found:
-            self._found[asked] = self._find(importer, dotted, level)
+            found = self._found[asked] = self._find(importer, dotted, level)
+            self._asked.setdefault(importer, {})[question(dotted, level)] = found
         return self._found[asked]
 
     def _find(self, importer: str, dotted: str, level: int) -> Path | None:
         parts = dotted.split(".") if dotted else []
         folder = Path(importer).parent
+        if "\n" in dotted:  # a text that names no module
+            return None
         if level:
             for _ in range(level - 1):
                 folder = folder.parent
@@ -136,8 +176,8 @@ class Project:
         if known is not None:
             return known.text.encode(errors="surrogatepass")
         try:
-            return Path(path).read_bytes()
-        except OSError:
+            return bytes_of(path)
+        except Unreadable:
             return b""
 
     def depend(self, importer: str, path: Path) -> None:
@@ -153,6 +193,17 @@ class Project:
                     seen.add(p)
                     todo.append(p)
         return seen - {path}
+
+    def state(self, path: str, content: str | None = None) -> State:
+        """What has been read of a file; ``content``: what stands for its content, where it was read by others."""
+        asked = self._asked.get(path, {})
+        if content is not None:
+            return State(path, "\n".join(asked), fingerprint(content, asked.values()))
+        number, known = self._states.get(path, (-1, None))
+        if known is None or number != len(asked):
+            known = self.state(path, self._contents.get(path, ""))
+            self._states[path] = len(asked), known
+        return known
 
     def _search_path(self, folder: Path) -> tuple[Path, ...]:
         if folder not in self._places:
@@ -194,4 +245,4 @@ class Project:
 
 def _is_namespace(path: Path) -> bool:
     """Whether a path is that of a package's module which isn't there, though its folder is."""
-    return path.name == "__init__.py" and path.parent.is_dir() and not path.exists()
+    return path.name == "__init__.py" and os.path.isdir(path.parent) and not os.path.lexists(path)  # noqa: PTH112

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from pathlib import Path
 
+from finallayer.disk import MOST_BYTES, contents
 from finallayer.source import notebook
-from finallayer.source.files import SourceFile, Unreadable, one_line
+from finallayer.source.files import MOST_CHARACTERS, SourceFile, Unreadable, one_line
+
+#: A longer file has too many characters, of four bytes at the most.
+MOST_BYTES_OF_SOURCE = 4 * MOST_CHARACTERS
 
 _NEWLINE = re.compile(r"\r\n?")
 
@@ -18,13 +23,18 @@ def read(path: str | Path, data: bytes | None = None) -> SourceFile:
     not one. Whether a plain file is Python shows when its ``tree`` is asked for.
     """
     if data is None:
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise Unreadable(f"can't be read: {error.strerror or type(error).__name__}") from None
+        data = bytes_of(path)
     if str(path).endswith(".ipynb"):
         return notebook.read(str(path), data)
     return SourceFile(str(path), decode(data))
+
+
+def bytes_of(path: str | Path) -> bytes:
+    """The bytes of a program or a notebook. Raises :class:`Unreadable` where it can't be opened, or is too large."""
+    try:
+        return contents(path, MOST_BYTES if str(path).endswith(".ipynb") else MOST_BYTES_OF_SOURCE)
+    except OSError as error:
+        raise Unreadable(f"can't be read: {one_line(error.strerror or type(error).__name__)}") from None
 
 
 def decode(data: bytes) -> str:
@@ -42,7 +52,10 @@ def _decode_declared(data: bytes) -> str:
 
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return data.decode(encoding)
+        text = data.decode(encoding)
+        if text.encode(encoding).removeprefix(BOM_UTF8) != data.removeprefix(BOM_UTF8):  # such as unicode_escape
+            raise Unreadable(f"can't be decoded: {one_line(encoding)} doesn't give back what it was made of")
+        return text
     except SyntaxError as error:  # an unknown encoding, or a cookie that contradicts the byte order mark
         raise Unreadable(f"can't be decoded: {one_line(error.msg)}") from None
     except UnicodeDecodeError as error:

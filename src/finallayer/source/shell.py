@@ -79,7 +79,8 @@ def _run_file(run: Interpreter, line: str, site: Site) -> None:
         return
     named = Path(os.path.normpath(Path(site.frame.module.path).parent / words[0]))  # not resolved: links stay
     path = named if named.suffix in (".py", ".ipynb") else named.with_name(f"{named.name}.py")
-    names = run.names(path, site.frame) if path.is_file() else None
+    run.project.depend(site.frame.module.path, path)  # even where it isn't there
+    names = run.names(path, site.frame) if run.project.file(path) is not None else None
     for name, value in list(names.vars.items()) if names is not None else ():
         if not name.startswith("__"):
             run.bind(site.frame.module.frame, name, value)

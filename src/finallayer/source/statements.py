@@ -21,6 +21,7 @@ from finallayer.source.decorators import decorated
 from finallayer.source.expressions import binary
 from finallayer.source.interpreter import STATEMENTS, Interpreter, Loop, Statement
 from finallayer.source.rounds import counted_from, last_item
+from finallayer.source.surgery import leave_out
 from finallayer.source.trail import Change, Changes, Place
 from finallayer.source.values import (
     FIELDS,
@@ -43,6 +44,7 @@ from finallayer.source.values import (
     tuple_in,
     union,
 )
+from finallayer.source.walking import walk
 
 N = TypeVar("N", bound=ast.stmt)
 O = TypeVar("O", bound=ast.stmt)  # noqa: E741
@@ -167,7 +169,6 @@ def _while(run: Interpreter, node: ast.While, frame: Frame) -> bool:
 
 def _repeat(run: Interpreter, loop: Loop, frame: Frame) -> None:
     """A body that runs nobody knows how often, run once; what grows in it has no certain length any more."""
-    run.loops += 1
     run.repeating.append(loop)
     flags = {name: value for name, value in frame.vars.items() if isinstance(value, bool)}
     try:
@@ -177,7 +178,6 @@ def _repeat(run: Interpreter, loop: Loop, frame: Frame) -> None:
         if turned or run.trail.turned_over(before):  # the first round is one of its own
             run.supposing((), partial(run.block, loop.body, frame))
     finally:
-        run.loops -= 1
         run.repeating.pop()
 
 
@@ -259,7 +259,7 @@ def _match(run: Interpreter, node: ast.Match, frame: Frame) -> bool:
     subject = run.evaluate(node.subject, frame)
 
     def way(case: ast.match_case) -> bool:
-        for inner in ast.walk(case.pattern):
+        for inner in walk(case.pattern):
             if isinstance(inner, (ast.MatchAs, ast.MatchStar)) and inner.name:
                 run.bind(frame, inner.name, opaque(inner.name, subject))
         return run.block(case.body, frame)
@@ -311,6 +311,8 @@ def _class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> bool:
     run.block(node.body, body)
     for name, value in body.vars.items():
         run.write(cls.slots, name, value)
+        if run.uses is not None:
+            run.uses.keeps(cls, name, value)
         function = value.function if isinstance(value, (Partial, Bound)) else value
         if isinstance(function, Function) and function.owner is None:
             function.owner = cls
@@ -336,6 +338,7 @@ def _tell_parent(run: Interpreter, cls: Class, site: Site) -> None:
 def _delete(run: Interpreter, node: ast.Delete, frame: Frame) -> bool:
     for place in node.targets:
         if isinstance(place, ast.Subscript):
+            leave_out(run, place, frame)
             owner, index = run.evaluate(place.value, frame), run.evaluate(place.slice, frame)
             if is_constant(index):
                 invoke(run, get_attribute(run, owner, "pop"), Call([index], {}, Site(node, frame)))

@@ -17,6 +17,7 @@ from finallayer.source.interpreter import Interpreter, stops_gradient
 from finallayer.source.models import model_output
 from finallayer.source.other_values import defaults_of, other_values
 from finallayer.source.parts import bound_by_name, uses_as_model
+from finallayer.source.readied import make_ready
 from finallayer.source.settled import is_settled
 from finallayer.source.symbols import is_module, is_module_class
 from finallayer.source.values import (
@@ -157,6 +158,8 @@ def _on_unknown_arguments(
     if function.name in PROTOCOLS and args and isinstance(args[0], Instance):
         given |= {PROTOCOLS[function.name]: _output_of(run, args[0], Site(node, function.frame))}
         given |= {"model": args[0].slots["model"]} if is_module(args[0].slots.get("model")) else {}
+    if args and isinstance(args[0], Instance):
+        make_ready(run, function, args[0])
     if run.uses is not None:
         run.uses.alone = node
         run.uses.enters(node, alone=True)
@@ -204,9 +207,10 @@ def _objects(run: Interpreter, cls: Class, node: ast.AST) -> list[Instance]:
     made = [i for i in run.instances if cls in i.cls.ancestry()][:_MOST_OBJECTS]
     if made:
         return made
-    frame = run.functions[node].frame
     heirs = {f.owner: None for f in run.functions.values() if f.owner not in (None, cls) and cls in f.owner.ancestry()}
-    objects = [_made_alone(run, c, Site(node, frame)) for c in [*heirs][:_MOST_OBJECTS] or [cls]]
+    wanted = tuple([*heirs][:_MOST_OBJECTS]) or (cls,)
+    with run.budget.told_once(wanted):
+        objects = [_made_alone(run, c, Site(node, run.functions[node].frame)) for c in wanted]
     return [o for o in objects if isinstance(o, Instance)]
 
 

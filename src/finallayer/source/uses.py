@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from functools import lru_cache
 from typing import NamedTuple
 
 from finallayer.source.limits import MOST_LEAVES, surveyable
-from finallayer.source.values import Dict, List, MadeOf, Value
+from finallayer.source.values import Dict, List, MadeOf, Module, Value
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 class Seen(NamedTuple):
@@ -21,12 +24,23 @@ class Seen(NamedTuple):
     alone: ast.AST | None
 
 
+class Variable(NamedTuple):
+    """A name, and where the function begins that it belongs to (0, 0: the module)."""
+
+    path: str
+    line: int
+    column: int
+    name: str
+
+
 class Uses:
     """Every value of every expression, what each object gave when it was called, and what nobody calls."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[ast.expr, list[Seen]]] = {}  # by file
         self.given: list[tuple[Value, Value]] = []  # (a model, layer or function, what calling it gave)
+        self.bound: dict[Variable, list[Value]] = {}  # every value of the names that functions read from around them
+        self.kept: dict[str, list[tuple[Value, Value]]] = {}  # by attribute: (whose, its value)
         self.made_of = MadeOf()  # what went into opaque values
         self.alone: ast.AST | None = None
         self.complete = True  # False where the analysis stopped before the program's end
@@ -41,6 +55,15 @@ class Uses:
 
     def gave(self, owner: Value, value: Value) -> None:
         self.given.append((owner, as_it_is(value)))
+
+    def binds(self, module: Module, scope: ast.AST, name: str, value: Value) -> None:
+        """A name of a function, or of the module, gets a value."""
+        if name in _closed_over(module.tree).get(scope, ()):
+            self.bound.setdefault(variable(module.path, scope, name), []).append(as_it_is(value))
+
+    def keeps(self, owner: Value, attribute: str, value: Value) -> None:
+        """An attribute gets a value, or what it is gets an item."""
+        self.kept.setdefault(attribute, []).append((owner, as_it_is(value)))
 
     def enters(self, definition: ast.AST, alone: bool = False) -> None:
         """A function is run: by a call, or alone, for want of one."""
@@ -68,6 +91,27 @@ class Uses:
     def evaluated_anywhere(self, path: str, node: ast.expr) -> bool:
         """Whether this program, or another that is looked at with it, comes to an expression."""
         return self.evaluated(path, node) or any(other.evaluated(path, node) for other in self.elsewhere)
+
+
+def variable(path: str, scope: ast.AST, name: str) -> Variable:
+    """A name of a scope, wherever an edit has moved what is around it."""
+    return Variable(path, getattr(scope, "lineno", 0), getattr(scope, "col_offset", 0), name)
+
+
+@lru_cache(maxsize=64)
+def _closed_over(tree: ast.Module) -> dict[ast.AST, set[str]]:
+    """The names that the functions within each scope read, their own among them."""
+    found: dict[ast.AST, set[str]] = {}
+    waiting: list[tuple[ast.AST, tuple[ast.AST, ...]]] = [(tree, (tree,))]
+    while waiting:
+        node, scopes = waiting.pop()
+        if isinstance(node, ast.Name):
+            for scope in scopes[:-1] if isinstance(node.ctx, ast.Load) else ():
+                found.setdefault(scope, set()).add(node.id)
+            continue
+        inside = (*scopes, node) if isinstance(node, _FUNCTIONS) else scopes
+        waiting += [(child, inside) for child in ast.iter_child_nodes(node)]
+    return found
 
 
 def as_it_is(value: Value) -> Value:

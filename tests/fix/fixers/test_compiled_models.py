@@ -190,3 +190,26 @@ def test_a_model_that_says_what_it_predicts_has_no_model_of_probabilities(
 ) -> None:
     program = OWN.format(method=method)
     assert (fixed(tmp_path, program) != program) is safe
+
+
+SHARED = """import keras
+
+i = keras.Input((4,))
+a = keras.layers.Dense(3, activation="softmax", name="a")(i)
+b = keras.layers.Dense(2, name="b")(i)
+model = keras.Model(i, [a, b])
+model.compile("adam", ["categorical_crossentropy", "mse"], metrics={metrics})
+"""
+
+
+@pytest.mark.parametrize(
+    ("metrics", "safe"),
+    [
+        ('["accuracy", "mse"]', False),  # before Keras 3, each output has both
+        ('["accuracy", "accuracy"]', True),
+        ('[["accuracy"], ["mse"]]', True),
+    ],
+)
+def test_metrics_that_every_output_may_have_read_the_same_from_logits(tmp_path: Path, metrics: str, safe: bool) -> None:
+    program = SHARED.format(metrics=metrics)
+    assert (fixed(tmp_path, program) != program) is safe

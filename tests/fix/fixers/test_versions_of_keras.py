@@ -46,6 +46,32 @@ def test_a_program_for_keras_1_gets_no_later_loss_unasked(made: str, tmp_path: P
     assert findings(tmp_path, made) == [(False, "the program is written for Keras 1, and losses on logits need 2.3")]
 
 
+COMPILED = '"categorical_crossentropy")'
+
+
+@pytest.mark.parametrize(
+    ("reads", "metrics", "safe"),
+    [
+        ('history.history["acc"]', "accuracy", False),
+        ('history.history["val_acc"]', "accuracy", False),
+        ('keras.callbacks.EarlyStopping(monitor="val_acc")', "accuracy", False),
+        ('logs.get("acc")', "accuracy", False),
+        ('keras.callbacks.ModelCheckpoint("{epoch:02d}-{val_acc:.2f}.weights.h5")', "accuracy", False),
+        ('history.history["acc"]', "acc", True),
+        ('print(f"{acc:.2f}")', "accuracy", True),
+        ('history.history["accuracy"]', "accuracy", True),
+    ],
+)
+def test_how_a_program_reads_its_accuracy_tells_its_keras(tmp_path: Path, reads: str, metrics: str, safe: bool) -> None:
+    compiled = COMPILED.replace(")", f', metrics=["{metrics}"])')
+    program = PROGRAM.format(made=PLAIN).replace(COMPILED, compiled) + f"history = model.fit(x, y)\n{reads}\n"
+    (tmp_path / "program.py").write_text(program)
+    repair = repaired(tmp_path / "program.py")
+
+    assert bool(repair.changed) is safe
+    assert safe or ["2.3" in f.fix.note for f in repair.remaining if f.fix is not None] == [True]
+
+
 @pytest.mark.parametrize("made", LATER.values(), ids=LATER)
 def test_a_later_one_does(made: str, tmp_path: Path) -> None:
     assert "CategoricalCrossentropy(from_logits=True)" in fixed(tmp_path, PROGRAM.format(made=made))
@@ -94,5 +120,15 @@ def test_the_accuracy_of_several_sigmoids_was_a_threshold(more: str, metrics: st
         f"from keras.layers import Dense\nfrom keras.models import Sequential\n{more}"
         f'model = Sequential([Dense(3, activation="sigmoid")])\n'
         f'model.compile("adam", "binary_crossentropy", metrics={metrics})\n'
+    )
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+@pytest.mark.parametrize(("reads", "safe"), [("acc", False), ("accuracy", True)])
+def test_a_metric_keeps_the_name_by_which_tensorflow_1_is_asked_for_it(tmp_path: Path, reads: str, safe: bool) -> None:
+    program = (
+        "import tensorflow as tf\n\nnet = tf.keras.Sequential([tf.keras.layers.Dense(1, activation='sigmoid')])\n"
+        "net.compile(tf.keras.optimizers.Adam(lr=0.1), 'binary_crossentropy', metrics=['accuracy'])\n"
+        f"history = net.fit(x, y)\nprint(history.history['{reads}'])\n"
     )
     assert (fixed(tmp_path, program) != program) is safe

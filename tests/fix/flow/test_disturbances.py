@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from finallayer.fix.proposals import DISTURBED
+
 from ..workbench import fixed, repaired
 
 TORCH = """\
@@ -155,6 +157,18 @@ def test_a_change_comes_too_late_for_what_was_read(tmp_path: Path, then: str) ->
     program = TORCH + "def step(z, y):\n    p = torch.softmax(z, 1)\n"
     program += "    loss = F.nll_loss(torch.log(p), y){}\n    return loss\n"
     assert "F.nll_loss(torch.log_softmax(z, 1), y)" in fixed(tmp_path, program.format(then))
+
+
+def test_another_file_changes_what_is_read_here(tmp_path: Path) -> None:
+    parts = (
+        "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\nnet = nn.Linear(8, 4)\n"
+        'p = torch.softmax(net(torch.load("x.pt")), dim=1)\n\n'
+        "def loss(y):\n    return F.nll_loss(torch.log(p), y)\n"
+    )
+    (tmp_path / "parts.py").write_text(parts)
+    (tmp_path / "program.py").write_text("from parts import loss, p\n\nloss([1]).backward()\np[0] = 0.25\n")
+    remaining = repaired(tmp_path / "program.py", unsafe=True).remaining
+    assert [(f.fix, f.unfixed) for f in remaining] == [(None, DISTURBED)]
 
 
 def test_a_change_within_the_same_round_comes_too_late(tmp_path: Path) -> None:

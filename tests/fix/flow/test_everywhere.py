@@ -256,3 +256,21 @@ def test_settings_may_name_a_class_for_others_to_make(tmp_path: Path, settings: 
 def test_a_module_by_its_name_in_a_text_may_be_asked_for_any_name(tmp_path: Path, asked: str, safe: bool) -> None:
     project = Project(tmp_path, show=f"import importlib\nimport runpy\nimport sys\n\nprint({asked})\n")
     assert (project.fixed() != {}) is safe
+
+
+CHOSEN = """from config import dataset
+
+if dataset == "digits":
+    from net import Scorer
+elif dataset == "streets":
+    from {other} import Scorer
+"""
+
+
+@pytest.mark.parametrize(("other", "safe"), [("streets", False), ("net", True)])
+def test_a_branch_that_is_not_taken_may_import_another_model(tmp_path: Path, other: str, safe: bool) -> None:
+    train = TRAIN.format("net").replace("from net import Scorer\n", CHOSEN.format(other=other))
+    assert "elif" in train
+    project = Project(tmp_path, train=train, streets=PROBABILITIES, config="dataset = 'digits'\n")
+    assert (project.fixed() != {}) is safe
+    assert safe or "`Scorer` is imported from elsewhere" in project.note()

@@ -172,6 +172,8 @@ CASES = (
     Case("all tied", np.full((2, 7), 1.5, np.float32), np.array([0, 6], np.int32)),
     Case("tied for the maximum", _with(_SIX, r0c3=9, r0c4=9, r1c5=9, r1c6=9), _TARGET),
     Case("huge logits", _with(_SIX, r0c3=3e38, r1c4=3e38, r2=-3e38, r3c0=1e-42), _TARGET),
+    Case("exponentials below float32's", _SIX - np.float32(95), _TARGET),
+    Case("targets' exponentials below float32's", _with(_SIX, r0c3=-95, r3c1=-102), _TARGET),
     Case("masked classes", _with(_SIX, r0c1=-INF, r1c1=-INF, r1c2=-INF, r2c0=-INF), _TARGET),
     Case("masked target", _with(_SIX, r0c3=-INF, r2c7=-INF), _TARGET),
     Case("one class left", _with(_with(_SIX, r0=-INF, r1=-INF), r0c3=2, r1c5=2), _TARGET),

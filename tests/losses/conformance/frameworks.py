@@ -136,6 +136,14 @@ def cuda() -> Framework:
     return torch("cuda")
 
 
+def torch_walked() -> Framework:
+    """Few logits as many are without a kernel: by ours, not recorded by torch."""
+    from finallayer.losses.torch import _plain
+
+    _plain.recorded = lambda *_: None  # type: ignore[assignment]
+    return torch()
+
+
 def keras() -> Framework:
     import keras
 
@@ -216,7 +224,15 @@ def _keras_differentiation(backend: str) -> Callable[..., tuple[np.ndarray, np.n
     raise ValueError(f"no differentiation for the Keras backend {backend}")
 
 
-FRAMEWORKS = {"numpy": numpy, "jax": jax, "torch": torch, "triton": triton, "cuda": cuda, "keras": keras}
+FRAMEWORKS = {
+    "numpy": numpy,
+    "jax": jax,
+    "torch": torch,
+    "torch_walked": torch_walked,
+    "triton": triton,
+    "cuda": cuda,
+    "keras": keras,
+}
 
 
 def main(name: str, out: str) -> None:

@@ -13,7 +13,7 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -25,7 +25,15 @@ from .cases import CASES, gradient_error, loss_error
 from .frameworks import FRAMEWORKS, Framework
 
 ULPS = 4.0
-JUDGES = ("margins, 10 classes", "upstream", "ignored in the middle", "label smoothing", "distributions, one-hot")
+JUDGES = (
+    "margins, 10 classes",
+    "upstream",
+    "ignored in the middle",
+    "label smoothing",
+    "distributions, one-hot",
+    "exponentials below float32's",
+    "targets' exponentials below float32's",
+)
 FORMULA = "finallayer.losses._xent_logits"
 NUMPY, JAX = "finallayer.losses.numpy", "finallayer.losses.jax._cross_entropy"
 JAX_OPERATIONS, JAX_DERIVATIVES = "finallayer.losses.jax._operations", "finallayer.losses.jax._derivatives"
@@ -149,12 +157,19 @@ MUTANTS = {
         Mutant(
             "zero gradient of a usual call",
             TORCH_USUAL,
-            "grad.copy_(softmax.scatter_(1, at, left).mul_(push))",
-            "grad.zero_()",
+            "exps.mul_(factor.to(exps.dtype) if is_moderate else factor)",
+            "exps.zero_()",
         ),
-        Mutant("no -1 at a usual call's target", TORCH_USUAL, "softmax.scatter_(1, at, left)", "softmax"),
-        Mutant("a confident row by subtraction", TORCH_USUAL, "torch.where(nearly, -others, share - 1.0)", "share - 1"),
-        Mutant("log of a share of nearly all", TORCH_USUAL, "torch.where(nearly, torch.log1p(-others), logs)", "logs"),
+        Mutant("no -1 at a usual call's target", TORCH_USUAL, "others.neg_().to(exps.dtype)", "0.0"),
+        Mutant("a usual call's target counted twice", TORCH_USUAL, "exps.scatter_(1, at, 0.0).sum(", "exps.sum("),
+        Mutant(
+            "a confident row's log", TORCH_USUAL, "(others / at_target).log1p_()", "(others / at_target).add_(1).log_()"
+        ),
+        Mutant("float32 out of its range", TORCH_USUAL, "if not _is_in_range(found, logits, most_push):", "if False:"),
+        Mutant("a confident row recorded", TORCH_USUAL, "amax().item() < _LEAST_LOSS:", "amax().item() < 1:"),
+        Mutant(
+            "a lost row in float32", TORCH_USUAL, "return lost_nothing or logits.amin()", "return True or logits.amin()"
+        ),
         Mutant("1/N missing in a usual call", TORCH_USUAL, "Tensor = upstream / counted", "Tensor = upstream"),
         Mutant(
             "another row's scale in a usual call",
@@ -195,14 +210,24 @@ def is_noticed(framework: Framework) -> bool:
 
 
 @contextmanager
-def serving(module: str) -> Iterator[None]:
-    """While usual calls in torch are left to ``module``, if it is what serves all others."""
-    if module != TORCH_ROWS:
+def serving(module: str, records: bool) -> Iterator[None]:
+    """While usual calls in torch are left to ``module``: recorded, where few logits are, or not."""
+    usual = importlib.import_module(TORCH_USUAL) if module in (TORCH_ROWS, TORCH_USUAL) else None
+    with ExitStack() as patches:
+        if usual is not None and not records:
+            patches.enter_context(mock.patch.object(usual, "recorded", lambda *_: None))
+        if usual is not None and module == TORCH_ROWS:
+            patches.enter_context(mock.patch.object(usual, "serves", lambda *_: False))
         yield
-        return
-    usual = importlib.import_module(TORCH_USUAL)
-    with mock.patch.object(usual, "serves", lambda *_: False):
-        yield
+
+
+def is_noticed_serving(framework: Framework, module: str) -> bool:
+    """`is_noticed`, by one of the ways that the module is reached."""
+    for records in (False, True) if module == TORCH_USUAL else (False,):
+        with serving(module, records):
+            if is_noticed(framework):
+                return True
+    return False
 
 
 def main(name: str) -> None:
@@ -217,8 +242,7 @@ def main(name: str) -> None:
         source = Path(str(module.__file__)).read_text("utf-8")
         assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.old!r} must stand once in {mutant.module}"
         run_in(module, source.replace(mutant.old, mutant.new))
-        with serving(mutant.module):
-            noticed[mutant.name] = is_noticed(FRAMEWORKS[name]())
+        noticed[mutant.name] = is_noticed_serving(FRAMEWORKS[name](), mutant.module)
         run_in(module, source)
     print(json.dumps(noticed))
 

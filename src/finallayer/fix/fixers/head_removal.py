@@ -7,7 +7,8 @@ around an expression, what stands in for ``predict``.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Hashable, Iterator, Mapping
 from typing import NamedTuple
 
 from finallayer.expr import LOSSES, Node, logits, make, target
@@ -21,7 +22,7 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
-from finallayer.fix.flow.keras_version import is_newer_than_2_3, speaks_keras_1
+from finallayer.fix.flow.keras_version import is_keras_itself, is_newer_than_2_3, reads_history_of_old, speaks_keras_1
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.flow.wrapped_names import where_named
@@ -36,6 +37,8 @@ from finallayer.rules.route import maker, units
 ON_LOGITS = {"xent_probs": "xent_logits", "bce_probs": "bce_logits"}
 #: The head that belongs to each loss.
 HEAD_OF = {"xent_logits": "softmax", "xent_probs": "softmax", "bce_logits": "sigmoid", "bce_probs": "sigmoid"}
+#: A metric that bears the name which Keras gave an accuracy since 2.3.
+_ACCURACY = re.compile(r"name=[\"']accuracy[\"']")
 
 
 Modules = Mapping[str, AnalysedModule]
@@ -52,6 +55,12 @@ class Exchange(NamedTuple):
     def made(self) -> Node:
         """The softmax or sigmoid that goes."""
         return maker(self.read)
+
+    @property
+    def written(self) -> Hashable:
+        """All that a fix's text depends on, besides the place of the head."""
+        told = [(n.op, *sorted(map(repr, n.attrs.items()))) for n in (self.made, self.instead)]
+        return *told, units(self.read), self.read.attrs.get("layer"), self.loss_too
 
 
 @mends("FL101", "FL104", "FL301", "FL302", reach=Reach.MODEL)
@@ -98,7 +107,8 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
         there = context.at(program).readers(removal.head)
         return Written(there, None if there.refusals else _all_edits(program, removal, there, dialect, exchange))
 
-    made_everywhere = make_everywhere(context, write)
+    question = removal.head, sighting.framework, exchange.written
+    made_everywhere = context.answer(question, lambda: make_everywhere(context, write))
     if made_everywhere is None:
         yield Refusal(_in_the_way(readers, context, dialect, exchange))
         return
@@ -174,6 +184,11 @@ def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
     written = any("from_logits" in edit.text for edit in edits)
     if written and any(speaks_keras_1(module.syntax) for module in modules.values()):
         return "the program is written for Keras 1, and losses on logits need 2.3"
+    old = [module.syntax for module in modules.values() if reads_history_of_old(module.syntax)]
+    if written and any(map(is_keras_itself, old)):
+        return "the program reads its accuracy by the name that Keras gave it before 2.3, and losses on logits need 2.3"
+    if old and any(_ACCURACY.search(edit.text) for edit in edits):
+        return "the program reads its accuracy by the name that Keras gave it before 2.3, and a metric has another"
     return takes_new_keras(edits, modules)
 
 

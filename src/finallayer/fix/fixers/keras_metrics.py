@@ -66,9 +66,15 @@ def metrics_on_logits(module: AnalysedModule, call: ast.Call, head: str, output:
 
 
 def _all_accuracies(module: AnalysedModule, metrics: ast.expr | None, output: CompiledOutput) -> Edits | None:
-    """No edits for metrics of several outputs of which those of one only ask which class is the greatest."""
-    only = metrics is not None and all(map(is_accuracy, output.metrics)) and _is_known(module, metrics)
-    return () if only else None
+    """No edits for metrics of several outputs of which those of one only ask which class is the greatest.
+
+    Before Keras 3, every output had all that isn't in a list of its own.
+    """
+    if metrics is None or not _is_known(module, metrics) or not all(map(is_accuracy, output.metrics)):
+        return None
+    several = metrics.elts if isinstance(metrics, (ast.List, ast.Tuple)) else []
+    shared = [v for m in several if not isinstance(m, (ast.List, ast.Tuple)) for v in module.values(m)]
+    return () if all(map(_is_indifferent, shared)) else None
 
 
 def metric_on_logits(module: AnalysedModule, item: ast.expr, head: str, units: int | None) -> Edits | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.foreseen import Foreseen
 from finallayer.fix.flow.head import Head, Output
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.text.syntax import Syntax
@@ -45,6 +46,7 @@ class Context:
     """The program that starts in one file: analysed once more when a fixer asks, and shared by the file's findings."""
 
     project: Project = field(default_factory=Project)  # the files, as they are at hand
+    foreseen: Foreseen = field(default_factory=Foreseen)  # what is known of fixes by whoever makes them
     _file: SourceFile | None = None
     _program: Program | None = None
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
@@ -59,11 +61,20 @@ class Context:
             self._syntax[path] = Syntax(file) if file is not None else None
         return self._syntax[path]
 
-    def adopt(self, file: SourceFile) -> None:
-        """Take in the file whose findings are to be fixed, on disk or not."""
-        self.project.adopt(file)
-        self._syntax[file.path] = Syntax(file)
-        self._file, self._program = file, None
+    def adopt(self, file: SourceFile, content: str = "") -> None:
+        """Take in the file whose findings are to be fixed, on disk or not; ``content``: what stands for it.
+
+        The programs at hand are about the tree that was parsed before: it stays while the text does, or they go.
+        """
+        known = self.project.known(file.path)
+        if known is None or known != file:
+            self._others = {p: o for p, o in self._others.items() if o is None or file.path not in o.modules}
+            known = file
+        self.project.adopt(known, content)
+        syntax = self._syntax.get(file.path)
+        if syntax is None or syntax.file is not known:
+            self._syntax[file.path] = Syntax(known)
+        self._file, self._program = known, None
         self._kept.clear()
 
     def kept(self, question: Hashable) -> object:
@@ -74,6 +85,12 @@ class Context:
         """Keep what was found out of the program at hand."""
         self._kept[question] = answer
         return answer
+
+    def answer(self, question: Hashable, find_out: Callable[[], T]) -> T:
+        """What is found out of the program at hand, once."""
+        if question not in self._kept:
+            self._kept[question] = find_out()
+        return cast(T, self._kept[question])
 
     def program(self) -> Program:
         """The program at hand: analysed once more, with everything remembered."""
@@ -96,7 +113,9 @@ class Context:
             return known
         syntax = self.syntax(program.path)
         file = syntax.file if syntax is not None else None
-        return self.keep(program, Context(self.project, file, program, self._syntax, self._others, _names=self._names))
+        return self.keep(
+            program, Context(self.project, self.foreseen, file, program, self._syntax, self._others, _names=self._names)
+        )
 
     def other_program(self, path: str) -> Program | None:
         """The program that starts in another file; None where that can't be read."""

@@ -50,7 +50,7 @@ def is_disturbed(sighting: Sighting, context: Context) -> bool:
     numbers = {(n, n.origin) for n in _way(reader)}
     return any(
         any((n, n.origin) in numbers for v in module.values(array) for n in _shared(module, v))
-        and not (place is not None and _runs_after(module.syntax, change, place, reader))
+        and not (place is not None and module is found and _runs_after(module.syntax, change, place, reader))
         and not _is_followed(module, change, array, numbers)
         for module, change, array in program.changes
     )

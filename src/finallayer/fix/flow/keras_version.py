@@ -1,8 +1,9 @@
-"""Which Keras a program is for: by what only Keras 1 had, what Keras 3 has done away with, and what came since 2.4."""
+"""Which Keras a program is for: by what only Keras 1 had, or 2.2, what Keras 3 doesn't have, and what came with 2.4."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from finallayer.catalog.names import canonical
@@ -43,6 +44,10 @@ _LAYERS_OLD = frozenset(
     "W_constraint b_constraint".split()
 )
 _FIT_OLD = frozenset("nb_epoch samples_per_epoch nb_val_samples".split())
+#: What Keras before 2.3 calls an accuracy in what ``fit`` gives, even where it was asked for ``accuracy``.
+_HISTORY_OLD = frozenset({"acc", "val_acc"})
+#: The same in the name of a file: ``weights.{epoch:02d}-{val_acc:.2f}.h5``.
+_FILE_OLD = re.compile(r"\{(?:val_)?acc[:}]")
 _NAMES_OLD = frozenset("Merge objectives image_dim_ordering set_image_dim_ordering".split())
 
 
@@ -54,6 +59,26 @@ def speaks_keras_1(syntax: Syntax) -> bool:
         return True
     known = any(name.partition(".")[0] == "keras" for name in told)
     return known and any(isinstance(n, ast.Call) and _is_called_as_in_keras_1(imports, n) for n in syntax.nodes)
+
+
+def is_keras_itself(syntax: Syntax) -> bool:
+    """Whether a file imports Keras, and not as a part of TensorFlow."""
+    return any(name.partition(".")[0] == "keras" for name in Imports(syntax).names.values())
+
+
+def reads_history_of_old(syntax: Syntax) -> bool:
+    """Whether a file reads ``history["acc"]``, where no metric is called so: of Keras before 2.3, or TensorFlow 1."""
+    texts = [n for n in syntax.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    around = [syntax.parent(text) for text in texts if text.value in _HISTORY_OLD]
+    listed = any(isinstance(a, (ast.List, ast.Tuple, ast.Dict, ast.Set)) for a in around)
+    return not listed and (any(map(_reads_history, around)) or any(_FILE_OLD.search(str(text.value)) for text in texts))
+
+
+def _reads_history(node: ast.AST | None) -> bool:
+    match node:
+        case ast.Subscript() | ast.keyword(arg="monitor") | ast.Call(func=ast.Attribute(attr="get")):
+            return True
+    return False
 
 
 def _is_called_as_in_keras_1(imports: Imports, call: ast.Call) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
+from finallayer.disk import text_of
 from finallayer.expr import Node, Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule
@@ -74,8 +74,8 @@ class LogHelper(NamedTuple):
         spoken = [m.values(r) for m in modules.values() for r in references(m.syntax, name) if r not in called]
         if any(not values or any(map(self._is, values)) for values in spoken):
             return None
-        texts = (Path(other).read_text(errors="ignore") for other in importers(self.module.path))
-        if any(name in text or "import *" in text for text in texts):
+        texts = (text_of(other) for other in importers(self.module.path))
+        if any(text is None or name in text or "import *" in text for text in texts):
             return None
         return whole_line(self.module.syntax, self.function)
 

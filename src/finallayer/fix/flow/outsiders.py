@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from finallayer.disk import text_of
 from finallayer.expr import Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.context import Context
@@ -91,10 +93,9 @@ def _by_file(edits: Iterable[Edit]) -> dict[str, list[Edit]]:
 
 def _touched_definitions(syntax: Syntax | None, edits: list[Edit]) -> Names:
     """The classes and functions at the top level of a file in which edits change something."""
-    outline = _outline(syntax) if syntax is not None else ()
-    named = [s.node for s in outline if isinstance(s.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))]
-    places = _places(syntax, edits) if syntax is not None else []
-    return frozenset(n.name for n in named if any(_is_touched(n, place) for place in places))
+    touched = [s.node for s in _touched(syntax, edits)] if syntax is not None else []
+    named = (n for n in touched if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)))
+    return frozenset(n.name for n in named)
 
 
 @lru_cache(maxsize=256)
@@ -148,13 +149,11 @@ def _changed_names(syntax: Syntax | None, edits: list[Edit]) -> Names:
     """The names of a file by which one comes to what edits change in it."""
     if syntax is None:
         return frozenset()
-    places = _places(syntax, edits)
     bound = frozenset(name for s in _outline(syntax) for name in s.binds)
     names: set[str] = set()
-    for statement in _outline(syntax):
+    for statement in _touched(syntax, edits):
         node = statement.node
-        touched = any(_is_touched(node, place) for place in places)
-        if isinstance(node, (ast.Import, ast.ImportFrom)) or not touched:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
         names |= statement.binds
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -166,8 +165,17 @@ def _places(syntax: Syntax, edits: list[Edit]) -> list[Origin]:
     return [syntax.file.in_module(Origin(e.path, e.line, e.column, e.end_line, e.end_column, e.cell)) for e in edits]
 
 
-def _is_touched(statement: ast.stmt, place: Origin) -> bool:
-    return place.line <= (statement.end_lineno or statement.lineno) and place.end_line >= statement.lineno
+def _touched(syntax: Syntax, edits: list[Edit]) -> list[_Statement]:
+    """The statements at the top level of a file in which edits change something, in order."""
+    outline = _outline(syntax)
+    ends = [s.node.end_lineno or s.node.lineno for s in outline]
+    found: set[int] = set()
+    for place in _places(syntax, edits):
+        number = bisect_left(ends, place.line)
+        while number < len(outline) and outline[number].node.lineno <= place.end_line:
+            found.add(number)
+            number += 1
+    return [outline[number] for number in sorted(found)]
 
 
 def _closed(syntax: Syntax, names: set[str]) -> Names:
@@ -228,11 +236,8 @@ def _called(syntax: Syntax, module: str) -> Names:
 
 def _may_speak(path: str, names: Names) -> bool:
     """Whether a file holds one of these words, or asks modules for names that it puts together."""
-    try:
-        text = Path(path).read_text(encoding="utf-8", errors="ignore")
-    except OSError:
-        return False
-    return _words(names).search(text) is not None
+    text = text_of(path)
+    return text is not None and _words(names).search(text) is not None
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.expr import Node
@@ -289,6 +290,10 @@ class Readers:
                 if another:
                     self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
 
+        for name, statement in _imported_otherwise(syntax, self._modules):
+            if (syntax.file.tree, name) in known.names:
+                self._cannot_see(f"`{name}` is imported from elsewhere by code that nothing runs", statement)
+
     def _attempted_names(self, module: AnalysedModule, known: _Known) -> None:
         """Names that a ``try`` binds to something else, say: which it is afterwards, the analysis can't tell."""
         syntax = module.syntax
@@ -346,6 +351,19 @@ def _defined(syntax: Syntax, definitions: Iterable[ast.AST]) -> Iterator[tuple[a
             yield syntax.file.tree, defined[node]
         elif isinstance(node, ast.ImportFrom):
             yield from ((syntax.scope(node), a.asname or a.name) for a in node.names if a.name in names)
+
+
+def _imported_otherwise(syntax: Syntax, modules: Iterable[str]) -> Iterator[tuple[str, ast.stmt]]:
+    """The names that the module imports in one branch or another, where this program never came to one of the files."""
+    homes = {Path(path).stem for path in modules}
+    branches: dict[str, list[ast.ImportFrom]] = {}
+    for node in syntax.nodes:
+        if isinstance(node, ast.ImportFrom) and isinstance(syntax.parent(node), (ast.If, ast.Try, ast.ExceptHandler)):
+            for alias in node.names:
+                branches.setdefault(alias.asname or alias.name, []).append(node)
+    for name, imports in branches.items():
+        unread = [i for i in imports if (i.module or "").rpartition(".")[2] not in homes]
+        yield from ((name, i) for i in unread[:1] if len(imports) > 1)
 
 
 def _named(syntax: Syntax, value: ast.expr) -> Iterator[tuple[ast.AST, str]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from finallayer.findings import Edit
-from finallayer.fix.text.edits import apply
+from finallayer.fix.text.edits import ConflictError, apply
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+$")
 _SPACE = re.compile(r"\s*")
@@ -26,7 +26,7 @@ def edited(text: str, edits: Iterable[Edit]) -> str:
     sources = _sources(text)
     by_cell = groupby(sorted(edits, key=_cell), key=_cell)
     for cell, of_cell in sorted(((cell, list(group)) for cell, group in by_cell), reverse=True):
-        start, end = sources[cell]
+        start, end = sources[cell] or _missing(cell)
         text = text[:start] + _rewritten(text[start:end], of_cell) + text[end:]
     return text
 
@@ -68,13 +68,29 @@ def _between(written: str, source: list[str]) -> str:
     return f",{space}" if space else ", "
 
 
-def _sources(text: str) -> list[Span]:
-    """Where each cell's source stands in the notebook's text."""
-    found = []
-    top = dict(_members(text, _skip(text, 0)))
-    for cell in _items(text, top["cells"][0]):
-        found.append(dict(_members(text, cell[0]))["source"])
+def _sources(text: str) -> list[Span | None]:
+    """Where each cell's source stands in the notebook's text, as :mod:`finallayer.source.notebook` reads it."""
+    found: list[Span | None] = []
+    for start, _ in _cells(text):
+        cell = dict(_members(text, start)) if text[start] == "{" else {}
+        found.append(cell.get("source", cell.get("input")))
     return found
+
+
+def _cells(text: str) -> Iterator[Span]:
+    """The cells, also of the old format, which kept them in worksheets."""
+    top = dict(_members(text, _skip(text, 0)))
+    if "cells" in top:
+        yield from _items(text, top["cells"][0])
+        return
+    for start, _ in _items(text, top["worksheets"][0]):
+        cells = dict(_members(text, start)).get("cells") if text[start] == "{" else None
+        if cells is not None and text[cells[0]] == "[":
+            yield from _items(text, cells[0])
+
+
+def _missing(cell: int) -> Span:
+    raise ConflictError(f"cell {cell} has no source")
 
 
 def _members(text: str, at: int) -> Iterator[tuple[str, Span]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
+from finallayer.disk import contents
 from finallayer.findings import Edit
 from finallayer.fix.text import cells
 from finallayer.fix.text.edits import apply
@@ -30,7 +31,7 @@ class Document:
 
     @classmethod
     def read(cls, path: Path) -> Document:
-        return cls(path, path.read_bytes())
+        return cls(path, contents(path))
 
     def edited(self, edits: Iterable[Edit]) -> bytes:
         """The file's bytes after the edits. Raises ConflictError where two overlap."""
@@ -38,11 +39,12 @@ class Document:
             text, mark = self.data.decode("utf-8-sig"), self.data.startswith(codecs.BOM_UTF8)
             return cells.edited(text, edits).encode("utf-8-sig" if mark else "utf-8")
         encoding, _ = tokenize.detect_encoding(io.BytesIO(self.data).readline)
-        return apply(self.data.decode(encoding), edits).encode(encoding)
+        new = apply(self.data.decode(encoding), edits).encode(encoding)
+        return new if self.data.startswith(codecs.BOM_UTF8) else new.removeprefix(codecs.BOM_UTF8)
 
     def check(self) -> None:
         """Raises OSError where the file isn't any more what was read, or is not to be written."""
-        if self.path.read_bytes() != self.data:
+        if contents(self.path) != self.data:
             raise ChangedMeanwhileError(f"{self.path} has changed since it was read")
         if not os.access(self.path, os.W_OK):
             raise PermissionError(errno.EACCES, "the file is read-only")
@@ -87,7 +89,7 @@ def write_together(
     A file that already has its new bytes (one that goes by two names, say) is left as it is. In ``held_back()`` no
     signal interrupts: between two steps one may, and then all is as it was.
     """
-    due = [(document, new) for document, new in changes if document.path.read_bytes() != new]
+    due = [(document, new) for document, new in changes if contents(document.path) != new]
     for document, _ in due:
         document.check()
     staged: list[_Staged] = []

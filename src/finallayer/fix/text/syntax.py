@@ -183,7 +183,7 @@ class Syntax:
     def where(self, node: ast.AST) -> str:
         """The line that a node is on, as a reader finds it: in a notebook, the cell and the line within that."""
         at = self.file.in_cell(self.file.origin(node))  # type: ignore[arg-type]
-        return f"line {at.line}" if at.cell is None else f"cell {at.cell}, line {at.line}"
+        return f"line {at.line}" if at.cell is None else f"cell {at.code_cell}, line {at.line}"
 
     def in_annotation(self, node: ast.AST) -> bool:
         """Whether a node belongs to a type annotation."""

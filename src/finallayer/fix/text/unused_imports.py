@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from finallayer.disk import text_of
 from finallayer.findings import Edit
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.syntax import Syntax
@@ -70,5 +71,5 @@ def _is_mentioned(name: str, syntax: Syntax, importers: Callable[[str], Iterable
     strings = (n.value for n in syntax.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
     if any(map(word.search, strings)):
         return True
-    texts = (Path(other).read_text(errors="ignore") for other in importers(syntax.file.path))
-    return any(word.search(text) or "import *" in text for text in texts)
+    texts = (text_of(other) for other in importers(syntax.file.path))
+    return any(text is None or word.search(text) or "import *" in text for text in texts)

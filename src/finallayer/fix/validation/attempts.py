@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from finallayer.expr import Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.bindings import home
 from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.validation.differences import Sink, Status
+from finallayer.fix.validation.places import lines_of
 from finallayer.fix.validation.programs import Programs
 
 
@@ -19,7 +19,7 @@ def attempted(programs: Programs, edits: Iterable[Edit]) -> Iterator[Sink]:
         module = programs.modules.get(path)
         if module is None:
             continue
-        lines = [_lines(module.syntax, edit) for edit in edits if edit.path == path]
+        lines = [lines_of(module.syntax, edit) for edit in edits if edit.path == path]
         for attempt in module.syntax.nodes:
             if isinstance(attempt, ast.Try) and any(map(_goes_on, attempt.handlers)):
                 for name in _rebound(module.syntax, attempt, lines):
@@ -28,12 +28,6 @@ def attempted(programs: Programs, edits: Iterable[Edit]) -> Iterator[Sink]:
 
 def _goes_on(handler: ast.ExceptHandler) -> bool:
     return not isinstance(handler.body[-1], (ast.Raise, ast.Return, ast.Continue, ast.Break))
-
-
-def _lines(syntax: Syntax, edit: Edit) -> tuple[int, int]:
-    at = Origin(edit.path, edit.line, edit.column, edit.end_line, edit.end_column, edit.cell)
-    place = syntax.file.in_module(at) if edit.cell is not None else at
-    return place.line, place.end_line
 
 
 def _rebound(syntax: Syntax, attempt: ast.Try, edited: list[tuple[int, int]]) -> set[str]:

@@ -83,6 +83,8 @@ def _plan(
     loss_dtype = _loss_dtype(promoted, autocast)
     if loss_dtype not in (dtype, _kernel.real_dtype(dtype)):
         return None
+    records = shape.numel() <= _plain.MOST_RECORDED and not weight and not row_weight
+    records = records and native and _plain.takes(dtype, target_dtype, terms)
     strides = (classes * inner, 1 if inner > 1 else 0, inner)
     members = (
         rows, inner, classes, _codes[dtype], *strides, kernels.DISTRIBUTION if soft else _indices[target_dtype],
@@ -105,6 +107,7 @@ def _plan(
         (shape.numel(), target_shape.numel(), classes, rows),
         gradient,
         lambda status, arguments, target: _kernel.fail(status, arguments, target, classes),
+        _recorded(terms, loss_dtype) if records else None,
     )
 
 
@@ -119,6 +122,16 @@ def _native(terms: Terms) -> Callable[..., bool]:
         return _plain.cross_entropy(given, terms, upstream, _plain.Wanted(per_row, reduced, gradient))
 
     return fill
+
+
+def _recorded(terms: Terms, dtype: torch.dtype) -> Callable[..., Tensor | None]:
+    """The loss of few logits, recorded by torch."""
+
+    def loss(tensors: Tensors) -> Tensor | None:
+        logits, target = tensors[:2]
+        return _plain.recorded(logits, target, terms, dtype) if _is_plain(logits) and _is_plain(target) else None
+
+    return loss
 
 
 def _usual(numbers: _Numbers) -> Terms | None:

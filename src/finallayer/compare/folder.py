@@ -1,0 +1,41 @@
+"""The report folder as one run's own: proven writable, and locked against a second, which would lose the first."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from finallayer.compare.compare_error import BadInputError
+
+LOCK = ".lock"
+
+
+def make_folder(folder: Path) -> None:
+    """The report folder, proven writable before hours of training end there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadInputError(
+            f"--out: cannot write into {folder} ({error.strerror}); expected a writable folder"
+        ) from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Inside, no other run writes into the folder. The lock ends with the process, however that ends."""
+    make_folder(folder)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadInputError(f"--out: another run is writing into {folder}; expected another --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
