@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack, cast, overload
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -45,6 +45,52 @@ class _Rows(NamedTuple):
     loss: Tensor
     lse: Tensor
     correct: Tensor | None
+
+
+class _Terms(TypedDict, total=False):
+    """What changes nothing in what `linear_cross_entropy` returns."""
+
+    weight: Tensor | None
+    reduction: str
+    ignore_index: int | None
+    label_smoothing: float
+    options: Any
+    z_loss: float
+    softcap: float | None
+    temperature: float
+    token_weight: Tensor | None
+    bias: Tensor | None
+    class_weight: Tensor | None
+
+
+# fmt: off
+@overload
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None = ..., *,
+    return_lse: Literal[False] = ..., return_accuracy: Literal[False] = ..., **terms: Unpack[_Terms],
+) -> Tensor: ...
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None = ..., *,
+    return_lse: Literal[True], return_accuracy: bool = ..., **terms: Unpack[_Terms],
+) -> CrossEntropyOutput: ...
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None = ..., *,
+    return_lse: bool = ..., return_accuracy: Literal[True], **terms: Unpack[_Terms],
+) -> CrossEntropyOutput: ...
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None = ..., *,
+    return_lse: bool = ..., return_accuracy: bool = ..., **terms: Unpack[_Terms],
+) -> Tensor | CrossEntropyOutput: ...
+# fmt: on
 
 
 def linear_cross_entropy(
@@ -97,13 +143,15 @@ def linear_cross_entropy(
     linear_bias = bias if linear_bias is None else linear_bias
     weight = class_weight if weight is None else weight
     if has_torch_function_variadic(input, linear_weight, target, linear_bias, weight, token_weight):
-        tensors = (input, linear_weight, target, linear_bias)
         return cast(
             Tensor,
             handle_torch_function(
                 linear_cross_entropy,
-                (*tensors, weight, token_weight),
-                *tensors,
+                (input, linear_weight, target, linear_bias, weight, token_weight),
+                input,
+                linear_weight,
+                target,
+                linear_bias,
                 weight=weight,
                 reduction=reduction,
                 ignore_index=ignore_index,
