@@ -10,6 +10,7 @@ from finallayer.expr import OPERATIONS, UNDECLARED, Node, Role
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives, where
 from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
+from finallayer.fix.flow.trained_with import are_shown_by
 from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.fix.flow.weights import LAYERS, Going, asked_for_weights, inner_layer
 from finallayer.source.models import measures_itself
@@ -259,6 +260,8 @@ class Owners:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         results = module.values(call)
         if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
+            return
+        if are_shown_by(module, call, self._output.modules):
             return
         if any(isinstance(c, External) and only_describes(c) for c in callees):
             if self._going.layer and _is_kept(call, "file", "print_fn"):
