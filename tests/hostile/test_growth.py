@@ -7,13 +7,10 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from finallayer.check import glance
-from finallayer.check.glance import Files
 from finallayer.check.ignore import Patterns
 from finallayer.check.judge import analyse
 from finallayer.source import Project, notebook
@@ -130,16 +127,3 @@ def test_what_is_matched_grows_as_it_is_long(what: str) -> None:
         return lambda: ignored(pattern, path)
 
     must_grow_with(act, 50)
-
-
-def test_a_module_that_all_others_import_is_looked_at_once(tmp_path: Path) -> None:
-    def act(n: int) -> Callable[[], Any]:
-        folder = tmp_path / str(n)
-        folder.mkdir(exist_ok=True)
-        (folder / "hub.py").write_text("".join(f"import m{i}\n" for i in range(n)))
-        files = [folder / f"m{i}.py" for i in range(n)]
-        for file in files:
-            file.write_text("import hub\nloss = 1\n")
-        return lambda: Files(Project()).mattering([str(f) for f in files])
-
-    must_grow_with(act, 40)

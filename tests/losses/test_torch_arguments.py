@@ -248,6 +248,19 @@ def test_type_checkers_know_what_comes_back() -> None:
     assert with_lse.accuracy is None and with_accuracy.lse is None
 
 
+def test_what_the_linear_loss_returns_is_known_to_type_checkers() -> None:
+    from torch import Tensor
+
+    hidden, weight, t = torch.randn(3, 4), torch.randn(5, 4), torch.tensor([0, 4, 2])
+    loss = ours.linear_cross_entropy
+    assert isinstance(assert_type(loss(hidden, weight, t, label_smoothing=0.1), Tensor), Tensor)
+    with_lse = assert_type(loss(hidden, weight, t, return_lse=True), ours.CrossEntropyOutput)
+    with_accuracy = assert_type(loss(hidden, weight, t, return_accuracy=True), ours.CrossEntropyOutput)
+    assert with_lse.lse is not None and with_accuracy.accuracy is not None
+    either: bool = bool(len(t))
+    assert_type(loss(hidden, weight, t, return_lse=either), Tensor | ours.CrossEntropyOutput)
+
+
 def test_subclasses_and_plain_tensors_are_not_mixed() -> None:
     from torch.testing._internal.two_tensor import TwoTensor
 

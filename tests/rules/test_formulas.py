@@ -186,6 +186,22 @@ def test_a_foreign_softmax_is_of_its_first_tensor(call: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("formula", "codes"),
+    [
+        ("-torch.log(torch.sigmoid(torch.tanh(u)) + 1e-8).mean()", set()),
+        ("-torch.log(1 - torch.sigmoid(5 * torch.tanh(u))).mean()", set()),
+        ("-torch.log(torch.sigmoid(20 * torch.tanh(u)) + 1e-8).mean()", {"FL203"}),
+        ("-torch.log(torch.sigmoid(g - g.mean()) + 1e-8).mean()", set()),
+        ("-torch.log(torch.sigmoid(1 - g) + 1e-8).mean()", {"FL104"}),
+        ("F.nll_loss(torch.log(torch.softmax(torch.tanh(s), 1)), y)", set()),
+        ("F.nll_loss(torch.log(torch.softmax(F.relu(s), 1)), y)", {"FL201"}),
+    ],
+)
+def test_a_log_of_bounded_scores_is_as_good_as_any(formula: str, codes: set[str]) -> None:
+    assert found(formula) == codes
+
+
+@pytest.mark.parametrize(
     ("scores", "codes"),
     [
         ("s + torch.log(torch.clamp(1 - p, 1e-30))", set()),  # what was chosen before is masked
@@ -227,3 +243,27 @@ def cost(w, x, y):
 def test_a_formula_in_numpy_is_told_once_and_as_advice(numpy: str, severities: list[str]) -> None:
     seen = sightings(SourceFile("program.py", NUMPY.format(numpy=numpy)), Project())
     assert [str(j.finding.severity) for j in judge(seen) if j.finding.rule.code == "FL205"] == severities
+
+
+@pytest.mark.parametrize(
+    ("base", "severities"), [("torch.autograd.Function", ["advice"]), ("object", ["warning"]), ("Own", ["advice"])]
+)
+def test_a_gradient_that_is_written_beside_the_loss_is_not_the_losss(base: str, severities: list[str]) -> None:
+    program = f"""
+import torch
+
+class Own(torch.autograd.Function):
+    pass
+
+class Entropy({base}):
+    @staticmethod
+    def forward(ctx, z, y):
+        p = torch.softmax(z, dim=1)
+        return -torch.log(p.gather(1, y)).mean()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, None
+"""
+    seen = sightings(SourceFile("program.py", program), Project())
+    assert [str(j.finding.severity) for j in judge(seen) if j.finding.rule.code == "FL201"] == severities

@@ -18,7 +18,7 @@ PROGRAMS: dict[str, tuple[int | None, int]] = {
     "torch.stack([torch.rand(3), torch.zeros(3)])": (2, 2),
     "torch.stack(rows)": (None, 1),
     "torch.cat([torch.rand(3, 4), torch.zeros(5, 4)])": (2, 2),
-    "nn.Embedding(100, 8)(torch.randint(0, 9, (4, 5)))": (3, 3),
+    "nn.Embedding(100, 8)(torch.zeros(4, 5).long())": (3, 3),
     "nn.EmbeddingBag(100, 8)(tokens, offsets)": (2, 2),
     "nn.LSTM(8, 3)(torch.rand(5, 4, 8))[0]": (3, 3),
     "nn.LSTM(8, 3)(torch.rand(5, 4, 8))[1][0][-1]": (2, 2),

@@ -359,6 +359,27 @@ def test_what_could_run_for_ever_ends(program: str) -> None:
     seen(program)
 
 
+COLLECTED = "    out = []\n    for f in parts:\n        out.append(f(b))"
+GROWS = "    out.append(x)\n"
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        (f"for b in x:\n{COLLECTED}\n    F.cross_entropy(out[1], t)", Kind.PROBS),
+        (f"for b in x:\n{COLLECTED}\nF.cross_entropy(out[1], t)", Kind.PROBS),
+        (f"def each(b):\n{COLLECTED}\n    return out\nfor c in x:\n    F.cross_entropy(each(c)[1], t)", Kind.PROBS),
+        ("for b in x:\n    out = [x]\nout.append(last(x))\nF.cross_entropy(out[1], t)", Kind.PROBS),
+        (f"for b in x:\n    out = [last(b)]\n    for c in b:\n    {GROWS}    F.cross_entropy(out[1], t)", Kind.UNKNOWN),
+        (f"out = [last(x)]\nfor b in x:\n{GROWS}F.cross_entropy(out[1], t)", Kind.UNKNOWN),
+        (f"for b in x:\n    out = [last(x)]\nfor b in x:\n{GROWS}F.cross_entropy(out[1], t)", Kind.UNKNOWN),
+    ],
+)
+def test_a_list_that_a_round_begins_anew_has_a_certain_length(made: str, kind: Kind) -> None:
+    program = TORCH + "parts = [nn.Linear(3, 3), nn.Softmax(1)]\nlast = parts[1]\n"
+    assert seen(program + made)[-1:] == [("xent_logits", kind)]
+
+
 def test_branches_join_and_undo() -> None:
     program = (
         TORCH

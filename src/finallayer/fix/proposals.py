@@ -8,6 +8,7 @@ from finallayer.findings import Edit, Fix, Refusal, Sighting
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.disturbances import is_disturbed, strangers
 from finallayer.fix.flow.more_than_numbers import is_read_for_more
+from finallayer.fix.flow.only_named import known_by_name_only
 from finallayer.fix.proof import prove
 from finallayer.fix.registry import Proposal, cannot_see, fixers
 from finallayer.fix.text.comments import with_comments
@@ -125,5 +126,6 @@ def _fix(proposal: Proposal, edits: tuple[Edit, ...], unseen: str, sighting: Sig
         proposal.note or unseen,
         cannot_see("is done to it", strangers(sighting, context)),
         OTHER_WAY * sighting.supposed,
+        known_by_name_only(sighting, context),
     )
     return Fix(not any(notes), edits, "; ".join(filter(None, notes)))

@@ -9,7 +9,8 @@ from math import inf, isfinite
 from finallayer.expr import GUARDS, TRANSPARENT, Node, Role, having, logits, make, target
 from finallayer.findings import Match, Related, Severity, Sighting
 from finallayer.kinds import Kind
-from finallayer.rules.route import guard, is_by_hand
+from finallayer.rules.bounds import interval
+from finallayer.rules.route import guard, is_by_hand, maker
 
 #: The formats whose safe margin a finding states, the one of its message first.
 FORMATS = ("float32", "bfloat16", "float16")
@@ -88,12 +89,25 @@ _OF_ITSELF = "; times the probability itself it is NaN, gradient and all, once t
 
 
 def judged(sighting: Sighting, message: str, loss: Node, related: tuple[Related, ...] = ()) -> Iterator[Match]:
-    """The match of an unstable log, with what it costs: in NumPy only the value, once for a formula, as advice."""
+    """The match of an unstable log, with what it costs: in NumPy only the value, once for a formula, as advice; and
+    none where the scores are too close together, or to 0, for that to happen."""
+    if _is_harmless(sighting.node, loss):
+        return
     if not is_by_hand(sighting):
         itself = bool(sighting.node.attrs.get("self_weighted"))
         yield Match(f"{message}{_OF_ITSELF if itself else cost(loss)}", None if itself else loss, related)
     elif not sighting.node.attrs.get("of_opposite"):
         yield Match(f"{message}; {_value(sighting.node)}", related=related, severity=Severity.ADVICE)
+
+
+def _is_harmless(log: Node, loss: Node) -> bool:
+    """Whether no scores can be as wrong as it takes to make the log of their softmax or sigmoid a mistake."""
+    made = maker(log.args[0]) if log.op == "log" else log
+    if made.op not in _HEADS or not made.args:
+        return False
+    low, high = interval(made.args[0])
+    reach = high - low if made.kind is Kind.PROBS else max(-low, high)
+    return reach < (safe_margins(loss) or {}).get(FORMATS[0], 0)
 
 
 def unpaired(sighting: Sighting) -> Sighting:

@@ -46,6 +46,7 @@ from finallayer.source.values import (
     Site,
     Union,
     Value,
+    external,
     is_constant,
     opaque,
     tuple_in,
@@ -92,7 +93,7 @@ def _name(run: Interpreter, node: ast.Name, frame: Frame) -> Value:
             return value
         scope = scope.parent
     if name in BUILTINS or name in OTHER_BUILTINS:
-        return External(f"builtins.{name}")
+        return external(f"builtins.{name}")
     return _from_star_import(frame.module.frame, name)
 
 
@@ -162,7 +163,9 @@ def _tuple(run: Interpreter, node: ast.Tuple, frame: Frame) -> Value:
 
 @values(ast.List, ast.Set)
 def _list(run: Interpreter, node: ast.List | ast.Set, frame: Frame) -> Value:
-    return list_of(*_items(run, node.elts, frame))
+    made = list_of(*_items(run, node.elts, frame))
+    made.within = tuple(run.repeating)
+    return made
 
 
 def _items(run: Interpreter, nodes: list[ast.expr], frame: Frame) -> tuple[tuple[Value, ...], bool]:

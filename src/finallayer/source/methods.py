@@ -64,7 +64,8 @@ def _method(table: dict[str, M], *names: str) -> Callable[[M], M]:
 
 @_method(OF_LISTS, "append")
 def _append(run: Interpreter, owner: List, call: Call) -> Value:
-    _grow(run, owner, (*owner.items, *call.args), exact=owner.exact and not run.loops)
+    grows_once = owner.within[: len(run.repeating)] == tuple(run.repeating)
+    _grow(run, owner, (*owner.items, *call.args), exact=owner.exact and grows_once)
     return None
 
 

@@ -44,6 +44,7 @@ from finallayer.source.values import (
     tuple_in,
     union,
 )
+from finallayer.source.walking import walk
 
 N = TypeVar("N", bound=ast.stmt)
 O = TypeVar("O", bound=ast.stmt)  # noqa: E741
@@ -168,7 +169,6 @@ def _while(run: Interpreter, node: ast.While, frame: Frame) -> bool:
 
 def _repeat(run: Interpreter, loop: Loop, frame: Frame) -> None:
     """A body that runs nobody knows how often, run once; what grows in it has no certain length any more."""
-    run.loops += 1
     run.repeating.append(loop)
     flags = {name: value for name, value in frame.vars.items() if isinstance(value, bool)}
     try:
@@ -178,7 +178,6 @@ def _repeat(run: Interpreter, loop: Loop, frame: Frame) -> None:
         if turned or run.trail.turned_over(before):  # the first round is one of its own
             run.supposing((), partial(run.block, loop.body, frame))
     finally:
-        run.loops -= 1
         run.repeating.pop()
 
 
@@ -260,7 +259,7 @@ def _match(run: Interpreter, node: ast.Match, frame: Frame) -> bool:
     subject = run.evaluate(node.subject, frame)
 
     def way(case: ast.match_case) -> bool:
-        for inner in ast.walk(case.pattern):
+        for inner in walk(case.pattern):
             if isinstance(inner, (ast.MatchAs, ast.MatchStar)) and inner.name:
                 run.bind(frame, inner.name, opaque(inner.name, subject))
         return run.block(case.body, frame)

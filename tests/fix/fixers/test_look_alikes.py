@@ -76,6 +76,8 @@ LOOK_ALIKES = {
     + "def loss(w, x, y):\n    p = helpers.expit(x @ w)\n"
     + "    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))\n",
     # around a softmax
+    "numpy: another of another module": NUMPY + "def loss(w, x, y):\n    p = helpers.sigmoid(x @ w)\n"
+    "    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))\n",
     "torch: a log of another module": TORCH.replace("import torch\n", "import helpers\nimport torch\n")
     + "def step(x, y):\n    return F.nll_loss(helpers.log(F.softmax(net(x), dim=1)), y)\n",
     "torch: an own clamp that is a temperature": TORCH

@@ -110,7 +110,7 @@ UNSEEN = {
         NET + STEP + "    return loss\n\n\nif False:\n    show(net)\n",
         "`net` in code that nothing runs",
     ),
-    "a hook": (NET + "net.register_forward_hook(log)\n\n" + STEP + "    return loss\n", "register_forward_hook"),
+    "a hook": (NET + "net.register_full_backward_hook(log)\n\n" + STEP + "    return loss\n", "_backward_hook"),
     "a decorator that may register a class": (
         IMPORTS
         + "from registry import register\n\n\n@register\n"
@@ -124,6 +124,15 @@ UNSEEN = {
         NET + "class Log:\n    def step(self, x, y):\n        self.last = net(x)\n"
         "        return F.cross_entropy(net(x), y)\n",
         "`.last`",
+    ),
+    "all that derives from a class": (
+        IMPORTS + CLASS + "net = Net()\n\n" + STEP + "    return loss\n\n\n"
+        "for made in nn.Module.__subclasses__():\n    print(made()(torch.zeros(1, 4)))\n",
+        "what is done with `nn.Module.__subclasses__`",
+    ),
+    "a function that every layer is handed to": (
+        NET + STEP + "    return loss\n\n\nnet.apply(print)\n",
+        "the layers that `.apply` hands on",
     ),
     "an exercise": (
         NET + "def step(x, y):\n    # Your code here\n    p = net(x)\n    return F.cross_entropy(p, y)\n\n\n"
@@ -153,6 +162,10 @@ INDIFFERENT = {
     "how many are right": "    return loss, (p.argmax(dim=-1) == y).float().mean()\n",
     "its shape": "    return loss, p.shape[0], len(p), torch.zeros_like(p)\n",
     "deleted": "    del p\n    return loss\n",
+    "a function of the project that every layer is handed to": (
+        "    return loss\n\n\ndef fill(layer):\n    if isinstance(layer, nn.Linear):\n"
+        "        nn.init.zeros_(layer.bias)\n\n\nnet.apply(fill)\n"
+    ),
     "the loss, which is another": "    loss.backward()\n    print(loss.item())\n    return loss\n",
 }
 
@@ -285,4 +298,31 @@ def step(x, y):
 )
 def test_what_a_try_may_leave_as_it_was_is_read(tmp_path: Path, tried: str, caught: str, safe: bool) -> None:
     program = TRIED.format(tried=tried, caught=caught)
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+BUILT = """import keras
+
+
+def build(head="linear"{more}):
+    i = keras.Input((4,))
+    x = keras.layers.Dense(1)(i)
+    x = keras.layers.Activation({head})(x)
+    return keras.Model(i, x)
+
+
+net = build({given})
+net.compile("adam", "binary_crossentropy")
+net.fit(x, y)
+"""
+
+
+@pytest.mark.parametrize(
+    ("head", "more", "given", "safe"),
+    [("head", "", 'head="sigmoid"', False), ('"sigmoid"', "", "", True), ('"sigmoid"', ", units=1", "units=3", True)],
+)
+def test_a_parameter_that_callers_give_keeps_its_reader(
+    tmp_path: Path, head: str, more: str, given: str, safe: bool
+) -> None:
+    program = BUILT.format(head=head, more=more, given=given)
     assert (fixed(tmp_path, program) != program) is safe

@@ -7,6 +7,7 @@ around an expression, what stands in for ``predict``.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -36,6 +37,8 @@ from finallayer.rules.route import maker, units
 ON_LOGITS = {"xent_probs": "xent_logits", "bce_probs": "bce_logits"}
 #: The head that belongs to each loss.
 HEAD_OF = {"xent_logits": "softmax", "xent_probs": "softmax", "bce_logits": "sigmoid", "bce_probs": "sigmoid"}
+#: A metric that bears the name which Keras gave an accuracy since 2.3.
+_ACCURACY = re.compile(r"name=[\"']accuracy[\"']")
 
 
 Modules = Mapping[str, AnalysedModule]
@@ -184,7 +187,7 @@ def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
     old = [module.syntax for module in modules.values() if reads_history_of_old(module.syntax)]
     if written and any(map(is_keras_itself, old)):
         return "the program reads its accuracy by the name that Keras gave it before 2.3, and losses on logits need 2.3"
-    if old and any('name="accuracy"' in edit.text for edit in edits):
+    if old and any(_ACCURACY.search(edit.text) for edit in edits):
         return "the program reads its accuracy by the name that Keras gave it before 2.3, and a metric has another"
     return takes_new_keras(edits, modules)
 

@@ -14,6 +14,7 @@ from finallayer.fix.flow.head import held
 from finallayer.fix.flow.owners import MODEL_METHODS as ASKED
 from finallayer.fix.flow.owners import only_describes
 from finallayer.fix.flow.roles import runs_project_code
+from finallayer.fix.flow.trained_with import are_shown_by
 from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.fix.flow.unrun import asks_for_another
 from finallayer.fix.flow.weights import LAYERS
@@ -56,9 +57,11 @@ class Objects:
             for sink in unrun(module, names):
                 if not (isinstance(sink.node, ast.Name) and asks_for_another(module, sink.node, self._hold)):
                     yield sink
-            for cls in module.syntax.nodes:
-                if isinstance(cls, ast.ClassDef) and cls in self._classes and not _is_bare(module, cls):
-                    yield Sink(Status.UNKNOWN, path, cls, f"what decorates `{cls.name}`")
+            for found in module.syntax.nodes if self._classes else ():
+                if isinstance(found, ast.ClassDef) and found in self._classes and not _is_bare(module, found):
+                    yield Sink(Status.UNKNOWN, path, found, f"what decorates `{found.name}`")
+                elif isinstance(found, ast.Attribute) and found.attr == "__subclasses__":
+                    yield Sink(Status.UNKNOWN, path, found, f"what is done with `{module.syntax.text(found)}`")
 
     @cached_property
     def _classes(self) -> set[ast.AST]:
@@ -98,6 +101,8 @@ class Objects:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         if any(runs_project_code(c) or is_known(c) for c in callees) or runs_own_steps(module, call):
             return ""
+        if are_shown_by(module, call, self._programs.modules):
+            return ""
         if any(isinstance(c, External) and only_describes(c) for c in callees):
             return ""
         if any(map(self._hold, module.values(call))):
@@ -113,6 +118,8 @@ class Objects:
             if own or not only_look(module, call, self._programs.modules):
                 return "the model that a checkpoint keeps"
         foreign = not answers or any(isinstance(a, Bound) and not _is_own(a) for a in answers)
+        if name == "apply" and isinstance(call, ast.Call) and called and _hands_on_layers(module, call):
+            return "the layers that `.apply` hands on"
         if name in LAYERS:
             return ""  # which layers a model shows, and who reads more of them than weights, is asked of its owners
         return f"`.{name}` of what is changed" if foreign and name not in ASKED | _OF_METRICS else ""
@@ -136,6 +143,12 @@ def _is_bare(module: AnalysedModule, cls: ast.ClassDef) -> bool:
         for decorator in cls.decorator_list
         for v in module.values(decorator.func if isinstance(decorator, ast.Call) else decorator) or [None]
     )
+
+
+def _hands_on_layers(module: AnalysedModule, apply: ast.Call) -> bool:
+    """Whether ``net.apply(f)`` is PyTorch's, of a function that isn't the project's: Flax' is given inputs."""
+    values = [a for v in module.values(apply.args[0]) for a in alternatives(v)] if len(apply.args) == 1 else []
+    return not apply.keywords and bool(values) and not all(map(runs_project_code, values))
 
 
 def _is_own(value: Value) -> bool:

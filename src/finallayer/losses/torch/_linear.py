@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack, cast, overload
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -17,6 +17,8 @@ from finallayer.losses.torch._kernel import Terms
 
 # Logits held at a time: enough rows for an efficient matrix product, 64 MiB in float32.
 _CHUNK_ELEMENTS = 1 << 24
+# And on other devices, where a matrix product of few rows is far from efficient.
+_DEVICE_CHUNK_ELEMENTS = 1 << 27
 
 
 class _Layer(NamedTuple):
@@ -45,6 +47,52 @@ class _Rows(NamedTuple):
     loss: Tensor
     lse: Tensor
     correct: Tensor | None
+
+
+class _Terms(TypedDict, total=False):
+    """What changes nothing in what `linear_cross_entropy` returns."""
+
+    weight: Tensor | None
+    reduction: str
+    ignore_index: int | None
+    label_smoothing: float
+    options: Any
+    z_loss: float
+    softcap: float | None
+    temperature: float
+    token_weight: Tensor | None
+    bias: Tensor | None
+    class_weight: Tensor | None
+
+
+# fmt: off
+@overload
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None = ..., *,
+    return_lse: Literal[False] = ..., return_accuracy: Literal[False] = ..., **terms: Unpack[_Terms],
+) -> Tensor: ...
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None = ..., *,
+    return_lse: Literal[True], return_accuracy: bool = ..., **terms: Unpack[_Terms],
+) -> CrossEntropyOutput: ...
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None = ..., *,
+    return_lse: bool = ..., return_accuracy: Literal[True], **terms: Unpack[_Terms],
+) -> CrossEntropyOutput: ...
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None = ..., *,
+    return_lse: bool = ..., return_accuracy: bool = ..., **terms: Unpack[_Terms],
+) -> Tensor | CrossEntropyOutput: ...
+# fmt: on
 
 
 def linear_cross_entropy(
@@ -97,13 +145,15 @@ def linear_cross_entropy(
     linear_bias = bias if linear_bias is None else linear_bias
     weight = class_weight if weight is None else weight
     if has_torch_function_variadic(input, linear_weight, target, linear_bias, weight, token_weight):
-        tensors = (input, linear_weight, target, linear_bias)
         return cast(
             Tensor,
             handle_torch_function(
                 linear_cross_entropy,
-                (*tensors, weight, token_weight),
-                *tensors,
+                (input, linear_weight, target, linear_bias, weight, token_weight),
+                input,
+                linear_weight,
+                target,
+                linear_bias,
                 weight=weight,
                 reduction=reduction,
                 ignore_index=ignore_index,
@@ -408,7 +458,8 @@ def _walk(
             None if bias is None else hidden.new_zeros(classes, dtype=real),
         )
     # Chunks of equal size: a short last one would waste a matrix product.
-    count = max(1, -(-rows * classes // _CHUNK_ELEMENTS))
+    most = _CHUNK_ELEMENTS if hidden.is_cpu else _DEVICE_CHUNK_ELEMENTS
+    count = max(1, -(-rows * classes // most))
     step = max(1, -(-rows // count))
     held = hidden.new_empty(min(step, rows), classes)
     for begin in range(0, rows, step):
