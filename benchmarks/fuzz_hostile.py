@@ -74,9 +74,10 @@ def _source(path: Path) -> None:
 
 
 def _kinds() -> list[Kind]:
-    program = "import torch\nfrom model import (Net,  # x\n  Other)\n%time x = 1\n!ls\nloss = torch.log(torch.softmax(z, 1))\n"
+    program = "import torch\nfrom model import (Net,  # x\n  Other)\n%time x = 1\n!ls\n"
+    program += "loss = torch.log(torch.softmax(z, 1))\n"
     sources = (program, program.split("\n"), "")
-    cells = [{"cell_type": "code", "metadata": {}, "outputs": [], "source": source} for source in sources]
+    cells = [dict[str, object](cell_type="code", metadata={}, outputs=[], source=source) for source in sources]
     arrays = io.BytesIO()
     np.savez(arrays, x=np.arange(80.0).reshape(20, 4), y=np.arange(20) % 4)
     images = struct.pack(">BBBB3I", 0, 0, 8, 3, 4, 3, 2) + bytes(24)
