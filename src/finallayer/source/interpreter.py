@@ -44,6 +44,7 @@ from finallayer.source.values import (
     opaque,
     union,
 )
+from finallayer.source.walking import walk
 
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
@@ -108,6 +109,7 @@ class Interpreter:
         self.taken: Way = ()  # what the way that is run now has found out
         self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
         self.words: dict[ast.expr, tuple[frozenset[str], bool]] = {}  # what the texts of tests say
+        self.texts: dict[ast.expr, str] = {}  # and the texts themselves
         self.bound: dict[ast.AST, frozenset[str]] = {}  # the names that loops and functions bind
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
         self.over = False  # whether the program has come to its end, and what nobody calls is run
@@ -140,8 +142,11 @@ class Interpreter:
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
+        budget = self.budget
         for statement in body:
-            self.budget.step()
+            budget.steps += 1  # as budget.step() does
+            if budget.steps > budget.most:
+                raise OutOfBudget
             handler = STATEMENTS.get(type(statement))
             if handler is not None and not handler(self, statement, frame):
                 return False
@@ -258,7 +263,7 @@ class Interpreter:
     def call_function(self, function: Function, call: Call) -> Value:
         """Run one of the project's functions on a call's arguments, in a frame of its own."""
         node = function.node
-        if sum(f.node is node for f in self.stack) >= 2:
+        if [f.node for f in self.stack].count(node) >= 2:
             return opaque(f"recursive {function.name}")
         if len(self.stack) >= MOST_DEPTH:
             self.budget.left_out(Shortfall.DEPTH, self.sites[0].origin)
@@ -275,7 +280,7 @@ class Interpreter:
                 self.uses.binds(frame.module, node, parameter, argument)
         self.stack.append(function)
         self.sites.append(call.site)
-        without_gradient = any(stops_gradient(d) for d in function.decorators)
+        without_gradient = bool(function.decorators) and any(map(stops_gradient, function.decorators))
         self.no_grad += without_gradient
         read_out, self.read_out = self.read_out, 0  # a training step, too, gives its loss to be read
         before = self.taken
@@ -422,5 +427,5 @@ def stops_gradient(decorator: Value) -> bool:
 @lru_cache(maxsize=4096)  # the same functions and loops are asked by each analysis of a file
 def names_stored(node: ast.AST) -> frozenset[str]:
     """The names that a piece of code binds."""
-    inner = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    inner = (n for n in walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
     return frozenset(n.id for n in inner)
