@@ -78,7 +78,7 @@ class Net(nn.Module):
         self.devices, self.main = devices, nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())
 
     def forward(self, x):
-        if self.devices > 1:
+        if x.is_cuda and self.devices > 1:
             return nn.parallel.data_parallel(self.main, x, range(self.devices))
         return self.main(x)
 
