@@ -1,17 +1,19 @@
-"""Milliseconds a file: ``finallayer check`` against ``ast.parse`` alone, ruff and TorchFix, on the same files.
+"""Milliseconds a file: ``finallayer check`` against ``ast.parse`` alone, ruff, TorchFix and torch-preflight.
 
-    python benchmarks/check_speed.py FOLDER [--rounds 3] [--torchfix .venv-torchfix/bin/torchfix] [--ruff ruff]
+    python benchmarks/check_speed.py FOLDER [--rounds 3] [--peers .venv-peers/bin]
 
 Every contender checks the same files with two processes at most. Rounds alternate between contenders, so that a busy
-machine slows all alike; the median round counts. finallayer runs cold (``--no-cache``) and, apart, on a warm cache. A
-contender that is not installed is named and left out. TorchFix (``pip install torchfix==0.7.0``) brings its libraries
-along and is best kept in an environment of its own.
+machine slows all alike; the median round counts. Besides the time on the clock there is that of the processors, which
+a busy machine doesn't lengthen by waiting. finallayer runs cold (``--no-cache``) and, apart, on a warm cache. A
+contender that is not installed is named and left out. TorchFix (``pip install torchfix==0.7.0 torch-preflight``) brings
+its libraries along and is best kept in an environment of its own: ``--peers`` is where its commands lie.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -42,6 +44,13 @@ if __name__ == "__main__":
 """
 
 
+class Times(NamedTuple):
+    """Seconds of a round: on the clock, and of all its processes on the processors."""
+
+    clock: float
+    processor: float
+
+
 class Contender(NamedTuple):
     """A checker: its name with the version, and the command that checks a folder."""
 
@@ -58,23 +67,24 @@ def main() -> None:
         contenders = list(_contenders(options, Path(folder)))
         for contender in contenders[:2]:  # compiles what was just installed, and fills the cache
             _timed(contender.command, corpus)
-        seconds: dict[str, list[float]] = {c.name: [] for c in contenders}
+        rounds: dict[str, list[Times]] = {c.name: [] for c in contenders}
         for _ in range(options.rounds):
             for contender in contenders:
-                seconds[contender.name].append(_timed(contender.command, corpus))
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
+                rounds[contender.name].append(_timed(contender.command, corpus))
+    medians = {name: Times(*map(statistics.median, zip(*times, strict=True))) for name, times in rounds.items()}
     ours = next(iter(medians.values()))
-    print(f"{'':34}{'ms a file':>10}{'seconds':>9}{'of ours':>9}")
+    print(f"{'':34}{'ms a file':>10}{'of ours':>9}{'processor':>11}{'of ours':>9}")
     for name, median in medians.items():
-        print(f"{name:34}{1000 * median / files:10.2f}{median:9.2f}{median / ours:9.2f}")
+        clock, processor = (1000 * seconds / files for seconds in median)
+        ratios = median.clock / ours.clock, median.processor / ours.processor
+        print(f"{name:34}{clock:10.2f}{ratios[0]:9.2f}{processor:11.2f}{ratios[1]:9.2f}")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="a folder of Python files, such as clones of training repositories")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--torchfix", default="torchfix", help="the command of TorchFix")
-    parser.add_argument("--ruff", default="ruff", help="the command of ruff")
+    parser.add_argument("--peers", type=Path, help="a folder of commands that are looked for there first")
     options = parser.parse_args()
     if not options.folder.is_dir():
         parser.error(f"{options.folder}: no such folder")
@@ -103,10 +113,11 @@ def _contenders(options: argparse.Namespace, scratch: Path) -> Iterator[Contende
     yield Contender("finallayer, warm cache", check)
     yield Contender("ast.parse", [sys.executable, str(script), str(JOBS)])
     for name, command, arguments in (
-        ("ruff", options.ruff, ["check", "--exit-zero", "--no-cache", "--quiet"]),
-        ("TorchFix", options.torchfix, ["--select", "ALL", "-j", str(JOBS)]),
+        ("ruff", "ruff", ["check", "--exit-zero", "--no-cache", "--quiet"]),
+        ("TorchFix", "torchfix", ["--select", "ALL", "-j", str(JOBS)]),
+        ("torch-preflight", "torch-preflight", ["check", "-j", str(JOBS)]),
     ):
-        found = shutil.which(command)
+        found = shutil.which(command, path=options.peers) or shutil.which(command)
         if found is None:
             print(f"{name} is not installed ({command})")
             continue
@@ -114,13 +125,19 @@ def _contenders(options: argparse.Namespace, scratch: Path) -> Iterator[Contende
         yield Contender(f"{name} {said[-1] if said else ''}", [found, *arguments])
 
 
-def _timed(command: Sequence[str], corpus: Path) -> float:
+def _timed(command: Sequence[str], corpus: Path) -> Times:
     environment = {**os.environ, "RAYON_NUM_THREADS": str(JOBS)}  # ruff's own processes
-    start = time.perf_counter()
+    start, before = time.perf_counter(), _processor()
     subprocess.run(
         [*command, str(corpus)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, check=False
     )
-    return time.perf_counter() - start
+    return Times(time.perf_counter() - start, _processor() - before)
+
+
+def _processor() -> float:
+    """Seconds that the processes started from here have spent on the processors."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

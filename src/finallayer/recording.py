@@ -38,6 +38,7 @@ class Scene(NamedTuple):
     training: bool = True  # False where no gradient is asked for
     caller: Origin | None = None  # the call that brought the program here
     compiled: bool = False  # where a model meets what it is compiled with
+    by_hand: bool = False  # in a function whose gradient is written by hand
 
 
 class Supposed(Protocol):

@@ -48,6 +48,14 @@ def test_a_loss_that_the_framework_brings_along_matters(tmp_path: Path) -> None:
     assert matters(tmp_path / "net.py")
 
 
+LOGGER = "import logging\nimport re\nimport torch\nlog = logging.getLogger(__name__)\nlog.info(re.compile('a'))\n"
+
+
+def test_a_loggers_name_and_a_compiled_pattern_are_nothing_to_find(tmp_path: Path) -> None:
+    lay(tmp_path, told=LOGGER, taken=LOGGER + "log = torch.log\n", called=LOGGER + "y = log (x)\n")
+    assert [matters(tmp_path / f"{name}.py") for name in ("told", "taken", "called")] == [False, True, True]
+
+
 #: Of Python itself; they compute nothing.
 HELPERS = frozenset("builtins contextlib copy functools itertools random typing".split())
 

@@ -9,6 +9,7 @@ import pytest
 
 from finallayer.expr import Origin
 from finallayer.findings import Edit, Finding, Fix
+from finallayer.fix.flow.foreseen import Foreseen
 from finallayer.fix.repair import repair
 from finallayer.rules import all_rules
 
@@ -35,7 +36,7 @@ def test_a_fix_that_finds_more_blocks_no_other(tmp_path: Path, wrong: int) -> No
     into = {"# one": "# 1", "# two": "# 2", "# three": "# 3"}
     into[list(into)[wrong]] = WRONG
 
-    def check(paths: Sequence[str], now: Mapping[str, bytes]) -> tuple[Finding, ...]:
+    def check(paths: Sequence[str], now: Mapping[str, bytes], _foreseen: Foreseen) -> tuple[Finding, ...]:
         (path,) = paths
         text = now[path].decode()
         more = [f for f in fixes(path, text, {WRONG: ""}) for _ in range(2)]  # what was wrong is found twice over
@@ -54,7 +55,7 @@ def test_fixes_that_only_hold_one_by_one_are_not_made_together(tmp_path: Path) -
     file.write_text("a = 1  # one\nb = 2  # two\n")
     into = {"# one": "# 1", "# two": "# 2"}
 
-    def check(paths: Sequence[str], now: Mapping[str, bytes]) -> tuple[Finding, ...]:
+    def check(paths: Sequence[str], now: Mapping[str, bytes], _foreseen: Foreseen) -> tuple[Finding, ...]:
         (path,) = paths
         text = now[path].decode()
         both = "# 1" in text and "# 2" in text

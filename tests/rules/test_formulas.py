@@ -243,3 +243,27 @@ def cost(w, x, y):
 def test_a_formula_in_numpy_is_told_once_and_as_advice(numpy: str, severities: list[str]) -> None:
     seen = sightings(SourceFile("program.py", NUMPY.format(numpy=numpy)), Project())
     assert [str(j.finding.severity) for j in judge(seen) if j.finding.rule.code == "FL205"] == severities
+
+
+@pytest.mark.parametrize(
+    ("base", "severities"), [("torch.autograd.Function", ["advice"]), ("object", ["warning"]), ("Own", ["advice"])]
+)
+def test_a_gradient_that_is_written_beside_the_loss_is_not_the_losss(base: str, severities: list[str]) -> None:
+    program = f"""
+import torch
+
+class Own(torch.autograd.Function):
+    pass
+
+class Entropy({base}):
+    @staticmethod
+    def forward(ctx, z, y):
+        p = torch.softmax(z, dim=1)
+        return -torch.log(p.gather(1, y)).mean()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, None
+"""
+    seen = sightings(SourceFile("program.py", program), Project())
+    assert [str(j.finding.severity) for j in judge(seen) if j.finding.rule.code == "FL201"] == severities

@@ -8,7 +8,7 @@ import pytest
 
 from finallayer.check.judge import Analysis, analyse
 from finallayer.source import Project, interpret
-from finallayer.source.budget import Shortfall
+from finallayer.source.budget import MOST_STEPS_ALONE, MOST_STEPS_COARSELY, Shortfall
 from finallayer.source.files import SourceFile
 
 START = """\
@@ -31,6 +31,10 @@ def analysed(program: str) -> Analysis:
 def left_out(program: str) -> set[tuple[Shortfall, int]]:
     budget = interpret(SourceFile("program.py", program), Project()).budget
     return {(why, place.line) for why, places in budget.shortfalls() for place in places}
+
+
+def steps(program: str) -> int:
+    return interpret(SourceFile("program.py", program), Project()).budget.steps
 
 
 def found(analysis: Analysis) -> list[tuple[str, int]]:
@@ -100,3 +104,15 @@ def test_an_import_costs_nothing_where_it_is_made(tmp_path: Path) -> None:
     analysis = analyse(str(train), Project(), program.encode())
     assert found(analysis) == [("FL101", last_line(program))]
     assert not analysis.notes
+
+
+def test_an_object_that_costs_too_much_is_not_made_again_for_each_of_its_methods() -> None:
+    made = START + DOUBLED + "class Costly:\n    def __init__(self, t):\n        self.t = f17(t)\n"
+    methods = [f"    def m{n}(self, x):\n        return x + {n}\n" for n in range(40)]
+    one, all_of_them = (made + "".join(some) + STEP for some in (methods[:1], methods))
+    more = steps(all_of_them) - steps(one)
+    assert more < MOST_STEPS_ALONE + MOST_STEPS_COARSELY
+    first = last_line(made) + 1
+    told = {line for _, line in left_out(all_of_them)}
+    assert told >= set(range(first, first + 2 * len(methods), 2))  # of every method all the same
+    assert ("FL101", last_line(all_of_them)) in found(analysed(all_of_them))

@@ -26,6 +26,12 @@ fc = nn.Linear(3, 3)
 z = fc(x)
 p = F.softmax(z, 1)
 """
+SEARCH = (
+    "class Search:\n    def __init__(self, net):\n        self.net = net\n"
+    "    def compile(self):\n        self.net.compile(loss='categorical_crossentropy')\n"
+    "    def step(self, x, y):\n        self.net.set_weights(y)\n        {}\n"
+    "Search(keras.Sequential([layers.Dense(4, activation='softmax')])).compile()\n"
+)
 KERAS = "import keras\nfrom keras import layers\ninputs = keras.Input((8,))\n"
 JAX = "import jax\nimport optax\nimport jax.numpy as jnp\nz = jnp.dot(x, w)\np = jax.nn.softmax(z)\n"
 
@@ -320,6 +326,16 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "        head = layers.Dense(units, activation='softmax')\n"
         "        super().__init__(inputs=inputs, outputs=head(inputs))\n"
         "Net(4).compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))\n",
+        [Kind.PROBS],
+    ),
+    "a model whose weights are set, and which is asked for predictions alone": (
+        KERAS,
+        SEARCH.format("return self.net.predict(x)"),
+        [],
+    ),
+    "a model whose weights are set, and which is fitted, too": (
+        KERAS,
+        SEARCH.format("return self.net.predict(x), self.net.fit(x, y)"),
         [Kind.PROBS],
     ),
     "weights that build makes": (

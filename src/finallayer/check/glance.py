@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from finallayer.catalog.frameworks import BY_ROOT, UNIMPORTED
+from finallayer.check.code import code_of
 from finallayer.disk import digest
 from finallayer.source.files import Unreadable
 from finallayer.source.imported import Finder, asked_by_text, attributes, imported, run_by_text
@@ -25,12 +26,13 @@ FRAMEWORKS = tuple(word for word in _ROOTS if not any(other in word for other in
 WORDS = (
     *b"loss Loss entropy Entropy xent nll NLL bce BCE kl_div KLDiv kld KLD kullback mse MSE".split(),
     *b"softmax Softmax SoftMax sigmoid Sigmoid expit logit Logit logsumexp LogSumExp softplus Softplus".split(),
-    *b"compile metric Metric accuracy Accuracy".split(),
+    *b"metric Metric accuracy Accuracy".split(),
     *b"ategorical ernoulli ultinomial inomial".split(),  # distributions, with either initial
     *b"regression NeuralNet".split(),  # tflearn and skorch bring a loss along
 )
-#: ... nor without one of these as a word of its own.
-SHORT_WORDS = "log log_ log1p log1p_ log2 log10 exp exp_ expm1 Exp exponential logistic xlogy xlog1py logaddexp".split()
+#: ... nor without one of these as a word of its own, or a ``log`` that isn't a logger's name.
+LOG = r"log(?!\s*(?:\.|=(?!=)))"
+SHORT_WORDS = "log_ log1p log1p_ log2 log10 exp exp_ expm1 Exp exponential logistic xlogy xlog1py logaddexp".split()
 #: What every tensor has as a method, whatever the file imports, and no framework need be named for.
 METHODS = "log log_ log2 log10 log1p log1p_ exp exp_ xlogy logaddexp addmm scatter_".split()
 #: What leaves no doubt, whichever module it is imported from.
@@ -43,7 +45,7 @@ def _alone(names: Iterable[str], before: str = "") -> re.Pattern[bytes]:
     return re.compile(f"{starts}(?:{'|'.join(names)})(?!\\w)".encode())
 
 
-_SHORT_WORDS = _alone(SHORT_WORDS)
+_SHORT_WORDS = _alone([LOG, *SHORT_WORDS])
 # A snippet that imports nothing, and means a framework by the names that everyone gives its modules and layers.
 _UNIMPORTED = _alone(UNIMPORTED)
 # x.log, also with a line's end behind the dot, and getattr(x, "log").
@@ -60,17 +62,23 @@ def _says_an_operation(data: bytes) -> bool:
     )
 
 
+def _says_a_word(data: bytes) -> bool:
+    return any(word in data for word in WORDS) or _SHORT_WORDS.search(data) is not None
+
+
 class Glance:
     """What one look at a file's bytes tells; the bytes themselves are not kept."""
 
     __slots__ = ("_finder", "_imports", "_names", "content", "framework", "path", "readable", "words")
 
-    def __init__(self, path: str, data: bytes | None, finder: Finder) -> None:
+    def __init__(self, path: str, data: bytes | None, finder: Finder, closely: bool = False) -> None:
         self.path = path
         self.readable = data is not None
         data = data or b""
-        self.framework = _says_an_operation(data)
-        self.words = any(word in data for word in WORDS) or _SHORT_WORDS.search(data) is not None
+        self.words = _says_a_word(data)
+        code = code_of(path, data) if closely and self.words else data
+        self.words = self.words and (code is data or _says_a_word(code))
+        self.framework = _says_an_operation(code)
         self.content = digest(data) if self.readable else ""
         self._names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
         self._finder = finder
@@ -99,10 +107,14 @@ class Glance:
 
 
 class Files:
-    """The project's files as far as they were looked at: which can matter, and what state each is in."""
+    """The project's files as far as they were looked at: which can matter, and what state each is in.
 
-    def __init__(self, finder: Finder) -> None:
+    ``closely``: what comments and docstrings say doesn't count, which takes longer to tell.
+    """
+
+    def __init__(self, finder: Finder, closely: bool = False) -> None:
         self._finder = finder
+        self._closely = closely
         self._seen: dict[str, Glance] = {}
         self._contents: dict[str, str] = {}
         self._fingerprints: dict[tuple[str, str], str] = {}
@@ -111,7 +123,7 @@ class Files:
         """A look at a file (``data``: its bytes, where they are at hand)."""
         known = self._seen.get(path)
         if known is None:
-            known = self._seen[path] = Glance(path, _bytes(path) if data is None else data, self._finder)
+            known = self._seen[path] = Glance(path, _bytes(path) if data is None else data, self._finder, self._closely)
         return known
 
     def content(self, path: str) -> str:
@@ -139,16 +151,20 @@ class Files:
 
         A file that can't be read matters: that it can't is worth a note.
         """
+        return self.ruled_out(path) is None
+
+    def ruled_out(self, path: str) -> frozenset[str] | None:
+        """The files that show that nothing can be found in a file, itself included; None where something can."""
         framework = words = False
         seen, waiting = {path}, [path]
         while waiting:
             glance = self.glance(waiting.pop())
             framework, words = framework or glance.framework, words or glance.words
             if (framework and words) or (glance.path == path and not glance.readable):
-                return True
+                return None
             waiting += [i for i in glance.imports if i not in seen]
             seen.update(glance.imports)
-        return False
+        return frozenset(seen)
 
 
 def _bytes(path: str) -> bytes | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finallayer.check.chunk import contexts
 from finallayer.check.config import Config
@@ -20,6 +21,9 @@ from finallayer.findings import Finding, Note
 from finallayer.rules.base import Rule
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
+
+if TYPE_CHECKING:
+    from finallayer.fix.flow.foreseen import Foreseen
 
 
 @dataclass(frozen=True)
@@ -98,16 +102,19 @@ def check(
 
 
 def found_in(
-    paths: Sequence[str], now: Mapping[str, bytes], config: Config, rules: Mapping[str, Rule]
+    paths: Sequence[str], now: Mapping[str, bytes], foreseen: Foreseen, config: Config, rules: Mapping[str, Rule]
 ) -> tuple[Finding, ...]:
-    """What files show, with fixes, where some files are ``now`` other than on disk. What a file holds never raises."""
+    """What files show, with fixes, where some files are ``now`` other than on disk. What a file holds never raises.
+
+    ``foreseen``: takes in what turns out about how the fixes go together.
+    """
     from finallayer.source import Project
 
     project = Project()
     for path, data in now.items():
         with suppress(Unreadable):  # the analysis will say so
             project.adopt(read(path, data))
-    context = contexts(project)
+    context = contexts(project, foreseen)
     found = [f for p in paths for f in analyse(p, project, now.get(p), context).findings]
     return tuple(Filter(config, rules, Sources(now)).shown(found))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from finallayer.findings import Defect, Edit, Finding, Fix
+from finallayer.fix.flow.foreseen import Foreseen
 from finallayer.fix.flow.outsiders import importers
 from finallayer.fix.text.documents import Document
 from finallayer.fix.text.edits import ConflictError
@@ -25,7 +26,8 @@ from finallayer.source.reading import read
 #: A file, and its new bytes.
 Change = tuple[Document, bytes]
 #: What a check of some files shows, with fixes; some (these, and what they import) as they are now, not as on disk.
-Check = Callable[[Sequence[str], Mapping[str, bytes]], tuple[Finding, ...]]
+#: What it comes to know of how the fixes go together, it leaves with us.
+Check = Callable[[Sequence[str], Mapping[str, bytes], Foreseen], tuple[Finding, ...]]
 #: Which of the findings of one round have their fixes made, of files as they are now.
 Choose = Callable[[Sequence[Finding], Mapping[str, bytes]], Sequence[Finding]]
 #: After so many rounds of fixes nothing new comes up in any program that we have met.
@@ -96,6 +98,7 @@ class _Workshop:
         self._choose = choose
         self._documents = {path: Document(Path(path), data) for path, data in at_hand.items()}
         self._now = dict(at_hand)
+        self._foreseen = Foreseen()
         self._linked: list[frozenset[str]] = []  # the files of each fix that changed several
         self._last: dict[str, tuple[Finding, ...]] = {}
         self.mended: list[Fixed] = []
@@ -114,7 +117,7 @@ class _Workshop:
         """What a check of the files, as they are now, shows."""
         for path in paths:
             self._data(path)
-        return self._check(paths, self._now)
+        return self._check(paths, self._now, self._foreseen)
 
     def remaining(self, paths: Sequence[str]) -> tuple[Finding, ...]:
         """What is left: as it was last seen, where each file changed for its own sake only."""
@@ -162,13 +165,16 @@ class _Workshop:
         """What is left after the edits of all these fixes; None, and nothing is done, where that doesn't hold."""
         kept, linked = dict(self._now), list(self._linked)
         together = [fix.edits for fix in fixes]
-        if self._apply(fixes) and (len(fixes) == 1 or not validate_together(path, kept, together).refused):
+        if self._apply(fixes) and (len(fixes) == 1 or self._hold_together(path, kept, together)):
             after = self.findings([path])
             if _are_gone((f for f in before if f.fix in fixes), before, after):
                 return after
         self._now = {p: kept.get(p, self._documents[p].data) for p in self._now}
         self._linked = linked
         return None
+
+    def _hold_together(self, path: str, now: Mapping[str, bytes], fixes: Sequence[tuple[Edit, ...]]) -> bool:
+        return not validate_together(path, now, fixes, self._foreseen).refused
 
     def _apply(self, fixes: Sequence[Fix]) -> bool:
         """Make the edits of fixes that go together; whether there are any, and every file can still be read."""

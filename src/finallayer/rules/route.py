@@ -73,7 +73,7 @@ def is_classifiers(log: Node) -> bool:
 
 def is_by_hand(sighting: Sighting) -> bool:
     """Whether the gradient is written by hand, if there is any."""
-    return sighting.framework in WITHOUT_GRADIENTS
+    return sighting.by_hand or sighting.framework in WITHOUT_GRADIENTS
 
 
 def is_detached(x: Node) -> bool:

@@ -27,6 +27,7 @@ from finallayer.source.turned_over import open_flags
 from finallayer.source.uncalled import run_uncalled
 from finallayer.source.uses import Uses
 from finallayer.source.values import Frame, Module, Site, opaque, telling_places_apart
+from finallayer.source.walking import walk
 
 #: The modules whose functions fill the interpreter's tables when they are imported.
 HANDLERS = (builtins, by_name, constructs, expressions, foreign, methods, registries, shell, statements)
@@ -82,6 +83,6 @@ def _run_program(run: Interpreter, module: Module) -> None:
 
 def _forget(run: Interpreter, statement: ast.stmt, frame: Frame) -> None:
     """Whatever a statement may have bound isn't known."""
-    for node in ast.walk(statement):
+    for node in walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             run.bind(frame, node.id, opaque(node.id))

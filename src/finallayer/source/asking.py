@@ -24,6 +24,7 @@ from finallayer.source.values import (
     is_constant,
     opaque,
 )
+from finallayer.source.walking import walk
 
 #: Functions that tell what a value is.
 _ASK_WHAT_IT_IS = frozenset({"isinstance", "issubclass", "hasattr", "callable", "type"})
@@ -100,14 +101,24 @@ def _values(subject: Subject, several: bool) -> frozenset[Hashable] | None:
 
 def _subject(run: Interpreter, node: ast.expr, frame: Frame) -> Subject:
     names, passing = _words(run, node)
-    loop = next((loop for loop in reversed(run.repeating) if not names.isdisjoint(run.names_bound(loop))), None)
+    loop: Loop | None = None
+    if run.repeating:
+        loop = next((loop for loop in reversed(run.repeating) if not names.isdisjoint(run.names_bound(loop))), None)
     value = _known(run, node, frame)
     if isinstance(value, tuple) or (not isinstance(value, Missing) and is_constant(value)):
         return Subject(("constant", repr(value)), frozenset(), value, loop, passing)
-    key, mentions = _key(value) if not isinstance(value, Missing) else (ast.unparse(node), frozenset[Hashable]())
-    if isinstance(value, Missing):
-        mentions = frozenset((key,)).union(*(_key(inner)[1] for inner in _parts(run, node, frame)))
-    return Subject(key, mentions, MISSING, loop, passing)
+    if not isinstance(value, Missing):
+        return Subject(*_key(value), MISSING, loop, passing)
+    text = _text(run, node)
+    mentions = frozenset((text,)).union(*(_key(inner)[1] for inner in _parts(run, node, frame)))
+    return Subject(text, mentions, MISSING, loop, passing)
+
+
+def _text(run: Interpreter, node: ast.expr) -> str:
+    """An expression as it is written, however that is laid out."""
+    if node not in run.texts:
+        run.texts[node] = ast.unparse(node)
+    return run.texts[node]
 
 
 def _key(value: Value) -> tuple[Hashable, frozenset[Hashable]]:
@@ -156,7 +167,7 @@ def _words(run: Interpreter, node: ast.expr) -> tuple[frozenset[str], bool]:
     A word may tell training from use; and what a value is, is the same in every run.
     """
     if node not in run.words:
-        inner = [*ast.walk(node)]
+        inner = [*walk(node)]
         names = frozenset(n.id for n in inner if isinstance(n, ast.Name))
         said = [n.attr if isinstance(n, ast.Attribute) else getattr(n, "value", None) for n in inner]
         passing = not names.isdisjoint(_ASK_WHAT_IT_IS) or any(

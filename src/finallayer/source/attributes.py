@@ -36,9 +36,11 @@ from finallayer.source.values import (
     Super,
     Union,
     Value,
+    external,
     opaque,
     union,
 )
+from finallayer.source.walking import walk
 
 #: Attributes of a tensor that hand the tensor on.
 _SAME_NUMBERS = {
@@ -114,7 +116,7 @@ def _of_node(owner: Node, name: str) -> Value:
 
 def _of_external(owner: External, name: str) -> Value:
     dotted = f"{owner.name}.{name}"
-    return standard.CONSTANTS.get(dotted, External(dotted))
+    return standard.CONSTANTS[dotted] if dotted in standard.CONSTANTS else external(dotted)
 
 
 def _of_module(run: Interpreter, module: Frame, name: str) -> Value:
@@ -163,7 +165,7 @@ def _is_property(function: Function) -> bool:
             return True
         own = decorator.function if isinstance(decorator, Partial) else decorator
         if isinstance(own, Function):
-            return any(isinstance(n, ast.Name) and n.id == "property" for n in ast.walk(own.node))
+            return any(isinstance(n, ast.Name) and n.id == "property" for n in walk(own.node))
         if isinstance(own, (External, Node)) and suggests(_name_of(own), Meaning.PROPERTY):
             return True
     return False

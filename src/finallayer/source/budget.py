@@ -5,7 +5,7 @@ Nothing is left out in silence: who reads the findings is told where the analysi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 
@@ -48,6 +48,7 @@ class Budget:
         self.most = MOST_STEPS  # of steps, as things stand
         self.most_unrolled = MOST_UNROLLED
         self._left_out: dict[tuple[Shortfall, Origin], None] = {}
+        self._too_costly: dict[tuple[Hashable, int], int] = {}  # how many steps were not enough for it
 
     def step(self) -> None:
         """One more. Raises :class:`OutOfBudget` where it is one too many."""
@@ -87,6 +88,21 @@ class Budget:
             yield
         finally:
             self.most_unrolled = MOST_UNROLLED
+
+    @contextmanager
+    def told_once(self, what: Hashable) -> Iterator[None]:
+        """Around what many do alike: where it has cost too much, it is begun anew with twice as many steps at least.
+
+        Raises :class:`OutOfBudget` with fewer, as it would in the end.
+        """
+        left = self.most - self.steps
+        if left < 2 * self._too_costly.get((what, self.most_unrolled), 0):
+            raise OutOfBudget
+        try:
+            yield
+        except OutOfBudget:
+            self._too_costly[what, self.most_unrolled] = left
+            raise
 
     def left_out(self, why: Shortfall, where: Origin) -> None:
         self._left_out[why, where] = None

@@ -9,6 +9,7 @@ from finallayer.source.handlers import BUILTINS
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.statements import imported
 from finallayer.source.values import Bound, Call, External, Frame, Lazy, Site, Value, opaque
+from finallayer.source.walking import walk
 
 T = TypeVar("T", bound=ast.AST)
 
@@ -73,7 +74,7 @@ def _eval(run: Interpreter, call: Call) -> Value:
 
 def standing_at(tree: T, place: ast.AST) -> T:
     """Syntax that stands in a text, every part of it at the place of the text."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         ast.copy_location(node, place)
     return tree
 

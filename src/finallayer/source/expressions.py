@@ -46,6 +46,7 @@ from finallayer.source.values import (
     Site,
     Union,
     Value,
+    external,
     is_constant,
     opaque,
     tuple_in,
@@ -92,7 +93,7 @@ def _name(run: Interpreter, node: ast.Name, frame: Frame) -> Value:
             return value
         scope = scope.parent
     if name in BUILTINS or name in OTHER_BUILTINS:
-        return External(f"builtins.{name}")
+        return external(f"builtins.{name}")
     return _from_star_import(frame.module.frame, name)
 
 

@@ -24,6 +24,7 @@ from finallayer.source.values import (
     Value,
     opaque,
 )
+from finallayer.source.walking import walk
 
 _READERS = having(Role.READER) | having(Role.LOSS)
 
@@ -94,7 +95,7 @@ def _names(call: Call) -> Iterator[str]:
     """The names by which a call hands something over."""
     if isinstance(call.site.node, ast.Call):
         for argument in (*call.site.node.args, *(k.value for k in call.site.node.keywords)):
-            yield from (n.id for n in ast.walk(argument) if isinstance(n, ast.Name))
+            yield from (n.id for n in walk(argument) if isinstance(n, ast.Name))
     yield from call.kwargs
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
+from finallayer.catalog.names import canonical
 from finallayer.expr import MOVES, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
@@ -30,6 +31,7 @@ from finallayer.source.values import (
     Attributes,
     Built,
     Call,
+    External,
     Frame,
     Function,
     Instance,
@@ -42,6 +44,7 @@ from finallayer.source.values import (
     opaque,
     union,
 )
+from finallayer.source.walking import walk
 
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
@@ -63,6 +66,12 @@ _AROUND = (
     "taken",
     "repeating",
 )
+
+
+def _has_own_gradient(function: Function) -> bool:
+    """Whether a method belongs to an operation whose backward is written beside it."""
+    ancestry = function.owner.ancestry() if function.owner is not None else ()
+    return any(isinstance(base, External) and canonical(base.name) == "torch.autograd.Function" for base in ancestry)
 
 
 #: Where a prediction meets what reads it.
@@ -100,6 +109,7 @@ class Interpreter:
         self.taken: Way = ()  # what the way that is run now has found out
         self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
         self.words: dict[ast.expr, tuple[frozenset[str], bool]] = {}  # what the texts of tests say
+        self.texts: dict[ast.expr, str] = {}  # and the texts themselves
         self.bound: dict[ast.AST, frozenset[str]] = {}  # the names that loops and functions bind
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
         self.over = False  # whether the program has come to its end, and what nobody calls is run
@@ -120,7 +130,7 @@ class Interpreter:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
             caller = self.sites[-1].origin if called else None
             training = not (self.no_grad or self.read_out)
-            return Scene(training, caller, self.compiling > 0)
+            return Scene(training, caller, self.compiling > 0, any(map(_has_own_gradient, self.stack)))
 
         origin = site.origin
         silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING and not _is_made_here(args, site))
@@ -132,8 +142,11 @@ class Interpreter:
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
+        budget = self.budget
         for statement in body:
-            self.budget.step()
+            budget.steps += 1  # as budget.step() does
+            if budget.steps > budget.most:
+                raise OutOfBudget
             handler = STATEMENTS.get(type(statement))
             if handler is not None and not handler(self, statement, frame):
                 return False
@@ -250,7 +263,7 @@ class Interpreter:
     def call_function(self, function: Function, call: Call) -> Value:
         """Run one of the project's functions on a call's arguments, in a frame of its own."""
         node = function.node
-        if sum(f.node is node for f in self.stack) >= 2:
+        if [f.node for f in self.stack].count(node) >= 2:
             return opaque(f"recursive {function.name}")
         if len(self.stack) >= MOST_DEPTH:
             self.budget.left_out(Shortfall.DEPTH, self.sites[0].origin)
@@ -267,7 +280,7 @@ class Interpreter:
                 self.uses.binds(frame.module, node, parameter, argument)
         self.stack.append(function)
         self.sites.append(call.site)
-        without_gradient = any(stops_gradient(d) for d in function.decorators)
+        without_gradient = bool(function.decorators) and any(map(stops_gradient, function.decorators))
         self.no_grad += without_gradient
         read_out, self.read_out = self.read_out, 0  # a training step, too, gives its loss to be read
         before = self.taken
@@ -414,5 +427,5 @@ def stops_gradient(decorator: Value) -> bool:
 @lru_cache(maxsize=4096)  # the same functions and loops are asked by each analysis of a file
 def names_stored(node: ast.AST) -> frozenset[str]:
     """The names that a piece of code binds."""
-    inner = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    inner = (n for n in walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
     return frozenset(n.id for n in inner)

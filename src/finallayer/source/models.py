@@ -18,6 +18,7 @@ from finallayer.source.values import (
     MISSING,
     Built,
     Call,
+    Class,
     Dict,
     External,
     Function,
@@ -30,6 +31,7 @@ from finallayer.source.values import (
     opaque,
     tuple_in,
 )
+from finallayer.source.walking import walk
 
 
 def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
@@ -44,7 +46,7 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     try:
         for i, (name, output) in enumerate(outputs):
             one = _for_output(loss, i, name, len(outputs))
-            if one is not None and not trains_itself(model):
+            if one is not None and not trains_itself(model) and not _is_only_asked(call.site):
                 apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
             for metric in (
                 () if measures_itself(model) else _metrics(_for_output(metrics, i, name, len(outputs), spread=False))
@@ -75,8 +77,30 @@ def trains_itself(model: Value) -> bool:
     """Whether a model's class is the project's, and trains without the loss that it is compiled with."""
     own = [model.cls.find(name) for name in ("train_step", "test_step")] if isinstance(model, Instance) else []
     steps = [method for method in own if isinstance(method, Function)]
-    read = (n for method in steps for n in ast.walk(method.node) if isinstance(n, ast.Attribute))
+    read = (n for method in steps for n in walk(method.node) if isinstance(n, ast.Attribute))
     return len(steps) == 2 and not any(n.attr in _COMPILED_LOSS for n in read)
+
+
+#: What an object does with a model that it neither fits nor measures: it finds the weights by other means.
+_ASKS, _SETS = frozenset({"predict", "predict_on_batch"}), "set_weights"
+_FITS = frozenset("fit fit_generator train_on_batch evaluate evaluate_generator test_on_batch".split())
+
+
+def _is_only_asked(site: Site) -> bool:
+    """Whether ``self.model.compile()`` is there because Keras once wanted it: the object sets the model's weights and
+    asks it for predictions, and never fits it."""
+    function, node = site.frame.function, site.node
+    owner = function.owner if function is not None else None
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Attribute(value=ast.Name(), attr=held))) if owner is not None:
+            classes = [c.node for c in owner.ancestry() if isinstance(c, Class)]
+            used = {
+                n.attr
+                for n in (n for c in classes for n in ast.walk(c))
+                if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Attribute) and n.value.attr == held
+            }
+            return _SETS in used and bool(used & _ASKS) and not used & _FITS
+    return False
 
 
 def outputs_of(run: Interpreter, model: Value, site: Site) -> list[tuple[str | None, Value]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from finallayer.source.values import Function, Missing, Value, opaque
+from finallayer.source.walking import walk
 
 #: Values that a text may have besides its default: more are not tried.
 _MOST_TEXTS = 4
@@ -51,7 +52,7 @@ def _others(default: Value, name: str, tests: list[ast.expr]) -> Iterator[Value]
 
 def _tests(body: ast.AST) -> Iterator[ast.expr]:
     """Every expression that decides what is done."""
-    for node in ast.walk(body):
+    for node in walk(body):
         match node:
             case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
                 yield test
@@ -64,9 +65,9 @@ def _mentions(test: ast.expr, name: str) -> bool:
     return any(
         (isinstance(n, ast.Name) and n.id == name)
         or (isinstance(n, ast.Attribute) and n.attr.lstrip("_") == name and isinstance(n.value, ast.Name))
-        for n in ast.walk(test)
+        for n in walk(test)
     )
 
 
 def _texts(test: ast.expr) -> Iterator[str]:
-    return (n.value for n in ast.walk(test) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    return (n.value for n in walk(test) if isinstance(n, ast.Constant) and isinstance(n.value, str))

@@ -27,6 +27,7 @@ from finallayer.source.values import (
     Value,
     tuple_in,
 )
+from finallayer.source.walking import walk
 
 
 class Part(Enum):
@@ -129,7 +130,7 @@ def _is_bound_once(module: Module, name: str) -> bool:
     for statement in _statements(module.tree.body):
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             stores += statement.name == name
-            if any(isinstance(n, ast.Global) and name in n.names for n in ast.walk(statement)):
+            if any(isinstance(n, ast.Global) and name in n.names for n in walk(statement)):
                 return False
             continue
         if _keeps(statement, name):
@@ -174,7 +175,7 @@ def _keeps(statement: ast.stmt, name: str) -> bool:
 def _is_used(body: ast.AST, name: str, part: Part, stored: bool) -> bool:
     """Whether what bears a name is called as such a value is."""
     kept = _kept_as(body, name) if stored else ()
-    for node in ast.walk(body):
+    for node in walk(body):
         match node:
             case ast.Call(func=func, args=args, keywords=keywords):
                 if _reaches(func, name, kept, part) and len(args) + len(keywords) >= (2 if part is Part.LOSS else 1):
@@ -200,7 +201,7 @@ def _reaches(func: ast.expr, name: str, kept: tuple[str, ...], part: Part) -> bo
 def _kept_as(cls: ast.AST, name: str) -> tuple[str, ...]:
     """The attributes in which an object keeps an argument."""
     kept = []
-    for node in ast.walk(cls):
+    for node in walk(cls):
         if isinstance(node, ast.Assign):
             for to, value in _pairs(node):
                 if isinstance(to, ast.Attribute) and isinstance(value, ast.Name) and value.id == name:
@@ -220,10 +221,10 @@ def _is_passed_on(module: Module, body: ast.AST, name: str, part: Part) -> bool:
     """Whether a function hands the value on by this name, and one of the module's takes it by this name and uses it."""
     passes = any(
         isinstance(node, ast.Call) and any(isinstance(a, ast.Name) and a.id == name for a in _arguments(node))
-        for node in ast.walk(body)
+        for node in walk(body)
     )
     return passes and any(
-        name in {a.arg for a in ast.walk(own.node.args) if isinstance(a, ast.arg)}
+        name in {a.arg for a in walk(own.node.args) if isinstance(a, ast.arg)}
         and _is_used(own.node, name, part, stored=False)
         for own in _functions(module)
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.values import Call, Class, Function, Instance, Missing, Site, Value
+from finallayer.source.walking import walk
 
 
 def make_ready(run: Interpreter, function: Function, instance: Instance) -> None:
@@ -39,7 +40,7 @@ def _in_silence(run: Interpreter, maker: Function, instance: Instance) -> None:
 
 def _called(method: ast.AST) -> frozenset[str]:
     """The attributes of its object that a method calls."""
-    own, calls = _own_name(method), (node.func for node in ast.walk(method) if isinstance(node, ast.Call))
+    own, calls = _own_name(method), (node.func for node in walk(method) if isinstance(node, ast.Call))
     attributes = (f for f in calls if isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name))
     return frozenset(f.attr for f in attributes if isinstance(f.value, ast.Name) and f.value.id == own)
 
@@ -58,7 +59,7 @@ def _setters(run: Interpreter, cls: ast.ClassDef) -> dict[str, list[str]]:
 
 def _made_in(method: ast.FunctionDef) -> Iterator[str]:
     own = _own_name(method)
-    for node in ast.walk(method):
+    for node in walk(method):
         match node:
             case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name), attr=attr)], value=ast.Call()) if (
                 name == own

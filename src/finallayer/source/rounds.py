@@ -6,6 +6,7 @@ What a network's last layer does, it may do inside the loop over its layers: ``i
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 
 from finallayer.canonical import constant
 from finallayer.expr import Node
@@ -14,6 +15,7 @@ from finallayer.source.containers import sequence
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.tensors import to_node
 from finallayer.source.values import MISSING, Frame, List, Missing, Value, opaque
+from finallayer.source.walking import walk
 
 
 def last_item(
@@ -49,13 +51,14 @@ def _before(end: Value) -> Node | Missing:
     return Node("sub", (end, to_node(1)), {}, None) if isinstance(end, Node) else MISSING
 
 
+@lru_cache(maxsize=256)
 def _asks(loop: ast.For | ast.AsyncFor, index: ast.expr) -> bool:
     """Whether the loop's body compares the index with something, to tell one round from the others."""
     name = index.id if isinstance(index, ast.Name) else ""
     return any(
         isinstance(node, ast.Compare) and any(isinstance(n, ast.Name) and n.id == name for n in _sides(node))
         for statement in loop.body
-        for node in ast.walk(statement)
+        for node in walk(statement)
     )
 
 

@@ -12,6 +12,8 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+from finallayer.source.walking import walk
+
 #: What every program that adds folders holds.
 MARKS = (b"sys.path", b"from sys import", b"addsitedir")
 #: More folders than these are not told apart, nor names that stand for each other over so many steps.
@@ -33,7 +35,7 @@ class _Reader:
         self._path = path
         self._tree = tree
         self._bound: dict[str, list[ast.expr]] = defaultdict(list)
-        for node in ast.walk(tree):
+        for node in walk(tree):
             match node:
                 case (
                     ast.Assign(targets=[ast.Name(id=name)], value=value)
@@ -45,7 +47,7 @@ class _Reader:
 
     def folders(self) -> Iterator[str]:
         adders = {name: at for name, at in self._adders() if at is not None}
-        for node in ast.walk(self._tree):
+        for node in walk(self._tree):
             for added in _added(node):
                 yield from self._texts(added)
             match node:
@@ -54,11 +56,11 @@ class _Reader:
 
     def _adders(self) -> Iterator[tuple[str, int | None]]:
         """Functions that add what they are handed, and which argument that is."""
-        for function in ast.walk(self._tree):
+        for function in walk(self._tree):
             if isinstance(function, ast.FunctionDef):
                 names = [a.arg for a in function.args.args]
-                for added in (a for node in ast.walk(function) for a in _added(node)):
-                    inner = next((n.id for n in ast.walk(added) if isinstance(n, ast.Name) and n.id in names), None)
+                for added in (a for node in walk(function) for a in _added(node)):
+                    inner = next((n.id for n in walk(added) if isinstance(n, ast.Name) and n.id in names), None)
                     yield function.name, None if inner is None else names.index(inner)
 
     def _texts(self, node: ast.expr, steps: int = 0) -> list[str]:

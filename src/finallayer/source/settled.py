@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from finallayer.source.values import Frame, Function
+from finallayer.source.walking import walk
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -52,9 +53,9 @@ def _is_bound_anew(bindings: _Bindings, name: str, line: int) -> bool:
 @lru_cache(maxsize=256)
 def _free(node: ast.AST) -> frozenset[str]:
     """The names that a function reads and doesn't bind itself."""
-    names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+    names = [n for n in walk(node) if isinstance(n, ast.Name)]
     own = {n.id for n in names if not isinstance(n.ctx, ast.Load)} | set(_parameters(node))
-    shared = {name for n in ast.walk(node) if isinstance(n, ast.Nonlocal) for name in n.names}
+    shared = {name for n in walk(node) if isinstance(n, ast.Nonlocal) for name in n.names}
     return frozenset({n.id for n in names if isinstance(n.ctx, ast.Load)} - own | shared)
 
 
@@ -77,7 +78,7 @@ def _lines(branch: list[ast.stmt]) -> tuple[int, int]:
 
 def _parameters(scope: ast.AST) -> list[str]:
     spec = getattr(scope, "args", None)
-    return [n.arg for n in ast.walk(spec) if isinstance(n, ast.arg)] if isinstance(spec, ast.arguments) else []
+    return [n.arg for n in walk(spec) if isinstance(n, ast.arg)] if isinstance(spec, ast.arguments) else []
 
 
 def _within(scope: ast.AST) -> Iterator[ast.AST]:

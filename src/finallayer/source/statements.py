@@ -44,6 +44,7 @@ from finallayer.source.values import (
     tuple_in,
     union,
 )
+from finallayer.source.walking import walk
 
 N = TypeVar("N", bound=ast.stmt)
 O = TypeVar("O", bound=ast.stmt)  # noqa: E741
@@ -258,7 +259,7 @@ def _match(run: Interpreter, node: ast.Match, frame: Frame) -> bool:
     subject = run.evaluate(node.subject, frame)
 
     def way(case: ast.match_case) -> bool:
-        for inner in ast.walk(case.pattern):
+        for inner in walk(case.pattern):
             if isinstance(inner, (ast.MatchAs, ast.MatchStar)) and inner.name:
                 run.bind(frame, inner.name, opaque(inner.name, subject))
         return run.block(case.body, frame)

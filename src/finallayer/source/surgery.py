@@ -14,6 +14,7 @@ from finallayer.source.handlers import FOREIGN, OF_MODELS
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.layers import put_layer
 from finallayer.source.values import LAYERS, UNSETTLED, Bound, Built, Call, Frame, Function, Instance, Value, opaque
+from finallayer.source.walking import walk
 
 #: Models of which only the head is known, by what the catalogue calls them.
 _UNSEEN = frozenset({"zoo", "classifier", "application", "segmenter", "model"})
@@ -78,7 +79,7 @@ def _gives_another(hook: Value) -> bool:
     function = hook.function if isinstance(hook, Bound) else hook
     if not isinstance(function, Function):
         return True
-    returned = [n.value for n in ast.walk(function.node) if isinstance(n, ast.Return)]
+    returned = [n.value for n in walk(function.node) if isinstance(n, ast.Return)]
     return isinstance(function.node, ast.Lambda) or any(value is not None for value in returned)
 
 

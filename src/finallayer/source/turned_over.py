@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.values import Class, Instance, Module, opaque
+from finallayer.source.values import EXACT, Class, Instance, Module, opaque
+from finallayer.source.walking import walk
 
 #: Methods that only run while an object is made.
 _MAKING = frozenset({"__init__", "__post_init__", "setup", "build"})
@@ -18,19 +19,21 @@ def open_flags(run: Interpreter, module: Module) -> None:
     run.over = True
     for instance in run.instances:
         open_flags_of(run, instance)
-    for name in _declared_global(module.tree):
+    for name in _declared_global(module.tree) if "global" in module.file.text else ():
         if isinstance(module.frame.vars.get(name), bool):
             run.write(module.frame.vars, name, opaque(name))
 
 
 @lru_cache(maxsize=64)
 def _declared_global(tree: ast.Module) -> tuple[str, ...]:
-    names = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    names = {name for node in walk(tree) if isinstance(node, ast.Global) for name in node.names}
     return tuple(sorted(names))
 
 
 def open_flags_of(run: Interpreter, instance: Instance) -> None:
     """A value that nobody knows for each flag of an object that one of its methods turns over."""
+    if not any(isinstance(value, bool) for name, value in instance.slots.items() if name != EXACT):
+        return
     for cls in instance.cls.ancestry():
         if not isinstance(cls, Class):
             continue
@@ -47,7 +50,7 @@ def _turned_over(cls: ast.ClassDef) -> Iterator[tuple[str, object]]:
     for method in cls.body:
         if isinstance(method, ast.FunctionDef) and method.name not in _MAKING and method.args.args:
             own = method.args.args[0].arg
-            for node in ast.walk(method):
+            for node in walk(method):
                 match node:
                     case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name), attr=attr)], value=value) if (
                         name == own

@@ -207,9 +207,10 @@ def _objects(run: Interpreter, cls: Class, node: ast.AST) -> list[Instance]:
     made = [i for i in run.instances if cls in i.cls.ancestry()][:_MOST_OBJECTS]
     if made:
         return made
-    frame = run.functions[node].frame
     heirs = {f.owner: None for f in run.functions.values() if f.owner not in (None, cls) and cls in f.owner.ancestry()}
-    objects = [_made_alone(run, c, Site(node, frame)) for c in [*heirs][:_MOST_OBJECTS] or [cls]]
+    wanted = tuple([*heirs][:_MOST_OBJECTS]) or (cls,)
+    with run.budget.told_once(wanted):
+        objects = [_made_alone(run, c, Site(node, run.functions[node].frame)) for c in wanted]
     return [o for o in objects if isinstance(o, Instance)]
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from types import EllipsisType
 from typing import NamedTuple, TypeAlias, TypeGuard, TypeVar
@@ -136,6 +137,12 @@ class External:
         return family(self.name)
 
 
+@lru_cache(maxsize=8192)
+def external(name: str) -> External:
+    """What isn't the project's own, by its dotted name."""
+    return External(name)
+
+
 class Function:
     """A function or lambda of the project, with the scope that it closes over."""
 
@@ -177,10 +184,13 @@ class Class:
 
     def find(self, name: str, after: Class | None = None) -> Value | Missing:
         """The attribute by that name on the class or its project ancestors (``after``: past that class: super)."""
-        line = [c for c in self.ancestry() if isinstance(c, Class)]
+        line = self.ancestry()
         if after is not None and after in line:
             line = line[line.index(after) + 1 :]
-        return next((c.slots[name] for c in line if name in c.slots), MISSING)
+        for cls in line:
+            if isinstance(cls, Class) and name in cls.slots:
+                return cls.slots[name]
+        return MISSING
 
     def external_bases(self) -> list[External]:
         return [c for c in self.ancestry() if isinstance(c, External)]
@@ -415,7 +425,7 @@ def nameless(place: str, *parts: Value) -> Node:
 def _identity(value: Value) -> int:
     made_of = _made_of.get()
     if made_of is None:
-        return hash(value) if type(value) is Node else hash(_key(value))
+        return hash(_key(value))
     number = hash(value) if type(value) is Node else hash(_contents(value))
     held = List(value.items, value.exact) if isinstance(value, List) else value
     made_of.parts[number] = held.copy() if isinstance(held, Dict) else held
@@ -498,6 +508,11 @@ def _key(value: Value, places: bool = False) -> Hashable:
 
     ``places``: whether probabilities that were made at different places, or came another way, are others.
     """
+    exactly = type(value)
+    if exactly is Node and not places:  # as most are
+        return value
+    if exactly in CONSTANTS:
+        return exactly, value
     match value:
         case Node():
             return (value, _places(value)) if places and value.kind in PROBABILITY_KINDS else value
@@ -511,8 +526,6 @@ def _key(value: Value, places: bool = False) -> Hashable:
             return Bound, _key(value.function, places), _key(value.owner, places)
         case Partial(args=(), kwargs=()):
             return Partial, value.how, _key(value.function, places)
-        case bool() | int() | float() | complex() | str() | bytes() | None | EllipsisType():
-            return type(value), value
     return object, id(value)
 
 

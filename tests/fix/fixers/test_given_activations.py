@@ -33,6 +33,12 @@ GIVEN = {
         "        self.fc = nn.Linear(4, 3)\n\n    def forward(self, x):\n        return self.act(self.fc(x))\n\n"
         "net = Net(torch.sigmoid)\n\n\ndef step(x, y):\n    return F.binary_cross_entropy(net(x), y)\n"
     ),
+    "named by a caller, in a layer that applies it": (
+        "import keras\nfrom keras.layers import Activation, Dense\n\n"
+        "def build(activation='linear'):\n    x = keras.Input((8,))\n    out = Activation(activation)(Dense(1)(x))\n"
+        "    return keras.Model(x, out)\n\n"
+        "net = build(activation='sigmoid')\nnet.compile(loss='binary_crossentropy')\nnet.fit(x, y)\n"
+    ),
 }
 
 

@@ -510,3 +510,43 @@ LEFT_ALONE: dict[str, str] = {
 @pytest.mark.parametrize("program", LEFT_ALONE.values(), ids=LEFT_ALONE)
 def test_what_is_left_alone(tmp_path: Path, program: str) -> None:
     assert fixed(tmp_path, program) == program
+
+
+OLD_KERAS = "import keras\nfrom keras import backend as K\n\nhead = keras.layers.Dense(1)\n\n"
+#: Losses that speak Keras' old backend, which has no log_sigmoid but a softplus.
+BY_SOFTPLUS = {
+    "plain": (
+        OLD_KERAS + "def loss(x):\n    return -K.mean(K.log(K.sigmoid(head(x))))\n\nloss(x)\n",
+        OLD_KERAS + "def loss(x):\n    return K.mean(K.softplus(-head(x)))\n\nloss(x)\n",
+    ),
+    "both, of differences, guarded": (
+        OLD_KERAS + "def loss(a, b):\n    p = K.sigmoid(head(a) - head(b))\n"
+        "    return -K.mean(K.log(p + 1e-6) + K.log(1 - K.sigmoid(head(b) - K.mean(head(a))) + 1e-6))\n\nloss(x, y)\n",
+        OLD_KERAS + "def loss(a, b):\n    logits = head(a) - head(b)\n"
+        "    return -K.mean(-K.softplus(-logits) + -K.softplus(head(b) - K.mean(head(a))))\n\nloss(x, y)\n",
+    ),
+    "of TensorFlow's Keras, which alone is imported": (
+        OLD_KERAS.replace("from keras", "from tensorflow.python.keras").replace("import keras", "import numpy as np", 1)
+        + "def loss(x):\n    return -K.mean(K.log(K.sigmoid(x * head)))\n\nloss(x)\n",
+        OLD_KERAS.replace("from keras", "from tensorflow.python.keras").replace("import keras", "import numpy as np", 1)
+        + "def loss(x):\n    return K.mean(K.softplus(-(x * head)))\n\nloss(x)\n",
+    ),
+    "TensorFlow's own is at hand": (
+        "import tensorflow as tf\n"
+        + OLD_KERAS
+        + "def loss(x):\n    return -K.mean(tf.math.log(K.sigmoid(head(x))))\n\nloss(x)\n",
+        "import tensorflow as tf\n"
+        + OLD_KERAS
+        + "def loss(x):\n    return -K.mean(tf.math.log_sigmoid(head(x)))\n\nloss(x)\n",
+    ),
+    "a sigmoid of nobody's": 2
+    * (
+        OLD_KERAS.replace("from keras import", "from others import")
+        + "def loss(x):\n    return -K.mean(K.log(K.sigmoid(head(x))))\n\nloss(x)\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), BY_SOFTPLUS.values(), ids=BY_SOFTPLUS)
+def test_keras_old_backend_has_a_softplus(tmp_path: Path, before: str, after: str) -> None:
+    assert fixed(tmp_path, before) == after

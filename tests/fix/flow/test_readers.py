@@ -59,6 +59,23 @@ RESTORED = {
         LOGITS + "def again(x):\n    p = net(x).softmax(dim=-1)\n    whole = p / p.sum(-1, keepdim=True)\n"
         "    return whole ** 2\n",
     ),
+    "a variable of the module that nothing reads": (
+        SIGMOID + "for x in torch.rand(3, 4, 8):\n    result = net(x)\n    print(step(x, y))\n    score = result\n",
+        ONE_LOGIT
+        + "for x in torch.rand(3, 4, 8):\n    result = net(x)\n    print(step(x, y))\n    score = result.sigmoid()\n",
+    ),
+    "what nobody reads in another shape": (
+        SOFTMAX + "if __name__ == '__main__':\n    scores = net(torch.rand(4, 8))[0]\n",
+        LOGITS + "if __name__ == '__main__':\n    scores = net(torch.rand(4, 8)).softmax(dim=-1)[0]\n",
+    ),
+    "a variable of the module of which the place of the greatest is read": (
+        SOFTMAX + "scores = net(torch.rand(4, 8))\nprint(scores.argmax(-1))\n",
+        LOGITS + "scores = net(torch.rand(4, 8))\nprint(scores.argmax(-1))\n",
+    ),
+    "a function's own variable that nothing reads": (
+        SOFTMAX + "def run(x, y):\n    scores = net(x)\n    return step(x, y)\n",
+        LOGITS + "def run(x, y):\n    scores = net(x)\n    return step(x, y)\n",
+    ),
 }
 
 
@@ -154,6 +171,13 @@ LOOKING = "keras.callbacks.EarlyStopping"
         (f"some = [{LOOKING}()]\nsome.append({LOOKING}())\n", "some", True),
         (f"some = [{LOOKING}()]\nsome.append(extra.Watcher())\n", "some", False),
         ("some = []\nfor one in extra.those:\n    some += [one]\n", "some", False),
+        (f"def make():\n    stop = {LOOKING}()\n    return stop, 'logs'\n\nstop, logs = make()\n", "[stop]", True),
+        (f"stop, logs = {LOOKING}(), 'logs'\n", "[stop]", True),
+        ("def make():\n    return 'logs', extra.Watcher()\n\nlogs, one = make()\n", "[one]", False),
+        (f"def make():\n    return {LOOKING}(), 'logs'\n\nlogs, one = make()\n", "[one]", False),
+        ("def make():\n    return extra.those\n\none, logs = make()\n", "[one]", False),
+        (f"one, *logs = {LOOKING}(), 'logs'\n", "[one]", False),
+        ("one, logs = extra.make()\n", "[one]", False),
     ],
 )
 @pytest.mark.parametrize("way", ["callbacks={}", "32, 3, 'auto', {}", "**{{'callbacks': {}}}"])
@@ -165,6 +189,31 @@ def test_what_a_callback_asks_is_known_or_the_fix_unsafe(
     start, _, _ = FITTED.partition("net.fit")
     program = f"import extra\n{start}{plain}{kept}{defined}net.fit(x, y, {way.format(callbacks)})\n"
     assert (fixed(tmp_path, program) != program) is safe
+
+
+@pytest.mark.parametrize(
+    ("shown", "safe"),
+    [
+        ("board = keras.callbacks.TensorBoard('logs')\nboard.set_model(net)\n", True),
+        ("board = keras.callbacks.TensorBoard('logs')\nboard.set_model(net)\nprint(board.model(x))\n", False),
+        ("board = keras.callbacks.ModelCheckpoint('m.keras')\nboard.set_model(net)\n", False),
+        ("board = keras.callbacks.TensorBoard('logs')\nboard = extra.Board()\nboard.set_model(net)\n", False),
+        ("board = extra.Board()\nboard.set_model(net)\n", False),
+        ("class Board(keras.callbacks.TensorBoard):\n    pass\n\nboard = Board()\nboard.set_model(net)\n", False),
+        ("board = keras.callbacks.TensorBoard('logs')\nboard.show(net)\n", False),
+    ],
+)
+def test_a_callback_of_keras_that_is_shown_the_model_only_looks(tmp_path: Path, shown: str, safe: bool) -> None:
+    start, fit, rest = FITTED.partition("net.fit")
+    program = "import extra\n" + start + shown + fit + rest.format("keras.callbacks.EarlyStopping()")
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+def test_what_a_script_of_keras_ends_with_stays_what_it_is(tmp_path: Path) -> None:
+    program = FITTED.format("") + "predictions = net.predict(x)\n"
+    after = fixed(tmp_path, program)
+    assert "probability_net = keras.Sequential([net, keras.layers.Softmax()])\n" in after
+    assert after.endswith("predictions = probability_net.predict(x)\n")
 
 
 FALLING = "print(net.predict(x))\n"
@@ -793,3 +842,12 @@ def test_what_is_in_the_way_is_named(tmp_path: Path, rest: str, why: str) -> Non
     file.write_text(SOFTMAX + rest)
     first = repaired(file).remaining[0]
     assert f"the softmax can't go: {why}" in first.unfixed
+
+
+def test_what_names_the_output_on_its_way_is_not_wrapped(tmp_path: Path) -> None:
+    program = (
+        SOFTMAX
+        + "def show(x, y):\n    if (p := net(x)) is not None:\n        print(p)\n    return F.cross_entropy(p, y)\n"
+    )
+    assert fixed(tmp_path, program) == program
+    assert not any("could not be worked out" in f.unfixed for f in repaired(tmp_path / "program.py").remaining)

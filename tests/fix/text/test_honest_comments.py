@@ -55,3 +55,16 @@ def test_what_a_comment_says_afterwards(tmp_path: Path, before: str, after: str)
     old, new = LOSSES[head]
     expected = START + after + COMPILE.format("").replace('""', new)
     assert fixed(tmp_path, START + before + COMPILE.format(old)) == expected
+
+
+def test_a_comment_that_spells_the_head_as_code_goes_with_it(tmp_path: Path) -> None:
+    """``tf.nn.logits`` doesn't exist, and a formula of softmax is none of logits."""
+    program = (
+        "import torch\nimport torch.nn.functional as F\n\nlayer = torch.nn.Linear(4, 3)\n\n\n"
+        "# F.softmax gives one probability a class\n# softmax = exp(z) / exp(z).sum()\ndef predict(x):\n"
+        "    return {}\n\n\ndef step(x, y):\n    return F.{}(predict(x){}, y)\n"
+    )
+    before = program.format("F.softmax(layer(x), dim=1)", "nll_loss", ".log()")
+    after = fixed(tmp_path, before)
+    assert after is not None and "softmax =" not in after and "F.logits" not in after
+    assert "#" not in after

@@ -110,7 +110,7 @@ UNSEEN = {
         NET + STEP + "    return loss\n\n\nif False:\n    show(net)\n",
         "`net` in code that nothing runs",
     ),
-    "a hook": (NET + "net.register_forward_hook(log)\n\n" + STEP + "    return loss\n", "register_forward_hook"),
+    "a hook": (NET + "net.register_full_backward_hook(log)\n\n" + STEP + "    return loss\n", "_backward_hook"),
     "a decorator that may register a class": (
         IMPORTS
         + "from registry import register\n\n\n@register\n"

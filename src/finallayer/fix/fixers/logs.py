@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.canonical import LARGEST_EPS
+from finallayer.catalog.names import canonical
 from finallayer.expr import GUARDS, Node, logits, make, target
 from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.cross_entropy import fused
@@ -19,7 +20,7 @@ from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
 from finallayer.fix.flow.moved_log import where_it_was_named, with_log
 from finallayer.fix.flow.place import Place
 from finallayer.fix.registry import Proposal, mends
-from finallayer.fix.text.spelling import FRAMEWORKS, Written, as_object
+from finallayer.fix.text.spelling import FRAMEWORKS, Written, as_object, negated
 from finallayer.kinds import Kind
 from finallayer.rules.judging import judge
 from finallayer.rules.margin import loss_of, unpaired
@@ -171,15 +172,24 @@ def log_sigmoid(sighting: Sighting, _match: Match, context: Context) -> Iterator
     """``log(sigmoid(z))`` becomes ``log_sigmoid(z)``, ``log(1 - sigmoid(z))`` ``log_sigmoid(-z)``."""
     log = sighting.node
     place = Place.of_log(context, log) if maker(log.args[0]).op == "sigmoid" else None
-    framework = place and place.framework(sighting)
-    if not place or not framework:
+    if place is None:
         return
-    flips = place.flips()
-    edits = with_log(
-        place,
-        context,
-        lambda at, z: at.speller.log_sigmoid(framework, z, at.flips(), at.node),
-        _beside(place, "sigmoid", context),
-    )
+    framework, flips = place.framework(sighting), place.flips()
+
+    def write(at: Place, z: str) -> Written | None:
+        own = at.speller.log_sigmoid(framework, z, at.flips(), at.node) if framework is not None else None
+        return own or _softplus_of_keras(at, z)
+
+    edits = with_log(place, context, write, _beside(place, "sigmoid", context))
     if edits:
         yield Proposal(edits, loss_of(log), NLL_OF_SIGMOID[flips], binary=True)
+
+
+def _softplus_of_keras(place: Place, z: str) -> Written | None:
+    """The log of ``K.sigmoid(z)`` as ``-K.softplus(-z)``: Keras' old backend has no log_sigmoid."""
+    sigmoid = known_call(place.module, place.descent.made, "sigmoid")
+    if sigmoid is None or canonical(sigmoid.name) != "keras.backend.sigmoid":
+        return None
+    softplus = f"{sigmoid.name.rpartition('.')[0]}.softplus"
+    call = place.speller.call(softplus, z if place.flips() else negated(z), place.node)
+    return call and Written(f"-{call.text}", call.edits)

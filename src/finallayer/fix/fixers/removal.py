@@ -64,7 +64,7 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
     called, itself = module.layer(place.func), module.layer(place)
     if any(layer is not None and _says_more(module, layer) for layer in (called, itself)):
         return _made_linear(module, called or itself, made)
-    if _is_given(module, place.func):
+    if _is_given(module, place.func) or any(_is_told_by_callers(module, layer) for layer in (called, itself)):
         return None
     known = known_call(module, place)
     if called is not None and called.signature.op in _HEAD_LAYERS and _is_handed_over(module, called):
@@ -105,6 +105,15 @@ def _is_given(module: AnalysedModule, func: ast.expr) -> bool:
     kept = (syntax.parent(n) for n in same if not isinstance(n.ctx, ast.Load))
     handed = any(isinstance(s, ast.Assign) and parameter_behind(syntax, s.value) is not None for s in kept)
     return handed and sum(isinstance(n.ctx, ast.Load) for n in same) == 1
+
+
+def _is_told_by_callers(module: AnalysedModule, layer: Built | None) -> bool:
+    """Whether a layer applies what the callers of its function name: ``Activation(activation)``."""
+    constructor = module.maker(layer) if layer is not None and layer.signature.op == "applier" else None
+    if layer is None or constructor is None:
+        return False
+    given = arguments(layer.signature.params, constructor.args, constructor.keywords)
+    return any(a.meaning == "activation" and _is_open(module, a.node) for a in given)
 
 
 def _is_handed_over(module: AnalysedModule, layer: Built) -> bool:

@@ -9,17 +9,10 @@ from finallayer.catalog.names import canonical
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import reaching
 from finallayer.fix.flow.owners import GIVING, MODEL_METHODS, Owners
-from finallayer.fix.flow.trained_with import trained_with
+from finallayer.fix.flow.trained_with import LOOKING, trained_with
 from finallayer.fix.text.syntax import Syntax, is_inside, last_name
 from finallayer.source.values import Class, External
 
-#: Those that only look at losses and metrics, or at weights.
-_LOOKING = frozenset(
-    (
-        "Callback EarlyStopping ReduceLROnPlateau LearningRateScheduler CSVLogger ProgbarLogger History TerminateOnNaN "
-        "RemoteMonitor BackupAndRestore SwapEMAWeights LambdaCallback TensorBoard BaseLogger"
-    ).split()
-)
 #: Where methods of Keras' models take their callbacks by position.
 _PLACES = {"fit": 5, "fit_generator": 4}
 #: Those that keep the model that is trained.
@@ -113,7 +106,7 @@ def _only_looks(cls: Class) -> bool:
     """Whether all that a class inherits is known, and comes from callbacks that look at losses and weights only."""
     bases = [base for line in _own_classes(cls) for base in line.bases]
     names = [canonical(b.name) if isinstance(b, External) else "" for b in bases if not isinstance(b, Class)]
-    return all(name.removeprefix("keras.callbacks.") in _LOOKING or name == "builtins.object" for name in names)
+    return all(name.removeprefix("keras.callbacks.") in LOOKING or name == "builtins.object" for name in names)
 
 
 def _hides_model(cls: Class) -> bool:
@@ -170,7 +163,7 @@ def _keeping(module: AnalysedModule, call: ast.Call) -> str | None:
     names = [canonical(v.name) for v in module.values(call.func) if isinstance(v, External)]
     name = next((n for n in names if ".callbacks." in n or n.endswith("Callback")), None)
     weights_only = any(k.arg == "save_weights_only" and getattr(k.value, "value", None) is True for k in call.keywords)
-    if name is None or name.removeprefix("keras.callbacks.") in _LOOKING or weights_only:
+    if name is None or name.removeprefix("keras.callbacks.") in LOOKING or weights_only:
         return None
     return name.rpartition(".")[2]
 

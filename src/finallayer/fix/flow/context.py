@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 from finallayer.expr import Origin
 from finallayer.findings import Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.foreseen import Foreseen
 from finallayer.fix.flow.head import Head, Output
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.text.syntax import Syntax
@@ -45,6 +46,7 @@ class Context:
     """The program that starts in one file: analysed once more when a fixer asks, and shared by the file's findings."""
 
     project: Project = field(default_factory=Project)  # the files, as they are at hand
+    foreseen: Foreseen = field(default_factory=Foreseen)  # what is known of fixes by whoever makes them
     _file: SourceFile | None = None
     _program: Program | None = None
     _syntax: dict[str, Syntax | None] = field(default_factory=dict)
@@ -111,7 +113,9 @@ class Context:
             return known
         syntax = self.syntax(program.path)
         file = syntax.file if syntax is not None else None
-        return self.keep(program, Context(self.project, file, program, self._syntax, self._others, _names=self._names))
+        return self.keep(
+            program, Context(self.project, self.foreseen, file, program, self._syntax, self._others, _names=self._names)
+        )
 
     def other_program(self, path: str) -> Program | None:
         """The program that starts in another file; None where that can't be read."""

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
+from finallayer.fix.flow.bindings import home
 from finallayer.fix.flow.head import Output, keeps_numbers
 from finallayer.fix.flow.known_calls import runs
 from finallayer.fix.text.spelling import FRAMEWORKS
@@ -78,6 +79,8 @@ class Roles:
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
                 return Role.FLOWS if module.is_called(scope) and not self._is_for_others(scope) else Role.NEEDS
+            case ast.Assign(targets=[ast.Name() as target]) if _is_kept_for_nobody(module.syntax, target):
+                return Role.NEEDS
             case ast.Assign(targets=targets):
                 return max((self._assigned(module, t) for t in targets), key=_ASSIGNED.index)
             case ast.AugAssign(target=changed) if changed is inner:
@@ -222,6 +225,14 @@ _BY_SYNTAX: dict[type[ast.AST], Role] = {
     ast.NamedExpr: Role.FLOWS,
     ast.Await: Role.FLOWS,
 }
+
+
+def _is_kept_for_nobody(syntax: Syntax, target: ast.Name) -> bool:
+    """Whether a variable of the module is read by nothing in its file: who looks at it is to find what he found."""
+    module = syntax.file.tree
+    if target.id == "_" or home(syntax, target) is not module:
+        return False
+    return not any(n.id == target.id and home(syntax, n) is module for n in syntax.loads())
 
 
 def _takes_in(module: AnalysedModule, attribute: ast.Attribute) -> bool:

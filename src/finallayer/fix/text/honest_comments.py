@@ -25,6 +25,8 @@ _WORDS = (
     (re.compile(r"\bprobability\b", re.I), "logit"),
 )
 _ANY_HEAD = re.compile(_HEAD, re.I)
+#: A head as code, which is no word of a sentence: ``tf.nn.softmax``, ``softmax(z)``, ``softmax = exp(z) / sum``.
+_AS_CODE = re.compile(rf"[\w)]\.{_HEAD}\b|\b{_HEAD}\s*(?:\(\w|=)", re.I)
 #: What may stand between an expression and the comment on its line.
 _BEHIND = re.compile(r"[\s,;)\]}]*(#.*)")
 
@@ -70,7 +72,11 @@ def _lines_about(syntax: Syntax, place: ast.expr) -> Iterator[int]:
 
 
 def _reworded(syntax: Syntax, line: int, start: int, comment: str) -> Iterator[Edit]:
-    """The edit of a comment that names a head, where it does."""
+    """The edit of a comment that names a head, where it does. One that spells it as code, a line alone, goes."""
+    if _AS_CODE.search(comment):
+        if not syntax.file.lines[line - 1][:start].strip():
+            yield syntax.put((line, 0), (line + 1, 0), "")
+        return
     new = _WITH_HEAD.sub("", comment)
     for word, instead in _WORDS:
         new = word.sub(partial(_as_before, instead), new)

@@ -14,6 +14,7 @@ from finallayer.fix.flow.head import held
 from finallayer.fix.flow.owners import MODEL_METHODS as ASKED
 from finallayer.fix.flow.owners import only_describes
 from finallayer.fix.flow.roles import runs_project_code
+from finallayer.fix.flow.trained_with import are_shown_by
 from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.fix.flow.unrun import asks_for_another
 from finallayer.fix.flow.weights import LAYERS
@@ -99,6 +100,8 @@ class Objects:
     def _given(self, module: AnalysedModule, call: ast.Call) -> str:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         if any(runs_project_code(c) or is_known(c) for c in callees) or runs_own_steps(module, call):
+            return ""
+        if are_shown_by(module, call, self._programs.modules):
             return ""
         if any(isinstance(c, External) and only_describes(c) for c in callees):
             return ""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.analysed import where
 from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.foreseen import Foreseen
 from finallayer.fix.text.edits import meet
 from finallayer.fix.validation.arguments import asked_by_name, copied_calls, lost_arguments
 from finallayer.fix.validation.attempts import attempted
@@ -43,10 +44,6 @@ class _Seen(NamedTuple):
     regions: Mapping[Edit, Region]  # of the edits that change nothing around them
 
 
-#: Fixes that were found to be independent of each other, each right: of a program's files as they were then.
-_INDEPENDENT: dict[str, tuple[dict[str, str], frozenset[tuple[Edit, ...]]]] = {}
-
-
 def foresee(wanted: Iterable[tuple[Edit, ...]], context: Context) -> None:
     """Look at one program with all of the wanted edits made, and keep what that says of each where they are apart.
 
@@ -66,7 +63,7 @@ def foresee(wanted: Iterable[tuple[Edit, ...]], context: Context) -> None:
         context.keep((fix, tuple(context.programs_through({e.path for e in fix}))), seen)
     here = context.program()
     texts = {path: module.syntax.file.text for path, module in here.modules.items()}
-    _INDEPENDENT[here.path] = texts, frozenset(fixes)
+    context.foreseen.keep(here.path, texts, fixes)
 
 
 def _union(fixes: Iterable[tuple[Edit, ...]]) -> tuple[Edit, ...]:
@@ -86,14 +83,16 @@ def validate(code: str, sighting: Sighting, edits: tuple[Edit, ...], context: Co
     return seen.verdict._replace(note="; ".join(filter(None, (seen.verdict.note, expected))))
 
 
-def validate_together(path: str, now: Mapping[str, bytes], fixes: Sequence[tuple[Edit, ...]]) -> Verdict:
+def validate_together(
+    path: str, now: Mapping[str, bytes], fixes: Sequence[tuple[Edit, ...]], foreseen: Foreseen
+) -> Verdict:
     """The same of several fixes that are made at once, in a program that starts in a file.
 
-    ``now``: the content of files, where it may be another than on disk.
+    ``now``: the content of files, where it may be another than on disk; ``foreseen``: what is known of fixes.
     """
     context = Context()
     try:
-        if _are_foreseen(path, now, fixes):
+        if _are_foreseen(path, now, fixes, foreseen):
             return Verdict()
         for file in (read(p, data) for p, data in now.items()):
             context.project.adopt(file)
@@ -103,10 +102,10 @@ def validate_together(path: str, now: Mapping[str, bytes], fixes: Sequence[tuple
     return _see(context, _union(fixes)).verdict
 
 
-def _are_foreseen(path: str, now: Mapping[str, bytes], fixes: Iterable[tuple[Edit, ...]]) -> bool:
+def _are_foreseen(path: str, now: Mapping[str, bytes], fixes: Sequence[tuple[Edit, ...]], foreseen: Foreseen) -> bool:
     """Whether these fixes were seen together, in the program as it is now. Raises Unreadable."""
-    texts, known = _INDEPENDENT.get(path, ({}, frozenset()))
-    return known.issuperset(fixes) and all(read(p, now.get(p)).text == text for p, text in texts.items())
+    texts = foreseen.texts(path, fixes)
+    return texts is not None and all(read(p, now.get(p)).text == text for p, text in texts.items())
 
 
 def _see(context: Context, edits: tuple[Edit, ...]) -> _Seen:
