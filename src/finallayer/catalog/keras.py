@@ -341,6 +341,7 @@ _KERAS: dict[str, str] = {
     "keras.ops.cumsum": "cumsum(x, axis)",
     "keras.ops.nansum": f"sum{_REDUCE}",
     "keras.ops.nanmean": f"mean{_REDUCE}",
+    "keras.ops.average": "mean(x, axis)",
     "keras.ops.nanmax": f"max{_REDUCE}",
     "keras.ops.nanmin": f"min{_REDUCE}",
     **each("keras.ops", "nanargmax nanargmin", f"argmax{_REDUCE}"),

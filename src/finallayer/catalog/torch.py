@@ -478,7 +478,7 @@ METHODS: dict[str, str] = {
     "clone": "identity(self: x, *, memory_format)",
     "requires_grad_": "identity(self: x, requires_grad)",
     **each("", "nan_to_num nan_to_num_", "identity(self: x, nan, posinf, neginf)"),
-    **each("", "positive resolve_conj resolve_neg conj conj_physical coalesce", "identity(self: x)"),
+    **each("", "positive resolve_conj resolve_neg conj conj_physical conj_physical_ coalesce", "identity(self: x)"),
     **each("", "dequantize share_memory_", "identity(self: x)"),
     "pin_memory": "identity(self: x, device)",
     **each("", "detach detach_ numpy item tolist", "stop_gradient(self: x, *, force)"),

@@ -65,30 +65,47 @@ def parse(line: str) -> Pattern | None:
         return None
     try:
         body = _translated(text.removeprefix("/"))
-        return Pattern(re.compile(body if anchored else rf"(?:.*/)?{body}", re.S), ignores, folders_only)
+        return Pattern(re.compile(body if anchored else rf"(?:[^/]*+/)*+{body}", re.S), ignores, folders_only)
     except re.error:  # such as a range from z to a
         return None
 
 
 def _translated(glob: str) -> str:
-    out = ""
-    if glob.startswith("**/"):
-        out, glob = "(?:.*/)?", glob[3:]
-    ending = ""
-    if glob.endswith("/**"):
-        ending, glob = "/.+", glob[:-3]
-    return out + "/(?:.*/)?".join(_segment(part) for part in glob.split("/**/")) + ending
+    """The pattern as a regular expression that never goes back on what a star has taken.
+
+    Between two stars the leftmost match is as good as any, and so it is for runs of folders between ``**``: each is
+    taken in an atomic group. What backtracks in a pattern of many stars takes time without an end.
+    """
+    parts = glob.split("/")
+    if parts == ["**"]:
+        return _segment("*")
+    below = parts[-1] == "**"  # all that lies below
+    runs: list[str] = [""]
+    for part in parts[:-1] if below else parts:
+        if part == "**":
+            runs.append("")
+        else:
+            runs[-1] += f"{_segment(part)}/"
+    last = "" if below else runs.pop().removesuffix("/")
+    start = runs[0] if runs else ""
+    between = "".join(f"(?>(?:[^/]+/)*?{run})" for run in runs[1:] if run)
+    return start + between + (".+" if below else f"(?:[^/]+/)*{last}" if runs else last)
 
 
 def _segment(glob: str) -> str:
-    out = []
+    pieces = [""]
     for got in _GLOB.finditer(glob):
         negated, members, escaped, plain = got.groups()
         if members is not None:
             members = members.replace("[", r"\[")
-            out.append(f"(?!/)[{'^' if negated else ''}{members}]")
+            pieces[-1] += f"(?!/)[{'^' if negated else ''}{members}]"
         elif escaped or plain:
-            out.append(re.escape(escaped or plain))
+            pieces[-1] += re.escape(escaped or plain)
+        elif got[0] == "?":
+            pieces[-1] += "[^/]"
         else:
-            out.append("[^/]" if got[0] == "?" else "[^/]*")
-    return "".join(out)
+            pieces.append("")
+    first, *rest = pieces
+    if not rest:
+        return first
+    return first + "".join(f"(?>[^/]*?{piece})" for piece in rest[:-1] if piece) + f"[^/]*{rest[-1]}"

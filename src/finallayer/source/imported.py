@@ -18,14 +18,16 @@ _PART_OF = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234
 _GAP = rb"(?:[ \t\f]|\\\r?\n|\\\\\\n)*+"  # a line may go on behind a backslash
 _WORD = rb"(?:[\w\x80-\xff]|\\u[0-9a-fA-F]{4})++"  # in a notebook, a letter may be spelled as an escape
 _FROM = re.compile(rb"from%b((?:\.%b)*+)(%b(?:%b\.%b%b)*+)?+%b" % (_GAP, _GAP, _WORD, _GAP, _GAP, _WORD, _GAP))
+_DEEPEST = 64  # packages in each other; no file lies deeper
 _MOST_FROMS = 8  # in one name; no more are tried
 _STARTS = (b"\n", b"\r", b'"', b"'", b";", b":", b"\\n", b"\\t", b"\\r")  # what stands before a statement
 _JOINTS = (b"\\\n", b"\\\r\n", b"\\\\\\n")
 # What follows it, to the end of the line or bracket: in `from a import ...`, and in `import ...`.
 _COMMENT = rb"#(?:[^\n\\]|\\(?!n))*+"
-_NAMES = re.compile(rb"""%b(\((?:[^)#]++|%b)*+\)|(?:[^\n#;"\\]|\\\r?\n|\\\\\\n|\\u)*+)""" % (_GAP, _COMMENT))
-_MODULES = re.compile(rb"((?:[\w., \t\f\x80-\xff]|\\\r?\n|\\\\\\n|\\u[0-9a-fA-F]{4})++)")
 _BRACKET = re.compile(rb"%b\(" % _GAP)
+_BRACKETED = re.compile(rb"%b(\((?:[^)#]++|%b)*+\))" % (_GAP, _COMMENT))
+_NAMES = re.compile(rb"""%b((?:[^\n#;"\\]|\\\r?\n|\\\\\\n|\\u)*+)""" % _GAP)
+_MODULES = re.compile(rb"((?:[\w., \t\f\x80-\xff]|\\\r?\n|\\\\\\n|\\u[0-9a-fA-F]{4})++)")
 _JOINT = re.compile(r"\\+n|\\\r?\n|[\r\n]")  # where a statement's lines are joined
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _NAME = re.compile(r"([\w.]+)(?: as \w+)?")
@@ -64,11 +66,10 @@ def imported(data: bytes) -> Iterator[tuple[str, int]]:
         if base is None and not dots:
             after = _MODULES.match(data, end, within)
         else:
-            after = _NAMES.match(data, end, len(data) if end >= scanned and _BRACKET.match(data, end) else within)
-            if after is not None and after[1].startswith(b"("):
-                scanned = after.end()
-            elif end >= scanned and _BRACKET.match(data, end):  # it is never closed
-                scanned = len(data)
+            after = _NAMES.match(data, end, within)
+            if end >= scanned and _BRACKET.match(data, end):
+                whole = _BRACKETED.match(data, end)
+                after, scanned = (after, len(data)) if whole is None else (whole, whole.end())  # it may never be closed
         if after is not None:
             yield from _named(dots, base, _plain(after[1]))
 
@@ -130,7 +131,7 @@ def run_by_text(data: bytes) -> Iterator[tuple[str, int]]:
 def _named(dots: int, base: str | None, names: str) -> Iterator[tuple[str, int]]:
     if base is None and not dots:
         for name in _NAME.finditer(names):
-            parts = name[1].split(".")
+            parts = name[1].split(".", _DEEPEST)[:_DEEPEST]
             yield from ((".".join(parts[:n]), 0) for n in range(1, len(parts) + 1))
         return
     yield base or "", dots

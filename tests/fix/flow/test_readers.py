@@ -842,3 +842,12 @@ def test_what_is_in_the_way_is_named(tmp_path: Path, rest: str, why: str) -> Non
     file.write_text(SOFTMAX + rest)
     first = repaired(file).remaining[0]
     assert f"the softmax can't go: {why}" in first.unfixed
+
+
+def test_what_names_the_output_on_its_way_is_not_wrapped(tmp_path: Path) -> None:
+    program = (
+        SOFTMAX
+        + "def show(x, y):\n    if (p := net(x)) is not None:\n        print(p)\n    return F.cross_entropy(p, y)\n"
+    )
+    assert fixed(tmp_path, program) == program
+    assert not any("could not be worked out" in f.unfixed for f in repaired(tmp_path / "program.py").remaining)

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Result(NamedTuple):
 class Framework(NamedTuple):
     run: Callable[[Case], Result]
     binary: Callable[[float], tuple[np.ndarray, np.ndarray]]
-    out_of_range: Callable[[np.ndarray, np.ndarray], object]
+    out_of_range: Callable[[np.ndarray, np.ndarray], Any]
 
 
 def numpy() -> Framework:
@@ -82,19 +82,19 @@ def jax() -> Framework:
     return Framework(run, binary, losses.softmax_cross_entropy_with_integer_labels)
 
 
-def torch() -> Framework:
+def torch(device: str = "cpu") -> Framework:
     import torch
 
     from finallayer.losses import torch as losses
 
     def run(case: Case) -> Result:
         target = torch.from_numpy(case.target)
-        target = target if target.is_floating_point() else target.long()
-        weight = None if case.weight is None else torch.from_numpy(case.weight)
+        target = (target if target.is_floating_point() else target.long()).to(device)
+        weight = None if case.weight is None else torch.from_numpy(case.weight).to(device)
 
         def loss_and_gradient(reduction: str, upstream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             z = torch.from_numpy(np.ascontiguousarray(case.logits) if case.logits.strides[0] < 0 else case.logits)
-            z = z.to(getattr(torch, case.dtype)).requires_grad_()
+            z = z.to(device, getattr(torch, case.dtype)).requires_grad_()
             loss = losses.cross_entropy(
                 z,
                 target,
@@ -103,30 +103,44 @@ def torch() -> Framework:
                 reduction=reduction,
                 label_smoothing=case.label_smoothing,
             )
-            loss.backward(torch.from_numpy(upstream).to(loss.dtype))
-            return loss.detach().float().numpy(), z.grad.float().numpy()
+            loss.backward(torch.from_numpy(upstream).to(device, loss.dtype))
+            return loss.detach().float().cpu().numpy(), z.grad.float().cpu().numpy()
 
         return Result(
             *loss_and_gradient("none", case.row_upstream), *loss_and_gradient("mean", np.ones((), np.float32))
         )
 
     def binary(y: float) -> tuple[np.ndarray, np.ndarray]:
-        z = torch.from_numpy(BINARY_LOGITS).requires_grad_()
+        z = torch.from_numpy(BINARY_LOGITS).to(device).requires_grad_()
         loss = losses.binary_cross_entropy_with_logits(z, torch.full_like(z, y), reduction="none")
         loss.sum().backward()
-        return loss.detach().numpy(), z.grad.numpy()
+        return loss.detach().cpu().numpy(), z.grad.cpu().numpy()
 
-    def out_of_range(logits: np.ndarray, target: np.ndarray) -> object:
-        return losses.cross_entropy(torch.from_numpy(logits), torch.from_numpy(target).long())
+    def out_of_range(logits: np.ndarray, target: np.ndarray) -> Any:
+        loss = losses.cross_entropy(torch.from_numpy(logits).to(device), torch.from_numpy(target).long().to(device))
+        return loss.cpu()
 
     return Framework(run, binary, out_of_range)
+
+
+def triton() -> Framework:
+    """The GPU kernel behind torch's losses, in Triton's interpreter."""
+    from ..triton import interpreted
+
+    interpreted.install()
+    return torch()
+
+
+def cuda() -> Framework:
+    """torch's losses where they belong: on a GPU."""
+    return torch("cuda")
 
 
 def torch_walked() -> Framework:
     """Few logits as many are without a kernel: by ours, not recorded by torch."""
     from finallayer.losses.torch import _plain
 
-    _plain.recorded = lambda *_: None  # type: ignore[assignment]
+    _plain.recorded = lambda *_: None
     return torch()
 
 
@@ -161,7 +175,7 @@ def keras() -> Framework:
         value, gradient = loss_and_gradient(loss, BINARY_LOGITS[:, None], target, ones, "float32")
         return value, gradient[:, 0]
 
-    def out_of_range(logits: np.ndarray, target: np.ndarray) -> object:
+    def out_of_range(logits: np.ndarray, target: np.ndarray) -> Any:
         return losses.SparseCategoricalCrossentropy(ignore_class=IGNORE)(target, logits)
 
     return Framework(run, binary, out_of_range)
@@ -210,7 +224,15 @@ def _keras_differentiation(backend: str) -> Callable[..., tuple[np.ndarray, np.n
     raise ValueError(f"no differentiation for the Keras backend {backend}")
 
 
-FRAMEWORKS = {"numpy": numpy, "jax": jax, "torch": torch, "torch_walked": torch_walked, "keras": keras}
+FRAMEWORKS = {
+    "numpy": numpy,
+    "jax": jax,
+    "torch": torch,
+    "torch_walked": torch_walked,
+    "triton": triton,
+    "cuda": cuda,
+    "keras": keras,
+}
 
 
 def main(name: str, out: str) -> None:
@@ -223,8 +245,8 @@ def main(name: str, out: str) -> None:
         results[f"binary/{y}/loss"], results[f"binary/{y}/gradient"] = map(np.asarray, framework.binary(y))
     for wrong in (5, -1):
         try:
-            framework.out_of_range(np.zeros((3, 5), np.float32), np.array([0, wrong, 1]))
-            message = ""
+            loss = framework.out_of_range(np.zeros((3, 5), np.float32), np.array([0, wrong, 1]))
+            message = "nan" if np.isnan(loss).all() else ""
         except (ValueError, IndexError, RuntimeError) as error:
             message = str(error)
         results[f"out of range/{wrong}"] = np.array(message)

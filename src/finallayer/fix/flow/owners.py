@@ -228,7 +228,7 @@ class Owners:
             self._cannot_see(f"the model is kept by `{name}`", model)
         elif name in LAYERS and asked_for_weights(module, attribute, self._going):
             return
-        elif foreign and name == "layers" and not inner_layer(module, attribute):
+        elif name == "layers" and (foreign or _is_built(module, model)) and not inner_layer(module, attribute):
             self._cannot_see("`.layers` of the model", model)
         elif name == "summary" and isinstance(called, ast.Call) and self._going.layer and _is_kept(called, "print_fn"):
             self._cannot_see("the model's summary is kept", model)
@@ -323,3 +323,8 @@ def _is_only_a_head(layer: Value) -> bool:
 
 def _is_one_of(value: Value, objects: list[Value]) -> bool:
     return any(v is o or (isinstance(v, Instance) and v.cls is o) for v in alternatives(value) for o in objects)
+
+
+def _is_built(module: AnalysedModule, model: ast.expr) -> bool:
+    """Whether a model is of a framework's own class: its list of layers is one layer shorter, once the head goes."""
+    return any(isinstance(a, Built) for v in module.values(model) for a in alternatives(v))

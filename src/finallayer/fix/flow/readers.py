@@ -41,8 +41,9 @@ class Reader(NamedTuple):
 
     @property
     def can_be_wrapped(self) -> bool:
-        """Whether a softmax around it gives the probabilities that it read."""
-        return self.whole and not self.derived and self.module.syntax.is_legible(self.node)
+        """Whether a softmax around it gives the probabilities that it read, and what it names (``p := net(x)``)."""
+        plain = self.whole and not self.derived and not isinstance(self.node, ast.NamedExpr)
+        return plain and self.module.syntax.is_legible(self.node)
 
 
 @dataclass

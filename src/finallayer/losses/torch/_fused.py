@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from finallayer.losses.torch import _composed, _eager, _kernel, _transforms, _upstream
+from finallayer.losses.torch import _composed, _eager, _kernel, _transforms, _triton, _upstream
 from finallayer.losses.torch._inputs import Inputs, inputs
 from finallayer.losses.torch._kernel import Terms
 
@@ -66,13 +66,15 @@ class FusedCrossEntropy(_eager.SingleLevelFunction):
             ctx.terms, ctx.in_place, ctx.on_kernel = terms, job.in_place, job.inputs.on_kernel
             ctx.set_materialize_grads(False)
             expected = _upstream.expected_of_all_rows if per_row else _upstream.expected
-            made_for = expected(logits.numel()) if logits.is_cpu else None
+            made_for: float | Tensor | None = expected(logits.numel()) if logits.is_cpu else None
+            if not per_row and _triton.serves(logits):
+                made_for = _triton.ahead(logits)
             if made_for is not None:
                 ctx.gradient = logits.detach() if job.in_place else job.inputs.gradient_buffer()
                 ctx.made_for = made_for
             if not job.in_place:
                 ctx.save_for_backward(*job.inputs[:4])
-        job.inputs._replace(logits=logits).compute(
+        numbers = job.inputs._replace(logits=logits).compute(
             terms,
             ctx.made_for,
             loss=loss if per_row else None,
@@ -81,6 +83,8 @@ class FusedCrossEntropy(_eager.SingleLevelFunction):
             grad=ctx.gradient,
             correct=correct,
         )
+        if numbers is not None:
+            ctx.made_for = numbers
         if job.in_place and ctx.gradient is not None:
             torch.autograd.graph.increment_version(logits)  # whoever saved the logits is told by autograd
         if correct is not None:
@@ -106,11 +110,12 @@ def gradient_of(
     upstream: Tensor | None,
     lse_upstream: Tensor | None,
     ready: Tensor | None,
-    made_for: float,
+    made_for: float | Tensor,
 ) -> Tensor | None:
     """The gradient for any upstream, rounded once; differentiable, or batched, where that is asked for.
 
-    ``ready``, if given, is the gradient for the upstream ``made_for``, which nobody has seen.
+    ``ready``, if given, is the gradient for the upstream ``made_for``, which nobody has seen; where only the GPU knows
+    that upstream, ``made_for`` is what its kernel returned.
     """
     if upstream is None and lse_upstream is None:
         return None
@@ -120,6 +125,11 @@ def gradient_of(
         return _transformed(found, terms, upstream, lse_upstream)
     if torch.is_grad_enabled():
         return _differentiable(found, terms, upstream, lse_upstream)
+    if isinstance(made_for, Tensor):
+        if ready is None or lse_upstream is not None or upstream is None:
+            return _again(found, terms, upstream, lse_upstream, ready)
+        _triton.mend(*found[:4], terms, made_for, upstream, ready)
+        return ready
     if upstream is not None and terms.reduction == "none":
         return _of_rows(found, terms, upstream, lse_upstream, ready, made_for)
     if ready is not None and lse_upstream is None and upstream is not None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from finallayer.losses.torch import _framework, _kernel
+from finallayer.losses.torch import _framework, _kernel, _triton
 from finallayer.losses.torch._kernel import Terms
 
 
@@ -20,15 +20,18 @@ class Inputs(NamedTuple):
     row_weight: Tensor | None
     on_kernel: bool
 
-    def compute(self, terms: Terms, upstream: float | Tensor = 1.0, **outputs: Any) -> None:
-        """Fill the given outputs; upstream gradients of any dtype and layout."""
+    def compute(self, terms: Terms, upstream: float | Tensor = 1.0, **outputs: Any) -> Tensor | None:
+        """Fill the given outputs; upstream gradients of any dtype and layout. What the GPU kernel returns."""
         real = _kernel.real_dtype(self.logits.dtype)
         for name in ("row_upstream", "lse_upstream"):
             if outputs.get(name) is not None:
                 outputs[name] = _as_read(outputs[name], real, name == "row_upstream").contiguous().resolve_neg()
+        if _triton.serves(self.logits):
+            return _triton.cross_entropy(*self[:4], terms, upstream=upstream, **outputs)
         engine = _kernel if self.on_kernel else _framework
         engine.cross_entropy(*self[:4], terms, upstream=upstream, **outputs)
         self._forget_ignored(terms, **outputs)
+        return None
 
     def _forget_ignored(
         self,

@@ -17,6 +17,8 @@ from finallayer.losses.torch._kernel import Terms
 
 # Logits held at a time: enough rows for an efficient matrix product, 64 MiB in float32.
 _CHUNK_ELEMENTS = 1 << 24
+# And on other devices, where a matrix product of few rows is far from efficient.
+_DEVICE_CHUNK_ELEMENTS = 1 << 27
 
 
 class _Layer(NamedTuple):
@@ -456,7 +458,8 @@ def _walk(
             None if bias is None else hidden.new_zeros(classes, dtype=real),
         )
     # Chunks of equal size: a short last one would waste a matrix product.
-    count = max(1, -(-rows * classes // _CHUNK_ELEMENTS))
+    most = _CHUNK_ELEMENTS if hidden.is_cpu else _DEVICE_CHUNK_ELEMENTS
+    count = max(1, -(-rows * classes // most))
     step = max(1, -(-rows // count))
     held = hidden.new_empty(min(step, rows), classes)
     for begin in range(0, rows, step):

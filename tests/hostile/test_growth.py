@@ -1,0 +1,129 @@
+"""What is twice as long takes twice as long: no pattern, and no scan, explodes."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from finallayer.check import glance
+from finallayer.check.ignore import Patterns
+from finallayer.check.judge import analyse
+from finallayer.source import Project, notebook
+from finallayer.source.files import Unreadable
+from finallayer.source.imported import asked_by_text, attributes, imported, run_by_text
+
+pytestmark = pytest.mark.timeout(60)
+
+#: For twice as much, at most so many times as long, beside what a clock is off by.
+MOST, NOISE_SECONDS = 2.3, 0.02
+TORCH = b"import torch\nfrom torch import nn\n"
+
+Generator = Callable[[int], bytes]
+
+
+def ignored(pattern: str, path: str) -> None:
+    Patterns("/", [pattern]).verdict("/" + path)
+
+
+def imports(data: bytes) -> None:
+    for scan in (imported, asked_by_text, run_by_text, attributes):
+        list(scan(data))
+    glance._says_an_operation(data)
+
+
+def cell(data: bytes) -> None:
+    with suppress(Unreadable):
+        notebook.read("a.ipynb", json.dumps({"cells": [{"cell_type": "code", "source": data.decode()}]}).encode())
+
+
+def program(data: bytes) -> None:
+    analyse("/absent/a.py", Project(), data)
+
+
+def lines(line: str, start: bytes = b"") -> Generator:
+    """A program of so many lines, each with its number."""
+    return lambda n: TORCH + start + b"".join(line.format(i=i, j=i + 1).encode() for i in range(n))
+
+
+#: What reads it -> what is read, of a size; and the size to begin with.
+READ: dict[str, tuple[Callable[[bytes], None], Generator, int]] = {
+    "brackets that are never closed": (imports, lambda n: b"from a import(" * n, 2000),
+    "brackets that are closed at the end": (imports, lambda n: b"from a import(" * n + b")", 2000),
+    "comments in brackets": (imports, lambda n: b"from a import(#\n" * n, 2000),
+    "one long line": (imports, lambda n: b"from a import b \\\n" * n, 2000),
+    "from and from": (imports, lambda n: b"from " * n + b"import a", 8_000),
+    "spaces": (imports, lambda n: b" " * n + b"import" + b" " * n + b"a" + b" " * n + b"as", 8_000),
+    "joined lines": (imports, lambda n: b"\\\n" * n + b"import a", 5_000),
+    "names": (imports, lambda n: b"from a import " + b"b as c, " * n, 5_000),
+    "packages in packages": (imports, lambda n: b"import " + b"a." * n + b"b", 8_000),
+    "levels": (imports, lambda n: b"from " + b"." * n + b"b import c", 8_000),
+    "dots": (imports, lambda n: b"." + b"\\n" * n + b". " * n, 8_000),
+    "folders that are run": (imports, lambda n: b'exec("' + b"../" * n, 8_000),
+    "options of a run": (imports, lambda n: b"%run " + b"-a " * n + b"$", 8_000),
+    "an assignment": (cell, lambda n: b"!ls\nx " + b" " * n + b"y\n", 8_000),
+    "an assignment of a shell": (cell, lambda n: b"x = " + b" " * n + b"!ls\n", 8_000),
+    "a question": (cell, lambda n: b"!ls\nx" + b" " * n + b"?" + b" " * n + b"y\n", 8_000),
+    "options of a magic": (cell, lambda n: b"%time " + b"-a 1 " * n + b"\n", 5_000),
+    "prompts": (cell, lambda n: b">>> x\n" * n, 500),
+    "magics": (cell, lambda n: b"%time x = 1\n" * n, 300),
+    "quotes": (cell, lambda n: b"!ls\n" + b'"""' * n, 1_000),
+    "statements": (program, lines("x{i} = torch.exp(z)\n"), 60),
+    "layers": (program, lines("x{i} = nn.Linear(1, 1)\n"), 60),
+    "one name": (program, lines("x = torch.exp(x)\n", b"x = z\n"), 60),
+    "functions": (program, lines("def f{i}(x):\n    return torch.log(torch.softmax(x, 1))\n"), 40),
+    "conditions": (program, lines("if a{i}:\n    x = torch.exp(x)\n", b"x = z\n"), 40),
+    "a list of numbers": (program, lambda n: TORCH + b"x = [" + b"1, " * n + b"]\n", 5_000),
+    "imports of nothing": (program, lines("import a{i}\n"), 60),
+}
+#: A pattern, and a path that it nearly matches, of a size.
+MATCHED: dict[str, Callable[[int], tuple[str, str]]] = {
+    "a name": lambda n: ("*a*a*a*a*a*b", "a" * 100 * n),
+    "stars": lambda n: ("*a" * n + "*b", "a" * 2 * n),
+    "stars and marks": lambda n: ("?*" * n + "b", "a" * 2 * n),
+    "folders": lambda n: ("**/a/" * n + "b", "a/" * 3 * n + "c"),
+    "folders of two": lambda n: ("**/a/*b/" * n + "c", "a/ab/" * 2 * n + "d"),
+}
+
+
+def must_grow_with(act: Callable[[int], Callable[[], object]], size: int) -> None:
+    """Each doubling takes little more than twice as long, of the best of several tries."""
+    for _ in range(4):
+        took = [_seconds(act(size * times)) for times in (1, 2, 4)]
+        if took[1] <= MOST * took[0] + NOISE_SECONDS and took[2] <= MOST * took[1] + NOISE_SECONDS:
+            return
+    raise AssertionError(f"{took} seconds")
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    best = float("inf")
+    for _ in range(2):
+        gc.collect()
+        began = time.process_time()
+        act()
+        best = min(best, time.process_time() - began)
+    return best
+
+
+@pytest.mark.parametrize("what", READ)
+def test_what_is_read_grows_as_it_is_long(what: str) -> None:
+    read, generate, size = READ[what]
+
+    def act(n: int) -> Callable[[], object]:
+        data = generate(n)
+        return lambda: read(data)
+
+    must_grow_with(act, size)
+
+
+@pytest.mark.parametrize("what", MATCHED)
+def test_what_is_matched_grows_as_it_is_long(what: str) -> None:
+    def act(n: int) -> Callable[[], object]:
+        pattern, path = MATCHED[what](n)
+        return lambda: ignored(pattern, path)
+
+    must_grow_with(act, 50)
