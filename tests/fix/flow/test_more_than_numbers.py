@@ -21,6 +21,13 @@ GRADIENTS = {
     "told to a function": STEP + "    p.register_hook(print)\n    return loss\n",
     "computed": STEP + "    return torch.autograd.grad(loss, p)\n",
     "computed with others": STEP + "    return torch.autograd.grad(loss, [z, p])\n",
+    "computed by a function of that name": STEP
+    + "    return grad(loss, p)\n\n\ndef grad(loss, p):\n    return torch.autograd.grad(loss, p)\n",
+    "computed by a method of that name": STEP
+    + "    return Run().grad(loss, p)\n\n\nclass Run:\n    def grad(self, loss, p):\n"
+    + "        return torch.autograd.grad(loss, p)\n",
+    "computed by a decorated function": STEP
+    + "    return grad(p)\n\n\n@torch.func.grad\ndef grad(p):\n    return p.sum()\n",
     "computed by the caller": STEP
     + "    return loss, p\n\n\ndef train(net, x, y):\n    loss, p = step(net, x, y)\n"
     + "    return torch.autograd.grad(loss, p)\n",
@@ -57,6 +64,11 @@ def test_a_function_that_keeps_no_gradient_is_called_as_before(tmp_path: Path) -
 FIXED = {
     "softmax and log in one context": "    with torch.autocast('cuda'):\n        p = F.softmax(z, dim=1)\n    " + LOG,
     "gradients by the logits": STEP + "    return torch.autograd.grad(loss, z)\n",
+    "a function of the project's own that is called like that": STEP
+    + "    return grad(loss, p)\n\n\ndef grad(loss, p):\n    loss.backward()\n    return p.shape\n",
+    "a method of the project's own that is called like that": STEP
+    + "    return Run().grad(loss, p)\n\n\nclass Run:\n    def grad(self, loss, p):\n"
+    + "        loss.backward()\n        return p.shape\n",
     "a wider format": "    p = F.softmax(z, dim=1).double()\n" + LOG,
 }
 

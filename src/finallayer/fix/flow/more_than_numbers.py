@@ -16,7 +16,7 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context
 from finallayer.fix.text.syntax import Syntax, is_inside, last_name
 from finallayer.rules.route import maker
-from finallayer.source.values import List, Value
+from finallayer.source.values import Bound, Function, List, Value
 
 #: What a tensor is asked for by who wants the gradient by it.
 _OF_TENSORS = frozenset("retain_grad register_hook register_post_accumulate_grad_hook grad requires_grad_".split())
@@ -37,7 +37,7 @@ def is_read_for_more(sighting: Sighting, context: Context) -> bool:
     reader, way = sighting.node, list(_way(sighting.node))
     return any(
         any(_is_narrowed(module, n) for n in way)
-        or any(_is_one_of(v, way) for asked in _asked(module.syntax) for v in module.values(asked))
+        or any(_is_one_of(v, way) for asked in _asked_in(module) for v in module.values(asked))
         or any(_is_made_in(module, around, reader, way[-1]) for around in _contexts(module.syntax))
         for module in context.modules().values()
     )
@@ -67,11 +67,26 @@ def _is_narrowed(module: AnalysedModule, node: Node) -> bool:
     return any(narrow in text for text in said for narrow in _NARROW)
 
 
+def _asked_in(module: AnalysedModule) -> Iterator[ast.expr]:
+    """The expressions of a file by which a gradient is asked for: not by a function of the project's own."""
+    for asking, asked in _asked(module.syntax):
+        if not isinstance(asking, ast.Call) or not _is_written_here(module, asking.func):
+            yield asked
+
+
+def _is_written_here(module: AnalysedModule, function: ast.expr) -> bool:
+    """Whether a name always is that of a function that the project defines, whose own calls say what it asks for."""
+    callees = [c.function if isinstance(c, Bound) else c for c in module.values(function)]
+    return bool(callees) and all(
+        isinstance(c, Function) and isinstance(c.node, ast.FunctionDef) and not c.node.decorator_list for c in callees
+    )
+
+
 @lru_cache(maxsize=64)
-def _asked(syntax: Syntax) -> tuple[ast.expr, ...]:
-    """The expressions of a file by which a gradient is asked for."""
+def _asked(syntax: Syntax) -> tuple[tuple[ast.AST, ast.expr], ...]:
+    """What asks for a gradient in a file, each with an expression by which it does."""
     functions = _gradient_functions(syntax)
-    return tuple(e for node in syntax.nodes for e in _asked_by(node, functions))
+    return tuple((node, e) for node in syntax.nodes for e in _asked_by(node, functions))
 
 
 def _gradient_functions(syntax: Syntax) -> frozenset[str]:
