@@ -178,6 +178,7 @@ ARCHIVES: dict[str, Callable[[Path], str]] = {
     ),
     "with a wrong checksum": damaged(lambda data: data[:14] + b"\xff\xff\xff\xff" + data[18:]),
     "with other names": lambda d: archive(d, a=Y, b=Y),
+    "with a name of two lines": lambda d: archive(d, **{"a\nb": Y, "y": Y}),
     "with folders": lambda d: archive(d, **{"x.npy/": Y, "y": Y}),
     "that is a folder": lambda d: (d / "data.npz").mkdir() or str(d / "data.npz"),  # type: ignore[func-returns-value]
     "that is a pipe": lambda d: os.mkfifo(d / "data.npz") or str(d / "data.npz"),  # type: ignore[func-returns-value]

@@ -32,7 +32,7 @@ def read_npz(path: Path, names: Sequence[str]) -> list[Array]:
             held = {name.removesuffix(".npy"): name for name in archive.namelist()}
             missing = [name for name in names if name not in held]
             if missing:
-                found = ", ".join(sorted(held)[:20]) or "nothing"
+                found = ", ".join(name if name.isprintable() else repr(name) for name in sorted(held)[:20]) or "nothing"
                 raise BadInputError(f"{path}: no array {missing[0]!r}; expected {' and '.join(names)}, found: {found}")
             return [_array(archive, held[name], f"{path}: {name}") for name in names]
     except BadInputError:
