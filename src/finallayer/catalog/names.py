@@ -144,7 +144,8 @@ PREFIXES: dict[str, str] = {
     ),
     # PyTorch
     "torch.nn.parameter.Parameter": "torch.nn.Parameter",
-    "torch.nn.parallel.data_parallel": "torch.nn.parallel",
+    "torch.nn.parallel.data_parallel.DataParallel": "torch.nn.parallel.DataParallel",
+    "torch.nn.parallel.data_parallel.data_parallel": "torch.nn.parallel.data_parallel",
     "torch.nn.parallel.distributed": "torch.nn.parallel",
     "torch.autograd.variable.Variable": "torch.autograd.Variable",
     "torch.autograd.function.Function": "torch.autograd.Function",

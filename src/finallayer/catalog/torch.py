@@ -287,6 +287,7 @@ _TORCH: dict[str, str] = {
     "torch.jit.export": "same(fn: x)",
     "torch.jit.ignore": "same(drop: x)",
     "torch.jit.unused": "same(fn: x)",
+    "torch.nn.parallel.data_parallel": "call(module: f, inputs: operands, device_ids, output_device, dim)",
     "torch.utils.checkpoint.checkpoint": "call(function: f, *args: operands)",
     "torch.no_grad": "no_grad()",
     "torch.inference_mode": "no_grad(mode)",

@@ -214,7 +214,9 @@ def _transform(_run: Interpreter, made: Built) -> Value:
 
 @handles(CONSTRUCTS, "call")
 def _call(run: Interpreter, made: Built) -> Value:
-    return invoke(run, made.bound.get("f"), Call(list(tuple_in(made.bound, "operands")), {}, made.site))
+    operands = made.bound.get("operands", ())
+    args = list(operands) if isinstance(operands, tuple) else [operands]
+    return invoke(run, made.bound.get("f"), Call(args, {}, made.site))
 
 
 @handles(CONSTRUCTS, "scan")

@@ -16,7 +16,7 @@ from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.layers import add_layers, holder, layers_of
 from finallayer.source.limits import MOST_CANDIDATES, list_of
-from finallayer.source.models import compile_model, model_output
+from finallayer.source.models import compile_model, model_output, units_of
 from finallayer.source.symbols import is_module
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (
@@ -268,6 +268,18 @@ def _predict(run: Interpreter, owner: Value, call: Call) -> Value:
     if run.uses is None or not (is_module(owner) or is_network):
         return make("stop_gradient", run.opaque_at(call.site, owner, *call.args), origin=call.site.origin)
     return _as_array(run, model_output(run, owner, call.site), call.site)
+
+
+@_method(OF_MODELS, "predict_classes")
+def _predict_classes(run: Interpreter, owner: Value, call: Call) -> Value:
+    """Keras before 2.6: the argmax of what it predicts, if that has more than one unit; else a threshold."""
+    output = _predict(run, owner, call)
+    units = units_of(output)
+    if isinstance(output, Node) and isinstance(units, int):
+        if units > 1:
+            return run.record("argmax", [output], {"axis": -1}, call.site, "keras")
+        return run.record("threshold", [output], {"value": 0.5, "above": True}, call.site, "keras")
+    return run.opaque_at(call.site, output)
 
 
 def _as_array(run: Interpreter, output: Value, site: Site) -> Value:

@@ -215,7 +215,7 @@ def _metrics(given: Value) -> tuple[Value, ...]:
 def _apply_metric(run: Interpreter, metric: Value, output: Value, site: Site) -> None:
     if isinstance(metric, str):
         by_units = keras.METRICS_BY_UNITS.get(metric)
-        name = by_units[_units(output) != 1] if by_units else keras.METRICS.get(metric)
+        name = by_units[units_of(output) != 1] if by_units else keras.METRICS.get(metric)
         if name is not None:
             apply_loss(run, External(name), output, site)
     elif isinstance(metric, (Built, External)) and not _is_of_any_numbers(metric):
@@ -233,7 +233,7 @@ def _is_of_any_numbers(loss: Built | External) -> bool:
     return signature is not None and signature.op in _OF_ANY_NUMBERS
 
 
-def _units(output: Value) -> object:
+def units_of(output: Value) -> object:
     """How many units an output has on its last axis, where its last layer says so."""
     node = to_node(output)
     while "units" not in node.attrs and node.op in _KEEPING_UNITS and node.args:

@@ -213,3 +213,27 @@ model.compile("adam", ["categorical_crossentropy", "mse"], metrics={metrics})
 def test_metrics_that_every_output_may_have_read_the_same_from_logits(tmp_path: Path, metrics: str, safe: bool) -> None:
     program = SHARED.format(metrics=metrics)
     assert (fixed(tmp_path, program) != program) is safe
+
+
+CLASSES = """from keras.layers import Activation, Dense
+from keras.models import Sequential
+
+model = Sequential([Dense({units}, input_shape=(8,)), Activation("{head}")])
+model.compile("adam", "{loss}")
+model.fit(x, y)
+print(model.predict_classes(x))
+"""
+
+
+@pytest.mark.parametrize(
+    ("units", "head", "loss", "goes"),
+    [
+        ("10", "softmax", "categorical_crossentropy", True),
+        ("len(names)", "softmax", "categorical_crossentropy", False),
+        ("10", "sigmoid", "binary_crossentropy", True),  # of ten units, the argmax as well
+        ("1", "sigmoid", "binary_crossentropy", False),  # a threshold of 0.5
+    ],
+)
+def test_classes_are_the_argmax_of_several_units(tmp_path: Path, units: str, head: str, loss: str, goes: bool) -> None:
+    mended = fixed(tmp_path, CLASSES.format(units=units, head=head, loss=loss))
+    assert ("from_logits=True" in mended) == goes == ("Activation" not in mended)

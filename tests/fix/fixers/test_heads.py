@@ -65,3 +65,29 @@ def test_a_model_in_another_file_is_fixed_with_its_readers(tmp_path: Path) -> No
         + "def step(x, y):\n    logits = net(x)\n    print(logits.softmax(dim=1))\n"
         + "    return F.cross_entropy(logits, y)\n",
     }
+
+
+def test_a_call_on_several_devices_is_a_call(tmp_path: Path) -> None:
+    program = """import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, devices):
+        super().__init__()
+        self.devices, self.main = devices, nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())
+
+    def forward(self, x):
+        if x.is_cuda and self.devices > 1:
+            return nn.parallel.data_parallel(self.main, x, range(self.devices))
+        return self.main(x)
+
+
+net = Net(1)
+criterion = nn.BCELoss()
+out = net(x)
+criterion(out, y).backward()
+print(out.mean().item())
+"""
+    mended = fixed(tmp_path, program)
+    assert "nn.Linear(8, 1))" in mended and "BCEWithLogitsLoss()" in mended and "out.sigmoid().mean()" in mended

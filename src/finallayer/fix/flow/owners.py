@@ -14,6 +14,7 @@ from finallayer.fix.flow.trained_with import are_shown_by
 from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.fix.flow.weights import LAYERS, Going, asked_for_weights, inner_layer
 from finallayer.source.models import measures_itself
+from finallayer.source.symbols import signature_of
 from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
 
 #: What a program does with a model without asking for its output.
@@ -21,7 +22,7 @@ MODEL_METHODS = frozenset(
     (
         "compile fit fit_generator evaluate evaluate_generator train_on_batch test_on_batch summary add append build "
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states "
-        "add_module predict predict_on_batch "
+        "add_module predict predict_on_batch predict_classes "
         "trainable_weights variables weights losses metrics_names optimizer stop_training "
         "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
         "float "
@@ -32,7 +33,7 @@ MODEL_METHODS = frozenset(
     ).split()
 )
 #: Those of them that give it.
-GIVING = frozenset("predict predict_on_batch layers apply forward __call__ call stateless_call".split())
+GIVING = frozenset("predict predict_on_batch predict_classes layers apply forward __call__ call stateless_call".split())
 #: Keeping a model for others, who will miss the softmax that it had.
 _SAVING = frozenset("save export save_model to_json to_yaml to_onnx script trace dump onnx.export".split())
 #: Functions that draw or list a model's layers.
@@ -259,7 +260,7 @@ class Owners:
     def _given(self, module: AnalysedModule, call: ast.Call, what: str = "the model") -> None:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         results = module.values(call)
-        if any(runs_project_code(c) for c in callees) or runs_own_steps(module, call):
+        if any(runs_project_code(c) or _calls_at_once(c) for c in callees) or runs_own_steps(module, call):
             return
         if are_shown_by(module, call, self._output.modules):
             return
@@ -284,6 +285,12 @@ class Owners:
 
     def _cannot_see(self, what: str, node: ast.expr | ast.stmt) -> None:
         self.unseen.append(f"{what} ({where(self._output.modules, node)})")
+
+
+def _calls_at_once(callee: Value) -> bool:
+    """Whether a function calls what it is handed, and gives what that gives: ``checkpoint``, ``data_parallel``."""
+    signature = signature_of(callee.name) if isinstance(callee, External) else None
+    return signature is not None and signature.op == "call"
 
 
 def _is_kept(call: ast.Call, *to: str) -> bool:

@@ -22,7 +22,7 @@ from finallayer.losses.torch._composed import target_mass, transformed, wide
 from finallayer.losses.torch._kernel import Terms, out_of_range
 
 # Logits walked at a time: on the CPU what leaves each thread room in its cache, else what keeps the device busy.
-CPU_CHUNK = _plain.CHUNK
+CPU_CHUNK = 1 << 16
 DEVICE_CHUNK = 1 << 22
 # Up to here, rows are turned into columns: many short sums are slow.
 _FEW_CLASSES = 32

@@ -191,7 +191,9 @@ def _is_in_range(found: _Exponentials, logits: Tensor, most_push: float) -> bool
     if not (least >= _LEAST_SUM and most <= _MOST_SUM):
         return False
     # What fell below float32's range changes no sum that is far from it, and stays below if nothing makes it larger.
-    lost_nothing = found.others.amin().item() >= max(_LEAST_SUM, most_push) and found.losses.amax().item() <= _MOST_GAP
+    lost_nothing = (
+        least >= most_push and found.others.amin().item() >= _LEAST_SUM and found.losses.amax().item() <= _MOST_GAP
+    )
     return lost_nothing or logits.amin().item() >= _LEAST_LOGIT
 
 
