@@ -204,6 +204,8 @@ def _div(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) 
         power = bottom.args[0]
         if power.op == "exp" and power.args[0].op == "neg":
             return Node("sigmoid", power.args[0].args, {"naive": True}, origin)
+        if power.op == "exp" and power.args[0].kind is Kind.LOGITS:  # of minus the scores
+            return Node("sigmoid", (make("neg", power.args[0]),), {"naive": True}, origin)
     return None
 
 

@@ -55,6 +55,9 @@ FUNCTIONAL = "x = keras.Input((9,))\nnet = keras.Model(x, Dense(4, activation='s
         ("zoo.classifier.register_forward_hook(lambda m, i, o: o.softmax(1))", Kind.UNKNOWN),
         ("zoo.classifier.register_forward_hook(note)", Kind.LOGITS),
         ("zoo.requires_grad_(False)", Kind.LOGITS),
+        ("zoo.features[0].requires_grad = False", Kind.LOGITS),
+        ("zoo.classifier[6].weight.data.normal_(0, 1)", Kind.LOGITS),
+        ("zoo.classifier[6].weight[0] = 0", Kind.LOGITS),
     ],
 )
 def test_a_pretrained_model(change: str, kind: Kind) -> None:
@@ -93,7 +96,8 @@ def test_a_module_of_the_project(change: str, kind: Kind) -> None:
     ("model", "change", "kind"),
     [
         (DENSE, "pass", Kind.PROBS),
-        (DENSE, "net.layers[-1].activation = keras.activations.linear", Kind.LOGITS),
+        (DENSE, "net.layers[-1].activation = keras.activations.linear", Kind.UNKNOWN),
+        (DENSE, "net.layers[-1].trainable = False", Kind.PROBS),
         (FUNCTIONAL, "pass", Kind.PROBS),
         (FUNCTIONAL, "net.layers[-1].activation = keras.activations.linear", Kind.UNKNOWN),
         (FUNCTIONAL, "net.get_layer('out').activation = None", Kind.UNKNOWN),

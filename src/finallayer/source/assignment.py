@@ -25,7 +25,7 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
             whole = run.evaluate(owner, frame)
             set_attribute(run, whole, name, value)
             if isinstance(whole, Node):
-                unsettle(run, owner, frame)
+                unsettle(run, place, frame)
         case ast.Subscript(value=ast.Attribute(value=owner, attr="_modules"), slice=ast.Constant(value=str(name))):
             put_module(run, owner, name, value, frame)
         case ast.Subscript(value=owner, slice=index):

@@ -16,7 +16,6 @@ from finallayer.source.symbols import is_module, is_module_class
 from finallayer.source.values import (
     CALLED_BY_FRAMEWORKS,
     INNER,
-    LAYERS,
     MISSING,
     UNSETTLED,
     Bound,
@@ -79,7 +78,7 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
                 return Bound(name, owner if name in CALLED_BY_FRAMEWORKS else owner.instance)
             return Bound(found, owner.instance)
         case Built():
-            return _of_built(owner, name)
+            return owner.slots[name] if name in owner.slots else Bound(name, owner)
         case Union():
             return union([get_attribute(run, v, name) for v in owner.values], owner.when)
         case Dict() if name in owner.slots and not hasattr({}, name):
@@ -95,12 +94,6 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
         case tuple() | Function() | Bound() | Lazy():
             return opaque(f".{name}", owner)
     assert_never(owner)
-
-
-def _of_built(owner: Built, name: str) -> Value:
-    if name == "layers" and LAYERS in owner.slots and owner.symbol.framework == "keras":
-        return List(*layers_of(owner))
-    return owner.slots[name] if name in owner.slots else Bound(name, owner)
 
 
 def _of_node(owner: Node, name: str) -> Value:

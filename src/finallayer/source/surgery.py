@@ -18,6 +18,11 @@ from finallayer.source.walking import walk
 
 #: Models of which only the head is known, by what the catalogue calls them.
 _UNSEEN = frozenset({"zoo", "classifier", "application", "segmenter", "model"})
+#: What is stored in a layer without another layer coming of it: its numbers, and what is done to them.
+_HARMLESS = frozenset(
+    "weight bias data grad weights kernel running_mean running_var requires_grad trainable training inplace p eps "
+    "momentum name config".split()
+)
 #: Methods of a part of a model that change what the model gives.
 _CHANGES = frozenset("add_module append extend insert pop register_module".split())
 _HOOK = "register_forward_hook"
@@ -26,11 +31,13 @@ _HOOK = "register_forward_hook"
 def unsettle(run: Interpreter, place: ast.expr, frame: Frame) -> None:
     """Something is stored in a place that isn't understood: if within such a model, it gives nobody knows what."""
     while (outer := _outer(place)) is not None:
+        if isinstance(place, ast.Attribute) and place.attr in _HARMLESS:
+            return
         place = outer
         if isinstance(place, ast.Call):
             continue
         value = run.evaluate(place, frame)
-        if isinstance(value, Built) and value.signature.op in _UNSEEN:
+        if isinstance(value, Built) and (value.signature.op in _UNSEEN or LAYERS in value.slots):
             run.write(value.slots, UNSETTLED, True)
             return
 

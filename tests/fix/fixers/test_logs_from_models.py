@@ -22,6 +22,16 @@ NET = (
     "    def forward(self, x):\n        return {}\n\n"
 )
 
+#: A model whose last step is written out, and its loss.
+BY_HAND = "fc = nn.Linear(3, 1)\n\n\ndef guess(x):\n{}\n\n\n"
+BINARY = (
+    "def cost(out, y):\n    return -(y * torch.log(out) + (1 - y) * torch.log(1 - out)).mean()\n\n\n"
+    "out = guess(torch.randn(5, 3))\nloss = cost(out, torch.ones(5, 1))\nshown = (out > 0.5).float()\n"
+)
+BINARY_AFTER = (
+    "def cost(out, y):\n    return -(y * F.logsigmoid(out) + (1 - y) * F.logsigmoid(-out)).mean()\n\n\n"
+    "out = guess(torch.randn(5, 3))\nloss = cost(out, torch.ones(5, 1))\nshown = (torch.sigmoid(out) > 0.5).float()\n"
+)
 CALLED = "\nloss = step(torch.randn(5, 3), torch.eye(4)[:1])\n"
 #: what is shown -> (before, after)
 REWRITTEN: dict[str, tuple[str, str]] = {
@@ -55,6 +65,14 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "out = net(torch.randn(5, 3))\nloss = -F.log_softmax(out, dim=1)[:, 0].mean() "
         "+ safe_log(torch.softmax(out, dim=1)[:, 1] * 0.5).mean()\n"
         "shown = safe_log(torch.rand(3))\nprint(shown.shape)\n",
+    ),
+    "a sigmoid that is written as a formula": (
+        TORCH + BY_HAND.format("    return 1 / (1 + torch.exp(-(fc(x) + 1)))") + BINARY,
+        TORCH + BY_HAND.format("    return fc(x) + 1") + BINARY_AFTER,
+    ),
+    "a formula of minus the scores, in the framework's words": (
+        TORCH + BY_HAND.format("    return torch.div(1.0, torch.exp(fc(x)) + 1.0)") + BINARY,
+        TORCH + BY_HAND.format("    return -fc(x)") + BINARY_AFTER,
     ),
     "numbers that are taken out of the framework": (
         TORCH + "import numpy as np\n\nnet = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\nx = torch.randn(5, 3)\n"
@@ -243,6 +261,14 @@ def test_a_run_shows_the_same_numbers(tmp_path: Path, name: str) -> None:
 LOG = "loss = -torch.log(net(x)).mean()\n"
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
+    "a formula that is no sigmoid": TORCH + BY_HAND.format("    return 0.9 / (1 + torch.exp(-fc(x)))") + BINARY,
+    "a formula of what has changed since": TORCH
+    + BY_HAND.format("    z = fc(x)\n    p = 1 / (1 + torch.exp(-z))\n    z += 1\n    return p")
+    + BINARY,
+    "a function for nothing but the formula, called for more than the loss": TORCH
+    + "fc = nn.Linear(3, 1)\n\n\ndef squash(z):\n    return 1 / (1 + torch.exp(-z))\n\n\n"
+    + "def guess(x):\n    return squash(fc(x))\n\n\ngate = squash(torch.ones(3))\nprint(gate)\n"
+    + BINARY,
     "an argument that is clipped again in a loop": TORCH
     + NET.format("F.softmax(self.fc(x), dim=1)")
     + "net = Net()\n\ndef cost(out, y):\n    for _ in range(3):\n        out = torch.clamp(out, 1e-8, 1.0)\n"

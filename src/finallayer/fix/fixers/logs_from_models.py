@@ -15,6 +15,7 @@ from finallayer.findings import Edit, Match, Refusal, Sighting
 from finallayer.fix.fixers.helper_calls import without_helper
 from finallayer.fix.fixers.honest_names import with_honest_words
 from finallayer.fix.fixers.removal import Removal, remove
+from finallayer.fix.fixers.written_out import without_formula
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import are_shown
 from finallayer.fix.flow.callers import parameter_behind
@@ -89,7 +90,11 @@ def _removals(makers: Makers, modules: dict[str, AnalysedModule]) -> list[tuple[
     found = []
     for origin, made in makers.nodes.items():
         module = modules.get(origin.path)
-        removal = (remove(made, module) or without_helper(made, modules)) if module is not None else None
+        removal = (
+            remove(made, module) or without_helper(made, modules) or without_formula(made, module)
+            if module is not None
+            else None
+        )
         if module is None or removal is None or _is_all_of_a_function(module, removal):
             return []
         found.append((module, removal))
