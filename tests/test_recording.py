@@ -198,7 +198,7 @@ def test_the_scene_is_what_the_rules_are_told() -> None:
         p = Program(scene=scene)
         p("log", p("softmax", p.scores, axis=1))
         (sighting,) = [s for s in p.recorder.sightings() if s.node.op == "log"]
-        assert (sighting.training, sighting.caller, sighting.compiled) == scene
+        assert Scene(sighting.training, sighting.caller, sighting.compiled, sighting.by_hand) == scene
         assert bool(p.findings()) == scene.training
 
 

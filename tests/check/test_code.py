@@ -38,7 +38,7 @@ def closely(path: Path) -> frozenset[str] | None:
 def test_what_is_only_spoken_of_is_ruled_out(tmp_path: Path) -> None:
     lay(tmp_path, told=DOCUMENTED)
     assert Files(Project()).matters(str(tmp_path / "told.py"))
-    assert closely(tmp_path / "told.py") == {str(tmp_path / "told.py")}
+    assert closely(tmp_path / "told.py") == frozenset({str(tmp_path / "told.py")})
 
 
 @pytest.mark.parametrize(

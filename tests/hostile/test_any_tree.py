@@ -19,30 +19,46 @@ from .attacks import UNSTABLE, command
 
 pytestmark = pytest.mark.timeout(30)  # what waits for ever fails soon
 
+
+def pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def link(path: Path, to: str) -> Path:
+    path.symlink_to(to)
+    return path
+
+
+def folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    return path
+
+
 #: What may lie beside a program: each makes it, and says in which notes it ends ("" for none: it is passed over).
 BESIDE: dict[str, Callable[[Path], object]] = {
-    "a lock of Emacs": lambda d: (d / ".#b.py").symlink_to("somebody@somewhere.1:2"),
-    "a link to nowhere": lambda d: (d / "b.py").symlink_to("nowhere.py"),
-    "a link to itself": lambda d: (d / "b.py").symlink_to("b.py"),
-    "a folder of the name": lambda d: (d / "b.py").mkdir(),
-    "a pipe": lambda d: os.mkfifo(d / "b.py"),
-    "a link to a pipe": lambda d: (os.mkfifo(d / "p"), (d / "b.py").symlink_to("p")),
-    "a link to a device": lambda d: (d / "b.py").symlink_to("/dev/zero"),
-    "an import of a device": lambda d: ((d / "b.py").symlink_to("/dev/zero"), (d / "c.py").write_text("import a, b\n")),
-    "an import of a pipe": lambda d: (os.mkfifo(d / "b.py"), (d / "c.py").write_text("from b import *\nimport a\n")),
-    "a pipe for .gitignore": lambda d: ((d / ".git").mkdir(), os.mkfifo(d / ".gitignore")),
-    "a device for .gitignore": lambda d: ((d / ".git").mkdir(), (d / ".gitignore").symlink_to("/dev/zero")),
-    "a folder for .gitignore": lambda d: ((d / ".git").mkdir(), (d / ".gitignore").mkdir()),
-    "a pipe for git's exclude": lambda d: ((d / ".git/info").mkdir(parents=True), os.mkfifo(d / ".git/info/exclude")),
-    "a repository that is a link to itself": lambda d: (d / ".git").symlink_to(".git"),
-    "a folder for pyproject.toml": lambda d: (d / "pyproject.toml").mkdir(),
-    "a pipe for settings": lambda d: os.mkfifo(d / "model.yaml"),
-    "a device for settings": lambda d: (d / "model.yaml").symlink_to("/dev/zero"),
-    "a folder that is a link to itself": lambda d: (d / "b").symlink_to("b"),
-    "a folder that is a link to the one around it": lambda d: (d / "b").symlink_to("."),
+    "a lock of Emacs": lambda d: link(d / ".#b.py", "somebody@somewhere.1:2"),
+    "a link to nowhere": lambda d: link(d / "b.py", "nowhere.py"),
+    "a link to itself": lambda d: link(d / "b.py", "b.py"),
+    "a folder of the name": lambda d: folder(d / "b.py"),
+    "a pipe": lambda d: pipe(d / "b.py"),
+    "a link to a pipe": lambda d: (pipe(d / "p"), link(d / "b.py", "p")),
+    "a link to a device": lambda d: link(d / "b.py", "/dev/zero"),
+    "an import of a device": lambda d: (link(d / "b.py", "/dev/zero"), (d / "c.py").write_text("import a, b\n")),
+    "an import of a pipe": lambda d: (pipe(d / "b.py"), (d / "c.py").write_text("from b import *\nimport a\n")),
+    "a pipe for .gitignore": lambda d: (folder(d / ".git"), pipe(d / ".gitignore")),
+    "a device for .gitignore": lambda d: (folder(d / ".git"), link(d / ".gitignore", "/dev/zero")),
+    "a folder for .gitignore": lambda d: (folder(d / ".git"), folder(d / ".gitignore")),
+    "a pipe for git's exclude": lambda d: (folder(d / ".git/info"), pipe(d / ".git/info/exclude")),
+    "a repository that is a link to itself": lambda d: link(d / ".git", ".git"),
+    "a folder for pyproject.toml": lambda d: folder(d / "pyproject.toml"),
+    "a pipe for settings": lambda d: pipe(d / "model.yaml"),
+    "a device for settings": lambda d: link(d / "model.yaml", "/dev/zero"),
+    "a folder that is a link to itself": lambda d: link(d / "b", "b"),
+    "a folder that is a link to the one around it": lambda d: link(d / "b", "."),
     "an environment that is a link to itself": lambda d: (
-        (d / "b").mkdir(),
-        (d / "b/pyvenv.cfg").symlink_to("pyvenv.cfg"),
+        folder(d / "b"),
+        link(d / "b/pyvenv.cfg", "pyvenv.cfg"),
     ),
 }
 

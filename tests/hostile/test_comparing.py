@@ -62,6 +62,8 @@ def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(item, (*way, key))
 
 
+#: What may stand there instead.
+WRONG: tuple[Any, ...] = (None, [], {}, "x", 7, -1, True, [[]], 1e999)
 #: Parts that are written only, and computed anew.
 WRITTEN_ONLY = {"finallayer", "updated", "missing", "not_installed", "summary", "verdict"}
 
@@ -71,7 +73,7 @@ def test_whatever_stands_in_place_of_a_part_is_one_line_or_harmless(whole: dict[
     ways = [way for way in places(whole) if way[0] not in WRITTEN_ONLY]
     assert len(ways) > 50
     for way in ways:
-        for wrong in (None, [], {}, "x", 7, -1, True, [[]], 1e999):
+        for wrong in WRONG:
             damaged = json.loads(json.dumps(whole))
             owner = damaged
             for key in way[:-1]:
@@ -116,9 +118,9 @@ def npy(shape: tuple[int, ...], data: bytes = b"", dtype: str = "<f8") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
 
 
-def archive(folder: Path, compression: int = zipfile.ZIP_DEFLATED, **members: bytes) -> str:
+def archive(folder: Path, /, **members: bytes) -> str:
     path = folder / "data.npz"
-    with zipfile.ZipFile(path, "w", compression) as file:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, data in members.items():
             file.writestr(f"{name}.npy", data)
     return str(path)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from finallayer.check import run
+from finallayer.check import run, workers
 from finallayer.check.config import find
 from finallayer.check.judge import Analysis
 from finallayer.rules import all_rules
@@ -95,7 +95,7 @@ def test_a_file_that_changes_while_it_is_checked_is_checked_again(
     """What is kept is kept for the bytes that were analysed, not for those that stood there before or after."""
     lay(tmp_path, double=DOUBLE, model=MODEL, train=TRAIN)
     before = {path: path.read_text() for path in tmp_path.glob("*.py")}
-    real = run.analyse_all
+    real = workers.analyse_all
 
     def racing(paths: Sequence[str], *more: Any) -> Iterator[Analysis]:
         lay(tmp_path, **{name: CLEAN if name == "double" else HARMLESS})
@@ -110,7 +110,7 @@ def test_a_file_that_changes_while_it_is_checked_is_checked_again(
 
 def test_a_fix_is_not_kept_where_a_program_changes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay(tmp_path, model=MODEL, train=TRAIN, other="x = 1\n")
-    real = run.analyse_all
+    real = workers.analyse_all
 
     def racing(paths: Sequence[str], *more: Any) -> Iterator[Analysis]:
         analyses = list(real(paths, *more))

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import finallayer
-from finallayer.fix.text import documents
 
 from ..check.programs import MODEL, TRAIN, lay
 from .attacks import UNSTABLE, command
@@ -85,7 +84,7 @@ def test_a_disk_that_is_full_is_told_truly(tmp_path: Path, monkeypatch: pytest.M
     def full(_file: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(documents.os, "fsync", full)
+    monkeypatch.setattr("finallayer.fix.text.documents.os.fsync", full)
     ended = command(tmp_path, "fix", "--unsafe-fixes", ".")
     assert ended.code == 2
     assert "Fixed 0 findings in 0 files; 2 not written." in ended.out

@@ -215,7 +215,7 @@ def _transform(_run: Interpreter, made: Built) -> Value:
 @handles(CONSTRUCTS, "call")
 def _call(run: Interpreter, made: Built) -> Value:
     operands = made.bound.get("operands", ())
-    args = list(operands) if isinstance(operands, tuple) else [operands]
+    args: list[Value] = list(operands) if isinstance(operands, tuple) else [operands]
     return invoke(run, made.bound.get("f"), Call(args, {}, made.site))
 
 
