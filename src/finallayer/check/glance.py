@@ -32,7 +32,9 @@ WORDS = (
 )
 #: ... nor without one of these as a word of its own, or a ``log`` that isn't a logger's name.
 LOG = r"log(?!\s*(?:\.|=(?!=)))"
-SHORT_WORDS = "log_ log1p log1p_ log2 log2_ log10 log10_ exp exp_ expm1 Exp exponential logistic xlogy xlogy_ xlog1py logaddexp".split()
+SHORT_WORDS = (
+    "log_ log1p log1p_ log2 log2_ log10 log10_ exp exp_ expm1 Exp exponential logistic xlogy xlogy_ xlog1py logaddexp"
+).split()
 #: What every tensor has as a method, whatever the file imports, and no framework need be named for.
 METHODS = "log log_ log2 log2_ log10 log10_ log1p log1p_ exp exp_ xlogy xlogy_ logaddexp addmm addmm_ scatter_".split()
 #: What leaves no doubt, whichever module it is imported from.
