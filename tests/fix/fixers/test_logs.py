@@ -418,13 +418,29 @@ def test_minus_twice_is_not_at_all(tmp_path: Path) -> None:
     assert fixed(tmp_path, SIGMOID + before) == SIGMOID + after
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("-y * np.log(p) - (1 - y) * np.log(1 - p)", "y * np.logaddexp(0, -z) + (1 - y) * np.logaddexp(0, z)"),
+        ("c - np.log(p)", "c + np.logaddexp(0, -z)"),
+        ("c - (-y) * np.log(p)", "c - (y) * np.logaddexp(0, -z)"),
+        ("c - y ** -np.log(p)", "c - y ** np.logaddexp(0, -z)"),
+        ("c - np.log(p) ** 2", "c - (-np.logaddexp(0, -z)) ** 2"),
+    ],
+)
+def test_a_minus_that_a_log_is_taken_with_turns(tmp_path: Path, before: str, after: str) -> None:
+    program = "def loss(z, y, c):\n    {}return np.mean({})\n"
+    mended = program.format("", after)
+    assert fixed(tmp_path, SIGMOID + program.format("p = sigmoid(z)\n    ", before)) == SIGMOID + mended
+
+
 def test_both_logs_of_a_formula_that_is_reported_once_are_mended(tmp_path: Path) -> None:
     before = (
         "def loss(x, w, y):\n    p = sigmoid(x @ w)\n    return np.mean(y * -np.log(p) - (1 - y) * np.log(1 - p)), p\n"
     )
     after = (
         "def loss(x, w, y):\n    logits = x @ w\n    p = sigmoid(logits)\n"
-        "    return np.mean(y * np.logaddexp(0, -logits) - (1 - y) * -np.logaddexp(0, logits)), p\n"
+        "    return np.mean(y * np.logaddexp(0, -logits) + (1 - y) * np.logaddexp(0, logits)), p\n"
     )
     assert fixed(tmp_path, SIGMOID + before) == SIGMOID + after
 

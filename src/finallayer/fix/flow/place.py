@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Sequence
 from typing import TypeGuard
 
@@ -115,14 +116,24 @@ class Place:
         return (*written.edits, self.syntax.replace(self.node, self._as_operand(text)))
 
     def _sign_around(self) -> Edit | None:
-        """The edit that takes away the minus before a sum, mean or product of the place; None where there is none."""
+        """The edit that turns the minus before a sum, mean or product of the place, or before its first factor, or
+        that takes it from something else; None where there is none."""
         node: ast.AST = self.node
         while (outer := self._total_of(node)) is not None:
+            if isinstance(outer, ast.BinOp) and _is_minus(first := _first_factor(outer)) and first is not node:
+                return self._without_minus(first)
             node = outer
         around = self.syntax.parent(node)
-        if node is self.node or not _is_minus(around):
-            return None
-        start, end = (self.syntax.file.origin(n)[1:3] for n in (around, around.operand))
+        if _is_minus(around) and node is not self.node:
+            return self._without_minus(around)
+        if isinstance(around, ast.BinOp) and isinstance(around.op, ast.Sub) and around.right is node:
+            start, end = self.syntax.file.origin(around.left)[3:5], self.syntax.file.origin(around.right)[1:3]
+            between = self.syntax.between(start, end)
+            return self.syntax.put(start, end, between.replace("-", "+")) if _SUBTRACTS.fullmatch(between) else None
+        return None
+
+    def _without_minus(self, signed: ast.UnaryOp) -> Edit | None:
+        start, end = (self.syntax.file.origin(n)[1:3] for n in (signed, signed.operand))
         return self.syntax.put(start, end) if self.syntax.between(start, end) == "-" else None
 
     def _total_of(self, node: ast.AST) -> ast.expr | None:
@@ -201,6 +212,16 @@ class Place:
                         is_minus = isinstance(power.only_operand.op, ast.USub)
                         return power.only_operand.operand if is_minus else None
         return None
+
+
+#: What stands between what something is taken from and that.
+_SUBTRACTS = re.compile(r"[)\s]*-[(\s]*")
+
+
+def _first_factor(product: ast.expr) -> ast.expr:
+    while isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
+        product = product.left
+    return product
 
 
 def _is_minus(node: ast.AST | None) -> TypeGuard[ast.UnaryOp]:

@@ -418,7 +418,26 @@ def _commutative(_forms: Forms, node: Node) -> Node | None:
         x, y = (a.args[0] if a.op == "neg" else a for a in node.args)
         product = _again(node, *sorted((x, y), key=hash))
         return product if all(a.op == "neg" for a in node.args) else make("neg", product)
+    if node.op == "add" and any(a.op == "neg" for a in node.args):
+        x, y = sorted(node.args, key=lambda a: a.op == "neg")
+        return _difference(node, x, y.args[0])
     return _again(node, *sorted(node.args, key=hash))
+
+
+@_form_of("sub")
+def _sub(_forms: Forms, node: Node) -> Node | None:
+    return _difference(node, *node.args) if len(node.args) == 2 else None
+
+
+def _difference(node: Node, x: Node, y: Node) -> Node:
+    """``x - y``: a sum where y is negative, and minus the sum where x is."""
+    if y.op == "neg":
+        return _difference(node, y.args[0], x.args[0]) if x.op == "neg" else _of(node, "add", x, y.args[0])
+    return make("neg", _of(node, "add", x.args[0], y)) if x.op == "neg" else Node("sub", (x, y), {}, node.origin)
+
+
+def _of(node: Node, op: str, x: Node, y: Node) -> Node:
+    return Node(op, tuple(sorted((x, y), key=hash)), {}, node.origin)
 
 
 # Losses
