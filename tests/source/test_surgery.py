@@ -58,6 +58,10 @@ FUNCTIONAL = "x = keras.Input((9,))\nnet = keras.Model(x, Dense(4, activation='s
         ("zoo.features[0].requires_grad = False", Kind.LOGITS),
         ("zoo.classifier[6].weight.data.normal_(0, 1)", Kind.LOGITS),
         ("zoo.classifier[6].weight[0] = 0", Kind.LOGITS),
+        ("zoo.features[28].stride = 1", Kind.LOGITS),
+        ("zoo.features[28].dilation = (2, 2)", Kind.LOGITS),
+        ("zoo.meters['rounds'] = 0.5", Kind.LOGITS),
+        ("zoo.classifier[6].normalises = True", Kind.UNKNOWN),
     ],
 )
 def test_a_pretrained_model(change: str, kind: Kind) -> None:

@@ -25,14 +25,14 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
             whole = run.evaluate(owner, frame)
             set_attribute(run, whole, name, value)
             if isinstance(whole, Node):
-                unsettle(run, place, frame)
+                unsettle(run, place, frame, value)
         case ast.Subscript(value=ast.Attribute(value=owner, attr="_modules"), slice=ast.Constant(value=str(name))):
             put_module(run, owner, name, value, frame)
         case ast.Subscript(value=owner, slice=index):
             whole = run.evaluate(owner, frame)
             store_item(run, whole, run.evaluate(index, frame), value)
             if isinstance(whole, Node):
-                unsettle(run, owner, frame)
+                unsettle(run, owner, frame, value)
             if run.uses is not None:
                 _remember_item(run.uses, owner, value, frame)
             changed = patched(whole, index, value)

@@ -28,8 +28,13 @@ _CHANGES = frozenset("add_module append extend insert pop register_module".split
 _HOOK = "register_forward_hook"
 
 
-def unsettle(run: Interpreter, place: ast.expr, frame: Frame) -> None:
-    """Something is stored in a place that isn't understood: if within such a model, it gives nobody knows what."""
+def unsettle(run: Interpreter, place: ast.expr, frame: Frame, stored: Value = None) -> None:
+    """Something is stored in a place that isn't understood: if within such a model, it gives nobody knows what.
+
+    But for numbers, such as a convolution's stride: no layer comes of them. A flag may ask for one.
+    """
+    if _is_of_numbers(stored):
+        return
     while (outer := _outer(place)) is not None:
         if isinstance(place, ast.Attribute) and place.attr in _HARMLESS:
             return
@@ -63,6 +68,10 @@ def leave_out(run: Interpreter, place: ast.Subscript, frame: Frame) -> None:
             run.write(whole.slots, UNSETTLED, True)
         case _ if isinstance(owner, (Node, Bound)):
             unsettle(run, place, frame)
+
+
+def _is_of_numbers(value: Value) -> bool:
+    return all(map(_is_of_numbers, value)) if isinstance(value, tuple) else type(value) in (int, float)
 
 
 def _outer(place: ast.expr) -> ast.expr | None:
