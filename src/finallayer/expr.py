@@ -468,6 +468,8 @@ def rank_of(node: Node) -> int | None:
 
 def least_rank_of(node: Node) -> int:
     """How many axes the node has at the least."""
+    if node.attrs.get("rank") is not None:
+        return int(node.attrs["rank"])
     stated: int = max(node.rank or 0, node.attrs.get("least_rank", 0))
     if node.op in SAME_RANK and node.args:
         return max(stated, node.args[0].least_rank)

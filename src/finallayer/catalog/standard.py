@@ -22,7 +22,7 @@ NAMES: dict[str, str] = {
     "builtins.abs": "abs(x)",
     "builtins.pow": "pow(base: x, exp: y)",
     "builtins.round": "threshold(number: x, ndigits)",
-    "builtins.float": "identity(x)",
+    "builtins.float": "identity(x) | rank=0",
 }
 
 #: methods of what isn't a tensor, but a distribution

@@ -482,6 +482,7 @@ METHODS: dict[str, str] = {
     **each("", "positive resolve_conj resolve_neg conj conj_physical conj_physical_ coalesce", "identity(self: x)"),
     **each("", "dequantize share_memory_", "identity(self: x)"),
     "pin_memory": "identity(self: x, device)",
-    **each("", "detach detach_ numpy item tolist", "stop_gradient(self: x, *, force)"),
+    **each("", "detach detach_ numpy tolist", "stop_gradient(self: x, *, force)"),
+    "item": "stop_gradient(self: x) | rank=0",
     "copy": "identity(self: x, *, order)",
 }

@@ -423,6 +423,10 @@ for x, y in tensors:
 for xs, ys in DataLoader(tensors, batch_size=8):
     for x, y in zip(xs, ys):
         F.nll_loss(net(x), y).backward()
+
+for x, y in DataLoader(images(), batch_size=1):
+    F.nll_loss(net(x[0]), torch.tensor(y.item())).backward()
+    F.nll_loss(net(x[0]), torch.tensor(float(y)).long()).backward()
 """,
     # pairs of one batch, and of two, with what is added to their scores
     """
