@@ -20,7 +20,8 @@ import pytest
 
 import finallayer
 
-pytest.importorskip("numpy")
+pytest.importorskip("filelock")
+pytest.importorskip("jinja2")
 
 import numpy as np
 
