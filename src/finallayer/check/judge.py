@@ -71,8 +71,9 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
 
 def _made(finding: Finding, makers: Makers) -> Iterator[Related]:
     """Where the loss and the layer that a finding speaks of were made, if on other lines: the lines to edit."""
-    told = {finding.origin, *(r.origin for r in finding.related)}
-    for called in (finding.origin, *(r.origin for r in finding.related)):
+    places = [finding.origin, *(r.origin for r in finding.related)]
+    told = set(places)
+    for called in places:
         made = makers.get(called, {})
         for place, name in made.items():
             if len(made) == 1 and not any(_is_on_lines_of(place, other) for other in told):

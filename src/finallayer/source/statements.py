@@ -338,8 +338,8 @@ def _tell_parent(run: Interpreter, cls: Class, site: Site) -> None:
 def _delete(run: Interpreter, node: ast.Delete, frame: Frame) -> bool:
     for place in node.targets:
         if isinstance(place, ast.Subscript):
-            leave_out(run, place, frame)
             owner, index = run.evaluate(place.value, frame), run.evaluate(place.slice, frame)
+            leave_out(run, place, owner, frame)
             if is_constant(index):
                 invoke(run, get_attribute(run, owner, "pop"), Call([index], {}, Site(node, frame)))
             else:

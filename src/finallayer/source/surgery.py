@@ -58,9 +58,8 @@ def put_module(run: Interpreter, place: ast.expr, name: str, layer: Value, frame
         unsettle(run, place, frame)
 
 
-def leave_out(run: Interpreter, place: ast.Subscript, frame: Frame) -> None:
-    """``del model._modules[name]``, or an item of what isn't understood."""
-    owner = run.evaluate(place.value, frame)
+def leave_out(run: Interpreter, place: ast.Subscript, owner: Value, frame: Frame) -> None:
+    """``del model._modules[name]``, or an item of an ``owner`` that isn't understood."""
     match place.value:
         case ast.Attribute(value=model, attr="_modules") if isinstance(
             whole := run.evaluate(model, frame), (Built, Instance)

@@ -19,7 +19,7 @@ from finallayer.fix.flow.known_calls import KnownCall, known_call, sides
 from finallayer.fix.flow.place import IDLE, Place
 from finallayer.fix.flow.targets import are_distributions, has_two_axes
 from finallayer.fix.text.spelling import Written
-from finallayer.fix.text.syntax import is_inside
+from finallayer.fix.text.syntax import is_inside, is_minus
 
 
 class _Form(NamedTuple):
@@ -130,7 +130,7 @@ class _Formula:
         left, right = factors
         self.node = product
         self.target = left if is_inside(right, self.log) else right
-        if isinstance(self.target, ast.UnaryOp) and isinstance(self.target.op, ast.USub):
+        if is_minus(self.target):
             self.target, self._negated = self.target.operand, not self._negated
         return True
 

@@ -109,11 +109,20 @@ def _is_given(module: AnalysedModule, func: ast.expr) -> bool:
 
 def _is_told_by_callers(module: AnalysedModule, layer: Built | None) -> bool:
     """Whether a layer applies what the callers of its function name: ``Activation(activation)``."""
+    told = _told(module, layer)
+    return told is not None and _is_open(module, told)
+
+
+def _told(module: AnalysedModule, layer: Built | None) -> ast.expr | None:
+    """What names the activation that a layer is there to apply: ``Activation("softmax")``."""
     constructor = module.maker(layer) if layer is not None and layer.signature.op == "applier" else None
     if layer is None or constructor is None:
-        return False
-    given = arguments(layer.signature.params, constructor.args, constructor.keywords)
-    return any(a.meaning == "activation" and _is_open(module, a.node) for a in given)
+        return None
+    return _activation(arguments(layer.signature.params, constructor.args, constructor.keywords))
+
+
+def _activation(given: Sequence[Argument]) -> ast.expr | None:
+    return next((a.node for a in given if a.meaning == "activation"), None)
 
 
 def _is_handed_over(module: AnalysedModule, layer: Built) -> bool:
@@ -179,12 +188,8 @@ def _is_one_of_several_outputs(module: AnalysedModule) -> bool:
 
 def _made_linear(module: AnalysedModule, layer: Built | None, made: Node) -> Removal | None:
     """``Activation("softmax", dtype="float32")`` becomes ``Activation("linear", dtype="float32")``."""
-    constructor = module.maker(layer) if layer is not None and layer.signature.op == "applier" else None
-    if layer is None or constructor is None:
-        return None
-    given = arguments(layer.signature.params, constructor.args, constructor.keywords)
-    told = next((a.node for a in given if a.meaning == "activation"), None)
-    if not isinstance(told, ast.Constant) or told.value != made.op:
+    told, constructor = _told(module, layer), module.maker(layer) if layer is not None else None
+    if layer is None or constructor is None or not isinstance(told, ast.Constant) or told.value != made.op:
         return None
     quote = module.syntax.text(told)[0]
     edit = module.syntax.replace(told, f"{quote}linear{quote}")
@@ -193,7 +198,7 @@ def _made_linear(module: AnalysedModule, layer: Built | None, made: Node) -> Rem
 
 def _without_activation(module: AnalysedModule, call: ast.Call, given: Sequence[Argument], made: Node) -> Edit | None:
     """``Dense(10, activation="softmax")`` becomes ``Dense(10)``; so does a function that is told its activation."""
-    told = next((a.node for a in given if a.meaning == "activation"), None)
+    told = _activation(given)
     values = module.values(told) if told is not None else []
     if any(k.arg in _READING and getattr(k.value, "value", k) is not None for k in call.keywords):
         return None

@@ -13,6 +13,7 @@ from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.known_calls import known_call, sides
 from finallayer.fix.text.names import names_head
 from finallayer.fix.text.spelling import negated
+from finallayer.fix.text.syntax import is_minus
 
 
 def without_formula(made: Node, module: AnalysedModule) -> Removal | None:
@@ -21,13 +22,12 @@ def without_formula(made: Node, module: AnalysedModule) -> Removal | None:
     power = _power(module, place) if made.op == "sigmoid" and place is not None else None
     if power is None or place is None or made.origin is None:
         return None
-    minus = isinstance(power, ast.UnaryOp) and isinstance(power.op, ast.USub)
-    z = power.operand if minus and isinstance(power, ast.UnaryOp) else power
+    z = power.operand if is_minus(power) else power
     if names_head(getattr(syntax.scope(place), "name", "")) or parameter_behind(syntax, z) is not None:
         return None
     if changes_after(syntax, place, z) or not syntax.is_legible(z):
         return None
-    text = syntax.text(z) if minus else negated(syntax.text(z))
+    text = syntax.text(z) if is_minus(power) else negated(syntax.text(z))
     return Removal((syntax.replace(place, text),), Head(made.op, frozenset({made.origin})))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Sequence
-from typing import TypeGuard
 
 from finallayer.expr import GUARDS, TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
@@ -17,7 +16,7 @@ from finallayer.fix.flow.known_calls import KnownCall, known_call
 from finallayer.fix.flow.naming import Named, name_logits
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.text.spelling import Speller, Written
-from finallayer.fix.text.syntax import is_inside
+from finallayer.fix.text.syntax import is_inside, is_minus
 
 #: What stands between a softmax and its log only to keep that finite, or to no effect.
 IDLE = GUARDS | {"identity"}
@@ -53,7 +52,7 @@ class Place:
     ) -> Place | None:
         """``log1p(-p)``, the log of one minus a probability."""
         minus, rest = call.only_operand, log.args[0]
-        if not isinstance(minus, ast.UnaryOp) or not isinstance(minus.op, ast.USub) or rest.op != "one_minus":
+        if not is_minus(minus) or rest.op != "one_minus":
             return None
         below = descend(module, minus.operand, rest.args[0], arrived)
         step = Step("one_minus", minus, minus.operand)
@@ -108,9 +107,9 @@ class Place:
         if not written or not text:
             return ()
         around = self.syntax.parent(self.node)
-        if _is_minus(around) and _is_minus(ast.parse(text.strip(), mode="eval").body):  # twice is not at all
+        if is_minus(around) and is_minus(ast.parse(text.strip(), mode="eval").body):  # twice is not at all
             return (*written.edits, self.syntax.replace(around, text.strip()[1:].strip()))
-        sign = self._sign_around() if _is_minus(ast.parse(text.strip(), mode="eval").body) else None
+        sign = self._sign_around() if is_minus(ast.parse(text.strip(), mode="eval").body) else None
         if sign is not None:
             return (*written.edits, sign, self.syntax.replace(self.node, text.strip()[1:].strip()))
         return (*written.edits, self.syntax.replace(self.node, self._as_operand(text)))
@@ -120,11 +119,11 @@ class Place:
         that takes it from something else; None where there is none."""
         node: ast.AST = self.node
         while (outer := self._total_of(node)) is not None:
-            if isinstance(outer, ast.BinOp) and _is_minus(first := _first_factor(outer)) and first is not node:
+            if isinstance(outer, ast.BinOp) and is_minus(first := _first_factor(outer)) and first is not node:
                 return self._without_minus(first)
             node = outer
         around = self.syntax.parent(node)
-        if _is_minus(around) and node is not self.node:
+        if is_minus(around) and node is not self.node:
             return self._without_minus(around)
         if isinstance(around, ast.BinOp) and isinstance(around.op, ast.Sub) and around.right is node:
             start, end = self.syntax.file.origin(around.left)[3:5], self.syntax.file.origin(around.right)[1:3]
@@ -209,8 +208,7 @@ class Place:
                 for side in (left, right):
                     power = known_call(self.module, side, "exp")
                     if power and isinstance(power.only_operand, ast.UnaryOp):
-                        is_minus = isinstance(power.only_operand.op, ast.USub)
-                        return power.only_operand.operand if is_minus else None
+                        return power.only_operand.operand if is_minus(power.only_operand) else None
         return None
 
 
@@ -222,10 +220,6 @@ def _first_factor(product: ast.expr) -> ast.expr:
     while isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
         product = product.left
     return product
-
-
-def _is_minus(node: ast.AST | None) -> TypeGuard[ast.UnaryOp]:
-    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
 
 
 def _is_constant(node: ast.expr) -> bool:

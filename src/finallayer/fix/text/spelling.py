@@ -8,7 +8,7 @@ from typing import NamedTuple
 from finallayer.catalog.frameworks import is_tf1, writes
 from finallayer.findings import Edit
 from finallayer.fix.text.imports import Imports, Spelled
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.syntax import Syntax, is_minus
 
 
 class Functions(NamedTuple):
@@ -174,7 +174,7 @@ def as_object(text: str) -> str:
 def negated(text: str) -> str:
     """Minus an expression."""
     node = ast.parse(f"({text})", mode="eval").body
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+    if is_minus(node):
         inner = text.strip()[1:].strip()
         return inner
     return f"-{text}" if isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) else f"-({text})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from typing import TypeGuard
 
 from finallayer.expr import Origin
 from finallayer.findings import Edit
@@ -293,6 +294,11 @@ def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 def _parameters(nodes: Iterable[ast.AST]) -> Iterator[str]:
     return (a.arg for n in nodes if isinstance(n, ast.arguments) for a in n.args)
+
+
+def is_minus(node: ast.AST | None) -> TypeGuard[ast.UnaryOp]:
+    """Whether an expression is minus another."""
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
 
 
 def last_name(node: ast.expr) -> str:
