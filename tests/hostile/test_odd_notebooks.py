@@ -49,7 +49,7 @@ def test_what_check_reads_fix_edits(tmp_path: Path, book: str) -> None:
 
 REFUSED = {
     "of numbers that are too long": f'{{"cells": [{{"cell_type": "code", "source": {QUOTED}, "n": {"9" * 5000}}}]}}',
-    "nested too deeply": f'{{"cells": [{json.dumps(code(UNSTABLE))}], "m": {"[" * 3000}{"]" * 3000}}}',
+    "nested too deeply": f'{{"cells": [{json.dumps(code(UNSTABLE))}], "m": {"[" * 100_000}{"]" * 100_000}}}',
     "whose only source isn't text": json.dumps({"cells": [code([1, UNSTABLE])]}),
     "with half a character": f'{{"cells": [{{"cell_type": "code", "source": {QUOTED[:-1]}s = \\"\\ud800\\""}}]}}',
     "that ends early": json.dumps({"cells": [code(UNSTABLE)]})[:-2],
