@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from finallayer.expr import LOSSES, Node, logits, make, target
@@ -99,15 +99,31 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     if removal is None:
         yield Refusal(f"the {made.op} can't be taken out of where it stands ({_at(made, module)})")
         return
-    readers = context.readers(removal.head)
-    if readers.steps(loss.args[0]) is None:
+    yield from _given_back(removal, alike, exchange, sighting, context, doubt)
+    if context.readers(removal.head, at_calls=True).only_reading:
+        yield from _given_back(removal, alike, exchange, sighting, context, doubt, at_calls=True)
+
+
+def _given_back(
+    removal: Removal,
+    alike: Sequence[Node],
+    exchange: Exchange,
+    sighting: Sighting,
+    context: Context,
+    doubt: str,
+    at_calls: bool = False,
+) -> Iterator[Offer]:
+    """The fix that gives the head back to whoever reads its output, or where a function that only reads is called."""
+    loss, made, dialect, modules = sighting.node, exchange.made, Dialect.of(sighting.framework), context.modules()
+    readers = context.readers(removal.head, at_calls=at_calls)
+    if dialect is None or loss.origin is None or readers.steps(loss.args[0]) is None:
         return
 
     def write(program: Program) -> Written:
-        there = context.at(program).readers(removal.head)
+        there = context.at(program).readers(removal.head, at_calls=at_calls)
         return Written(there, None if there.refusals else _all_edits(program, removal, there, dialect, exchange))
 
-    question = removal.head, sighting.framework, exchange.written
+    question = removal.head, sighting.framework, exchange.written, at_calls
     made_everywhere = context.answer(question, lambda: make_everywhere(context, write))
     if made_everywhere is None:
         yield Refusal(_in_the_way(readers, context, dialect, exchange))
