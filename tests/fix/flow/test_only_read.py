@@ -17,7 +17,9 @@ from ..workbench import fixed, repaired
 HEAD = "import torch\nfrom torch import nn\n\n"
 MADE = "torch.manual_seed(0)\nnet = nn.Sequential(nn.Linear(4, 4){})\nloss = nn.{}()\n\n"
 STEP = "x = torch.rand(2, 4)\nout = net(x)\nerror = loss(out, x)\nerror.backward()\nprint(round(error.item(), 5))\n"
-SHOW = "def show(images):\n    images = images.view(2, 2, 2)\n    print([round(i, 4) for i in images[0].view(-1).tolist()])\n\n"
+SHOW = (
+    "def show(images):\n    images = images.view(2, 2, 2)\n    print([round(i, 4) for i in images[0, 0].tolist()])\n\n"
+)
 
 
 def _program(functions: str, then: str, mended: bool = False) -> str:

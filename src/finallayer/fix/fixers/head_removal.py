@@ -74,6 +74,24 @@ def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[O
         yield from without(Exchange(loss.args[0], made), sighting, context)
 
 
+@mends("FL101", "FL104", reach=Reach.MODEL)
+def drop_first_of_two(sighting: Sighting, match: Match, context: Context) -> Iterator[Offer]:
+    """The fix of ``softmax(softmax(z))`` where a loss applies the softmax to the inner one, too: that goes."""
+    first = maker(sighting.node.args[0]) if sighting.node.op in HEAD_OF.values() else None
+    if first is None or first.op != sighting.node.op:
+        return
+    losses = [s for s in context.sightings() if s.node.op in ON_LOGITS.values() and s.node.args]
+    for loss in [s for s in losses if maker(s.node.args[0]) == first and maker(s.node.args[0]).origin == first.origin][
+        :1
+    ]:
+        yield from drop_head(loss, match, context)
+
+
+def _is_one_too_many(loss: Node, readers: Readers) -> bool:
+    """Whether a head goes because a loss and all else that reads its numbers apply it themselves."""
+    return loss.op in ON_LOGITS.values() and readers.all_apply_it_again
+
+
 def is_shown_both_ways(loss: Node, context: Context) -> bool:
     """Whether a program computes a loss on probabilities and the one on their logits, too, to show that they agree."""
     instead, scores = ON_LOGITS.get(loss.op), maker(loss.args[0]).args[:1]
@@ -121,7 +139,8 @@ def _given_back(
 
     def write(program: Program) -> Written:
         there = context.at(program).readers(removal.head, at_calls=at_calls)
-        return Written(there, None if there.refusals else _all_edits(program, removal, there, dialect, exchange))
+        stays = there.refusals and not _is_one_too_many(loss, there)
+        return Written(there, None if stays else _all_edits(program, removal, there, dialect, exchange))
 
     question = removal.head, sighting.framework, exchange.written, at_calls
     made_everywhere = context.answer(question, lambda: make_everywhere(context, write))

@@ -76,6 +76,7 @@ class Readers:
         self.wraps: list[Reader] = []  # expressions that need the softmax back
         self.predictions: list[Reader] = []  # Keras: calls of predict whose probabilities somebody needs
         self.refusals: list[str] = []  # what stands against any fix
+        self.again: list[Reader] = []  # what applies the head again, which stands against most
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._boundaries: list[Reader] = []  # where a softmax can come back for what reads it farther on
         self._needs: list[list[Node]] = []  # the ways to the head of what needs it back in another shape or place
@@ -106,6 +107,12 @@ class Readers:
         """Where the expressions are that need the head back."""
         found = sorted((*self.wraps, *self.predictions), key=lambda reader: reader.node.lineno)
         return list(dict.fromkeys(reader.module.syntax.where(reader.node) for reader in found))
+
+    @property
+    def all_apply_it_again(self) -> bool:
+        """Whether all that reads the numbers, besides losses, applies the head itself: it takes them for logits."""
+        needing = self.wraps or self.predictions or self._needs
+        return bool(self.again) and len(self.again) == len(self.refusals) and not needing
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -200,6 +207,7 @@ class Readers:
             case Role.NEEDS:
                 self.wraps.append(reader)
             case Role.AGAIN:
+                self.again.append(reader)
                 self.refusals.append(f"{module.syntax.where(node)} applies the {self._output.head.op} again")
             case Role.BOUNDARY if not derived:
                 self._boundaries.append(reader)
