@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from finallayer.auditing.outcome import Audit
 from finallayer.auditing.judgement import judged
+from finallayer.auditing.outcome import Audit
 
 
 def audit(loss: Any, /, *args: Any, **kwargs: Any) -> Audit:
