@@ -60,6 +60,16 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 
 BAD = [
+    # numbers that are spelled out, one of which overflows
+    """
+import numpy as np
+
+def softmax(x):
+-    return np.exp(x) / np.sum(np.exp(x), axis=0)  # FL204
++    return np.exp(x - np.max(x, axis=0)) / np.sum(np.exp(x - np.max(x, axis=0)), axis=0)
+
+print(softmax(np.array([1010.0, 1000.0, 990.0])))
+""",
     """
 -import numpy as np
 from scipy import special
@@ -116,6 +126,18 @@ def attend(h):
 ]
 
 GOOD = [
+    # numbers that are spelled out, none of which overflows
+    """
+import numpy as np
+
+def softmax(x, temperature=1.0):
+    e = np.exp(x / temperature)
+    return e / e.sum(axis=0)
+
+scores = np.array([[0.2, 0.3], [0.1, -0.4]])
+for temperature in [0.1, 1.0]:
+    print(softmax(scores, temperature))
+""",
     # what is only drawn from: a policy that explores
     """
 import numpy as np

@@ -24,7 +24,7 @@ from finallayer.source.limits import list_of, may_format, small, tuple_of
 from finallayer.source.models import symbolic_output
 from finallayer.source.rounds import counted_from
 from finallayer.source.symbols import signature_of
-from finallayer.source.tensors import to_node
+from finallayer.source.tensors import numbers_in, to_node
 from finallayer.source.types import are_same
 from finallayer.source.values import (
     REST,
@@ -278,7 +278,7 @@ def binary(run: Interpreter, op: type[ast.operator], left: Value, right: Value, 
     if isinstance(left, List) and op is ast.Mult:
         return list_of(left.items * right) if isinstance(right, int) and right < 32 else List(left.items, exact=False)
     name = _OPERATIONS.get(op)
-    if name is None or not (isinstance(left, Node) or isinstance(right, Node)):
+    if name is None or not any(isinstance(v, Node) or numbers_in(v) for v in (left, right)):
         return opaque(op.__name__, left, right)
     return run.record(name, [to_node(left), to_node(right)], {}, site)
 
