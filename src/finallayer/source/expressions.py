@@ -18,6 +18,7 @@ from finallayer.source.assignment import assign, change
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import invoke
 from finallayer.source.containers import SLICE, element, get_item, get_slice, item_by_key, sequence, truth
+from finallayer.source.followed import hand
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
@@ -577,5 +578,5 @@ def _inner(run: Interpreter, node: ast.Await | ast.Starred, frame: Frame) -> Val
 def _yield(run: Interpreter, node: ast.Yield | ast.YieldFrom, frame: Frame) -> Value:
     frame.yields = True
     if node.value is not None:
-        run.evaluate(node.value, frame)
+        hand(run, run.evaluate(node.value, frame))
     return run.opaque_at(Site(node, frame))

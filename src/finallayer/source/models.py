@@ -9,6 +9,7 @@ from finallayer.expr import LOSSES, OPERATIONS, SAME_AXES, Node, make
 from finallayer.kinds import Kind
 from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
+from finallayer.source.followed import hand
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import signature_behind, signature_of
 from finallayer.source.tensors import to_node
@@ -49,7 +50,7 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
             one = _for_output(loss, i, name, len(outputs))
             if one is not None and not trains_itself(model) and not _is_only_asked(call.site):
                 run.no_grad += only_measured
-                apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
+                hand(run, apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame)))
                 run.no_grad -= only_measured
             for metric in (
                 () if measures_itself(model) else _metrics(_for_output(metrics, i, name, len(outputs), spread=False))
