@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from finallayer.catalog import Signature
 from finallayer.expr import LOSSES, Node, Origin, make
 from finallayer.live.applying import Applied, applied
-from finallayer.live.observation import Blind
+from finallayer.live.observation import Blind, Unknown
 from finallayer.live.stack import Stack
 from finallayer.live.torch import callables, distributions, indexing
 from finallayer.live.torch.callables import Known, is_native
@@ -38,7 +38,8 @@ _RANKED = frozenset(
 )
 #: Calls of which nothing is recorded: gradients are computed, numbers are read out.
 _ASIDE = frozenset("backward grad register_hook retain_grad __repr__ __format__ item tolist numpy __float__".split())
-_TORCH = str(Path(torch.__file__).parent)
+#: The folder of torch's own code.
+TORCH = str(Path(torch.__file__).parent)
 _INDEXING = frozenset({"torch.Tensor.__getitem__", "torch.Tensor.index"})
 _OF_A_CUSTOM_FUNCTION = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
@@ -60,11 +61,11 @@ class Observer:
 
     def __init__(self, packages: Sequence[str] = ()) -> None:
         self.recorder = Recorder()
-        self.stack = Stack([_TORCH, *packages], [f"{_TORCH}/distributions"])
+        self.stack = Stack([TORCH, *packages], [f"{TORCH}/distributions"])
         self.following = Following()
         self.untouched = Untouched()
         self.measuring = Measuring()
-        self.unknown: dict[int, tuple[Node, Blind, list[Node]]] = {}  # what isn't understood, and what it was handed
+        self.unknown: Unknown = {}
         self.failed: list[Blind] = []
         self.modules: list[_Running] = []  # those that are running, the innermost last
         self.altered: list[Node] = []  # losses with options that their expression doesn't tell of
