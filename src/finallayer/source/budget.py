@@ -48,6 +48,7 @@ class Budget:
         self.most = MOST_STEPS  # of steps, as things stand
         self.most_unrolled = MOST_UNROLLED
         self._left_out: dict[tuple[Shortfall, Origin], None] = {}
+        self._ran_out: dict[tuple[Hashable, int], int] = {}  # the same, of what has run out by itself
         self._too_costly: dict[tuple[Hashable, int], int] = {}  # how many steps were not enough for it
 
     def step(self) -> None:
@@ -103,6 +104,15 @@ class Budget:
         except OutOfBudget:
             self._too_costly[what, self.most_unrolled] = left
             raise
+
+    def is_too_little(self, what: Hashable) -> bool:
+        """Whether what is done alike has run out before of at least as many steps as are left now."""
+        return bool(self._ran_out) and self.most - self.steps <= self._ran_out.get((what, self.most_unrolled), -1)
+
+    def ran_out(self, what: Hashable, begun: int) -> None:
+        """Something that began when so many steps were done has run out of those that were left."""
+        if what is not None:
+            self._ran_out[what, self.most_unrolled] = self.most - begun
 
     def left_out(self, why: Shortfall, where: Origin) -> None:
         self._left_out[why, where] = None
