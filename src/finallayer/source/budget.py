@@ -48,7 +48,6 @@ class Budget:
         self.most = MOST_STEPS  # of steps, as things stand
         self.most_unrolled = MOST_UNROLLED
         self._left_out: dict[tuple[Shortfall, Origin], None] = {}
-        self._ran_out: dict[tuple[Hashable, int], int] = {}  # the same, of what has run out by itself
         self._too_costly: dict[tuple[Hashable, int], int] = {}  # how many steps were not enough for it
 
     def step(self) -> None:
@@ -96,23 +95,23 @@ class Budget:
 
         Raises :class:`OutOfBudget` with fewer, as it would in the end.
         """
-        left = self.most - self.steps
-        if left < 2 * self._too_costly.get((what, self.most_unrolled), 0):
-            raise OutOfBudget
+        begun = self.begin(what)
         try:
             yield
         except OutOfBudget:
-            self._too_costly[what, self.most_unrolled] = left
+            self.ran_out(what, begun)
             raise
 
-    def is_too_little(self, what: Hashable) -> bool:
-        """Whether what is done alike has run out before of at least as many steps as are left now."""
-        return bool(self._ran_out) and self.most - self.steps <= self._ran_out.get((what, self.most_unrolled), -1)
+    def begin(self, what: Hashable) -> int:
+        """What many do alike is begun: how many steps have been done. See :meth:`told_once`."""
+        if self._too_costly and self.most - self.steps < 2 * self._too_costly.get((what, self.most_unrolled), 0):
+            raise OutOfBudget
+        return self.steps
 
     def ran_out(self, what: Hashable, begun: int) -> None:
-        """Something that began when so many steps were done has run out of those that were left."""
+        """What was begun when so many steps were done has run out of those that were left."""
         if what is not None:
-            self._ran_out[what, self.most_unrolled] = self.most - begun
+            self._too_costly[what, self.most_unrolled] = self.most - begun
 
     def left_out(self, why: Shortfall, where: Origin) -> None:
         self._left_out[why, where] = None

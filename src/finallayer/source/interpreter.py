@@ -272,9 +272,8 @@ class Interpreter:
         if len(self.stack) >= MOST_DEPTH:
             self.budget.left_out(Shortfall.DEPTH, self.sites[0].origin)
             return self.opaque_at(call.site)
-        begun, alike = self.budget.steps, _alike(function, call)
-        if self.budget.is_too_little(alike):
-            raise OutOfBudget
+        alike = _alike(function, call)
+        begun = self.budget.begin(alike)
         self.visited[node] = None
         if call.site.node is not node:
             self.called.add(node)
@@ -404,7 +403,7 @@ class Interpreter:
 
 
 def _alike(function: Function, call: Call) -> Hashable:
-    """What calls have in common that take as many steps; None where that depends on what some object holds."""
+    """What calls have in common that cost as much; None where that depends on what some object holds."""
     args = call.args
     new = bool(args) and function.name == "__init__" and isinstance(args[0], Instance) and args[0].is_new
     made = args[0].cls if new and isinstance(args[0], Instance) else None
