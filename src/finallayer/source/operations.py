@@ -110,7 +110,7 @@ _CHANNELS_FIRST = ("channels_first", "NCW", "NCHW", "NCDHW")
 
 
 #: How many axes more than its argument a value has, by what its signature says.
-_MORE_AXES = {"same": 0, "more": 1}
+_MORE_AXES: dict[object, int] = {"same": 0, "more": 1}
 
 
 def _ranks(signature: Signature, bound: dict[str, Value]) -> Attributes:
