@@ -7,7 +7,7 @@ from typing import Any
 
 from finallayer import catalog
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
+from finallayer.catalog import CONSTRUCTS, Signature, bind_signature, keras, parse, standard
 from finallayer.catalog.conventions import Meaning, convention, suggests
 from finallayer.catalog.frameworks import ZOOS, is_classifier
 from finallayer.catalog.names import canonical
@@ -17,7 +17,7 @@ from finallayer.source.followed import hand, is_fetch, may_be_imported, only_rea
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
-from finallayer.source.parameters import bind_signature, fits
+from finallayer.source.parameters import fits
 from finallayer.source.symbols import (
     construct_of,
     inherited_from,

@@ -23,7 +23,7 @@ def observe(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
                 observer.named(value, name)
         given = loss(*args, **kwargs)
         losses = [n for n in map(observer.node, _losses(given)) if n is not None]
-    seen, blind = observer.recorder.sightings(), _blind(observer, losses)
+    seen, blind = observer.recorder.sightings(), [*_blind(observer, losses), *dict.fromkeys(observer.failed)]
     return Observation(seen, losses, blind, observer.measuring.batches, observer.altered)
 
 
