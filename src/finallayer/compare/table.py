@@ -10,16 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from finallayer.compare.heads import BASELINE
-from finallayer.compare.phrases import number, percent, setting_name, signed_points
-from finallayer.compare.statistics import Difference, Row
+from finallayer.compare.phrases import interval, number, percent, setting_name, signed_points
+from finallayer.compare.statistics import Row
 
 # title, width
 COLUMNS = (
     ("validation accuracy", 10),
-    ("against logits, 95 %", 14),
+    ("against logits", 7),
+    ("95 % interval", 15),
     ("silenced", 8),
     ("not finite", 7),
-    ("largest margin", 10),
+    ("largest margin", 7),
 )
 HEAD_WIDTH = 17
 
@@ -46,22 +47,20 @@ def _block(rows: Sequence[Row], header: bool = False) -> Table:
 def _figures(row: Row) -> list[Text | str]:
     return [
         f"{percent(row.val_accuracy)} %",
-        _difference(row.gain),
+        *_difference(row),
         _share(row.silenced),
         _share(row.nonfinite),
         number(row.largest_margin),
     ]
 
 
-def _difference(gain: Difference | None) -> Text:
-    """This head's accuracy minus the logits head's, in points; red where it is lower for certain."""
-    if gain is None:
-        return Text("")
-    points = signed_points(-gain.mean)
-    if gain.half_width is None:
-        return Text(points)
-    style = ("bold red" if gain.mean > 0 else "bold green") if gain.significant else "dim"
-    return Text(f"{points} ± {100 * gain.half_width:4.1f}", style=style)
+def _difference(row: Row) -> tuple[Text, Text]:
+    """This head's accuracy minus the logits head's, in points, and its interval; red where it is lower for certain."""
+    if row.gain is None:
+        return Text(""), Text("")
+    mean, low, high = row.gain.lost
+    style = ("bold red" if mean < 0 else "bold green") if row.certain else "dim"
+    return Text(signed_points(mean), style=style), Text(interval(low, high), style=style)
 
 
 def _share(share: float) -> Text:
