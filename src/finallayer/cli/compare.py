@@ -73,7 +73,7 @@ def _list_option(name: str, names: Iterable[str], default: str | None, otherwise
 @_list_option("--inputs", INPUTS, "raw,scaled")
 @_list_option("--heads", [*choices(), ALL], ",".join(DEFAULT))
 @click.option("--epochs", type=click.IntRange(1), default=5, show_default=True, help="Passes through the data.")
-@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each combination.")
+@click.option("--seeds", type=click.IntRange(1), default=4, show_default=True, help="Runs of each combination.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Samples a step.")
 @click.option("--jobs", type=click.IntRange(1), help="Backends at a time.  [default: one a CPU core]")
 @click.option(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -23,11 +22,13 @@ COLUMNS = (
     ("largest margin", 7),
 )
 HEAD_WIDTH = 17
+GAP = 1
+WIDTH = HEAD_WIDTH + sum(width + GAP for _, width in COLUMNS)
 
 
 def summary_table(rows: Sequence[Row]) -> Group:
     """Every setting and head after the last epoch, means over seeds; a block a setting."""
-    blocks: list[Table | Text] = [_block((), header=True)]
+    blocks: list[Table | Text] = [_block((), header=True), Text("─" * WIDTH, style="dim")]
     for setting in dict.fromkeys(row.setting for row in rows):
         blocks.append(Text(setting_name(setting), style="bold"))
         blocks.append(_block([row for row in rows if row.setting == setting]))
@@ -35,7 +36,7 @@ def summary_table(rows: Sequence[Row]) -> Group:
 
 
 def _block(rows: Sequence[Row], header: bool = False) -> Table:
-    table = Table(box=box.SIMPLE_HEAD if header else None, pad_edge=False, show_edge=False, show_header=header)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=header)
     table.add_column("", width=HEAD_WIDTH, no_wrap=True)
     for title, width in COLUMNS:
         table.add_column(title, width=width, justify="right", vertical="bottom")

@@ -130,6 +130,9 @@ def _answer(groups: Sorted) -> str:
         return f"It depends: {what} cost accuracy in {cost} and helped in {helped}."
     if groups.costs and groups.overall is not None:
         points = f"{percent(groups.overall.gain.mean)} points of accuracy"
+        if len(judged) == 1:
+            where = f"on {describe(judged[0].setting)}{_interval(groups.overall.gain)}"
+            return f"No: keep softmax in the loss. {_capital(what)} cost {points} {where}."
         where = f"on average over {_count(judged, noun)}{_interval(groups.overall.gain)}"
         return f"No: keep softmax in the loss. {_capital(what)} cost {points} {where}, in none did it help."
     if losing:
@@ -149,8 +152,9 @@ def _losses(groups: Sorted, rows: Sequence[Row], curves: Curves) -> list[str]:
         return []
     worst = max(losing, key=lambda row: _gain(row).mean)
     ours = next(row for row in rows if (row.setting, row.head) == (worst.setting, BASELINE))
+    lead = f"The largest of {len(groups.all)} differences" if len(groups.all) > 1 else "The difference"
     sentences = [
-        f"The largest of {_count(groups.all, 'difference')} was {percent(_gain(worst).mean)} points of validation "
+        f"{lead} was {percent(_gain(worst).mean)} points of validation "
         f"accuracy{_interval(_gain(worst))}: {_share(worst.val_accuracy)} with the {worst.head} head against "
         f"{_share(ours.val_accuracy)} with logits, on {describe(worst.setting)}."
     ]
@@ -227,8 +231,8 @@ def _doses(rows: Sequence[Row]) -> list[str]:
     if len(series) < 2:
         return []
     accuracies, silenced = [row.val_accuracy for _, row in series], [row.silenced for _, row in series]
-    follows = accuracies == sorted(accuracies) and silenced == sorted(silenced, reverse=True)
-    lead = "The clip is the cause: the smaller it is, the less is lost" if follows else "With another clip"
+    follows = accuracies == sorted(accuracies) and accuracies[-1] - accuracies[0] > MATTERS
+    lead = "The clip is the cause: the smaller it is, the less is lost" if follows else "Another clip was tried"
     epsilons = ", ".join(f"{epsilon:.0e}".replace("e-0", "e-") for epsilon, _ in series)
     return [
         f"{lead}. On {describe(series[0][1].setting)}, Keras' epsilon of {epsilons} gave the softmax head "
