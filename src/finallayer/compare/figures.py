@@ -207,8 +207,8 @@ def draw_doses(ax: Any, series: Sequence[tuple[float, Row]], logits: Row | None)
     accuracy, silenced = ([100 * getattr(row, name) for _, row in series] for name in ("val_accuracy", "silenced"))
     ax.plot(places, accuracy, color=tint, marker="o", linewidth=1.8)
     ax.plot(places, silenced, color=tint, marker="s", linewidth=1.4, linestyle=(0, (4, 2)))
-    ax.annotate("accuracy", (places[-1], accuracy[-1]), (-4, -14), textcoords="offset points", color=tint, ha="right")
-    ax.annotate("silenced", (places[-1], silenced[-1]), (-4, 8), textcoords="offset points", color=tint, ha="right")
+    for words, values, offset in (("accuracy", accuracy, 7), ("silenced", silenced, -14)):
+        ax.annotate(words, (places[1], values[1]), (0, offset), textcoords="offset points", color=tint, ha="center")
     if logits is not None:
         ax.axhline(100 * logits.val_accuracy, **_line(BASELINE))
     ax.set_ylim(-3, 103)
