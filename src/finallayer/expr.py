@@ -314,7 +314,7 @@ OPERATIONS: dict[str, Operation] = {
     "target": Operation(Kind.TARGET, Role.LEAF, _ANY, "name"),
     "parameter": Operation(Kind.PARAMETER, Role.LEAF, _ANY, "name"),
     "const": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY, "value", needs="value"),
-    "numbers": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY),  # whichever: arange, linspace
+    "numbers": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY, "low high of"),  # arange, or spelled out
     "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed batched finfo taken_for"),
     # what a formula uses as the probability of one of two outcomes
     "bernoulli": Operation(Kind.SIGMOID_PROBS, Role.STATED, _MONOTONE),

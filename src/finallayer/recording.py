@@ -13,9 +13,11 @@ from typing import Any, NamedTuple, Protocol
 
 from finallayer import canonical
 from finallayer.canonical import bare, bernoulli_logs, build, naive_normaliser, quotient_logs
+from finallayer.destinations import Destinations
 from finallayer.expr import LOSSES, MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having
 from finallayer.findings import Sighting
 from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, opposites, summed, terms
+from finallayer.kinds import LOG_KINDS
 from finallayer.purposes import purposes, summed_along
 
 #: What is kept for the rules to judge.
@@ -39,6 +41,7 @@ class Scene(NamedTuple):
     caller: Origin | None = None  # the call that brought the program here
     compiled: bool = False  # where a model meets what it is compiled with
     by_hand: bool = False  # in a function whose gradient is written by hand
+    functions: tuple[Hashable, ...] = ()  # which of the program's own run
 
 
 class Supposed(Protocol):
@@ -58,6 +61,7 @@ class Recorder:
         self._known: set[Node] = set()  # the losses that formulas amounted to
         self._negatives: dict[int, tuple[Node, Node]] = {}  # what they are made into, by its identity
         self._at: dict[int, list[int]] = {}  # which sightings stand at an origin, by its identity
+        self.destinations = Destinations()
         self._made_by: dict[int, tuple[Node, Hashable]] = {}  # which layer has given a value, by the value's identity
 
     def record(
@@ -88,6 +92,8 @@ class Recorder:
         for log, axis in summed_along(op, args, attrs):
             self._note(log, "summed_along", axis)
         made = build(op, tuple(args), attrs, origin)
+        if self.destinations:
+            self.destinations.follow(op, args, made)
         if any(made is arg for arg in args):  # `1 * loss` is the loss, which is written down already
             return made
         total = terms(made) if made.op in COMPLETING else []
@@ -98,14 +104,17 @@ class Recorder:
         self._reconsider(op, args, made)
         if not silent:
             losses = self._handed(made, total)
-            for stated in (*bernoulli_logs(made), *quotient_logs(made), naive_normaliser(made), *losses, made):
+            logs = (*bernoulli_logs(made), *quotient_logs(made))
+            if logs or (made.op == "log" and made.kind in LOG_KINDS):
+                self.destinations.begin(made, (*logs, made) if made.op == "log" else logs, scene().functions)
+            for stated in (*logs, naive_normaliser(made), *losses, made):
                 if stated is not None and _is_judged(stated) and stated.origin is not None:
                     known = self._at.setdefault(id(stated.origin), [])
                     whose = next((self._seen[i].framework for i in known if self._seen[i].framework), framework)
                     known.append(len(self._seen))
                     if supposed is not None:
                         self._supposed[len(self._seen)] = supposed
-                    self._seen.append(Sighting(stated, whose, *scene()))
+                    self._seen.append(Sighting(stated, whose, *scene()[:-1]))
         return made
 
     def made_by(self, made: Node, layer: Hashable) -> None:
@@ -132,6 +141,7 @@ class Recorder:
         for number, supposed in self._supposed.items():
             others = (n for n, other in self._supposed.items() if supposed.is_instead_of(other))
             seen[number] = seen[number]._replace(supposed=True, instead=tuple(self._seen[n].node for n in others))
+        seen = [s if s.node.op != "log" else s._replace(asked=not self.destinations.only_read(s.node)) for s in seen]
         return [s for s in seen if s.node.op != "threshold" or id(_value(s.node)) not in ranges]
 
     def _layer(self, value: Node) -> Hashable:

@@ -12,6 +12,7 @@ from finallayer.catalog.frameworks import ZOOS, is_classifier
 from finallayer.catalog.names import canonical
 from finallayer.expr import SAME_AXES, Node, Role, having, make
 from finallayer.source import handlers
+from finallayer.source.followed import hand, is_fetch, may_be_imported, only_reads
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
@@ -59,7 +60,10 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
     """What calling ``callee`` gives."""
     match callee:
         case Function():
-            return run.call_function(callee, call)
+            given = run.call_function(callee, call)
+            if run.recorder.destinations and may_be_imported(callee):
+                hand(run, given)
+            return given
         case Bound(function=Function() | Partial() | Class() as function, owner=owner):
             return invoke(run, function, call.of(owner))
         case Bound(function=str() as name, owner=Node() as tensor):
@@ -84,7 +88,16 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
         return _handed_on(callee.attrs["name"], call.args)
     if isinstance(callee, Node):
         _foreign(run, str(callee.attrs.get("name", "")), call)
-    return run.opaque_at(call.site, *call.args)
+        with run.reading_if(is_fetch(str(callee.attrs.get("name", "")))):
+            return _not_followed(run, call)
+    return _not_followed(run, call)
+
+
+def _not_followed(run: Interpreter, call: Call, *owner: Value) -> Node:
+    """What a call gives that isn't understood."""
+    if call.kwargs and not run.reading:
+        hand(run, tuple(call.kwargs.values()))
+    return run.opaque_at(call.site, *owner, *call.args)
 
 
 def _foreign(run: Interpreter, name: str, call: Call) -> None:
@@ -116,7 +129,7 @@ def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Val
     if signature is None and tensor.op == "opaque":
         _foreign(run, name, call)
     if signature is None or not fits(signature.params, [tensor, *call.args], call.kwargs):
-        return run.opaque_at(call.site, tensor, *call.args)
+        return _not_followed(run, call, tensor)
     bound = bind_signature(signature.params, [tensor, *call.args], call.kwargs)
     if not call.complete:
         bound.pop("shape", None)
@@ -137,7 +150,7 @@ def _method(run: Interpreter, owner: Value, name: str, call: Call) -> Value:
     if own is not None:
         return _external(run, own, call)
     if isinstance(owner, (List, Dict)) or name not in handlers.OF_MODELS:
-        return run.opaque_at(call.site, owner, *call.args)
+        return _not_followed(run, call, owner)
     return handlers.OF_MODELS[name](run, owner, call)
 
 
@@ -181,6 +194,8 @@ def _partial(run: Interpreter, callee: Partial, call: Call) -> Value:
     if how == "vmap":
         return _mapped(run, callee, call._replace(args=[*callee.args, *call.args], kwargs=given))
     value = invoke(run, callee.function, Call([*callee.args, *call.args], given, call.site, call.complete))
+    if how in ("value_and_grad", "grad"):
+        hand(run, value)
     if how == "value_and_grad":
         return (value, opaque("gradient"))
     if how == "grad":
@@ -409,7 +424,8 @@ def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
     if operation is not None and call.args:
         x = next((arg for arg in call.args if not is_constant(arg)), call.args[0])  # softmax(None, z)
         return operate(run, parse(operation.says), {"x": x} | call.kwargs, symbol, call.site)
-    return run.opaque_at(call.site, *call.args, *call.kwargs.values())
+    with run.reading_if(only_reads(symbol.name)):
+        return run.opaque_at(call.site, *call.args, *call.kwargs.values())
 
 
 def _floating_type(dtype: Value) -> str | None:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.catalog.names import canonical
 from finallayer.expr import MOVES, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
 from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
+from finallayer.source.by_hand import asks_for_gradients, differentiates_itself, has_own_gradient
 from finallayer.source.conditions import Clause, Way, contradict
 from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
@@ -31,7 +31,6 @@ from finallayer.source.values import (
     Attributes,
     Built,
     Call,
-    External,
     Frame,
     Function,
     Instance,
@@ -68,12 +67,6 @@ _AROUND = (
 )
 
 
-def _has_own_gradient(function: Function) -> bool:
-    """Whether a method belongs to an operation whose backward is written beside it."""
-    ancestry = function.owner.ancestry() if function.owner is not None else ()
-    return any(isinstance(base, External) and canonical(base.name) == "torch.autograd.Function" for base in ancestry)
-
-
 #: Where a prediction meets what reads it.
 _MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
 
@@ -104,6 +97,7 @@ class Interpreter:
         self.attributes: dict[tuple[Hashable, str], Value] = {}  # given to what has no slots: to foreign modules, say
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
+        self.reading = 0  # > 0 while values are handed to what only reads them
         self.compiling = 0  # > 0 where a model meets what it is compiled with
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.taken: Way = ()  # what the way that is run now has found out
@@ -130,7 +124,8 @@ class Interpreter:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
             caller = self.sites[-1].origin if called else None
             training = not (self.no_grad or self.read_out)
-            return Scene(training, caller, self.compiling > 0, any(map(_has_own_gradient, self.stack)))
+            functions = tuple([function.node for function in self.stack])
+            return Scene(training, caller, self.compiling > 0, self._is_by_hand(site), functions)
 
         origin = site.origin
         silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING and not _is_made_here(args, site))
@@ -139,6 +134,17 @@ class Interpreter:
             for alternative in alternatives(args, self.taken, self.repeating):
                 self.recorder.record(op, alternative.args, attrs, origin, framework, scene, supposed=alternative)
         return made
+
+    def _is_by_hand(self, site: Site) -> bool:
+        """Whether the gradient of what happens here is written by hand."""
+        own = any(map(has_own_gradient, self.stack))
+        return own or (differentiates_itself(site.frame.module.tree) and not asks_for_gradients(self.entry_tree()))
+
+    def entry_tree(self) -> ast.Module:
+        """The syntax of the program that is analysed."""
+        if self.entry is None:
+            return ast.Module([], [])
+        return self.entry.tree
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
@@ -163,6 +169,15 @@ class Interpreter:
         if self.uses is not None:
             self.uses.saw(frame.module.path, node, value)
         return value
+
+    @contextmanager
+    def reading_if(self, reads: bool) -> Iterator[None]:
+        """While values are handed over that are only read there, if they are."""
+        self.reading += reads
+        try:
+            yield
+        finally:
+            self.reading -= reads
 
     def opaque_at(self, site: Site, *parts: Value) -> Node:
         """A value that isn't understood, told apart by where it was made and what went in."""

@@ -44,7 +44,8 @@ def operation(
         made = run.opaque_at(site, *bound.values())
         axes = _ranks(signature, bound) if op == "opaque" else {}
         return Node("opaque", (), {**made.attrs, **axes}, None) if axes else made
-    if op in _EXTREMES and _is_tensor(bound.get("axis")):  # torch.max(x, y): element by element
+    of_two = symbol is None or symbol.framework == "torch"
+    if op in _EXTREMES and of_two and _is_tensor(bound.get("axis")):  # torch.max(x, y): element by element
         return run.record(_EXTREMES[op], [to_node(x), to_node(bound["axis"])], {}, site)
     attrs = attributes(signature, bound)
     if op in _NAMED and symbol is not None:

@@ -180,6 +180,24 @@ SAFE: dict[str, Pair] = {
         "def show(x):\n    out = net(x)\n    print(F.relu(out), out.clamp(0, 1))\n",
         "def show(x):\n    out = net(x)\n    print(F.relu(out.softmax(dim=1)), out.softmax(dim=1).clamp(0, 1))\n",
     ),
+    "torch: a layer that a model has at its end and further in": pair(
+        TORCH,
+        "first, last = nn.Linear(4, 4), nn.Linear(4, 1)\nact = nn.Sigmoid()\n"
+        "net = nn.Sequential(first, act, last, act)\nloss = nn.BCELoss()\n\n"
+        "def step(x, y):\n    return loss(net(x), y)\n",
+        "first, last = nn.Linear(4, 4), nn.Linear(4, 1)\nact = nn.Sigmoid()\n"
+        "net = nn.Sequential(first, act, last)\nloss = nn.BCEWithLogitsLoss()\n\n"
+        "def step(x, y):\n    return loss(net(x), y)\n",
+    ),
+    "torch: one reader, two models": reader(
+        "other = nn.Linear(4, 3)\n\ndef show(out):\n    print(out)\n\ndef main(x):\n    show(net(x))\n    show(other(x))\n",
+        "other = nn.Linear(4, 3)\n\ndef show(out):\n    print(out)\n\ndef main(x):\n    show(net(x).softmax(dim=1))\n"
+        "    show(other(x))\n",
+    ),
+    "torch: a softmax that all that reads it applies itself": reader(
+        "def show(x):\n    out = net(x)\n    print(F.softmax(out, dim=1), out.argmax(1))\n",
+        "def show(x):\n    out = net(x)\n    print(F.softmax(out, dim=1), out.argmax(1))\n",
+    ),
     # PyTorch: sigmoid
     "torch: BCELoss": pair(
         TORCH,
@@ -444,9 +462,15 @@ LEFT_ALONE: dict[str, str] = {
     "    return F.cross_entropy(p, y)\n",
     "a softmax that converts": TORCH + "net = nn.Linear(4, 3)\n\ndef step(x, y):\n"
     "    return F.cross_entropy(F.softmax(net(x), dim=1, dtype=torch.float64), y)\n",
-    "one reader, two models": PROBABILITIES
+    "a layer that two models have": TORCH
+    + "act = nn.Sigmoid()\nnet, other = nn.Sequential(nn.Linear(4, 1), act), nn.Sequential(nn.Linear(4, 4), act)\n"
+    "loss = nn.BCELoss()\n\ndef step(x, y):\n    return loss(net(other(x)), y)\n",
+    "a softmax that one reader applies again, and another doesn't": PROBABILITIES
     + STEP
-    + "other = nn.Linear(4, 3)\n\ndef show(out):\n    print(out)\n\ndef main(x):\n    show(net(x))\n    show(other(x))\n",
+    + "def show(x):\n    print(F.softmax(net(x), dim=1))\n\ndef tell(x):\n    print(net(x))\n",
+    "a softmax that is applied again along another axis": PROBABILITIES
+    + STEP
+    + "def show(x):\n    print(F.softmax(net(x), dim=0), net(x).softmax(1))\n",
     "the loss reads it in another shape": PROBABILITIES
     + "def step(x, y):\n    return criterion(net(x).reshape(-1, 6), y)\n",
     "read together with something else": TORCH

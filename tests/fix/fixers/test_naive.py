@@ -88,6 +88,11 @@ WITHOUT_SCIPY: dict[str, tuple[str, str]] = {
         "    e = np.exp(x - np.max(x, axis=-1, keepdims=True))\n"
         "    s = np.sum(e, axis=-1)[:, None]\n    return e / s\n",
     ),
+    "an axis that is worked out": (
+        "    e = np.exp(x)\n    return e / np.sum(e, axis=len(x.shape) - 1, keepdims=True)\n",
+        "    e = np.exp(x - np.max(x, axis=len(x.shape) - 1, keepdims=True))\n"
+        "    return e / np.sum(e, axis=len(x.shape) - 1, keepdims=True)\n",
+    ),
     "an exp written twice": (
         "    return np.exp(x) / np.sum(np.exp(x))\n",
         "    shifted = x - np.max(x)\n    return np.exp(shifted) / np.sum(np.exp(shifted))\n",

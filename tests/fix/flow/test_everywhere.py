@@ -142,11 +142,16 @@ def test_what_cannot_be_followed_is_named(tmp_path: Path, program: str, said: st
     assert project.fixed(start) == {}
 
 
-def test_an_expression_that_another_program_hands_something_else_is_not_given_a_softmax(tmp_path: Path) -> None:
+def test_an_expression_that_another_program_hands_something_else_is_given_a_softmax_by_its_callers(
+    tmp_path: Path,
+) -> None:
     train = TRAIN.format("net").replace("scorer = ", "from tell import tell\n\nscorer = ")
     project = Project(tmp_path, train=train + "\n\ntell(scorer(3))\n", tell="def tell(p):\n    print(p)\n")
     project.write("again.py", "from net import Scorer\nfrom tell import tell\n\ntell(Scorer()(3))\ntell([1, 2])\n")
-    assert project.fixed(unsafe=True) == {}
+    changed = project.fixed()
+    assert changed.keys() == {"net.py", "train.py", "again.py"}
+    assert changed["train.py"].endswith("tell(scorer(3).softmax(dim=-1))\n")
+    assert changed["again.py"].endswith("tell(Scorer()(3).softmax(dim=-1))\ntell([1, 2])\n")
 
 
 def test_nothing_odd_beside_a_program_stops_it(tmp_path: Path) -> None:

@@ -272,6 +272,21 @@ def test_other_files_ask_for_names_in_tensorflow_s_graph(tmp_path: Path, file: s
     other = tmp_path / file
     other.parent.mkdir(exist_ok=True)
     other.write_text(asks)
+    program = GRAPH.format(name="", asked="loss") + "tf.train.Saver().save(tf.Session(), 'kept')\n"
+    assert (fixed(tmp_path, program) != program) is safe
+
+
+@pytest.mark.parametrize(
+    ("asks", "safe"),
+    [
+        ("graph.get_tensor_by_name('Softmax:0')\n", True),
+        ("import program\n\ngraph.get_tensor_by_name('Softmax:0')\n", False),
+    ],
+)
+def test_a_graph_that_nothing_keeps_is_seen_by_who_imports_the_program(tmp_path: Path, asks: str, safe: bool) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "other.py").write_text(asks)
+    (tmp_path / "freeze.sh").write_text("freeze_graph --output_node_names=dense/Softmax\n")
     program = GRAPH.format(name="", asked="loss")
     assert (fixed(tmp_path, program) != program) is safe
 

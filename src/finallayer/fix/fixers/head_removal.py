@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from finallayer.expr import LOSSES, Node, logits, make, target
@@ -74,6 +74,24 @@ def drop_head(sighting: Sighting, _match: Match, context: Context) -> Iterator[O
         yield from without(Exchange(loss.args[0], made), sighting, context)
 
 
+@mends("FL101", "FL104", reach=Reach.MODEL)
+def drop_first_of_two(sighting: Sighting, match: Match, context: Context) -> Iterator[Offer]:
+    """The fix of ``softmax(softmax(z))`` where a loss applies the softmax to the inner one, too: that goes."""
+    first = maker(sighting.node.args[0]) if sighting.node.op in HEAD_OF.values() else None
+    if first is None or first.op != sighting.node.op:
+        return
+    losses = [s for s in context.sightings() if s.node.op in ON_LOGITS.values() and s.node.args]
+    for loss in [s for s in losses if maker(s.node.args[0]) == first and maker(s.node.args[0]).origin == first.origin][
+        :1
+    ]:
+        yield from drop_head(loss, match, context)
+
+
+def _is_one_too_many(loss: Node, readers: Readers) -> bool:
+    """Whether a head goes because a loss and all else that reads its numbers apply it themselves."""
+    return loss.op in ON_LOGITS.values() and readers.all_apply_it_again
+
+
 def is_shown_both_ways(loss: Node, context: Context) -> bool:
     """Whether a program computes a loss on probabilities and the one on their logits, too, to show that they agree."""
     instead, scores = ON_LOGITS.get(loss.op), maker(loss.args[0]).args[:1]
@@ -99,15 +117,32 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     if removal is None:
         yield Refusal(f"the {made.op} can't be taken out of where it stands ({_at(made, module)})")
         return
-    readers = context.readers(removal.head)
-    if readers.steps(loss.args[0]) is None:
+    yield from _given_back(removal, alike, exchange, sighting, context, doubt)
+    if context.readers(removal.head, at_calls=True).only_reading:
+        yield from _given_back(removal, alike, exchange, sighting, context, doubt, at_calls=True)
+
+
+def _given_back(
+    removal: Removal,
+    alike: Sequence[Node],
+    exchange: Exchange,
+    sighting: Sighting,
+    context: Context,
+    doubt: str,
+    at_calls: bool = False,
+) -> Iterator[Offer]:
+    """The fix that gives the head back to whoever reads its output, or where a function that only reads is called."""
+    loss, made, dialect, modules = sighting.node, exchange.made, Dialect.of(sighting.framework), context.modules()
+    readers = context.readers(removal.head, at_calls=at_calls)
+    if dialect is None or loss.origin is None or readers.steps(loss.args[0]) is None:
         return
 
     def write(program: Program) -> Written:
-        there = context.at(program).readers(removal.head)
-        return Written(there, None if there.refusals else _all_edits(program, removal, there, dialect, exchange))
+        there = context.at(program).readers(removal.head, at_calls=at_calls)
+        stays = there.refusals and not _is_one_too_many(loss, there)
+        return Written(there, None if stays else _all_edits(program, removal, there, dialect, exchange))
 
-    question = removal.head, sighting.framework, exchange.written
+    question = removal.head, sighting.framework, exchange.written, at_calls
     made_everywhere = context.answer(question, lambda: make_everywhere(context, write))
     if made_everywhere is None:
         yield Refusal(_in_the_way(readers, context, dialect, exchange))

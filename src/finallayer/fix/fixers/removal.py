@@ -321,15 +321,20 @@ def _taken_from_its_list(module: AnalysedModule, layer: ast.Call) -> tuple[Edit,
 
 
 def _taken_by_name(module: AnalysedModule, definition: ast.Assign) -> tuple[Edit, ...]:
-    """``sigmoid = nn.Sigmoid()`` goes, and with it the name at the end of the one model that reads it."""
+    """``sigmoid = nn.Sigmoid()`` goes, and with it the name at the end of the one model that reads it.
+
+    Where that model has it further in, too, ``Sequential(first, sigmoid, second, sigmoid)``, only its end goes.
+    """
     syntax = module.syntax
     match definition.targets:
         case [ast.Name(id=name)]:
             same = [n for n in syntax.nodes if isinstance(n, ast.Name) and n.id == name]
+            reads = [n for n in same if isinstance(n.ctx, ast.Load)]
             line = whole_line(syntax, definition)
-            if len(same) == 2 and line is not None:
-                edits = _taken_from_the_end(module, next(n for n in same if isinstance(n.ctx, ast.Load)))
-                return (*edits, line) if edits else ()
+            if len(same) != len(reads) + 1 or len({syntax.parent(n) for n in reads}) != 1 or line is None:
+                return ()
+            edits = _taken_from_the_end(module, max(reads, key=lambda n: (n.lineno, n.col_offset)))
+            return (*edits, line) if edits and len(reads) == 1 else edits
     return ()
 
 

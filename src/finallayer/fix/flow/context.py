@@ -155,14 +155,14 @@ class Context:
         known = self.kept(head)
         return known if isinstance(known, Output) else self.keep(head, Output(head, self.modules(), self.uses()))
 
-    def readers(self, head: Head, handled: frozenset[ast.expr] = frozenset()) -> Readers:
+    def readers(self, head: Head, handled: frozenset[ast.expr] = frozenset(), at_calls: bool = False) -> Readers:
         """All that reads a head's output in that program, but for what the fix rewrites anyway."""
-        question = head, handled, self.uses().elsewhere
+        question = head, handled, at_calls, self.uses().elsewhere
         known = self.kept(question)
         return (
             known
             if isinstance(known, Readers)
-            else self.keep(question, Readers(head, self.modules(), self.uses(), handled))
+            else self.keep(question, Readers(head, self.modules(), self.uses(), handled, at_calls))
         )
 
     def sightings(self) -> list[Sighting]:

@@ -19,6 +19,7 @@ from finallayer.fix.flow.callbacks import in_callbacks
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
+from finallayer.fix.flow.only_read import functions_around, only_reading
 from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.roles import Role, Roles, kept_as
 from finallayer.fix.flow.unrun import asks_for_another, asks_nothing, needs_probabilities, stands_for
@@ -59,16 +60,23 @@ class _Known:
 class Readers:
     """What reads a head's output, as far as the analysis of one file shows.
 
-    ``handled``: expressions that the fix rewrites anyway, whatever they read.
+    ``handled``: expressions that the fix rewrites anyway, whatever they read. ``at_calls``: what a function only reads
+    is given back where that is called.
     """
 
     def __init__(
-        self, head: Head, modules: Mapping[str, AnalysedModule], uses: Uses, handled: frozenset[ast.expr] = frozenset()
+        self,
+        head: Head,
+        modules: Mapping[str, AnalysedModule],
+        uses: Uses,
+        handled: frozenset[ast.expr] = frozenset(),
+        at_calls: bool = False,
     ) -> None:
         self._modules, self._uses, self._handled = modules, uses, handled
         self.wraps: list[Reader] = []  # expressions that need the softmax back
         self.predictions: list[Reader] = []  # Keras: calls of predict whose probabilities somebody needs
         self.refusals: list[str] = []  # what stands against any fix
+        self.again: list[Reader] = []  # what applies the head again, which stands against most
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._boundaries: list[Reader] = []  # where a softmax can come back for what reads it farther on
         self._needs: list[list[Node]] = []  # the ways to the head of what needs it back in another shape or place
@@ -78,6 +86,8 @@ class Readers:
         self._output = Output(head, modules, uses)
         self._roles = Roles(self._output)
         self._owners = Owners(self._output)
+        if at_calls:
+            self._roles.only_reading = only_reading(self._output, self._roles, modules)
         self._collect()
         #: Keras: where the model meets its loss and its metrics
         self.compiled = [Reader(module, call) for module, call in self._owners.compiled]
@@ -88,10 +98,21 @@ class Readers:
         return self._met
 
     @property
+    def only_reading(self) -> frozenset[ast.FunctionDef]:
+        """The functions that are handed probabilities, as before."""
+        return self._roles.only_reading
+
+    @property
     def lines(self) -> list[str]:
         """Where the expressions are that need the head back."""
         found = sorted((*self.wraps, *self.predictions), key=lambda reader: reader.node.lineno)
         return list(dict.fromkeys(reader.module.syntax.where(reader.node) for reader in found))
+
+    @property
+    def all_apply_it_again(self) -> bool:
+        """Whether all that reads the numbers, besides losses, applies the head itself: it takes them for logits."""
+        needing = self.wraps or self.predictions or self._needs
+        return bool(self.again) and len(self.again) == len(self.refusals) and not needing
 
     def steps(self, value: Value) -> list[Node] | None:
         """The operations from a value back to the head; None where it isn't the head's output, or not it alone."""
@@ -140,6 +161,8 @@ class Readers:
             known.names |= set(_named(module.syntax, node))
         if reads and (function := parameter_behind(module.syntax, node)) is not None:
             known.handed[function] = module
+        if reads and functions_around(module.syntax, node, self._roles.only_reading):
+            return
         if reads and node not in self._handled:
             known.attributes |= kept_as(module.syntax, node)
             self._judge(module, node, values)
@@ -184,6 +207,7 @@ class Readers:
             case Role.NEEDS:
                 self.wraps.append(reader)
             case Role.AGAIN:
+                self.again.append(reader)
                 self.refusals.append(f"{module.syntax.where(node)} applies the {self._output.head.op} again")
             case Role.BOUNDARY if not derived:
                 self._boundaries.append(reader)

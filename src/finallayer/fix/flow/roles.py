@@ -66,6 +66,7 @@ class Roles:
 
     def __init__(self, output: Output) -> None:
         self._output = output
+        self.only_reading: frozenset[ast.FunctionDef] = frozenset()  # who is handed probabilities, as before
         self._for_others: dict[ast.AST, bool] = {}
 
     def of(self, module: AnalysedModule, node: ast.expr) -> Role:
@@ -144,6 +145,8 @@ class Roles:
 
     def _as_argument(self, module: AnalysedModule, call: ast.Call) -> Role:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
+        if self.only_reading and callees and all(any(runs(c, f) for f in self.only_reading) for c in callees):
+            return Role.NEEDS
         records = [c for c in callees if isinstance(c, Class) and not isinstance(c.find("__init__"), Function)]
         if records:
             return Role.STORED if self._are_asked(records) else Role.NEEDS

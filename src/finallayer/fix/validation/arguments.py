@@ -34,6 +34,12 @@ _TENSOR = re.compile(
 _TENSOR_IN_SETTINGS = re.compile(
     r"[\w.-]/(?:Softmax|LogSoftmax|Sigmoid)(?:_\d+)?\b(?!/)|\b(?:Softmax|LogSoftmax|Sigmoid)(?:_\d+)?:\d\b"
 )
+#: What all ways to keep a graph beyond the process that made it have in their names.
+_KEEPING = re.compile(
+    "save|export|freez|write|checkpoint|tensorboard|graph_?def|meta_?graph|estimator|supervisor|monitored|pickle|dump|"
+    "json|serializ|mlflow|server",
+    re.IGNORECASE,
+)
 #: Builtins that give the same whenever they are called with the same.
 _PURE = frozenset(f"builtins.{name}" for name in "len range float int abs enumerate zip tuple list dict".split())
 #: What the analysis follows, by the catalogue's names.
@@ -114,12 +120,28 @@ def asked_by_name(programs: Programs) -> Iterator[Sink]:
         yield from _tensors_named_in(path, module.syntax.file.tree)
     if not of_graph:
         return
-    index = importers_below(root_of([*programs.modules]))
-    for path in index.asking_graphs:
-        tree = _tree_of(path) if path not in of_graph else None
+    index, kept = importers_below(root_of([*programs.modules])), _keeps_graph(programs)
+    asking = index.asking_graphs if kept else [i.path for path in programs.modules for i in index.of(path)]
+    for path in dict.fromkeys(asking):
+        tree = _tree_of(path) if path in index.asking_graphs and path not in of_graph else None
         yield from _tensors_named_in(path, tree) if tree is not None else ()
-    for path in index.naming(_TENSOR_IN_SETTINGS):
+    for path in index.naming(_TENSOR_IN_SETTINGS) if kept else ():
         yield Sink(Status.UNKNOWN, path, ast.Constant(value=None), "which tensor is meant")
+
+
+def _keeps_graph(programs: Programs) -> bool:
+    """Whether a program may leave its graph to others that don't import it: nothing else gives that away."""
+    return any(map(_KEEPING.search, (w for m in programs.modules.values() for n in m.syntax.nodes for w in _words(n))))
+
+
+def _words(node: ast.AST) -> tuple[str, ...]:
+    """The names and the texts that a node says itself."""
+    match node:
+        case ast.Name(id=word) | ast.Attribute(attr=word) | ast.keyword(arg=str() as word):
+            return (word,)
+        case ast.alias(name=word) | ast.Constant(value=str() as word):
+            return (word,)
+    return ()
 
 
 def _tensors_named_in(path: str, tree: ast.Module) -> Iterator[Sink]:

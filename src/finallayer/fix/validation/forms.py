@@ -50,6 +50,7 @@ _SAME_SHAPE = keeping(Keeps.AXES)
 #: What keeps the order of the entries strictly, whatever the axis.
 _MONOTONE = frozenset("sigmoid log_sigmoid log cast stop_gradient identity".split())
 _ALONG_AN_AXIS = frozenset({"softmax", "log_softmax"})
+_HEADS = _ALONG_AN_AXIS | {"sigmoid", "log_sigmoid"}
 _PLACES = frozenset({"topk", "max", "min"})
 
 Rule = Callable[["Forms", Node], "Node | None"]
@@ -189,7 +190,14 @@ class Forms:
         name = _own_name(str(node.attrs["name"]), parts[0])
         if (name.removeprefix(".") in _SHAPES | {"len"} and len(forms) == 1) or name in self.known.numberless:
             return _named(name, *map(self._shape, forms))
+        if name == "isinstance":  # a softmax is a tensor, as its logits are
+            return _named(name, self._without_heads(forms[0]), *forms[1:])
         return _named(name, *forms)
+
+    def _without_heads(self, form: Node) -> Node:
+        while form.op in _HEADS:
+            form = form.args[0]
+        return form
 
     def _shape(self, form: Node) -> Node:
         while form.op in _SAME_SHAPE and form.args:

@@ -31,6 +31,10 @@ from finallayer.source.values import MadeOf
 _COMPARED = LOSSES | {"metric", "threshold"}
 #: A log that was wrong, of logits, and what takes its place.
 _LOGS = frozenset({"log", "log_softmax", "log_sigmoid"})
+#: A head of a head, of which one is too many.
+_TWICE = frozenset({"softmax", "sigmoid"})
+#: Rules that say so.
+_ONE_TOO_MANY = frozenset({"FL101", "FL104"})
 #: What a wrong program has put between the logits and the loss.
 _HEADS = frozenset("softmax log_softmax sigmoid log_sigmoid log exp".split())
 #: Activations whose outputs are nobody's logits.
@@ -65,7 +69,7 @@ def mended(programs: Programs, known: Known) -> Known:
     everywhere = set().union(*wrong.values()) & _OF_METRICS
     proven = {
         (pair.origin, pair.old): pair.new
-        for pair in _pairs(programs, known._replace(heads=heads), _COMPARED | _LOGS)
+        for pair in _pairs(programs, known._replace(heads=heads), _COMPARED | _LOGS | _TWICE)
         if pair.old != pair.new and _is_meant(pair.old, pair.new, wrong.get(pair.origin, set()) | everywhere)
     }
     return known._replace(proven=proven, heads=heads)
@@ -136,6 +140,9 @@ def _is_meant(old: Node, new: Node, codes: set[str]) -> bool:
         heads = map(forms.made, (make("sigmoid", old.args[0]), make("softmax", old.args[0], axis=-1)))
         asked = (make(old.op, head, *old.args[1:], **old.attrs) for head in heads)
         return bool(codes & _OF_METRICS) and new in map(forms.made, asked)
+    if old.op in _TWICE:
+        first = old.args[0]
+        return bool(codes & _ONE_TOO_MANY) and first.op == old.op and new == first and _are_scores(first.args[0])
     if old.op == "log":
         along = new.op == "log_sigmoid" or (new.op == "log_softmax" and new.attrs.get("axis") != 0)
         return "FL102" in codes and along and new.args[0] == old.args[0] and _are_scores(old.args[0])
