@@ -634,6 +634,18 @@ def test_a_lambda_that_nobody_calls_gets_the_softmax_back(tmp_path: Path, later:
     assert fixed(tmp_path, program) == LOGITS + ASKED_LATER.format(later.format("p.softmax(dim=-1)"))
 
 
+@pytest.mark.parametrize("later", ["lambda q={}: q{}.sum()", "lambda *, q={}: q{}.sum()"])
+def test_a_default_is_followed_to_where_it_is_read(tmp_path: Path, later: str) -> None:
+    program = "def tell(x):\n    out = net(x)\n    later = {}\n    print(later())\n"
+    before = SOFTMAX + program.format(later.format("out", ""))
+    assert fixed(tmp_path, before) == LOGITS + program.format(later.format("out", ".softmax(dim=-1)"))
+
+
+def test_a_default_of_what_nobody_calls_is_given_the_softmax_back(tmp_path: Path) -> None:
+    program = "def tell(x, extra):\n    out = net(x)\n    extra(lambda a, q={}: a)\n"
+    assert fixed(tmp_path, SOFTMAX + program.format("out")) == LOGITS + program.format("out.softmax(dim=-1)")
+
+
 def test_a_lambda_that_gives_the_output_shows_it_to_who_is_handed_it(tmp_path: Path) -> None:
     assert "is handed to `extra`" in note_of(tmp_path, SOFTMAX + ASKED_LATER.format("lambda: q"))
 

@@ -10,6 +10,7 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
+from finallayer.fix.flow.callers import reads_of_default
 from finallayer.fix.flow.head import Output, keeps_numbers
 from finallayer.fix.flow.known_calls import runs
 from finallayer.fix.text.spelling import FRAMEWORKS
@@ -90,6 +91,9 @@ class Roles:
                 return self._as_container(module, around)
             case ast.For() | ast.comprehension():
                 return self._iterated(inner, around)
+            case ast.arguments():
+                values = (v for n in reads_of_default(module.syntax, node) for v in module.values(n))
+                return Role.FLOWS if any(map(self._output.touches, values)) else Role.NEEDS
             case ast.Expr():
                 return Role.NEEDS if module.syntax.is_displayed(around) else Role.INDIFFERENT
             case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
