@@ -81,7 +81,7 @@ class Roles:
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
                 return Role.FLOWS if module.is_called(scope) and not self._is_for_others(scope) else Role.NEEDS
-            case ast.Assign(targets=[ast.Name() as target]) if _is_kept_for_nobody(module.syntax, target):
+            case ast.Assign(targets=[ast.Name() as target]) if is_kept_for_nobody(module.syntax, target):
                 return Role.NEEDS
             case ast.Assign(targets=targets):
                 return max((self._assigned(module, t) for t in targets), key=_ASSIGNED.index)
@@ -188,6 +188,9 @@ class Roles:
         """The role of what a call is handed, or a method called of, by what the call gives."""
         results = module.values(call)
         if any(isinstance(r, Built) and r.signature.op == "model" for r in results):
+            match module.syntax.parent(call):
+                case ast.Assign(targets=[ast.Name() as target]) if is_kept_for_nobody(module.syntax, target):
+                    return Role.FLOWS if self._is_taken_from(module, target.id) else Role.STORED
             return Role.FLOWS
         if any(map(self._output.touches, results)):
             return self._kept(module, call, results)
@@ -202,6 +205,16 @@ class Roles:
         if operations and (operations <= _ORDER or places_only or (accuracy and len(nodes) == len(results))):
             return Role.INDIFFERENT
         return Role.NEEDS
+
+    def _is_taken_from(self, module: AnalysedModule, name: str) -> bool:
+        """Whether another file of the program takes a name from a module: ``from network import model``."""
+        others = (m for m in self._output.modules.values() if m is not module)
+        return any(
+            name in {getattr(n, "attr", ""), *(alias.name for alias in getattr(n, "names", ()))}
+            for m in others
+            for n in m.syntax.nodes
+            if isinstance(n, (ast.Attribute, ast.ImportFrom))
+        )
 
     def _again(self, made: list[Node]) -> Role:
         """The softmax of a softmax, both over the classes: one of them is a mistake, and nobody knows which."""
@@ -234,7 +247,7 @@ _BY_SYNTAX: dict[type[ast.AST], Role] = {
 }
 
 
-def _is_kept_for_nobody(syntax: Syntax, target: ast.Name) -> bool:
+def is_kept_for_nobody(syntax: Syntax, target: ast.Name) -> bool:
     """Whether a variable of the module is read by nothing in its file: who looks at it is to find what he found."""
     module = syntax.file.tree
     if target.id == "_" or home(syntax, target) is not module:
