@@ -15,6 +15,7 @@ from finallayer.fix.flow.head import Output, keeps_numbers
 from finallayer.fix.flow.known_calls import runs
 from finallayer.fix.text.spelling import FRAMEWORKS
 from finallayer.fix.text.syntax import Syntax
+from finallayer.source.importers import importers_below, root_of
 from finallayer.source.values import (
     FIELDS,
     Bound,
@@ -190,7 +191,8 @@ class Roles:
         if any(isinstance(r, Built) and r.signature.op == "model" for r in results):
             match module.syntax.parent(call):
                 case ast.Assign(targets=[ast.Name() as target]) if is_kept_for_nobody(module.syntax, target):
-                    return Role.FLOWS if self._is_taken_from(module, target.id) else Role.STORED
+                    imported = any(importers_below(root_of([module.path])).of(module.path))
+                    return Role.FLOWS if imported else Role.STORED
             return Role.FLOWS
         if any(map(self._output.touches, results)):
             return self._kept(module, call, results)
@@ -205,16 +207,6 @@ class Roles:
         if operations and (operations <= _ORDER or places_only or (accuracy and len(nodes) == len(results))):
             return Role.INDIFFERENT
         return Role.NEEDS
-
-    def _is_taken_from(self, module: AnalysedModule, name: str) -> bool:
-        """Whether another file of the program takes a name from a module: ``from network import model``."""
-        others = (m for m in self._output.modules.values() if m is not module)
-        return any(
-            name in {getattr(n, "attr", ""), *(alias.name for alias in getattr(n, "names", ()))}
-            for m in others
-            for n in m.syntax.nodes
-            if isinstance(n, (ast.Attribute, ast.ImportFrom))
-        )
 
     def _again(self, made: list[Node]) -> Role:
         """The softmax of a softmax, both over the classes: one of them is a mistake, and nobody knows which."""
