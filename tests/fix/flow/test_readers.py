@@ -652,7 +652,9 @@ def test_a_model_that_another_file_takes_is_asked_there(tmp_path: Path) -> None:
         "import keras\n\ni = keras.Input((4,))\nnet = keras.Model(i, keras.layers.Dense(5, activation='softmax')(i))\n"
     )
     train = tmp_path / "train.py"
-    train.write_text("from network import net\n\nnet.compile(loss='categorical_crossentropy')\nnet.fit(x, y)\n")
+    train.write_text(
+        "import keras\nfrom network import net\n\nnet.compile(loss='categorical_crossentropy')\nnet.fit(x, y)\n"
+    )
     assert {d.path.name for d, _ in repaired(train).changed} == {"network.py", "train.py"}
 
 
