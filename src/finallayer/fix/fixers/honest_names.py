@@ -16,6 +16,7 @@ from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.honest_comments import with_honest_comments
 from finallayer.fix.text.names import for_logits, says_probabilities
 from finallayer.fix.text.syntax import Scope, Syntax
+from finallayer.source.values import Built
 
 #: What a comment says that is about the softmax or sigmoid below it.
 _ABOUT_PROBABILITIES = re.compile(r"\b(?:softmax|sigmoid|prob\w*|p\()", re.IGNORECASE)
@@ -33,7 +34,10 @@ def with_honest_words(module: AnalysedModule, made: Node, edits: tuple[Edit, ...
 def with_honest_names(module: AnalysedModule, made: Node, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
     """The edits that take a softmax away, and those that rename what it was assigned to, where that would lie."""
     assigned = _assignment(module.syntax, module.syntax.expression(made.origin))
-    return _with_other_name(module.syntax, assigned, edits) if assigned is not None else edits
+    values = module.values(assigned.value) if assigned is not None else []
+    if assigned is None or any(isinstance(v, Built) for v in values):  # the layer keeps its name
+        return edits
+    return _with_other_name(module.syntax, assigned, edits)
 
 
 def with_honest_outputs(module: AnalysedModule, readers: Readers, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
@@ -87,7 +91,7 @@ def _other_name(
     scope = syntax.scope(assigned)
     if isinstance(scope, ast.Lambda) or are_shown(scope) or (isinstance(scope, ast.Module) and _is_shared(syntax)):
         return None
-    if home(syntax, target) is not scope or target.id in syntax.declared:
+    if home(syntax, target) is not scope or target.id in syntax.declared | syntax.parameters(scope):
         return None
     stores = [n for n in _names(syntax, target) if not isinstance(n.ctx, ast.Load)]
     loads = [n for n in _names(syntax, target) if isinstance(n.ctx, ast.Load)]
