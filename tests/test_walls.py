@@ -25,7 +25,7 @@ CHECKER = FOUNDATIONS | FRONT_ENDS | {"disk", "recording", "formulas", "purposes
 
 #: room -> the rooms that it may import; all may import themselves and the version in finallayer/__init__.py
 MAY_IMPORT: dict[str, set[str]] = {
-    "__init__": set(),
+    "__init__": {"auditing"},
     "__main__": {"cli"},
     "kinds": set(),
     "expr": {"kinds"},
@@ -35,7 +35,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "numerics": CORE,
     "purposes": {"kinds", "expr", "canonical"},
     "formulas": {"kinds", "expr", "canonical"},
-    "recording": CORE | {"formulas", "purposes"},
+    "destinations": {"expr"},
+    "recording": CORE | {"formulas", "purposes", "destinations"},
     "rules": FOUNDATIONS | {"formulas"},
     **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"disk", "recording", "formulas", "purposes"}),
     "fix": CHECKER - {"fix"},
@@ -43,12 +44,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "processes": set(),
     "disk": set(),
     "check": CHECKER | {"report", "processes"},
+    "auditing": CHECKER | {"report", "check"},
     "server": CHECKER | {"report", "check"},
     "losses": {"kernels"},
     "kernels": {"losses"},
     "watch": {"numerics", "losses"},
     "compare": {"numerics", "losses", "watch", "report", "fix", "processes", "disk"},
-    "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server"},
+    "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server", "auditing"},
 }
 
 #: the rooms within ``fix``, each with those that it stands on: text knows no program, flow no fixer

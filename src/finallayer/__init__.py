@@ -1,3 +1,21 @@
 """Should softmax still be the final layer? Keep softmax in the loss."""
 
+from __future__ import annotations
+
+TYPE_CHECKING = False  # for type checkers, who know the name; typing takes its time to load
+
+if TYPE_CHECKING:
+    from finallayer.auditing import Audit, audit
+
+__all__ = ["Audit", "__version__", "audit"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """What is only loaded when it is asked for."""
+    if name in ("Audit", "audit"):
+        from finallayer import auditing
+
+        value: object = getattr(auditing, name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

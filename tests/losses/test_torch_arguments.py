@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 from finallayer.losses import torch as ours  # noqa: E402
+from finallayer.losses.torch import _kernel, _quick  # noqa: E402
 
 Z, T, SOFT = torch.randn(4, 3), torch.tensor([0, 2, 1, 0]), torch.softmax(torch.randn(4, 3), 1)
 H, W = torch.randn(4, 8), torch.randn(3, 8)
@@ -203,7 +204,7 @@ def test_labels_of_every_integer_dtype(dtype: Any) -> None:
 
 
 def test_views_that_stand_for_other_numbers_than_memory_holds() -> None:
-    """The negative bit, as of the imaginary part of a conjugate; storage that is gone; one element seen many times."""
+    """The negative bit, as of the imaginary part of a conjugate; one element seen many times."""
     z = torch.randn(4, 3, dtype=torch.complex64)
     imaginary, negated = z.conj().imag, torch._neg_view(Z)
     weight = torch._neg_view(torch.tensor([-1.0, -2.0, -0.5]))
@@ -223,9 +224,31 @@ def test_views_that_stand_for_other_numbers_than_memory_holds() -> None:
     torch.testing.assert_close(leaf.grad, torch.autograd.grad(F.cross_entropy(leaf, T, reduction="sum"), leaf)[0])
     expanded = torch.randn(1, 3).expand(4, 3)
     torch.testing.assert_close(ours.cross_entropy(expanded, T), F.cross_entropy(expanded, T))
-    gone = torch.randn(4, 3)
-    gone.untyped_storage().resize_(0)
-    refused(lambda: ours.cross_entropy(gone, T), RuntimeError, "storage")
+
+
+@pytest.mark.parametrize("path", ["kernel", "framework"])
+@pytest.mark.parametrize("rows", [4, 4000])
+def test_storage_that_is_gone_is_not_read(path: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By no loss, whichever of its tensors it is: torch's own operations end the process over some of these."""
+    if path == "framework":
+        monkeypatch.setattr(_kernel, "serves", lambda *tensors: False)
+        monkeypatch.setattr(_quick, "LIBRARY", None)
+    elif _kernel.LIBRARY is None:
+        pytest.skip("the kernel is not built")
+    z, t, weight, token = torch.randn(rows, 3), torch.randint(3, (rows,)), torch.rand(3), torch.rand(rows)
+    calls = {
+        ours.cross_entropy: {"input": z, "target": t, "weight": weight, "token_weight": token},
+        ours.binary_cross_entropy_with_logits: {"input": z, "target": z.sigmoid(), "weight": weight},
+        ours.linear_cross_entropy: {
+            "input": torch.randn(rows, 5), "linear_weight": torch.randn(3, 5), "target": t, "linear_bias": weight
+        },
+    }  # fmt: skip
+    for loss, arguments in calls.items():
+        for name in arguments:
+            gone = arguments[name].clone()
+            gone.untyped_storage().resize_(0)
+            given = {**arguments, name: gone}
+            refused(lambda loss=loss, given=given: loss(**given), RuntimeError, "storage")
 
 
 @pytest.mark.parametrize("deprecated", [{"reduce": False}, {"size_average": False}, {"size_average": True}])

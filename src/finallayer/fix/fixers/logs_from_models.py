@@ -40,6 +40,7 @@ from finallayer.fix.text.spelling import Written as Text
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker
+from finallayer.source.walking import walk
 
 
 @mends("FL201", "FL202", "FL203", "FL205", reach=Reach.MODEL)
@@ -175,7 +176,7 @@ class _Rewriting:
         if not all(parts):
             self._halfway = True
             return []
-        self._handled |= {n for n in ast.walk(helper.function) if isinstance(n, ast.expr)}
+        self._handled |= {n for n in walk(helper.function) if isinstance(n, ast.expr)}
         removed = helper.removed(modules, [call for _, call in calls])
         return [*(e for part in parts for e in part), *([removed] if removed is not None else [])]
 

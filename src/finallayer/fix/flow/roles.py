@@ -30,6 +30,7 @@ from finallayer.source.values import (
     Value,
     tuple_in,
 )
+from finallayer.source.walking import walk
 
 CROSS_ENTROPIES = frozenset("xent_logits xent_probs bce_logits bce_probs".split())
 #: Operations on an output that give the same from logits.
@@ -256,7 +257,7 @@ def _takes_in(module: AnalysedModule, attribute: ast.Attribute) -> bool:
 def _is_local(syntax: Syntax, place: ast.AST, name: str) -> bool:
     """Whether a name belongs to the function around a place: it is bound there, and not declared global."""
     scope = syntax.scope(place)
-    declared = {n for s in ast.walk(scope) if isinstance(s, (ast.Global, ast.Nonlocal)) for n in s.names}
+    declared = {n for s in walk(scope) if isinstance(s, (ast.Global, ast.Nonlocal)) for n in s.names}
     return name not in declared and any(n.id == name and isinstance(n.ctx, ast.Store) for n in _names(scope))
 
 
@@ -347,4 +348,4 @@ def only_places_are_read(syntax: Syntax, call: ast.Call) -> bool:
 
 
 def _names(scope: ast.AST) -> Iterator[ast.Name]:
-    return (n for n in ast.walk(scope) if isinstance(n, ast.Name))
+    return (n for n in walk(scope) if isinstance(n, ast.Name))

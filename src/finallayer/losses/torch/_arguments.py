@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from finallayer.kernels import REDUCTIONS
-from finallayer.losses.torch._kernel import Terms
+from finallayer.losses.torch import _eager
+from finallayer.losses.torch._kernel import Terms, check_is_there
 
 LOGITS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 INDICES = (torch.int64, torch.int32, torch.uint8, torch.int16, torch.int8)
@@ -63,8 +64,10 @@ def check_tensors(function: str, first: Tensor, **others: Tensor | None) -> None
     Raises:
         TypeError: one is no tensor.
         NotImplementedError: one is sparse, nested or quantized.
-        RuntimeError: they are on different devices, or only some of them are of a subclass such as DTensor.
+        RuntimeError: they are on different devices, only some of them are of a subclass such as DTensor, or the storage
+            of one is gone.
     """
+    readable = not _eager.is_compiling() and isinstance(first, Tensor) and first.is_cpu and _eager.as_written(first)
     for name, tensor in {"input": first, **others}.items():
         if tensor is None and name not in ("input", "target"):
             continue
@@ -82,6 +85,8 @@ def check_tensors(function: str, first: Tensor, **others: Tensor | None) -> None
                 f"{function}: got mixed tensors: input is a {type(first).__name__}, {name} a {type(tensor).__name__}; "
                 "convert all of them, or none"
             )
+        if readable and type(tensor) in _eager.PLAIN and not tensor._is_zerotensor():
+            check_is_there(tensor, name)
 
 
 def check_logits(function: str, input: Tensor) -> None:

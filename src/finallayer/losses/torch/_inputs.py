@@ -28,6 +28,10 @@ class Inputs(NamedTuple):
                 outputs[name] = _as_read(outputs[name], real, name == "row_upstream").contiguous().resolve_neg()
         if _triton.serves(self.logits):
             return _triton.cross_entropy(*self[:4], terms, upstream=upstream, **outputs)
+        if not self.on_kernel and self.logits.is_cpu:
+            for tensor, name in zip(self[:4], ("input", "target", "weight", "token_weight"), strict=True):
+                if tensor is not None:
+                    _kernel.check_is_there(tensor, name)
         engine = _kernel if self.on_kernel else _framework
         engine.cross_entropy(*self[:4], terms, upstream=upstream, **outputs)
         self._forget_ignored(terms, **outputs)

@@ -74,6 +74,21 @@ def is_plain(tensor: Tensor) -> bool:
     )
 
 
+def is_there(tensor: Tensor) -> bool:
+    """Whether the storage of a strided tensor holds all that its strides reach: torch does not ask everywhere."""
+    return not tensor.numel() or _bytes_up_to(tensor, extent(tensor)) <= tensor.untyped_storage().nbytes()
+
+
+def extent(tensor: Tensor) -> int:
+    """From the first element of a tensor to behind its last, in elements."""
+    return 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)) if tensor.numel() else 0
+
+
+def check_is_there(tensor: Tensor, name: str) -> None:
+    """Raise RuntimeError if it is not (`is_there`)."""
+    _address_within(tensor, name, extent(tensor))
+
+
 def real_dtype(logits_dtype: torch.dtype) -> torch.dtype:
     """What stands beside logits of a dtype: weights, probabilities, losses, lse and upstream gradients."""
     return torch.float64 if logits_dtype is torch.float64 else torch.float32
@@ -139,13 +154,16 @@ def _strided_address(tensor: Tensor, name: str, dtype: torch.dtype, shape: torch
     found = layout(tensor)
     if found is None:
         raise _refusal(tensor, name, dtype)
-    last = 1 + sum((n - 1) * s for n, s in zip(shape, tensor.stride(), strict=True))
-    return _address_within(tensor, name, last if tensor.numel() else 0), found
+    return _address_within(tensor, name, extent(tensor)), found
+
+
+def _bytes_up_to(tensor: Tensor, extent: int) -> int:
+    return int((tensor.storage_offset() + extent) * tensor.element_size())
 
 
 def _address_within(tensor: Tensor, name: str, extent: int) -> int:
     there = tensor.untyped_storage().nbytes()
-    if extent and (tensor.storage_offset() + extent) * tensor.element_size() > there:
+    if extent and _bytes_up_to(tensor, extent) > there:
         raise RuntimeError(f"{name}: its storage holds {there} bytes, fewer than its shape {tuple(tensor.shape)} needs")
     return tensor.data_ptr()
 

@@ -23,6 +23,7 @@ _is_autocast = torch.is_autocast_enabled
 _is_any_autocast = torch._C._is_any_autocast_enabled
 _as_written = _eager.as_written
 _is_plain = _kernel.is_plain
+_is_there = _kernel.is_there
 _plans = Plans()
 
 
@@ -116,7 +117,7 @@ def _native(terms: Terms) -> Callable[..., bool]:
 
     def fill(tensors: Tensors, loss: Tensor, gradient: Tensor | None, upstream: float) -> bool:
         given = _plain.Given(*tensors)
-        if not _plain.serves(given.logits, given.target, terms) or not all(t is None or _is_plain(t) for t in tensors):
+        if not _plain.serves(given.logits, given.target, terms) or not all(map(_is_readable, tensors)):
             return False
         per_row, reduced = (loss, None) if terms.reduction == "none" else (None, loss)
         return _plain.cross_entropy(given, terms, upstream, _plain.Wanted(per_row, reduced, gradient))
@@ -124,12 +125,17 @@ def _native(terms: Terms) -> Callable[..., bool]:
     return fill
 
 
+def _is_readable(tensor: Tensor | None) -> bool:
+    return tensor is None or (_is_plain(tensor) and _is_there(tensor))
+
+
 def _recorded(terms: Terms, dtype: torch.dtype) -> Callable[..., Tensor | None]:
     """The loss of few logits, recorded by torch."""
 
     def loss(tensors: Tensors) -> Tensor | None:
         logits, target = tensors[:2]
-        return _plain.recorded(logits, target, terms, dtype) if _is_plain(logits) and _is_plain(target) else None
+        readable = _is_readable(logits) and _is_readable(target)
+        return _plain.recorded(logits, target, terms, dtype) if readable else None
 
     return loss
 

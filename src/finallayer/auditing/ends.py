@@ -1,0 +1,62 @@
+"""What a loss expression does at its ends: where it is at its least, and where a confident sample stops teaching."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import isfinite
+
+from finallayer.expr import Node, make, target
+from finallayer.kinds import Kind
+from finallayer.numerics.evaluate import evaluate
+from finallayer.numerics.program import UnevaluableError
+
+#: A lead beyond which no loss changes any more in any format.
+BEYOND = 1e4
+#: How exactly the end is found, in nats.
+RESOLUTION = 0.01
+#: A row of this many classes stands for any longer one.
+MOST_CLASSES = 1000
+
+
+def floor(loss: Node, classes: int) -> float | None:
+    """The value of a loss on a row that is classified rightly and with certainty; None where it has none on one row."""
+    row, label = ([BEYOND], 1) if classes == 1 else ([BEYOND] + [0.0] * (classes - 1), 0)
+    if classes > MOST_CLASSES:
+        return None
+    try:
+        value = float(evaluate(picking(loss), row, label, "exact").loss)
+    except (UnevaluableError, RecursionError, ArithmeticError):
+        return None
+    return value if isfinite(value) else None
+
+
+def picking(loss: Node) -> Node:
+    """The loss with every entry that an index picks of a row as the target's."""
+    if not loss.args or loss.kind is Kind.LOGITS:
+        return loss
+    args = tuple(map(picking, loss.args))
+    if loss.op == "index" and loss.attrs.get("each"):
+        return make("gather", args[0], target())
+    return loss if all(a is b for a, b in zip(args, loss.args, strict=True)) else Node(loss.op, args, loss.attrs, None)
+
+
+@lru_cache(maxsize=256)
+def collapse(loss: Node, dtype: str, classes: int) -> float | None:
+    """By how much a target has to lead for its gradient to be exactly 0; None where that never happens, or can't be
+    told."""
+    classes = min(classes, MOST_CLASSES)
+
+    def is_lost(lead: float) -> bool:
+        row, label = ([lead] + [0.0] * (classes - 1), 0) if classes > 1 else ([lead], 1)
+        return float(evaluate(loss, row, label, dtype).grad[0]) == 0
+
+    try:
+        if not is_lost(BEYOND if dtype != "float16" else 6e4) or is_lost(0.0):
+            return None
+        low, high = 0.0, BEYOND
+        while high - low > RESOLUTION:
+            middle = (low + high) / 2
+            low, high = (low, middle) if is_lost(middle) else (middle, high)
+    except (UnevaluableError, RecursionError, ArithmeticError, ValueError):
+        return None
+    return high

@@ -1,0 +1,60 @@
+"""What the rules and numerics say of a run that was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import inf
+from pathlib import Path
+
+from finallayer.auditing.outcome import Audit
+from finallayer.check.config import Config
+from finallayer.check.filters import Filter, Sources
+from finallayer.expr import Node
+from finallayer.findings import Finding
+from finallayer.live.observation import Observation
+from finallayer.rules import all_rules
+from finallayer.rules.judging import judge, outermost
+from finallayer.rules.margin import safe_margins
+
+#: What adds losses up, or weighs them.
+_SUMS = frozenset({"add", "sub", "scale", "neg", "mean", "identity", "cast", "reshape"})
+
+
+def judged(seen: Observation) -> Audit:
+    """The audit of what was observed: comments in the source keep findings quiet, as those of a check."""
+    rules = all_rules()
+    sources = Sources()
+    every = outermost([one.finding for one in judge(seen.seen)])
+    config = Config(Path.cwd(), frozenset(rules))
+    findings = tuple(Filter(config, rules, sources).shown(every))
+    return Audit(findings, tuple(map(str, seen.losses)), _margin(findings, seen.losses), seen, sources.lines)
+
+
+def _margin(findings: Iterable[Finding], losses: Iterable[Node]) -> dict[str, float] | None:
+    """The safe margin of the whole: the least of all that is known of its parts."""
+    known = [f.safe_margin for f in findings if f.safe_margin]
+    known += [m for loss in losses for term in terms(loss) if (m := safe_margins(term)) is not None]
+    formats = known[0].keys() if known else ()
+    return {dtype: min(m.get(dtype, inf) for m in known) for dtype in formats} or None
+
+
+def terms(loss: Node) -> Iterator[Node]:
+    """The losses that a sum of losses adds up."""
+    waiting = [loss]
+    while waiting:
+        term = waiting.pop()
+        if term.op in ("add", "sub"):
+            waiting += term.args
+        elif term.op in _SUMS and any(n.op in ("add", "sub") for n in _down(term)):
+            waiting += term.args[:1]
+        else:
+            yield term
+
+
+def _down(term: Node) -> Iterator[Node]:
+    while term.op in _SUMS and term.args:
+        yield term
+        if term.op in ("add", "sub"):
+            return
+        term = term.args[0]
+    yield term

@@ -1,0 +1,75 @@
+"""A catalogued call on values that are known: from its signature and arguments to an operation and its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from finallayer.canonical import SPELLINGS_OF_LOSSES
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, OF_THE_CALL, TENSORS, Signature, bind_signature
+from finallayer.expr import ATTRIBUTES as TYPES
+from finallayer.expr import LEAVES, SEVERAL, UNREAD, Node, declaring, make
+
+_NAMED = (declaring("name") - LEAVES) | SPELLINGS_OF_LOSSES
+_CARRIED = ATTRIBUTES - OF_THE_CALL
+_ORDER = ("x", "y", "target", "condition")
+#: The larger or smaller of two tensors is spelled as that of one along an axis.
+_EXTREMES = {"max": "maximum", "min": "minimum"}
+#: From a tensor of the framework's to its node, None for what isn't one.
+Read = Callable[[Any], Node | None]
+
+
+class Applied(NamedTuple):
+    """An operation, what it is applied to, and how."""
+
+    op: str
+    args: list[Node]
+    attrs: dict[str, Any]
+
+
+def is_applicable(signature: Signature) -> bool:
+    """Whether a signature is an operation's on tensors, as a running program knows it."""
+    return signature.op not in CONSTRUCTS and signature.op != "opaque"
+
+
+def applied(
+    signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any], name: str, read: Read
+) -> Applied | None:
+    """What a call of a signature applies; None where its arguments don't fit."""
+    params = signature.params if signature.call is None else signature.call
+    given = bind_signature(params, args, kwargs)
+    op = signature.op
+    tensors = {k: _tensors(v, read, several=k == "x" and op in SEVERAL) for k, v in given.items() if k in TENSORS}
+    if any(t is None for t in tensors.values()) or (not tensors.get("x") and op not in LEAVES):
+        return None
+    operands = [node for k in _ORDER for node in tensors.get(k) or ()]
+    along = read(given.get("axis"))
+    if op in _EXTREMES and along is not None:
+        return Applied(_EXTREMES[op], [*operands, along], {})
+    attrs = {k: v for k, v in signature.attrs.items() if k not in OF_THE_CALL and k != "rank"}
+    for k, v in given.items():
+        if k in _CARRIED and v is not None:
+            attrs[k] = _plain(k, v)
+    if op in _NAMED:
+        attrs["name"] = name
+    return Applied(op, operands, attrs)
+
+
+def _tensors(value: Any, read: Read, several: bool) -> list[Node] | None:
+    """The nodes of an argument: of all items where it takes several tensors; None where it is no tensor."""
+    if several and isinstance(value, (list, tuple)):
+        nodes = [read(v) for v in value]
+        return None if None in nodes else [n for n in nodes if n is not None]
+    if value is None:
+        return []
+    if isinstance(value, (bool, int, float)):
+        return [make("const", value=value)]
+    node = read(value)
+    return None if node is None else [node]
+
+
+def _plain(name: str, value: Any) -> Any:
+    """An attribute's value as a node carries it."""
+    if isinstance(value, (list, tuple)):
+        value = value[0] if len(value) == 1 else tuple(value)
+    return value if type(value) in TYPES[name] else UNREAD

@@ -1,0 +1,106 @@
+"""Which line of the catalogue a function, method or operator of torch's has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+
+from finallayer.catalog import Signature, lookup, method, parse
+from finallayer.live.applying import is_applicable
+from finallayer.live.torch.aten import METHODS, OPERATORS
+
+
+class Known(NamedTuple):
+    """What a function of torch's does."""
+
+    name: str  # as the catalogue spells it
+    signature: Signature
+    in_place: bool  # it gives its first argument back, changed
+    pure: bool  # it changes none of its arguments
+
+
+#: Where functions live that the catalogue knows as their public names.
+_PUBLIC = {
+    "torch._C._nn": "torch.nn.functional.",
+    "torch._C._special": "torch.special.",
+    "torch._C._linalg": "torch.linalg.",
+    "torch.nn.functional": "torch.nn.functional.",
+    "torch": "torch.",
+    "torch.functional": "torch.",
+}
+_PREFIXES = ("special_", "linalg_")
+_RENAMED = {"torch.nn.functional.log_sigmoid": "torch.nn.functional.logsigmoid"}
+#: What has running statistics, which it changes though it doesn't say so.
+_HAS_STATE = frozenset({"batch_norm", "instance_norm"})
+
+
+@cache
+def function(func: Callable[..., Any]) -> Known | None:
+    """What a function or method does, as a mode is handed it; None where the catalogue doesn't know."""
+    name = getattr(func, "__name__", "")
+    owner = getattr(func, "__objclass__", None)
+    if name == "__get__":  # a property's
+        return _known("", str(getattr(getattr(func, "__self__", None), "__name__", "")), "property")
+    if owner is not None or str(getattr(func, "__qualname__", "")).startswith(("Tensor.", "TensorBase.")):
+        return _known("", name, "method")
+    module = _PUBLIC.get(getattr(func, "__module__", None) or "torch")
+    if module is None:
+        return None
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    dotted = _RENAMED.get(module + name, module + name)
+    return _known(dotted, name, "function")
+
+
+@cache
+def operator(func: Any) -> Known | None:
+    """The same of an operator of ATen's, as dispatched."""
+    namespace, _, name = func._schema.name.partition("::")
+    if namespace not in ("aten", "prims"):
+        return None
+    return _known("", name, "operator")
+
+
+@cache
+def named_operator(name: str) -> Known | None:
+    """The same of an operator by its name, as the autograd graph has it."""
+    return _known("", name, "operator") or _known("", f"_{name}", "operator")
+
+
+def _known(dotted: str, name: str, how: str) -> Known | None:
+    plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+    line = (OPERATORS.get(name) or OPERATORS.get(plain)) if how == "operator" else None
+    line = line or (METHODS.get(name) if how != "function" else None)
+    if how == "function":
+        signature = lookup(dotted)
+    elif line is not None:
+        signature = parse(line)
+    elif how == "property":
+        signature = None
+    else:
+        signature = method(name) or method(plain)
+    if signature is None or not is_applicable(signature):
+        return None
+    in_place = plain != name or name in ("__iadd__", "__isub__", "__imul__", "__itruediv__", "__idiv__", "__ipow__")
+    pure = not in_place and name not in _HAS_STATE
+    return Known(dotted or f"torch.Tensor.{name}", signature, in_place, pure)
+
+
+def module_line(module: torch.nn.Module) -> tuple[str, Signature] | None:
+    """The catalogue's line of a layer or loss of torch's own, by its public name."""
+    return _class_line(type(module))  # type: ignore[arg-type]
+
+
+def is_native(module: torch.nn.Module) -> bool:
+    """Whether a module is torch's own, so that none of the user's code runs in it but the modules that it holds."""
+    return type(module).__module__.startswith("torch.nn.modules.")
+
+
+@cache
+def _class_line(cls: type) -> tuple[str, Signature] | None:
+    name = f"torch.nn.{cls.__name__}"
+    signature = lookup(name) if cls.__module__.startswith("torch.nn.modules.") else None
+    return None if signature is None else (name, signature)

@@ -1,0 +1,382 @@
+"""Watches a torch program run: every call that it makes, as an operation of the recorder's.
+
+Two modes see a call. The outer one is handed functions and methods as the program calls them, which the catalogue knows
+by name. What it doesn't know is seen by the inner one, operator by operator, as is everything in scripted code. Both
+see custom autograd functions, operations in place, and what runs without gradients.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from finallayer.catalog import Signature
+from finallayer.expr import LOSSES, Node, Origin, make
+from finallayer.live.applying import Applied, applied
+from finallayer.live.observation import Blind, Unknown
+from finallayer.live.stack import Stack
+from finallayer.live.torch import callables, distributions, indexing
+from finallayer.live.torch.callables import Known, is_native
+from finallayer.live.torch.following import Following
+from finallayer.live.torch.margins import MEASURED, Measuring
+from finallayer.live.torch.untouched import Untouched
+from finallayer.recording import Recorder, Scene
+
+#: Operations whose result has another number of axes than what is known of their arguments says.
+_RANKED = frozenset(
+    "reshape index gather concat sum mean max min matmul affine pool one_hot argmax topk logsumexp length "
+    "cosine".split()
+)
+#: Calls of which nothing is recorded: gradients are computed, numbers are read out.
+_ASIDE = frozenset("backward grad register_hook retain_grad __repr__ __format__ item tolist numpy __float__".split())
+#: The folder of torch's own code.
+TORCH = str(Path(torch.__file__).parent)
+_INDEXING = frozenset({"torch.Tensor.__getitem__", "torch.Tensor.index"})
+_OF_A_CUSTOM_FUNCTION = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
+
+
+T = TypeVar("T")
+
+
+class _Running(NamedTuple):
+    """A module whose forward is running."""
+
+    module: nn.Module
+    line: tuple[str, Signature] | None  # of the catalogue
+    native: bool  # it is torch's own, and runs no code of the user's
+    places: list[Origin | None]  # where it was called, once that is asked; of all that run within each other
+
+
+class Observer:
+    """What a program has done so far."""
+
+    def __init__(self, packages: Sequence[str] = ()) -> None:
+        self.recorder = Recorder()
+        self.stack = Stack([TORCH, *packages], [f"{TORCH}/distributions"])
+        self.following = Following()
+        self.untouched = Untouched()
+        self.measuring = Measuring()
+        self.unknown: Unknown = {}
+        self.failed: list[Blind] = []
+        self.modules: list[_Running] = []  # those that are running, the innermost last
+        self.altered: list[Node] = []  # losses with options that their expression doesn't tell of
+        self.beneath = 0  # > 0 within a call that is recorded as a whole, or not at all
+        self._leaves = 0
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Around what is watched, and leaves no trace."""
+        with ExitStack() as undo:
+            undo.enter_context(self.untouched.around())
+            undo.callback(register_module_forward_pre_hook(self._enter).remove)
+            undo.callback(register_module_forward_hook(self._leave, always_call=True).remove)
+            if "torch._dynamo" in sys.modules:  # else nothing is compiled
+                undo.enter_context(torch.compiler.set_stance("force_eager"))
+            undo.enter_context(distributions.told(self))
+            undo.enter_context(_Operators(self))
+            undo.enter_context(_Functions(self))
+            yield
+
+    def _enter(self, module: nn.Module, _given: Any) -> None:
+        line = callables.module_line(module)
+        within = self.modules[-1] if self.modules else None
+        shared = within.places if within is not None and within.native and is_native(module) else []
+        self.modules.append(_Running(module, line, is_native(module), shared))
+
+    def _leave(self, _module: nn.Module, _given: Any, _result: Any) -> None:
+        if self.modules:
+            self.modules.pop()
+
+    def _place(self) -> Origin | None:
+        """Where the program is. Within layers of torch's own, which call nothing of the user's, it stays there."""
+        running = self.modules[-1] if self.modules else None
+        if running is None or not running.native:
+            return self.stack.place()
+        if not running.places:
+            running.places.append(self.stack.place())
+        self.stack.in_private = False
+        return running.places[0]
+
+    # What tensors hold
+
+    def named(self, tensor: torch.Tensor, name: str) -> None:
+        """A tensor is an argument of the loss's, by this name."""
+        if self.following.get(tensor) is None and tensor.is_leaf and not _is_parameter(tensor):
+            self.following.bind(tensor, make("opaque", name=f"{name}@loss", rank=tensor.dim()))
+
+    def node(self, value: Any) -> Node | None:
+        """What a tensor holds; None for what is no tensor."""
+        if not isinstance(value, torch.Tensor):
+            return None
+        known = self.following.get(value)
+        if known is None:
+            known = self._leaf(value)
+            self.following.bind(value, known)
+        return known
+
+    def _leaf(self, tensor: torch.Tensor) -> Node:
+        """What a tensor is that was there before the run."""
+        self._leaves += 1
+        if _is_parameter(tensor):
+            return make("parameter", name=f"parameter {self._leaves}", rank=tensor.dim())
+        if (
+            tensor.dim() == 0
+            and type(tensor) is torch.Tensor
+            and not tensor.requires_grad
+            and tensor.device.type == "cpu"
+        ):
+            with self.aside():
+                return make("const", value=tensor.detach().item())
+        if tensor.grad_fn is not None:  # a prediction, perhaps
+            return make("opaque", name=f"given {self._leaves}:0:0", rank=tensor.dim())
+        return make("opaque", name=f"data {self._leaves}@loss", rank=tensor.dim())
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """While nothing is recorded."""
+        self.beneath += 1
+        try:
+            yield
+        finally:
+            self.beneath -= 1
+
+    # What calls do
+
+    def call(self, known: Known, run: Callable[[], Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run a call of which the catalogue knows what it does, and record that."""
+        what = self._carefully(self._applied, known, args, kwargs)
+        if what is None:
+            return run()
+        self.beneath += 1
+        try:
+            result = run()
+        finally:
+            self.beneath -= 1
+        self.untouched.made(_flat(result), _flat((args, kwargs)))
+        self._carefully(self._give, result, what, known, args, kwargs)
+        return result
+
+    def _carefully(self, step: Callable[..., T], *given: Any) -> T | None:
+        """A step of ours, whose mistakes are no reason for the program to fail."""
+        try:
+            return step(*given)
+        except Exception as error:
+            self.failed.append(Blind(f"{type(error).__name__} while watching: {error}"))
+            return None
+
+    def _applied(self, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Applied | None:
+        """What a call applies; None where that isn't all that it does."""
+        if _changes_meaning(kwargs):
+            return None
+        what = indexing.entries(self.node, args) if known.name in _INDEXING and not kwargs else None
+        return what or applied(known.signature, args, kwargs, known.name, self.node)
+
+    def _give(self, result: Any, what: Applied, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        first = (
+            result if isinstance(result, torch.Tensor) else next(iter(result), None) if _is_several(result) else None
+        )
+        if not isinstance(first, torch.Tensor):
+            return
+        made = self.record(what.op, what.args, self._attributes(what, first))
+        if made.op in LOSSES and _is_altered(made.op, kwargs):
+            self.altered.append(made)
+        if made.op in MEASURED:
+            with self.aside(), torch.no_grad():
+                self.measuring.saw(made, what, _flattened(args), first)
+        if known.in_place:
+            self.following.changed(first)
+        if isinstance(result, torch.Tensor):
+            self.following.bind(result, made)
+            return
+        for number, part in enumerate(result):
+            if isinstance(part, torch.Tensor):
+                self.following.bind(
+                    part, made if number == 0 or what.op in ("topk",) else self._part(made, number, part)
+                )
+
+    def _part(self, whole: Node, number: int, part: torch.Tensor) -> Node:
+        if whole.op == "index":
+            return Node("index", whole.args, {**whole.attrs, "at": str(number), "rank": part.dim()}, whole.origin)
+        return make("opaque", name=f"part {number}", of=(hash(whole),), rank=part.dim())
+
+    def _attributes(self, what: Applied, result: torch.Tensor) -> dict[str, Any]:
+        """An operation's attributes, with what only its result tells, and what the layer is called that does it."""
+        attrs = what.attrs
+        if what.op in _RANKED:
+            attrs["rank"] = result.dim()
+        if what.op == "affine":
+            axis = attrs.get("axis", -1)
+            attrs["units"] = result.shape[axis] if result.dim() else 1
+        if "name" in attrs and self.modules:
+            line = self.modules[-1].line
+            if line is not None and line[1].op == what.op:
+                attrs |= {**line[1].attrs, "name": line[0]}
+        return attrs
+
+    def record(self, op: str, args: list[Node], attrs: dict[str, Any]) -> Node:
+        """An operation, written down at the place of the program that runs."""
+        place = self._place()
+        made = self.recorder.record(op, args, attrs, place, "torch", self._scene, silent=self.stack.in_private)
+        if op == "affine" and self.modules:
+            self.recorder.made_by(made, id(self.modules[-1].module))
+        return made
+
+    def _scene(self) -> Scene:
+        by_hand = not torch.is_grad_enabled() and _is_in_custom_function()
+        return Scene(torch.is_grad_enabled() or by_hand, self.stack.caller(), by_hand=by_hand)
+
+    def operator(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operator of ATen's, and record it unless a call is recorded that it is part of."""
+        changed = self.untouched.changing(operator, args, kwargs)
+        if self.beneath or torch._C._current_autograd_node() is not None:
+            result = operator(*args, **kwargs)
+            for tensor in changed:
+                self.following.changed(tensor)
+            self.untouched.made(_flat(result), _flat((args, kwargs)))
+            return result
+        known = callables.operator(operator)
+        what = None if known is None else self._carefully(self._applied, known, args, kwargs)
+        handed = None if what is not None else [n for n in map(self.node, _flat((args, kwargs))) if n is not None]
+        result = operator(*args, **kwargs)
+        self.untouched.made(_flat(result), _flat((args, kwargs)))
+        for tensor in changed:
+            self.following.changed(tensor)
+        if known is not None and what is not None:
+            self._carefully(self._give, result, what, known, args, kwargs)
+        else:
+            self._carefully(self._unknown, str(operator._schema.name), handed or [], result)
+        return result
+
+    def _unknown(self, name: str, handed: list[Node], result: Any) -> None:
+        for tensor in _flat(result):
+            self.following.bind(tensor, self._not_understood(name, handed, tensor))
+
+    def _not_understood(self, name: str, handed: list[Node], result: torch.Tensor) -> Node:
+        self._leaves += 1
+        origin = self._place()
+        place = f"{origin.path}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
+        parts = tuple(map(hash, handed)) or (self._leaves,)
+        made = make("opaque", name=place, of=parts, rank=result.dim())
+        self.unknown[id(made)] = made, Blind(name, origin), handed
+        return made
+
+
+class _Functions(TorchFunctionMode):
+    """Functions and methods, as the program calls them."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__()
+        self._observer = observer
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        observer = self._observer
+        if observer.beneath:
+            return func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        if name in ("__set__", "requires_grad_") and args:
+            observer.untouched.assigned(args[0])
+        if name in _ASIDE:
+            with observer.aside():
+                return func(*args, **kwargs)
+        known = callables.function(func)
+        if known is None:
+            return func(*args, **kwargs)
+
+        def run() -> Any:
+            if known.pure and not (kwargs.get("inplace") or "out" in kwargs) and _is_alone():
+                with torch._C._DisableTorchDispatch():
+                    return func(*args, **kwargs)
+            return func(*args, **kwargs)
+
+        return observer.call(known, run, args, kwargs)
+
+
+class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Operators of ATen, as they are run."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._observer = observer
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._observer.operator(func, args, kwargs or {})
+
+
+def _is_alone() -> bool:
+    """Whether no mode of somebody else's looks on."""
+    return torch._C._len_torch_dispatch_stack() == 1
+
+
+def _is_parameter(tensor: torch.Tensor) -> bool:
+    return isinstance(tensor, nn.Parameter) or (tensor.is_leaf and tensor.requires_grad)
+
+
+def _is_number(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is one number that is at hand."""
+    plain = type(tensor) is torch.Tensor and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return plain and not (tensor.dim() or tensor.requires_grad) and tensor.device.type == "cpu"
+
+
+def _first(result: Any) -> torch.Tensor | None:
+    """The tensor that a call gives, or the first of several."""
+    first = next(iter(result), None) if _is_several(result) else result
+    return first if isinstance(first, torch.Tensor) else None
+
+
+def _is_several(result: Any) -> bool:
+    return isinstance(result, (list, tuple)) and bool(result)
+
+
+def _changes_meaning(kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call has an option that its line in the catalogue doesn't tell of."""
+    return kwargs.get("alpha", 1) != 1 or kwargs.get("rounding_mode") is not None
+
+
+#: How a loss is averaged over the samples, where it isn't by "mean".
+_AVERAGED = {"kl": "batchmean", "kl_probs": "batchmean"}
+
+
+def _is_altered(op: str, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a loss weighs, smooths or adds up, of which its expression doesn't tell."""
+    return (
+        any(kwargs.get(name) is not None for name in ("weight", "pos_weight"))
+        or bool(kwargs.get("label_smoothing"))
+        or kwargs.get("reduction", "mean") != _AVERAGED.get(op, "mean")
+    )
+
+
+def _flat(value: Any) -> Iterator[torch.Tensor]:
+    """Every tensor in a structure of lists, tuples and dictionaries."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _flat(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _flat(item)
+
+
+def _flattened(args: Sequence[Any]) -> tuple[Any, ...]:
+    """Arguments, an index's parts among them."""
+    return tuple(part for a in args for part in indexing.parts_of(a))
+
+
+def _is_in_custom_function() -> bool:
+    """Whether a custom autograd function's forward is running, whose gradient is written beside it."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is _OF_A_CUSTOM_FUNCTION:
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
