@@ -162,7 +162,7 @@ def test_an_npz_that_is_split_already_stays_split(tmp_path: Path) -> None:
     assert (len(data.x_train), data.classes, data.high) == (20, 5, float(max(X.max(), X[:12].max() + 1)))
 
 
-BAD_NPZ = {
+BAD_NPZ: dict[str, dict[str, np.ndarray]] = {
     "differ in length: 20 samples, 19 labels": {"x": X, "y": Y[:-1]},
     "NaN or infinity, first in sample 7": {"x": np.where(np.arange(20)[:, None] == 7, np.nan, 1.0), "y": Y},
     "a single 1 among zeros in each row": {"x": X, "y": np.eye(5)[Y] * 0.9},

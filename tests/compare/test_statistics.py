@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from finallayer.compare.grid import Setting
+from finallayer.compare.grid import Cell, Setting
 from finallayer.compare.statistics import paired_difference, rejected
 from finallayer.compare.verdict import give_verdict
 
@@ -54,8 +55,8 @@ def test_differences_are_paired_by_seed() -> None:
 
 
 def test_seeds_that_agree_to_the_sample_are_no_more_certain_than_the_samples_allow() -> None:
-    agreeing = [0.9, 0.9], [0.85, 0.85]
-    few, many = (paired_difference(*map(by_seed, agreeing), samples) for samples in (20, 100_000))
+    ours, theirs = by_seed([0.9, 0.9]), by_seed([0.85, 0.85])
+    few, many = (paired_difference(ours, theirs, samples) for samples in (20, 100_000))
     assert few.p is not None and few.p > 0.05 and many.p is not None and many.p < 0.001
 
 
@@ -135,7 +136,7 @@ def test_where_heads_differ_in_nothing_hardly_any_run_claims_that_they_do(seeds:
     rng = np.random.default_rng([seeds, round(10 * unstable)])
     claims = 0
     for _ in range(TRIALS):
-        cells = {}
+        cells: dict[Cell, dict[str, Any]] = {}
         shared = rng.normal(0, 0.01, seeds)  # good and bad initial weights, in every setting
         for setting, head in itertools.product(SETTINGS, ("softmax", "double-softmax", "logits")):
             astray = np.where(rng.random(seeds) < unstable, rng.uniform(0, 0.5, seeds), 0)
