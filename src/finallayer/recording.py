@@ -87,7 +87,7 @@ class Recorder:
             if bare(args[0]) == bare(args[1]):
                 self._note(log, "no_loss")  # an entropy, whose terms are 0 where p is
             op, args = "mul", (args[0], log)
-        for log, purpose in purposes(op, args):
+        for log, purpose in purposes(op, args, attrs):
             self._note(log, purpose)
         for log, axis in summed_along(op, args, attrs):
             self._note(log, "summed_along", axis)
