@@ -52,10 +52,13 @@ class Node:
         self.origin = origin
         gives = OPERATIONS.get(op, UNDECLARED).gives
         self.kind = gives(self) if callable(gives) else gives
-        self.rank = rank_of(self) if args else attrs.get("rank")
-        self.least_rank = least_rank_of(self) if args else max(self.rank or 0, attrs.get("least_rank", 0))
-        parts = tuple([a._hash for a in args]) if args else ()
-        self._hash = hash((op, parts, _frozen(attrs) if attrs else None))
+        if args:
+            self.rank, self.least_rank = _axes_of(self)
+            self._hash = hash((op, tuple([a._hash for a in args]), _frozen(attrs) if attrs else None))
+        else:
+            self.rank = rank = attrs.get("rank")
+            self.least_rank = max(rank or 0, attrs.get("least_rank", 0))
+            self._hash = hash((op, (), _frozen(attrs) if attrs else None))
 
     def __hash__(self) -> int:
         return self._hash
@@ -104,6 +107,9 @@ class Node:
 def _frozen(attrs: dict[str, Any]) -> object:
     """The attributes, in any order, as what can be hashed."""
     try:
+        if len(attrs) == 1:
+            ((k, v),) = attrs.items()
+            return hash((k, type(v), v))
         return hash(frozenset([(k, type(v), v) for k, v in attrs.items()]))
     except TypeError:
         return tuple(sorted([(k, repr(v)) for k, v in attrs.items()]))
@@ -454,26 +460,18 @@ def undeclared(node: Node) -> list[str]:
     ]
 
 
-def rank_of(node: Node) -> int | None:
-    """How many axes the node has, where that is certain."""
-    stated: int | None = node.attrs.get("rank")
-    if stated is not None:
-        return stated
-    if node.op in SAME_RANK and node.args:
-        return node.args[0].rank
-    if node.op in _BROADCASTS:
-        ranks = {a.rank for a in node.args if a.kind is not Kind.PARAMETER and a.op != "const"}
-        return ranks.pop() if len(ranks) == 1 else None
-    return None
-
-
-def least_rank_of(node: Node) -> int:
-    """How many axes the node has at the least."""
-    if node.attrs.get("rank") is not None:
-        return int(node.attrs["rank"])
-    stated: int = max(node.rank or 0, node.attrs.get("least_rank", 0))
-    if node.op in SAME_RANK and node.args:
-        return max(stated, node.args[0].least_rank)
-    if node.op in _EVERY_AXIS:
-        return max(stated, *(a.least_rank for a in node.args))
-    return stated
+def _axes_of(node: Node) -> tuple[int | None, int]:
+    """How many axes a node has that has arguments, where that is certain, and how many at the least."""
+    op, args, attrs = node.op, node.args, node.attrs
+    rank: int | None = attrs.get("rank")
+    if rank is not None:
+        return rank, int(rank)
+    if op in SAME_RANK:
+        rank = args[0].rank
+    elif op in _BROADCASTS:
+        ranks = {a.rank for a in args if a.kind is not Kind.PARAMETER and a.op != "const"}
+        rank = ranks.pop() if len(ranks) == 1 else None
+    least: int = max(rank or 0, attrs.get("least_rank", 0))
+    if op in SAME_RANK:
+        return rank, max(least, args[0].least_rank)
+    return rank, max(least, *[a.least_rank for a in args]) if op in _EVERY_AXIS else least

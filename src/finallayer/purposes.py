@@ -22,6 +22,8 @@ _WHERE_TAKES = 3
 _SCORED = frozenset({"softmax", "log_softmax", "weighted_softmax"})
 #: What leaves a factor or a term what it is, but for its sign, size and shape.
 _SIGNS = (MOVES - PICKS - {"stop_gradient"}) | {"neg", "scale", "join"}
+#: The operations that may show what a log is for.
+TELLING = _SCORED | PICKS | {"mul", "matmul", "sample", "cumsum", "exp", "where", "sum"}
 
 
 def purposes(op: str, args: Sequence[Node], attrs: dict[str, Any]) -> Iterator[tuple[Node, str]]:

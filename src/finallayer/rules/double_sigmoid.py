@@ -8,8 +8,8 @@ Sigmoid is applied twice. The second one sees inputs in [0, 1] and gives only [0
 loss can't fall below ln 2 = 0.69, for positive ones not below 0.31, and every gradient is damped by the first
 sigmoid's slope, at most 1/4. Read at a threshold of 0.5, a sigmoid of a sigmoid says yes to everything.
 
-In Keras, the TensorFlow backend in float32 finds the logits behind a sigmoid layer and uses those, with a warning; the
-JAX and torch backends and mixed precision train on sigmoid twice.
+In Keras, the TensorFlow backend finds the logits behind a sigmoid layer in float32 and uses those, with a warning; the
+JAX and torch backends, and any backend whose sigmoid is in 16 bits, train on sigmoid twice.
 
 ## Example
 ```python

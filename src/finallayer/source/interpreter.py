@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,10 +27,13 @@ from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
 from finallayer.source.values import (
+    CONSTANTS,
     MISSING,
     Attributes,
     Built,
     Call,
+    Class,
+    External,
     Frame,
     Function,
     Instance,
@@ -43,7 +46,7 @@ from finallayer.source.values import (
     opaque,
     union,
 )
-from finallayer.source.walking import walk
+from finallayer.source.walking import names_in
 
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
@@ -70,6 +73,9 @@ _AROUND = (
 #: Where a prediction meets what reads it.
 _MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
 
+#: Values that hold nothing that may change.
+_LASTING = (*CONSTANTS, Node, External, Class, Function)
+
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 #: The places where what is called at a place was made, each with its name.
@@ -85,7 +91,7 @@ class Interpreter:
         self.project = project
         self.uses = uses  # what is remembered of every expression; None where nobody asks
         self.trail = Trail()
-        self.recorder = Recorder()
+        self.recorder = Recorder(follows=True)
         self.makers: Makers = {}  # where the layers and losses were made that are called, by where they are called
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
@@ -104,7 +110,6 @@ class Interpreter:
         self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
         self.words: dict[ast.expr, tuple[frozenset[str], bool]] = {}  # what the texts of tests say
         self.texts: dict[ast.expr, str] = {}  # and the texts themselves
-        self.bound: dict[ast.AST, frozenset[str]] = {}  # the names that loops and functions bind
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
         self.over = False  # whether the program has come to its end, and what nobody calls is run
         self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
@@ -283,6 +288,8 @@ class Interpreter:
         if len(self.stack) >= MOST_DEPTH:
             self.budget.left_out(Shortfall.DEPTH, self.sites[0].origin)
             return self.opaque_at(call.site)
+        alike = _alike(function, call)
+        begun = self.budget.begin(alike)
         self.visited[node] = None
         if call.site.node is not node:
             self.called.add(node)
@@ -304,6 +311,9 @@ class Interpreter:
                 frame.returns.append((self.evaluate(node.body, frame), self.taken))
             else:
                 self.block(node.body, frame)
+        except OutOfBudget:
+            self.budget.ran_out(alike, begun)
+            raise
         finally:
             self.stack.pop()
             self.sites.pop()
@@ -328,16 +338,10 @@ class Interpreter:
         names = [a.arg for a in (*function.node.args.posonlyargs, *function.node.args.args)]
         handed = dict(zip(names[max(len(call.args) - len(node.args), 0) :], node.args, strict=False))
         handed |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
-        for name in frame.changed & handed.keys() - self.names_bound(function.node):
+        for name in frame.changed & handed.keys() - names_in(function.node).stored:
             place = handed[name]
             if isinstance(place, (ast.Name, ast.Attribute)):
                 ASSIGN[type(place)](self, place, frame.vars[name], call.site.frame)
-
-    def names_bound(self, node: ast.AST) -> frozenset[str]:
-        """The names that a loop or function binds, its parameters aside."""
-        if node not in self.bound:
-            self.bound[node] = names_stored(node)
-        return self.bound[node]
 
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
@@ -414,6 +418,16 @@ class Interpreter:
             vars(self).update(around)
 
 
+def _alike(function: Function, call: Call) -> Hashable:
+    """What calls have in common that cost as much; None where that depends on what some object holds."""
+    args = call.args
+    new = bool(args) and function.name == "__init__" and isinstance(args[0], Instance) and args[0].is_new
+    made = args[0].cls if new and isinstance(args[0], Instance) else None
+    given = [*(("", arg) for arg in args[new:]), *call.kwargs.items()]
+    known = tuple((name, type(arg), arg) for name, arg in given if isinstance(arg, _LASTING))
+    return (function, made, known, call.complete) if len(known) == len(given) else None
+
+
 def _is_made_here(args: list[Node], site: Site) -> bool:
     """Whether the function in which a prediction is read has made it, too: whoever comes here has come by both."""
     function, made = site.frame.function, through(args[0], MOVES).origin if args else None
@@ -437,10 +451,3 @@ EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 def stops_gradient(decorator: Value) -> bool:
     """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
     return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"
-
-
-@lru_cache(maxsize=4096)  # the same functions and loops are asked by each analysis of a file
-def names_stored(node: ast.AST) -> frozenset[str]:
-    """The names that a piece of code binds."""
-    inner = (n for n in walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-    return frozenset(n.id for n in inner)

@@ -206,6 +206,11 @@ class Instance:
         self.site = site
         self.slots: dict[str, Value] = {}
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has given it any attribute yet."""
+        return self.slots.keys() <= _OF_NEW
+
 
 class Built:
     """What a catalogued layer, loss, model or transform gave when it was constructed.
@@ -275,6 +280,9 @@ BUILT = "<built>"
 UNSETTLED = "<unsettled>"
 #: The slot of a class's annotated names: the fields of a dataclass or flax module, in order.
 FIELDS = "<fields>"
+
+#: The slots that an object has from the first.
+_OF_NEW = frozenset({ARGUMENTS, LAYERS, EXACT})
 
 
 class List:
@@ -351,7 +359,7 @@ class Call(NamedTuple):
 
     def of(self, *first: Value) -> Call:
         """The same call with arguments before its own: a method's owner."""
-        return self._replace(args=[*first, *self.args])
+        return Call([*first, *self.args], self.kwargs, self.site, self.complete)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
