@@ -128,7 +128,7 @@ def _growth(path: Path, kind: Kind, rng: random.Random) -> None:
     def seconds(count: int) -> float:
         path.write_bytes(kind.whole[:at] + unit * count + kind.whole[at:])
         began = time.process_time()
-        with contextlib.suppress(REFUSALS):
+        with contextlib.suppress(*REFUSALS):
             kind.take(path)
         return time.process_time() - began
 
