@@ -52,10 +52,13 @@ class Node:
         self.origin = origin
         gives = OPERATIONS.get(op, UNDECLARED).gives
         self.kind = gives(self) if callable(gives) else gives
-        self.rank = rank_of(self) if args else attrs.get("rank")
-        self.least_rank = least_rank_of(self) if args else max(self.rank or 0, attrs.get("least_rank", 0))
-        parts = tuple([a._hash for a in args]) if args else ()
-        self._hash = hash((op, parts, _frozen(attrs) if attrs else None))
+        if args:
+            self.rank, self.least_rank = _axes_of(self)
+            self._hash = hash((op, tuple([a._hash for a in args]), _frozen(attrs) if attrs else None))
+        else:
+            self.rank = rank = attrs.get("rank")
+            self.least_rank = max(rank or 0, attrs.get("least_rank", 0))
+            self._hash = hash((op, (), _frozen(attrs) if attrs else None))
 
     def __hash__(self) -> int:
         return self._hash
@@ -104,6 +107,9 @@ class Node:
 def _frozen(attrs: dict[str, Any]) -> object:
     """The attributes, in any order, as what can be hashed."""
     try:
+        if len(attrs) == 1:
+            ((k, v),) = attrs.items()
+            return hash((k, type(v), v))
         return hash(frozenset([(k, type(v), v) for k, v in attrs.items()]))
     except TypeError:
         return tuple(sorted([(k, repr(v)) for k, v in attrs.items()]))
@@ -294,13 +300,14 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "no_loss": (bool,),  # what a log is for: no classifier's loss
     "summed_along": (int,),  # along which axis it is weighted and summed
     "self_weighted": (bool,),  # weighed by its own probability, with which its gradient vanishes
+    "of_picked": (bool,),  # also of the entries that somebody picked, weighed by something else
     "summed": (bool,),  # of a loss of each sample: it is added up, weighed or not
     "of_classes": (bool,),  # the likelihood of a class: weighed by its labels, or picked by them
     "of_opposite": (bool,),  # beside the log of the other outcome's probability
     "of_outcome": (bool,),  # the likelihood of an outcome, beside that of its opposite
 }
 
-_PURPOSES = "no_loss self_weighted summed_along of_classes of_outcome of_opposite"
+_PURPOSES = "no_loss self_weighted of_picked summed_along of_classes of_outcome of_opposite"
 _OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
 _OF_DRAWS = "name from_logits binary"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER
@@ -314,7 +321,7 @@ OPERATIONS: dict[str, Operation] = {
     "target": Operation(Kind.TARGET, Role.LEAF, _ANY, "name"),
     "parameter": Operation(Kind.PARAMETER, Role.LEAF, _ANY, "name"),
     "const": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY, "value", needs="value"),
-    "numbers": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY),  # whichever: arange, linspace
+    "numbers": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY, "low high of"),  # arange, or spelled out
     "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed batched finfo taken_for"),
     # what a formula uses as the probability of one of two outcomes
     "bernoulli": Operation(Kind.SIGMOID_PROBS, Role.STATED, _MONOTONE),
@@ -453,26 +460,18 @@ def undeclared(node: Node) -> list[str]:
     ]
 
 
-def rank_of(node: Node) -> int | None:
-    """How many axes the node has, where that is certain."""
-    stated: int | None = node.attrs.get("rank")
-    if stated is not None:
-        return stated
-    if node.op in SAME_RANK and node.args:
-        return node.args[0].rank
-    if node.op in _BROADCASTS:
-        ranks = {a.rank for a in node.args if a.kind is not Kind.PARAMETER and a.op != "const"}
-        return ranks.pop() if len(ranks) == 1 else None
-    return None
-
-
-def least_rank_of(node: Node) -> int:
-    """How many axes the node has at the least."""
-    if node.attrs.get("rank") is not None:
-        return int(node.attrs["rank"])
-    stated: int = max(node.rank or 0, node.attrs.get("least_rank", 0))
-    if node.op in SAME_RANK and node.args:
-        return max(stated, node.args[0].least_rank)
-    if node.op in _EVERY_AXIS:
-        return max(stated, *(a.least_rank for a in node.args))
-    return stated
+def _axes_of(node: Node) -> tuple[int | None, int]:
+    """How many axes a node has that has arguments, where that is certain, and how many at the least."""
+    op, args, attrs = node.op, node.args, node.attrs
+    rank: int | None = attrs.get("rank")
+    if rank is not None:
+        return rank, int(rank)
+    if op in SAME_RANK:
+        rank = args[0].rank
+    elif op in _BROADCASTS:
+        ranks = {a.rank for a in args if a.kind is not Kind.PARAMETER and a.op != "const"}
+        rank = ranks.pop() if len(ranks) == 1 else None
+    least: int = max(rank or 0, attrs.get("least_rank", 0))
+    if op in SAME_RANK:
+        return rank, max(least, args[0].least_rank)
+    return rank, max(least, *[a.least_rank for a in args]) if op in _EVERY_AXIS else least

@@ -29,6 +29,7 @@ class Sighting(NamedTuple):
     caller: Origin | None = None  # the call that brought the program into the function that the operation stands in
     compiled: bool = False  # a model was compiled with it: it will be handed batches, if it is trained at all
     by_hand: bool = False  # it stands in a function whose gradient is written by hand
+    asked: bool = True  # False where all that is made of it is read as numbers, in sight: no gradient is asked of it
     supposed: bool = False  # what it is handed is one of several alternatives
     instead: tuple[Node, ...] = ()  # what else may be done to the same alternative, in another run
 

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple, Protocol
 
 from finallayer import canonical
 from finallayer.canonical import bare, bernoulli_logs, build, naive_normaliser, quotient_logs
+from finallayer.destinations import Destinations
 from finallayer.expr import LOSSES, MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having
 from finallayer.findings import Sighting
 from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, opposites, summed, terms
-from finallayer.purposes import purposes, summed_along
+from finallayer.kinds import LOG_KINDS
+from finallayer.purposes import TELLING, purposes, summed_along
 
 #: What is kept for the rules to judge.
 JUDGED = (
@@ -26,6 +28,8 @@ JUDGED = (
 _ALONG = frozenset({"sum", "max"})
 #: What may be recorded besides ``expr.OPERATIONS``: it is always another operation, or two.
 SPELLINGS = canonical.SPELLINGS | {"xlogy"}
+#: What a formula may end in that states the logs, or the normaliser, of another.
+_STATING = frozenset({"add", "sub", "log", "div"})
 #: What says which loss on logits is handed the value that it reads.
 _READERS = declaring("loss")
 #: What leaves a value the same to a loss and to a metric; another head of the same shape is another value.
@@ -39,6 +43,7 @@ class Scene(NamedTuple):
     caller: Origin | None = None  # the call that brought the program here
     compiled: bool = False  # where a model meets what it is compiled with
     by_hand: bool = False  # in a function whose gradient is written by hand
+    functions: tuple[Hashable, ...] = ()  # which of the program's own run
 
 
 class Supposed(Protocol):
@@ -52,12 +57,15 @@ class Supposed(Protocol):
 class Recorder:
     """Everything that one program does, as loss expressions, in the order in which it does it."""
 
-    def __init__(self) -> None:
+    def __init__(self, follows: bool = False) -> None:
+        """``follows``: the front end tells ``destinations`` of every value that goes where nobody follows it."""
+        self._follows = follows
         self._seen: list[Sighting] = []
         self._supposed: dict[int, Supposed] = {}  # the sightings of one alternative of several
         self._known: set[Node] = set()  # the losses that formulas amounted to
         self._negatives: dict[int, tuple[Node, Node]] = {}  # what they are made into, by its identity
         self._at: dict[int, list[int]] = {}  # which sightings stand at an origin, by its identity
+        self.destinations = Destinations()
         self._made_by: dict[int, tuple[Node, Hashable]] = {}  # which layer has given a value, by the value's identity
 
     def record(
@@ -83,30 +91,51 @@ class Recorder:
             if bare(args[0]) == bare(args[1]):
                 self._note(log, "no_loss")  # an entropy, whose terms are 0 where p is
             op, args = "mul", (args[0], log)
-        for log, purpose in purposes(op, args):
-            self._note(log, purpose)
-        for log, axis in summed_along(op, args, attrs):
-            self._note(log, "summed_along", axis)
+        if op in TELLING:
+            for log, purpose in purposes(op, args, attrs):
+                self._note(log, purpose)
+            for log, axis in summed_along(op, args, attrs):
+                self._note(log, "summed_along", axis)
         made = build(op, tuple(args), attrs, origin)
-        if any(made is arg for arg in args):  # `1 * loss` is the loss, which is written down already
-            return made
-        total = terms(made) if made.op in COMPLETING else []
-        for log, purpose in (*likelihoods(total), *opposites(total)):
-            self._note(log, purpose)
-        for loss in summed(total):
-            self._note(loss, "summed")
-        self._reconsider(op, args, made)
+        if self.destinations:
+            self.destinations.follow(op, args, made)
+        for arg in args:
+            if made is arg:  # `1 * loss` is the loss, which is written down already
+                return made
+        total = self._completed(made) if made.op in COMPLETING else ()
+        if self._negatives:
+            self._reconsider(op, args, made)
         if not silent:
-            losses = self._handed(made, total)
-            for stated in (*bernoulli_logs(made), *quotient_logs(made), naive_normaliser(made), *losses, made):
-                if stated is not None and _is_judged(stated) and stated.origin is not None:
+            logs = (*bernoulli_logs(made), *quotient_logs(made)) if made.op in _STATING else ()
+            if self._follows and (logs or (made.op == "log" and made.kind in LOG_KINDS)):
+                self.destinations.begin(made, (*logs, made) if made.op == "log" else logs, scene().functions)
+            for stated in (*logs, *self._said(made, total), made):
+                if _is_judged(stated) and stated.origin is not None:
                     known = self._at.setdefault(id(stated.origin), [])
                     whose = next((self._seen[i].framework for i in known if self._seen[i].framework), framework)
                     known.append(len(self._seen))
                     if supposed is not None:
                         self._supposed[len(self._seen)] = supposed
-                    self._seen.append(Sighting(stated, whose, *scene()))
+                    self._seen.append(Sighting(stated, whose, *scene()[:-1]))
         return made
+
+    def _completed(self, made: Node) -> list[Term]:
+        """The products that a value is the sum of, and what they say of the logs and losses among them."""
+        total = terms(made)
+        if "log" in [term.about.op for term in total]:
+            for log, purpose in (*likelihoods(total), *opposites(total)):
+                self._note(log, purpose)
+        for loss in summed(total):
+            self._note(loss, "summed")
+        return total
+
+    def _said(self, made: Node, total: Sequence[Term]) -> Iterator[Node]:
+        """What else an operation amounts to: the normaliser and the losses that its formula states."""
+        normaliser = naive_normaliser(made) if made.op in _STATING else None
+        if normaliser is not None:
+            yield normaliser
+        if total:
+            yield from self._handed(made, total)
 
     def made_by(self, made: Node, layer: Hashable) -> None:
         """A value is what a layer has given, the same layer of the program's wherever the key is the same."""
@@ -132,6 +161,7 @@ class Recorder:
         for number, supposed in self._supposed.items():
             others = (n for n, other in self._supposed.items() if supposed.is_instead_of(other))
             seen[number] = seen[number]._replace(supposed=True, instead=tuple(self._seen[n].node for n in others))
+        seen = [s if s.node.op != "log" else s._replace(asked=not self.destinations.only_read(s.node)) for s in seen]
         return [s for s in seen if s.node.op != "threshold" or id(_value(s.node)) not in ranges]
 
     def _layer(self, value: Node) -> Hashable:

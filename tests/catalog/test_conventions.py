@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import nn
 net = nn.Sequential(nn.Linear(8, 3), nn.Softmax(dim=1))
 """
-#: A program with a name in it, and the rule that has a finding in it where the name is meant, or only where it isn't.
+#: A program with a name in it, and the rule that has a finding in it (of this severity) where the name is meant, or
+#: only where it isn't.
 PROGRAMS: dict[Meaning, tuple[str, str, bool]] = {
     Meaning.EPSILON: (
         TORCH + "def f(x, y, {name}):\n    return -(y * torch.log(net(x) + {name})).sum()\n",
@@ -75,6 +76,11 @@ PROGRAMS: dict[Meaning, tuple[str, str, bool]] = {
         "FL101",
         False,
     ),
+    Meaning.BACKWARD: (
+        TORCH + "def f(x, y):\n    return -(y * torch.log(net(x))).sum()\ndef {name}(p, y):\n    return p - y\n",
+        "FL201/warning",
+        False,
+    ),
     Meaning.IN_PLACE: (
         TORCH + "def f(x, y):\n    p = net(x)\n    p.{name}(1e-7)\n    return -(y * torch.log(p)).sum()\n",
         "FL202",
@@ -108,7 +114,8 @@ def test_a_name_decides_what_is_found(tmp_path: Path, row: Convention, name: str
     path.write_text(template.format(name=name))
     analysis = analyse(str(path), Project())
     assert not analysis.notes
-    found = {f.rule.code for f in analysis.findings} & set(rules.split())
+    told = {word for f in analysis.findings for word in (f.rule.code, f"{f.rule.code}/{f.severity}")}
+    found = told & set(rules.split())
     assert bool(found) is (meant is when_meant), analysis.findings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from finallayer.check.record import pack, unpack
 from finallayer.expr import Origin
 from finallayer.findings import Edit, Finding, Fix, Related
 from finallayer.rules import all_rules
-from finallayer.source import Project
+from finallayer.source import Project, files
 from finallayer.source.files import SourceFile
 
 from .programs import CLEAN, DOUBLE, MODEL, TRAIN, lay
@@ -389,3 +390,20 @@ def test_a_few_small_files_start_no_process(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(workers, "_analyse_apart", refuse)
     assert len(check(tmp_path, jobs=8).findings) == 8
+
+
+def test_a_file_is_parsed_once_whoever_else_imports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n        return x.softmax(1)\n"
+    train = "import torch.nn.functional as F\nfrom net import Net\nF.cross_entropy(Net()(x), y)\n"
+    for name, text in (("a_train.py", train), ("net.py", net), ("train.py", train)):
+        (tmp_path / name).write_text(text)
+    parsed: list[str] = []
+
+    def parse(text: str) -> ast.Module:
+        parsed.append(text)
+        return ast.parse(text)
+
+    monkeypatch.setattr(files, "parse", parse)
+    found = chunk.analyse_chunk([str(path) for path in sorted(tmp_path.iterdir())], fixes=False)
+    assert [f.rule.code for a in found for f in a.findings] == ["FL101", "FL101"]
+    assert sorted(parsed) == sorted([net, train, train])

@@ -189,7 +189,7 @@ def test_an_unwritable_folder_and_an_old_results_file_are_refused(tmp_path: Path
     assert f"--out: cannot write into {blocked}" in refused("--backends", "torch", "--out", str(blocked))
     (tmp_path / "results.json").write_text('{"schema_version": 0}')
     line = refused("--backends", "torch", "--out", str(tmp_path), "--resume")
-    assert "has schema version 0; expected 1" in line
+    assert "has schema version 0; expected 2" in line
 
 
 def test_a_backend_that_is_not_installed_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

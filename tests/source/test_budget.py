@@ -116,3 +116,24 @@ def test_an_object_that_costs_too_much_is_not_made_again_for_each_of_its_methods
     told = {line for _, line in left_out(all_of_them)}
     assert told >= set(range(first, first + 2 * len(methods), 2))  # of every method all the same
     assert ("FL101", last_line(all_of_them)) in found(analysed(all_of_them))
+
+
+@pytest.mark.parametrize(
+    "costly", ["def build():\n    return f17(0)\n", "class build:\n    def __init__(self):\n        self.t = f17(0)\n"]
+)
+def test_what_is_done_alike_runs_out_but_once(costly: str) -> None:
+    program = START + DOUBLED + costly
+    callers = [f"def m{n}(x):\n    build()\n    return F.cross_entropy(net(x), y{n})\n" for n in range(8)]
+    more = steps(program + "".join(callers)) - steps(program + callers[0])
+    assert more < 8 * 100
+    told = {line for _, line in left_out(program + "".join(callers))}
+    assert told >= set(range(last_line(program) + 1, last_line(program + "".join(callers)), 3))  # of every caller
+
+
+def test_what_is_asked_for_less_may_be_done() -> None:
+    program = START + "def f(n):\n    t = 0\n" + LOOPS.replace("range(24)", "range(n)", 4)
+    program = "\n".join(line if "range(n)" not in line else "    " + line for line in program.split("\n"))
+    program += "                    t = a + b * c - d\n    return t\n"
+    behind = "    return F.cross_entropy(net(x), y)\n"
+    program += f"def large(x, y):\n    f(24)\n{behind}def small(x, y):\n    f(2)\n{behind}"
+    assert ("FL101", last_line(program)) in found(analysed(program))

@@ -380,6 +380,10 @@ def test_a_list_that_a_round_begins_anew_has_a_certain_length(made: str, kind: K
     assert seen(program + made)[-1:] == [("xent_logits", kind)]
 
 
+def test_an_index_of_no_axis_is_the_value() -> None:
+    assert seen(TORCH + "p = F.softmax(z, 1)[()]\nF.nll_loss(p[...], y)\n")
+
+
 def test_branches_join_and_undo() -> None:
     program = (
         TORCH

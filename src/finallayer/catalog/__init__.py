@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -162,3 +163,21 @@ def method(name: str) -> Signature | None:
     """The signature of a tensor's method; its first parameter is the tensor itself."""
     line = _tables()[1].get(name)
     return None if line is None else parse(line)
+
+
+def bind_signature(params: Sequence[Param], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """A call's arguments by the signature's canonical names; defaults where they are known."""
+    bound: dict[str, Any] = {}
+    position = 0
+    for param in params:
+        if param.rest:
+            bound[param.canonical] = tuple(args[position:])
+            position = len(args)
+        elif position < len(args) and not param.keyword_only:
+            bound[param.canonical] = args[position]
+            position += 1
+        elif param.name in kwargs:
+            bound[param.canonical] = kwargs[param.name]
+        elif param.canonical not in bound and param.default is not None:
+            bound[param.canonical] = param.default
+    return bound

@@ -29,6 +29,7 @@ class Meaning(Enum):
     TRAINS = "a foreign function or class that trains the model that it is handed by the loss that it is handed"
     SECOND_MODEL = "another model that takes part in the training: who gets which loss is not known"
     PROPERTY = "a decorator that makes a method an attribute, in a module that is not at hand"
+    BACKWARD = "a function that works out gradients by hand"
     IN_PLACE = "a method that changes its tensor"
     USE = "what tells a model's training from its use"
 
@@ -156,6 +157,13 @@ CONVENTIONS: tuple[Convention, ...] = (
         Errs.MISSED,
         ("teacher", "teacher_model", "model_ema", "self.student", "target_net", "critic_2"),
         ("teacher_forcing", "schema", "target", "cinema", "students", "critical"),
+    ),
+    Convention(
+        Meaning.BACKWARD,
+        r"^(?:back ?prop(?:agate|agation)?|backward)(?: (?!compat|hook)\w+)*",
+        Errs.MISSED,
+        ("backward", "backward_softmax", "backprop", "backpropagation", "back_prop", "backpropagate"),
+        ("backwards", "background", "backward_compatible", "backward_hook", "go_backward", "feedback"),
     ),
     Convention(
         Meaning.PROPERTY,

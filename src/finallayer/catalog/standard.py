@@ -45,6 +45,11 @@ CONSTANTS: dict[str, float] = {
     "torch.inf": float("inf"),
 }
 
+#: functions that read numbers, and keep nothing that they are handed
+READERS = frozenset(
+    {"builtins.print", "builtins.str", "builtins.repr", "builtins.format", "builtins.int", "builtins.bool"}
+)
+
 #: functions whose result has the attributes of FLOAT_LIMITS
 FINFO = frozenset({"numpy.finfo", "torch.finfo"})
 

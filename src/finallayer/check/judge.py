@@ -50,7 +50,7 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
     try:
         data = bytes_of(path) if data is None else data
         content = digest(data)
-        file = read(path, data)
+        file = project.entry(path, data, content)
         seen, budget, makers = interpret(file, project)
         judged = list(judge(seen))
         findings = outermost([finding for finding, _, _ in judged])

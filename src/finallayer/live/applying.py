@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, OF_THE_CALL, TENSORS, Param, Signature
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, OF_THE_CALL, TENSORS, Signature, bind_signature
 from finallayer.expr import ATTRIBUTES as TYPES
 from finallayer.expr import LEAVES, SEVERAL, UNREAD, Node, declaring, make
 
@@ -37,40 +37,22 @@ def applied(
 ) -> Applied | None:
     """What a call of a signature applies; None where its arguments don't fit."""
     params = signature.params if signature.call is None else signature.call
-    bound = _bound(params, args, kwargs)
+    given = bind_signature(params, args, kwargs)
     op = signature.op
-    tensors = {k: _tensors(v, read, several=k == "x" and op in SEVERAL) for k, v in bound.items() if k in TENSORS}
+    tensors = {k: _tensors(v, read, several=k == "x" and op in SEVERAL) for k, v in given.items() if k in TENSORS}
     if any(t is None for t in tensors.values()) or (not tensors.get("x") and op not in LEAVES):
         return None
     operands = [node for k in _ORDER for node in tensors.get(k) or ()]
-    along = read(bound.get("axis"))
+    along = read(given.get("axis"))
     if op in _EXTREMES and along is not None:
         return Applied(_EXTREMES[op], [*operands, along], {})
     attrs = {k: v for k, v in signature.attrs.items() if k not in OF_THE_CALL and k != "rank"}
-    for k, v in bound.items():
+    for k, v in given.items():
         if k in _CARRIED and v is not None:
             attrs[k] = _plain(k, v)
     if op in _NAMED:
         attrs["name"] = name
     return Applied(op, operands, attrs)
-
-
-def _bound(params: Sequence[Param], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments by the signature's canonical names."""
-    bound: dict[str, Any] = {}
-    position = 0
-    for param in params:
-        if param.rest:
-            bound[param.canonical] = tuple(args[position:])
-            position = len(args)
-        elif position < len(args) and not param.keyword_only:
-            bound[param.canonical] = args[position]
-            position += 1
-        elif param.name in kwargs:
-            bound[param.canonical] = kwargs[param.name]
-        elif param.canonical not in bound and param.default is not None:
-            bound[param.canonical] = param.default
-    return bound
 
 
 def _tensors(value: Any, read: Read, several: bool) -> list[Node] | None:

@@ -18,18 +18,25 @@ _BUILTIN = ("<frozen ", "<string>", "<eval_with_key>")
 
 
 class Stack:
-    """The user's part of the Python stack: without the frames of ``packages`` (folders), Python's own and ours."""
+    """The user's part of the Python stack: without the frames of ``packages`` (folders), Python's own and ours.
 
-    def __init__(self, packages: Iterable[str]) -> None:
+    ``private``: folders of theirs whose code does on purpose what it does.
+    """
+
+    def __init__(self, packages: Iterable[str], private: Iterable[str] = ()) -> None:
         paths = sysconfig.get_paths()
         self._libraries = tuple({_folder(paths[name]) for name in ("purelib", "platlib")})
         self._standard = tuple({_folder(paths[name]) for name in ("stdlib", "platstdlib")})
         self._hidden = (_folder(_OURS), *(_folder(p) for p in packages))
-        self._users: dict[CodeType, bool] = {}
-        self._origins: dict[tuple[CodeType, int], Origin] = {}
+        self._private = tuple(_folder(p) for p in private)
+        self._users: dict[int, tuple[CodeType, bool]] = {}  # by identity: code of two files may be equal
+        self._of_private: set[int] = set()
+        self.in_private = False  # whether private code stood within the last place that was asked for
+        self._origins: dict[tuple[int, int], Origin] = {}
 
     def place(self) -> Origin | None:
         """The innermost place of the user's, or of a library that isn't hidden; None where there is none."""
+        self.in_private = False
         frame = self._first(sys._getframe(1))
         return None if frame is None else self._origin(frame)
 
@@ -57,11 +64,15 @@ class Stack:
         known = self._users
         while frame is not None:
             code = frame.f_code
-            is_users = known.get(code)
-            if is_users is None:
-                is_users = known[code] = self._is_users(code.co_filename)
-            if is_users:
+            seen = known.get(id(code))
+            if seen is None:
+                seen = known[id(code)] = code, self._is_users(code.co_filename)
+                if not seen[1] and code.co_filename.startswith(self._private):
+                    self._of_private.add(id(code))
+            if seen[1]:
                 return frame
+            if id(code) in self._of_private:
+                self.in_private = True
             frame = frame.f_back
         return None
 
@@ -71,7 +82,7 @@ class Stack:
         return self.is_library(path) or not path.startswith(self._standard)
 
     def _origin(self, frame: FrameType) -> Origin:
-        key = frame.f_code, frame.f_lasti
+        key = id(frame.f_code), frame.f_lasti
         if key not in self._origins:
             self._origins[key] = _origin(frame)
         return self._origins[key]

@@ -40,6 +40,8 @@ def interval(z: Node, deep: int = 0) -> Interval:
     value = constant(z)
     if value is not None:
         return Interval(value, value)
+    if z.op == "numbers" and "low" in z.attrs:
+        return Interval(z.attrs["low"], z.attrs["high"])
     if z.attrs.get("taken_for") == "log_probability":
         return NEVER_POSITIVE  # a name proves nothing, but is reason enough to keep silent
     known = _OF_KIND.get(z.kind) or _OF_OPERATION.get(z.op, ANY)
@@ -118,6 +120,8 @@ def _div(_z: Node, parts: list[Interval]) -> Interval:
         return SIGNED_UNIT
     if y == ANY and x.high <= 0:
         return NEVER_POSITIVE
+    if y.low > 0 and y.high < inf:
+        return _product(x, Interval(1 / y.high, 1 / y.low))
     if y.low >= 0:
         return _product(x, NEVER_NEGATIVE)
     return _product(x, NEVER_POSITIVE) if y.high <= 0 else ANY

@@ -89,15 +89,24 @@ _OF_ITSELF = "; times the probability itself it is NaN, gradient and all, once t
 
 
 def judged(sighting: Sighting, message: str, loss: Node, related: tuple[Related, ...] = ()) -> Iterator[Match]:
-    """The match of an unstable log, with what it costs: in NumPy only the value, once for a formula, as advice; and
-    none where the scores are too close together, or to 0, for that to happen."""
+    """The match of an unstable log, with what it costs.
+
+    In NumPy, and where the value is only read, that is only what becomes of the value, once for a formula, as advice;
+    of a guard before a value that is only read it is nothing. Nor is there a match where the scores are too close
+    together, or to 0, for anything to happen.
+    """
     if _is_harmless(sighting.node, loss):
         return
-    if not is_by_hand(sighting):
-        itself = bool(sighting.node.attrs.get("self_weighted"))
+    if not sighting.asked:
+        if guard(sighting.node.args[0]) is None and not sighting.node.attrs.get("of_opposite"):
+            value = f"{_value(sighting.node)}, no gradient is asked of it here"
+            yield Match(f"{message}; {value}", related=related, severity=Severity.ADVICE)
+    elif not is_by_hand(sighting):
+        itself = bool(sighting.node.attrs.get("self_weighted")) and guard(sighting.node.args[0]) is None
         yield Match(f"{message}{_OF_ITSELF if itself else cost(loss)}", None if itself else loss, related)
     elif not sighting.node.attrs.get("of_opposite"):
-        yield Match(f"{message}; {_value(sighting.node)}", related=related, severity=Severity.ADVICE)
+        value = f"{_value(sighting.node)}, a gradient that is written by hand isn't touched"
+        yield Match(f"{message}; {value}", related=related, severity=Severity.ADVICE)
 
 
 def _is_harmless(log: Node, loss: Node) -> bool:
@@ -118,7 +127,7 @@ def unpaired(sighting: Sighting) -> Sighting:
 
 
 def _value(node: Node) -> str:
-    """What becomes of a loss's value where its gradient is written by hand."""
+    """What becomes of a loss's value, whatever becomes of its gradient."""
     guarded = guard(node.args[0]) if node.op == "log" else None
     if guarded is not None:
         becomes = f"stops growing at the {'clip' if guarded.op == 'clip' else 'epsilon'}"
@@ -126,7 +135,7 @@ def _value(node: Node) -> str:
         becomes = f"is {'NaN' if node.attrs.get('self_weighted') else 'infinite'} once the probability rounds to 0"
     else:
         becomes = "is infinite once a logit reaches 709.8 (float64) or 88.7 (float32)"
-    return f"the value {becomes}, a gradient that is written by hand isn't touched"
+    return f"the value {becomes}"
 
 
 @cache

@@ -46,7 +46,7 @@ RULE = Rule("FL204", "naive-softmax", Severity.WARNING, "exp(z) / sum(exp(z)) wi
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
         case Sighting(node=Node(op=op, args=(z, *_), attrs={"naive": True} as attrs), training=True) if not (
-            exp_is_safe(z) or is_detached(z) or attrs.get("no_loss")
+            (exp_is_safe(z) and not _is_tried_out(sighting)) or is_detached(z) or attrs.get("no_loss")
         ):
             use = (
                 "the framework's softmax"
@@ -59,7 +59,25 @@ def judge(sighting: Sighting) -> Iterator[Match]:
             )
 
 
+def _is_tried_out(sighting: Sighting) -> bool:
+    """Whether a function is shown at work on numbers that are spelled out: others may call it with any, but for a
+    notebook's."""
+    node, origin = sighting.node, sighting.node.origin
+    numbers = any(leaf.op == "numbers" and "low" in leaf.attrs for leaf in node.walk())
+    return numbers and sighting.caller is not None and origin is not None and origin.path.endswith(".py")
+
+
 BAD = [
+    # a function that is shown at work on numbers that are spelled out, and overflows with others
+    """
+import numpy as np
+
+def softmax(x):
+-    return np.exp(x) / np.sum(np.exp(x), axis=0)  # FL204
++    return np.exp(x - np.max(x, axis=0)) / np.sum(np.exp(x - np.max(x, axis=0)), axis=0)
+
+print(softmax(np.array([2.0, 1.0, 0.1])))
+""",
     """
 -import numpy as np
 from scipy import special
@@ -116,6 +134,15 @@ def attend(h):
 ]
 
 GOOD = [
+    # numbers that are spelled out, none of which overflows
+    """
+import numpy as np
+
+scores = np.array([[0.2, 0.3], [0.1, -0.4]])
+for temperature in [0.1, 1.0]:
+    e = np.exp(scores / temperature)
+    print(e / e.sum(axis=0))
+""",
     # what is only drawn from: a policy that explores
     """
 import numpy as np

@@ -21,12 +21,13 @@ from finallayer.source import (
 )
 from finallayer.source.budget import Budget
 from finallayer.source.files import SourceFile
+from finallayer.source.followed import hears
 from finallayer.source.interpreter import Interpreter, Makers
 from finallayer.source.project import Project
 from finallayer.source.turned_over import open_flags
 from finallayer.source.uncalled import run_uncalled
 from finallayer.source.uses import Uses
-from finallayer.source.values import Frame, Module, Site, opaque, telling_places_apart
+from finallayer.source.values import Frame, Module, Site, opaque, telling, telling_places_apart
 from finallayer.source.walking import walk
 
 #: The modules whose functions fill the interpreter's tables when they are imported.
@@ -53,7 +54,7 @@ def interpret(file: SourceFile, project: Project, uses: Uses | None = None) -> A
     """
     run = Interpreter(project, uses)
     module = run.entry = run.modules[file.path] = Module(file)
-    with nullcontext() if uses is None else telling_places_apart(uses.made_of):
+    with nullcontext() if uses is None else telling_places_apart(uses.made_of), telling(partial(hears, run)):
         try:
             _run_program(run, module)
             open_flags(run, module)
@@ -62,7 +63,10 @@ def interpret(file: SourceFile, project: Project, uses: Uses | None = None) -> A
             run.trail.undo()
     if uses is not None and run.budget.cut_short:  # what was seen until then stands
         uses.complete = False
-    return Analysed(run.recorder.sightings(), run.budget, run.makers)
+    seen = run.recorder.sightings()
+    if run.budget.cut_short:  # nobody knows what else is done with a value
+        seen = [s._replace(asked=True) for s in seen]
+    return Analysed(seen, run.budget, run.makers)
 
 
 def _run_program(run: Interpreter, module: Module) -> None:

@@ -24,7 +24,7 @@ from finallayer.source.values import (
     is_constant,
     opaque,
 )
-from finallayer.source.walking import walk
+from finallayer.source.walking import children, names_in, walk
 
 #: Functions that tell what a value is.
 _ASK_WHAT_IT_IS = frozenset({"isinstance", "issubclass", "hasattr", "callable", "type"})
@@ -103,7 +103,7 @@ def _subject(run: Interpreter, node: ast.expr, frame: Frame) -> Subject:
     names, passing = _words(run, node)
     loop: Loop | None = None
     if run.repeating:
-        loop = next((loop for loop in reversed(run.repeating) if not names.isdisjoint(run.names_bound(loop))), None)
+        loop = next((loop for loop in reversed(run.repeating) if not names.isdisjoint(names_in(loop).stored)), None)
     value = _known(run, node, frame)
     if isinstance(value, tuple) or (not isinstance(value, Missing) and is_constant(value)):
         return Subject(("constant", repr(value)), frozenset(), value, loop, passing)
@@ -152,7 +152,7 @@ def _known(run: Interpreter, node: ast.expr, frame: Frame) -> Value | Missing:
 
 def _parts(run: Interpreter, node: ast.expr, frame: Frame) -> Iterator[Value]:
     """What is known of what an expression is made of."""
-    for inner in ast.iter_child_nodes(node):
+    for inner in children(node):
         if isinstance(inner, ast.expr):
             value = _known(run, inner, frame)
             if isinstance(value, Missing):

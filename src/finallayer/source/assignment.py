@@ -9,6 +9,7 @@ from finallayer.expr import Node
 from finallayer.source.attributes import set_attribute
 from finallayer.source.batches import part_of
 from finallayer.source.containers import get_item, sequence, store_item
+from finallayer.source.followed import hand, hand_attribute
 from finallayer.source.interpreter import ASSIGN, Interpreter
 from finallayer.source.patches import patched
 from finallayer.source.surgery import put_module, unsettle
@@ -21,9 +22,12 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
     match place:
         case ast.Name(id=name):
             run.bind(scope_of(name, frame), name, named(value, name))
+            if name in frame.globals:  # whoever runs later may read it
+                hand(run, value)
         case ast.Attribute(value=owner, attr=name):
             whole = run.evaluate(owner, frame)
             set_attribute(run, whole, name, value)
+            hand_attribute(run, name, value, frame)
             if isinstance(whole, Node):
                 unsettle(run, place, frame, value)
         case ast.Subscript(value=ast.Attribute(value=owner, attr="_modules"), slice=ast.Constant(value=str(name))):
@@ -31,6 +35,7 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
         case ast.Subscript(value=owner, slice=index):
             whole = run.evaluate(owner, frame)
             store_item(run, whole, run.evaluate(index, frame), value)
+            hand(run, value)
             if isinstance(whole, Node):
                 unsettle(run, owner, frame, value)
             if run.uses is not None:

@@ -95,14 +95,23 @@ class Budget:
 
         Raises :class:`OutOfBudget` with fewer, as it would in the end.
         """
-        left = self.most - self.steps
-        if left < 2 * self._too_costly.get((what, self.most_unrolled), 0):
-            raise OutOfBudget
+        begun = self.begin(what)
         try:
             yield
         except OutOfBudget:
-            self._too_costly[what, self.most_unrolled] = left
+            self.ran_out(what, begun)
             raise
+
+    def begin(self, what: Hashable) -> int:
+        """What many do alike is begun: how many steps have been done. See :meth:`told_once`."""
+        if self._too_costly and self.most - self.steps < 2 * self._too_costly.get((what, self.most_unrolled), 0):
+            raise OutOfBudget
+        return self.steps
+
+    def ran_out(self, what: Hashable, begun: int) -> None:
+        """What was begun when so many steps were done has run out of those that were left."""
+        if what is not None:
+            self._too_costly[what, self.most_unrolled] = self.most - begun
 
     def left_out(self, why: Shortfall, where: Origin) -> None:
         self._left_out[why, where] = None

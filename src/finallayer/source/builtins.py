@@ -9,6 +9,7 @@ from finallayer.source.batches import is_loader
 from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.calls import invoke
 from finallayer.source.containers import MOST_NUMBERS, element, sequence
+from finallayer.source.followed import hand
 from finallayer.source.handlers import BUILTINS, Builtin
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import signature_of
@@ -61,6 +62,7 @@ def _getattr(run: Interpreter, call: Call) -> Value:
 def _setattr(run: Interpreter, call: Call) -> Value:
     if len(call.args) == 3 and isinstance(call.args[1], str):
         set_attribute(run, call.args[0], call.args[1], call.args[2])
+        hand(run, call.args[2])
     return None
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from finallayer import catalog
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.catalog import CONSTRUCTS, Signature, keras, parse, standard
+from finallayer.catalog import CONSTRUCTS, Signature, bind_signature, keras, parse, standard
 from finallayer.catalog.conventions import Meaning, convention, suggests
 from finallayer.catalog.frameworks import ZOOS, is_classifier
 from finallayer.catalog.names import canonical
 from finallayer.expr import SAME_AXES, Node, Role, having, make
 from finallayer.source import handlers
+from finallayer.source.followed import hand, is_fetch, may_be_imported, only_reads
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
-from finallayer.source.parameters import bind_signature, fits
+from finallayer.source.parameters import fits
 from finallayer.source.symbols import (
     construct_of,
     inherited_from,
@@ -57,34 +59,41 @@ from finallayer.source.values import (
 
 def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
     """What calling ``callee`` gives."""
-    match callee:
-        case Function():
-            return run.call_function(callee, call)
-        case Bound(function=Function() | Partial() | Class() as function, owner=owner):
-            return invoke(run, function, call.of(owner))
-        case Bound(function=str() as name, owner=Node() as tensor):
-            return _tensor_method(run, name, tensor, call)
-        case Bound(function=str() as name, owner=owner):
-            return _method(run, owner, name, call)
-        case Bound(function=function):
-            return invoke(run, function, call)
-        case Class():
-            return instantiate(run, callee, call)
-        case Instance():
-            return call_instance(run, callee, call)
-        case Built():
-            return call_built(run, callee, call)
-        case External():
-            return _external(run, callee, call)
-        case Partial():
-            return _partial(run, callee, call)
-        case Union():
-            return _one_of(run, callee, call)
+    calling = _CALLING.get(type(callee))
+    if calling is not None:
+        return calling(run, callee, call)
     if isinstance(callee, Node) and _hands_on(callee.attrs.get("name", ""), call.args):
         return _handed_on(callee.attrs["name"], call.args)
     if isinstance(callee, Node):
         _foreign(run, str(callee.attrs.get("name", "")), call)
-    return run.opaque_at(call.site, *call.args)
+        with run.reading_if(is_fetch(str(callee.attrs.get("name", "")))):
+            return _not_followed(run, call)
+    return _not_followed(run, call)
+
+
+def _not_followed(run: Interpreter, call: Call, *owner: Value) -> Node:
+    """What a call gives that isn't understood."""
+    if call.kwargs and not run.reading:
+        hand(run, tuple(call.kwargs.values()))
+    return run.opaque_at(call.site, *owner, *call.args)
+
+
+def _function(run: Interpreter, function: Function, call: Call) -> Value:
+    given = run.call_function(function, call)
+    if run.recorder.destinations and may_be_imported(function):
+        hand(run, given)
+    return given
+
+
+def _bound(run: Interpreter, method: Bound, call: Call) -> Value:
+    function, owner = method.function, method.owner
+    if isinstance(function, str):
+        return (
+            _tensor_method(run, function, owner, call)
+            if isinstance(owner, Node)
+            else _method(run, owner, function, call)
+        )
+    return invoke(run, function, call.of(owner) if isinstance(function, (Function, Partial, Class)) else call)
 
 
 def _foreign(run: Interpreter, name: str, call: Call) -> None:
@@ -116,7 +125,7 @@ def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Val
     if signature is None and tensor.op == "opaque":
         _foreign(run, name, call)
     if signature is None or not fits(signature.params, [tensor, *call.args], call.kwargs):
-        return run.opaque_at(call.site, tensor, *call.args)
+        return _not_followed(run, call, tensor)
     bound = bind_signature(signature.params, [tensor, *call.args], call.kwargs)
     if not call.complete:
         bound.pop("shape", None)
@@ -137,7 +146,7 @@ def _method(run: Interpreter, owner: Value, name: str, call: Call) -> Value:
     if own is not None:
         return _external(run, own, call)
     if isinstance(owner, (List, Dict)) or name not in handlers.OF_MODELS:
-        return run.opaque_at(call.site, owner, *call.args)
+        return _not_followed(run, call, owner)
     return handlers.OF_MODELS[name](run, owner, call)
 
 
@@ -181,6 +190,8 @@ def _partial(run: Interpreter, callee: Partial, call: Call) -> Value:
     if how == "vmap":
         return _mapped(run, callee, call._replace(args=[*callee.args, *call.args], kwargs=given))
     value = invoke(run, callee.function, Call([*callee.args, *call.args], given, call.site, call.complete))
+    if how in ("value_and_grad", "grad"):
+        hand(run, value)
     if how == "value_and_grad":
         return (value, opaque("gradient"))
     if how == "grad":
@@ -409,7 +420,8 @@ def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
     if operation is not None and call.args:
         x = next((arg for arg in call.args if not is_constant(arg)), call.args[0])  # softmax(None, z)
         return operate(run, parse(operation.says), {"x": x} | call.kwargs, symbol, call.site)
-    return run.opaque_at(call.site, *call.args, *call.kwargs.values())
+    with run.reading_if(only_reads(symbol.name)):
+        return run.opaque_at(call.site, *call.args, *call.kwargs.values())
 
 
 def _floating_type(dtype: Value) -> str | None:
@@ -457,3 +469,16 @@ def activate(run: Interpreter, activation: Value, x: Value, site: Site) -> Value
 def callable_value(value: Value) -> bool:
     """Whether calling a value may be followed; anything else is data."""
     return isinstance(value, (Function, Bound, Built, Partial, External, Class, Instance))
+
+
+#: What calling a value does, by its type: what isn't here is not understood when it is called.
+_CALLING: dict[type, Callable[[Interpreter, Any, Call], Value]] = {
+    Function: _function,
+    Bound: _bound,
+    Class: instantiate,
+    Instance: call_instance,
+    Built: call_built,
+    External: _external,
+    Partial: _partial,
+    Union: _one_of,
+}

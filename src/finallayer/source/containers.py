@@ -157,6 +157,8 @@ def _of_index(index: Value) -> Attributes:
 
 def _is_of_each_row(parts: tuple[Value, ...]) -> bool:
     """Whether an index goes through the rows and picks an entry of each by data: ``p[arange(n), y]``."""
+    if not parts:
+        return False
     *rows, entry = parts
     picks = isinstance(entry, Node) and not _is_slice(entry) and through(entry, TRANSPARENT).op == "opaque"
     return picks and bool(rows) and not any(is_constant(r) or _is_slice(r) for r in rows)

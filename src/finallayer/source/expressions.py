@@ -18,13 +18,14 @@ from finallayer.source.assignment import assign, change
 from finallayer.source.attributes import get_attribute
 from finallayer.source.calls import invoke
 from finallayer.source.containers import SLICE, element, get_item, get_slice, item_by_key, sequence, truth
+from finallayer.source.followed import hand
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
 from finallayer.source.limits import list_of, may_format, small, tuple_of
 from finallayer.source.models import symbolic_output
 from finallayer.source.rounds import counted_from
 from finallayer.source.symbols import signature_of
-from finallayer.source.tensors import to_node
+from finallayer.source.tensors import numbers_in, to_node
 from finallayer.source.types import are_same
 from finallayer.source.values import (
     REST,
@@ -278,7 +279,7 @@ def binary(run: Interpreter, op: type[ast.operator], left: Value, right: Value, 
     if isinstance(left, List) and op is ast.Mult:
         return list_of(left.items * right) if isinstance(right, int) and right < 32 else List(left.items, exact=False)
     name = _OPERATIONS.get(op)
-    if name is None or not (isinstance(left, Node) or isinstance(right, Node)):
+    if name is None or not any(isinstance(v, Node) or numbers_in(v) for v in (left, right)):
         return opaque(op.__name__, left, right)
     return run.record(name, [to_node(left), to_node(right)], {}, site)
 
@@ -577,5 +578,5 @@ def _inner(run: Interpreter, node: ast.Await | ast.Starred, frame: Frame) -> Val
 def _yield(run: Interpreter, node: ast.Yield | ast.YieldFrom, frame: Frame) -> Value:
     frame.yields = True
     if node.value is not None:
-        run.evaluate(node.value, frame)
+        hand(run, run.evaluate(node.value, frame))
     return run.opaque_at(Site(node, frame))

@@ -69,6 +69,8 @@ class SourceFile:
     def origin(self, node: ast.expr | ast.stmt) -> Origin:
         """Where a syntax node stands in the module, columns in characters."""
         end_line, end_offset = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+        if self._ascii:
+            return Origin(self.path, node.lineno, node.col_offset, end_line, end_offset)
         start = self.column(node.lineno, node.col_offset)
         return Origin(self.path, node.lineno, start, end_line, self.column(end_line, end_offset))
 

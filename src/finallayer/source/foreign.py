@@ -9,6 +9,7 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node, Role, having, make
 from finallayer.source.calls import callable_value, invoke
 from finallayer.source.constructs import handles
+from finallayer.source.followed import hand
 from finallayer.source.handlers import CALLED, CONSTRUCTS, FOREIGN
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.models import model_output
@@ -58,9 +59,9 @@ def _meet(run: Interpreter, model: Value, loss: Value, site: Site) -> None:
     params = () if signature is None else signature.call if signature.call is not None else signature.params
     names = {p.canonical: p.name for p in params}
     if names.keys() >= {"x", "target"}:  # in whichever order
-        invoke(run, loss, Call([], {names["x"]: output, names["target"]: target}, site))
+        hand(run, invoke(run, loss, Call([], {names["x"]: output, names["target"]: target}, site)))
     else:
-        invoke(run, loss, Call([output, target], {}, site))
+        hand(run, invoke(run, loss, Call([output, target], {}, site)))
 
 
 def foreign_call(run: Interpreter, name: str, call: Call) -> None:
@@ -138,7 +139,7 @@ def _fine_tuner(run: Interpreter, made: Built) -> Value:
     scores = output.slots["logits"] if isinstance(output, Dict) else None
     labels = opaque("labels")
     if callable_value(made.bound.get("loss")):
-        invoke(run, made.bound["loss"], Call([output, labels], {}, made.site))
+        hand(run, invoke(run, made.bound["loss"], Call([output, labels], {}, made.site)))
     problem = model.keywords.get("problem_type")
     units = _units(model)
     loss = _OF_PROBLEM.get(problem if isinstance(problem, str) else "")

@@ -10,16 +10,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.catalog.names import canonical
 from finallayer.expr import MOVES, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
 from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
+from finallayer.source.by_hand import asks_for_gradients, differentiates_itself, has_own_gradient
 from finallayer.source.conditions import Clause, Way, contradict
 from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
@@ -27,10 +27,12 @@ from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
 from finallayer.source.values import (
+    CONSTANTS,
     MISSING,
     Attributes,
     Built,
     Call,
+    Class,
     External,
     Frame,
     Function,
@@ -44,7 +46,7 @@ from finallayer.source.values import (
     opaque,
     union,
 )
-from finallayer.source.walking import walk
+from finallayer.source.walking import names_in
 
 #: Nested calls of the project's functions.
 MOST_DEPTH = 24
@@ -68,14 +70,11 @@ _AROUND = (
 )
 
 
-def _has_own_gradient(function: Function) -> bool:
-    """Whether a method belongs to an operation whose backward is written beside it."""
-    ancestry = function.owner.ancestry() if function.owner is not None else ()
-    return any(isinstance(base, External) and canonical(base.name) == "torch.autograd.Function" for base in ancestry)
-
-
 #: Where a prediction meets what reads it.
 _MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
+
+#: Values that hold nothing that may change.
+_LASTING = (*CONSTANTS, Node, External, Class, Function)
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -92,7 +91,7 @@ class Interpreter:
         self.project = project
         self.uses = uses  # what is remembered of every expression; None where nobody asks
         self.trail = Trail()
-        self.recorder = Recorder()
+        self.recorder = Recorder(follows=True)
         self.makers: Makers = {}  # where the layers and losses were made that are called, by where they are called
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
@@ -104,13 +103,13 @@ class Interpreter:
         self.attributes: dict[tuple[Hashable, str], Value] = {}  # given to what has no slots: to foreign modules, say
         self.no_grad = 0
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
+        self.reading = 0  # > 0 while values are handed to what only reads them
         self.compiling = 0  # > 0 where a model meets what it is compiled with
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.taken: Way = ()  # what the way that is run now has found out
         self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
         self.words: dict[ast.expr, tuple[frozenset[str], bool]] = {}  # what the texts of tests say
         self.texts: dict[ast.expr, str] = {}  # and the texts themselves
-        self.bound: dict[ast.AST, frozenset[str]] = {}  # the names that loops and functions bind
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
         self.over = False  # whether the program has come to its end, and what nobody calls is run
         self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
@@ -130,7 +129,8 @@ class Interpreter:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
             caller = self.sites[-1].origin if called else None
             training = not (self.no_grad or self.read_out)
-            return Scene(training, caller, self.compiling > 0, any(map(_has_own_gradient, self.stack)))
+            functions = tuple([function.node for function in self.stack])
+            return Scene(training, caller, self.compiling > 0, self._is_by_hand(site), functions)
 
         origin = site.origin
         silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING and not _is_made_here(args, site))
@@ -139,6 +139,17 @@ class Interpreter:
             for alternative in alternatives(args, self.taken, self.repeating):
                 self.recorder.record(op, alternative.args, attrs, origin, framework, scene, supposed=alternative)
         return made
+
+    def _is_by_hand(self, site: Site) -> bool:
+        """Whether the gradient of what happens here is written by hand."""
+        own = any(map(has_own_gradient, self.stack))
+        return own or (differentiates_itself(site.frame.module.tree) and not asks_for_gradients(self.entry_tree()))
+
+    def entry_tree(self) -> ast.Module:
+        """The syntax of the program that is analysed."""
+        if self.entry is None:
+            return ast.Module([], [])
+        return self.entry.tree
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""
@@ -163,6 +174,15 @@ class Interpreter:
         if self.uses is not None:
             self.uses.saw(frame.module.path, node, value)
         return value
+
+    @contextmanager
+    def reading_if(self, reads: bool) -> Iterator[None]:
+        """While values are handed over that are only read there, if they are."""
+        self.reading += reads
+        try:
+            yield
+        finally:
+            self.reading -= reads
 
     def opaque_at(self, site: Site, *parts: Value) -> Node:
         """A value that isn't understood, told apart by where it was made and what went in."""
@@ -268,6 +288,8 @@ class Interpreter:
         if len(self.stack) >= MOST_DEPTH:
             self.budget.left_out(Shortfall.DEPTH, self.sites[0].origin)
             return self.opaque_at(call.site)
+        alike = _alike(function, call)
+        begun = self.budget.begin(alike)
         self.visited[node] = None
         if call.site.node is not node:
             self.called.add(node)
@@ -289,6 +311,9 @@ class Interpreter:
                 frame.returns.append((self.evaluate(node.body, frame), self.taken))
             else:
                 self.block(node.body, frame)
+        except OutOfBudget:
+            self.budget.ran_out(alike, begun)
+            raise
         finally:
             self.stack.pop()
             self.sites.pop()
@@ -313,16 +338,10 @@ class Interpreter:
         names = [a.arg for a in (*function.node.args.posonlyargs, *function.node.args.args)]
         handed = dict(zip(names[max(len(call.args) - len(node.args), 0) :], node.args, strict=False))
         handed |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
-        for name in frame.changed & handed.keys() - self.names_bound(function.node):
+        for name in frame.changed & handed.keys() - names_in(function.node).stored:
             place = handed[name]
             if isinstance(place, (ast.Name, ast.Attribute)):
                 ASSIGN[type(place)](self, place, frame.vars[name], call.site.frame)
-
-    def names_bound(self, node: ast.AST) -> frozenset[str]:
-        """The names that a loop or function binds, its parameters aside."""
-        if node not in self.bound:
-            self.bound[node] = names_stored(node)
-        return self.bound[node]
 
     def resolve(self, value: Value, frame: Frame) -> Value:
         """The value behind an import that is used now."""
@@ -399,6 +418,16 @@ class Interpreter:
             vars(self).update(around)
 
 
+def _alike(function: Function, call: Call) -> Hashable:
+    """What calls have in common that cost as much; None where that depends on what some object holds."""
+    args = call.args
+    new = bool(args) and function.name == "__init__" and isinstance(args[0], Instance) and args[0].is_new
+    made = args[0].cls if new and isinstance(args[0], Instance) else None
+    given = [*(("", arg) for arg in args[new:]), *call.kwargs.items()]
+    known = tuple((name, type(arg), arg) for name, arg in given if isinstance(arg, _LASTING))
+    return (function, made, known, call.complete) if len(known) == len(given) else None
+
+
 def _is_made_here(args: list[Node], site: Site) -> bool:
     """Whether the function in which a prediction is read has made it, too: whoever comes here has come by both."""
     function, made = site.frame.function, through(args[0], MOVES).origin if args else None
@@ -422,10 +451,3 @@ EXPRESSIONS: dict[type[ast.expr], Expression] = {}
 def stops_gradient(decorator: Value) -> bool:
     """Whether a decorator is ``torch.no_grad()`` or the like, with or without brackets."""
     return construct_of(decorator.symbol if isinstance(decorator, Built) else decorator) == "no_grad"
-
-
-@lru_cache(maxsize=4096)  # the same functions and loops are asked by each analysis of a file
-def names_stored(node: ast.AST) -> frozenset[str]:
-    """The names that a piece of code binds."""
-    inner = (n for n in walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-    return frozenset(n.id for n in inner)

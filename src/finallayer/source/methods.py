@@ -12,6 +12,7 @@ from finallayer.source.asking import keyed
 from finallayer.source.attributes import get_attribute, set_attribute
 from finallayer.source.calls import call_built, call_inherited, inherit, invoke, trains
 from finallayer.source.containers import forget_length, get_item, item_by_key, sequence
+from finallayer.source.followed import hand
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod, ListMethod, Method
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.layers import add_layers, holder, layers_of
@@ -70,6 +71,7 @@ def _append(run: Interpreter, owner: List, call: Call) -> Value:
 
 
 def _grow(run: Interpreter, owner: List, items: tuple[Value, ...], exact: bool) -> None:
+    hand(run, items)
     grown = list_of(items, exact)
     run.write(owner.slots, ITEMS, grown.items)
     if grown.exact is not owner.exact:
@@ -105,6 +107,7 @@ def _pop(run: Interpreter, owner: List, call: Call) -> Value:
 @_method(OF_DICTS, "setdefault")
 def _setdefault(run: Interpreter, owner: Dict, call: Call) -> Value:
     value = _get(run, owner, call)
+    hand(run, value)
     if call.args and is_constant(call.args[0]) and call.args[0] not in owner.slots:
         run.write(owner.slots, call.args[0], value)
     return value
@@ -156,6 +159,7 @@ def _copied(_run: Interpreter, owner: Dict, _call: Call) -> Value:
 @_method(OF_DICTS, "update")
 def _update(run: Interpreter, owner: Dict, call: Call) -> Value:
     given = call.args[0] if call.args else Dict({})
+    hand(run, (given, *call.kwargs.values()))
     if isinstance(given, Dict):
         for key, value in given.known.items():
             run.write(owner.slots, key, value)
@@ -265,7 +269,7 @@ def _compile(run: Interpreter, owner: Value, call: Call) -> Value:
 def _predict(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
     is_network = isinstance(owner, Built) and owner.signature.op == "application"
-    if run.uses is None or not (is_module(owner) or is_network):
+    if not (is_module(owner) or is_network):
         return make("stop_gradient", run.opaque_at(call.site, owner, *call.args), origin=call.site.origin)
     return _as_array(run, model_output(run, owner, call.site), call.site)
 

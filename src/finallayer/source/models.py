@@ -9,6 +9,7 @@ from finallayer.expr import LOSSES, OPERATIONS, SAME_AXES, Node, make
 from finallayer.kinds import Kind
 from finallayer.source.calls import call_built, call_instance, invoke, operate
 from finallayer.source.containers import sequence
+from finallayer.source.followed import hand
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.symbols import signature_behind, signature_of
 from finallayer.source.tensors import to_node
@@ -42,12 +43,15 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
         return None
     outputs = outputs_of(run, model, call.site)
     spelled, measured = (_argument(call.site.node, *at) for at in (("loss", 1), ("metrics", 2)))
+    only_measured = _is_only_measured(call.site)
     run.compiling += 1
     try:
         for i, (name, output) in enumerate(outputs):
             one = _for_output(loss, i, name, len(outputs))
             if one is not None and not trains_itself(model) and not _is_only_asked(call.site):
-                apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame))
+                run.no_grad += only_measured
+                hand(run, apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame)))
+                run.no_grad -= only_measured
             for metric in (
                 () if measures_itself(model) else _metrics(_for_output(metrics, i, name, len(outputs), spread=False))
             ):
@@ -101,6 +105,37 @@ def _is_only_asked(site: Site) -> bool:
             }
             return _SETS in used and bool(used & _ASKS) and not used & _FITS
     return False
+
+
+#: What doesn't train a model that is called so, nor hands it to anybody who might.
+_MEASURES = frozenset({"evaluate", "evaluate_generator", "test_on_batch"})
+_LEAVES_ALONE = _ASKS | {"compile", "load_weights", "set_weights", "summary", "predict_generator"}
+
+
+def _is_only_measured(site: Site) -> bool:
+    """Whether ``model.compile()`` is there so that a model can be measured: whoever holds it there, by that name, does
+    nothing else with it."""
+    function, node = site.frame.function, site.node
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=held))):
+            seen = list(walk(function.node)) if function is not None else []
+            if not any(_binds(n, held) for n in seen):
+                seen = list(walk(site.frame.module.tree))
+            used = {n.attr for n in seen if isinstance(n, ast.Attribute) and _is_read(n.value, held)}
+            uses = sum(isinstance(n, ast.Attribute) and _is_read(n.value, held) for n in seen)
+            others = uses < sum(_is_read(n, held) for n in seen)
+            return not others and bool(used & _MEASURES) and used <= _MEASURES | _LEAVES_ALONE
+    return False
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id == name and isinstance(node.ctx, ast.Store)
+    return isinstance(node, ast.arg) and node.arg == name
+
+
+def _is_read(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
 
 
 def outputs_of(run: Interpreter, model: Value, site: Site) -> list[tuple[str | None, Value]]:

@@ -91,14 +91,17 @@ def attributes(signature: Signature, bound: dict[str, Value]) -> Attributes:
     begin = bound.get("begin")
     if signature.op == "index" and isinstance(begin, Node):  # tf.slice(p, action, [1])
         attrs |= index_attributes(begin)
-    return attrs | _ranks(signature, bound) | _axis_of_units(signature, bound)
+    attrs.update(_ranks(signature, bound))
+    if signature.op == "affine":
+        attrs.update(_axis_of_units(signature, bound))
+    return attrs
 
 
 def _axis_of_units(signature: Signature, bound: dict[str, Value]) -> Attributes:
     """The axis of a convolution's channels, where it is told: they come last, unless they are to come first."""
     told = bound.get("data_format")
     rank = signature.attrs.get("rank")
-    if signature.op != "affine" or told is None or told in _CHANNELS_LAST:
+    if told is None or told in _CHANNELS_LAST:
         return {}
     return {"axis": 1 - rank if told in _CHANNELS_FIRST and isinstance(rank, int) else UNREAD}
 
@@ -107,18 +110,21 @@ _CHANNELS_LAST = ("channels_last", "NWC", "NHWC", "NDHWC")
 _CHANNELS_FIRST = ("channels_first", "NCW", "NCHW", "NCDHW")
 
 
+#: How many axes more than its argument a value has, by what its signature says.
+_MORE_AXES: dict[object, int] = {"same": 0, "more": 1}
+
+
 def _ranks(signature: Signature, bound: dict[str, Value]) -> Attributes:
     """How many axes a call leaves, as far as the way it moves them tells."""
-    x = bound.get("x")
-    rank, least = _axes_of_all(x)
     if "rank" in signature.attrs:
         return {"rank": signature.attrs["rank"]}
     if signature.op in ("reshape", "opaque") and bound.get("shape"):
         axes = _axes(bound["shape"])
         return {} if axes is None else {"rank": axes + int(signature.attrs.get("batch_axes", 0))}
+    rank, least = _axes_of_all(bound.get("x"))
     if "start_dim" in bound:
         return _flattened(bound["start_dim"], bound.get("end_dim"), rank)
-    more = {"same": 0, "more": 1}.get(str(signature.attrs.get("axes")))
+    more = _MORE_AXES.get(signature.attrs.get("axes"))
     if signature.op in ("mean", "sum") and not bound.get("keepdims"):
         reduced = _axes_of(bound.get("axis"))
         more = -len(reduced) or None

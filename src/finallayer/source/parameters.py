@@ -38,24 +38,6 @@ def _given(function: Function, kwargs: dict[str, Value], name: str, default: Val
     return opaque(f"{name}@{function.name}:{getattr(function.node, 'lineno', 0)}")
 
 
-def bind_signature(params: tuple[Param, ...], args: list[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
-    """A call's arguments by the signature's canonical names; defaults where they are known."""
-    bound: dict[str, Value] = {}
-    position = 0
-    for param in params:
-        if param.rest:
-            bound[param.canonical] = tuple(args[position:])
-            position = len(args)
-        elif position < len(args) and not param.keyword_only:
-            bound[param.canonical] = args[position]
-            position += 1
-        elif param.name in kwargs:
-            bound[param.canonical] = kwargs[param.name]
-        elif param.canonical not in bound and param.default is not None:
-            bound[param.canonical] = param.default
-    return bound
-
-
 def fits(params: tuple[Param, ...], args: list[Value], kwargs: dict[str, Value]) -> bool:
     """Whether a call could be one of this signature: no argument too many, no keyword that it doesn't know."""
     room = len(args) <= sum(not p.keyword_only for p in params) or any(p.rest for p in params)

@@ -55,8 +55,9 @@ class Project:
 
     def __init__(self) -> None:
         self._files: dict[str, SourceFile | None] = {}
-        self._folders: dict[Path, frozenset[str]] = {}
+        self._folders: dict[str, frozenset[str]] = {}
         self._places: dict[Path, tuple[Path, ...]] = {}
+        self._around: dict[Path, frozenset[str]] = {}  # all that lies in those
         self._found: dict[tuple[str, str, int], Path | None] = {}
         self._contents: dict[str, str] = {}  # what stands for the content of each file that was read
         self._asked: dict[str, dict[str, Path | None]] = {}  # where the imports of each file lead that were followed
@@ -69,6 +70,7 @@ class Project:
         made = Project()
         made._files = dict(self._files)
         made._folders, made._places, made._found = self._folders, self._places, self._found
+        made._around = self._around
         made._asked = self._asked
         return made
 
@@ -80,11 +82,22 @@ class Project:
                 data = bytes_of(path)
                 self._contents[key] = digest(data)
                 file = read(path, data)
-                worth_parsing = len(file.text) < SMALL or _MATTERS.search(file.text)
-                self._files[key] = file if worth_parsing and file.tree else None
+                self._files[key] = file if _is_worth_parsing(file) and file.tree else None
             except Unreadable:
                 self._files[key] = SourceFile(key, "") if _is_namespace(path) else None
         return self._files[key]
+
+    def entry(self, path: str, data: bytes, content: str) -> SourceFile:
+        """A file in which an analysis starts, with its content and what stands for that: parsed once, whoever else
+        imports it. Raises :class:`Unreadable`, if not before its tree is asked for."""
+        known = self._files.get(path)
+        if known is not None and self._contents.get(path) == content:
+            return known
+        file = read(path, data)
+        if path not in self._files and _is_worth_parsing(file):
+            _ = file.tree
+            self._files[path], self._contents[path] = file, content
+        return file
 
     def known(self, path: str) -> SourceFile | None:
         """A file that was parsed or taken in before."""
@@ -127,6 +140,8 @@ class Project:
             return found
         added = self._added_by(importer)
         places = (*self._search_path(folder), *added)
+        if not added and not self._is_around(folder, parts):
+            return None
         elsewhere = (*(self._file(place, parts) for place in added), *(self._namespace(p, parts) for p in places))
         return next((f for f in elsewhere if f is not None and str(f) != importer), None)
 
@@ -135,8 +150,17 @@ class Project:
         folder = Path(importer).parent
         if parts[0] in sys.stdlib_module_names and "__init__.py" in self._listing(folder):
             return None  # a module of a package doesn't hide the standard library's: utils/logging.py imports logging
+        if not self._is_around(folder, parts):
+            return None
         found = (self._file(place, parts) for place in self._search_path(folder))
         return next((f for f in found if f is not None and str(f) != importer), None)
+
+    def _is_around(self, folder: Path, parts: list[str]) -> bool:
+        """Whether any folder in which Python looks from this one may hold a module: most imports lead elsewhere."""
+        if folder not in self._around:
+            self._around[folder] = frozenset[str]().union(*map(self._listing, self._search_path(folder)))
+        names = self._around[folder]
+        return parts[0] in names or f"{parts[0]}.py" in names or parts[-1] == "ipynb"
 
     def _namespace(self, folder: Path, parts: list[str]) -> Path | None:
         """A folder of modules that is a package without saying so, by the ``__init__.py`` that it could have."""
@@ -235,12 +259,18 @@ class Project:
         return folder / f"{name}.py" if f"{name}.py" in listing else None
 
     def _listing(self, folder: Path) -> frozenset[str]:
-        if folder not in self._folders:
+        key = str(folder)
+        if key not in self._folders:
             try:
-                self._folders[folder] = frozenset(p.name for p in folder.iterdir())
+                self._folders[key] = frozenset(os.listdir(key))  # noqa: PTH208
             except OSError:
-                self._folders[folder] = frozenset()
-        return self._folders[folder]
+                self._folders[key] = frozenset()
+        return self._folders[key]
+
+
+def _is_worth_parsing(file: SourceFile) -> bool:
+    """Whether a model, layer or loss may come from a module."""
+    return len(file.text) < SMALL or _MATTERS.search(file.text) is not None
 
 
 def _is_namespace(path: Path) -> bool:

@@ -6,7 +6,6 @@ What a network's last layer does, it may do inside the loop over its layers: ``i
 from __future__ import annotations
 
 import ast
-from functools import lru_cache
 
 from finallayer.canonical import constant
 from finallayer.expr import Node
@@ -15,7 +14,7 @@ from finallayer.source.containers import sequence
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.tensors import to_node
 from finallayer.source.values import MISSING, Frame, List, Missing, Value, opaque
-from finallayer.source.walking import walk
+from finallayer.source.walking import names_in_body
 
 
 def last_item(
@@ -51,21 +50,9 @@ def _before(end: Value) -> Node | Missing:
     return Node("sub", (end, to_node(1)), {}, None) if isinstance(end, Node) else MISSING
 
 
-@lru_cache(maxsize=256)
 def _asks(loop: ast.For | ast.AsyncFor, index: ast.expr) -> bool:
     """Whether the loop's body compares the index with something, to tell one round from the others."""
-    name = index.id if isinstance(index, ast.Name) else ""
-    return any(
-        isinstance(node, ast.Compare) and any(isinstance(n, ast.Name) and n.id == name for n in _sides(node))
-        for statement in loop.body
-        for node in walk(statement)
-    )
-
-
-def _sides(node: ast.Compare) -> list[ast.expr]:
-    """What is compared, without a constant that is added to it."""
-    sides = [node.left, *node.comparators]
-    return [s.left if isinstance(s, ast.BinOp) and isinstance(s.right, ast.Constant) else s for s in sides]
+    return isinstance(index, ast.Name) and index.id in names_in_body(loop).compared
 
 
 def counted_from(node: Value) -> tuple[Node, float] | None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from finallayer.source.values import Frame, Function
-from finallayer.source.walking import walk
+from finallayer.source.walking import children, walk
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -89,4 +89,4 @@ def _within(scope: ast.AST) -> Iterator[ast.AST]:
         node = waiting.pop()
         yield node
         if not isinstance(node, _SCOPES):
-            waiting += ast.iter_child_nodes(node)
+            waiting += children(node)

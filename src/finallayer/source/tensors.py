@@ -17,4 +17,20 @@ def to_node(value: Value) -> Node:
         return make("join", *(to_node(v) for v in value.values))
     if isinstance(value, List) and len(value.items) == 1:
         return to_node(value.items[0])
+    stated = numbers_in(value)
+    if stated:
+        return make("numbers", low=min(stated), high=max(stated), of=(hash(stated),))
     return opaque("value", value)
+
+
+def numbers_in(value: Value) -> tuple[float, ...]:
+    """The numbers that an array is spelled with, row by row; none where any of them isn't known."""
+    if not (isinstance(value, tuple) or (isinstance(value, List) and value.exact)):
+        return ()
+    found: list[float] = []
+    for item in value.items if isinstance(value, List) else value:
+        row = (float(item),) if isinstance(item, (int, float)) and small(item) else numbers_in(item)
+        if not row:
+            return ()
+        found += row
+    return tuple(found)

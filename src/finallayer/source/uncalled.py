@@ -13,6 +13,7 @@ from functools import partial
 from finallayer.expr import Node
 from finallayer.source.budget import LEAST_STEPS_ALONE
 from finallayer.source.calls import instantiate
+from finallayer.source.followed import hand
 from finallayer.source.interpreter import Interpreter, stops_gradient
 from finallayer.source.models import model_output
 from finallayer.source.other_values import defaults_of, other_values
@@ -164,7 +165,7 @@ def _on_unknown_arguments(
         run.uses.alone = node
         run.uses.enters(node, alone=True)
     before = len(run.defined)
-    run.call_function(function, Call(args, given, Site(node, function.frame)))
+    hand(run, run.call_function(function, Call(args, given, Site(node, function.frame))))
     if nested < _MOST_NESTED:
         _run_nested(run, function, before, nested + 1)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from finallayer.source.limits import MOST_LEAVES, surveyable
 from finallayer.source.values import Dict, List, MadeOf, Module, Value
+from finallayer.source.walking import children
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
@@ -110,7 +111,7 @@ def _closed_over(tree: ast.Module) -> dict[ast.AST, set[str]]:
                 found.setdefault(scope, set()).add(node.id)
             continue
         inside = (*scopes, node) if isinstance(node, _FUNCTIONS) else scopes
-        waiting += [(child, inside) for child in ast.iter_child_nodes(node)]
+        waiting += [(child, inside) for child in children(node)]
     return found
 
 

@@ -9,7 +9,7 @@ of one is a tuple of the program's. Whatever can change while the program runs k
 from __future__ import annotations
 
 import ast
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -206,6 +206,11 @@ class Instance:
         self.site = site
         self.slots: dict[str, Value] = {}
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has given it any attribute yet."""
+        return self.slots.keys() <= _OF_NEW
+
 
 class Built:
     """What a catalogued layer, loss, model or transform gave when it was constructed.
@@ -275,6 +280,9 @@ BUILT = "<built>"
 UNSETTLED = "<unsettled>"
 #: The slot of a class's annotated names: the fields of a dataclass or flax module, in order.
 FIELDS = "<fields>"
+
+#: The slots that an object has from the first.
+_OF_NEW = frozenset({ARGUMENTS, LAYERS, EXACT})
 
 
 class List:
@@ -351,7 +359,7 @@ class Call(NamedTuple):
 
     def of(self, *first: Value) -> Call:
         """The same call with arguments before its own: a method's owner."""
-        return self._replace(args=[*first, *self.args])
+        return Call([*first, *self.args], self.kwargs, self.site, self.complete)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -397,11 +405,33 @@ def opaque(name: str, *parts: Value) -> Node:
     """A value that isn't understood; the same name and parts stand for the same value."""
     attrs: dict[str, str | tuple[int, ...]] = {"name": name}
     if parts:
+        _tell(name, parts)
         attrs["of"] = tuple([_identity(p) for p in parts])
     meaning = taken_for(name)
     if meaning is not None:
         attrs["taken_for"] = meaning
     return Node("opaque", (), attrs, None)
+
+
+#: What hears of the values that went into one that isn't understood.
+Listener: TypeAlias = "Callable[[str, tuple[Value, ...]], None]"
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+def _tell(name: str, parts: tuple[Value, ...]) -> None:
+    listener = _listener.get()
+    if listener is not None:
+        listener(name, parts)
+
+
+@contextmanager
+def telling(listener: Listener) -> Iterator[None]:
+    """Tell of each value that isn't understood by which name it goes, and what went in."""
+    before = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(before)
 
 
 def renamed(name: str, value: Node) -> Node:
@@ -419,6 +449,7 @@ def nameless(place: str, *parts: Value) -> Node:
     """A value that isn't understood, and has no name but the place where it was made."""
     if not parts:
         return Node("opaque", (), {"name": place}, None)
+    _tell(place, parts)
     return Node("opaque", (), {"name": place, "of": tuple([_identity(p) for p in parts])}, None)
 
 

@@ -182,11 +182,11 @@ SAFE: dict[str, Pair] = {
     ),
     "torch: a layer that a model has at its end and further in": pair(
         TORCH,
-        "first, last = nn.Linear(4, 4), nn.Linear(4, 1)\nact = nn.Sigmoid()\n"
-        "net = nn.Sequential(first, act, last, act)\nloss = nn.BCELoss()\n\n"
+        "first, last = nn.Linear(4, 4), nn.Linear(4, 1)\nsigmoid = nn.Sigmoid()\n"
+        "net = nn.Sequential(first, sigmoid, last, sigmoid)\nloss = nn.BCELoss()\n\n"
         "def step(x, y):\n    return loss(net(x), y)\n",
-        "first, last = nn.Linear(4, 4), nn.Linear(4, 1)\nact = nn.Sigmoid()\n"
-        "net = nn.Sequential(first, act, last)\nloss = nn.BCEWithLogitsLoss()\n\n"
+        "first, last = nn.Linear(4, 4), nn.Linear(4, 1)\nsigmoid = nn.Sigmoid()\n"
+        "net = nn.Sequential(first, sigmoid, last)\nloss = nn.BCEWithLogitsLoss()\n\n"
         "def step(x, y):\n    return loss(net(x), y)\n",
     ),
     "torch: one reader, two models": reader(
@@ -306,8 +306,8 @@ SAFE: dict[str, Pair] = {
         "i = keras.Input((8,))\np = keras.layers.Dense(10, activation='softmax')(i)\n"
         "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, [q, p])\n"
         "model.compile(loss=['mse', keras.losses.CategoricalCrossentropy()])\nguess = model.predict(x)[1].argmax(axis=1)\n",
-        "i = keras.Input((8,))\np = keras.layers.Dense(10)(i)\n"
-        "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, [q, p])\n"
+        "i = keras.Input((8,))\nlogits = keras.layers.Dense(10)(i)\n"
+        "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, [q, logits])\n"
         "model.compile(loss=['mse', keras.losses.CategoricalCrossentropy(from_logits=True)])\n"
         "guess = model.predict(x)[1].argmax(axis=1)\n",
     ),
@@ -356,8 +356,8 @@ OF_NEW_KERAS: dict[str, Pair] = {
         "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
         "model.compile(\n    loss={\n        'p': 'binary_crossentropy',\n        'q': 'mse',\n    },\n"
         "    metrics={'p': ['AUC', keras.metrics.BinaryAccuracy()], 'q': ['mae']},\n)\n",
-        "i = keras.Input((8,))\np = keras.layers.Dense(1, name='p')(i)\n"
-        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
+        "i = keras.Input((8,))\nlogits = keras.layers.Dense(1, name='p')(i)\n"
+        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [logits, q])\n"
         "model.compile(\n    loss={\n        'p': keras.losses.BinaryCrossentropy(from_logits=True),\n"
         "        'q': 'mse',\n    },\n    metrics={'p': [keras.metrics.AUC(name='AUC', from_logits=True), "
         "keras.metrics.BinaryAccuracy(threshold=0)], 'q': ['mae']},\n)\n",

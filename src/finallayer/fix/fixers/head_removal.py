@@ -32,6 +32,7 @@ from finallayer.kinds import Kind
 from finallayer.rules.bounds import interval
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker, units
+from finallayer.source.walking import walk
 
 #: The loss on logits that stands for the one on probabilities.
 ON_LOGITS = {"xent_probs": "xent_logits", "bce_probs": "bce_logits"}
@@ -238,7 +239,7 @@ def _made_for(loss: Node, made: Node, context: Context) -> list[Node]:
 
 def _is_threshold_in_older_keras(readers: Readers, exchange: Exchange, modules: Modules) -> str:
     """Why several sigmoids with an accuracy are unsafe to change where the program may be for an older Keras."""
-    said = {getattr(n, "value", None) for place in readers.compiled for n in ast.walk(place.node)}
+    said = {getattr(n, "value", None) for place in readers.compiled for n in walk(place.node)}
     several = exchange.made.op == exchange.instead.op == "sigmoid" and units(exchange.read) != 1
     if several and said & {"accuracy", "acc"} and not is_newer_than_2_3(modules.values()):
         return "Keras before 2.4 takes the accuracy of several sigmoids for a threshold of 0.5"

@@ -21,6 +21,7 @@ from finallayer.fix.text.spelling import FRAMEWORKS, Speller, Written
 from finallayer.fix.text.syntax import Scope, is_inside
 from finallayer.rules.margin import loss_of
 from finallayer.source.values import External
+from finallayer.source.walking import walk
 
 #: Functions and methods, by their framework's own names, that spread a sum over the classes again.
 _SPREADS = frozenset(
@@ -198,17 +199,17 @@ class _Formula:
         return argument is not None
 
     def only_exp(self) -> KnownCall | None:
-        calls = [call for n in ast.walk(self.node) if (call := self._call(n, "exp")) is not None]
+        calls = [call for n in walk(self.node) if (call := self._call(n, "exp")) is not None]
         return _if_bare(calls[0]) if len(calls) == 1 else None
 
     def only_sum(self) -> _Sum | None:
-        sums = [s for n in ast.walk(self.node) if (s := self._sum(n)) is not None]
+        sums = [s for n in walk(self.node) if (s := self._sum(n)) is not None]
         return sums[0] if len(sums) == 1 else None
 
     def is_bare_but(self, parts: Sequence[ast.expr]) -> bool:
         """Whether the formula reads nothing besides these parts: all the rest is numbers and the framework's."""
-        inside = {n for part in parts for n in ast.walk(part)}
-        rest = (n for n in ast.walk(self.node) if n not in inside and isinstance(n, ast.Name))
+        inside = {n for part in parts for n in walk(part)}
+        rest = (n for n in walk(self.node) if n not in inside and isinstance(n, ast.Name))
         return all(n.id in self.speller.imports.names for n in rest)
 
     def exp_behind(self, node: ast.expr) -> KnownCall | None:
@@ -229,9 +230,9 @@ class _Formula:
     def is_of_whole_numbers(self, z: ast.expr) -> bool:
         """Whether scores are spelled out as whole numbers: PyTorch has an exponential of those, but no softmax."""
         made = self._resolved(z)
-        kinds = {type(n.value) for n in ast.walk(made) if isinstance(n, ast.Constant) and not isinstance(n.value, str)}
-        names = {n.attr for n in ast.walk(made) if isinstance(n, ast.Attribute)}
-        values = (v for n in ast.walk(made) for v in self.module.values(n) if isinstance(v, External))
+        kinds = {type(n.value) for n in walk(made) if isinstance(n, ast.Constant) and not isinstance(n.value, str)}
+        names = {n.attr for n in walk(made) if isinstance(n, ast.Attribute)}
+        values = (v for n in walk(made) for v in self.module.values(n) if isinstance(v, External))
         names |= {v.name.rpartition(".")[2] for v in values}
         return isinstance(made, ast.Call) and kinds == {int} and bool(names & _OF_WHOLE_NUMBERS) and not names & _REAL
 

@@ -16,6 +16,7 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import binds, home, path_of
 from finallayer.fix.flow.own_models import made_with, runs_often
 from finallayer.fix.text.syntax import Syntax
+from finallayer.source.walking import walk
 
 #: Statements before which the model may as well be made.
 _AROUND = (ast.For, ast.While, ast.If, ast.With, ast.Try)
@@ -115,7 +116,7 @@ def _serves(syntax: Syntax, group: Group, anchor: ast.stmt | None, model: ast.ex
         return _is_made_before(syntax, group.anchor, anchor, model)
     if _is_bound_afar(syntax, model):
         return anchor is group.anchor
-    bound = (n for n in ast.walk(syntax.scope(anchor)) if isinstance(n, _BINDING) and _binds(n, model))
+    bound = (n for n in walk(syntax.scope(anchor)) if isinstance(n, _BINDING) and _binds(n, model))
     return not any(group.anchor.lineno <= n.lineno < model.lineno for n in bound)
 
 
@@ -143,7 +144,7 @@ def _is_bound_afar(syntax: Syntax, model: ast.expr) -> bool:
     """Whether another function may make a model another whenever it is called."""
     if isinstance(model, ast.Attribute):
         return sum(isinstance(n, ast.Attribute) and n.attr == model.attr and _is_stored(n) for n in syntax.nodes) > 1
-    names = {n.id for n in ast.walk(model) if isinstance(n, ast.Name)}
+    names = {n.id for n in walk(model) if isinstance(n, ast.Name)}
     return any(isinstance(n, (ast.Global, ast.Nonlocal)) and names & set(n.names) for n in syntax.nodes)
 
 

@@ -22,6 +22,7 @@ from finallayer.fix.text.names import says_probabilities
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import Built, Dict, External
+from finallayer.source.walking import walk
 
 _HEAD_LAYERS = frozenset({"softmax", "log_softmax", "sigmoid", "applier"})
 #: Arguments of a layer by which something else reads its output, with the activation applied.
@@ -169,7 +170,7 @@ def _says_more(module: AnalysedModule, layer: Built) -> bool:
     names = [re.escape(str(n.value)) for n in named if isinstance(n, ast.Constant)]
     own = names[0] if names else rf"{_default_name(layer)}_\d+"  # of another layer, which would be called otherwise
     said = re.compile(rf"(\w*[_/])?{own}([_/:]\w*)?")
-    inside = list(ast.walk(constructor))
+    inside = list(walk(constructor))
     texts = (n.value for n in module.syntax.nodes if isinstance(n, ast.Constant) and n not in inside)
     return any(isinstance(t, str) and said.fullmatch(t) for t in texts) or _is_one_of_several_outputs(module)
 
@@ -260,7 +261,7 @@ def _without(syntax: Syntax, statement: ast.stmt) -> Edit | None:
     around = syntax.parent(statement)
     if isinstance(around, ast.If) and around.body == [statement] and not around.orelse:
         asks = (ast.Name, ast.Attribute, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Constant)
-        parts = [n for n in ast.walk(around.test) if isinstance(n, ast.expr)]
+        parts = [n for n in walk(around.test) if isinstance(n, ast.expr)]
         return _without(syntax, around) if all(isinstance(n, asks) for n in parts) else None
     return whole_line(syntax, statement)
 

@@ -31,6 +31,7 @@ from finallayer.fix.text.spelling import FRAMEWORKS, Speller
 from finallayer.kinds import Kind
 from finallayer.rules.route import units
 from finallayer.source.values import Built, External, Frame
+from finallayer.source.walking import walk
 
 #: The loss that trains the logits -> the head that makes them probabilities.
 _HEADS = {"bce_logits": "sigmoid", "xent_logits": "softmax"}
@@ -133,7 +134,7 @@ def _is_measured_besides(module: AnalysedModule, place: ast.expr, compared: list
     outer: ast.AST = place
     while isinstance(parent := module.syntax.parent(outer), _FORMULAS) or isinstance(parent, ast.keyword):
         outer = parent
-    inside = set(ast.walk(place))
+    inside = set(walk(place))
     return any(
         isinstance(v, Node) and any(_value(v) is z for z in values)
         for n in _read(module, outer)
@@ -170,8 +171,8 @@ def _is_transformed(module: AnalysedModule, function: ast.Lambda) -> bool:
 
 def _makes(module: AnalysedModule, function: ast.FunctionDef, z: Node) -> bool:
     """Whether a call in a function gives a value which it wasn't handed."""
-    calls = (n for n in ast.walk(function) if isinstance(n, ast.Call) and any(v is z for v in module.values(n)))
-    return any(not any(v is z for n in ast.walk(c) if n is not c for v in module.values(n)) for c in calls)
+    calls = (n for n in walk(function) if isinstance(n, ast.Call) and any(v is z for v in module.values(n)))
+    return any(not any(v is z for n in walk(c) if n is not c for v in module.values(n)) for c in calls)
 
 
 @mends("FL108")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.fix.text.syntax import Scope, Syntax, last_name
+from finallayer.source.walking import children, walk
 
 Path = str  #: a name, or an attribute of one: ``p``, ``self.p``
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -134,7 +135,7 @@ def _same_scope(node: ast.AST) -> Iterator[ast.AST]:
     yield node
     if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
         return
-    for child in ast.iter_child_nodes(node):
+    for child in children(node):
         yield from _same_scope(child)
 
 
@@ -175,7 +176,7 @@ def _innermost(statement: ast.AST, path: Path) -> ast.AST:
 
 def _is_plain(node: ast.AST) -> bool:
     """Whether a statement reads everything before it binds anything."""
-    inner = any(isinstance(n, (ast.NamedExpr, ast.comprehension)) for n in ast.walk(node))
+    inner = any(isinstance(n, (ast.NamedExpr, ast.comprehension)) for n in walk(node))
     return isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)) and not inner
 
 
@@ -289,7 +290,7 @@ def readers(scope: ast.AST, name: str) -> list[ast.Name]:
 @lru_cache(maxsize=1024)
 def _read_in(scope: ast.AST) -> dict[str, list[ast.Name]]:
     found: dict[str, list[ast.Name]] = {}
-    for node in ast.walk(scope):
+    for node in walk(scope):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             found.setdefault(node.id, []).append(node)
     return found

@@ -12,6 +12,7 @@ from finallayer.fix.flow.owners import GIVING, MODEL_METHODS, Owners
 from finallayer.fix.flow.trained_with import LOOKING, trained_with
 from finallayer.fix.text.syntax import Syntax, is_inside, last_name
 from finallayer.source.values import Class, External
+from finallayer.source.walking import walk
 
 #: Where methods of Keras' models take their callbacks by position.
 _PLACES = {"fit": 5, "fit_generator": 4}
@@ -111,7 +112,7 @@ def _only_looks(cls: Class) -> bool:
 
 def _hides_model(cls: Class) -> bool:
     """Whether a callback may come to the model by another way than ``self.model``."""
-    for node in ast.walk(cls.node):
+    for node in walk(cls.node):
         match node:
             case ast.FunctionDef(name="set_model") | ast.Attribute(attr="_model" | "__dict__"):
                 return True

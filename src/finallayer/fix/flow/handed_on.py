@@ -11,6 +11,7 @@ from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.symbols import is_module_class
 from finallayer.source.values import Built, Class, External, Instance, Value
+from finallayer.source.walking import walk
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -99,5 +100,5 @@ def _is_followed(module: AnalysedModule, call: ast.Call) -> bool:
 
 def _yields(syntax: Syntax, function: Definition) -> bool:
     """Whether what a function does waits until somebody asks for it."""
-    inner = (n for n in ast.walk(function) if isinstance(n, (ast.Yield, ast.YieldFrom)))
+    inner = (n for n in walk(function) if isinstance(n, (ast.Yield, ast.YieldFrom)))
     return any(syntax.scope(n) is function for n in inner)

@@ -52,6 +52,7 @@ class Output:
         self.head, self.modules, self.uses = head, modules, uses
         self._same_numbers = (MOVES if head.op == "sigmoid" else UNMOVED) | {"join"}
         self._others: dict[int, tuple[Node, bool]] = {}  # by identity, which lasts while the node is kept
+        self._touching: dict[int, tuple[Node, bool]] = {}  # likewise
         self._found: dict[int, tuple[Value, list[list[Node]]]] = {}  # likewise
 
     def steps(self, value: Value) -> list[Node] | None:
@@ -116,7 +117,9 @@ class Output:
     def touches(self, value: Value, depth: int = 4) -> bool:
         """Whether a value is or holds the head's output, perhaps among others."""
         if isinstance(value, Node):
-            return any(map(self.is_head, self._behind([value], lambda node: node.args)))
+            if id(value) not in self._touching:
+                self._touching[id(value)] = value, any(map(self.is_head, self._behind([value], lambda node: node.args)))
+            return self._touching[id(value)][1]
         return depth > 0 and any(self.touches(v, depth - 1) for v in held(value))
 
     def _is_other(self, node: Node) -> bool:

@@ -10,6 +10,7 @@ from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.context import Program
 from finallayer.source.values import Class, Instance
+from finallayer.source.walking import walk
 
 
 def unmade_heirs(program: Program, edits: Iterable[Edit]) -> Iterator[str]:
@@ -44,7 +45,7 @@ def _changed_methods(
 
 def _made(module: AnalysedModule, method: ast.FunctionDef) -> Iterator[ast.ClassDef]:
     """The classes of the objects that run a method."""
-    for node in ast.walk(method):
+    for node in walk(method):
         if isinstance(node, ast.Name) and method.args.args and node.id == method.args.args[0].arg:
             for value in (v for known in module.values(node) for v in alternatives(known)):
                 if isinstance(value, Instance):

@@ -17,6 +17,7 @@ from finallayer.fix.flow.context import Context
 from finallayer.fix.text.syntax import Syntax, is_inside, last_name
 from finallayer.rules.route import maker
 from finallayer.source.values import Bound, Function, List, Value
+from finallayer.source.walking import walk
 
 #: What a tensor is asked for by who wants the gradient by it.
 _OF_TENSORS = frozenset("retain_grad register_hook register_post_accumulate_grad_hook grad requires_grad_".split())
@@ -138,7 +139,7 @@ def _entered(node: ast.AST) -> list[ast.expr]:
 
 
 def _speaks_of_one(said: ast.expr, names: frozenset[str]) -> bool:
-    return any(isinstance(n, (ast.Name, ast.Attribute)) and last_name(n) in names for n in ast.walk(said))
+    return any(isinstance(n, (ast.Name, ast.Attribute)) and last_name(n) in names for n in walk(said))
 
 
 def _is_made_in(module: AnalysedModule, around: ast.AST, reader: Node, made: Node) -> bool:
@@ -150,7 +151,7 @@ def _is_made_in(module: AnalysedModule, around: ast.AST, reader: Node, made: Nod
         return True
     if here is None or module.syntax.scope(here) is not module.syntax.scope(around):
         return False
-    calls = (n for n in ast.walk(around) if isinstance(n, ast.Call))
+    calls = (n for n in walk(around) if isinstance(n, ast.Call))
     return any(_is_one_of(v, [made]) for call in calls for v in module.values(call))
 
 

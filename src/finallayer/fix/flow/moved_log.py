@@ -21,6 +21,7 @@ from finallayer.fix.flow.unread import unread
 from finallayer.fix.text.spelling import Written
 from finallayer.fix.text.syntax import Syntax, is_inside
 from finallayer.source.values import External
+from finallayer.source.walking import walk
 
 #: How the log of what a place's logits become is written there.
 Write = Callable[[Place, str], Written | None]
@@ -144,9 +145,9 @@ _REPEATABLE = frozenset().union(*map(having, (Role.PLACE, Role.HEAD, Role.GUARD,
 
 def _gives_the_same_again(picked: Place, z: ast.expr | None) -> bool:
     """Whether all that is around the logits where entries are picked may be run twice: nothing is drawn there."""
-    inside = set(ast.walk(z)) if z is not None else set()
+    inside = set(walk(z)) if z is not None else set()
     outer = (step.outer for step in picked.descent.steps if step.kind != "name")
-    calls = {n for node in outer for n in ast.walk(node) if isinstance(n, ast.Call) and n not in inside}
+    calls = {n for node in outer for n in walk(node) if isinstance(n, ast.Call) and n not in inside}
     return all(_is_repeatable(picked, call) for call in calls)
 
 

@@ -24,6 +24,7 @@ from finallayer.fix.text.syntax import Syntax
 from finallayer.source.files import Unreadable
 from finallayer.source.folders import SUFFIXES
 from finallayer.source.importers import Importer, importers_below, root_of
+from finallayer.source.walking import walk
 
 Names = frozenset[str]
 #: By which a module that was asked for by a text is asked for a name that isn't written out.
@@ -124,7 +125,7 @@ def _outline(syntax: Syntax) -> tuple[_Statement, ...]:
 
 
 def _outlined(statement: ast.stmt) -> _Statement:
-    nodes = list(ast.walk(statement))
+    nodes = list(walk(statement))
     names = [n for n in nodes if isinstance(n, ast.Name)]
     aliases = [n for n in nodes if isinstance(n, ast.alias)]
     owners = {n.value for n in nodes if isinstance(n, ast.Attribute) and n.attr != "__dict__"}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.text.syntax import Syntax, last_name
+from finallayer.source.walking import walk
 
 _LOOPS = (ast.For, ast.While, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -31,9 +32,9 @@ def made_with(syntax: Syntax, model: ast.expr) -> ast.stmt | None:
     if not _is_own(_method(syntax, model), owner.id) or not _is_own(method, owner.id):
         return None
     block: list[ast.stmt] = method.body if method is not None and made in method.body else [made]
-    last = max(i for i, s in enumerate(block) if any(n in ast.walk(s) for n in same))
+    last = max(i for i, s in enumerate(block) if any(n in walk(s) for n in same))
     between = block[block.index(made) : last + 1]
-    calls = (n for s in between[1:] for n in ast.walk(s) if isinstance(n, ast.Call))
+    calls = (n for s in between[1:] for n in walk(s) if isinstance(n, ast.Call))
     if any(isinstance(c.func, ast.Attribute) and ast.unparse(c.func.value) == owner.id for c in calls):
         return None  # a method that may already read the other
     return None if any(isinstance(s, ast.Return) for s in between) else between[-1]

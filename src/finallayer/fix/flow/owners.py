@@ -15,7 +15,8 @@ from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.fix.flow.weights import LAYERS, Going, asked_for_weights, inner_layer
 from finallayer.source.models import measures_itself
 from finallayer.source.symbols import signature_of
-from finallayer.source.values import Bound, Built, Class, External, Function, Instance, Partial, Value
+from finallayer.source.values import CONSTANTS, Bound, Built, Class, External, Function, Instance, Partial, Union, Value
+from finallayer.source.walking import walk
 
 #: What a program does with a model without asking for its output.
 MODEL_METHODS = frozenset(
@@ -55,11 +56,16 @@ _UNREAD = (
 )
 
 
+#: What is called by nobody, or is nobody's of the project: values that are none of the objects.
+_NO_OWNERS = (*CONSTANTS, Node, External)
+
+
 class Owners:
     """The objects that give the output when they are called."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
+        self._included: dict[int, tuple[Value, bool]] = {}  # by identity, which lasts while the value is kept
         self.compiled: list[tuple[AnalysedModule, ast.Call]] = []  # Keras: where a model meets its loss and its metrics
         self.unseen: list[str] = []  # readers that nobody can see from here
         self._objects = self._found()
@@ -85,9 +91,14 @@ class Owners:
 
     def include(self, value: Value) -> bool:
         """Whether a value is, or may be, one of the objects."""
-        return _is_one_of(value, self._objects) or (
-            bool(self._definitions) and any(_definition(v) in self._definitions for v in alternatives(value))
-        )
+        if isinstance(value, _NO_OWNERS):
+            return False
+        if id(value) not in self._included:
+            one = _is_one_of(value, self._objects) or any(
+                _definition(v) in self._definitions for v in alternatives(value) if self._definitions
+            )
+            self._included[id(value)] = value, one
+        return self._included[id(value)][1]
 
     def may_be(self, module: AnalysedModule, cls: ast.ClassDef) -> bool:
         """Whether an object of a class, or of one that inherits from it, may be one of the objects."""
@@ -103,7 +114,9 @@ class Owners:
 
     def make_one(self, value: Value) -> bool:
         """Whether a value is a function that gives one of the objects: ``build`` of ``model = build()``."""
-        return any(isinstance(v, Function) and v.node in self._makers for v in alternatives(value))
+        return isinstance(value, (Function, Union)) and any(
+            isinstance(v, Function) and v.node in self._makers for v in alternatives(value)
+        )
 
     def _gives_one(self, maker: Function, value: Value) -> bool:
         return not self.include(maker) and (self.include(value) or self._hold(value))
@@ -146,7 +159,7 @@ class Owners:
     def _note_returns(self, owner: Function) -> None:
         """Note what else a function that gives the output may return, in code that the analysis never ran."""
         module = self._output.modules.get(owner.frame.module.path)
-        returned = (n for n in ast.walk(owner.node) if isinstance(n, ast.Return) and n.value)
+        returned = (n for n in walk(owner.node) if isinstance(n, ast.Return) and n.value)
         for node in returned if module is not None else ():
             if node.value and module and not module.evaluated(node.value):
                 self._cannot_see(f"`{owner.name}` returns another in code that nothing runs", node)

@@ -17,6 +17,7 @@ from finallayer.fix.flow.naming import Named, name_logits
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.text.spelling import Speller, Written
 from finallayer.fix.text.syntax import is_inside, is_minus
+from finallayer.source.walking import walk
 
 #: What stands between a softmax and its log only to keep that finite, or to no effect.
 IDLE = GUARDS | {"identity"}
@@ -172,8 +173,8 @@ class Place:
         block = getattr(self.syntax.parent(named), "body", [])
         if not isinstance(use, ast.Assign) or use not in block or named not in block:
             return False
-        inner = set(ast.walk(step.inner))
-        rest = [n for n in ast.walk(step.outer) if n not in inner and n is not step.outer]
+        inner = set(walk(step.inner))
+        rest = [n for n in walk(step.outer) if n not in inner and n is not step.outer]
         paths = [
             path_of(n)
             for n in rest

@@ -26,10 +26,14 @@ from finallayer.fix.flow.unrun import asks_for_another, asks_nothing, needs_prob
 from finallayer.fix.text.names import names_head, says_probabilities
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
-from finallayer.source.values import Built, Function, Instance, List, Value
+from finallayer.source.values import CONSTANTS, Built, External, Function, Instance, List, Value
+from finallayer.source.walking import walk
 
 #: Functions that show every name of a scope.
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
+
+#: Values that are neither the output nor anything that gives it or holds it.
+_NOBODYS = (*CONSTANTS, External)
 
 
 class Reader(NamedTuple):
@@ -150,6 +154,8 @@ class Readers:
     def _meet(self, module: AnalysedModule, node: ast.expr, known: _Known) -> None:
         """Take note of an expression that stands for the output, or for what gives it."""
         values = module.values(node)
+        if all(isinstance(value, _NOBODYS) for value in values):
+            return
         reads = any(map(self._output.touches, values))
         owns = any(map(self._owners.include, values))
         makes = any(map(self._owners.make_one, values))
@@ -310,7 +316,7 @@ class Readers:
                 self._cannot_see(f"`{node.id}`, an argument in a function that nothing calls,", node)
         for statement in syntax.nodes:
             if isinstance(statement, ast.Assign) and not module.evaluated(statement.value):
-                bound = [n for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+                bound = [n for t in statement.targets for n in walk(t) if isinstance(n, ast.Name)]
                 another = [n.id for n in bound if (home(syntax, n), n.id) in known.names]
                 if another:
                     self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
@@ -323,7 +329,7 @@ class Readers:
         """Names that a ``try`` binds to something else, say: which it is afterwards, the analysis can't tell."""
         syntax = module.syntax
         for attempt in syntax.nodes:
-            for name in (n for part in _perhaps_run(attempt) for n in ast.walk(part)):
+            for name in (n for part in _perhaps_run(attempt) for n in walk(part)):
                 if not isinstance(name, ast.Name) or isinstance(name.ctx, ast.Load):
                     continue
                 key = (home(syntax, name), name.id)
@@ -395,7 +401,7 @@ def _named(syntax: Syntax, value: ast.expr) -> Iterator[tuple[ast.AST, str]]:
     """The names that an assignment gives to a value, each with its scope: only code that nothing runs may read them."""
     statement = syntax.parent(value)
     targets = statement.targets if isinstance(statement, ast.Assign) and statement.value is value else []
-    for name in (n for target in targets for n in ast.walk(target)):
+    for name in (n for target in targets for n in walk(target)):
         if isinstance(name, ast.Name) and not isinstance(name.ctx, ast.Load):
             yield home(syntax, name), name.id
 

@@ -10,10 +10,12 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
+from finallayer.fix.flow.callers import reads_of_default
 from finallayer.fix.flow.head import Output, keeps_numbers
 from finallayer.fix.flow.known_calls import runs
 from finallayer.fix.text.spelling import FRAMEWORKS
 from finallayer.fix.text.syntax import Syntax
+from finallayer.source.importers import importers_below, root_of
 from finallayer.source.values import (
     FIELDS,
     Bound,
@@ -28,6 +30,7 @@ from finallayer.source.values import (
     Value,
     tuple_in,
 )
+from finallayer.source.walking import walk
 
 CROSS_ENTROPIES = frozenset("xent_logits xent_probs bce_logits bce_probs".split())
 #: Operations on an output that give the same from logits.
@@ -80,7 +83,7 @@ class Roles:
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
                 return Role.FLOWS if module.is_called(scope) and not self._is_for_others(scope) else Role.NEEDS
-            case ast.Assign(targets=[ast.Name() as target]) if _is_kept_for_nobody(module.syntax, target):
+            case ast.Assign(targets=[ast.Name() as target]) if is_kept_for_nobody(module.syntax, target):
                 return Role.NEEDS
             case ast.Assign(targets=targets):
                 return max((self._assigned(module, t) for t in targets), key=_ASSIGNED.index)
@@ -90,6 +93,9 @@ class Roles:
                 return self._as_container(module, around)
             case ast.For() | ast.comprehension():
                 return self._iterated(inner, around)
+            case ast.arguments():
+                values = (v for n in reads_of_default(module.syntax, node) for v in module.values(n))
+                return Role.FLOWS if any(map(self._output.touches, values)) else Role.NEEDS
             case ast.Expr():
                 return Role.NEEDS if module.syntax.is_displayed(around) else Role.INDIFFERENT
             case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
@@ -184,6 +190,10 @@ class Roles:
         """The role of what a call is handed, or a method called of, by what the call gives."""
         results = module.values(call)
         if any(isinstance(r, Built) and r.signature.op == "model" for r in results):
+            match module.syntax.parent(call):
+                case ast.Assign(targets=[ast.Name() as target]) if is_kept_for_nobody(module.syntax, target):
+                    imported = any(importers_below(root_of([module.path])).of(module.path))
+                    return Role.FLOWS if imported else Role.STORED
             return Role.FLOWS
         if any(map(self._output.touches, results)):
             return self._kept(module, call, results)
@@ -230,7 +240,7 @@ _BY_SYNTAX: dict[type[ast.AST], Role] = {
 }
 
 
-def _is_kept_for_nobody(syntax: Syntax, target: ast.Name) -> bool:
+def is_kept_for_nobody(syntax: Syntax, target: ast.Name) -> bool:
     """Whether a variable of the module is read by nothing in its file: who looks at it is to find what he found."""
     module = syntax.file.tree
     if target.id == "_" or home(syntax, target) is not module:
@@ -247,7 +257,7 @@ def _takes_in(module: AnalysedModule, attribute: ast.Attribute) -> bool:
 def _is_local(syntax: Syntax, place: ast.AST, name: str) -> bool:
     """Whether a name belongs to the function around a place: it is bound there, and not declared global."""
     scope = syntax.scope(place)
-    declared = {n for s in ast.walk(scope) if isinstance(s, (ast.Global, ast.Nonlocal)) for n in s.names}
+    declared = {n for s in walk(scope) if isinstance(s, (ast.Global, ast.Nonlocal)) for n in s.names}
     return name not in declared and any(n.id == name and isinstance(n.ctx, ast.Store) for n in _names(scope))
 
 
@@ -338,4 +348,4 @@ def only_places_are_read(syntax: Syntax, call: ast.Call) -> bool:
 
 
 def _names(scope: ast.AST) -> Iterator[ast.Name]:
-    return (n for n in ast.walk(scope) if isinstance(n, ast.Name))
+    return (n for n in walk(scope) if isinstance(n, ast.Name))

@@ -10,6 +10,7 @@ from finallayer.catalog.names import canonical
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
 from finallayer.source.values import Bound, External, Function, Value
+from finallayer.source.walking import walk
 
 #: Keras' own callbacks that only look at losses and metrics, or at weights.
 LOOKING = frozenset(
@@ -166,4 +167,4 @@ def _given(function: ast.AST) -> list[ast.expr]:
     """What a function returns."""
     if isinstance(function, ast.Lambda):
         return [function.body]
-    return [n.value for n in ast.walk(function) if isinstance(n, ast.Return) and n.value is not None]
+    return [n.value for n in walk(function) if isinstance(n, ast.Return) and n.value is not None]

@@ -9,6 +9,7 @@ from finallayer.findings import Edit
 from finallayer.fix.flow.bindings import are_shown, reaching, readers
 from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.syntax import Scope, Syntax
+from finallayer.source.walking import walk
 
 _BLOCKS = ("body", "orelse", "finalbody")
 
@@ -33,8 +34,8 @@ def unread(syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str]) -> list
     scope = syntax.scope(gone[0])
     if isinstance(scope, (ast.Module, ast.Lambda)) or are_shown(scope):
         return []
-    read = {n.id for text in new for n in ast.walk(ast.parse(text.strip())) if isinstance(n, ast.Name)}
-    going = {n for expression in gone for n in ast.walk(expression)}
+    read = {n.id for text in new for n in walk(ast.parse(text.strip())) if isinstance(n, ast.Name)}
+    going = {n for expression in gone for n in walk(expression)}
     candidates = [s for s in _assignments(syntax, scope) if _name(s) not in read | syntax.declared]
     found: list[ast.Assign] = []
     while True:
@@ -42,14 +43,14 @@ def unread(syntax: Syntax, gone: Sequence[ast.expr], new: Iterable[str]) -> list
         if not more:
             return found
         found += more
-        going |= {n for statement in more for n in ast.walk(statement)}
+        going |= {n for statement in more for n in walk(statement)}
 
 
 def _assignments(syntax: Syntax, scope: Scope) -> list[ast.Assign]:
     """The assignments of a function to a name alone."""
     return [
         n
-        for n in ast.walk(scope)
+        for n in walk(scope)
         if isinstance(n, ast.Assign) and _name(n) is not None and syntax.scope(n.targets[0]) is scope
     ]
 

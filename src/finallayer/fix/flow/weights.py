@@ -10,6 +10,7 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Built, External, Function
+from finallayer.source.walking import walk
 
 #: By which a module or model shows the layers in it.
 LAYERS = frozenset("modules children named_modules named_children _modules layers".split())
@@ -87,12 +88,12 @@ def inner_layer(module: AnalysedModule, layers: ast.Attribute) -> bool:
 
 def _all_weights(module: AnalysedModule, target: ast.expr, head: Going) -> bool:
     """Whether all that is read of its layers, by any of the names that it gives them, are weights."""
-    names = {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
-    if not all(isinstance(n, (ast.Name, ast.Tuple, ast.expr_context)) for n in ast.walk(target)):
+    names = {n.id for n in walk(target) if isinstance(n, ast.Name)}
+    if not all(isinstance(n, (ast.Name, ast.Tuple, ast.expr_context)) for n in walk(target)):
         return False
     syntax = module.syntax
-    scope = home(syntax, next(n for n in ast.walk(target) if isinstance(n, ast.Name)))
-    read = [n for n in ast.walk(scope) if isinstance(n, ast.Name) and n.id in names and isinstance(n.ctx, ast.Load)]
+    scope = home(syntax, next(n for n in walk(target) if isinstance(n, ast.Name)))
+    read = [n for n in walk(scope) if isinstance(n, ast.Name) and n.id in names and isinstance(n.ctx, ast.Load)]
     return all(_is_of_weights(module, n, head, 0) for n in read)
 
 
@@ -138,7 +139,7 @@ def _hands_on_weights(module: AnalysedModule, call: ast.Call, place: int, head: 
         if isinstance(callee.node, ast.Lambda) or place >= len(parameters):
             return False
         name = parameters[place].arg
-        inside = [n for n in ast.walk(callee.node) if isinstance(n, ast.Name) and n.id == name]
+        inside = [n for n in walk(callee.node) if isinstance(n, ast.Name) and n.id == name]
         if not all(isinstance(n.ctx, ast.Load) and _is_of_weights(module, n, head, depth + 1) for n in inside):
             return False
     return bool(callees)

@@ -10,6 +10,7 @@ from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.readers import Reader
 from finallayer.fix.text.names import says_probabilities
 from finallayer.fix.text.syntax import is_inside
+from finallayer.source.walking import walk
 
 
 def where_named(wraps: Sequence[Reader], head: Head) -> list[Reader]:
@@ -35,7 +36,7 @@ def _named(reader: Reader, wraps: Sequence[Reader], head: Head) -> Reader | None
             same = readers(scope, read.id)
             if not all(n in needing and reaching(syntax, n, read.id) is statement for n in same):
                 return None
-            parts = {n for n in ast.walk(value) if isinstance(n, ast.expr)}
+            parts = {n for n in walk(value) if isinstance(n, ast.expr)}
             changed = any(syntax.file.origin(n) in head.origins for n in parts) or parts & needing
             named = Reader(reader.module, value)
             return named if not changed and named.can_be_wrapped and not is_inside(value, read) else None

@@ -9,6 +9,7 @@ from finallayer.catalog.frameworks import is_tf1, writes
 from finallayer.findings import Edit
 from finallayer.fix.text.imports import Imports, Spelled
 from finallayer.fix.text.syntax import Syntax, is_minus
+from finallayer.source.walking import walk
 
 
 class Functions(NamedTuple):
@@ -92,7 +93,7 @@ class Speller:
         ``met``: the framework that the analysis met there, if it met one.
         """
         for node in nodes:
-            for n in ast.walk(node):
+            for n in walk(node):
                 dotted = (self.imports.dotted(n.func) if isinstance(n, ast.Call) else None) or ""
                 known = writes(dotted)
                 if known and not dotted.startswith(("tensorflow.keras", "keras.backend")):

@@ -10,6 +10,7 @@ from typing import TypeGuard
 from finallayer.expr import Origin
 from finallayer.findings import Edit
 from finallayer.source.files import SourceFile
+from finallayer.source.walking import children, walk
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Names = Callable[[Iterable[ast.AST]], Iterable[str]]
@@ -26,7 +27,7 @@ class Syntax:
     @cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
         """Every node of the file."""
-        return tuple(ast.walk(self.file.tree))
+        return tuple(walk(self.file.tree))
 
     @cached_property
     def declared(self) -> frozenset[str]:
@@ -47,7 +48,7 @@ class Syntax:
 
     @cached_property
     def _parents(self) -> dict[ast.AST, ast.AST]:
-        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
+        return {child: node for node in self.nodes for child in children(node)}
 
     @cached_property
     def _by_place(self) -> dict[tuple[int, ...], ast.expr]:
@@ -137,11 +138,7 @@ class Syntax:
         """A node's text as it is to stand at a statement's place behind some other text: its lines shift along."""
         text, at = self.text(node), self.file.origin(node)
         first, *rest = text.split("\n")
-        if (
-            not rest
-            or "\t" in text
-            or any(isinstance(n, ast.Constant) and "\n" in str(n.value) for n in ast.walk(node))
-        ):
+        if not rest or "\t" in text or any(isinstance(n, ast.Constant) and "\n" in str(n.value) for n in walk(node)):
             return text
         indents = [len(line) - len(line.lstrip()) for line in rest]
         outer = self.file.origin(statement).column
@@ -237,7 +234,7 @@ class Syntax:
 
     def _names_in(self, names: _Names, scope: ast.AST) -> frozenset[str]:
         if (names, scope) not in self._names:
-            self._names[names, scope] = frozenset(names(ast.walk(scope)))
+            self._names[names, scope] = frozenset(names(walk(scope)))
         return self._names[names, scope]
 
     def outermost(self, scope: ast.AST) -> ast.AST:
@@ -273,7 +270,7 @@ class Syntax:
                 found.add(node.id)
             if isinstance(node, ast.alias):
                 found.add((node.asname or node.name).partition(".")[0])
-            waiting += ast.iter_child_nodes(node)
+            waiting += children(node)
         return frozenset(found)
 
 
@@ -313,4 +310,4 @@ def is_written_out(call: ast.Call) -> bool:
 
 def is_inside(outer: ast.AST, node: ast.AST) -> bool:
     """Whether a node is an expression or statement, or a part of it."""
-    return any(n is node for n in ast.walk(outer))
+    return any(n is node for n in walk(outer))

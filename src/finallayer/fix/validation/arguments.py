@@ -23,6 +23,7 @@ from finallayer.source.importers import importers_below, root_of
 from finallayer.source.reading import read
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import Bound, Built, External, Value
+from finallayer.source.walking import walk
 
 #: What changes no number that is meant, whatever it is given; a guard goes with what it guards.
 _HARMLESS = frozenset({"name", "inplace", "_stacklevel", "input_shape", "epsilon", "eps"})
@@ -145,7 +146,7 @@ def _words(node: ast.AST) -> tuple[str, ...]:
 
 
 def _tensors_named_in(path: str, tree: ast.Module) -> Iterator[Sink]:
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _TENSOR.fullmatch(node.value):
             yield Sink(Status.UNKNOWN, path, node, f"which tensor `{node.value}` is")
 

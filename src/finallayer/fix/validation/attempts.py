@@ -11,6 +11,7 @@ from finallayer.fix.text.syntax import Syntax
 from finallayer.fix.validation.differences import Sink, Status
 from finallayer.fix.validation.places import lines_of
 from finallayer.fix.validation.programs import Programs
+from finallayer.source.walking import walk
 
 
 def attempted(programs: Programs, edits: Iterable[Edit]) -> Iterator[Sink]:
@@ -36,7 +37,7 @@ def _rebound(syntax: Syntax, attempt: ast.Try, edited: list[tuple[int, int]]) ->
     found = set()
     for name in _stored(attempt):
         scope = home(syntax, name)
-        same = [n for n in ast.walk(scope) if isinstance(n, ast.Name) and n.id == name.id]
+        same = [n for n in walk(scope) if isinstance(n, ast.Name) and n.id == name.id]
         stores = {syntax.statement(n) for n in same if not isinstance(n.ctx, ast.Load)}
         changed = any(a <= (s.end_lineno or 0) and s.lineno <= b for s in stores for a, b in edited)
         read = any(isinstance(n.ctx, ast.Load) and n.lineno > last for n in same)
@@ -47,7 +48,7 @@ def _rebound(syntax: Syntax, attempt: ast.Try, edited: list[tuple[int, int]]) ->
 
 
 def _stored(node: ast.AST) -> list[ast.Name]:
-    return [n for n in ast.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)]
+    return [n for n in walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)]
 
 
 def _in_handlers(attempt: ast.Try, name: str) -> bool:

@@ -13,6 +13,7 @@ from finallayer.fix.text.syntax import last_name
 from finallayer.fix.validation.differences import Differences, Sink, Status
 from finallayer.fix.validation.places import lines_of
 from finallayer.fix.validation.programs import Programs
+from finallayer.source.walking import walk
 
 #: A comment that stands for code: ``# your code here``.
 _TO_DO = re.compile(r"#.*\b(?:your (?:code|solution|answer)|(?:insert|add|write|fill in)\b.*\bcode)\b", re.IGNORECASE)
@@ -26,7 +27,7 @@ def unfinished(programs: Programs, differences: Differences, edits: Iterable[Edi
         for exercise in exercises:
             changed = any(exercise.lineno <= last and first <= (exercise.end_lineno or 0) for first, last in edited)
             if changed or any(
-                isinstance(n, ast.expr) and differences.status(path, n) >= Status.UNKNOWN for n in ast.walk(exercise)
+                isinstance(n, ast.expr) and differences.status(path, n) >= Status.UNKNOWN for n in walk(exercise)
             ):
                 yield Sink(Status.UNKNOWN, path, exercise, "what is to be written in an exercise")
 
@@ -40,7 +41,7 @@ def what_is_expected(module: AnalysedModule, loss: Origin) -> str:
 
 def _expects(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a function is a test: it calls ``assertEqual`` or the like, or is called one and asserts something."""
-    nodes = list(ast.walk(function))
+    nodes = list(walk(function))
     calls = (n for n in nodes if isinstance(n, ast.Call))
     asserts = any(isinstance(n, ast.Assert) for n in nodes) and function.name.startswith("test")
     return asserts or any(last_name(call.func).startswith(("assert_", "assertEqual", "assertAl")) for call in calls)

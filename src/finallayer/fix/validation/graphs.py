@@ -9,6 +9,7 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.validation.differences import Sink, Status
 from finallayer.fix.validation.programs import Programs
 from finallayer.source.values import External
+from finallayer.source.walking import walk
 
 _RUNNING = frozenset({"run", "eval", "partial_run"})
 _LOOPS = (ast.For, ast.While, ast.AsyncFor, ast.comprehension, ast.ListComp, ast.GeneratorExp)
@@ -33,7 +34,7 @@ def _made_while_running(module: AnalysedModule) -> Iterator[ast.Call]:
         once = isinstance(module.syntax.scope(node), ast.Module)
         if once and not any(isinstance(n, _LOOPS) for n in module.syntax.around(node)):
             continue
-        for inner in (n for given in (node.func.value, *node.args, *node.keywords) for n in ast.walk(given)):
+        for inner in (n for given in (node.func.value, *node.args, *node.keywords) for n in walk(given)):
             if isinstance(inner, ast.Call) and any(map(_is_operation, module.values(inner.func))):
                 yield inner
 

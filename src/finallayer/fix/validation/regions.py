@@ -18,6 +18,7 @@ from finallayer.expr import Origin
 from finallayer.findings import Edit
 from finallayer.fix.validation.differences import Differences, Status
 from finallayer.fix.validation.programs import Programs
+from finallayer.source.walking import walk
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
@@ -55,7 +56,7 @@ def region(edit: Edit, programs: Programs, differences: Differences) -> Region |
             found = Region(edit.path, (place.line, place.column), (place.end_line, place.end_column))
             around = found.start <= span.start and span.end <= found.end
             if around and differences.status(edit.path, node) is Status.SAME:
-                return None if any(isinstance(n, ast.NamedExpr) for n in ast.walk(node)) else found
+                return None if any(isinstance(n, ast.NamedExpr) for n in walk(node)) else found
     return None
 
 

@@ -16,6 +16,7 @@ from finallayer.expr import Origin
 from finallayer.findings import Edit
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.files import SourceFile, parse
+from finallayer.source.walking import walk
 
 #: Columns from here on belong to what an edit has written.
 WRITTEN = 1_000_000
@@ -101,7 +102,7 @@ class _Relocation:
         tree = parse(self._new.text)
         first, last, lower = self._changed_lines()
         near: list[tuple[Any, int, int]] = []
-        nodes: Iterator[Any] = ast.walk(tree)
+        nodes: Iterator[Any] = walk(tree)
         for node in (n for n in nodes if hasattr(n, "lineno")):
             if node.end_lineno >= first and node.lineno <= last:
                 near.append((node, *self._offsets(node)))

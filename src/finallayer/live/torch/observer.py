@@ -8,10 +8,10 @@ see custom autograd functions, operations in place, and what runs without gradie
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -22,9 +22,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from finallayer.catalog import Signature
 from finallayer.expr import LOSSES, Node, Origin, make
 from finallayer.live.applying import Applied, applied
-from finallayer.live.observation import Blind
+from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
-from finallayer.live.torch import callables, indexing
+from finallayer.live.torch import callables, distributions, indexing
 from finallayer.live.torch.callables import Known, is_native
 from finallayer.live.torch.following import Following
 from finallayer.live.torch.margins import MEASURED, Measuring
@@ -38,8 +38,13 @@ _RANKED = frozenset(
 )
 #: Calls of which nothing is recorded: gradients are computed, numbers are read out.
 _ASIDE = frozenset("backward grad register_hook retain_grad __repr__ __format__ item tolist numpy __float__".split())
+#: The folder of torch's own code.
+TORCH = str(Path(torch.__file__).parent)
 _INDEXING = frozenset({"torch.Tensor.__getitem__", "torch.Tensor.index"})
 _OF_A_CUSTOM_FUNCTION = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
+
+
+T = TypeVar("T")
 
 
 class _Running(NamedTuple):
@@ -55,26 +60,40 @@ class Observer:
     """What a program has done so far."""
 
     def __init__(self, packages: Sequence[str] = ()) -> None:
-        self.recorder = Recorder()
-        self.stack = Stack([str(Path(torch.__file__).parent), *packages])
-        self.following = Following()
+        self.stack = Stack([TORCH, *packages], [f"{TORCH}/distributions"])
         self.untouched = Untouched()
-        self.measuring = Measuring()
-        self.unknown: dict[int, tuple[Node, Blind, list[Node]]] = {}  # what isn't understood, and what it was handed
         self.modules: list[_Running] = []  # those that are running, the innermost last
-        self.altered: list[Node] = []  # losses with options that their expression doesn't tell of
         self.beneath = 0  # > 0 within a call that is recorded as a whole, or not at all
+        self.idle = False  # nothing is watched any more
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was seen."""
+        self.recorder = Recorder()
+        self.following = Following()
+        self.measuring = Measuring()
+        self.unknown: Unknown = {}
+        self.altered: list[Node] = []  # losses with options that their expression doesn't tell of
+        self.failed: list[Blind] = []
         self._leaves = 0
 
+    def observation(self, losses: Iterable[torch.Tensor]) -> Observation:
+        """What was seen, of a program that gave these losses."""
+        nodes = [n for n in map(self.node, losses) if n is not None]
+        blind = [*blind_spots(self.unknown, nodes), *dict.fromkeys(self.failed)]
+        return Observation(self.recorder.sightings(), nodes, blind, self.measuring.batches, self.altered)
+
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Around what is watched, and leaves no trace."""
+    def watching(self, restoring: bool = True) -> Iterator[None]:
+        """Around what is watched; ``restoring``: so that it leaves no trace."""
         with ExitStack() as undo:
-            undo.enter_context(self.untouched.around())
+            if restoring:
+                undo.enter_context(self.untouched.around())
             undo.callback(register_module_forward_pre_hook(self._enter).remove)
             undo.callback(register_module_forward_hook(self._leave, always_call=True).remove)
             if "torch._dynamo" in sys.modules:  # else nothing is compiled
                 undo.enter_context(torch.compiler.set_stance("force_eager"))
+            undo.enter_context(distributions.told(self))
             undo.enter_context(_Operators(self))
             undo.enter_context(_Functions(self))
             yield
@@ -96,6 +115,7 @@ class Observer:
             return self.stack.place()
         if not running.places:
             running.places.append(self.stack.place())
+        self.stack.in_private = False
         return running.places[0]
 
     # What tensors hold
@@ -145,7 +165,7 @@ class Observer:
 
     def call(self, known: Known, run: Callable[[], Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run a call of which the catalogue knows what it does, and record that."""
-        what = self._applied(known, args, kwargs)
+        what = self._carefully(self._applied, known, args, kwargs)
         if what is None:
             return run()
         self.beneath += 1
@@ -154,8 +174,16 @@ class Observer:
         finally:
             self.beneath -= 1
         self.untouched.made(_flat(result), _flat((args, kwargs)))
-        self._give(result, what, known, args, kwargs)
+        self._carefully(self._give, result, what, known, args, kwargs)
         return result
+
+    def _carefully(self, step: Callable[..., T], *given: Any) -> T | None:
+        """A step of ours, whose mistakes are no reason for the program to fail."""
+        try:
+            return step(*given)
+        except Exception as error:
+            self.failed.append(Blind(f"{type(error).__name__} while watching: {error}"))
+            return None
 
     def _applied(self, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Applied | None:
         """What a call applies; None where that isn't all that it does."""
@@ -208,7 +236,8 @@ class Observer:
 
     def record(self, op: str, args: list[Node], attrs: dict[str, Any]) -> Node:
         """An operation, written down at the place of the program that runs."""
-        made = self.recorder.record(op, args, attrs, self._place(), "torch", self._scene)
+        place = self._place()
+        made = self.recorder.record(op, args, attrs, place, "torch", self._scene, silent=self.stack.in_private)
         if op == "affine" and self.modules:
             self.recorder.made_by(made, id(self.modules[-1].module))
         return made
@@ -227,18 +256,21 @@ class Observer:
             self.untouched.made(_flat(result), _flat((args, kwargs)))
             return result
         known = callables.operator(operator)
-        what = None if known is None else self._applied(known, args, kwargs)
+        what = None if known is None else self._carefully(self._applied, known, args, kwargs)
         handed = None if what is not None else [n for n in map(self.node, _flat((args, kwargs))) if n is not None]
         result = operator(*args, **kwargs)
         self.untouched.made(_flat(result), _flat((args, kwargs)))
         for tensor in changed:
             self.following.changed(tensor)
         if known is not None and what is not None:
-            self._give(result, what, known, args, kwargs)
+            self._carefully(self._give, result, what, known, args, kwargs)
         else:
-            for tensor in _flat(result):
-                self.following.bind(tensor, self._not_understood(str(operator._schema.name), handed or [], tensor))
+            self._carefully(self._unknown, str(operator._schema.name), handed or [], result)
         return result
+
+    def _unknown(self, name: str, handed: list[Node], result: Any) -> None:
+        for tensor in _flat(result):
+            self.following.bind(tensor, self._not_understood(name, handed, tensor))
 
     def _not_understood(self, name: str, handed: list[Node], result: torch.Tensor) -> Node:
         self._leaves += 1
@@ -260,7 +292,7 @@ class _Functions(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         observer = self._observer
-        if observer.beneath:
+        if observer.beneath or observer.idle:
             return func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if name in ("__set__", "requires_grad_") and args:
@@ -289,6 +321,8 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._observer = observer
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self._observer.idle:
+            return func(*args, **(kwargs or {}))
         return self._observer.operator(func, args, kwargs or {})
 
 
@@ -303,7 +337,8 @@ def _is_parameter(tensor: torch.Tensor) -> bool:
 
 def _is_number(tensor: torch.Tensor) -> bool:
     """Whether a tensor is one number that is at hand."""
-    return type(tensor) is torch.Tensor and not (tensor.dim() or tensor.requires_grad) and tensor.device.type == "cpu"
+    plain = type(tensor) is torch.Tensor and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return plain and not (tensor.dim() or tensor.requires_grad) and tensor.device.type == "cpu"
 
 
 def _first(result: Any) -> torch.Tensor | None:

@@ -1,0 +1,95 @@
+"""Which values leave what the analysis follows, and whether they leave it as numbers or as what has a gradient."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from finallayer.catalog.names import canonical
+from finallayer.catalog.standard import READERS
+from finallayer.expr import COMPARED, Node
+from finallayer.source.interpreter import Interpreter
+from finallayer.source.parts import within
+from finallayer.source.values import Bound, Frame, Function, Partial, Union, Value
+from finallayer.source.walking import walk
+
+#: Values that aren't understood and only read those that went in: comparisons, and texts with them in it.
+_READ_BY = frozenset({COMPARED, "text", "text.format", "not", "len"})
+#: Attributes of a tensor that say nothing of its numbers.
+_FORMS = frozenset({"shape", "dtype", "device", "ndim", "name", "graph", "requires_grad"})
+#: Containers nested deeper than this aren't looked into.
+_DEEPEST = 4
+
+
+def hears(run: Interpreter, name: str, parts: tuple[Value, ...]) -> None:
+    """Values went into one that isn't understood: it is all that is known of them from there on."""
+    ends = run.recorder.destinations
+    if not ends or name.rpartition(".")[2] in _FORMS:
+        return
+    reads = run.reading > 0 or name in _READ_BY or (name == "Mod" and isinstance(parts[0], str))
+    for part in _all_in(parts):
+        if isinstance(part, Node):
+            (ends.read if reads else ends.hand)(part)
+        elif not reads:
+            _function(run, part)
+
+
+def hand(run: Interpreter, value: Value) -> None:
+    """A value goes to a caller, an object, or a framework."""
+    ends = run.recorder.destinations
+    if ends:
+        for part in _all_in((value,)):
+            if isinstance(part, Node):
+                ends.hand(part)
+            else:
+                _function(run, part)
+
+
+def _function(run: Interpreter, value: Value) -> None:
+    while isinstance(value, (Bound, Partial)):
+        value = value.function
+    if isinstance(value, Function):
+        run.recorder.destinations.hand_function(value.node)
+
+
+def _all_in(values: tuple[Value, ...], deep: int = 0) -> Iterator[Value]:
+    for value in values:
+        inner = value.values if isinstance(value, Union) else within(value)
+        if deep < _DEEPEST and not (len(inner) == 1 and inner[0] is value):
+            yield from _all_in(inner, deep + 1)
+        else:
+            yield value
+
+
+def only_reads(name: str) -> bool:
+    """Whether a foreign function, by its whole name, reads numbers and keeps nothing."""
+    return canonical(name) in READERS
+
+
+def is_fetch(name: str) -> bool:
+    """Whether a call of what isn't at hand runs a graph, and fetches what it is handed: ``session.run(loss)``."""
+    return name.endswith(".run")
+
+
+def may_be_imported(function: Function) -> bool:
+    """Whether programs that aren't in sight may call a function: it stands in no other function, and no notebook."""
+    scope = function.frame if function.owner is None else function.frame.parent or function.frame
+    return scope.parent is None and function.frame.module.path.endswith(".py")
+
+
+def hand_attribute(run: Interpreter, name: str, value: Value, frame: Frame) -> None:
+    """A value is stored in an object: whoever has that may do with it what they like, unless all that this file does
+    with an attribute of that name is to fetch it."""
+    if run.recorder.destinations and not _only_fetched(frame.module.tree, name):
+        hand(run, value)
+
+
+def _only_fetched(tree: ast.Module, name: str) -> bool:
+    """Whether each attribute of a name that a file reads is an argument of ``session.run``."""
+    read = sum(isinstance(n, ast.Attribute) and n.attr == name and isinstance(n.ctx, ast.Load) for n in walk(tree))
+    fetched = 0
+    for node in walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "run":
+            fetches = [*node.args[:1], *(k.value for k in node.keywords if k.arg == "fetches")]
+            fetched += sum(isinstance(n, ast.Attribute) and n.attr == name for f in fetches for n in walk(f))
+    return 0 < read == fetched
