@@ -156,7 +156,8 @@ class Readers:
         values = module.values(node)
         if all(isinstance(value, _NOBODYS) for value in values):
             return
-        reads = any(map(self._output.touches, values))
+        reads = any(self._output.touches(v) and not self._output.is_mixed_into(v) for v in values)
+        reads = reads and not self._roles.is_mixed(module, node)  # each of its items is judged
         owns = any(map(self._owners.include, values))
         makes = any(map(self._owners.make_one, values))
         self._met |= reads or owns or makes
