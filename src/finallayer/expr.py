@@ -300,13 +300,14 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "no_loss": (bool,),  # what a log is for: no classifier's loss
     "summed_along": (int,),  # along which axis it is weighted and summed
     "self_weighted": (bool,),  # weighed by its own probability, with which its gradient vanishes
+    "of_picked": (bool,),  # also of the entries that somebody picked, weighed by something else
     "summed": (bool,),  # of a loss of each sample: it is added up, weighed or not
     "of_classes": (bool,),  # the likelihood of a class: weighed by its labels, or picked by them
     "of_opposite": (bool,),  # beside the log of the other outcome's probability
     "of_outcome": (bool,),  # the likelihood of an outcome, beside that of its opposite
 }
 
-_PURPOSES = "no_loss self_weighted summed_along of_classes of_outcome of_opposite"
+_PURPOSES = "no_loss self_weighted of_picked summed_along of_classes of_outcome of_opposite"
 _OF_LOSSES = "name axis eps from_logits reduction on_logits rescued_by"
 _OF_DRAWS = "name from_logits binary"
 _ANY, _MONOTONE = Keeps.NOTHING, Keeps.AXES | Keeps.ORDER

@@ -23,13 +23,20 @@ _SCORED = frozenset({"softmax", "log_softmax", "weighted_softmax"})
 #: What leaves a factor or a term what it is, but for its sign, size and shape.
 _SIGNS = (MOVES - PICKS - {"stop_gradient"}) | {"neg", "scale", "join"}
 #: The operations that may show what a log is for.
-TELLING = _SCORED | {"mul", "matmul", "sample", "cumsum", "exp", "where", "sum"}
+TELLING = _SCORED | PICKS | {"mul", "matmul", "sample", "cumsum", "exp", "where", "sum"}
 
 
-def purposes(op: str, args: Sequence[Node]) -> Iterator[tuple[Node, str]]:
-    """The logs of which this operation shows what they are for: ``no_loss``, or ``self_weighted``."""
+def purposes(op: str, args: Sequence[Node], attrs: dict[str, Any]) -> Iterator[tuple[Node, str]]:
+    """The logs of which this operation shows what they are for: ``no_loss``, ``self_weighted``, or ``of_picked``."""
     if op in ("mul", "matmul"):
-        yield from ((log, "self_weighted") for log in _self_weighted([f for a in args for f in _factors(a)]))
+        factors = [f for a in args for f in _factors(a)]
+        yield from ((log, "self_weighted") for log in _self_weighted(factors))
+        if any(factor.op == "one_hot" for factor in factors):
+            yield from ((factor, "of_picked") for factor in factors if factor.op == "log")
+    elif op in PICKS and args and (op == "gather" or attrs.get("each")):
+        log = through(args[0], _SIGNS)
+        if log.op == "log":
+            yield log, "of_picked"
     elif op == "sample" and args:
         yield from ((drawn, "no_loss") for drawn in _drawn_from(args[0]))
     elif op in _SCORED and args:

@@ -57,7 +57,9 @@ class Supposed(Protocol):
 class Recorder:
     """Everything that one program does, as loss expressions, in the order in which it does it."""
 
-    def __init__(self) -> None:
+    def __init__(self, follows: bool = False) -> None:
+        """``follows``: the front end tells ``destinations`` of every value that goes where nobody follows it."""
+        self._follows = follows
         self._seen: list[Sighting] = []
         self._supposed: dict[int, Supposed] = {}  # the sightings of one alternative of several
         self._known: set[Node] = set()  # the losses that formulas amounted to
@@ -90,7 +92,7 @@ class Recorder:
                 self._note(log, "no_loss")  # an entropy, whose terms are 0 where p is
             op, args = "mul", (args[0], log)
         if op in TELLING:
-            for log, purpose in purposes(op, args):
+            for log, purpose in purposes(op, args, attrs):
                 self._note(log, purpose)
             for log, axis in summed_along(op, args, attrs):
                 self._note(log, "summed_along", axis)
@@ -105,7 +107,7 @@ class Recorder:
             self._reconsider(op, args, made)
         if not silent:
             logs = (*bernoulli_logs(made), *quotient_logs(made)) if made.op in _STATING else ()
-            if logs or (made.op == "log" and made.kind in LOG_KINDS):
+            if self._follows and (logs or (made.op == "log" and made.kind in LOG_KINDS)):
                 self.destinations.begin(made, (*logs, made) if made.op == "log" else logs, scene().functions)
             for stated in (*logs, *self._said(made, total), made):
                 if _is_judged(stated) and stated.origin is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from finallayer.compare.backends import BY_NAME
@@ -9,8 +10,9 @@ from finallayer.compare.cliff import MARGINS, reference
 from finallayer.compare.experiment import conclude
 from finallayer.compare.grid import Cell, Setting
 from finallayer.compare.results import Results, Settings, environment
-from finallayer.compare.statistics import Row, summarize
+from finallayer.compare.statistics import Row, Summary, summarize
 
+VAL_SAMPLES = 1000
 JAX_RAW = Setting("keras-jax", "float32", "raw")
 TF_RAW = Setting("keras-tensorflow", "float32", "raw")
 JAX_SCALED = Setting("keras-jax", "float32", "scaled")
@@ -29,6 +31,7 @@ def epoch(number: int, val_accuracy: float, **measured: Any) -> dict[str, Any]:
         "largest_margin": 5.0,
         "nonfinite": 0.0,
         "true_loss": 0.5,
+        "skipped": 0,
     }
     return healthy | measured
 
@@ -44,7 +47,7 @@ def runs(setting: Setting, head: str, accuracies: list[float], **measured: Any) 
     }
 
 
-def curve(setting: Setting, head: str, safe_margin: float | None) -> dict[str, Any]:
+def curve(setting: Setting, head: str, safe_margin: float | None, **measured: Any) -> dict[str, Any]:
     """A gradient that follows the truth up to the safe margin, and is 0 past it."""
     limit = float("inf") if safe_margin is None else safe_margin
     gradient = [g if m <= limit else 0.0 for m, g in zip(MARGINS.tolist(), reference(), strict=True)]
@@ -54,6 +57,8 @@ def curve(setting: Setting, head: str, safe_margin: float | None) -> dict[str, A
         "head": head,
         "gradient": gradient,
         "safe_margin": safe_margin,
+        "overflows_from": None,
+        **measured,
     }
 
 
@@ -84,7 +89,7 @@ def results_of(cells: dict[Cell, dict[str, Any]], curves: list[dict[str, Any]]) 
         data={
             "name": "digits",
             "train_samples": 80,
-            "val_samples": 20,
+            "val_samples": VAL_SAMPLES,
             "sample_shape": [8, 8],
             "classes": 10,
             "low": 0.0,
@@ -99,5 +104,9 @@ def results_of(cells: dict[Cell, dict[str, Any]], curves: list[dict[str, Any]]) 
     return results
 
 
-def rows_of(cells: dict[Cell, dict[str, Any]]) -> list[Row]:
-    return summarize(cells)
+def summary_of(cells: dict[Cell, dict[str, Any]], val_samples: int = VAL_SAMPLES) -> Summary:
+    return summarize(cells, val_samples)
+
+
+def rows_of(cells: dict[Cell, dict[str, Any]]) -> Sequence[Row]:
+    return summary_of(cells).rows

@@ -72,7 +72,7 @@ def test_a_run_that_goes_well(start: Start) -> None:
     content = on_disk(experiment)
     assert len(content["cells"]) == 3 * 2 + 2 * 2 and content["missing"] == []
     assert len(content["gradients"]["curves"]) == 3 + 2
-    assert content["verdict"]["answer"].startswith("No: keep softmax in the loss.")
+    assert content["verdict"]["answer"].startswith("Undecided: in 1 of 1 setting accuracy differs")
     said = out.getvalue()
     assert "10 runs on Keras on JAX, plain PyTorch" in said
     assert re.search(r"\[10/10\] .*: float32 raw .* seed 1: \d\d\.0 % in 0.1 s, about 0:00 left", said)
@@ -173,7 +173,10 @@ def test_an_earlier_run_that_is_not_gone_on_with_is_set_aside(start: Start) -> N
     run(experiment, results, lines()[0])
     before = on_disk(experiment)
     start()
-    assert json.loads((experiment.folder / "results.previous.json").read_text()) == before
+    (place,) = (experiment.folder / "earlier").iterdir()
+    assert json.loads((place / "results.json").read_text()) == before
+    start()
+    assert list((experiment.folder / "earlier").iterdir()) == [place], "a run that has measured nothing is no report"
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_anything_runs(start: Start, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from finallayer.compare.backends import BACKENDS, BY_NAME, parse_backends
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.fairness import epoch_order, initial_weights
-from finallayer.compare.grid import INPUTS, PRECISIONS, Cell, order, parse_choices, plan
-from finallayer.compare.heads import BASELINE, HEADS, find_head, head_names, parse_heads
+from finallayer.compare.grid import INPUTS, PRECISIONS, Cell, doses, order, parse_choices, plan
+from finallayer.compare.heads import BASELINE, DOSES, HEADS, find_head, head_names, parse_heads
 
 
 def test_every_framework_has_the_baseline_and_no_head_twice() -> None:
@@ -29,7 +29,10 @@ def test_backends_have_short_names_and_come_in_the_tables_order() -> None:
     ("parse", "says"),
     [
         (lambda: parse_backends(["mxnet"]), "--backends: unknown backend 'mxnet'; expected some of: keras-tensorflow"),
-        (lambda: parse_heads(["hinge"]), "--heads: unknown head 'hinge'; expected some of: softmax, logits"),
+        (
+            lambda: parse_heads(["hinge"]),
+            "--heads: unknown head 'hinge'; expected some of: softmax, softmax-float32, logits",
+        ),
         (lambda: parse_choices("--precisions", ["float8"], PRECISIONS), "--precisions: unknown value 'float8'"),
         (lambda: parse_choices("--inputs", ["whitened"], INPUTS), "--inputs: unknown value 'whitened'"),
         (lambda: parse_choices("--inputs", [], INPUTS), "--inputs: empty"),
@@ -48,12 +51,31 @@ def test_the_baseline_always_runs() -> None:
 
 
 def test_the_grid_gives_each_framework_its_own_heads() -> None:
-    cells = plan(BACKENDS, ["float32"], ["raw"], head_names(), seeds=2)
+    cells = plan(BACKENDS, ["mixed_bfloat16"], ["raw"], head_names(), seeds=2)
     assert len(cells) == len(set(cells))
     for backend in BACKENDS:
         ours = [head.name for head in HEADS if head.framework == backend.framework]
         assert [cell.head for cell in cells if cell.backend == backend.name] == ours * 2
     assert "clipped-log" not in {cell.head for cell in cells if cell.backend != "torch"}
+
+
+def test_a_softmax_kept_in_float32_is_no_other_head_in_float32() -> None:
+    for precision, expected in (("float32", False), ("mixed_bfloat16", True)):
+        cells = plan([BY_NAME["keras-jax"]], [precision], ["raw"], head_names(), seeds=1)
+        assert ("softmax-float32" in {cell.head for cell in cells}) is expected
+
+
+def test_the_doses_run_in_one_setting_that_nothing_rescues() -> None:
+    def dosed(*names: str, heads: list[str] | None = None, inputs: str = "raw") -> list[Cell]:
+        asked = parse_heads(heads or ["softmax", "epsilons"])
+        return doses(plan([BY_NAME[name] for name in names], ["float32"], [inputs], asked, seeds=2), asked)
+
+    cells = dosed("keras-tensorflow", "keras-jax", "keras-torch")
+    assert {cell.backend for cell in cells} == {"keras-jax"} and len(cells) == 2 * len(DOSES)
+    assert (
+        dosed("keras-tensorflow") == dosed("keras-jax", heads=["softmax"]) == dosed("keras-jax", inputs="scaled") == []
+    )
+    assert [find_head("keras", cell.head).epsilon for cell in cells[:3]] == [1e-4, 1e-15, 1e-30]
 
 
 def test_seeds_are_outermost_so_that_a_run_cut_short_leaves_whole_comparisons() -> None:

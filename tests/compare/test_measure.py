@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finallayer.compare.measure import Observation, accuracy, margins, measure_epoch
+from finallayer.compare.measure import Fitted, Observation, accuracy, margins, measure_epoch
 
 #                 right        wrong, silent  wrong, heard   right, silent
 LOGITS = np.array([[3.0, 0, 0], [0, 20.0, 0], [0, 0, 2.0], [0, 0, 40.0]])
@@ -18,7 +18,7 @@ PROBABILITY = np.array([0.9, 0.0, 0.1, 1.0])
 
 def measured(**changes: np.ndarray):
     seen = {"logits": LOGITS, "gradient": GRADIENT, "losses": np.ones(4), "target_probability": PROBABILITY} | changes
-    return measure_epoch(1, 0.5, 1.0, Observation(**seen), LABELS, LOGITS, LABELS)
+    return measure_epoch(1, 0.5, Fitted(1.0, 0), Observation(**seen), LABELS, LOGITS, LABELS)
 
 
 def test_silenced_is_wrong_and_without_any_gradient() -> None:

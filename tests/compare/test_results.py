@@ -38,7 +38,7 @@ def test_what_is_saved_is_what_is_loaded(results: Results, tmp_path: Path) -> No
 def test_the_file_says_what_it_is_and_holds_every_measurement(results: Results, tmp_path: Path) -> None:
     results.save(tmp_path)
     content = json.loads((tmp_path / "results.json").read_text())
-    assert content["schema_version"] == SCHEMA_VERSION == 1
+    assert content["schema_version"] == SCHEMA_VERSION == 2
     assert len(content["cells"]) == 18 and len(content["cells"][0]["epochs"]) == 2
     assert content["environment"]["versions"]["keras-jax"] == {"keras": "3.15.1"}
     assert {row["head"] for row in content["summary"]} == {"softmax", "logits"}
@@ -82,11 +82,11 @@ def test_what_would_make_cells_incomparable_may_not_change(results: Results, tmp
     assert "--data" in resume_error(path, results, data={"sha256": "1" * 64})
 
 
-@pytest.mark.parametrize("version", [0, 2, None])
+@pytest.mark.parametrize("version", [0, 1, None])
 def test_another_schema_version_is_refused(results: Results, tmp_path: Path, version: int | None) -> None:
     path = saved(results, tmp_path, schema_version=version)
     message = resume_error(path, results)
-    assert f"{path} has schema version {version}; expected 1" in message
+    assert f"{path} has schema version {version}; expected 2" in message
 
 
 def test_a_file_that_is_not_results_is_refused(results: Results, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_file_that_is_not_results_is_refused(results: Results, tmp_path: Path)
     assert "cannot be read as results" in resume_error(path, results)
     path.write_text("[]")
     assert "schema version None" in resume_error(path, results)
-    path.write_text('{"schema_version": 1}')
+    path.write_text('{"schema_version": 2}')
     with pytest.raises(BadInputError, match="lacks a part"):
         load(path)
 

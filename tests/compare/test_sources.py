@@ -137,19 +137,52 @@ def test_an_npz_of_ones_own(tmp_path: Path) -> None:
     assert len(data.x_train) == 32 and len(data.x_val) == 8
 
 
-BAD_NPZ = {
+@pytest.mark.parametrize(
+    "labels",
+    [
+        Y[:, None],  # a column
+        np.eye(5)[Y],  # one-hot
+        np.array(["ant", "bee", "cow", "dog", "eel"])[Y],  # names, which sort as their indices do
+        np.array([b"ant", b"bee", b"cow", b"dog", b"eel"])[Y],
+        np.array([-1, 3, 4, 70, 71])[Y],  # with gaps
+        Y.astype(float),
+    ],
+)
+def test_whatever_tells_classes_apart_is_a_label(tmp_path: Path, labels: np.ndarray) -> None:
+    data, plain = sources.load(npz(tmp_path, x=X, y=labels)), sources.load(npz(tmp_path, x=X, y=Y))
+    assert data.classes == plain.classes == 5
+    np.testing.assert_array_equal(data.y_train, plain.y_train)
+    np.testing.assert_array_equal(data.y_val, plain.y_val)
+
+
+def test_an_npz_that_is_split_already_stays_split(tmp_path: Path) -> None:
+    """As Keras keeps its data sets."""
+    data = sources.load(npz(tmp_path, x_train=X, y_train=Y, x_test=X[:12] + 1, y_test=Y[:12]))
+    np.testing.assert_array_equal(data.x_val, X[:12] + 1)
+    assert (len(data.x_train), data.classes, data.high) == (20, 5, float(max(X.max(), X[:12].max() + 1)))
+
+
+BAD_NPZ: dict[str, dict[str, np.ndarray]] = {
     "differ in length: 20 samples, 19 labels": {"x": X, "y": Y[:-1]},
     "NaN or infinity, first in sample 7": {"x": np.where(np.arange(20)[:, None] == 7, np.nan, 1.0), "y": Y},
-    "label 9, out of range": {"x": X, "y": np.where(Y == 4, 9, Y)},
-    "label -1, out of range": {"x": X, "y": np.where(Y == 4, -1, Y.astype(int))},
+    "a single 1 among zeros in each row": {"x": X, "y": np.eye(5)[Y] * 0.9},
+    "y_test holds label 9, which no training sample has": {
+        "x_train": X,
+        "y_train": Y,
+        "x_test": X,
+        "y_test": np.where(Y == 4, 9, Y),
+    },
+    "x_test has samples of (2,)": {"x_train": X, "y_train": Y, "x_test": X[:, 0, :2], "y_test": Y},
+    "expected x and y, or x_train and y_train and x_test and y_test, found: x_train": {"x_train": X},
     "not whole numbers": {"x": X, "y": Y + 0.5},
     "one class only": {"x": X, "y": Y * 0},
     "no array 'y'": {"x": X},
     "no array 'x'": {"y": Y},
     "x has shape (20,)": {"x": X[:, 0, 0], "y": Y},
-    "y has shape (20, 1)": {"x": X, "y": Y[:, None]},
+    "y has shape (20, 2, 1)": {"x": X, "y": np.zeros((20, 2, 1))},
+    "y has dtype datetime64": {"x": X, "y": Y.astype("datetime64[s]")},
     "holds 5 samples": {"x": X[:5], "y": Y[:5]},
-    "x is 3.0 everywhere": {"x": X * 0 + 3, "y": Y},
+    "samples are 3.0 everywhere": {"x": X * 0 + 3, "y": Y},
 }
 
 

@@ -5,6 +5,7 @@ What Keras does is tested through the command (test_command), where each backend
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finallayer.compare.cliff import MARGINS, head_curve, rows_at
+from finallayer.compare.cliff import MARGINS, head_curve, reference, rows_at
 from finallayer.compare.dataset import Dataset, split
 from finallayer.compare.fairness import initial_weights
 from finallayer.compare.grid import Cell
-from finallayer.compare.measure import Epoch
+from finallayer.compare.measure import Epoch, margins
 from finallayer.compare.sources import load
 from finallayer.compare.worker import make_trainer, one_line, train_cell
 from finallayer.numerics.blocks import xent_logits
@@ -93,11 +94,34 @@ def test_a_log_of_softmax_breaks_on_raw_inputs_and_is_counted(trainer: Any, data
     ],
 )
 def test_the_safe_margin_of_each_head(trainer: Any, head: str, precision: str, edge: float | None) -> None:
-    curve = head_curve(trainer, precision, head)
+    curve = head_curve(trainer, precision, head, 32)
     assert curve["safe_margin"] == (None if edge is None else pytest.approx(edge, abs=0.05))
     if edge is None:
         truth = -xent_logits(*reversed(rows_at(MARGINS))).grad[:, 1]
-        np.testing.assert_allclose(curve["gradient"], truth, rtol=0.02 if "16" in precision else 1e-4)
+        np.testing.assert_allclose(curve["gradient"], truth, rtol=0.02 if "16" in precision else 1e-4, atol=1e-7)
+
+
+def test_the_axis_is_true_on_both_sides() -> None:
+    """One rival: the truth is a sigmoid of the margin, 4.5e-5 where the target leads by 10 and not 0.9."""
+    truth = np.array(reference())
+    np.testing.assert_allclose(truth, 1 / (1 + np.exp(-MARGINS)), rtol=1e-6, atol=1e-24)
+    logits, labels = rows_at(MARGINS)
+    np.testing.assert_array_equal(margins(logits, labels), MARGINS)
+
+
+def test_a_float16_gradient_overflows_sooner_once_the_loss_is_scaled(trainer: Any) -> None:
+    plain, scaled = (head_curve(trainer, "mixed_float16", head, 32) for head in ("logits", "clipped-log"))
+    assert plain["overflows_from"] is None
+    assert scaled["overflows_from"] == 3.5  # 65,536 / 32 samples times 1 + e**3.43 is all that float16 holds
+    assert head_curve(trainer, "float32", "log-of-softmax", 32)["overflows_from"] is None
+
+
+def test_a_skipped_step_is_counted(trainer: Any, data: Dataset) -> None:
+    """Pixels of 255 times a first scale of 65,536: the first steps overflow float16."""
+    rows = list(train_cell(trainer, Cell("torch", "mixed_float16", "raw", "logits", 0), data, 1, batch_size=32))
+    scaler = trainer._scaler
+    assert rows[0].skipped == np.log2(trainer.initial_scale / scaler.get_scale()) > 0
+    assert train(trainer, data, "logits", epochs=1)[0].skipped == 0
 
 
 def test_the_gradient_is_that_of_the_framework(trainer: Any) -> None:
@@ -152,16 +176,50 @@ for precision in ("float32", "mixed_float16"):
 """
 
 
-def test_a_keras_program_trained_again_starts_from_nothing_but_its_seed() -> None:
-    """Programs are compiled once: weights, Adam's moments, the loss scale and the masks must all be set back."""
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
+KERAS_IN_MIXED_PRECISION = """
+import json, sys
+import numpy as np
+from finallayer.compare.cliff import head_curve
+from finallayer.compare.train_keras import KerasTrainer
+
+trainer = KerasTrainer((8,), 10)
+programs = [("mixed_float16", "softmax"), ("mixed_float16", "softmax-float32"), ("mixed_float16", "logits")]
+programs += [("float32", "softmax-eps-1e-4"), ("float32", "softmax"), ("float32", "softmax-eps-1e-15")]
+curves = {f"{precision} {head}": head_curve(trainer, precision, head, 32) for precision, head in programs}
+json.dump(curves, sys.stdout)
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_what_keras_does_with_a_softmax_in_mixed_precision_and_with_another_epsilon(backend: str) -> None:
+    curves = json.loads(in_keras(backend, KERAS_IN_MIXED_PRECISION).splitlines()[-1])
+    at = dict(zip(MARGINS.tolist(), zip(*(curve["gradient"] for curve in curves.values()), strict=True), strict=True))
+    half, kept, logits, *_ = at[20.0]
+    assert half == 0 and logits == pytest.approx(1)
+    assert kept == (pytest.approx(1) if backend == "tensorflow" else 0), (
+        "a softmax kept in float32 is rescued on TensorFlow"
+    )
+    assert at[13.0][0] is None, "in float16 -p/x overflows before it is clipped"
+    first = curves["mixed_float16 softmax"]
+    assert first["overflows_from"] is not None and 4 < first["overflows_from"] < 5 < first["safe_margin"] < 12
+    edges = [curves[name]["safe_margin"] for name in curves if "float32 softmax" in name][-3:]
+    if backend == "torch":
+        assert edges == pytest.approx([9.2, 16.12, 34.5], abs=0.1)  # -log of 1e-4, 1e-7 and 1e-15
+    else:
+        assert edges == [None, None, None]
+
+
+def in_keras(backend: str, program: str) -> str:
+    """What a program prints in a Python of its own, where Keras stands on that backend."""
+    environment = {**os.environ, "KERAS_BACKEND": backend, "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
-        [sys.executable, "-c", KERAS_CELLS_AGAIN],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_keras_program_trained_again_starts_from_nothing_but_its_seed() -> None:
+    """Programs are compiled once: weights, Adam's moments, the loss scale and the masks must all be set back."""
+    in_keras("torch", KERAS_CELLS_AGAIN)

@@ -36,7 +36,7 @@ def rules(path: Path) -> set[str]:
     ],
 )
 def test_a_notebooks_function_is_called_with_what_is_in_sight(tmp_path: Path, scores: str, found: bool) -> None:
-    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    cell: dict[str, object] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
     cells = [cell | {"source": PROGRAM.format(scores)}]
     path = tmp_path / "program.ipynb"
     path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))

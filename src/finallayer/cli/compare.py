@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from click.shell_completion import CompletionItem
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.grid import INPUTS, PRECISIONS
-from finallayer.compare.heads import head_names
+from finallayer.compare.heads import ALL, DEFAULT, choices
 
 BAD_INPUT, INTERRUPTED = 2, 130
 # What the extra brings beside the frameworks: asked for before hours of training, not after.
@@ -59,7 +60,7 @@ def _list_option(name: str, names: Iterable[str], default: str | None, otherwise
     default="digits",
     show_default=True,
     metavar="NAME",
-    help="digits, mnist, fashion-mnist, or FILE.npz with arrays x and y.",
+    help="digits, mnist, fashion-mnist, or FILE.npz with arrays x and y, or x_train, y_train, x_test and y_test.",
 )
 @click.option(
     "--data-dir",
@@ -70,9 +71,9 @@ def _list_option(name: str, names: Iterable[str], default: str | None, otherwise
 @_list_option("--backends", BY_NAME, None, "  [default: all that are installed]")
 @_list_option("--precisions", PRECISIONS, "float32,mixed_bfloat16")
 @_list_option("--inputs", INPUTS, "raw,scaled")
-@_list_option("--heads", head_names(), None, "  [default: all]")
+@_list_option("--heads", [*choices(), ALL], ",".join(DEFAULT))
 @click.option("--epochs", type=click.IntRange(1), default=5, show_default=True, help="Passes through the data.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each combination.")
+@click.option("--seeds", type=click.IntRange(1), default=4, show_default=True, help="Runs of each combination.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Samples a step.")
 @click.option("--jobs", type=click.IntRange(1), help="Backends at a time.  [default: one a CPU core]")
 @click.option(
@@ -102,7 +103,7 @@ def command(**options: Any) -> None:
         click.echo(f"Error: {error}", err=True)
         code = BAD_INPUT
     except OSError as error:  # a disk that filled up, say: what was finished is on it
-        click.echo(f"Error: {error.filename or 'the report'}: {error.strerror or error}", err=True)
+        click.echo(f"Error: {error.filename or 'the report or the output'}: {error.strerror or error}", err=True)
         code = BAD_INPUT
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -117,4 +118,4 @@ def _compare(options: dict[str, Any]) -> int:
         )
     from finallayer.compare.session import compare
 
-    return compare(**options)
+    return compare(**options, command=shlex.join(["finallayer", *sys.argv[1:]]))

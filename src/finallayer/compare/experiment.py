@@ -14,11 +14,10 @@ from finallayer.compare.children import Event, run_children
 from finallayer.compare.cliff import MARGINS, reference
 from finallayer.compare.dataset import Dataset
 from finallayer.compare.estimate import Estimator
-from finallayer.compare.folder import make_folder
-from finallayer.compare.grid import Cell, plan
+from finallayer.compare.folder import MEASUREMENTS, make_folder, set_aside
+from finallayer.compare.grid import Cell, doses, plan
 from finallayer.compare.phrases import clock, setting_name
-from finallayer.compare.results import FILE_NAME, Results, Settings, environment, resume
-from finallayer.compare.statistics import summarize
+from finallayer.compare.results import Results, Settings, environment, resume
 from finallayer.compare.verdict import give_verdict
 
 NOT_RUN_YET = "not run yet"
@@ -47,24 +46,26 @@ class Experiment:
     dataset: Dataset
     folder: Path
     jobs: int
+    command: str = ""
 
     def cells(self) -> list[Cell]:
         s = self.settings
-        return plan(self.backends, s.precisions, s.inputs, s.heads, s.seeds)
+        cells = plan(self.backends, s.precisions, s.inputs, s.heads, s.seeds)
+        return [*cells, *doses(cells, s.heads)]
 
 
 def prepare(experiment: Experiment, go_on: bool, not_installed: Sequence[Backend]) -> Results:
     """The results to fill: new ones, or those in the folder. An earlier run that is not gone on with is set aside."""
-    path = experiment.folder / FILE_NAME
+    path = experiment.folder / MEASUREMENTS
     facts = environment({backend.name: backend.versions() for backend in experiment.backends})
     data = experiment.dataset.describe()
     make_folder(experiment.folder)
     if go_on:
         results = resume(path, experiment.settings, data, facts)
     else:
-        if path.exists():
-            path.replace(path.with_name("results.previous.json"))
+        set_aside(experiment.folder)
         results = Results(experiment.settings, data, facts)
+    results.command = experiment.command
     results.not_installed = [
         {"backend": backend.name, "modules": backend.missing(), "install": backend.install} for backend in not_installed
     ]
@@ -108,9 +109,10 @@ def run(experiment: Experiment, results: Results, display: Display) -> bool:
 
 def conclude(results: Results) -> None:
     """What follows from the cells so far: the summary and the verdict."""
-    rows = summarize(results.cells)
-    results.summary = [row.as_dict() for row in rows]
-    results.verdict = give_verdict(rows, results.gradients["curves"]).as_dict()
+    summary = results.summarized()
+    results.summary = [row.as_dict() for row in summary.rows]
+    results.overall = [overall.as_dict() for overall in summary.overall]
+    results.verdict = give_verdict(summary, results.gradients["curves"]).as_dict()
 
 
 class Recorder:

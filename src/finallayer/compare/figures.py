@@ -10,10 +10,11 @@ from typing import Any
 
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import PRECISIONS, Cell, Setting, order
-from finallayer.compare.heads import BASELINE, STATUS_QUO
-from finallayer.compare.phrases import edge, head_name, percent, setting_name
+from finallayer.compare.heads import BASELINE, STATUS_QUO, is_dose
+from finallayer.compare.phrases import NOT_FINITE, edge, head_name, percent, setting_name
 from finallayer.compare.statistics import Row
 from finallayer.compare.style import STROKES, Room, color, new_figure, set_title
+from finallayer.compare.verdict import dose_response
 
 PANEL = (4.0, 2.9)  # inches
 SHEET_PANEL = (3.6, 2.7)
@@ -64,7 +65,7 @@ def sheet(panels: Sequence[Panel], columns: int = SHEET_COLUMNS) -> Any:
 def cliff_panels(gradients: Mapping[str, Any]) -> list[Panel]:
     """Gradient against margin, a panel a backend and precision."""
     programs: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for curve in sorted(gradients["curves"], key=place):
+    for curve in compared(gradients["curves"]):
         programs.setdefault((curve["backend"], curve["precision"]), []).append(curve)
     return [
         cliff_panel(gradients, curves, f"{BY_NAME[backend].title}, {precision}")
@@ -73,7 +74,7 @@ def cliff_panels(gradients: Mapping[str, Any]) -> list[Panel]:
 
 
 def cliff_panel(gradients: Mapping[str, Any], curves: Curves, title: str) -> Panel:
-    edges = "; ".join(f"{curve['head']} {edge(curve['safe_margin'])}" for curve in curves)
+    edges = "; ".join(f"{curve['head']} {edge(curve['safe_margin'], curve['overflows_from'])}" for curve in curves)
     return Panel(
         "gradient-" + "-".join(str(curves[0][part]) for part in ("backend", "precision")),
         title,
@@ -98,6 +99,28 @@ def epoch_panel(series: Series, measure: str, label: str, setting: Setting, titl
         tuple(series),
         lambda ax: draw_epochs(ax, series, f"{label}, %"),
     )
+
+
+def dose_panels(rows: Sequence[Row]) -> list[Panel]:
+    """The status quo's accuracy and silenced samples against Keras' epsilon, beside logits; none if not run."""
+    series = dose_response(rows)
+    if len(series) < 2:
+        return []
+    setting = series[0][1].setting
+    logits = next((row for row in rows if (row.setting, row.head) == (setting, BASELINE)), None)
+    said = "; ".join(
+        f"{epsilon:.0e}: accuracy {percent(row.val_accuracy)} %, silenced {percent(row.silenced)} %"
+        for epsilon, row in series
+    )
+    return [
+        Panel(
+            "doses",
+            setting_name(setting),
+            f"The softmax head after the last epoch, by Keras' epsilon. {said}.",
+            (STATUS_QUO, BASELINE),
+            lambda ax: draw_doses(ax, series, logits),
+        )
+    ]
 
 
 def story(runs: Runs, gradients: Mapping[str, Any], row: Row) -> list[Panel]:
@@ -156,13 +179,42 @@ def draw_cliff(ax: Any, gradients: Mapping[str, Any], curves: Iterable[Mapping[s
     ax.plot(margins, gradients["reference"], color=color("truth"), linewidth=7, solid_capstyle="butt")
     for curve in _baseline_first(curves, key=lambda curve: curve["head"]):
         ax.plot(margins, [math.nan if g is None else g for g in curve["gradient"]], **_line(curve["head"]))
-        if curve["safe_margin"] and curve["gradient"][-1] == 0:
-            words = f"0 past {curve['safe_margin']:.1f}"
-            ax.annotate(words, (curve["safe_margin"] + 1, 0.08), color=color(curve["head"]), size=9)
+        _mark_ends(ax, margins, curve)
     ax.set_xlim(margins[0], margins[-1])
     ax.set_ylim(-0.03, 1.08)
     ax.set_xlabel("margin: top rival's logit minus target's")
     ax.set_ylabel("gradient at the target")
+
+
+def _mark_ends(ax: Any, margins: Sequence[float], curve: Mapping[str, Any]) -> None:
+    """Where a curve isn't finite, and from where on it is 0, in words beside it."""
+    size, tint = curve["gradient"], color(curve["head"])
+    gaps = [margin for margin, g in zip(margins, size, strict=True) if g is None]
+    if gaps:
+        ax.axvspan(gaps[0], gaps[-1], color=tint, alpha=0.12, linewidth=0)
+        ax.annotate(NOT_FINITE, (gaps[0] - 0.5, 0.62), color=tint, size=9, ha="right")
+    last = max((i for i, g in enumerate(size) if g != 0), default=None)
+    if last is not None and last + 1 < len(size):
+        safe = curve["safe_margin"]
+        end = safe if safe is not None and abs(safe - margins[last]) <= margins[1] - margins[0] else margins[last]
+        ax.annotate(f"0 past {end:.1f}", (end + 1, 0.08), color=tint, size=9)
+
+
+def draw_doses(ax: Any, series: Sequence[tuple[float, Row]], logits: Row | None) -> None:
+    """Accuracy (drawn through) and silenced samples (dashed) against the epsilon, which shrinks to the right."""
+    places = range(len(series))
+    tint = color(STATUS_QUO)
+    accuracy, silenced = ([100 * getattr(row, name) for _, row in series] for name in ("val_accuracy", "silenced"))
+    ax.plot(places, accuracy, color=tint, marker="o", linewidth=1.8)
+    ax.plot(places, silenced, color=tint, marker="s", linewidth=1.4, linestyle=(0, (4, 2)))
+    for words, values, offset in (("accuracy", accuracy, 7), ("silenced", silenced, -14)):
+        ax.annotate(words, (places[1], values[1]), (0, offset), textcoords="offset points", color=tint, ha="center")
+    if logits is not None:
+        ax.axhline(100 * logits.val_accuracy, **_line(BASELINE))
+    ax.set_ylim(-3, 103)
+    ax.set_xticks(places, [f"{epsilon:.0e}".replace("e-0", "e-") for epsilon, _ in series])
+    ax.set_xlabel("epsilon that Keras clips at")
+    ax.set_ylabel("%")
 
 
 def draw_epochs(ax: Any, series: Series, label: str) -> None:
@@ -194,6 +246,11 @@ def series_of(runs: Runs, setting: Setting, measure: str) -> Series:
         for values, epoch in zip(rows, run["epochs"], strict=True):
             values.append(epoch[measure])
     return {head: series[head] for head in STROKES if head in series}
+
+
+def compared(curves: Curves) -> list[Mapping[str, Any]]:
+    """The curves of the heads that are compared, in the order of the tables."""
+    return sorted((curve for curve in curves if not is_dose(curve["head"])), key=place)
 
 
 def place(curve: Mapping[str, Any]) -> tuple[int, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,6 +14,9 @@ from filelock import FileLock, Timeout
 from finallayer.compare.compare_error import BadInputError
 
 LOCK = ".lock"
+#: What a report is made of.
+MEASUREMENTS, TABLE, PAGE, FIGURES = "results.json", "results.csv", "report.html", "figures"
+EARLIER = "earlier"
 
 
 def make_folder(folder: Path) -> None:
@@ -24,6 +29,19 @@ def make_folder(folder: Path) -> None:
         raise BadInputError(
             f"--out: cannot write into {folder} ({error.strerror}); expected a writable folder"
         ) from error
+
+
+def set_aside(folder: Path) -> None:
+    """Move an earlier report, if there is one, into ``earlier/`` within the folder, named after when it ended."""
+    if not (folder / MEASUREMENTS).exists():
+        return
+    ended = datetime.fromtimestamp((folder / MEASUREMENTS).stat().st_mtime).strftime("%Y-%m-%d %H.%M.%S")
+    names = itertools.chain([ended], (f"{ended} ({again})" for again in itertools.count(2)))
+    place = next(place for name in names if not (place := folder / EARLIER / name).exists())
+    place.mkdir(parents=True)
+    for name in (MEASUREMENTS, TABLE, PAGE, FIGURES):
+        if (folder / name).exists():
+            (folder / name).rename(place / name)
 
 
 @contextmanager

@@ -6,12 +6,16 @@ A head is named after what it hands to the loss. ``logits`` is the one every oth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from finallayer.compare.compare_error import BadInputError
 
 Framework = Literal["keras", "torch"]
+
+BASELINE = "logits"
+STATUS_QUO = "softmax"
+KERAS_EPSILON = 1e-7  # keras.config.epsilon() as it comes
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,9 @@ class Head:
     """One way to end a classifier.
 
     ``loss(framework, **options)`` gives the framework's own loss object, called with (labels, outputs) in Keras and
-    with (outputs, labels) in PyTorch; ``options`` reach its constructor (``reduction``).
+    with (outputs, labels) in PyTorch; ``options`` reach its constructor (``reduction``). ``softmax_dtype`` is what the
+    softmax layer computes in where that isn't the model's precision, and such a head only differs from one that has
+    none in mixed precision. ``epsilon`` is where Keras' losses clip, if not where they do by default.
     """
 
     name: str
@@ -28,10 +34,12 @@ class Head:
     code: str
     softmax_in_model: bool
     loss: Callable[..., Any]
+    softmax_dtype: str | None = None
+    epsilon: float = KERAS_EPSILON
 
-
-BASELINE = "logits"
-STATUS_QUO = "softmax"
+    def differs_in(self, precision: str) -> bool:
+        """Whether it is another program than its namesake without ``softmax_dtype``."""
+        return self.softmax_dtype != precision
 
 
 def _nll_of(log_probs: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -51,6 +59,15 @@ HEADS: tuple[Head, ...] = (
         title="softmax in the model",
         code="Dense(10), Softmax() + SparseCategoricalCrossentropy()",
         softmax_in_model=True,
+        loss=lambda keras, **options: keras.losses.SparseCategoricalCrossentropy(**options),
+    ),
+    Head(
+        name="softmax-float32",
+        framework="keras",
+        title="softmax in the model, kept in float32",
+        code='Dense(10), Softmax(dtype="float32") + SparseCategoricalCrossentropy()',
+        softmax_in_model=True,
+        softmax_dtype="float32",
         loss=lambda keras, **options: keras.losses.SparseCategoricalCrossentropy(**options),
     ),
     Head(
@@ -120,14 +137,48 @@ HEADS: tuple[Head, ...] = (
 )
 
 
+EPSILONS = "epsilons"  # asks for all of them
+# The status quo with another epsilon: if it is the clip that costs, less of a clip must cost less. A dose each.
+DOSES: tuple[Head, ...] = tuple(
+    replace(
+        HEADS[0],
+        name=f"softmax-eps-{epsilon:.0e}".replace("e-0", "e-"),
+        title=f"softmax in the model, epsilon {epsilon:.0e}".replace("e-0", "e-"),
+        code=f"keras.config.set_epsilon({epsilon:.0e}); {HEADS[0].code}".replace("e-0", "e-"),
+        epsilon=epsilon,
+    )
+    for epsilon in (1e-4, 1e-15, 1e-30)
+)
+
+
+#: What runs unasked: the article's question, Keras' advice for mixed precision, and the same clip in PyTorch.
+DEFAULT = ("softmax", "softmax-float32", "logits", "clipped-log", EPSILONS)
+ALL = "all"
+
+
+def choices() -> list[str]:
+    """What may be asked for: every head, and the doses as one."""
+    return [*head_names(), EPSILONS]
+
+
 def head_names() -> list[str]:
-    """Every head's name, in the table's order, once."""
+    """The name of every head that is compared with logits, in the table's order, once."""
     return list(dict.fromkeys(head.name for head in HEADS))
+
+
+def all_names() -> list[str]:
+    """Every head's name, the doses' last."""
+    return head_names() + [head.name for head in DOSES]
+
+
+def is_dose(name: str) -> bool:
+    """Whether a head is run to see what the status quo owes to its epsilon, not to be compared with logits."""
+    return any(head.name == name for head in DOSES)
 
 
 def find_head(framework: Framework, name: str) -> Head:
     """The head of that name in that framework; ``KeyError`` where the framework has none."""
-    for head in HEADS:
+    for head in HEADS + DOSES:
         if (head.framework, head.name) == (framework, name):
             return head
     raise KeyError(f"{framework} has no head {name!r}")
@@ -141,7 +192,9 @@ def heads_of(framework: Framework, chosen: Iterable[str]) -> list[Head]:
 
 def parse_heads(names: Sequence[str]) -> list[str]:
     """Head names as the user gave them, checked; the baseline always runs, as the others are measured against it."""
-    known = head_names()
+    known = choices()
+    if ALL in names:
+        return known
     if not names:
         raise BadInputError(f"--heads: empty; expected some of: {', '.join(known)}")
     for name in names:

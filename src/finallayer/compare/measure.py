@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,15 @@ from numpy.typing import NDArray
 from finallayer.numerics.blocks import xent_logits
 
 Array = NDArray[Any]
+
+
+class Fitted(NamedTuple):
+    """What training once through the samples gave: the mean loss that the framework reports, in nats, and the steps
+    that it skipped because a gradient under loss scaling wasn't finite.
+    """
+
+    loss: float
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class Epoch:
     largest_margin: float | None  # top rival logit minus target logit, over the training samples
     nonfinite: float  # training samples with a loss or a gradient that is not finite
     true_loss: float | None  # cross-entropy of the logits by the reference block, training samples
+    skipped: int  # optimizer steps left out because a gradient, under loss scaling, was not finite
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -58,7 +68,7 @@ def accuracy(logits: Array, labels: Array) -> float:
 def measure_epoch(
     epoch: int,
     seconds: float,
-    loss: float,
+    fitted: Fitted,
     train: Observation,
     train_labels: Array,
     val_logits: Array,
@@ -72,7 +82,7 @@ def measure_epoch(
     return Epoch(
         epoch=epoch,
         seconds=round(seconds, 4),
-        loss=_finite(loss),
+        loss=_finite(fitted.loss),
         train_accuracy=float(np.mean(correct)),
         val_accuracy=accuracy(val_logits.astype(np.float64), val_labels),
         silenced=float(np.mean(~correct & silent)),
@@ -80,6 +90,7 @@ def measure_epoch(
         largest_margin=_finite(float(np.max(margins(logits, train_labels)))),
         nonfinite=float(np.mean(bad)),
         true_loss=_finite(float(np.mean(xent_logits(train_labels, logits).loss))),
+        skipped=fitted.skipped,
     )
 
 

@@ -24,26 +24,29 @@ MOST_BYTES = 4 << 30
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def read_npz(path: Path, names: Sequence[str]) -> list[Array]:
-    """The arrays of these names. Raises ``BadInputError``, in one line, for whatever keeps them from being read."""
+def read_npz(path: Path, *choices: Sequence[str]) -> dict[str, Array]:
+    """The arrays of the first choice of names that the file has all of, by name. Raises ``BadInputError``, in one line,
+    for whatever keeps them from being read.
+    """
+    expected = ", or ".join(" and ".join(names) for names in choices)
     try:
         size_of(path)  # a pipe would keep us waiting
         with zipfile.ZipFile(path) as archive:
             held = {name.removesuffix(".npy"): name for name in archive.namelist()}
-            missing = [name for name in names if name not in held]
-            if missing:
+            names = next((names for names in choices if set(names) <= set(held)), None)
+            if names is None:
+                missing = next(name for name in choices[0] if name not in held)
                 found = ", ".join(name if name.isprintable() else repr(name) for name in sorted(held)[:20]) or "nothing"
-                raise BadInputError(f"{path}: no array {missing[0]!r}; expected {' and '.join(names)}, found: {found}")
-            return [_array(archive, held[name], f"{path}: {name}") for name in names]
+                raise BadInputError(f"{path}: no array {missing!r}; expected {expected}, found: {found}")
+            return {name: _array(archive, held[name], f"{path}: {name}") for name in names}
     except BadInputError:
         raise
     except FileNotFoundError as error:
-        raise BadInputError(f"{path}: no such file; expected a .npz with arrays {' and '.join(names)}") from error
+        raise BadInputError(f"{path}: no such file; expected a .npz with arrays {expected}") from error
     except Exception as error:  # whatever zipfile, its decompressors and NumPy say of a file that is damaged
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
         raise BadInputError(
-            f"{path}: not a readable .npz ({reason or type(error).__name__}); "
-            f"expected arrays {' and '.join(names)} of numbers"
+            f"{path}: not a readable .npz ({reason or type(error).__name__}); expected arrays {expected}"
         ) from error
 
 

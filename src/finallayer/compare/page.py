@@ -11,16 +11,17 @@ from markupsafe import Markup
 from finallayer.compare import figures, phrases
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Cell, order
-from finallayer.compare.heads import BASELINE, HEADS, Head
+from finallayer.compare.heads import BASELINE, HEADS, Head, is_dose
 from finallayer.compare.results import Results
-from finallayer.compare.statistics import Row, summarize
+from finallayer.compare.statistics import Row
 from finallayer.compare.style import STROKES, as_inline_svg, variables
 from finallayer.compare.verdict import most_telling
 
 
 def make_page(results: Results) -> str:
     """The whole page."""
-    rows = summarize(results.cells)
+    measured = results.summarized().rows
+    rows = [row for row in measured if not is_dose(row.head)]
     names = [head for head in STROKES if any(row.head == head for row in rows)]
     telling = most_telling(rows)
     environment = Environment(
@@ -38,6 +39,7 @@ def make_page(results: Results) -> str:
         "setting": phrases.setting_name,
         "head": phrases.head_name,
     }
+    environment.globals["interval"] = phrases.interval
     return environment.get_template("report.html.j2").render(
         results=results.as_dict(),
         rows=rows,
@@ -52,6 +54,7 @@ def make_page(results: Results) -> str:
         cliffs=_draw(figures.cliff_panels(results.gradients)),
         accuracy=_draw(figures.epoch_panels(results.cells, "val_accuracy", "validation accuracy")),
         silenced=_draw(figures.epoch_panels(results.cells, "silenced", "silenced samples")),
+        doses=_draw(figures.dose_panels(measured)),
         grid=_grid(rows, names),
         safe_margins=_safe_margins(results, names),
         missing=_missing(results),
@@ -84,9 +87,9 @@ def _grid(rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
 def _safe_margins(results: Results, names: Sequence[str]) -> list[dict[str, Any]]:
     """A row a backend and precision, a place a head: up to which margin its gradient is right."""
     places: dict[tuple[str, str], dict[str, str]] = {}
-    for curve in sorted(results.gradients["curves"], key=figures.place):
+    for curve in figures.compared(results.gradients["curves"]):
         program = places.setdefault((curve["backend"], curve["precision"]), {})
-        program[curve["head"]] = phrases.edge(curve["safe_margin"])
+        program[curve["head"]] = phrases.edge(curve["safe_margin"], curve["overflows_from"])
     return [
         {"backend": backend, "precision": precision, "places": [by_head.get(name) for name in names]}
         for (backend, precision), by_head in places.items()

@@ -30,16 +30,22 @@ def signed_points(share: float) -> str:
     return "0.0" if points in ("-0.0", "+0.0") else points.replace("-", "−")
 
 
+def interval(low: float | None, high: float | None) -> str:
+    """A difference's interval in points, ``−12.0 to 3.4``; nothing where there is none."""
+    return "" if low is None or high is None else f"{signed_points(low)} to {signed_points(high)}"
+
+
 def number(value: float | None, digits: int = 1) -> str:
     """A measurement that may not be finite."""
     return NOT_FINITE if value is None else f"{value:.{digits}f}"
 
 
-def edge(safe_margin: float | None) -> str:
-    """A safe margin: None is a gradient that is right everywhere, 0 one that is wrong from the start."""
-    if safe_margin is None:
-        return "any margin"
-    return "none" if safe_margin == 0 else f"{safe_margin:.2f}"
+def edge(safe_margin: float | None, overflows_from: float | None = None) -> str:
+    """A safe margin: None is a gradient that is right everywhere, 0 one that is wrong from the start; and from where it
+    overflows once the loss is scaled, where that was seen.
+    """
+    words = "any margin" if safe_margin is None else "none" if safe_margin == 0 else f"{safe_margin:.2f}"
+    return words if overflows_from is None else f"{words}; scaled, it overflows from {overflows_from:.2f}"
 
 
 def clock(seconds: float) -> str:

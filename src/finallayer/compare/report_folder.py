@@ -1,19 +1,20 @@
-"""The report folder: report.html and the figures as files, from the results."""
+"""The report folder: report.html, the figures as files, and a table for spreadsheets, from the results."""
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
 from finallayer.compare import figures
+from finallayer.compare.folder import FIGURES, PAGE, TABLE
+from finallayer.compare.grid import order
+from finallayer.compare.heads import is_dose
 from finallayer.compare.page import make_page
 from finallayer.compare.results import Results, write_atomically
-from finallayer.compare.statistics import summarize
 from finallayer.compare.style import as_png, as_svg, darkened
 from finallayer.compare.verdict import most_telling
-
-PAGE = "report.html"
-FIGURES = "figures"
 
 
 def write_report(results: Results, folder: Path) -> Path:
@@ -25,20 +26,38 @@ def write_report(results: Results, folder: Path) -> Path:
         svg = as_svg(figure)
         write_atomically(pictures / f"{name}.svg", svg)
         write_atomically(pictures / f"{name}-dark.svg", darkened(svg))
+    write_atomically(folder / TABLE, as_csv(results))
     page = folder / PAGE
     write_atomically(page, make_page(results))
     return page
 
 
+def as_csv(results: Results) -> str:
+    """Every measurement of every epoch, a line each."""
+    text = io.StringIO()
+    lines = [
+        {**cell.as_dict(), **epoch}
+        for cell, run in sorted(results.cells.items(), key=lambda item: order(item[0]))
+        for epoch in run["epochs"]
+    ]
+    if lines:
+        writer = csv.DictWriter(text, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    return text.getvalue()
+
+
 def _sheets(results: Results) -> dict[str, Any]:
     """File name -> figure, of those that the results so far can fill."""
-    rows = summarize(results.cells)
+    measured = results.summarized().rows
+    rows = [row for row in measured if not is_dose(row.head)]
     telling = most_telling(rows)
     panels = {
         "gradient-against-margin": figures.cliff_panels(results.gradients),
         "validation-accuracy": figures.epoch_panels(results.cells, "val_accuracy", "validation accuracy"),
         "silenced-samples": figures.epoch_panels(results.cells, "silenced", "silenced samples"),
         "story": figures.story(results.cells, results.gradients, telling) if telling else [],
+        "doses": figures.dose_panels(measured),
     }
     sheets = {name: figures.sheet(group) for name, group in panels.items() if group}
     return sheets | ({"grid": figures.heat_map(rows)} if rows else {})

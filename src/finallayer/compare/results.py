@@ -1,16 +1,17 @@
 """results.json: every measurement of a run, written whole after each cell, and read back to go on.
 
-Layout (schema version 1)::
+Layout (schema version 2)::
 
-    schema_version, finallayer, created, updated
+    schema_version, finallayer, created, updated, command
     settings     data, epochs, batch_size, seeds, backends, precisions, inputs, heads
     data         name, sizes, range, sha256
     environment  python, platform, cpus, versions of the distributions of each backend
     cells        one object a cell: backend, precision, inputs, head, seed, seconds, epochs: [measure.Epoch]
     missing      one object a requested cell that did not run: the cell and the reason
     not_installed  one object a backend: name, modules, install command
-    gradients    margins, reference, curves: [{backend, precision, head, gradient: [...]}]
+    gradients    margins, reference, curves: [{backend, precision, head, gradient: [...], safe_margin, overflows_from}]
     summary      one object a setting and head: accuracies over seeds, paired difference against the logits head
+    overall      one object a head: the difference over all settings
     verdict      {answer, sentences}
     timing       seconds, estimates: [{elapsed, left}]
 """
@@ -29,13 +30,14 @@ from typing import Any
 
 from finallayer import __version__
 from finallayer.compare.compare_error import BadInputError
+from finallayer.compare.folder import MEASUREMENTS
 from finallayer.compare.grid import Cell, order
 from finallayer.compare.shape import RESULTS, misfit, unfinished
+from finallayer.compare.statistics import Summary, summarize
 from finallayer.disk import contents
 from finallayer.processes import processors
 
-SCHEMA_VERSION = 1
-FILE_NAME = "results.json"
+SCHEMA_VERSION = 2
 #: No run has measured as much.
 MOST_BYTES = 500_000_000
 
@@ -61,12 +63,14 @@ class Results:
     settings: Settings
     data: dict[str, Any]
     environment: dict[str, Any]
+    command: str = ""
     created: str = field(default_factory=lambda: _now())
     cells: dict[Cell, dict[str, Any]] = field(default_factory=dict)
     missing: dict[Cell, str] = field(default_factory=dict)
     not_installed: list[dict[str, Any]] = field(default_factory=list)
     gradients: dict[str, Any] = field(default_factory=dict)
     summary: list[dict[str, Any]] = field(default_factory=list)
+    overall: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] = field(default_factory=dict)
     timing: dict[str, Any] = field(default_factory=lambda: {"seconds": 0.0, "estimates": []})
 
@@ -76,6 +80,7 @@ class Results:
             "finallayer": __version__,
             "created": self.created,
             "updated": _now(),
+            "command": self.command,
             "settings": asdict(self.settings),
             "data": self.data,
             "environment": self.environment,
@@ -84,12 +89,17 @@ class Results:
             "not_installed": self.not_installed,
             "gradients": self.gradients,
             "summary": self.summary,
+            "overall": self.overall,
             "verdict": self.verdict,
             "timing": self.timing,
         }
 
+    def summarized(self) -> Summary:
+        """What the cells so far amount to."""
+        return summarize(self.cells, self.data["val_samples"])
+
     def save(self, folder: Path) -> None:
-        write_atomically(folder / FILE_NAME, json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
+        write_atomically(folder / MEASUREMENTS, json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
 
 
 def load(path: Path) -> Results:

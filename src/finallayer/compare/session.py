@@ -12,11 +12,10 @@ from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.experiment import Experiment, prepare, run
 from finallayer.compare.folder import alone_in
 from finallayer.compare.grid import INPUTS, PRECISIONS, parse_choices
-from finallayer.compare.heads import head_names, parse_heads
+from finallayer.compare.heads import is_dose, parse_heads
 from finallayer.compare.progress import make_display
 from finallayer.compare.report_folder import write_report
 from finallayer.compare.results import Results, Settings
-from finallayer.compare.statistics import summarize
 from finallayer.compare.table import summary_table
 from finallayer.processes import processors
 
@@ -30,16 +29,18 @@ def compare(
     backends: list[str] | None,
     precisions: list[str],
     inputs: list[str],
-    heads: list[str] | None,
+    heads: list[str],
     epochs: int,
     seeds: int,
     batch_size: int,
     jobs: int | None,
     out: Path,
     resume: bool,
+    command: str = "",
 ) -> int:
     """Run the experiment, write the report, print the table and the verdict; the exit code.
 
+    ``command`` is the line that asked for it, for the report to tell.
     Raises ``BadInputError`` where the options or the data do not allow a run.
     """
     wanted = parse_backends(backends) if backends is not None else list(BACKENDS)
@@ -51,7 +52,7 @@ def compare(
         backends=[backend.name for backend in wanted],
         precisions=parse_choices("--precisions", precisions, PRECISIONS),
         inputs=parse_choices("--inputs", inputs, INPUTS),
-        heads=parse_heads(head_names() if heads is None else heads),
+        heads=parse_heads(heads),
     )
     installed = [backend for backend in wanted if not backend.missing()]
     absent = [backend for backend in wanted if backend.missing()]
@@ -62,7 +63,7 @@ def compare(
         log.print(f"left out: {_how_to_install(backend)}", highlight=False, soft_wrap=True)
 
     dataset = sources.load(data, data_dir)
-    experiment = Experiment(settings, installed, dataset, out, jobs or processors())
+    experiment = Experiment(settings, installed, dataset, out, jobs or processors(), command)
     with alone_in(out):
         results = prepare(experiment, resume, absent)
         finished = run(experiment, results, make_display(log))
@@ -77,7 +78,7 @@ def compare(
 def tell(results: Results, page: Path) -> None:
     """The table, the verdict, and what is missing, on stdout."""
     console = Console()
-    console.print(summary_table(summarize(results.cells)))
+    console.print(summary_table([row for row in results.summarized().rows if not is_dose(row.head)]))
     console.print(results.verdict["answer"], style="bold", highlight=False)
     for sentence in results.verdict["sentences"]:
         console.print(f"- {sentence}", highlight=False)

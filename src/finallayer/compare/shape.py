@@ -33,7 +33,7 @@ def is_object(value: Any) -> bool:
 Shape = Callable[[Any], bool] | list[Any] | dict[str, Any]
 
 _EPOCH = {
-    "epoch": is_count,
+    **dict.fromkeys("epoch skipped".split(), is_count),
     **dict.fromkeys("seconds train_accuracy val_accuracy silenced underflow nonfinite".split(), is_number),
     **dict.fromkeys("loss largest_margin true_loss".split(), is_number_or_none),
 }
@@ -41,7 +41,7 @@ _CELL = dict.fromkeys("backend precision inputs head".split(), is_text) | {"seed
 _CURVE = {
     **dict.fromkeys("backend precision head".split(), is_text),
     "gradient": [is_number_or_none],
-    "safe_margin": is_number_or_none,
+    **dict.fromkeys("safe_margin overflows_from".split(), is_number_or_none),
 }
 RESULTS: Shape = {
     "settings": {

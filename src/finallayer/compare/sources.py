@@ -123,27 +123,89 @@ def _download(name: str, part: str) -> Path:
 
 
 def _npz(path: Path) -> Dataset:
-    """The user's own samples: arrays ``x`` (N, ...) and ``y`` (N,)."""
-    x, y = read_npz(path, ("x", "y"))
-    _check(x, y, f"{path}: x", f"{path}: y")
-    low, high = float(x.min()), float(x.max())
+    """The user's own samples: arrays ``x`` (N, ...) and ``y``, split here, or ``x_train``, ``y_train``, ``x_test`` and
+    ``y_test``, as Keras keeps its data sets. Labels may be whatever tells classes apart (see ``class_indices``).
+    """
+    arrays = read_npz(path, ("x", "y"), ("x_train", "y_train", "x_test", "y_test"))
+    labels = {name: class_names(y, f"{path}: {name}") for name, y in arrays.items() if name.startswith("y")}
+    for name, y in labels.items():
+        _check_samples(arrays["x" + name[1:]], y, f"{path}: x{name[1:]}", f"{path}: {name}")
+    known = np.unique(labels.get("y_train", next(iter(labels.values()))))
+    samples = [x for name, x in arrays.items() if name.startswith("x")]
+    low, high = float(min(x.min() for x in samples)), float(max(x.max() for x in samples))
     if max(-low, high) > LARGEST:
-        raise BadInputError(f"{path}: x reaches from {low:g} to {high:g}; expected numbers up to {LARGEST:g}")
+        raise BadInputError(f"{path}: samples reach from {low:g} to {high:g}; expected numbers up to {LARGEST:g}")
     if low == high:
-        raise BadInputError(f"{path}: x is {low} everywhere; expected samples that differ")
-    classes = int(y.max()) + 1
-    return split(path.stem, x, y.astype(np.int32), classes, low, high)
+        raise BadInputError(f"{path}: samples are {low} everywhere; expected some that differ")
+    indices = {name: class_indices(y, known, f"{path}: {name}") for name, y in labels.items()}
+    if "y" in indices:
+        return split(path.stem, arrays["x"], indices["y"], len(known), low, high)
+    if arrays["x_train"].shape[1:] != arrays["x_test"].shape[1:]:
+        raise BadInputError(
+            f"{path}: x_test has samples of {arrays['x_test'].shape[1:]}; "
+            f"expected {arrays['x_train'].shape[1:]} as in x_train"
+        )
+    return Dataset(
+        path.stem,
+        arrays["x_train"],
+        indices["y_train"],
+        arrays["x_test"],
+        indices["y_test"],
+        len(known),
+        low,
+        high,
+    )
+
+
+def class_names(y: Array, name: str) -> Array:
+    """Labels as one value a sample, ``(N,)``: numbers or text, a column of them, or one-hot rows."""
+    if y.dtype.kind not in "iufbSU":
+        raise BadInputError(f"{name} has dtype {y.dtype}; expected labels: numbers, text, or one-hot rows")
+    if y.ndim == 2 and y.shape[1] == 1:
+        return np.asarray(y[:, 0])
+    if y.ndim == 2 and y.dtype.kind not in "SU":
+        if not np.array_equal(y, y == 1) or not (np.sum(y == 1, axis=1) == 1).all():
+            raise BadInputError(f"{name} has shape {y.shape}; expected a single 1 among zeros in each row (one-hot)")
+        return np.asarray(np.argmax(y, axis=1))
+    if y.ndim != 1:
+        raise BadInputError(f"{name} has shape {y.shape}; expected labels of shape (samples,), or one-hot rows")
+    if y.dtype.kind == "f" and not np.array_equal(y, np.floor(y)):
+        raise BadInputError(f"{name} holds labels that are not whole numbers; expected a class a sample")
+    return y
+
+
+def class_indices(y: Array, known: Array, name: str) -> Array:
+    """Class indices from 0, int32, of labels ``(N,)``, numbered as the sorted ``known`` ones are."""
+    places = np.searchsorted(known, y)
+    unknown = known[np.minimum(places, len(known) - 1)] != y
+    if unknown.any():
+        raise BadInputError(
+            f"{name} holds label {y[int(np.argmax(unknown))]!s:.40}, which no training sample has; "
+            f"expected one of the {len(known)} that y_train holds"
+        )
+    return np.asarray(places, dtype=np.int32)
 
 
 def _check(x: Array, y: Array, x_name: str, y_name: str) -> None:
-    """Samples and labels that can be trained on; ``x_name`` and ``y_name`` say where they came from."""
+    """The samples and labels of a data set that comes with class indices."""
+    if y.ndim != 1:
+        raise BadInputError(f"{y_name} has shape {y.shape}; expected integer labels of shape (samples,)")
+    _check_samples(x, y, x_name, y_name)
+    present = np.unique(y)
+    expected = np.arange(len(present))
+    if not np.array_equal(present, expected):
+        wrong = present[present != expected][0]
+        raise BadInputError(
+            f"{y_name} holds label {wrong:g}, out of range; expected class indices from 0 without gaps "
+            f"({len(present)} different labels: 0 to {len(present) - 1})"
+        )
+
+
+def _check_samples(x: Array, y: Array, x_name: str, y_name: str) -> None:
+    """Samples that can be trained on, one a label; ``x_name`` and ``y_name`` say where they came from."""
     if x.ndim < 2 or x.dtype.kind not in "fiub":
         raise BadInputError(
             f"{x_name} has shape {x.shape} and dtype {x.dtype}; expected numbers of shape (samples, ...)"
-        )
-    if y.ndim != 1 or y.dtype.kind not in "iuf":
-        raise BadInputError(
-            f"{y_name} has shape {y.shape} and dtype {y.dtype}; expected integer labels of shape (samples,)"
         )
     if len(x) != len(y):
         raise BadInputError(
@@ -156,17 +218,7 @@ def _check(x: Array, y: Array, x_name: str, y_name: str) -> None:
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         bad = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(axis=1)))
         raise BadInputError(f"{x_name} holds NaN or infinity, first in sample {bad}; expected finite numbers")
-    if not np.array_equal(y, np.floor(y)):
-        raise BadInputError(f"{y_name} holds labels that are not whole numbers; expected class indices from 0")
-    present = np.unique(y)
-    expected = np.arange(len(present))
-    if not np.array_equal(present, expected):
-        wrong = present[present != expected][0]
-        raise BadInputError(
-            f"{y_name} holds label {wrong:g}, out of range; expected class indices from 0 without gaps "
-            f"({len(present)} different labels: 0 to {len(present) - 1})"
-        )
-    if len(present) < 2:
+    if len(np.unique(y)) < 2:
         raise BadInputError(f"{y_name} holds one class only; expected at least 2")
 
 

@@ -78,7 +78,7 @@ GROUND: dict[str, tuple[str, str]] = {
     "ink": ("#1b2127", "#e8ecf0"),
     "muted": ("#5a6672", "#9aa7b4"),
     "line": ("#d5dbe1", "#333c46"),
-    "truth": ("#c3ccd5", "#4a5663"),
+    "truth": ("#8793a0", "#6b7885"),
 }
 
 

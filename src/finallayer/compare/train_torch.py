@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from finallayer.compare.fairness import ADAM_EPSILON, DROPOUT, HIDDEN_UNITS, LEARNING_RATE, initial_weights
 from finallayer.compare.grid import Cell
 from finallayer.compare.heads import find_head
-from finallayer.compare.measure import Observation
+from finallayer.compare.measure import Fitted, Observation
 
 Array = NDArray[Any]
 
@@ -32,6 +32,8 @@ def build_trunk(features: int, classes: int, weights: list[NDArray[np.float32]])
 class TorchTrainer:
     """Trains the article's network with PyTorch on the CPU; see ``trainer.Trainer``."""
 
+    initial_scale = 2.0**16  # of torch.amp.GradScaler
+
     def __init__(self, sample_shape: tuple[int, ...], classes: int) -> None:
         self._features, self._classes = int(np.prod(sample_shape)), classes
 
@@ -43,19 +45,21 @@ class TorchTrainer:
         self._optimizer = torch.optim.Adam(self._trunk.parameters(), lr=LEARNING_RATE, eps=ADAM_EPSILON)
         self._scaler = torch.amp.GradScaler("cpu", enabled=self._autocast_dtype is torch.float16)
 
-    def fit_epoch(self, x: Array, y: Array, batch_size: int) -> float:
+    def fit_epoch(self, x: Array, y: Array, batch_size: int) -> Fitted:
         samples, labels = torch.from_numpy(x), torch.from_numpy(y).long()
         self._trunk.train()
-        total = 0.0
+        total, skipped = 0.0, 0
         for batch, targets in zip(torch.split(samples, batch_size), torch.split(labels, batch_size), strict=True):
             self._optimizer.zero_grad()
             with self._autocast():
                 loss = self._loss(self._outputs(self._trunk(batch)), targets)
             self._scaler.scale(loss).backward()
             self._scaler.step(self._optimizer)
+            scale = self._scaler.get_scale()
             self._scaler.update()
+            skipped += self._scaler.get_scale() < scale  # which is how a scaler tells
             total += loss.item() * len(batch)
-        return total / len(samples)
+        return Fitted(total / len(samples), skipped)
 
     def logits(self, x: Array) -> Array:
         self._trunk.eval()
@@ -69,11 +73,11 @@ class TorchTrainer:
         losses, gradient, probability = self._probe(logits, torch.from_numpy(y).long())
         return Observation(_numpy(logits), _numpy(gradient), _numpy(losses), _numpy(probability))
 
-    def gradient(self, precision: str, head: str, logits: Array, y: Array) -> Array:
+    def gradient(self, precision: str, head: str, logits: Array, y: Array, scale: float = 1.0) -> Array:
         self._choose(precision, head)
         dtype = self._autocast_dtype or torch.float32
         tensor = torch.from_numpy(logits.astype(np.float32)).to(dtype)
-        return _numpy(self._probe(tensor, torch.from_numpy(y).long())[1])
+        return _numpy(self._probe(tensor, torch.from_numpy(y).long(), scale)[1])
 
     def _choose(self, precision: str, head: str) -> None:
         self._head = find_head("torch", head)
@@ -81,12 +85,12 @@ class TorchTrainer:
         self._outputs: Any = torch.nn.Softmax(-1) if self._head.softmax_in_model else torch.nn.Identity()
         self._loss = self._head.loss(torch)
 
-    def _probe(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def _probe(self, logits: torch.Tensor, labels: torch.Tensor, scale: float = 1.0) -> tuple[torch.Tensor, ...]:
         leaf = logits.detach().requires_grad_()
         with self._autocast():
             losses = self._head.loss(torch, reduction="none")(self._outputs(leaf), labels)
             probability = torch.softmax(leaf, -1).gather(-1, labels[:, None])[:, 0]
-        (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+        (gradient,) = torch.autograd.grad((scale * losses).sum(), leaf)
         return losses, gradient, probability
 
     def _autocast(self) -> AbstractContextManager[Any]:

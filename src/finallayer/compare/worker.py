@@ -45,7 +45,7 @@ def main() -> None:
                 emit("epoch", cell=index, **epochs[-1])
             if (cell.precision, cell.head) not in seen:
                 seen.add((cell.precision, cell.head))
-                emit("gradient", curve=gradient_curve(trainer, cell))
+                emit("gradient", curve=gradient_curve(trainer, cell, job["batch_size"]))
         except Exception as error:  # one cell's failure must not cost the others
             emit("failed", cell=index, error=one_line(error))
             continue
@@ -82,16 +82,16 @@ def train_cell(trainer: Trainer, cell: Cell, data: Dataset, epochs: int, batch_s
     for number in range(1, epochs + 1):
         started = time.perf_counter()
         order = epoch_order(cell.seed, number, len(x_train))
-        loss = trainer.fit_epoch(x_train[order], data.y_train[order], batch_size)
+        fitted = trainer.fit_epoch(x_train[order], data.y_train[order], batch_size)
         seconds = time.perf_counter() - started
         train = trainer.observe(x_train, data.y_train)
-        yield measure_epoch(number, seconds, loss, train, data.y_train, trainer.logits(x_val), data.y_val)
+        yield measure_epoch(number, seconds, fitted, train, data.y_train, trainer.logits(x_val), data.y_val)
 
 
-def gradient_curve(trainer: Trainer, cell: Cell) -> dict[str, Any]:
+def gradient_curve(trainer: Trainer, cell: Cell, batch_size: int) -> dict[str, Any]:
     """The gradient at the target against the margin, as this backend computes the cell's head in its precision."""
     program = {"backend": cell.backend, "precision": cell.precision, "head": cell.head}
-    return program | head_curve(trainer, cell.precision, cell.head)
+    return program | head_curve(trainer, cell.precision, cell.head, batch_size)
 
 
 def one_line(error: Exception) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from finallayer.expr import Node, Origin
 from finallayer.findings import Sighting
+from finallayer.kinds import Kind
 
 
 class Blind(NamedTuple):
@@ -35,3 +37,24 @@ class Observation:
     blind: list[Blind] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     altered: list[Node] = field(default_factory=list)  # losses with options that their expression doesn't tell of
+
+
+#: What isn't understood, by the identity of its node: the node, what it is called, and what it was handed.
+Unknown = dict[int, tuple[Node, Blind, list[Node]]]
+
+
+def blind_spots(unknown: Unknown, losses: Iterable[Node]) -> list[Blind]:
+    """What isn't understood between losses and the predictions that they are made of."""
+    found: dict[Blind, None] = {}
+    waiting, seen = list(losses), set[int]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or node.kind is not Kind.UNKNOWN:
+            continue
+        seen.add(id(node))
+        waiting += node.args
+        if id(node) in unknown:
+            _, blind, handed = unknown[id(node)]
+            found[blind] = None
+            waiting += handed
+    return list(found)

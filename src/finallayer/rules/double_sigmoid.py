@@ -8,8 +8,8 @@ Sigmoid is applied twice. The second one sees inputs in [0, 1] and gives only [0
 loss can't fall below ln 2 = 0.69, for positive ones not below 0.31, and every gradient is damped by the first
 sigmoid's slope, at most 1/4. Read at a threshold of 0.5, a sigmoid of a sigmoid says yes to everything.
 
-In Keras, the TensorFlow backend in float32 finds the logits behind a sigmoid layer and uses those, with a warning; the
-JAX and torch backends and mixed precision train on sigmoid twice.
+In Keras, the TensorFlow backend finds the logits behind a sigmoid layer in float32 and uses those, with a warning; the
+JAX and torch backends, and any backend whose sigmoid is in 16 bits, train on sigmoid twice.
 
 ## Example
 ```python
@@ -36,27 +36,70 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finallayer.expr import Node
+from finallayer.expr import MOVES, Node, through
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
 from finallayer.rules.base import Rule
+from finallayer.rules.route import maker
 from finallayer.rules.wording import OUTPUTS, called, made_here, rescue
 
 RULE = Rule("FL104", "double-sigmoid", Severity.ERROR, "sigmoid outputs handed to a loss that applies sigmoid itself")
 
 
-@RULE.on("bce_logits", "sigmoid", "log_sigmoid")
+_BETWEEN = (
+    "a difference of sigmoid outputs, which lies between -1 and 1: its loss never falls below 0.31; compare logits"
+)
+
+
+@RULE.on("bce_logits", "bce_probs", "sigmoid", "log_sigmoid")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="bce_logits", args=(Node(kind=Kind.SIGMOID_PROBS | Kind.LOG_SIGMOID as kind) as x, *_)) as loss:
             unless = f" ({rescue(loss)})" if rescue(loss) else ""
             message = f"{called(loss)} applies sigmoid itself, but is handed {OUTPUTS[kind]}{unless}: pass the logits"
             yield Match(message, related=made_here(x))
+        case Node(op="bce_logits", args=(x, *_)) as loss if _is_difference(x):
+            yield Match(f"{called(loss)} is handed {_BETWEEN}", related=made_here(_compared(x)))
+        case Node(op="bce_probs", args=(x, *_)) as loss if maker(x).op == "sigmoid" and _is_difference(
+            maker(x).args[0]
+        ):
+            message = f"{called(loss)} is handed the sigmoid of {_BETWEEN}"
+            yield Match(message, related=made_here(_compared(maker(x).args[0])))
         case Node(op="sigmoid" | "log_sigmoid" as op, args=(Node(kind=Kind.SIGMOID_PROBS) as x,)):
             yield Match(f"{op} is applied to sigmoid outputs: apply it once, to the logits", related=made_here(x))
 
 
+def _is_difference(x: Node) -> bool:
+    """Whether a score is how much more likely a network finds one thing than another, or than others on average."""
+    x = through(x, MOVES)
+    return x.op == "sub" and all(_sigmoid_of_scores(term) for term in x.args)
+
+
+def _sigmoid_of_scores(x: Node) -> bool:
+    made = through(x, MOVES | {"mean"})
+    return made.op == "sigmoid" and made.args[0].kind is Kind.LOGITS
+
+
+def _compared(x: Node) -> Node:
+    """The sigmoid on the left of a difference."""
+    return through(through(x, MOVES).args[0], MOVES | {"mean"})
+
+
 BAD = [
+    # relativistic networks compare scores, not their sigmoids
+    """
+! the scores are compared with those of other samples
+import torch
+from torch import nn
+
+discriminator = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())
+criterion, on_probabilities = nn.BCEWithLogitsLoss(), nn.BCELoss()
+
+def step(real, fake, ones):
+    d_real, d_fake = discriminator(real), discriminator(fake)
+    loss = criterion(d_real - d_fake.mean(), ones)  # FL104
+    return loss + on_probabilities(torch.sigmoid(d_fake - d_real), ones)  # FL104 FL302
+""",
     """
 from torch import nn
 
@@ -119,6 +162,19 @@ grads = jax.grad(loss_fn)
 ]
 
 GOOD = [
+    # scores are compared, and a sigmoid's outputs elsewhere
+    """
+import torch
+from torch import nn
+
+discriminator = nn.Linear(8, 1)
+criterion = nn.BCEWithLogitsLoss()
+
+def step(real, fake, ones):
+    d_real, d_fake = discriminator(real), discriminator(fake)
+    gain = (torch.sigmoid(d_real) - torch.sigmoid(d_fake)).mean()
+    return criterion(d_real - d_fake.mean(), ones) - gain
+""",
     # the arguments' names say which is the target, whatever both are made of
     """
 import tensorflow as tf

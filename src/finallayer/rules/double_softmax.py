@@ -10,9 +10,9 @@ C - 1) - 1`: 1.46 for ten classes, however sure and right the model is. Every gr
 once more and is damped by its probabilities: a confidently wrong sample gets almost none. Training runs, the loss goes
 down a little, and stops.
 
-In Keras the same program is two programs. With a softmax layer and `from_logits=True`, the TensorFlow backend in
-float32 finds the logits behind the softmax and uses those, with a warning. The JAX and torch backends, mixed
-precision, and a softmax followed by any other layer train on softmax twice.
+In Keras the same program is two programs. With a softmax layer in float32 and `from_logits=True`, the TensorFlow
+backend finds the logits behind the softmax and uses those, with a warning. The JAX and torch backends, a softmax in 16
+bits, and one followed by any other layer train on softmax twice.
 
 ## Example
 ```python

@@ -102,7 +102,7 @@ def judged(sighting: Sighting, message: str, loss: Node, related: tuple[Related,
             value = f"{_value(sighting.node)}, no gradient is asked of it here"
             yield Match(f"{message}; {value}", related=related, severity=Severity.ADVICE)
     elif not is_by_hand(sighting):
-        itself = bool(sighting.node.attrs.get("self_weighted"))
+        itself = bool(sighting.node.attrs.get("self_weighted")) and guard(sighting.node.args[0]) is None
         yield Match(f"{message}{_OF_ITSELF if itself else cost(loss)}", None if itself else loss, related)
     elif not sighting.node.attrs.get("of_opposite"):
         value = f"{_value(sighting.node)}, a gradient that is written by hand isn't touched"

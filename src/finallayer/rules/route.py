@@ -64,10 +64,11 @@ def is_classifiers(log: Node) -> bool:
     """Whether a classifier, or a policy, may be trained through the log of its probabilities, to the log's harm.
 
     The front end has marked what shows what a log is for: ``no_loss``; or ``self_weighted``, whose gradient vanishes
-    with the probability, so that a guard is all it needs.
+    with the probability, so that a guard is all it needs, unless the log is ``of_picked`` entries, too.
     """
     (x, *_) = log.args
-    spared = log.attrs.get("no_loss") or (log.attrs.get("self_weighted") and guard(x) is not None)
+    itself = log.attrs.get("self_weighted") and not log.attrs.get("of_picked")
+    spared = log.attrs.get("no_loss") or (itself and guard(x) is not None)
     return not spared and not is_exempt(x)
 
 

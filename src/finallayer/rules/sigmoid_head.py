@@ -8,8 +8,9 @@ Finds sigmoid outputs that reach a binary cross-entropy on probabilities: `binar
 The maths is right, and the numbers end early. In float32 a sigmoid rounds to 1 from a logit of 16.6 on, 8.3 in
 float16: there a negative sample that is surely misclassified has a gradient of exactly 0 (Keras' clip, `BCELoss`'
 clamp). Keras clips the probabilities to [1e-7, 1 - 1e-7], so the other side goes dead from 16.1 on as well. Keras'
-TensorFlow backend in float32 finds the logits behind the sigmoid and uses those instead; it can't under mixed
-precision, nor when any layer follows the sigmoid, nor do the JAX and torch backends try.
+TensorFlow backend finds the logits behind a sigmoid in float32 and uses those instead; it can't behind one in 16 bits,
+as mixed precision makes it unless the layer is told `dtype="float32"`, nor when any layer follows the sigmoid, nor do
+the JAX and torch backends try.
 
 ## Example
 ```python

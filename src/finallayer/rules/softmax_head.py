@@ -8,15 +8,16 @@ default `from_logits=False`.
 The maths is right, and whether it learns is a matter of backend and precision. The loss clips the probabilities to
 [1e-7, 1 - 1e-7] before its log: from a margin of 16.1 on (the top logit minus the target's) the loss is stuck at
 16.118 and the gradient is exactly 0. The worst-classified samples stop teaching, without NaN and without a warning.
-Keras' TensorFlow backend in float32 finds the logits behind the softmax and uses those instead. It can't under mixed
-precision, nor when any layer follows the softmax, nor do the JAX and torch backends try: the same program, moved
-there, may stop learning.
+Keras' TensorFlow backend finds the logits behind a softmax in float32 and uses those instead. It can't find them behind
+one in 16 bits, as mixed precision makes it unless the layer is told `dtype="float32"`, nor when any layer follows the
+softmax, nor do the JAX and torch backends try: the same program, moved there, may learn far slower.
 
 | Keras backend | precision | softmax is the last operation | gradient at a margin of 20 |
 |---|---|---|---|
 | TensorFlow | float32 | yes | right |
 | TensorFlow | float32 | no: a Reshape follows | 0 |
-| TensorFlow | mixed_float16, mixed_bfloat16 | either | 0 |
+| TensorFlow | mixed_float16, mixed_bfloat16 | yes, and kept in float32 (`Softmax(dtype="float32")`) | right |
+| TensorFlow | mixed_float16, mixed_bfloat16 | otherwise | 0 |
 | JAX, torch | any | either | 0 |
 
 ## Example

@@ -54,7 +54,9 @@ def judge(sighting: Sighting) -> Iterator[Match]:
             yield Match(message, related=made_here(z))
         case Node(op="xent_probs" | "bce_probs", args=(x, *_)) as loss:
             softmax = softmax_of(x)
-            if softmax is not None and units(softmax) == 1 and _is_over_units(softmax):
+            if softmax is None or units(softmax) != 1:
+                return
+            if _is_over_units(softmax) or (loss.op == "bce_probs" and _are_rows(softmax)):
                 message = f"{called(loss)} is handed the softmax of one unit, which is always 1: {_REMEDY}"
                 yield Match(message, related=made_here(x))
         case Node(op="softmax" | "log_softmax", args=(z,)) as softmax if units(z) == 1 and _is_over_units(softmax):
@@ -70,7 +72,22 @@ def _is_over_units(softmax: Node) -> bool:
     return axis == of_units or (rank is not None and axis % rank == of_units % rank)
 
 
+def _are_rows(softmax: Node) -> bool:
+    """Whether the softmax runs along the second axis of what may have more: whose binary loss isn't one over time."""
+    return softmax.attrs.get("axis") == 1 and softmax.rank is None and softmax.least_rank <= 2
+
+
 BAD = [
+    """
+! with several classes it is the number of units that is wrong
+from torch import nn
+
+net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1), nn.Softmax(dim=1))
+criterion = nn.BCELoss()
+
+def step(x, y):
+    return criterion(net(x), y)  # FL105
+""",
     """
 import keras
 

@@ -91,7 +91,7 @@ class Interpreter:
         self.project = project
         self.uses = uses  # what is remembered of every expression; None where nobody asks
         self.trail = Trail()
-        self.recorder = Recorder()
+        self.recorder = Recorder(follows=True)
         self.makers: Makers = {}  # where the layers and losses were made that are called, by where they are called
         self.stack: list[Function] = []
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it

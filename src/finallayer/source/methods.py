@@ -269,7 +269,7 @@ def _compile(run: Interpreter, owner: Value, call: Call) -> Value:
 def _predict(run: Interpreter, owner: Value, call: Call) -> Value:
     """Keras: the model's output, as an array; a node of its own, so that it can be told where it came from."""
     is_network = isinstance(owner, Built) and owner.signature.op == "application"
-    if run.uses is None or not (is_module(owner) or is_network):
+    if not (is_module(owner) or is_network):
         return make("stop_gradient", run.opaque_at(call.site, owner, *call.args), origin=call.site.origin)
     return _as_array(run, model_output(run, owner, call.site), call.site)
 

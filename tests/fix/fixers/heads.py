@@ -182,12 +182,26 @@ SAFE: dict[str, Pair] = {
     ),
     "torch: a layer that a model has at its end and further in": pair(
         TORCH,
-        "first, last = nn.Linear(4, 4), nn.Linear(4, 1)\nact = nn.Sigmoid()\n"
-        "net = nn.Sequential(first, act, last, act)\nloss = nn.BCELoss()\n\n"
+        "first, last = nn.Linear(4, 4), nn.Linear(4, 1)\nsigmoid = nn.Sigmoid()\n"
+        "net = nn.Sequential(first, sigmoid, last, sigmoid)\nloss = nn.BCELoss()\n\n"
         "def step(x, y):\n    return loss(net(x), y)\n",
-        "first, last = nn.Linear(4, 4), nn.Linear(4, 1)\nact = nn.Sigmoid()\n"
-        "net = nn.Sequential(first, act, last)\nloss = nn.BCEWithLogitsLoss()\n\n"
+        "first, last = nn.Linear(4, 4), nn.Linear(4, 1)\nsigmoid = nn.Sigmoid()\n"
+        "net = nn.Sequential(first, sigmoid, last)\nloss = nn.BCEWithLogitsLoss()\n\n"
         "def step(x, y):\n    return loss(net(x), y)\n",
+    ),
+    "torch: beside what it was made of": reader(
+        "def show(x):\n    out = net(x)\n    both = torch.cat([x.view(-1, 4), out], 1)\n    print(both, torch.stack((out, x)))\n",
+        "def show(x):\n    out = net(x)\n    both = torch.cat([x.view(-1, 4), out.softmax(dim=1)], 1)\n"
+        "    print(both, torch.stack((out.softmax(dim=1), x)))\n",
+    ),
+    "torch: in another shape, beside what it was made of": pair(
+        TORCH,
+        "net = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid())\n\ndef step(x, save):\n    out = net(x)\n"
+        "    F.binary_cross_entropy(out, x).backward()\n    with torch.no_grad():\n        out = net(x)\n"
+        "        save(torch.cat([x.view(-1, 2, 2), out.view(-1, 2, 2)], dim=2))\n",
+        "net = nn.Sequential(nn.Linear(4, 4))\n\ndef step(x, save):\n    out = net(x)\n"
+        "    F.binary_cross_entropy_with_logits(out, x).backward()\n    with torch.no_grad():\n        out = net(x)\n"
+        "        save(torch.cat([x.view(-1, 2, 2), out.view(-1, 2, 2).sigmoid()], dim=2))\n",
     ),
     "torch: one reader, two models": reader(
         "other = nn.Linear(4, 3)\n\ndef show(out):\n    print(out)\n\ndef main(x):\n    show(net(x))\n    show(other(x))\n",
@@ -306,8 +320,8 @@ SAFE: dict[str, Pair] = {
         "i = keras.Input((8,))\np = keras.layers.Dense(10, activation='softmax')(i)\n"
         "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, [q, p])\n"
         "model.compile(loss=['mse', keras.losses.CategoricalCrossentropy()])\nguess = model.predict(x)[1].argmax(axis=1)\n",
-        "i = keras.Input((8,))\np = keras.layers.Dense(10)(i)\n"
-        "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, [q, p])\n"
+        "i = keras.Input((8,))\nlogits = keras.layers.Dense(10)(i)\n"
+        "q = keras.layers.Dense(1)(i)\nmodel = keras.Model(i, [q, logits])\n"
         "model.compile(loss=['mse', keras.losses.CategoricalCrossentropy(from_logits=True)])\n"
         "guess = model.predict(x)[1].argmax(axis=1)\n",
     ),
@@ -356,8 +370,8 @@ OF_NEW_KERAS: dict[str, Pair] = {
         "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
         "model.compile(\n    loss={\n        'p': 'binary_crossentropy',\n        'q': 'mse',\n    },\n"
         "    metrics={'p': ['AUC', keras.metrics.BinaryAccuracy()], 'q': ['mae']},\n)\n",
-        "i = keras.Input((8,))\np = keras.layers.Dense(1, name='p')(i)\n"
-        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [p, q])\n"
+        "i = keras.Input((8,))\nlogits = keras.layers.Dense(1, name='p')(i)\n"
+        "q = keras.layers.Dense(1, name='q')(i)\nmodel = keras.Model(i, [logits, q])\n"
         "model.compile(\n    loss={\n        'p': keras.losses.BinaryCrossentropy(from_logits=True),\n"
         "        'q': 'mse',\n    },\n    metrics={'p': [keras.metrics.AUC(name='AUC', from_logits=True), "
         "keras.metrics.BinaryAccuracy(threshold=0)], 'q': ['mae']},\n)\n",
@@ -462,6 +476,9 @@ LEFT_ALONE: dict[str, str] = {
     "    return F.cross_entropy(p, y)\n",
     "a softmax that converts": TORCH + "net = nn.Linear(4, 3)\n\ndef step(x, y):\n"
     "    return F.cross_entropy(F.softmax(net(x), dim=1, dtype=torch.float64), y)\n",
+    "made without a gradient": TORCH
+    + "net = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid())\n\ndef step(x):\n    with torch.no_grad():\n        out = net(x)\n"
+    "    return F.binary_cross_entropy(out, x)\n\nstep(torch.zeros(2, 4)).backward()\n",
     "a layer that two models have": TORCH
     + "act = nn.Sigmoid()\nnet, other = nn.Sequential(nn.Linear(4, 1), act), nn.Sequential(nn.Linear(4, 4), act)\n"
     "loss = nn.BCELoss()\n\ndef step(x, y):\n    return loss(net(other(x)), y)\n",

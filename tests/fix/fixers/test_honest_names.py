@@ -86,14 +86,41 @@ def test_where_a_name_can_not_change_it_stays(tmp_path: Path, body: str) -> None
     assert fixed(tmp_path, program) in (program, program.replace("F.softmax(self.fc(x), dim=1)", "self.fc(x)"))
 
 
-def test_a_modules_name_stays(tmp_path: Path) -> None:
-    head = "import keras\n\ni = keras.Input((4,))\n"
-    end = "model = keras.Model(i, probs)\nmodel.compile(loss={})\n"
-    before = f"{head}probs = keras.layers.Dense(3, activation='softmax')(i)\n" + end.format(
-        "'categorical_crossentropy'"
+FUNCTIONAL = (
+    "import keras\n\ni = keras.Input((4,))\n{0} = keras.layers.Dense(3{1})(i)\n{3}model = keras.Model(i, {0})\n"
+)
+FUNCTIONAL += "model.compile(loss={2})\n"
+BY_NAME = ", activation='softmax'", "'categorical_crossentropy'"
+ON_LOGITS = "", "keras.losses.CategoricalCrossentropy(from_logits=True)"
+
+
+@pytest.mark.parametrize(
+    ("more", "other", "name"),
+    [
+        ("", "", "logits"),
+        ("", "import numpy\n", "logits"),
+        ("", "from program import probs\n", "probs"),
+        ("__all__ = ['probs']\n", "", "probs"),
+        ("logits = 3\n", "", "probs"),
+    ],
+    ids=["nobody's", "another program", "imported", "listed", "taken"],
+)
+def test_a_modules_name_changes_where_nobody_else_knows_it(tmp_path: Path, more: str, other: str, name: str) -> None:
+    (tmp_path / "other.py").write_text(other)
+    after = fixed(tmp_path, FUNCTIONAL.format("probs", *BY_NAME, more))
+    assert after in (FUNCTIONAL.format(name, *ON_LOGITS, more), FUNCTIONAL.format("probs", *BY_NAME, more))
+
+
+def test_scores_whose_logs_are_taken_are_renamed_in_a_script(tmp_path: Path) -> None:
+    program = (
+        "import torch\nfrom torch import nn\n\nnet = nn.Sequential(nn.Linear(4, 1){0})\n"
+        "for step in range(3):\n    {1}_real = net(torch.rand(2, 4))\n    {1}_fake = net(torch.rand(2, 4))\n"
+        "    loss = -torch.mean({2})\n    loss.backward()\n    print({3})\n"
     )
-    loss = "keras.losses.CategoricalCrossentropy(from_logits=True)"
-    assert fixed(tmp_path, before) == f"{head}probs = keras.layers.Dense(3)(i)\n" + end.format(loss)
+    logs = "torch.log(prob_real) + torch.log(1 - prob_fake)"
+    stable = "nn.functional.logsigmoid(logits_real) + nn.functional.logsigmoid(-logits_fake)"
+    after = fixed(tmp_path, program.format(", nn.Sigmoid()", "prob", logs, "prob_real.mean()"))
+    assert after == program.format("", "logits", stable, "torch.sigmoid(logits_real).mean()")
 
 
 def test_a_layers_output_is_renamed_in_a_function(tmp_path: Path) -> None:

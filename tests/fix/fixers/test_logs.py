@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 
 import pytest
@@ -566,3 +568,43 @@ BY_SOFTPLUS = {
 @pytest.mark.parametrize(("before", "after"), BY_SOFTPLUS.values(), ids=BY_SOFTPLUS)
 def test_keras_old_backend_has_a_softplus(tmp_path: Path, before: str, after: str) -> None:
     assert fixed(tmp_path, before) == after
+
+
+ROUNDS = """import numpy as np
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def step(w, b, x, y):
+    {}
+    print(round(float(cost), 6))
+    return w - 0.1 * np.dot(x, (a - y).T), b - 0.1 * np.sum(a - y)
+
+
+w, b = np.zeros((2, 1)), 0.0
+for i in range(20):
+    w, b = step(w, b, np.array([[1, 2], [3, 4]]), np.array([[1, 0]]))
+"""
+
+
+def test_an_own_sigmoid_of_other_scores_in_each_round_is_one(tmp_path: Path) -> None:
+    before = "a = sigmoid(np.dot(w.T, x) + b)\n    cost = -np.sum(y * np.log(a))"
+    after = "logits = np.dot(w.T, x) + b\n    a = sigmoid(logits)\n    cost = np.sum(y * np.logaddexp(0, -logits))"
+    assert fixed(tmp_path, ROUNDS.format(before)) == ROUNDS.format(after)
+    assert _shown(ROUNDS.format(before)) == _shown(ROUNDS.format(after))
+
+
+def _shown(program: str) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        exec(compile(program, "program", "exec"), {})
+    return shown.getvalue()
+
+
+def test_a_helper_that_gives_something_else_at_times_is_no_sigmoid(tmp_path: Path) -> None:
+    helper = "def sigmoid(z):\n    return 1 / (1 + np.exp(-z))\n"
+    other = "def sigmoid(z):\n    if b == 0.0:\n        return np.abs(z) + 0.5\n    return 1 / (1 + np.exp(-z))\n"
+    before = "a = sigmoid(np.dot(w.T, x) + b)\n    cost = -np.sum(y * np.log(a))"
+    program = ROUNDS.format(before).replace(helper, other)
+    assert other in program and fixed(tmp_path, program) == program

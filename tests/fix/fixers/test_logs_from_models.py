@@ -38,15 +38,17 @@ REWRITTEN: dict[str, tuple[str, str]] = {
     "a module, and readers of both kinds": (
         TORCH + NET.format("F.softmax(self.fc(x), dim=1)") + "net = Net()\nx = torch.randn(5, 3)\np = net(x)\n"
         "loss = -torch.log(p[:, 0] + 1e-9).mean()\nbest = p.argmax(1)\nshown = p.max()\nprint(net(x))\n",
-        TORCH + NET.format("self.fc(x)") + "net = Net()\nx = torch.randn(5, 3)\np = net(x)\n"
-        "loss = -F.log_softmax(p, dim=1)[:, 0].mean()\nbest = p.argmax(1)\nshown = torch.softmax(p, dim=1).max()\n"
+        TORCH + NET.format("self.fc(x)") + "net = Net()\nx = torch.randn(5, 3)\nlogits = net(x)\n"
+        "loss = -F.log_softmax(logits, dim=1)[:, 0].mean()\nbest = logits.argmax(1)\n"
+        "shown = torch.softmax(logits, dim=1).max()\n"
         "print(torch.softmax(net(x), dim=1))\n",
     ),
     "a Sequential, and a threshold": (
         TORCH + "net = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\nx = torch.randn(5, 3)\np = net(x)\n"
         "loss = -(torch.log(p) + torch.log(1 - p)).mean()\nshown = (p > 0.5).float()\n",
-        TORCH + "net = nn.Sequential(nn.Linear(3, 1))\nx = torch.randn(5, 3)\np = net(x)\n"
-        "loss = -(F.logsigmoid(p) + F.logsigmoid(-p)).mean()\nshown = (torch.sigmoid(p) > 0.5).float()\n",
+        TORCH + "net = nn.Sequential(nn.Linear(3, 1))\nx = torch.randn(5, 3)\nlogits = net(x)\n"
+        "loss = -(F.logsigmoid(logits) + F.logsigmoid(-logits)).mean()\n"
+        "shown = (torch.sigmoid(logits) > 0.5).float()\n",
     ),
     "a function that only takes the log goes": (
         TORCH + "net = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\n\n\n"
@@ -188,7 +190,7 @@ REWRITTEN: dict[str, tuple[str, str]] = {
     ),
     "a layer's activation, in TF 1": (
         TF1 + "p = tf.layers.dense(x, 9, tf.nn.softmax)\nloss = -tf.reduce_sum(y * tf.log(p))\n",
-        TF1 + "p = tf.layers.dense(x, 9)\nloss = -tf.reduce_sum(y * tf.nn.log_softmax(p))\n",
+        TF1 + "logits = tf.layers.dense(x, 9)\nloss = -tf.reduce_sum(y * tf.nn.log_softmax(logits))\n",
     ),
     "a layer's activation by keyword, and a discriminator called twice": (
         TF1 + "def judge(h):\n    return tf.layers.dense(h, 1, activation=tf.nn.sigmoid)\n\n"
@@ -200,8 +202,9 @@ REWRITTEN: dict[str, tuple[str, str]] = {
     "before TF 1.0, which has no log_sigmoid": (
         TF1 + "def judge(h):\n    return tf.nn.sigmoid(tf.matmul(h, tf.Variable(tf.zeros([784, 1]))))\n\np = judge(x)\n"
         "tf.histogram_summary('p', p)\nloss = -tf.reduce_mean(tf.log(p) + tf.log(1. - p))\n",
-        TF1 + "def judge(h):\n    return tf.matmul(h, tf.Variable(tf.zeros([784, 1])))\n\np = judge(x)\n"
-        "tf.histogram_summary('p', tf.sigmoid(p))\nloss = -tf.reduce_mean(-tf.nn.softplus(-p) + -tf.nn.softplus(p))\n",
+        TF1 + "def judge(h):\n    return tf.matmul(h, tf.Variable(tf.zeros([784, 1])))\n\nlogits = judge(x)\n"
+        "tf.histogram_summary('p', tf.sigmoid(logits))\n"
+        "loss = -tf.reduce_mean(-tf.nn.softplus(-logits) + -tf.nn.softplus(logits))\n",
     ),
     "two functions, by a flag that nobody knows": (
         TF1 + "def small(h):\n    p = tf.nn.softmax(tf.layers.dense(h, 9))\n    return p\n\n"

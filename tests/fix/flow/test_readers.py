@@ -634,6 +634,42 @@ def test_a_lambda_that_nobody_calls_gets_the_softmax_back(tmp_path: Path, later:
     assert fixed(tmp_path, program) == LOGITS + ASKED_LATER.format(later.format("p.softmax(dim=-1)"))
 
 
+@pytest.mark.parametrize("asked", ["", "print(answers.count_params())\n"])
+def test_a_model_of_the_same_output_that_nothing_asks_is_for_others(tmp_path: Path, asked: str) -> None:
+    program = (
+        "import keras\n\ni = keras.Input((4,))\np = keras.layers.Dense(5, activation='softmax')(i)\n"
+        "net = keras.Model(i, p)\nanswers = keras.Model(i, [p, i])\n"
+        "net.compile(loss='categorical_crossentropy')\nnet.fit(x, y)\n"
+    )
+    after = fixed(tmp_path, program + asked)
+    assert (after != program + asked) is bool(asked)
+    if not asked:
+        assert "the output is kept for later (line 6)" in note_of(tmp_path, program)
+
+
+def test_a_model_that_another_file_takes_is_asked_there(tmp_path: Path) -> None:
+    (tmp_path / "network.py").write_text(
+        "import keras\n\ni = keras.Input((4,))\nnet = keras.Model(i, keras.layers.Dense(5, activation='softmax')(i))\n"
+    )
+    train = tmp_path / "train.py"
+    train.write_text(
+        "import keras\nfrom network import net\n\nnet.compile(loss='categorical_crossentropy')\nnet.fit(x, y)\n"
+    )
+    assert {d.path.name for d, _ in repaired(train).changed} == {"network.py", "train.py"}
+
+
+@pytest.mark.parametrize("later", ["lambda q={}: q{}.sum()", "lambda *, q={}: q{}.sum()"])
+def test_a_default_is_followed_to_where_it_is_read(tmp_path: Path, later: str) -> None:
+    program = "def tell(x):\n    out = net(x)\n    later = {}\n    print(later())\n"
+    before = SOFTMAX + program.format(later.format("out", ""))
+    assert fixed(tmp_path, before) == LOGITS + program.format(later.format("out", ".softmax(dim=-1)"))
+
+
+def test_a_default_of_what_nobody_calls_is_given_the_softmax_back(tmp_path: Path) -> None:
+    program = "def tell(x, extra):\n    out = net(x)\n    extra(lambda a, q={}: a)\n"
+    assert fixed(tmp_path, SOFTMAX + program.format("out")) == LOGITS + program.format("out.softmax(dim=-1)")
+
+
 def test_a_lambda_that_gives_the_output_shows_it_to_who_is_handed_it(tmp_path: Path) -> None:
     assert "is handed to `extra`" in note_of(tmp_path, SOFTMAX + ASKED_LATER.format("lambda: q"))
 

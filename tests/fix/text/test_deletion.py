@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from finallayer.fix.text.deletion import false_comments, whole_line
+from finallayer.fix.text.deletion import drop_item, false_comments, whole_line
 from finallayer.fix.text.edits import apply
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.files import SourceFile
@@ -65,3 +65,24 @@ def test_a_statement_leaves_no_traces(before: str, after: str) -> None:
 def test_a_comment_that_would_be_false_goes(before: str, after: str) -> None:
     syntax, gone = _at_gone(before)
     assert apply(syntax.file.text, false_comments(syntax, gone)) == f"def f():\n{after}\nlast = 1\n"
+
+
+#: a call whose last argument goes -> what is left
+ARGUMENTS = {
+    "beside others": ("f(a, gone)", "f(a)"),
+    "on the one line between the brackets": ("f(a,\n    gone\n)", "f(a)"),
+    "with a comma of its own": ("f(a, \n    gone,\n)", "f(a)"),
+    "on one of several lines": ("f(\n    a,\n    gone,\n)", "f(\n    a,\n)"),
+    "under a comment": ("f(a,  # first\n    gone\n)", "f(a,  # first\n)"),
+    "with its own comment": ("f(a,\n    gone  # last\n)", "f(a,\n)"),
+    "before a bracket on its line": ("f(a,\n    gone)", "f(a)"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_an_argument_goes_with_its_line(before: str, after: str) -> None:
+    syntax = Syntax(SourceFile("program.py", f"{before}\n"))
+    call = next(n for n in syntax.nodes if isinstance(n, ast.Call))
+    edit = drop_item(syntax, list(call.args), len(call.args) - 1)
+    assert edit is not None
+    assert apply(syntax.file.text, [edit]) == f"{after}\n"

@@ -32,8 +32,12 @@ COMMENTS = {
         "# the last stage is logits\nmodel = keras.Sequential()\nmodel.add(keras.layers.Dense(3))\n",
     ),
     "of what it still is": (
+        '# a softmax regression\nmodel = keras.Sequential([keras.layers.Dense(3, activation="softmax")])\n',
+        "# a softmax regression\nmodel = keras.Sequential([keras.layers.Dense(3)])\n",
+    ),
+    "of a classifier": (
         '# a softmax classifier\nmodel = keras.Sequential([keras.layers.Dense(3, activation="softmax")])\n',
-        "# a softmax classifier\nmodel = keras.Sequential([keras.layers.Dense(3)])\n",
+        "# a classifier\nmodel = keras.Sequential([keras.layers.Dense(3)])\n",
     ),
     "of another head": (
         "model = keras.Sequential()\n# the sigmoid of the hidden layer\n"

@@ -10,14 +10,19 @@ from finallayer.expr import Node, Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import are_shown, binds, home, reaching
+from finallayer.fix.flow.outsiders import importers
 from finallayer.fix.flow.readers import Readers
 from finallayer.fix.text.deletion import whole_line
 from finallayer.fix.text.honest_comments import with_honest_comments
 from finallayer.fix.text.names import for_logits, says_probabilities
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.syntax import Scope, Syntax
+from finallayer.source.values import Built
 
 #: What a comment says that is about the softmax or sigmoid below it.
 _ABOUT_PROBABILITIES = re.compile(r"\b(?:softmax|sigmoid|prob\w*|p\()", re.IGNORECASE)
+
+#: What lists or shows a module's variables by their names.
+_SHARING = frozenset("__all__ globals locals vars eval exec getattr get_ipython".split())
 
 
 def with_honest_words(module: AnalysedModule, made: Node, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
@@ -29,7 +34,10 @@ def with_honest_words(module: AnalysedModule, made: Node, edits: tuple[Edit, ...
 def with_honest_names(module: AnalysedModule, made: Node, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
     """The edits that take a softmax away, and those that rename what it was assigned to, where that would lie."""
     assigned = _assignment(module.syntax, module.syntax.expression(made.origin))
-    return _with_other_name(module.syntax, assigned, edits) if assigned is not None else edits
+    values = module.values(assigned.value) if assigned is not None else []
+    if assigned is None or any(isinstance(v, Built) for v in values):  # the layer keeps its name
+        return edits
+    return _with_other_name(module.syntax, assigned, edits)
 
 
 def with_honest_outputs(module: AnalysedModule, readers: Readers, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
@@ -81,9 +89,9 @@ def _other_name(
 ) -> str | None:
     """A name for the logits: the one that they have, where ``p = z`` would be left; None where it can't be changed."""
     scope = syntax.scope(assigned)
-    if not isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)) or are_shown(scope):
+    if isinstance(scope, ast.Lambda) or are_shown(scope) or (isinstance(scope, ast.Module) and _is_shared(syntax)):
         return None
-    if home(syntax, target) is not scope or target.id in syntax.declared:
+    if home(syntax, target) is not scope or target.id in syntax.declared | syntax.parameters(scope):
         return None
     stores = [n for n in _names(syntax, target) if not isinstance(n.ctx, ast.Load)]
     loads = [n for n in _names(syntax, target) if isinstance(n.ctx, ast.Load)]
@@ -102,8 +110,15 @@ def _other_name(
     return wanted if wanted not in syntax.names_used(scope) | written and not _is_global(syntax, wanted) else None
 
 
-def _is_within(syntax: Syntax, edit: Edit, scope: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _is_shared(syntax: Syntax) -> bool:
+    """Whether others may know a module's variables by their names: who imports it, or what lists or shows them."""
+    return bool(syntax.names & _SHARING) or any(importers(syntax.file.path))
+
+
+def _is_within(syntax: Syntax, edit: Edit, scope: Scope) -> bool:
     place = Origin(edit.path, edit.line, edit.column, edit.end_line, edit.end_column, edit.cell)
+    if isinstance(scope, ast.Module):
+        return edit.path == syntax.file.path
     return scope.lineno <= syntax.file.in_module(place).line <= (scope.end_lineno or scope.lineno)
 
 
@@ -114,7 +129,7 @@ def _is_same(syntax: Syntax, name: str, first: ast.AST, second: ast.AST) -> bool
 
 
 def _renamed(syntax: Syntax, target: ast.Name, other: str, edits: tuple[Edit, ...]) -> Iterator[Edit | None]:
-    """The edits with the other name; None where one of them covers more than a name."""
+    """The edits with the other name; None where one of them writes the assignment itself anew."""
     assigned = syntax.statement(target)
     assert isinstance(assigned, ast.Assign)
     is_left = any(_is_at(syntax, e, assigned.value) and e.text == other for e in edits)
@@ -122,14 +137,19 @@ def _renamed(syntax: Syntax, target: ast.Name, other: str, edits: tuple[Edit, ..
     kept = [e for e in edits if not (is_left and _is_at(syntax, e, assigned.value))]
     for edit in kept:
         within = [n for n in nodes if _covers(syntax, edit, n)]
-        if any(not _is_at(syntax, edit, n) for n in within):
+        if target in within and not _is_at(syntax, edit, target):
             yield None
         nodes = [n for n in nodes if n not in within]
-        text = re.sub(rf"\b{re.escape(target.id)}\b", other, edit.text) if within else edit.text
+        text = _variable(target.id).sub(other, edit.text) if within else edit.text
         yield Edit(edit.path, edit.line, edit.column, edit.end_line, edit.end_column, text, edit.cell)
     yield from (syntax.replace(n, other) for n in nodes)
     if is_left:
         yield _without_line(syntax, assigned)
+
+
+def _variable(name: str) -> re.Pattern[str]:
+    """A variable in a text, which is no attribute and no argument's name."""
+    return re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w|\s*=(?!=))")
 
 
 def _without_line(syntax: Syntax, statement: ast.Assign) -> Edit | None:

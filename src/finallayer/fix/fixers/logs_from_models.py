@@ -13,7 +13,7 @@ from functools import partial
 from finallayer.expr import LOSSES, Node, Origin
 from finallayer.findings import Edit, Match, Refusal, Sighting
 from finallayer.fix.fixers.helper_calls import without_helper
-from finallayer.fix.fixers.honest_names import with_honest_words
+from finallayer.fix.fixers.honest_names import with_honest_outputs, with_honest_words
 from finallayer.fix.fixers.removal import Removal, remove
 from finallayer.fix.fixers.written_out import without_formula
 from finallayer.fix.flow.analysed import AnalysedModule
@@ -278,6 +278,9 @@ class _Rewriting:
         honest = tuple(dict.fromkeys(edits))
         for (module, _), made in zip(removals, self._makers.nodes.values(), strict=True):
             honest = with_honest_words(module, made, honest)
+        for path in {edit.path for edit in honest}:
+            home = self._context.module_at(Origin(path, 0, 0, 0, 0))
+            honest = with_honest_outputs(home, readers, honest) if home is not None else honest
         return honest
 
     def _restored(self, syntax: Syntax, reader: ast.expr) -> Text | None:

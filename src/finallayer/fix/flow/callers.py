@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from finallayer.fix.flow.analysed import AnalysedModule
-from finallayer.fix.flow.bindings import reaching
+from finallayer.fix.flow.bindings import reaching, readers
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.symbols import TRANSFORMS, construct_of
 from finallayer.source.values import External, Value
@@ -43,6 +43,21 @@ def parameter_behind(syntax: Syntax, read: ast.expr) -> ast.FunctionDef | None:
     if not isinstance(read, ast.Name) or not isinstance(function, ast.FunctionDef):
         return None
     return function if isinstance(reaching(syntax, read, read.id), ast.arguments) else None
+
+
+def reads_of_default(syntax: Syntax, default: ast.expr) -> list[ast.Name]:
+    """Where a function reads the parameter that has an expression for its default: ``lambda q=p: q.sum()``."""
+    spec = syntax.parent(default)
+    function = syntax.parent(spec) if isinstance(spec, ast.arguments) else None
+    if not isinstance(spec, ast.arguments) or function is None:
+        return []
+    given = [*spec.posonlyargs, *spec.args]
+    defaults = [
+        *zip(reversed(given), reversed(spec.defaults), strict=False),
+        *zip(spec.kwonlyargs, spec.kw_defaults, strict=True),
+    ]
+    names = [parameter.arg for parameter, value in defaults if value is default]
+    return [read for name in names for read in readers(function, name)]
 
 
 def unknown_callers(

@@ -92,8 +92,21 @@ class _Search(NamedTuple):
 
     def _given(self, here: ast.expr) -> ast.expr | None:
         """The one argument of a call whose value is the very one that the softmax is of."""
-        given = [a for a in _children(here) if self._is_logits(a, _MOST_STEPS)] if isinstance(here, ast.Call) else []
+        if not isinstance(here, ast.Call):
+            return None
+        given = [a for a in _children(here) if self._is_logits(a, _MOST_STEPS) or self._are_logits_of(here, a)]
         return given[0] if len(given) == 1 else None
+
+    def _are_logits_of(self, call: ast.Call, node: ast.expr) -> bool:
+        """Whether a call gives the softmax of an argument whenever it is run, as in the analysis at hand."""
+        given, made = self.module.values(node), [v for v in self.module.values(call) if isinstance(v, Node) and v.args]
+        always = len(made) == len(self.module.values(call)) and all(any(m.args[0] is v for v in given) for m in made)
+        return always and any(self._is_as_at_hand(m) for m in made) and all(m.op == self.goal.op for m in made)
+
+    def _is_as_at_hand(self, made: Node) -> bool:
+        """Whether a softmax is made by the goal's formula, of what is computed where its logits are."""
+        places = [(m.origin, m.args[0].origin) for m in (made, self.goal) if m.args]
+        return len(places) == 2 and places[0] == places[1] and None not in places[0]
 
     def _is_logits(self, node: ast.expr, budget: int) -> bool:
         values = self.module.values(node)

@@ -152,7 +152,8 @@ class Readers:
     def _meet(self, module: AnalysedModule, node: ast.expr, known: _Known) -> None:
         """Take note of an expression that stands for the output, or for what gives it."""
         values = module.values(node)
-        reads = any(map(self._output.touches, values))
+        reads = any(self._output.touches(v) and not self._output.is_mixed_into(v) for v in values)
+        reads = reads and not self._roles.is_mixed(module, node)  # each of its items is judged
         owns = any(map(self._owners.include, values))
         makes = any(map(self._owners.make_one, values))
         self._met |= reads or owns or makes

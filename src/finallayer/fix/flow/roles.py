@@ -10,10 +10,12 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
+from finallayer.fix.flow.callers import reads_of_default
 from finallayer.fix.flow.head import Output, keeps_numbers
 from finallayer.fix.flow.known_calls import runs
 from finallayer.fix.text.spelling import FRAMEWORKS
 from finallayer.fix.text.syntax import Syntax
+from finallayer.source.importers import importers_below, root_of
 from finallayer.source.values import (
     FIELDS,
     Bound,
@@ -81,7 +83,7 @@ class Roles:
             case ast.Return() | ast.Lambda():
                 scope = around if isinstance(around, ast.Lambda) else module.syntax.scope(around)
                 return Role.FLOWS if module.is_called(scope) and not self._is_for_others(scope) else Role.NEEDS
-            case ast.Assign(targets=[ast.Name() as target]) if _is_kept_for_nobody(module.syntax, target):
+            case ast.Assign(targets=[ast.Name() as target]) if is_kept_for_nobody(module.syntax, target):
                 return Role.NEEDS
             case ast.Assign(targets=targets):
                 return max((self._assigned(module, t) for t in targets), key=_ASSIGNED.index)
@@ -91,8 +93,13 @@ class Roles:
                 return self._as_container(module, around)
             case ast.For() | ast.comprehension():
                 return self._iterated(inner, around)
+            case ast.arguments():
+                values = (v for n in reads_of_default(module.syntax, node) for v in module.values(n))
+                return Role.FLOWS if any(map(self._output.touches, values)) else Role.NEEDS
             case ast.Expr():
                 return Role.NEEDS if module.syntax.is_displayed(around) else Role.INDIFFERENT
+            case ast.Tuple() | ast.List() if self.is_mixed(module, around):
+                return Role.NEEDS
             case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
                 return Role.FLOWS if any(map(self._output.touches, module.values(around))) else Role.NEEDS
         return next((role for syntax, role in _BY_SYNTAX.items() if isinstance(around, syntax)), Role.NEEDS)
@@ -108,6 +115,13 @@ class Roles:
             alone = bool(calls) and all(_is_uncalled(m, c) for m, c in calls)
             self._for_others[scope] = alone and all(self.of(m, c) is Role.INDIFFERENT for m, c in calls)
         return self._for_others[scope]
+
+    def is_mixed(self, module: AnalysedModule, display: ast.AST) -> bool:
+        """Whether a list that is spelled out is handed to what puts the output beside something else."""
+        inner, call = module.syntax.user(display)
+        handed = isinstance(display, (ast.List, ast.Tuple)) and isinstance(call, ast.Call) and inner is not call.func
+        results = module.values(call) if handed and call is not None else []
+        return bool(results) and all(map(self._output.is_mixed_into, results))
 
     def _iterated(self, inner: ast.AST, loop: ast.For | ast.comprehension) -> Role:
         """Items of a softmax can't get it back any more; those of a sigmoid can, under their own name."""
@@ -185,6 +199,10 @@ class Roles:
         """The role of what a call is handed, or a method called of, by what the call gives."""
         results = module.values(call)
         if any(isinstance(r, Built) and r.signature.op == "model" for r in results):
+            match module.syntax.parent(call):
+                case ast.Assign(targets=[ast.Name() as target]) if is_kept_for_nobody(module.syntax, target):
+                    imported = any(importers_below(root_of([module.path])).of(module.path))
+                    return Role.FLOWS if imported else Role.STORED
             return Role.FLOWS
         if any(map(self._output.touches, results)):
             return self._kept(module, call, results)
@@ -231,7 +249,7 @@ _BY_SYNTAX: dict[type[ast.AST], Role] = {
 }
 
 
-def _is_kept_for_nobody(syntax: Syntax, target: ast.Name) -> bool:
+def is_kept_for_nobody(syntax: Syntax, target: ast.Name) -> bool:
     """Whether a variable of the module is read by nothing in its file: who looks at it is to find what he found."""
     module = syntax.file.tree
     if target.id == "_" or home(syntax, target) is not module:

@@ -18,6 +18,8 @@ def drop_item(syntax: Syntax, items: list[ast.AST], index: int) -> Edit | None:
     at, lines = places[index], syntax.file.lines
     after = lines[at.end_line - 1][at.end_column :].strip().removeprefix(",").strip()
     if not lines[at.line - 1][: at.column].strip() and (not after or after.startswith("#")):  # with its own comment
+        if 0 < index == len(items) - 1 and not after and _closes_behind(lines, before := places[index - 1], at):
+            return syntax.put((before.end_line, before.end_column), (at.end_line + 1, _indent(lines[at.end_line])))
         return syntax.put((at.line, 0), (at.end_line + 1, 0))
     if index:
         before = places[index - 1]
@@ -28,6 +30,13 @@ def drop_item(syntax: Syntax, items: list[ast.AST], index: int) -> Edit | None:
         behind = places[1]
         return None if "#" in _between(lines, at, behind) else syntax.put((at.line, at.column), behind[1:3])
     return syntax.put((at.line, at.column), (at.end_line, at.end_column))
+
+
+def _closes_behind(lines: list[str], before: Origin, at: Origin) -> bool:
+    """Whether what goes is the one line between the line that the items begin on and the bracket that ends them."""
+    opened = before.end_line == at.line - 1 and lines[before.line - 1][: before.column].strip()
+    closes = at.end_line < len(lines) and lines[at.end_line].lstrip().startswith((")", "]"))
+    return bool(opened) and closes and "#" not in _between(lines, before, at)
 
 
 def _between(lines: list[str], first: Origin, second: Origin) -> str:

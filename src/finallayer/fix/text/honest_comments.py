@@ -13,12 +13,13 @@ from finallayer.fix.text.syntax import Syntax
 
 _HEAD = r"(?:softmax|sigmoid)"
 #: What stays true: the name of a family of models, losses or functions, or a word of the program's.
-_STAYS = r"(?![\w.(]|[\s-]+(?:classifier|regression|cross|loss|function|score))"
+_STAYS = r"(?![\w.(]|[\s-]+(?:regression|cross|loss|function|score))"
 #: A phrase about the head that says nothing once it is gone.
 _WITH_HEAD = re.compile(
     rf",?\s+(?:with|using|and|through|by)\s+(?:an?\s+|the\s+)?{_HEAD}(?:\s+activation)?\b{_STAYS}", re.I
 )
 _WORDS = (
+    (re.compile(r"\bsoftmax\s+(?=classifier)", re.I), ""),
     (re.compile(rf"\b(?:an?\s+)?softmax(?:\s+activation)?\b{_STAYS}", re.I), "logits"),
     (re.compile(rf"\bsigmoid(?:\s+activation)?\b{_STAYS}", re.I), "logit"),
     (re.compile(r"\bprobabilities\b", re.I), "logits"),

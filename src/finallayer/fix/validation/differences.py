@@ -14,6 +14,7 @@ from typing import NamedTuple
 from finallayer.expr import Node, Role, having
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
+from finallayer.fix.flow.callers import reads_of_default
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.roles import HARMLESS_CALLS, is_numberless, runs_project_code
 from finallayer.fix.flow.unrun import asks_nothing
@@ -122,7 +123,15 @@ class Differences:
                 return ""
             case ast.comprehension() if inner is not around.iter:
                 return "a condition"
+            case ast.arguments():
+                return "" if self._is_read_as_default(module, node) else "what reads it"
         return "" if isinstance(around, _FOLLOWED) else "what reads it"
+
+    def _is_read_as_default(self, module: AnalysedModule, default: ast.expr) -> bool:
+        """Whether the analysis came to where a parameter is read that has this default, and found that there."""
+        reads = reads_of_default(module.syntax, default)
+        met = {self._before.of(v) for read in reads for v in self._programs.before(module.path, read)}
+        return bool(met) and {self._before.of(v) for v in self._programs.before(module.path, default)} <= met
 
     def _brings_new(self, path: str, node: ast.expr) -> bool:
         """Whether an expression stands for something in the new program that it never stood for in the old."""

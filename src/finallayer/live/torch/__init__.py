@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from finallayer.expr import Node
-from finallayer.kinds import Kind
-from finallayer.live.observation import Blind, Observation
-from finallayer.live.torch.observer import Observer
+from finallayer.live.observation import Observation
+from finallayer.live.stack import Stack
+from finallayer.live.torch import graph
+from finallayer.live.torch.observer import TORCH, Observer
 
 
 def observe(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Observation:
@@ -22,9 +22,7 @@ def observe(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
             if isinstance(value, torch.Tensor):
                 observer.named(value, name)
         given = loss(*args, **kwargs)
-        losses = [n for n in map(observer.node, _losses(given)) if n is not None]
-    seen, blind = observer.recorder.sightings(), [*_blind(observer, losses), *dict.fromkeys(observer.failed)]
-    return Observation(seen, losses, blind, observer.measuring.batches, observer.altered)
+        return observer.observation(_losses(given))
 
 
 def _named(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,20 +42,11 @@ def _losses(given: Any) -> list[torch.Tensor]:
     return [t for t in given if isinstance(t, torch.Tensor)] if isinstance(given, (list, tuple)) else []
 
 
-def _blind(observer: Observer, losses: Sequence[Node]) -> list[Blind]:
-    """What isn't understood between the losses and the predictions that they are made of."""
-    found: dict[Blind, None] = {}
-    waiting, seen = list(losses), set[int]()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if node.kind not in (Kind.UNKNOWN,):
-            continue
-        if id(node) in observer.unknown:
-            _, blind, handed = observer.unknown[id(node)]
-            found[blind] = None
-            waiting += handed
-        waiting += node.args
-    return list(found)
+def read(loss: torch.Tensor) -> Observation:
+    """Tell what a loss tensor was computed by, as far as its autograd graph shows."""
+    return graph.read(loss, Stack([TORCH]))
+
+
+def is_tensor(value: object) -> bool:
+    """Whether a value is a tensor of this framework's."""
+    return isinstance(value, torch.Tensor)

@@ -64,6 +64,12 @@ def operator(func: Any) -> Known | None:
     return _known("", name, "operator")
 
 
+@cache
+def named_operator(name: str) -> Known | None:
+    """The same of an operator by its name, as the autograd graph has it."""
+    return _known("", name, "operator") or _known("", f"_{name}", "operator")
+
+
 def _known(dotted: str, name: str, how: str) -> Known | None:
     plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
     line = (OPERATORS.get(name) or OPERATORS.get(plain)) if how == "operator" else None
