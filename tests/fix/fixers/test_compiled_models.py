@@ -269,3 +269,22 @@ def test_an_own_metric_that_is_an_argmax_reads_logits(tmp_path: Path, given: str
     on_logits = "keras.losses.CategoricalCrossentropy(from_logits=True)"
     after = OWN_METRIC.format(given=given, body=body, head="", loss=on_logits)
     assert fixed(tmp_path, before) == (after if same else before)
+
+
+TWICE = """import keras
+
+model = keras.Sequential([keras.layers.Dense(3{head})])
+loss = {loss}
+metrics = ["categorical_accuracy"]
+model.compile(loss=loss, metrics=metrics)
+model.fit(x, y)
+model.compile(optimizer="sgd", loss=loss, metrics=metrics)
+model.fit(x, y)
+"""
+
+
+def test_a_loss_that_a_model_is_compiled_with_twice_is_changed_where_it_is_named(tmp_path: Path) -> None:
+    before = TWICE.format(head=", activation='softmax'", loss="'categorical_crossentropy'")
+    after = TWICE.format(head="", loss="keras.losses.CategoricalCrossentropy(from_logits=True)")
+    assert fixed(tmp_path, before) == after
+    assert "loss = 'categorical_crossentropy'\n" in fixed(tmp_path, before + "print(loss)\n")
