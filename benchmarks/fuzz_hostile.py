@@ -3,16 +3,22 @@
     python benchmarks/fuzz_hostile.py [--cases 50000] [--seed 0] [--slow 2.0]
 
 A case takes a whole notebook, archive of arrays, idx file, results.json or pyproject.toml, and deletes, doubles, swaps
-or replaces some of its bytes. What raises anything else than its one error, and what takes longer than ``--slow``
-seconds, is printed with the seed that makes it again (``--seed N --cases 1``). Exit code 1 where there was any.
+or replaces some of its bytes; or says the same some thousand times, and twice as often, which may take twice as long;
+or lays a tree of folders, links, pipes, devices and damaged files around a program, which must be checked and fixed
+whatever lies beside it. What raises anything else than its one error, what is lost, and what takes longer than
+``--slow`` seconds, is printed with the seed that makes it again (``--seed N --cases 1``). Exit code 1 where there was
+any.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
+import os
 import random
+import shutil
 import struct
 import sys
 import tempfile
@@ -22,9 +28,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from click.testing import CliRunner
 
 from finallayer.check.check_error import CheckError
 from finallayer.check.config import find
+from finallayer.cli import main as finallayer
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.idx import read_idx
 from finallayer.compare.npz import read_npz
@@ -36,6 +44,7 @@ from finallayer.source.imported import imported
 from finallayer.source.reading import read
 
 RULES = all_rules()
+REFUSALS = (Unreadable, CheckError, BadInputError)
 #: Pieces that mean something somewhere.
 PIECES = [
     b"{",
@@ -105,6 +114,136 @@ def _damaged(data: bytes, rng: random.Random) -> bytes:
     return data
 
 
+# The same, over and over
+
+#: For twice as much, at most so many times as long, beside what a clock is off by on a busy machine.
+MOST, NOISE_SECONDS = 2.3, 0.05
+
+
+def _growth(path: Path, kind: Kind, rng: random.Random) -> None:
+    """Say the same twice as often; raise where that takes more than twice as long, three times in a row."""
+    unit = b"".join(rng.choice(PIECES[:10] + PIECES[11:]) for _ in range(rng.randint(1, 3)))
+    at, times = rng.randrange(len(kind.whole) + 1), rng.randint(200, 4000)
+
+    def seconds(count: int) -> float:
+        path.write_bytes(kind.whole[:at] + unit * count + kind.whole[at:])
+        began = time.process_time()
+        with contextlib.suppress(*REFUSALS):
+            kind.take(path)
+        return time.process_time() - began
+
+    for _ in range(3):
+        once, twice = seconds(times), seconds(2 * times)
+        if twice <= MOST * once + NOISE_SECONDS:
+            return
+    raise AssertionError(f"{unit!r} {times} times at {at} takes {once:.2f} s, twice as often {twice:.2f} s")
+
+
+# Trees
+
+UNSTABLE = """import torch
+import torch.nn.functional as F
+
+
+def loss(net, x, y):
+    return -(y * torch.log(F.softmax(net(x), dim=1))).sum()
+"""
+NAMES = (
+    "a",
+    "b",
+    ".git",
+    "src",
+    "é",
+    "x y",
+    "-",
+    "[a]",
+    "*",
+    "\udcff",
+    "__init__",
+    "model",
+    "torch",
+    ".ipynb_checkpoints",
+)
+ENDINGS = ("", ".py", ".ipynb", ".yaml", ".pyc", ".PY", ".py.py")
+PATTERNS = ("*", "!*", "a/", "/b", "**/a/**", "[", "[!a]*", "\\", "*.ipynb", "a" * 300, "**/" * 9 + "b", "#", "")
+
+
+def _grow(folder: Path, kinds: list[Kind], rng: random.Random, depth: int = 0) -> None:
+    """Lay whatever may lie in a folder."""
+    for _ in range(rng.randint(0, 5)):
+        place = folder / (rng.choice(NAMES) + rng.choice(ENDINGS))
+        if os.path.lexists(place):
+            continue
+        what = rng.randrange(10)
+        if what < 3 and depth < 4:
+            place.mkdir()
+            _grow(place, kinds, rng, depth + 1)
+        elif what == 3:
+            place.symlink_to(rng.choice((".", "..", "nowhere", place.name, "/dev/zero", "a", "b.py", "../" * 9)))
+        elif what == 4:
+            os.mkfifo(place)
+        elif what == 5:
+            place.write_text(
+                "from " + rng.choice(("b", "model", "a.b", ".", "..")) + " import *\nimport a, program\n" + UNSTABLE
+            )
+        else:
+            place.write_bytes(_damaged(rng.choice(kinds).whole, rng))
+    if rng.random() < 0.2 and not os.path.lexists(folder / ".gitignore"):
+        ignored = [rng.choice(PATTERNS) for _ in range(3)]
+        (folder / ".gitignore").write_text("\n".join([*ignored, "!program.py", ""]))
+
+
+def _state(folder: Path, but: Path) -> dict[str, bytes]:
+    """What stands in every file of a tree but one."""
+    inside = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
+    return {os.fsdecode(p): p.read_bytes() for p in inside if p != but and p.is_file() and not p.is_symlink()}
+
+
+def _tree(folder: Path, kinds: list[Kind], rng: random.Random) -> None:
+    """Check a program, and fix it, whatever lies beside it. Raises where it is lost, or anything else changed."""
+    program = folder / "program.py"
+    program.write_text(UNSTABLE)
+    _grow(folder, kinds, rng)
+    before = _state(folder, program)
+    for verb in (["check", "--no-cache"], ["fix", "--at", f"{program}:6"]):
+        ended = CliRunner().invoke(finallayer, [*verb, str(folder)])
+        if ended.exception is not None and not isinstance(ended.exception, SystemExit):
+            raise ended.exception
+        if "Traceback" in ended.output:
+            raise AssertionError(ended.output)
+        if verb[0] == "check" and "program.py:6" not in ended.stdout:
+            raise AssertionError(f"the program's finding is lost: {ended.output!r}")
+    if "log_softmax" not in program.read_text():
+        raise AssertionError(f"the program is not fixed: {ended.output!r}")
+    if _state(folder, program) != before:
+        raise AssertionError("another file was changed")
+
+
+def _problem(seed: int, kinds: list[Kind], folder: Path) -> tuple[str, str, bool]:
+    """What a case is of, what went wrong with it, and whether it was read."""
+    rng = random.Random(seed)
+    index = seed % (len(kinds) + 2)
+    kind = kinds[index] if index < len(kinds) else rng.choice(kinds)
+    name = kind.name if index < len(kinds) else f"{kind.name}, grown" if index == len(kinds) else "a tree"
+    place = folder / "case"
+    place.mkdir()
+    try:
+        if index < len(kinds):
+            (place / kind.name).write_bytes(_damaged(kind.whole, rng))
+            kind.take(place / kind.name)
+        elif index == len(kinds):
+            _growth(place / kind.name, kind, rng)
+        else:
+            _tree(place, kinds, rng)
+    except REFUSALS as error:
+        return name, "" if str(error) and "\n" not in str(error) else f"not one line: {error!r}", False
+    except Exception as error:
+        return name, f"{type(error).__name__}: {error}", False
+    finally:
+        shutil.rmtree(place)
+    return name, "", True
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=50_000)
@@ -115,27 +254,14 @@ def main() -> None:
     faults, taken, worst = 0, 0, 0.0
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.seed, options.seed + options.cases):
-            rng = random.Random(seed)
-            kind = kinds[seed % len(kinds)]
-            path = Path(folder) / kind.name
-            path.write_bytes(_damaged(kind.whole, rng))
             began = time.process_time()
-            try:
-                kind.take(path)
-                taken += 1
-            except (Unreadable, CheckError, BadInputError) as error:
-                problem = "" if str(error) and "\n" not in str(error) else f"not one line: {error!r}"
-            except Exception as error:
-                problem = f"{type(error).__name__}: {error}"
-            else:
-                problem = ""
+            name, problem, was_read = _problem(seed, kinds, Path(folder))
             seconds = time.process_time() - began
-            worst = max(worst, seconds)
+            taken, worst = taken + was_read, max(worst, seconds)
             problem = problem or (f"{seconds:.1f} s" if seconds > options.slow else "")
             if problem:
                 faults += 1
-                print(f"seed {seed}: {kind.name}: {problem[:300]}")
-            path.unlink()
+                print(f"seed {seed}: {name}: {problem[:300]}", flush=True)
     print(f"{options.cases} cases: {faults} faults, {taken} read, the others refused; the slowest took {worst:.2f} s")
     sys.exit(1 if faults else 0)
 

@@ -107,14 +107,15 @@ def test_versions_and_data_are_recorded(results: dict[str, Any]) -> None:
     assert (results["data"]["train_samples"], results["data"]["val_samples"]) == (240, 60)
 
 
-def test_ctrl_c_and_resume(mine: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "a terminal that is closed"])
+def test_interrupted_and_resumed(mine: str, tmp_path: Path, ending: signal.Signals) -> None:
     options = f"--data {mine} --backends torch --precisions float32 --inputs raw --heads clipped-log --epochs 1".split()
     command = [*COMMAND, *options, "--seeds", "400", "--out", str(tmp_path)]
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("[  3/800]"):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(ending)
             break
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 130
@@ -130,6 +131,27 @@ def test_ctrl_c_and_resume(mine: str, tmp_path: Path) -> None:
     after = json.loads((tmp_path / "results.json").read_text())
     assert len(after["cells"]) == 2 * (seeds + 1) and after["missing"] == []
     assert [cell for cell in after["cells"] if cell in before["cells"]] == before["cells"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("output", ["/dev/full", "&-"], ids=["a full disk", "closed"])
+def test_the_report_is_whole_where_nothing_can_be_printed(mine: str, tmp_path: Path, output: str) -> None:
+    options = (
+        f"--data {mine} --backends torch --precisions float32 --inputs raw --heads clipped-log --epochs 1 --seeds 1"
+    )
+    command = [*COMMAND, *options.split(), "--out", str(tmp_path)]
+    ended = subprocess.run(
+        ["sh", "-c", f'"$@" >{output}', "sh", *command],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert json.loads((tmp_path / "results.json").read_text())["missing"] == []
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+    assert "Traceback" not in ended.stderr and "Exception ignored" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    if output == "&-":
+        assert ended.returncode == 0 and last.startswith("[2/2]")
+    else:
+        assert (ended.returncode, last) == (2, "Error: the report or the output: No space left on device")
 
 
 def refused(*options: str) -> str:

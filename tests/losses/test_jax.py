@@ -16,7 +16,9 @@ import pytest
 import finallayer.kernels
 from finallayer.kernels.build import find_compiler
 from finallayer.losses import jax as losses
-from finallayer.losses.jax import _derivatives
+from finallayer.losses.jax import _derivatives, _operations
+
+from .kernel.kernel_rows import FLOAT64, pushed_rows, truth, ulps
 
 RNG = np.random.default_rng(0)
 LOGITS = jnp.asarray(RNG.normal(size=(4, 7)), jnp.float32)
@@ -325,6 +327,25 @@ def test_without_jit_it_is_the_same() -> None:
     with jax.disable_jit():
         for ours, theirs in zip(jax.value_and_grad(soft)(LOGITS), expected, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("way", ["kernel", "formula"])
+@pytest.mark.parametrize("classes", [10, 129])
+def test_float64_under_any_upstream(way, classes, monkeypatch) -> None:
+    """Within what docs/losses.md says of each way."""
+    if way == "formula":
+        monkeypatch.setattr(_operations, "_kernel_is_registered", lambda: False)
+    elif finallayer.kernels.library() is None:
+        pytest.skip("the kernel is not built")
+    z, target, terms = pushed_rows(np.random.default_rng(classes), classes)
+    with jax.enable_x64(True):
+        _, pull_back = jax.vjp(
+            jax.jit(lambda z: losses.softmax_cross_entropy_with_integer_labels(z, target)),
+            jnp.asarray(z),
+        )
+        (gradient,) = pull_back(jnp.asarray(terms.row_upstream))
+    exact = truth(z, target, terms).grad
+    assert ulps(np.asarray(gradient), exact, FLOAT64).max() <= (4 if way == "kernel" else 5)
 
 
 @pytest.mark.parametrize("margin", [-600.0, -40.0, -1.0, 0.0, 30.0, 200.0, 700.0])

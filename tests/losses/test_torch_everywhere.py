@@ -183,16 +183,21 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+#: Those that a mean divides by; what the others do to a row, they do to it whatever becomes of the rows.
+REDUCED = ("plain", "class weights", "token weights", "all")
+
+
 @pytest.mark.parametrize("target", ["indices", "probabilities"])
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
-def test_first_and_second_derivatives(path: str, options: dict[str, Any], reduction: str, target: str) -> None:
-    z = numbers(4, 5, dtype=torch.float64).requires_grad_()
-    t = torch.softmax(numbers(4, 5, dtype=torch.float64, seed=3), 1) if target == "probabilities" else labels((4,), 5)
+@pytest.mark.parametrize(
+    ("name", "reduction"), [(n, r) for n in OPTIONS for r in (REDUCTIONS if n in REDUCED else ["mean"])]
+)
+def test_first_and_second_derivatives(path: str, name: str, reduction: str, target: str) -> None:
+    z = numbers(3, 4, dtype=torch.float64).requires_grad_()
+    t = torch.softmax(numbers(3, 4, dtype=torch.float64, seed=3), 1) if target == "probabilities" else labels((3,), 4)
     if target == "indices":
         t[1] = -100
-    given = {"weight": numbers(5, dtype=torch.float64).abs(), "token_weight": numbers(4, dtype=torch.float64).abs()}
-    options = {k: given[k] if v is True else v for k, v in options.items()}
+    given = {"weight": numbers(4, dtype=torch.float64).abs(), "token_weight": numbers(3, dtype=torch.float64).abs()}
+    options = {k: given[k] if v is True else v for k, v in OPTIONS[name].items()}
 
     def f(z: Any) -> Any:
         return ours.cross_entropy(z, t, reduction=reduction, **options)
@@ -203,8 +208,9 @@ def test_first_and_second_derivatives(path: str, options: dict[str, Any], reduct
     every = {"check_forward_ad": True, "check_batched_grad": True}
     assert gradcheck(f, (z,), **every)
     assert gradgradcheck(f, (z,), check_fwd_over_rev=True)
-    assert gradcheck(with_lse, (z,), **every)
-    assert gradgradcheck(with_lse, (z,))
+    if reduction == "mean":  # no reduction changes what a lse is
+        assert gradcheck(with_lse, (z,), **every)
+        assert gradgradcheck(with_lse, (z,))
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

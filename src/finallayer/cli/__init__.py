@@ -14,6 +14,7 @@ VERBS: dict[str, str] = {
     "compare": "Train with softmax in the model and in the loss, and measure the difference.",
     "check": "Find where a model's output and its loss disagree, in source and notebooks.",
     "fix": "Fix what check finds, where the fix is proven.",
+    "audit": "Run a PyTorch script, and audit the losses that it really computes.",
     "rules": "List the rules.",
     "explain": "Explain a rule.",
 }

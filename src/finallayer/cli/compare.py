@@ -103,7 +103,7 @@ def command(**options: Any) -> None:
         click.echo(f"Error: {error}", err=True)
         code = BAD_INPUT
     except OSError as error:  # a disk that filled up, say: what was finished is on it
-        click.echo(f"Error: {error.filename or 'the report'}: {error.strerror or error}", err=True)
+        click.echo(f"Error: {error.filename or 'the report or the output'}: {error.strerror or error}", err=True)
         code = BAD_INPUT
     except KeyboardInterrupt:
         code = INTERRUPTED

@@ -3,41 +3,6 @@
 // A double can't hold x: its rounding would move every exponential by up to |x| half-ulps. Where the results are doubles,
 // what the rounding loses stands beside it, and is added back when the differences of two x are taken.
 
-// a * b, rounded: never fused with an addition that uses it, as compilers may otherwise.
-FL_FN D product(D a, D b) {
-    D p = a * b;
-    asm("" : "+m"(p));
-    return p;
-}
-// a * b - product(a, b), of numbers whose squares are finite.
-FL_FN D product_error(D a, D b, D p) {
-    const DI upper = ~DI{} << 27;  // half of the bits of each: their products are exact
-    const D a1 = (D)((DI)a & upper), b1 = (D)((DI)b & upper), a2 = a - a1, b2 = b - b1;
-    return ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2;
-}
-
-// An unevaluated sum; `low` is about half an ulp of `high` at most.
-struct Pair {
-    D high, low;
-};
-FL_FN Pair two_sum(D a, D b) {
-    const D high = a + b, part = high - a;
-    return {high, (a - (high - part)) + (b - part)};
-}
-FL_FN Pair plus(Pair a, D b, D b_low) {
-    const Pair s = two_sum(a.high, b);
-    return two_sum(s.high, s.low + (a.low + b_low));
-}
-FL_FN Pair over(Pair a, Pair b) {
-    const D q = a.high / b.high, p = product(q, b.high);
-    const D rest = ((a.high - p) - product_error(q, b.high, p)) + (a.low - q * b.low);
-    return {q, rest / b.high};
-}
-FL_FN Pair times(Pair a, D b) {
-    const D p = product(a.high, b);
-    return {p, product_error(a.high, b, p) + a.low * b};
-}
-
 // e^(r + low) - 1 for |r| <= ln 2 / 2, to 2^-63 of the largest term.
 FL_FN Pair exp_minus_one(D r, D low) {
     const D square = product(r, r), square_low = product_error(r, r, square);

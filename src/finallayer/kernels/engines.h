@@ -1,6 +1,7 @@
 // Everything that uses vectors, compiled once per instruction set: isa_*.h includes this at its end.
 
 #include "wide_math.h"
+#include "pairs.h"
 #include "row_lanes.h"
 #include "capped.h"
 #include "float_rows.h"

@@ -87,7 +87,11 @@ template <bool Deep> FL_FN void finish_rows(const fl_xent_args& a, RowLanes& t) 
     const DI ahead = q >= 0.0;
     const D falling = exp_wide<Deep>(-absolute(q), where(ahead, -q_low, q_low));
     const D anchor_exp = where(ahead, splat(1.0), falling), scale = where(ahead, falling, splat(1.0));
-    const D sum = others * scale + anchor_exp;
+    // Where nothing wider than the results is at hand, what the sum and its parts have lost is kept.
+    const Pair scaled = Deep ? times({others, D{}}, scale) : Pair{others * scale, D{}};
+    const Pair total = Deep ? plus(scaled, anchor_exp, D{}) : Pair{others * scale + anchor_exp, D{}};
+    const D sum = total.high;
+    const auto share_of = [&](Pair a) FL_TARGET { return Deep ? rounded(over(a, total)) : a.high / sum; };
     const D log = log_wide(where(ahead, others * falling, sum), ahead);
     const D anchor_loss = where(ahead, log, log - q - q_low);
     const D lse = log + where(ahead, anchor_x + load(t.anchor_low), reference + load(t.reference_low));
@@ -103,9 +107,10 @@ template <bool Deep> FL_FN void finish_rows(const fl_xent_args& a, RowLanes& t) 
     const D z_pull = a.z_loss != 0 ? load(t.push) * (2 * a.z_loss) * lse : D{};  // an infinite upstream is no NaN
     const D lse_pull = (z_pull + load(t.lse_push)) / a.temperature;
     store(t.push, push);
-    store(t.pull, (push * mass + lse_pull) * scale / sum);
+    const D weight = push * mass + lse_pull;
+    store(t.pull, share_of(Deep ? times({weight, D{}}, scale) : Pair{weight * scale, D{}}));
     // The anchor's softmax less its mass, or the other way round: whichever has the smaller terms.
-    const D share = others * scale / sum, softmax = anchor_exp / sum, rest = load(t.rest_mass);
+    const D share = share_of(scaled), softmax = share_of({anchor_exp, D{}}), rest = load(t.rest_mass);
     const DI is_small = (share > 0.5) & (rest != 0.0);
     const D from_loss = where(is_small, mass * softmax - load(t.anchor_mass), rest - mass * share);
     store(t.at_anchor, push * from_loss + lse_pull * softmax);

@@ -110,6 +110,10 @@ struct PlainSum {
     FL_TARGET void add(D v) { high += v; }
     FL_TARGET D lanes() const { return high; }
 };
+FL_FN void add_four(PlainSum& sum, const D* v) { sum.add((v[0] + v[1]) + (v[2] + v[3])); }
+FL_FN void add_four(CarefulSum& sum, const D* v) {
+    for (int k = 0; k < 4; ++k) sum.add(v[k]);
+}
 template <bool Deep> using WideSum = std::conditional_t<Deep, CarefulSum, PlainSum>;
 
 FL_FN double total(const PlainSum& sum) { return sum_of(sum.high); }

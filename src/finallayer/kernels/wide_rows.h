@@ -78,10 +78,10 @@ template <bool Deep, bool Massive> FL_FN Sums take_exponentials(const WideRow& r
                 gaps[k] = where(m[k] == 0.0, D{}, m[k] * -d);
             }
         }
-        sum.add((e[0] + e[1]) + (e[2] + e[3]));
+        add_four(sum, e);
         if (Massive) {
-            gap.add((gaps[0] + gaps[1]) + (gaps[2] + gaps[3]));
-            rest.add((m[0] + m[1]) + (m[2] + m[3]));
+            add_four(gap, gaps);
+            add_four(rest, m);
         }
     }
     return {total(sum), total(gap), total(rest)};

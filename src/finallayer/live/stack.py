@@ -66,7 +66,7 @@ class Stack:
             code = frame.f_code
             seen = known.get(id(code))
             if seen is None:
-                seen = known[id(code)] = code, self._is_users(code.co_filename)
+                seen = known[id(code)] = code, self.is_users(code.co_filename)
                 if not seen[1] and code.co_filename.startswith(self._private):
                     self._of_private.add(id(code))
             if seen[1]:
@@ -76,7 +76,7 @@ class Stack:
             frame = frame.f_back
         return None
 
-    def _is_users(self, path: str) -> bool:
+    def is_users(self, path: str) -> bool:
         if path.startswith(_BUILTIN) or path.startswith(self._hidden):
             return False
         return self.is_library(path) or not path.startswith(self._standard)

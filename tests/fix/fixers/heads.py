@@ -189,6 +189,20 @@ SAFE: dict[str, Pair] = {
         "net = nn.Sequential(first, sigmoid, last)\nloss = nn.BCEWithLogitsLoss()\n\n"
         "def step(x, y):\n    return loss(net(x), y)\n",
     ),
+    "torch: beside what it was made of": reader(
+        "def show(x):\n    out = net(x)\n    both = torch.cat([x.view(-1, 4), out], 1)\n    print(both, torch.stack((out, x)))\n",
+        "def show(x):\n    out = net(x)\n    both = torch.cat([x.view(-1, 4), out.softmax(dim=1)], 1)\n"
+        "    print(both, torch.stack((out.softmax(dim=1), x)))\n",
+    ),
+    "torch: in another shape, beside what it was made of": pair(
+        TORCH,
+        "net = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid())\n\ndef step(x, save):\n    out = net(x)\n"
+        "    F.binary_cross_entropy(out, x).backward()\n    with torch.no_grad():\n        out = net(x)\n"
+        "        save(torch.cat([x.view(-1, 2, 2), out.view(-1, 2, 2)], dim=2))\n",
+        "net = nn.Sequential(nn.Linear(4, 4))\n\ndef step(x, save):\n    out = net(x)\n"
+        "    F.binary_cross_entropy_with_logits(out, x).backward()\n    with torch.no_grad():\n        out = net(x)\n"
+        "        save(torch.cat([x.view(-1, 2, 2), out.view(-1, 2, 2).sigmoid()], dim=2))\n",
+    ),
     "torch: one reader, two models": reader(
         "other = nn.Linear(4, 3)\n\ndef show(out):\n    print(out)\n\ndef main(x):\n    show(net(x))\n    show(other(x))\n",
         "other = nn.Linear(4, 3)\n\ndef show(out):\n    print(out)\n\ndef main(x):\n    show(net(x).softmax(dim=1))\n"
@@ -462,6 +476,9 @@ LEFT_ALONE: dict[str, str] = {
     "    return F.cross_entropy(p, y)\n",
     "a softmax that converts": TORCH + "net = nn.Linear(4, 3)\n\ndef step(x, y):\n"
     "    return F.cross_entropy(F.softmax(net(x), dim=1, dtype=torch.float64), y)\n",
+    "made without a gradient": TORCH
+    + "net = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid())\n\ndef step(x):\n    with torch.no_grad():\n        out = net(x)\n"
+    "    return F.binary_cross_entropy(out, x)\n\nstep(torch.zeros(2, 4)).backward()\n",
     "a layer that two models have": TORCH
     + "act = nn.Sigmoid()\nnet, other = nn.Sequential(nn.Linear(4, 1), act), nn.Sequential(nn.Linear(4, 4), act)\n"
     "loss = nn.BCELoss()\n\ndef step(x, y):\n    return loss(net(other(x)), y)\n",

@@ -257,6 +257,14 @@ def hard_rows(rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype
     return z.astype(dtype), target
 
 
+def pushed_rows(rng: np.random.Generator, classes: int) -> tuple[np.ndarray, np.ndarray, Terms]:
+    """Rows in float64 whose upstreams, of any size, round every product that they are in; and targets."""
+    rows = max(20, 200_000 // classes)
+    z = rng.normal(0, 1, (rows, classes)) * rng.choice([0.3, 1, 4, 20], (rows, 1))
+    upstream = rng.uniform(0.5, 1.5, rows) * rng.choice([1.0, 1e36, 1e-3], rows)
+    return z, rng.integers(0, classes, rows), Terms(row_upstream=upstream)
+
+
 def options(
     rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype, soft: bool, terms: dict[str, object]
 ) -> tuple[np.ndarray, np.ndarray, Terms]:

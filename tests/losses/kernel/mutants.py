@@ -28,9 +28,7 @@ MUTANTS = {
     "another row's scale": "to[k] = number_at(from, dtype, @row + k => row ? row - 1 + k : k@);",
     "a padded lane counted": "reference = -kInfinity, others = @0 => 1@;",
     "sign flip": "D{}, @call.upstream => -call.upstream@ * load",
-    "log-sum-exp in bfloat16": (
-        f"const D sum = @others * scale + anchor_exp => {_IN_BFLOAT16}(others * scale + anchor_exp)@;"
-    ),
+    "log-sum-exp in bfloat16": (f"const D sum = @total.high => {_IN_BFLOAT16}(total.high)@;"),
     "ignore mask dropped": "t.counts[k] = @c != a.ignore_index => true@;",
     "target counted as another": "@v = replaced(v, static_cast<int>(anchor - i), -kInf); => ;@",
     "target counted as another in a short row": "@to[anchor] = -kInf; => ;@",
@@ -93,7 +91,7 @@ OPTION_MUTANTS = {
         ("smoothing", "soft"),
     ),
     "no gap in rows": (
-        "@gap.add((gaps[0] + gaps[1]) + (gaps[2] + gaps[3])); => ;@",
+        "@add_four(gap, gaps); => ;@",
         ("smoothing, many classes", "soft, many classes"),
     ),
     "anchor counted twice in columns": ("x = @where(is_target, lowest, x) => x@;", ("plain", "pixels")),

@@ -19,7 +19,18 @@ from torch import Tensor
 from finallayer.losses import torch as ours
 from finallayer.losses.torch import _kernel, _quick
 
-from .kernel_rows import BFLOAT16, FLOAT16, FLOAT32, Terms, hard_rows, truth, ulps
+from .kernel_rows import (
+    BFLOAT16,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    Terms,
+    binary_truth,
+    hard_rows,
+    pushed_rows,
+    truth,
+    ulps,
+)
 
 CLOSE = {"rtol": 2e-6, "atol": 1e-7}
 
@@ -94,6 +105,35 @@ def test_hard_rows_through_autograd(path: str, dtype: torch.dtype) -> None:
     assert z.grad is not None
     assert ulps(z.grad.float().numpy(), exact.grad, kind).max() <= (4 if dtype == torch.float32 else 0.502)
     assert ulps(loss.detach().float().numpy(), np.array(exact.reduced), kind) <= (4 if kind == FLOAT32 else 0.502)
+
+
+@pytest.mark.parametrize("classes", [10, 129])
+def test_float64_under_any_upstream(path: str, classes: int) -> None:
+    """Within what docs/losses.md says of each way."""
+    rows, target, terms = pushed_rows(np.random.default_rng(classes), classes)
+    z = torch.from_numpy(rows).requires_grad_()
+    loss = ours.cross_entropy(z, torch.from_numpy(target), reduction="none")
+    loss.backward(torch.from_numpy(terms.row_upstream))
+    exact = truth(rows, target, terms)
+    assert z.grad is not None
+    assert ulps(loss.detach().numpy(), exact.loss, FLOAT64).max() <= 4
+    assert ulps(z.grad.numpy(), exact.grad, FLOAT64).max() <= (4 if path == "kernel" else 10)
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
+def test_binary_targets_in_between(path: str, dtype: np.dtype) -> None:
+    """Those near sigmoid(z), too, where the terms of the gradient cancel."""
+    rng = np.random.default_rng(3)
+    z = (rng.normal(0, 1, 20_000) * rng.choice([0.01, 1, 8, 30], 20_000)).astype(dtype)
+    near = 1 / (1 + np.exp(-z.astype("f8"))) * (1 + rng.normal(0, 1e-3, z.size))
+    y = np.where(rng.random(z.size) < 0.5, near, rng.random(z.size)).clip(0, 1).astype(dtype)
+    logits = torch.from_numpy(z).requires_grad_()
+    loss = ours.binary_cross_entropy_with_logits(logits, torch.from_numpy(y), reduction="none")
+    loss.sum().backward()
+    exact, exact_gradient, size = binary_truth(z, y)
+    assert logits.grad is not None
+    assert ulps(loss.detach().numpy(), exact, dtype).max() <= 4
+    assert ulps(logits.grad.numpy(), exact_gradient, dtype, size).max() <= (4 if path == "kernel" else 5)
 
 
 @given(margin=st.floats(-80, 80), offset=st.sampled_from([0.0, 100.0, 1e4, 1e6]), classes=st.integers(2, 50))

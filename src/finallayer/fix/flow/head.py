@@ -122,6 +122,15 @@ class Output:
             return self._touching[id(value)][1]
         return depth > 0 and any(self.touches(v, depth - 1) for v in held(value))
 
+    def is_mixed_into(self, value: Value) -> bool:
+        """Whether a value is made of the head's output and of something else, side by side: ``cat([x, out])``."""
+        node = value
+        while isinstance(node, Node) and not self.is_head(node) and node.op in TRANSPARENT and node.args:
+            if node.op in SEVERAL - {"join"} and not self._all_of_head(node.args):
+                return self.touches(node)
+            node = node.args[0]
+        return False
+
     def _is_other(self, node: Node) -> bool:
         """Whether this node has the same numbers only if they are probabilities: so has all after it.
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from finallayer.expr import Node
 from finallayer.findings import Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
+from finallayer.fix.flow.bindings import path_of, reaching
 from finallayer.fix.flow.context import Context
 from finallayer.fix.text.syntax import Syntax, is_inside, last_name
 from finallayer.rules.route import maker
@@ -151,8 +152,20 @@ def _is_made_in(module: AnalysedModule, around: ast.AST, reader: Node, made: Nod
         return True
     if here is None or module.syntax.scope(here) is not module.syntax.scope(around):
         return False
+    if any(_is_called_outside(module, given, around, made) for given in getattr(here, "args", ())):
+        return False
     calls = (n for n in walk(around) if isinstance(n, ast.Call))
     return any(_is_one_of(v, [made]) for call in calls for v in module.values(call))
+
+
+def _is_called_outside(module: AnalysedModule, given: ast.expr, around: ast.AST, made: Node) -> bool:
+    """Whether a name is given to what a call outside of a context makes: another call in it may make the like."""
+    path = path_of(given)
+    statement = reaching(module.syntax, given, path) if path is not None else None
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Call):
+        return False
+    makes = any(_is_one_of(v, [made]) for v in module.values(statement.value))
+    return makes and not is_inside(around, statement.value)
 
 
 def _expression_in(module: AnalysedModule, node: Node) -> ast.expr | None:

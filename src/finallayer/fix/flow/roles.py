@@ -98,6 +98,8 @@ class Roles:
                 return Role.FLOWS if any(map(self._output.touches, values)) else Role.NEEDS
             case ast.Expr():
                 return Role.NEEDS if module.syntax.is_displayed(around) else Role.INDIFFERENT
+            case ast.Tuple() | ast.List() if self.is_mixed(module, around):
+                return Role.NEEDS
             case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
                 return Role.FLOWS if any(map(self._output.touches, module.values(around))) else Role.NEEDS
         return next((role for syntax, role in _BY_SYNTAX.items() if isinstance(around, syntax)), Role.NEEDS)
@@ -113,6 +115,13 @@ class Roles:
             alone = bool(calls) and all(_is_uncalled(m, c) for m, c in calls)
             self._for_others[scope] = alone and all(self.of(m, c) is Role.INDIFFERENT for m, c in calls)
         return self._for_others[scope]
+
+    def is_mixed(self, module: AnalysedModule, display: ast.AST) -> bool:
+        """Whether a list that is spelled out is handed to what puts the output beside something else."""
+        inner, call = module.syntax.user(display)
+        handed = isinstance(display, (ast.List, ast.Tuple)) and isinstance(call, ast.Call) and inner is not call.func
+        results = module.values(call) if handed and call is not None else []
+        return bool(results) and all(map(self._output.is_mixed_into, results))
 
     def _iterated(self, inner: ast.AST, loop: ast.For | ast.comprehension) -> Role:
         """Items of a softmax can't get it back any more; those of a sigmoid can, under their own name."""

@@ -8,26 +8,23 @@ from typing import Any
 
 import torch
 
-from finallayer.live.observation import Observation, blind_spots
+from finallayer.live.observation import Observation
 from finallayer.live.stack import Stack
 from finallayer.live.torch import graph
 from finallayer.live.torch.observer import TORCH, Observer
 
 
-def observe(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Observation:
-    """Run a loss once and tell what it does."""
-    observer = Observer()
+def observe(
+    loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], packages: Sequence[str] = ()
+) -> Observation:
+    """Run a loss once and tell what it does; ``packages``: folders of code that isn't the user's."""
+    observer = Observer(packages)
     with observer.watching():
         for name, value in _named(loss, args, kwargs).items():
             if isinstance(value, torch.Tensor):
                 observer.named(value, name)
         given = loss(*args, **kwargs)
-        losses = [n for n in map(observer.node, _losses(given)) if n is not None]
-    seen, blind = (
-        observer.recorder.sightings(),
-        [*blind_spots(observer.unknown, losses), *dict.fromkeys(observer.failed)],
-    )
-    return Observation(seen, losses, blind, observer.measuring.batches, observer.altered)
+        return observer.observation(_losses(given))
 
 
 def _named(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ see custom autograd functions, operations in place, and what runs without gradie
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from finallayer.catalog import Signature
 from finallayer.expr import LOSSES, Node, Origin, make
 from finallayer.live.applying import Applied, applied
-from finallayer.live.observation import Blind, Unknown
+from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
 from finallayer.live.torch import callables, distributions, indexing
 from finallayer.live.torch.callables import Known, is_native
@@ -60,23 +60,35 @@ class Observer:
     """What a program has done so far."""
 
     def __init__(self, packages: Sequence[str] = ()) -> None:
-        self.recorder = Recorder()
         self.stack = Stack([TORCH, *packages], [f"{TORCH}/distributions"])
-        self.following = Following()
         self.untouched = Untouched()
+        self.modules: list[_Running] = []  # those that are running, the innermost last
+        self.beneath = 0  # > 0 within a call that is recorded as a whole, or not at all
+        self.idle = False  # nothing is watched any more
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was seen."""
+        self.recorder = Recorder()
+        self.following = Following()
         self.measuring = Measuring()
         self.unknown: Unknown = {}
-        self.failed: list[Blind] = []
-        self.modules: list[_Running] = []  # those that are running, the innermost last
         self.altered: list[Node] = []  # losses with options that their expression doesn't tell of
-        self.beneath = 0  # > 0 within a call that is recorded as a whole, or not at all
+        self.failed: list[Blind] = []
         self._leaves = 0
 
+    def observation(self, losses: Iterable[torch.Tensor]) -> Observation:
+        """What was seen, of a program that gave these losses."""
+        nodes = [n for n in map(self.node, losses) if n is not None]
+        blind = [*blind_spots(self.unknown, nodes), *dict.fromkeys(self.failed)]
+        return Observation(self.recorder.sightings(), nodes, blind, self.measuring.batches, self.altered)
+
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Around what is watched, and leaves no trace."""
+    def watching(self, restoring: bool = True) -> Iterator[None]:
+        """Around what is watched; ``restoring``: so that it leaves no trace."""
         with ExitStack() as undo:
-            undo.enter_context(self.untouched.around())
+            if restoring:
+                undo.enter_context(self.untouched.around())
             undo.callback(register_module_forward_pre_hook(self._enter).remove)
             undo.callback(register_module_forward_hook(self._leave, always_call=True).remove)
             if "torch._dynamo" in sys.modules:  # else nothing is compiled
@@ -280,7 +292,7 @@ class _Functions(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         observer = self._observer
-        if observer.beneath:
+        if observer.beneath or observer.idle:
             return func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if name in ("__set__", "requires_grad_") and args:
@@ -309,6 +321,8 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._observer = observer
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self._observer.idle:
+            return func(*args, **(kwargs or {}))
         return self._observer.operator(func, args, kwargs or {})
 
 

@@ -63,6 +63,7 @@ class Untouched:
     """What was there before, as far as something was about to change it."""
 
     def __init__(self) -> None:
+        self._restoring = False
         self._made: set[int] = set()  # the storages that this run has made
         self._numbers: dict[int, _Numbers] = {}
         self._attributes: dict[int, _Attributes] = {}
@@ -72,25 +73,28 @@ class Untouched:
     @contextmanager
     def around(self) -> Iterator[None]:
         """Around a run, after which everything is as it was."""
+        self._restoring = True
         with ExitStack() as undo:
             undo.enter_context(_generators())
             undo.enter_context(_modes())
             undo.callback(self._restore)
             undo.callback(register_module_forward_pre_hook(lambda module, _: self.module(module)).remove)
             undo.callback(register_optimizer_step_pre_hook(lambda optimizer, *_: self._optimizer(optimizer)).remove)
-            undo.enter_context(_patched(nn.Module, "train", self._before_train))
-            undo.enter_context(_patched(torch.autograd, "_engine_run_backward", self._before_backward))
+            undo.enter_context(patched(nn.Module, "train", self._before_train))
+            undo.enter_context(patched(torch.autograd, "_engine_run_backward", self._before_backward))
             yield
 
     def made(self, results: Iterable[torch.Tensor], given: Iterable[torch.Tensor]) -> None:
         """These are what the run has made of others, unless they share their numbers with those."""
+        if not self._restoring:
+            return
         there = {storage_of(tensor) for tensor in given}
         self._made.update(s for t in results if (s := storage_of(t)) is not None and (s not in there))
 
     def changing(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
         """The tensors that an operator is about to change, their numbers saved."""
-        changed = [t for value in changed_by(operator, args, kwargs) for t in _tensors(value)]
-        for tensor in changed:
+        changed = [t for value in changed_by(operator, args, kwargs) for t in tensors(value)]
+        for tensor in changed if self._restoring else ():
             storage = storage_of(tensor)
             if storage is not None and storage not in self._made and storage not in self._numbers:
                 self._numbers[storage] = _Numbers(tensor, _copied(tensor), _version(tensor))
@@ -98,7 +102,7 @@ class Untouched:
 
     def assigned(self, tensor: torch.Tensor) -> None:
         """A tensor's gradient, numbers or flag are about to be replaced by others."""
-        if id(tensor) not in self._attributes:
+        if self._restoring and id(tensor) not in self._attributes:
             self._attributes[id(tensor)] = _Attributes(tensor, tensor.grad, tensor.requires_grad, tensor.detach())
 
     def module(self, module: nn.Module) -> None:
@@ -118,7 +122,7 @@ class Untouched:
             self.module(inner)
 
     def _before_backward(self, roots: Any, *_: Any, **__: Any) -> None:
-        for leaf in _leaves(_tensors(roots)):
+        for leaf in _leaves(tensors(roots)):
             self.assigned(leaf)
 
     def _restore(self) -> None:
@@ -162,10 +166,10 @@ def changed_by(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
             yield args[number] if number < len(args) else kwargs.get(parameter.name)
 
 
-def _tensors(value: Any) -> Iterable[torch.Tensor]:
+def tensors(value: Any) -> Iterable[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         return (value,)
-    return [t for v in value for t in _tensors(v)] if isinstance(value, (list, tuple)) else ()
+    return [t for v in value for t in tensors(v)] if isinstance(value, (list, tuple)) else ()
 
 
 def _copied(tensor: torch.Tensor) -> torch.UntypedStorage:
@@ -197,7 +201,7 @@ def _leaves(roots: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
 
 
 @contextmanager
-def _patched(owner: Any, name: str, before: Callable[..., None]) -> Iterator[None]:
+def patched(owner: Any, name: str, before: Callable[..., None]) -> Iterator[None]:
     """While something else is called before a function is."""
     original = getattr(owner, name)
 

@@ -1,0 +1,68 @@
+"""A user's script, run as it is: the first loss of each place at which it calls ``backward()`` is audited."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finallayer.auditing.judgement import judged
+from finallayer.auditing.outcome import Audit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from finallayer.live.observation import Observation
+
+
+class Enough(BaseException):
+    """What was asked for is known: the script ends here."""
+
+
+@dataclass
+class ScriptRun:
+    """What a script's losses turned out to be."""
+
+    audits: list[Audit] = field(default_factory=list)
+    failed: bool = False  # the script ended with an error, which is on standard error
+
+
+def run(script: Path, arguments: Sequence[str], go_on: bool, tell: Callable[[Audit], None]) -> ScriptRun:
+    """Execute a script with these arguments, and audit its losses; without ``go_on`` it ends at the first."""
+    from finallayer.live.torch.minimised import Losses
+
+    done = ScriptRun()
+
+    def audited(observation: Observation) -> None:
+        audit = judged(observation)
+        done.audits.append(audit)
+        tell(audit)
+        if not go_on:
+            raise Enough
+
+    with _as_if_called(script, arguments), Losses(audited).around():
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        except (Enough, SystemExit):
+            pass
+        except Exception:
+            traceback.print_exc()
+            done.failed = True
+    return done
+
+
+@contextmanager
+def _as_if_called(script: Path, arguments: Sequence[str]) -> Iterator[None]:
+    """While arguments and search path are those of ``python script arguments``."""
+    before = sys.argv, sys.path
+    sys.argv = [str(script), *arguments]
+    sys.path = [str(script.resolve().parent), *sys.path]
+    try:
+        yield
+    finally:
+        sys.argv, sys.path = before

@@ -1,0 +1,144 @@
+"""JAX losses, traced: what is reported, at which line, of which expression; and nothing of a loss that is right."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import finallayer
+
+HEAD = """\
+import jax
+import jax.numpy as jnp
+import optax
+from jax import nn
+
+y = jnp.arange(8) % 5
+onehot = nn.one_hot(y, 5)
+params = {"w": jnp.ones((4, 5)), "b": jnp.ones(5)}
+x = jnp.ones((8, 4))
+
+def net(params, x):
+    return x @ params["w"] + params["b"]
+
+"""
+FIRST = HEAD.count("\n") + 1
+
+#: name -> (the loss; what is reported: rule, and the part of the line that it stands at)
+BAD: dict[str, tuple[str, set[tuple[str, str]]]] = {
+    "softmax + cross entropy": (
+        "return optax.softmax_cross_entropy(nn.softmax(net(params, x)), onehot).mean()",
+        {("FL101", "optax.softmax_cross_entropy(nn.softmax(net(params, x)), onehot)")},
+    ),
+    "the same with integer labels": (
+        "return optax.softmax_cross_entropy_with_integer_labels(nn.softmax(net(params, x)), y).mean()",
+        {("FL101", "optax.softmax_cross_entropy_with_integer_labels(nn.softmax(net(params, x)), y)")},
+    ),
+    "log(softmax + eps)": (
+        "return -(jnp.log(nn.softmax(net(params, x)) + 1e-8) * onehot).sum(1).mean()",
+        {("FL203", "jnp.log(nn.softmax(net(params, x)) + 1e-8)")},
+    ),
+    "clip": (
+        "return -(jnp.log(jnp.clip(nn.softmax(net(params, x)), 1e-7, 1.0)) * onehot).sum()",
+        {("FL202", "jnp.log(jnp.clip(nn.softmax(net(params, x)), 1e-7, 1.0))")},
+    ),
+    "picked": (
+        "return -jnp.log(nn.softmax(net(params, x)))[jnp.arange(8), y].mean()",
+        {("FL201", "jnp.log(nn.softmax(net(params, x)))")},
+    ),
+    "by hand": (
+        "e = jnp.exp(net(params, x))\n    return -jnp.log((e / e.sum(1, keepdims=True))[jnp.arange(8), y]).mean()",
+        {
+            ("FL204", "e / e.sum(1, keepdims=True)"),
+            ("FL201", "jnp.log((e / e.sum(1, keepdims=True))[jnp.arange(8), y])"),
+        },
+    ),
+    "log(sigmoid)": (
+        "return -jnp.log(nn.sigmoid(net(params, x))).mean()",
+        {("FL205", "jnp.log(nn.sigmoid(net(params, x)))")},
+    ),
+    "double sigmoid": (
+        "return optax.sigmoid_binary_cross_entropy(nn.sigmoid(net(params, x)), onehot).mean()",
+        {("FL104", "optax.sigmoid_binary_cross_entropy(nn.sigmoid(net(params, x)), onehot)")},
+    ),
+    "compiled": (
+        "return jax.jit(lambda z: -(jnp.log(nn.softmax(z) + 1e-8) * onehot).sum(1).mean())(net(params, x))",
+        {("FL203", "jnp.log(nn.softmax(z) + 1e-8)")},
+    ),
+    "in a gradient": (
+        "value, _ = jax.value_and_grad(lambda p: -jnp.log(nn.softmax(net(p, x)))[0, 1])(params)\n    return value",
+        {("FL201", "jnp.log(nn.softmax(net(p, x)))")},
+    ),
+    "one bad loss of a sum": (
+        "z = net(params, x)\n    bad = jnp.log(nn.softmax(2 * z))\n"
+        "    return optax.softmax_cross_entropy(z, onehot).mean() - bad.mean()",
+        {("FL201", "jnp.log(nn.softmax(2 * z))")},
+    ),
+}
+GOOD: dict[str, str] = {
+    "cross entropy": "return optax.softmax_cross_entropy(net(params, x), onehot).mean()",
+    "integer labels": "return optax.softmax_cross_entropy_with_integer_labels(net(params, x), y).mean()",
+    "log-softmax": "return -(nn.log_softmax(net(params, x)) * onehot).sum(1).mean()",
+    "binary": "return optax.sigmoid_binary_cross_entropy(net(params, x), onehot).mean()",
+    "a regression": "return ((net(params, x) - 1) ** 2).mean()",
+    "label smoothing": "return optax.softmax_cross_entropy(net(params, x), optax.smooth_labels(onehot, 0.1)).mean()",
+    "a teacher": """t = jax.lax.stop_gradient(nn.softmax(net(params, x) / 2))
+    entropy = jax.lax.stop_gradient(-(t * jnp.log(t + 1e-8)).sum())
+    return optax.kl_divergence(nn.log_softmax(net(params, x)), t).mean() + 0 * entropy""",
+    "the norm of a gradient": """
+    def loss(p):
+        return optax.softmax_cross_entropy(net(p, x), onehot).mean()
+    return loss(params) + optax.tree.norm(jax.grad(loss)(params))""",
+    "a loop": "return jax.lax.fori_loop(0, 3, lambda i, t: t + net(params, x).sum(), 0.0)",
+}
+
+
+def program(folder: Path, body: str) -> Any:
+    file = folder / "program.py"
+    file.write_text(f"{HEAD}def loss(params, x):\n    {body}\n")
+    spec = importlib.util.spec_from_file_location("program", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def audit(folder: Path, body: str) -> finallayer.Audit:
+    module = program(folder, body)
+    return finallayer.audit(module.loss, module.params, module.x)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_loss_is_reported_at_its_place(name: str, tmp_path: Path) -> None:
+    body, expected = BAD[name]
+    audited = audit(tmp_path, body)
+    lines = (tmp_path / "program.py").read_text().splitlines()
+    found = {(f.rule.code, lines[f.origin.line - 1][f.origin.column : f.origin.end_column]) for f in audited.findings}
+    assert found == expected
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_nothing_is_reported_of_a_loss_that_is_right(name: str, tmp_path: Path) -> None:
+    assert audit(tmp_path, GOOD[name]).findings == ()
+
+
+def test_the_expression_and_its_margin_are_those_of_the_formula(tmp_path: Path) -> None:
+    audited = audit(tmp_path, BAD["log(softmax + eps)"][0])
+    assert audited.findings[0].expression == "neg(gather(log(add_eps(softmax(z), eps=1e-08)), y))"
+    assert audited.safe_margin is not None and 13 < audited.safe_margin["float32"] < 14
+    assert "params['w']" in audited.expressions[0] or "softmax" in audited.expressions[0]
+
+
+def test_a_function_of_the_users_own_that_is_called_log_softmax_is_read_not_believed(tmp_path: Path) -> None:
+    body = """def log_softmax(z):
+        return jnp.log(nn.softmax(z))
+    return -jax.jit(log_softmax)(net(params, x))[0, 0]"""
+    assert [f.rule.code for f in audit(tmp_path, body).findings] == ["FL201"]
+
+
+def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
+    audited = audit(tmp_path, "return jnp.linalg.qr(nn.softmax(net(params, x)))[1].sum()")
+    assert audited.findings == () and audited.blind != ()
