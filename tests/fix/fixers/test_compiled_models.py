@@ -237,3 +237,54 @@ print(model.predict_classes(x))
 def test_classes_are_the_argmax_of_several_units(tmp_path: Path, units: str, head: str, loss: str, goes: bool) -> None:
     mended = fixed(tmp_path, CLASSES.format(units=units, head=head, loss=loss))
     assert ("from_logits=True" in mended) == goes == ("Activation" not in mended)
+
+
+OWN_METRIC = """import keras
+from keras import ops
+
+
+def hits({given}):
+    {body}
+    return ops.mean(ops.cast(ops.equal(ops.argmax(a, axis=-1), guess), "float32"))
+
+
+model = keras.Sequential([keras.layers.Dense(3{head})])
+model.compile(loss={loss}, metrics=[hits])
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "body", "same"),
+    [
+        ("a, b", "guess = ops.argmax(b, axis=-1)", True),
+        ("a, b", "b = ops.argmax(b, axis=-1)\n    guess = b", True),
+        ("a, b", "guess = ops.argmax(b, axis=0)", False),
+        ("a, b", "guess = ops.argmax(b > 0.5, axis=-1)", False),
+        ("a, b", "guess = ops.argmax(b, axis=-1) * (ops.max(b, axis=-1) > 0.5)", False),
+        ("a, *b", "guess = ops.argmax(b[0], axis=-1)", False),
+    ],
+)
+def test_an_own_metric_that_is_an_argmax_reads_logits(tmp_path: Path, given: str, body: str, same: bool) -> None:
+    before = OWN_METRIC.format(given=given, body=body, head=", activation='softmax'", loss="'categorical_crossentropy'")
+    on_logits = "keras.losses.CategoricalCrossentropy(from_logits=True)"
+    after = OWN_METRIC.format(given=given, body=body, head="", loss=on_logits)
+    assert fixed(tmp_path, before) == (after if same else before)
+
+
+TWICE = """import keras
+
+model = keras.Sequential([keras.layers.Dense(3{head})])
+loss = {loss}
+metrics = ["categorical_accuracy"]
+model.compile(loss=loss, metrics=metrics)
+model.fit(x, y)
+model.compile(optimizer="sgd", loss=loss, metrics=metrics)
+model.fit(x, y)
+"""
+
+
+def test_a_loss_that_a_model_is_compiled_with_twice_is_changed_where_it_is_named(tmp_path: Path) -> None:
+    before = TWICE.format(head=", activation='softmax'", loss="'categorical_crossentropy'")
+    after = TWICE.format(head="", loss="keras.losses.CategoricalCrossentropy(from_logits=True)")
+    assert fixed(tmp_path, before) == after
+    assert "loss = 'categorical_crossentropy'\n" in fixed(tmp_path, before + "print(loss)\n")

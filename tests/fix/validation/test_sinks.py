@@ -291,6 +291,16 @@ def test_a_graph_that_nothing_keeps_is_seen_by_who_imports_the_program(tmp_path:
     assert (fixed(tmp_path, program) != program) is safe
 
 
+@pytest.mark.parametrize(
+    "way", ["import serve", "from serve import ask", "__import__('serve')", "run('python serve.py')"]
+)
+def test_a_graph_that_nothing_keeps_is_seen_by_what_the_program_runs(tmp_path: Path, way: str) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "serve.py").write_text("def ask(graph):\n    return graph.get_tensor_by_name('Log:0')\n")
+    program = GRAPH.format(name="", asked="loss") + f"{way}\n"
+    assert fixed(tmp_path, program) == program
+
+
 TRIED = """import torch
 from torch import nn
 

@@ -9,6 +9,7 @@ from finallayer.catalog import Param
 from finallayer.catalog.names import canonical
 from finallayer.fix.fixers.dialect import CompiledOutput, Edits
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
+from finallayer.fix.flow.greatest import asks_for_greatest
 from finallayer.fix.flow.keras_version import is_older_than_3
 from finallayer.fix.flow.known_calls import arguments
 from finallayer.fix.flow.roles import is_accuracy
@@ -87,7 +88,8 @@ def metric_on_logits(module: AnalysedModule, item: ast.expr, head: str, units: i
     if by_units and units is None and head == "sigmoid":
         return None
     one_unit = units == 1
-    if values and all(_is_indifferent(v) for v in values) and not (one_unit and by_units):
+    indifferent = (_is_indifferent(v) or asks_for_greatest(module, v) for v in values)
+    if values and all(indifferent) and not (one_unit and by_units):
         return ()
     names = {_metric_name(v, one_unit) for v in values}
     name = names.pop() if len(names) == 1 else None

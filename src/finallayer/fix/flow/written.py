@@ -40,9 +40,27 @@ def item(table: ast.expr | None, key: object) -> ast.expr | None:
 
 def _named(syntax: Syntax, place: ast.Name, name: str) -> ast.expr | None:
     statement = reaching(syntax, place, name)
-    if isinstance(statement, (ast.Import, ast.ImportFrom)) or len(_loads(syntax, place)) > 1:
+    loads = _loads(syntax, place)
+    if isinstance(statement, (ast.Import, ast.ImportFrom)) or (
+        len(loads) > 1
+        and not (_are_for_one_model(syntax, loads) and all(_is_bound_so(syntax, n, place) for n in loads))
+    ):
         return place
     return _bound(syntax, place, name)
+
+
+def _are_for_one_model(syntax: Syntax, loads: list[ast.Name]) -> bool:
+    """``model.compile(loss=loss)``, time and again: whether nothing else reads a name."""
+    told = [syntax.parent(n) for n in loads]
+    calls = [syntax.parent(k) for k in told if isinstance(k, ast.keyword)]
+    asked = [c.func for c in calls if isinstance(c, ast.Call)]
+    models = [f.value for f in asked if isinstance(f, ast.Attribute) and f.attr == "compile"]
+    return len(models) == len(loads) and len({ast.dump(model) for model in models}) == 1
+
+
+def _is_bound_so(syntax: Syntax, one: ast.Name, other: ast.Name) -> bool:
+    """Whether a name means the same at two places."""
+    return _bound(syntax, one, one.id) is _bound(syntax, other, other.id)
 
 
 def _bound(syntax: Syntax, use: ast.expr, path: str) -> ast.expr | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from finallayer import catalog
 from finallayer.catalog import ATTRIBUTES, Param
@@ -122,9 +123,10 @@ def asked_by_name(programs: Programs) -> Iterator[Sink]:
     if not of_graph:
         return
     index, kept = importers_below(root_of([*programs.modules])), _keeps_graph(programs)
-    asking = index.asking_graphs if kept else [i.path for path in programs.modules for i in index.of(path)]
+    near = {i.path for path in programs.modules for i in index.of(path)} | programs.modules.keys()
+    asking = [p for p in index.asking_graphs if kept or p in near or _is_spoken_of(p, programs)]
     for path in dict.fromkeys(asking):
-        tree = _tree_of(path) if path in index.asking_graphs and path not in of_graph else None
+        tree = _tree_of(path) if path not in of_graph else None
         yield from _tensors_named_in(path, tree) if tree is not None else ()
     for path in index.naming(_TENSOR_IN_SETTINGS) if kept else ():
         yield Sink(Status.UNKNOWN, path, ast.Constant(value=None), "which tensor is meant")
@@ -135,12 +137,22 @@ def _keeps_graph(programs: Programs) -> bool:
     return any(map(_KEEPING.search, (w for m in programs.modules.values() for n in m.syntax.nodes for w in _words(n))))
 
 
+def _is_spoken_of(path: str, programs: Programs) -> bool:
+    """Whether a program says the name of another file: it may run it, in a way that the analysis doesn't follow."""
+    name = Path(path).stem
+    return any(
+        name in re.split(r"\W+", w) for m in programs.modules.values() for n in m.syntax.nodes for w in _words(n)
+    )
+
+
 def _words(node: ast.AST) -> tuple[str, ...]:
     """The names and the texts that a node says itself."""
     match node:
         case ast.Name(id=word) | ast.Attribute(attr=word) | ast.keyword(arg=str() as word):
             return (word,)
         case ast.alias(name=word) | ast.Constant(value=str() as word):
+            return (word,)
+        case ast.ImportFrom(module=str() as word):
             return (word,)
     return ()
 
