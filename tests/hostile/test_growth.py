@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from finallayer.check import glance
+from finallayer.check import chunk, glance
 from finallayer.check.ignore import Patterns
 from finallayer.check.judge import analyse
 from finallayer.source import Project, notebook
@@ -79,6 +80,7 @@ READ: dict[str, tuple[Callable[[bytes], None], Generator, int]] = {
     "conditions": (program, lines("if a{i}:\n    x = torch.exp(x)\n", b"x = z\n"), 40),
     "a list of numbers": (program, lambda n: TORCH + b"x = [" + b"1, " * n + b"]\n", 5_000),
     "imports of nothing": (program, lines("import a{i}\n"), 60),
+    "classes in a line": (program, lines("class C{j}(C{i}):\n    pass\n", b"class C0(nn.Module):\n    pass\n"), 500),
 }
 #: A pattern, and a path that it nearly matches, of a size.
 MATCHED: dict[str, Callable[[int], tuple[str, str]]] = {
@@ -88,6 +90,14 @@ MATCHED: dict[str, Callable[[int], tuple[str, str]]] = {
     "folders": lambda n: ("**/a/" * n + "b", "a/" * 3 * n + "c"),
     "folders of two": lambda n: ("**/a/*b/" * n + "c", "a/ab/" * 2 * n + "d"),
 }
+
+
+@pytest.fixture(autouse=True)
+def without_collection() -> Iterator[None]:
+    """As files are analysed: a look for garbage would take as long as all that other tests have left."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def must_grow_with(act: Callable[[int], Callable[[], object]], size: int) -> None:
@@ -102,7 +112,6 @@ def must_grow_with(act: Callable[[int], Callable[[], object]], size: int) -> Non
 def _seconds(act: Callable[[], object]) -> float:
     best = float("inf")
     for _ in range(2):
-        gc.collect()
         began = time.process_time()
         act()
         best = min(best, time.process_time() - began)
@@ -127,3 +136,19 @@ def test_what_is_matched_grows_as_it_is_long(what: str) -> None:
         return lambda: ignored(pattern, path)
 
     must_grow_with(act, 50)
+
+
+def test_what_imports_one_module_grows_as_there_is_of_it(tmp_path: Path) -> None:
+    hub = TORCH + b"net = nn.Linear(2, 3)\ndef loss(z, y):\n    return nn.functional.nll_loss(z, y)\n"
+    importer = "from hub import net, loss\ndef step(x, y):\n    return loss(net(x), y + {i})\n"
+
+    def act(n: int) -> Callable[[], object]:
+        folder = tmp_path / str(n)
+        folder.mkdir(exist_ok=True)
+        (folder / "hub.py").write_bytes(hub)
+        for i in range(n):
+            (folder / f"m{i}.py").write_text(importer.format(i=i))
+        paths = sorted(map(str, folder.iterdir()))
+        return lambda: chunk.analyse_chunk(paths, fixes=False)
+
+    must_grow_with(act, 60)

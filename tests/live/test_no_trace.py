@@ -123,6 +123,15 @@ def schedule(program: Program) -> Any:
     return loss
 
 
+def work_in_place(program: Program) -> Any:
+    from torch import nn
+    from torch.nn import functional
+
+    functional.relu(program.x, True)
+    nn.Sequential(nn.Dropout(0.5, inplace=True), nn.ReLU(inplace=True))(program.x)
+    return program.loss()
+
+
 def change_modes(program: Program) -> Any:
     import torch
 
@@ -143,6 +152,7 @@ CHANGES: list[Callable[[Program], Any]] = [
     change_numbers,
     remember,
     schedule,
+    work_in_place,
     change_modes,
 ]
 

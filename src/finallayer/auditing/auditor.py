@@ -14,11 +14,17 @@ def audit(loss: Any, /, *args: Any, **kwargs: Any) -> Audit:
 
     ``loss``: any callable that gives a scalar loss; it is run once, on these arguments, under observation. What it
     changes of models, optimizers, gradients, random numbers and modes is put back. A loss of JAX's (arrays of JAX's are
-    among its arguments) is traced instead, with the first argument's leaves for the parameters. Or a PyTorch loss
-    tensor before its ``backward()``: its autograd graph is read, and what that doesn't show is ``blind``.
+    among its arguments) is traced instead, with the first argument's leaves for the parameters. Or a compiled Keras
+    model with a batch, ``audit(model, x, y)``: its loss on its own backend. Or a PyTorch loss tensor before its
+    ``backward()``: its autograd graph is read, and what that doesn't show is ``blind``.
 
     Raises ``TypeError`` for what is no loss of a framework that is loaded, and whatever the loss itself raises.
     """
+    if "keras" in sys.modules:
+        from finallayer.live import keras as compiled
+
+        if compiled.is_model(loss) and compiled.is_compiled(loss):
+            return judged(compiled.observe(loss, *args, **kwargs))
     if callable(loss) and "jax" in sys.modules:
         from finallayer.live import jax as traced
 
@@ -31,5 +37,5 @@ def audit(loss: Any, /, *args: Any, **kwargs: Any) -> Audit:
             return judged(live.read(loss))
         if callable(loss):
             return judged(live.observe(loss, args, kwargs))
-    what = "a loss function" if not callable(loss) else "a loss of a framework that is loaded (PyTorch, JAX)"
+    what = "a loss function" if not callable(loss) else "a loss of a framework that is loaded (PyTorch, JAX, Keras)"
     raise TypeError(f"audit takes {what}, not {getattr(loss, '__name__', None) or type(loss).__name__}")

@@ -105,6 +105,7 @@ class _Reading:
         self.unknown: Unknown = {}
         self._folders = [str(Path(found.origin).parent) for found in map(_spec, _HANDING_ON) if found is not None]
         self._stack = Stack(self._folders)
+        self._called = self._stack.place()  # where the loss is handed over, for what a library does by itself
         self._leaves = 0
         self._by_hand = 0  # > 0 in a function whose gradient is written beside it
         self._origins: dict[Any, Origin] = {}
@@ -254,7 +255,7 @@ class _Reading:
             if self._stack.is_users(frame.file_name):
                 place = Origin(frame.file_name, frame.start_line, frame.start_column, frame.end_line, frame.end_column)
                 return self._origins.setdefault(place, place)
-        return None
+        return self._called
 
     def _not_understood(self, eqn: Any, nodes: list[Node], rank: int) -> Node:
         self._leaves += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -46,15 +46,26 @@ Unknown = dict[int, tuple[Node, Blind, list[Node]]]
 def blind_spots(unknown: Unknown, losses: Iterable[Node]) -> list[Blind]:
     """What isn't understood between losses and the predictions that they are made of."""
     found: dict[Blind, None] = {}
-    waiting, seen = list(losses), set[int]()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen or node.kind is not Kind.UNKNOWN:
-            continue
-        seen.add(id(node))
-        waiting += node.args
+    for node in _made_of(unknown, losses, lambda node: node.kind is Kind.UNKNOWN):
         if id(node) in unknown:
             _, blind, handed = unknown[id(node)]
-            found[blind] = None
-            waiting += handed
+            if any(n.kind in _TRAINED for n in _made_of(unknown, handed, lambda _: True)):
+                found[blind] = None
     return list(found)
+
+
+#: What only a model gives: of data alone, nothing is lost.
+_TRAINED = frozenset(Kind) - {Kind.UNKNOWN, Kind.TARGET}
+
+
+def _made_of(unknown: Unknown, roots: Iterable[Node], goes_on: Callable[[Node], bool]) -> Iterator[Node]:
+    """Everything that values are made of, what isn't understood among it, as far down as it goes on."""
+    waiting, seen = list(roots), set[int]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            if goes_on(node):
+                waiting += node.args
+                waiting += unknown[id(node)][2] if id(node) in unknown else ()

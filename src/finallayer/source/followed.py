@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from finallayer.catalog.names import canonical
 from finallayer.catalog.standard import READERS
@@ -80,16 +82,19 @@ def may_be_imported(function: Function) -> bool:
 def hand_attribute(run: Interpreter, name: str, value: Value, frame: Frame) -> None:
     """A value is stored in an object: whoever has that may do with it what they like, unless all that this file does
     with an attribute of that name is to fetch it."""
-    if run.recorder.destinations and not _only_fetched(frame.module.tree, name):
+    if run.recorder.destinations and name not in _only_fetched(frame.module.tree):
         hand(run, value)
 
 
-def _only_fetched(tree: ast.Module, name: str) -> bool:
-    """Whether each attribute of a name that a file reads is an argument of ``session.run``."""
-    read = sum(isinstance(n, ast.Attribute) and n.attr == name and isinstance(n.ctx, ast.Load) for n in walk(tree))
-    fetched = 0
+@lru_cache(maxsize=64)
+def _only_fetched(tree: ast.Module) -> frozenset[str]:
+    """The names of the attributes that a file reads as arguments of ``session.run`` alone."""
+    read: Counter[str] = Counter()
+    fetched: Counter[str] = Counter()
     for node in walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            read[node.attr] += 1
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "run":
             fetches = [*node.args[:1], *(k.value for k in node.keywords if k.arg == "fetches")]
-            fetched += sum(isinstance(n, ast.Attribute) and n.attr == name for f in fetches for n in walk(f))
-    return 0 < read == fetched
+            fetched.update(n.attr for f in fetches for n in walk(f) if isinstance(n, ast.Attribute))
+    return frozenset(name for name, times in fetched.items() if times == read[name])

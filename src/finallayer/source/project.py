@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,7 +127,7 @@ class Project:
 
     def _find(self, importer: str, dotted: str, level: int) -> Path | None:
         parts = dotted.split(".") if dotted else []
-        folder = Path(importer).parent
+        folder = _folder(importer)
         if "\n" in dotted:  # a text that names no module
             return None
         if level:
@@ -147,7 +148,7 @@ class Project:
 
     def _plainly(self, importer: str, parts: list[str]) -> Path | None:
         """A module that lies where Python looks for it by itself: beside the importer, or in a folder above."""
-        folder = Path(importer).parent
+        folder = _folder(importer)
         if parts[0] in sys.stdlib_module_names and "__init__.py" in self._listing(folder):
             return None  # a module of a package doesn't hide the standard library's: utils/logging.py imports logging
         if not self._is_around(folder, parts):
@@ -180,7 +181,7 @@ class Project:
             names = [(dotted.split("."), level) for dotted, level in imported(data) if dotted and not level]
             beside = {f for parts, _ in names if parts[0] not in _FOREIGN and (f := self._plainly(importer, parts))}
             texts = [t for path in (importer, *sorted(map(str, beside))) for t in self._additions_in(path)]
-            around = self._search_path(Path(importer).parent)
+            around = self._search_path(_folder(importer))
             folders = (place / text for text in texts for place in around)  # an absolute one is itself
             self._additions[importer] = tuple(dict.fromkeys(f for f in folders if self._listing(f)))
         return self._additions[importer]
@@ -266,6 +267,12 @@ class Project:
             except OSError:
                 self._folders[key] = frozenset()
         return self._folders[key]
+
+
+@lru_cache(maxsize=4096)
+def _folder(path: str) -> Path:
+    """The folder of a file, which is asked for at each of its imports."""
+    return Path(path).parent
 
 
 def _is_worth_parsing(file: SourceFile) -> bool:

@@ -158,6 +158,10 @@ class Function:
         self.decorators: list[Value] = []
 
 
+#: Of a longer line of classes, each of which derives from the next, only the nearest are looked through.
+MOST_ANCESTORS = 200
+
+
 class Class:
     """A class of the project."""
 
@@ -176,10 +180,10 @@ class Class:
             found: list[Class | External] = [self]
             for base in self.bases:
                 if isinstance(base, Class):
-                    found += [b for b in base.ancestry() if b not in found]
+                    found += [b for b in base.ancestry() if b not in found] if len(found) > 1 else base.ancestry()
                 elif isinstance(base, External):
                     found.append(base)
-            self._ancestry = tuple(found)
+            self._ancestry = tuple(found[:MOST_ANCESTORS])
         return self._ancestry
 
     def find(self, name: str, after: Class | None = None) -> Value | Missing:

@@ -24,9 +24,9 @@ MARKS = re.compile(r"  # FL\d{3}(?: FL\d{3})*$", re.MULTILINE)
 RIGHT_ALL_THE_SAME = {
     ("FL101", 2, "without '' in line 10"),  # a line stays that nobody reads
     ("FL202", 3, "without '' in line 7"),
-    ("FL204", 3, "without '' in line 5"),
-    ("FL204", 3, "without '' in line 6"),
-    ("FL204", 0, "the log of what is meant"),  # only the greatest is asked for
+    ("FL204", 4, "without '' in line 5"),
+    ("FL204", 4, "without '' in line 6"),
+    ("FL204", 1, "the log of what is meant"),  # only the greatest is asked for
     ("FL103", 3, "the wrong sign"),  # of an axis
     ("FL205", 3, "without 'tf.log_sigmoid(-logits)' in line 8"),  # another finding's, which stays
     ("FL205", 3, "without 'tf.log_sigmoid(logits)' in line 8"),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from finallayer.losses import torch as ours
-from finallayer.losses.torch import _kernel, _quick
+from finallayer.losses.torch import _fused, _kernel, _quick
 
 from .kernel_rows import (
     BFLOAT16,
@@ -362,6 +362,27 @@ def test_edges(path: str) -> None:
     torch.testing.assert_close(ours.cross_entropy(transposed, torch.tensor([0, 1, 2, 0])), expected)
     int32 = ours.cross_entropy(transposed, torch.tensor([0, 1, 2, 0], dtype=torch.int32))
     torch.testing.assert_close(int32, expected)
+
+
+@pytest.mark.skipif(_kernel.LIBRARY is None, reason="the kernel is not built")
+@pytest.mark.parametrize("order", [(1, 0, 2, 3), (0, 2, 3, 1), (3, 2, 1, 0)])
+def test_few_logits_in_any_layout_go_the_short_way(order: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_fused, "cross_entropy", None)  # the general one
+    torch.manual_seed(0)
+    shape = (4, 7, 3, 5)
+    dense = torch.randn(shape)
+    inverse = [order.index(i) for i in range(4)]
+    laid_out = dense.permute(order).contiguous().permute(inverse)
+    assert not laid_out.is_contiguous() and torch.equal(laid_out, dense)
+    target = torch.randint(7, (4, 3, 5))
+    results = []
+    for z in (dense, laid_out):
+        z = z.detach().requires_grad_()
+        loss = ours.cross_entropy(z, target, reduction="none")
+        (first,) = torch.autograd.grad(loss.square().sum(), z, create_graph=True)
+        results.append((loss, first, torch.autograd.grad(first.square().sum(), z)[0]))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 def test_targets_out_of_range_are_named(path: str) -> None:

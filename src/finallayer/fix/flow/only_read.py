@@ -13,6 +13,7 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.head import Output
 from finallayer.fix.flow.known_calls import runs
+from finallayer.fix.flow.reaching import expressions
 from finallayer.fix.flow.roles import Role, Roles, runs_project_code
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Value
@@ -34,7 +35,7 @@ def only_reading(output: Output, roles: Roles, modules: Mapping[str, AnalysedMod
     touching = [
         (module, node)
         for module in modules.values()
-        for node in module.uses.values.get(module.path, ())
+        for node in expressions(module.uses, module.path, output.head)
         if any(map(output.touches, module.values(node)))
     ]
     for module, node in touching:

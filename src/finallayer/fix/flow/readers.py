@@ -21,19 +21,17 @@ from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
 from finallayer.fix.flow.only_read import functions_around, only_reading
 from finallayer.fix.flow.owners import Owners
+from finallayer.fix.flow.reaching import expressions
 from finallayer.fix.flow.roles import Role, Roles, kept_as
 from finallayer.fix.flow.unrun import asks_for_another, asks_nothing, needs_probabilities, stands_for
 from finallayer.fix.text.names import names_head, says_probabilities
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.uses import Uses
-from finallayer.source.values import CONSTANTS, Built, External, Function, Instance, List, Value
+from finallayer.source.values import Built, Function, Instance, List, Value
 from finallayer.source.walking import walk
 
 #: Functions that show every name of a scope.
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
-
-#: Values that are neither the output nor anything that gives it or holds it.
-_NOBODYS = (*CONSTANTS, External)
 
 
 class Reader(NamedTuple):
@@ -130,7 +128,7 @@ class Readers:
     def _collect(self) -> None:
         known = _Known()
         for module in self._modules.values():
-            for node in list(self._uses.values.get(module.path, ())):
+            for node in list(expressions(self._uses, module.path, self._output.head)):
                 self._meet(module, node, known)
         for module in self._modules.values():
             known.names |= set(_defined(module.syntax, self._owners.definitions))
@@ -154,8 +152,6 @@ class Readers:
     def _meet(self, module: AnalysedModule, node: ast.expr, known: _Known) -> None:
         """Take note of an expression that stands for the output, or for what gives it."""
         values = module.values(node)
-        if all(isinstance(value, _NOBODYS) for value in values):
-            return
         reads = any(self._output.touches(v) and not self._output.is_mixed_into(v) for v in values)
         reads = reads and not self._roles.is_mixed(module, node)  # each of its items is judged
         owns = any(map(self._owners.include, values))

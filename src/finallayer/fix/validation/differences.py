@@ -277,10 +277,21 @@ def _is_output(value: Value) -> bool:
 
 
 def _are_alike(one: Value, other: Value) -> bool:
-    """Whether two values are the same at first sight: constants, or a framework's."""
-    if isinstance(one, External):
-        return isinstance(other, External) and one.name == other.name
-    return is_constant(one) and type(one) is type(other) and one == other
+    """Whether two values are the same at first sight: constants, a framework's, or the code of a file left as it is."""
+    if type(one) is not type(other):
+        return False
+    match one, other:
+        case External(name=name), External(name=another):
+            return name == another
+        case Function(node=node), Function(node=another):
+            return node is another
+        case Class(node=node), Class(node=another):
+            return node is another
+        case Instance(cls=cls, site=site), Instance(cls=another, site=place):
+            return cls.node is another.node and site.node is place.node
+        case Bound(function=str() as name, owner=owner), Bound(function=str() as another, owner=whose):
+            return name == another and _are_alike(owner, whose)
+    return is_constant(one) and one == other
 
 
 def _is_object(value: Value) -> bool:

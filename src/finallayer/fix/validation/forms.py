@@ -171,7 +171,9 @@ class Forms:
 
     def made(self, node: Node) -> Node:
         """The form of an operation whose arguments have their form already."""
-        plain = Node(node.op, node.args, _attributes(node), node.origin)
+        attrs = _attributes(node)
+        changed = len(attrs) != len(node.attrs) or any(attrs.get(name) is not v for name, v in node.attrs.items())
+        plain = Node(node.op, node.args, attrs, node.origin) if changed else node
         meant = self.known.heads.get(node.origin) if node.origin is not None else None
         if meant is not None and node.op in ("softmax", "sigmoid"):
             head = Node(meant, node.args, {"axis": -1} if meant == "softmax" else {}, node.origin)

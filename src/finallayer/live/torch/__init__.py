@@ -14,9 +14,11 @@ from finallayer.live.torch import graph
 from finallayer.live.torch.observer import TORCH, Observer
 
 
-def observe(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Observation:
-    """Run a loss once and tell what it does."""
-    observer = Observer()
+def observe(
+    loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], packages: Sequence[str] = ()
+) -> Observation:
+    """Run a loss once and tell what it does; ``packages``: folders of code that isn't the user's."""
+    observer = Observer(packages)
     with observer.watching():
         for name, value in _named(loss, args, kwargs).items():
             if isinstance(value, torch.Tensor):

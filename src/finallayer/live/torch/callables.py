@@ -96,7 +96,12 @@ def module_line(module: torch.nn.Module) -> tuple[str, Signature] | None:
 
 def is_native(module: torch.nn.Module) -> bool:
     """Whether a module is torch's own, so that none of the user's code runs in it but the modules that it holds."""
-    return type(module).__module__.startswith("torch.nn.modules.")
+    return _is_torchs(type(module))  # type: ignore[arg-type]
+
+
+@cache
+def _is_torchs(cls: type) -> bool:
+    return cls.__module__.startswith("torch.nn.modules.")
 
 
 @cache

@@ -35,12 +35,13 @@ class Following:
             return self._entries[id(tensor)].node
         return entry.node
 
-    def bind(self, tensor: torch.Tensor, node: Node) -> None:
-        """From here on a tensor holds this."""
+    def bind(self, tensor: torch.Tensor, node: Node) -> int | None:
+        """From here on a tensor holds this; gives its storage."""
         storage = storage_of(tensor)
         self._entries[id(tensor)] = _Entry(ref(tensor), node, storage, torch.is_grad_enabled())
         if storage is not None:
             self._stored.setdefault(storage, set()).add(id(tensor))
+        return storage
 
     def changed(self, tensor: torch.Tensor) -> None:
         """A tensor's numbers are others now, and those of every tensor that shares them."""

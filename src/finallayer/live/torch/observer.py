@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from finallayer.catalog import Signature
-from finallayer.expr import LOSSES, Node, Origin, make
+from finallayer.expr import LOSSES, Node, Origin, Role, having, make
 from finallayer.live.applying import Applied, applied
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
@@ -36,6 +36,9 @@ _RANKED = frozenset(
     "reshape index gather concat sum mean max min matmul affine pool one_hot argmax topk logsumexp length "
     "cosine".split()
 )
+#: Operations that give numbers of their own, never a view of what they are given.
+_FRESH = having(Role.HEAD) | having(Role.LOSS) | having(Role.REDUCTION) | having(Role.ARITHMETIC)
+_FRESH |= {"affine", "matmul", "activation", "log", "exp", "neg", "one_minus"}
 #: Calls of which nothing is recorded: gradients are computed, numbers are read out.
 _ASIDE = frozenset("backward grad register_hook retain_grad __repr__ __format__ item tolist numpy __float__".split())
 #: The folder of torch's own code.
@@ -173,7 +176,8 @@ class Observer:
             result = run()
         finally:
             self.beneath -= 1
-        self.untouched.made(_flat(result), _flat((args, kwargs)))
+        if what.op not in _FRESH or not is_pure(known, args, kwargs):
+            self.untouched.made(_flat(result), _flat((args, kwargs)))
         self._carefully(self._give, result, what, known, args, kwargs)
         return result
 
@@ -193,10 +197,8 @@ class Observer:
         return what or applied(known.signature, args, kwargs, known.name, self.node)
 
     def _give(self, result: Any, what: Applied, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        first = (
-            result if isinstance(result, torch.Tensor) else next(iter(result), None) if _is_several(result) else None
-        )
-        if not isinstance(first, torch.Tensor):
+        first = _first(result)
+        if first is None:
             return
         made = self.record(what.op, what.args, self._attributes(what, first))
         if made.op in LOSSES and _is_altered(made.op, kwargs):
@@ -204,10 +206,13 @@ class Observer:
         if made.op in MEASURED:
             with self.aside(), torch.no_grad():
                 self.measuring.saw(made, what, _flattened(args), first)
-        if known.in_place:
+        pure = is_pure(known, args, kwargs)
+        if known.in_place or (not pure and args and first is args[0]):
             self.following.changed(first)
         if isinstance(result, torch.Tensor):
-            self.following.bind(result, made)
+            storage = self.following.bind(result, made)
+            if pure and what.op in _FRESH:
+                self.untouched.fresh(storage)
             return
         for number, part in enumerate(result):
             if isinstance(part, torch.Tensor):
@@ -305,7 +310,7 @@ class _Functions(TorchFunctionMode):
             return func(*args, **kwargs)
 
         def run() -> Any:
-            if known.pure and not (kwargs.get("inplace") or "out" in kwargs) and _is_alone():
+            if is_pure(known, args, kwargs) and _is_alone():
                 with torch._C._DisableTorchDispatch():
                     return func(*args, **kwargs)
             return func(*args, **kwargs)
@@ -324,6 +329,11 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._observer.idle:
             return func(*args, **(kwargs or {}))
         return self._observer.operator(func, args, kwargs or {})
+
+
+def is_pure(known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call changes none of its arguments; what is told ``True`` by position may be to work in place."""
+    return known.pure and not (kwargs.get("inplace") or "out" in kwargs or any(a is True for a in args))
 
 
 def _is_alone() -> bool:

@@ -91,6 +91,11 @@ class Untouched:
         there = {storage_of(tensor) for tensor in given}
         self._made.update(s for t in results if (s := storage_of(t)) is not None and (s not in there))
 
+    def fresh(self, storage: int | None) -> None:
+        """The run has made this storage."""
+        if storage is not None:
+            self._made.add(storage)
+
     def changing(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
         """The tensors that an operator is about to change, their numbers saved."""
         changed = [t for value in changed_by(operator, args, kwargs) for t in tensors(value)]

@@ -30,7 +30,7 @@ _plans = Plans()
 def cross_entropy(
     logits: Tensor, target: Tensor, weight: Tensor | None, row_weight: Tensor | None, numbers: _Numbers
 ) -> Tensor | None:
-    """The loss of contiguous logits (N, C, d1, ..., dk), called as written, if all is as usual; else None."""
+    """The loss of logits (N, C, d1, ..., dk), called as written, if all is as usual; else None."""
     if not _as_written(logits) or type(numbers[1]) is not int:
         return None
     try:
@@ -50,6 +50,8 @@ def cross_entropy(
             return None
         if (weight is not None and weight.requires_grad) or (row_weight is not None and row_weight.requires_grad):
             return None
+        if not logits.is_contiguous() and plan.native is None and _is_readable(logits):
+            logits = logits.contiguous()  # so few are copied in less time than the general way takes to set out
     except (RuntimeError, TypeError, AttributeError):
         return None
     return _quick.loss(plan, (logits, target, weight, row_weight))
