@@ -596,6 +596,35 @@ def test_an_own_sigmoid_of_other_scores_in_each_round_is_one(tmp_path: Path) -> 
     assert _shown(ROUNDS.format(before)) == _shown(ROUNDS.format(after))
 
 
+SUM = "np.sum(y * {} + (1 - y) * {})"
+LOGS, STABLE = (
+    SUM.format("np.log(a)", "np.log(1 - a)"),
+    SUM.format("np.logaddexp(0, -logits)", "np.logaddexp(0, logits)"),
+)
+SIGNED = SUM.format("-np.logaddexp(0, -logits)", "-np.logaddexp(0, logits)")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"-{LOGS}", STABLE),
+        (f"-{LOGS} / 2", f"{STABLE} / 2"),
+        (f"(-1 / 2) * {LOGS}", f"(1 / 2) * {STABLE}"),
+        (f"(- 1 / 2) * {LOGS}", f"(1 / 2) * {STABLE}"),
+        (f"-1 / 2 * {LOGS}", f"1 / 2 * {STABLE}"),
+        (f"-(1.0 / 2) * {LOGS}", f"(1.0 / 2) * {STABLE}"),
+        (f"3 - {LOGS}", f"3 + {STABLE}"),
+        (f"-({LOGS} - 3)", f"-({SIGNED} - 3)"),
+    ],
+)
+def test_one_minus_goes_where_both_logs_bring_their_own(tmp_path: Path, before: str, after: str) -> None:
+    made = "a = sigmoid(np.dot(w.T, x) + b)\n    cost = {}"
+    named = "logits = np.dot(w.T, x) + b\n    a = sigmoid(logits)\n    cost = {}"
+    program, wanted = ROUNDS.format(made.format(before)), ROUNDS.format(named.format(after))
+    assert fixed(tmp_path, program) == wanted
+    assert _shown(program) == _shown(wanted)
+
+
 def _shown(program: str) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         exec(compile(program, "program", "exec"), {})

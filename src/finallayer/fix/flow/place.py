@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from finallayer.expr import GUARDS, TRANSPARENT, Node
 from finallayer.findings import Edit, Sighting
@@ -110,15 +110,29 @@ class Place:
         around = self.syntax.parent(self.node)
         if is_minus(around) and is_minus(ast.parse(text.strip(), mode="eval").body):  # twice is not at all
             return (*written.edits, self.syntax.replace(around, text.strip()[1:].strip()))
-        sign = self._sign_around() if is_minus(ast.parse(text.strip(), mode="eval").body) else None
+        sign = self._sign_around(self.node) if is_minus(ast.parse(text.strip(), mode="eval").body) else None
         if sign is not None:
             return (*written.edits, sign, self.syntax.replace(self.node, text.strip()[1:].strip()))
         return (*written.edits, self.syntax.replace(self.node, self._as_operand(text)))
 
-    def _sign_around(self) -> Edit | None:
-        """The edit that turns the minus before a sum, mean or product of the place, or before its first factor, or
-        that takes it from something else; None where there is none."""
+    def term(self) -> ast.AST:
+        """The product that the place is a factor of, itself perhaps."""
         node: ast.AST = self.node
+        while isinstance(around := self.syntax.parent(node), ast.BinOp) and isinstance(around.op, ast.Mult):
+            node = around
+        return node
+
+    def unsigned(self, text: str, sign: Edit) -> tuple[Edit, ...]:
+        """The edits that put an expression without its minus in the place's stead, whose sum's minus goes."""
+        return (sign, self.syntax.replace(self.node, text.strip()[1:].strip()))
+
+    def sign_of_sum(self, total: ast.AST) -> Edit | None:
+        """The edit that takes the minus away before a sum of several places; None where there is none."""
+        return self._sign_around(total)
+
+    def _sign_around(self, node: ast.AST) -> Edit | None:
+        """The edit that turns the minus before a sum, mean or product of an expression, or before its first factor, or
+        that takes it from something else; None where there is none."""
         while (outer := self._total_of(node)) is not None:
             if isinstance(outer, ast.BinOp) and is_minus(first := _first_factor(outer)) and first is not node:
                 return self._without_minus(first)
@@ -134,7 +148,8 @@ class Place:
 
     def _without_minus(self, signed: ast.UnaryOp) -> Edit | None:
         start, end = (self.syntax.file.origin(n)[1:3] for n in (signed, signed.operand))
-        return self.syntax.put(start, end) if self.syntax.between(start, end) == "-" else None
+        between = self.syntax.between(start, end).strip()
+        return self.syntax.put(start, end, between[1:].strip()) if between.rstrip("( ") == "-" else None
 
     def _total_of(self, node: ast.AST) -> ast.expr | None:
         """The sum or mean of an expression, as a function or a method, or its product; None where it is none."""
@@ -218,7 +233,7 @@ _SUBTRACTS = re.compile(r"[)\s]*-[(\s]*")
 
 
 def _first_factor(product: ast.expr) -> ast.expr:
-    while isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
+    while isinstance(product, ast.BinOp) and isinstance(product.op, (ast.Mult, ast.Div)):
         product = product.left
     return product
 
@@ -231,6 +246,30 @@ def _is_constant(node: ast.expr) -> bool:
 _OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Attribute, ast.Subscript)
 
 
+def _sign_of_both(pairs: Sequence[tuple[Place, Written | None]]) -> Edit | None:
+    """The edit that takes the minus from ``-(y * log(p) + (1 - y) * log(1 - p))`` where both logs bring their own."""
+    texts = [written and place.with_shape(written) for place, written in pairs]
+    if len(pairs) != 2 or not all(text and is_minus(ast.parse(text.strip(), mode="eval").body) for text in texts):
+        return None
+    first, terms = pairs[0][0], [place.term() for place, _ in pairs]
+    total = first.syntax.parent(terms[0])
+    signed = any(is_minus(n) for place, _ in pairs for n in _factors(place))
+    if not isinstance(total, ast.BinOp) or not isinstance(total.op, ast.Add) or signed:
+        return None
+    return first.sign_of_sum(total) if {total.left, total.right} == set(terms) else None
+
+
+def _factors(place: Place) -> Iterator[ast.AST]:
+    """What stands between a place and its term, and the factors on the way."""
+    node, term = place.syntax.parent(place.node), place.term()
+    while node is not None and place.node is not term:
+        if isinstance(node, ast.BinOp):
+            yield from (node.left, node.right)
+        if node is term:
+            return
+        node = place.syntax.parent(node)
+
+
 def rewritten(pairs: Sequence[tuple[Place, Written | None]], named: Named) -> tuple[Edit, ...]:
     """The edits that put new expressions in the stead of places of one function that read the same logits.
 
@@ -238,8 +277,11 @@ def rewritten(pairs: Sequence[tuple[Place, Written | None]], named: Named) -> tu
     """
     edits: list[Edit] = []
     texts: list[str] = []
+    sign = _sign_of_both(pairs)
     for place, written in pairs:
-        replaced = place.replaced(written)
+        text = written and place.with_shape(written)
+        unsigned = (*written.edits, *place.unsigned(text, sign)) if sign is not None and written and text else ()
+        replaced = unsigned or place.replaced(written)
         if written is None or not replaced:
             return ()
         edits += replaced

@@ -402,8 +402,10 @@ def _join(_forms: Forms, node: Node) -> Node | None:
 
 
 @_form_of("mean", "scale", *(UNMOVED | {"reshape", "index", "gather"}) - {"identity"})
-def _linear(_forms: Forms, node: Node) -> Node | None:
-    inner = node.args[0]
+def _linear(forms: Forms, node: Node) -> Node | None:
+    inner, by = node.args[0], node.attrs.get("by")
+    if node.op == "scale" and isinstance(by, (int, float)) and by < 0:
+        return forms.made(make("neg", forms.made(_again(node, *node.args, by=-by))))
     return make("neg", _again(node, inner.args[0], *node.args[1:])) if inner.op == "neg" else None
 
 
@@ -432,6 +434,17 @@ def _commutative(_forms: Forms, node: Node) -> Node | None:
         x, y = sorted(node.args, key=lambda a: a.op == "neg")
         return _difference(node, x, y.args[0])
     return _again(node, *sorted(node.args, key=hash))
+
+
+@_form_of("div")
+def _div(_forms: Forms, node: Node) -> Node | None:
+    if len(node.args) != 2:
+        return None
+    x, y = node.args
+    value = x.attrs.get("value") if x.op == "const" else None
+    below = isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0
+    positive = x.args[0] if x.op == "neg" else make("const", value=-value) if below and value is not None else None
+    return None if positive is None else make("neg", _again(node, positive, y))
 
 
 @_form_of("sub")
