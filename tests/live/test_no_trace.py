@@ -57,7 +57,12 @@ class Program:
             "torch": torch.get_rng_state().tolist(),
             "python": random.getstate(),
             "numpy": np.random.get_state(legacy=False)["state"]["key"].tolist(),
-            "modes": (torch.is_grad_enabled(), torch.get_default_dtype(), torch.compiler.is_compiling()),
+            "modes": (
+                torch.is_autocast_enabled("cpu"),
+                torch.is_grad_enabled(),
+                torch.get_default_dtype(),
+                torch.compiler.is_compiling(),
+            ),
             "dispatch": torch._C._len_torch_dispatch_stack(),
             "functions": torch._C._len_torch_function_stack(),
             "train": torch.nn.Module.train,
@@ -137,6 +142,7 @@ def change_modes(program: Program) -> Any:
 
     torch.set_default_dtype(torch.float64)
     loss = program.loss()
+    torch.set_autocast_enabled("cpu", True)
     torch.set_grad_enabled(False)
     return loss
 

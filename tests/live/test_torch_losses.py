@@ -130,6 +130,13 @@ def loss():
 """,
         [("FL103", 2, "kl(softmax(affine(data@loss, units=5), axis=1), onehot@loss)")],
     ),
+    "mapped over the samples": (
+        """
+def loss():
+    return -torch.vmap(lambda a, t: torch.log(F.softmax(net(a), 0)[t]))(x, onehot.long()).sum()
+""",
+        [("FL201", 2, "neg(gather(log(softmax(z)), y))")],
+    ),
     "one bad loss of a sum": (
         """
 def loss():

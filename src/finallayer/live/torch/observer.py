@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -204,7 +204,7 @@ class Observer:
         if made.op in LOSSES and _is_altered(made.op, kwargs):
             self.altered.append(made)
         if made.op in MEASURED:
-            with self.aside(), torch.no_grad():
+            with suppress(Exception), self.aside(), torch.no_grad():  # numbers may be hidden: vmap, meta tensors
                 self.measuring.saw(made, what, _flattened(args), first)
         pure = is_pure(known, args, kwargs)
         if known.in_place or (not pure and args and first is args[0]):

@@ -245,10 +245,13 @@ def _has_cuda() -> bool:
 
 @contextmanager
 def _modes() -> Iterator[None]:
-    """Whether gradients are asked for, and the default type, are as they were, afterwards."""
+    """Whether gradients are asked for, the default type and autocasting are as they were, afterwards."""
     enabled, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+    casting = {device: torch.is_autocast_enabled(device) for device in ("cpu", "cuda")}
     try:
         yield
     finally:
         torch.set_grad_enabled(enabled)
         torch.set_default_dtype(dtype)
+        for device, is_on in casting.items():
+            torch.set_autocast_enabled(device, is_on)
