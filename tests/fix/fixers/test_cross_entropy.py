@@ -18,7 +18,8 @@ DATA = (
 )
 NET = "W = tf.Variable(tf.zeros([784, 10]))\nlogits = tf.matmul(x, W)\np = tf.nn.softmax(logits)\n"
 TRAIN = (
-    "sess = tf.Session()\nbatch = mnist.train.next_batch(50)\nsess.run(loss, feed_dict={x: batch[0], y: batch[1]})\n"
+    "train = tf.train.GradientDescentOptimizer(0.1).minimize(loss)\nsess = tf.Session()\n"
+    "batch = mnist.train.next_batch(50)\nsess.run([train, loss], feed_dict={x: batch[0], y: batch[1]})\n"
 )
 CALL = "tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits)"
 LOG = "tf.nn.log_softmax(logits)"
