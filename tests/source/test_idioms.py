@@ -403,6 +403,35 @@ F.nll_loss(nn.Sequential(*layers)(x), t)
     assert seen(program)[-2:] == [("xent_logits", Kind.PROBS), ("nll", Kind.LOGITS)]
 
 
+OPTIONAL = (
+    TORCH
+    + """
+class Row(nn.Module):
+    def __init__(self, *parts):
+        super().__init__()
+        self.net = nn.Sequential(*parts)
+    def forward(self, x):
+        return self.net(x)
+
+def gate(drop):
+    found = [nn.Linear(3, 3), nn.Sigmoid()]
+    if drop:
+        found.append(nn.{last}())
+    return {made}
+gate(args.drop)(x)
+"""
+)
+
+
+@pytest.mark.parametrize("made", ["nn.Sequential(*found)", "Row(*found)", "nn.Sequential(nn.Flatten(), *found)"])
+def test_a_layer_that_only_one_way_adds_is_not_the_one_before_it_once_more(made: str) -> None:
+    """Without the dropout the row ends in its sigmoid, and that is applied once."""
+    assert ("sigmoid", Kind.SIGMOID_PROBS) not in seen(OPTIONAL.format(last="Dropout", made=made))
+    assert ("sigmoid", Kind.SIGMOID_PROBS) in seen(
+        OPTIONAL.format(last="Sigmoid", made="nn.Sequential(nn.Linear(3, 3), nn.Sigmoid(), nn.Sigmoid())")
+    )
+
+
 def test_a_squared_error_among_the_metrics_is_no_loss() -> None:
     head = KERAS + "model = keras.Sequential([keras.Input((8,)), layers.Dense(4, activation='softmax')])\n"
     measured = (

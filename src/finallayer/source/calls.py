@@ -395,6 +395,8 @@ def _external(run: Interpreter, symbol: External, call: Call) -> Value:
             return run_inherited(run, Super(call.args[0].cls, call.args[0]), call._replace(args=call.args[1:]))
         return _unknown(run, symbol, call)
     bound = bind_signature(signature.params, call.args, call.kwargs)
+    if not call.complete and isinstance(layers := bound.get("layers"), tuple):
+        bound["layers"] = List(layers, exact=False)
     if signature.attrs.get("either_order") and len(call.args) > 1:
         bound = logits_first(bound)
     construct = handlers.CONSTRUCTS.get(signature.op)

@@ -138,9 +138,8 @@ def _call(run: Interpreter, node: ast.Call, frame: Frame) -> Value:
         if not isinstance(arg, ast.Starred):
             args.append(value)
             continue
-        items = sequence(value) if not isinstance(value, List) else value.items
-        complete = complete and items is not None
-        args += items or ()
+        complete = complete and sequence(value) is not None
+        args += value.items if isinstance(value, List) else sequence(value) or ()
     for keyword in node.keywords:
         value = run.evaluate(keyword.value, frame)
         if keyword.arg is not None:
