@@ -92,3 +92,11 @@ def test_the_least_severity_is_asked_for(folder: Path) -> None:
     (folder / "train.py").write_text(SCRIPT.replace("F.cross_entropy(net(x), y)", "F.nll_loss(net(x).log(), y)"))
     assert audit(folder, "train.py", "--classes", "5").returncode == 1
     assert audit(folder, "--severity", "error", "train.py", "--classes", "5").returncode == 0
+
+
+def test_what_is_no_regular_file_is_named_and_not_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "train.py"
+    os.mkfifo(pipe)
+    done = audit(tmp_path, "train.py")
+    assert done.returncode == 2
+    assert done.stderr == "finallayer: train.py: not a regular file; expected a script\n"

@@ -10,6 +10,7 @@ import click
 from finallayer import report
 from finallayer.check.config import SEVERITIES
 from finallayer.cli.terminal import COULD_NOT_RUN, say, show
+from finallayer.disk import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,11 @@ def command(script: Path, arguments: Sequence[str], go_on: bool, severity: str, 
     """
     from finallayer.auditing.script import run
 
+    try:
+        size_of(script)  # a pipe would keep us waiting, a device would never end
+    except OSError as error:
+        say(f"{script}: {error.strerror}; expected a script")
+        raise SystemExit(COULD_NOT_RUN) from None
     say(f"executing {script}")
     try:
         done = run(script, arguments, go_on, _tell if output_format == "text" else _keep)
