@@ -18,6 +18,9 @@ from finallayer.cli import compare as compare_verb
 from finallayer.cli import main
 from finallayer.compare import backends
 from finallayer.compare.heads import head_names
+from finallayer.compare.session import tell
+
+from .synthetic import results_of, silenced_and_rescued
 
 SRC = Path(backends.__file__).parents[2]
 COMMAND = [sys.executable, "-m", "finallayer", "compare"]
@@ -237,3 +240,17 @@ def test_help_reads_well() -> None:
     assert result.exit_code == 0
     for option in "--data --data-dir --backends --precisions --inputs --heads --epochs --seeds --out --resume".split():
         assert option in result.output
+
+
+def test_what_a_file_holds_forges_no_line(tmp_path: Path) -> None:
+    names = np.array(["ant", "bee"])[np.arange(20) % 2]
+    odd = np.where(np.arange(20) == 3, "\x1b[2J\n::error::no", names)
+    x = np.arange(40.0).reshape(20, 2)
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=names, x_test=x, y_test=odd)
+    line = refused("--data", str(tmp_path / "mine.npz"), "--out", str(tmp_path / "out"))
+    assert "\x1b" not in line and "\\x1b[2J" in line
+
+
+def test_a_folder_that_looks_like_markup_is_told_as_it_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    tell(results_of(*silenced_and_rescued()), tmp_path / "[bold]o[" / "b]" / "report.html")
+    assert "[bold]o[/b]/report.html" in capsys.readouterr().out

@@ -7,17 +7,19 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from finallayer.compare import children
+from finallayer.compare import children, folder
 from finallayer.compare.backends import parse_backends
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.dataset import split
 from finallayer.compare.experiment import Experiment, prepare, run
+from finallayer.compare.folder import set_aside
 from finallayer.compare.grid import Cell
 from finallayer.compare.page import make_page
 from finallayer.compare.progress import Bars, Lines
@@ -53,6 +55,14 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
         return experiment, prepare(experiment, go_on, [])
 
     return prepared
+
+
+class NoCalendar(datetime):
+    """Some file systems keep times past the year 9999."""
+
+    @classmethod
+    def fromtimestamp(cls, timestamp: float, tz: Any = None) -> datetime:  # type: ignore[override]
+        raise ValueError(f"year {timestamp} is out of range")
 
 
 def lines() -> tuple[Lines, io.StringIO]:
@@ -177,6 +187,15 @@ def test_an_earlier_run_that_is_not_gone_on_with_is_set_aside(start: Start) -> N
     assert json.loads((place / "results.json").read_text()) == before
     start()
     assert list((experiment.folder / "earlier").iterdir()) == [place], "a run that has measured nothing is no report"
+
+
+def test_a_report_of_a_time_that_no_calendar_has_is_set_aside_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results.json").write_text("{}")
+    monkeypatch.setattr(folder, "datetime", NoCalendar)
+    set_aside(tmp_path)
+    assert [path.parent.name for path in tmp_path.rglob("results.json")] == ["undated"]
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_anything_runs(start: Start, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ BAD_NPZ: dict[str, dict[str, np.ndarray]] = {
     "y has shape (20, 2, 1)": {"x": X, "y": np.zeros((20, 2, 1))},
     "y has dtype datetime64": {"x": X, "y": Y.astype("datetime64[s]")},
     "holds 5 samples": {"x": X[:5], "y": Y[:5]},
-    "samples are 3.0 everywhere": {"x": X * 0 + 3, "y": Y},
+    "samples are 3 everywhere, in float32": {"x": X * 0 + 3, "y": Y},
 }
 
 
@@ -257,3 +257,11 @@ def test_without_a_network_the_way_out_is_named(server: Path, monkeypatch: pytes
     nowhere = sources.IdxFiles("http://127.0.0.1:9/", sources.IDX_FILES["mnist"].md5)
     monkeypatch.setitem(sources.IDX_FILES, "mnist", nowhere)
     assert "--data-dir" in error("mnist")
+
+
+def test_samples_that_float32_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+    """Scaled to 0 to 1 they would be nan."""
+    for low, high in ((0.0, 5e-324), (1.0, 1.0 + 1e-12), (0.0, 1e-40)):
+        assert (
+            "in float32" in (said := error(npz(tmp_path, x=np.where(X.min() < X, high, low), y=Y))) or "scale" in said
+        )

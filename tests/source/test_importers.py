@@ -14,7 +14,7 @@ def project(root: Path, **files: str) -> Importers:
     for name, text in files.items():
         file = root / (name.replace("__", "/") + ".py")
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_bytes(text.encode())
     return Importers(root)
 
 
@@ -31,6 +31,13 @@ def importing(root: Path, index: Importers, name: str) -> dict[str, bool]:
         ("def late():\n    from parts.net import A", True),
         ("import importlib\nm = importlib.import_module('parts.net')", True),
         ("m = __import__('parts.net')", True),
+        ("\ufefffrom parts.net import A", True),  # a byte order mark
+        ("\ufeffimport parts.net", True),
+        ("from parts.net \\\r    import A\rx = 1\r", True),  # lines that end as an old Mac's
+        ("from importlib import import_module as im\nm = im('parts.net')", True),
+        ("m = importlib.import_module(name='parts.net')", True),
+        ("m = importlib.import_module (r'parts.net')", True),
+        ("import runpy\nrunpy.run_module('parts.net')", True),
         ("from elsewhere.parts import net", None),
         ("import parts.network", None),
         ("import net", False),

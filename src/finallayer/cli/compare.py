@@ -17,6 +17,7 @@ from finallayer.compare.backends import BY_NAME
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.grid import INPUTS, PRECISIONS
 from finallayer.compare.heads import ALL, DEFAULT, choices
+from finallayer.report.places import plain
 
 BAD_INPUT, INTERRUPTED = 2, 130
 # What the extra brings beside the frameworks: asked for before hours of training, not after.
@@ -100,10 +101,11 @@ def command(**options: Any) -> None:
     try:
         code = _compare(options)
     except BadInputError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {plain(str(error))}", err=True)
         code = BAD_INPUT
     except OSError as error:  # a disk that filled up, say: what was finished is on it
-        click.echo(f"Error: {error.filename or 'the report or the output'}: {error.strerror or error}", err=True)
+        what = plain(str(error.filename or "the report or the output"))
+        click.echo(f"Error: {what}: {error.strerror or error}", err=True)
         code = BAD_INPUT
     except KeyboardInterrupt:
         code = INTERRUPTED

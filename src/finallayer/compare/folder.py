@@ -35,7 +35,10 @@ def set_aside(folder: Path) -> None:
     """Move an earlier report, if there is one, into ``earlier/`` within the folder, named after when it ended."""
     if not (folder / MEASUREMENTS).exists():
         return
-    ended = datetime.fromtimestamp((folder / MEASUREMENTS).stat().st_mtime).strftime("%Y-%m-%d %H.%M.%S")
+    try:
+        ended = datetime.fromtimestamp((folder / MEASUREMENTS).stat().st_mtime).strftime("%Y-%m-%d %H.%M.%S")
+    except (ValueError, OverflowError, OSError):  # a time that no calendar has
+        ended = "undated"
     names = itertools.chain([ended], (f"{ended} ({again})" for again in itertools.count(2)))
     place = next(place for name in names if not (place := folder / EARLIER / name).exists())
     place.mkdir(parents=True)

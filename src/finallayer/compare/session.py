@@ -77,7 +77,7 @@ def compare(
 
 def tell(results: Results, page: Path) -> None:
     """The table, the verdict, and what is missing, on stdout."""
-    console = Console()
+    console = Console(markup=False)  # what is told holds names of the user's
     console.print(summary_table([row for row in results.summarized().rows if not is_dose(row.head)]))
     console.print(results.verdict["answer"], style="bold", highlight=False)
     for sentence in results.verdict["sentences"]:

@@ -17,6 +17,11 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9
 
 
+def is_some(value: Any) -> bool:
+    """A count of what there must be one of."""
+    return is_count(value) and value > 0
+
+
 def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
 
@@ -49,7 +54,7 @@ RESULTS: Shape = {
         **dict.fromkeys("epochs batch_size seeds".split(), is_count),
         **{name: [is_text] for name in ("backends", "precisions", "inputs", "heads")},
     },
-    "data": {"sha256": is_text},
+    "data": {"sha256": is_text, "val_samples": is_some},
     "environment": {"versions": is_object},
     "created": is_text,
     "cells": [_CELL | {"seconds": is_number, "epochs": [_EPOCH]}],

@@ -135,8 +135,10 @@ def _npz(path: Path) -> Dataset:
     low, high = float(min(x.min() for x in samples)), float(max(x.max() for x in samples))
     if max(-low, high) > LARGEST:
         raise BadInputError(f"{path}: samples reach from {low:g} to {high:g}; expected numbers up to {LARGEST:g}")
-    if low == high:
-        raise BadInputError(f"{path}: samples are {low} everywhere; expected some that differ")
+    if np.float32(low) == np.float32(high):
+        raise BadInputError(f"{path}: samples are {low:g} everywhere, in float32; expected some that differ")
+    if not np.isfinite(1 / np.float32(high - low)):
+        raise BadInputError(f"{path}: samples differ by {high - low:g} at most; expected more than float32 can scale")
     indices = {name: class_indices(y, known, f"{path}: {name}") for name, y in labels.items()}
     if "y" in indices:
         return split(path.stem, arrays["x"], indices["y"], len(known), low, high)

@@ -74,7 +74,8 @@ import numpy as np
 
 def softmax(x):
 -    return np.exp(x) / np.sum(np.exp(x), axis=0)  # FL204
-+    return np.exp(x - np.max(x, axis=0)) / np.sum(np.exp(x - np.max(x, axis=0)), axis=0)
++    shifted = x - np.max(x, axis=0, keepdims=True)
++    return np.exp(shifted) / np.sum(np.exp(shifted), axis=0)
 
 print(softmax(np.array([2.0, 1.0, 0.1])))
 """,

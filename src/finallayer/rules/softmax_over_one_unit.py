@@ -79,11 +79,12 @@ def _are_rows(softmax: Node) -> bool:
 
 BAD = [
     """
-! with several classes it is the number of units that is wrong
 from torch import nn
 
-net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1), nn.Softmax(dim=1))
-criterion = nn.BCELoss()
+-net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1), nn.Softmax(dim=1))
+-criterion = nn.BCELoss()
++net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
++criterion = nn.BCEWithLogitsLoss()
 
 def step(x, y):
     return criterion(net(x), y)  # FL105

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -15,23 +16,27 @@ from typing import Protocol
 # JSON spells it.
 _IMPORT = re.compile(rb"import(?!\w)")
 _PART_OF = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
-_GAP = rb"(?:[ \t\f]|\\\r?\n|\\\\\\n)*+"  # a line may go on behind a backslash
+_GAP = rb"(?:[ \t\f]|\\(?:\r\n?|\n)|\\\\\\n)*+"  # a line may go on behind a backslash
 _WORD = rb"(?:[\w\x80-\xff]|\\u[0-9a-fA-F]{4})++"  # in a notebook, a letter may be spelled as an escape
 _FROM = re.compile(rb"from%b((?:\.%b)*+)(%b(?:%b\.%b%b)*+)?+%b" % (_GAP, _GAP, _WORD, _GAP, _GAP, _WORD, _GAP))
 _DEEPEST = 64  # packages in each other; no file lies deeper
 _MOST_FROMS = 8  # in one name; no more are tried
 _STARTS = (b"\n", b"\r", b'"', b"'", b";", b":", b"\\n", b"\\t", b"\\r")  # what stands before a statement
-_JOINTS = (b"\\\n", b"\\\r\n", b"\\\\\\n")
+_JOINTS = (b"\\\n", b"\\\r\n", b"\\\r", b"\\\\\\n")
 # What follows it, to the end of the line or bracket: in `from a import ...`, and in `import ...`.
 _COMMENT = rb"#(?:[^\n\\]|\\(?!n))*+"
 _BRACKET = re.compile(rb"%b\(" % _GAP)
 _BRACKETED = re.compile(rb"%b(\((?:[^)#]++|%b)*+\))" % (_GAP, _COMMENT))
-_NAMES = re.compile(rb"""%b((?:[^\n#;"\\]|\\\r?\n|\\\\\\n|\\u)*+)""" % _GAP)
-_MODULES = re.compile(rb"((?:[\w., \t\f\x80-\xff]|\\\r?\n|\\\\\\n|\\u[0-9a-fA-F]{4})++)")
-_JOINT = re.compile(r"\\+n|\\\r?\n|[\r\n]")  # where a statement's lines are joined
+_NAMES = re.compile(rb"""%b((?:[^\n#;"\\]|\\(?:\r\n?|\n)|\\\\\\n|\\u)*+)""" % _GAP)
+_MODULES = re.compile(rb"((?:[\w., \t\f\x80-\xff]|\\(?:\r\n?|\n)|\\\\\\n|\\u[0-9a-fA-F]{4})++)")
+_JOINT = re.compile(r"\\+n|\\(?:\r\n?|\n)|[\r\n]")  # where a statement's lines are joined
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _NAME = re.compile(r"([\w.]+)(?: as \w+)?")
-_BY_TEXT = re.compile(rb"""\b(?:import_module|__import__)\(\s*+\\?["']([\w.\x80-\xff]+)""")
+_ASKED = rb"""\b(?:%b)\s*+\(\s*+(?:\w+\s*+=\s*+)?+[rRuU]?+\\?["']([\w.\x80-\xff]+)"""
+_NAMES_BY_TEXT = rb"import_module|__import__|run_module"
+_BY_TEXT = re.compile(_ASKED % _NAMES_BY_TEXT)
+#: Another name for what imports by text.
+_CALLED = re.compile(rb"\b(?:import_module|run_module)\s++as\s++(\w+)")
 _RUN = re.compile(
     rb"""(?:%run|magic\(\\?["']%?run(?:\\?["'],[ \t]*\\?["'])?)"""
     rb"""[ \t]*(?:-\w+[ \t]+)*\\?["']?(?:\.{1,2}/)*([\w./-]+?)(?:\.(py|ipynb))?(?![\w./-])"""
@@ -53,6 +58,7 @@ def imported(data: bytes) -> Iterator[tuple[str, int]]:
 
     ``from a import b`` gives a and a.b, ``import a.b`` too: importing a module of a package imports the package.
     """
+    data = data.removeprefix(BOM_UTF8)
     words = [word.span() for word in _IMPORT.finditer(data) if _is_a_word(data, word.start())]
     before_it = scanned = 0
     for at, (start, end) in enumerate(words):
@@ -113,7 +119,11 @@ def _plain(names: bytes) -> str:
 
 def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:
     """The modules that a function is asked for, as (dotted name, level): ``import_module("a.b")``."""
-    for called in _BY_TEXT.finditer(data) if b"import_" in data or b"__import__" in data else ():
+    if not any(word in data for word in (b"import_", b"__import__", b"run_module")):
+        return
+    names = b"|".join(name for name in _CALLED.findall(data))
+    asked = re.compile(_ASKED % (_NAMES_BY_TEXT + b"|" + names)) if names else _BY_TEXT
+    for called in asked.finditer(data):
         dotted = called[1].decode(errors="ignore")
         name = dotted.lstrip(".")
         yield name, len(dotted) - len(name)

@@ -273,15 +273,28 @@ def _is_small(guard: Node) -> bool:
 
 
 def _through(node: Node, change: Callable[[Node], Node | None]) -> Node | None:
-    """What a change of every number comes to, made before what moves the numbers; None where it can't be made."""
-    made = change(node)
-    if made is not None or node.op not in TRANSPARENT or not node.args:
-        return made
-    parts = node.args if node.op in SEVERAL else node.args[:1]
-    inner = [_through(part, change) for part in parts]
-    if any(i is None for i in inner):
-        return None
-    return _again(node, *[i for i in inner if i is not None], *node.args[len(parts) :])
+    """What a change of every number comes to, made before what moves the numbers; None where it can't be made.
+
+    A value that several ways lead to is looked at once: each ``if`` would double them.
+    """
+    known: dict[int, Node | None] = {}
+
+    def through(node: Node) -> Node | None:
+        if id(node) not in known:
+            known[id(node)] = changed(node)
+        return known[id(node)]
+
+    def changed(node: Node) -> Node | None:
+        made = change(node)
+        if made is not None or node.op not in TRANSPARENT or not node.args:
+            return made
+        parts = node.args if node.op in SEVERAL else node.args[:1]
+        inner = [through(part) for part in parts]
+        if any(i is None for i in inner):
+            return None
+        return _again(node, *[i for i in inner if i is not None], *node.args[len(parts) :])
+
+    return through(node)
 
 
 def _log_of_head(p: Node) -> Node | None:
@@ -495,14 +508,15 @@ def _unmoved(node: Node, change: Callable[[Node], Node | None]) -> Node | None:
 
 
 def _way(node: Node) -> list[Node]:
-    """What moves numbers, from a node down to what makes them."""
-    found, waiting = [], [node]
+    """What moves numbers, from a node down to what makes them, each once."""
+    found: dict[int, Node] = {}
+    waiting = [node]
     while waiting:
         node = waiting.pop()
-        if node.op in TRANSPARENT:
-            found.append(node)
+        if node.op in TRANSPARENT and id(node) not in found:
+            found[id(node)] = node
             waiting += node.args if node.op in SEVERAL else node.args[:1]
-    return found
+    return list(found.values())
 
 
 @_form_of("xent_logits")
@@ -528,13 +542,20 @@ def _bce_probs(_forms: Forms, node: Node) -> Node | None:
 # Readers
 
 
-def _in_order(x: Node, axis: object) -> Node:
-    """The value without what leaves its entries in order along an axis."""
+def _in_order(x: Node, axis: object, known: dict[int, Node] | None = None) -> Node:
+    """The value without what leaves its entries in order along an axis; ``known``: what was looked at before."""
+    known = {} if known is None else known
+    if id(x) not in known:
+        known[id(x)] = _put_in_order(x, axis, known)
+    return known[id(x)]
+
+
+def _put_in_order(x: Node, axis: object, known: dict[int, Node]) -> Node:
     while x.args:
         if x.op == "join":
-            return _again(x, *[_in_order(a, axis) for a in x.args])
+            return _again(x, *[_in_order(a, axis, known) for a in x.args])
         if x.op == "concat" and x.attrs.get("axis", 0) == 0 and axis not in (0, None):
-            return _again(x, *[_in_order(a, axis) for a in x.args])
+            return _again(x, *[_in_order(a, axis, known) for a in x.args])
         if x.op in MOVES - UNMOVED:
             return _moved_in_order(x)
         up = x.op == "scale" and isinstance(x.attrs.get("by"), (int, float)) and x.attrs["by"] > 0

@@ -157,12 +157,22 @@ def _is_meant(old: Node, new: Node, codes: set[str]) -> bool:
 
 def _logits(x: Node) -> Node:
     """A value without the heads that a wrong program has put before, or among, what moves its numbers."""
-    if x.op in _HEADS | GUARDS:
-        return _logits(x.args[0])
-    if x.op not in TRANSPARENT or not x.args:
-        return x
-    parts = x.args if x.op in SEVERAL else x.args[:1]
-    return Node(x.op, (*map(_logits, parts), *x.args[len(parts) :]), x.attrs, x.origin)
+    known: dict[int, Node] = {}  # what several ways lead to is looked at once
+
+    def logits(x: Node) -> Node:
+        if id(x) not in known:
+            known[id(x)] = without_heads(x)
+        return known[id(x)]
+
+    def without_heads(x: Node) -> Node:
+        if x.op in _HEADS | GUARDS:
+            return logits(x.args[0])
+        if x.op not in TRANSPARENT or not x.args:
+            return x
+        parts = x.args if x.op in SEVERAL else x.args[:1]
+        return Node(x.op, (*map(logits, parts), *x.args[len(parts) :]), x.attrs, x.origin)
+
+    return logits(x)
 
 
 def _are_scores(z: Node) -> bool:
