@@ -11,9 +11,11 @@ import re
 from collections.abc import Callable, Iterator
 from enum import Flag, auto
 from types import NoneType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from finallayer.kinds import EXP_OF, LOG_OF, PROBABILITY_KINDS, Kind, join
+
+T = TypeVar("T")
 
 #: How much of an expression is printed.
 MOST_LEVELS, MOST_TERMS = 7, 3
@@ -153,6 +155,18 @@ def through(node: Node, ops: frozenset[str]) -> Node:
     while node.op in ops and node.args:
         node = node.args[0]
     return node
+
+
+def once(answer: Callable[[Node], T]) -> Callable[[Node], T]:
+    """A question that each node is asked once, however many ways lead to it: each ``if`` of a program doubles them."""
+    known: dict[int, tuple[Node, T]] = {}  # by identity, which lasts while the node is kept
+
+    def asked(node: Node) -> T:
+        if id(node) not in known:
+            known[id(node)] = node, answer(node)
+        return known[id(node)][1]
+
+    return asked
 
 
 # What kind an operation gives: a kind, or a function of the node.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from math import isfinite
 
-from finallayer.expr import Node, make, target
+from finallayer.expr import Node, make, once, target
 from finallayer.kinds import Kind
 from finallayer.numerics.evaluate import evaluate
 from finallayer.numerics.program import UnevaluableError
@@ -32,12 +32,18 @@ def floor(loss: Node, classes: int) -> float | None:
 
 def picking(loss: Node) -> Node:
     """The loss with every entry that an index picks of a row as the target's."""
-    if not loss.args or loss.kind is Kind.LOGITS:
-        return loss
-    args = tuple(map(picking, loss.args))
-    if loss.op == "index" and loss.attrs.get("each"):
-        return make("gather", args[0], target())
-    return loss if all(a is b for a, b in zip(args, loss.args, strict=True)) else Node(loss.op, args, loss.attrs, None)
+
+    @once
+    def picked(node: Node) -> Node:
+        if not node.args or node.kind is Kind.LOGITS:
+            return node
+        args = tuple(map(picked, node.args))
+        if node.op == "index" and node.attrs.get("each"):
+            return make("gather", args[0], target())
+        same = all(a is b for a, b in zip(args, node.args, strict=True))
+        return node if same else Node(node.op, args, node.attrs, None)
+
+    return picked(loss)
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,20 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from finallayer.canonical import LARGEST_EPS
-from finallayer.expr import GUARDS, MOVES, PURPOSES, SEVERAL, TRANSPARENT, UNMOVED, Keeps, Node, Origin, keeping, make
+from finallayer.expr import (
+    GUARDS,
+    MOVES,
+    PURPOSES,
+    SEVERAL,
+    TRANSPARENT,
+    UNMOVED,
+    Keeps,
+    Node,
+    Origin,
+    keeping,
+    make,
+    once,
+)
 from finallayer.source.values import (
     Bound,
     Built,
@@ -273,18 +286,10 @@ def _is_small(guard: Node) -> bool:
 
 
 def _through(node: Node, change: Callable[[Node], Node | None]) -> Node | None:
-    """What a change of every number comes to, made before what moves the numbers; None where it can't be made.
+    """What a change of every number comes to, made before what moves the numbers; None where it can't be made."""
 
-    A value that several ways lead to is looked at once: each ``if`` would double them.
-    """
-    known: dict[int, Node | None] = {}
-
+    @once
     def through(node: Node) -> Node | None:
-        if id(node) not in known:
-            known[id(node)] = changed(node)
-        return known[id(node)]
-
-    def changed(node: Node) -> Node | None:
         made = change(node)
         if made is not None or node.op not in TRANSPARENT or not node.args:
             return made
@@ -542,20 +547,23 @@ def _bce_probs(_forms: Forms, node: Node) -> Node | None:
 # Readers
 
 
-def _in_order(x: Node, axis: object, known: dict[int, Node] | None = None) -> Node:
-    """The value without what leaves its entries in order along an axis; ``known``: what was looked at before."""
-    known = {} if known is None else known
-    if id(x) not in known:
-        known[id(x)] = _put_in_order(x, axis, known)
-    return known[id(x)]
+def _in_order(x: Node, axis: object) -> Node:
+    """The value without what leaves its entries in order along an axis."""
+
+    @once
+    def in_order(part: Node) -> Node:
+        return _put_in_order(part, axis, in_order)
+
+    return in_order(x)
 
 
-def _put_in_order(x: Node, axis: object, known: dict[int, Node]) -> Node:
+def _put_in_order(x: Node, axis: object, in_order: Callable[[Node], Node]) -> Node:
+    """The same, of parts that are ``in_order``."""
     while x.args:
         if x.op == "join":
-            return _again(x, *[_in_order(a, axis, known) for a in x.args])
+            return _again(x, *map(in_order, x.args))
         if x.op == "concat" and x.attrs.get("axis", 0) == 0 and axis not in (0, None):
-            return _again(x, *[_in_order(a, axis, known) for a in x.args])
+            return _again(x, *map(in_order, x.args))
         if x.op in MOVES - UNMOVED:
             return _moved_in_order(x)
         up = x.op == "scale" and isinstance(x.attrs.get("by"), (int, float)) and x.attrs["by"] > 0

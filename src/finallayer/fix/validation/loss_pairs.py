@@ -16,6 +16,7 @@ from finallayer.expr import (
     Node,
     Origin,
     make,
+    once,
     through,
 )
 from finallayer.findings import Sighting
@@ -157,14 +158,9 @@ def _is_meant(old: Node, new: Node, codes: set[str]) -> bool:
 
 def _logits(x: Node) -> Node:
     """A value without the heads that a wrong program has put before, or among, what moves its numbers."""
-    known: dict[int, Node] = {}  # what several ways lead to is looked at once
 
+    @once
     def logits(x: Node) -> Node:
-        if id(x) not in known:
-            known[id(x)] = without_heads(x)
-        return known[id(x)]
-
-    def without_heads(x: Node) -> Node:
         if x.op in _HEADS | GUARDS:
             return logits(x.args[0])
         if x.op not in TRANSPARENT or not x.args:
