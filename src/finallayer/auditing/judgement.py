@@ -9,15 +9,17 @@ from pathlib import Path
 from finallayer.auditing.outcome import Audit
 from finallayer.check.config import Config
 from finallayer.check.filters import Filter, Sources
-from finallayer.expr import Node
+from finallayer.expr import Node, through
 from finallayer.findings import Finding
 from finallayer.live.observation import Observation
 from finallayer.rules import all_rules
 from finallayer.rules.judging import judge, outermost
 from finallayer.rules.margin import safe_margins
 
-#: What adds losses up, or weighs them.
-_SUMS = frozenset({"add", "sub", "scale", "neg", "mean", "identity", "cast", "reshape"})
+#: What adds losses up.
+_ADDS = frozenset({"add", "sub"})
+#: What weighs a loss, or averages it.
+_WEIGHS = frozenset({"scale", "neg", "mean", "identity", "cast", "reshape"})
 
 
 def judged(seen: Observation) -> Audit:
@@ -43,18 +45,9 @@ def terms(loss: Node) -> Iterator[Node]:
     waiting = [loss]
     while waiting:
         term = waiting.pop()
-        if term.op in ("add", "sub"):
+        if term.op in _ADDS:
             waiting += term.args
-        elif term.op in _SUMS and any(n.op in ("add", "sub") for n in _down(term)):
+        elif through(term, _WEIGHS).op in _ADDS:
             waiting += term.args[:1]
         else:
             yield term
-
-
-def _down(term: Node) -> Iterator[Node]:
-    while term.op in _SUMS and term.args:
-        yield term
-        if term.op in ("add", "sub"):
-            return
-        term = term.args[0]
-    yield term

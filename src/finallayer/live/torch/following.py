@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -49,6 +49,18 @@ class Following:
         sharing = self._stored.pop(storage, set()) if storage is not None else set()
         for key in {*sharing, id(tensor)}:
             self._entries.pop(key, None)
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """Every tensor in a structure of lists, tuples and dictionaries."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from tensors_in(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tensors_in(item)
 
 
 def storage_of(tensor: torch.Tensor) -> int | None:

@@ -11,8 +11,9 @@ import torch
 from finallayer.expr import Origin
 from finallayer.live.observation import Observation
 from finallayer.live.torch import graph
+from finallayer.live.torch.following import tensors_in
 from finallayer.live.torch.observer import Observer
-from finallayer.live.torch.untouched import patched, tensors
+from finallayer.live.torch.untouched import patched
 
 
 class Losses:
@@ -38,7 +39,7 @@ class Losses:
             self._observer.idle = True  # the program goes round; of what is new from here on, the graph is read
             return
         self._told.add(place)
-        for observation in self._observations(tensors(roots)):
+        for observation in self._observations(tensors_in(roots)):
             self._tell(observation)
 
     def _observations(self, losses: Iterable[torch.Tensor]) -> Iterator[Observation]:

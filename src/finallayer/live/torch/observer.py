@@ -26,7 +26,7 @@ from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
 from finallayer.live.torch import callables, distributions, indexing
 from finallayer.live.torch.callables import Known, is_native
-from finallayer.live.torch.following import Following
+from finallayer.live.torch.following import Following, tensors_in
 from finallayer.live.torch.margins import MEASURED, Measuring
 from finallayer.live.torch.untouched import Untouched
 from finallayer.recording import Recorder, Scene
@@ -143,12 +143,7 @@ class Observer:
         self._leaves += 1
         if _is_parameter(tensor):
             return make("parameter", name=f"parameter {self._leaves}", rank=tensor.dim())
-        if (
-            tensor.dim() == 0
-            and type(tensor) is torch.Tensor
-            and not tensor.requires_grad
-            and tensor.device.type == "cpu"
-        ):
+        if _is_number(tensor):
             with self.aside():
                 return make("const", value=tensor.detach().item())
         if tensor.grad_fn is not None:  # a prediction, perhaps
@@ -177,7 +172,7 @@ class Observer:
         finally:
             self.beneath -= 1
         if what.op not in _FRESH or not is_pure(known, args, kwargs):
-            self.untouched.made(_flat(result), _flat((args, kwargs)))
+            self.untouched.made(tensors_in(result), tensors_in((args, kwargs)))
         self._carefully(self._give, result, what, known, args, kwargs)
         return result
 
@@ -258,13 +253,13 @@ class Observer:
             result = operator(*args, **kwargs)
             for tensor in changed:
                 self.following.changed(tensor)
-            self.untouched.made(_flat(result), _flat((args, kwargs)))
+            self.untouched.made(tensors_in(result), tensors_in((args, kwargs)))
             return result
         known = callables.operator(operator)
         what = None if known is None else self._carefully(self._applied, known, args, kwargs)
-        handed = None if what is not None else [n for n in map(self.node, _flat((args, kwargs))) if n is not None]
+        handed = None if what is not None else [n for n in map(self.node, tensors_in((args, kwargs))) if n is not None]
         result = operator(*args, **kwargs)
-        self.untouched.made(_flat(result), _flat((args, kwargs)))
+        self.untouched.made(tensors_in(result), tensors_in((args, kwargs)))
         for tensor in changed:
             self.following.changed(tensor)
         if known is not None and what is not None:
@@ -274,7 +269,7 @@ class Observer:
         return result
 
     def _unknown(self, name: str, handed: list[Node], result: Any) -> None:
-        for tensor in _flat(result):
+        for tensor in tensors_in(result):
             self.following.bind(tensor, self._not_understood(name, handed, tensor))
 
     def _not_understood(self, name: str, handed: list[Node], result: torch.Tensor) -> Node:
@@ -377,18 +372,6 @@ def _is_altered(op: str, kwargs: Mapping[str, Any]) -> bool:
         or bool(kwargs.get("label_smoothing"))
         or kwargs.get("reduction", "mean") != _AVERAGED.get(op, "mean")
     )
-
-
-def _flat(value: Any) -> Iterator[torch.Tensor]:
-    """Every tensor in a structure of lists, tuples and dictionaries."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _flat(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _flat(item)
 
 
 def _flattened(args: Sequence[Any]) -> tuple[Any, ...]:

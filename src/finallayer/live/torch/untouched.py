@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from finallayer.live.torch.following import storage_of
+from finallayer.live.torch.following import storage_of, tensors_in
 
 #: Operators that change arguments though their schema doesn't say so, with where those stand.
 _UNSAID = {
@@ -98,7 +98,7 @@ class Untouched:
 
     def changing(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
         """The tensors that an operator is about to change, their numbers saved."""
-        changed = [t for value in changed_by(operator, args, kwargs) for t in tensors(value)]
+        changed = [t for value in changed_by(operator, args, kwargs) for t in tensors_in(value)]
         for tensor in changed if self._restoring else ():
             storage = storage_of(tensor)
             if storage is not None and storage not in self._made and storage not in self._numbers:
@@ -127,7 +127,7 @@ class Untouched:
             self.module(inner)
 
     def _before_backward(self, roots: Any, *_: Any, **__: Any) -> None:
-        for leaf in _leaves(tensors(roots)):
+        for leaf in _leaves(list(tensors_in(roots))):
             self.assigned(leaf)
 
     def _restore(self) -> None:
@@ -171,12 +171,6 @@ def changed_by(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
             yield args[number] if number < len(args) else kwargs.get(parameter.name)
 
 
-def tensors(value: Any) -> Iterable[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return (value,)
-    return [t for v in value for t in tensors(v)] if isinstance(value, (list, tuple)) else ()
-
-
 def _copied(tensor: torch.Tensor) -> torch.UntypedStorage:
     copied: torch.UntypedStorage = tensor.untyped_storage().clone()  # type: ignore[no-untyped-call]
     return copied
@@ -189,7 +183,7 @@ def _version(tensor: torch.Tensor) -> int | None:
         return None
 
 
-def _leaves(roots: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+def _leaves(roots: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
     """The tensors whose gradients a backward pass from these adds up."""
     waiting = [root.grad_fn for root in roots if root.grad_fn is not None]
     yield from (root for root in roots if root.grad_fn is None and root.requires_grad)
