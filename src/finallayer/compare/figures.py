@@ -10,11 +10,10 @@ from typing import Any
 
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import PRECISIONS, Cell, Setting, order
-from finallayer.compare.heads import BASELINE, STATUS_QUO, is_dose
+from finallayer.compare.heads import BASELINE, STATUS_QUO, is_dose, written
 from finallayer.compare.phrases import NOT_FINITE, edge, head_name, percent, setting_name
-from finallayer.compare.statistics import Row
+from finallayer.compare.statistics import Row, Summary
 from finallayer.compare.style import STROKES, Room, color, new_figure, set_title
-from finallayer.compare.verdict import dose_response
 
 PANEL = (4.0, 2.9)  # inches
 SHEET_PANEL = (3.6, 2.7)
@@ -101,15 +100,15 @@ def epoch_panel(series: Series, measure: str, label: str, setting: Setting, titl
     )
 
 
-def dose_panels(rows: Sequence[Row]) -> list[Panel]:
+def dose_panels(summary: Summary) -> list[Panel]:
     """The status quo's accuracy and silenced samples against Keras' epsilon, beside logits; none if not run."""
-    series = dose_response(rows)
-    if len(series) < 2:
+    series = summary.dose_response
+    if not series:
         return []
     setting = series[0][1].setting
-    logits = next((row for row in rows if (row.setting, row.head) == (setting, BASELINE)), None)
+    logits = next((row for row in summary.rows if (row.setting, row.head) == (setting, BASELINE)), None)
     said = "; ".join(
-        f"{epsilon:.0e}: accuracy {percent(row.val_accuracy)} %, silenced {percent(row.silenced)} %"
+        f"{written(epsilon)}: accuracy {percent(row.val_accuracy)} %, silenced {percent(row.silenced)} %"
         for epsilon, row in series
     )
     return [
@@ -212,7 +211,7 @@ def draw_doses(ax: Any, series: Sequence[tuple[float, Row]], logits: Row | None)
     if logits is not None:
         ax.axhline(100 * logits.val_accuracy, **_line(BASELINE))
     ax.set_ylim(-3, 103)
-    ax.set_xticks(places, [f"{epsilon:.0e}".replace("e-0", "e-") for epsilon, _ in series])
+    ax.set_xticks(places, [written(epsilon) for epsilon, _ in series])
     ax.set_xlabel("epsilon that Keras clips at")
     ax.set_ylabel("%")
 

@@ -137,17 +137,25 @@ HEADS: tuple[Head, ...] = (
 )
 
 
+def written(epsilon: float) -> str:
+    """``1e-4``, as one writes it, and not ``1e-04``."""
+    return f"{epsilon:.0e}".replace("e-0", "e-")
+
+
+def _dose(head: Head, epsilon: float) -> Head:
+    return replace(
+        head,
+        name=f"{head.name}-eps-{written(epsilon)}",
+        title=f"{head.title}, epsilon {written(epsilon)}",
+        code=f"keras.config.set_epsilon({written(epsilon)}); {head.code}",
+        epsilon=epsilon,
+    )
+
+
 EPSILONS = "epsilons"  # asks for all of them
 # The status quo with another epsilon: if it is the clip that costs, less of a clip must cost less. A dose each.
 DOSES: tuple[Head, ...] = tuple(
-    replace(
-        HEADS[0],
-        name=f"softmax-eps-{epsilon:.0e}".replace("e-0", "e-"),
-        title=f"softmax in the model, epsilon {epsilon:.0e}".replace("e-0", "e-"),
-        code=f"keras.config.set_epsilon({epsilon:.0e}); {HEADS[0].code}".replace("e-0", "e-"),
-        epsilon=epsilon,
-    )
-    for epsilon in (1e-4, 1e-15, 1e-30)
+    _dose(head, epsilon) for head in HEADS if head.name == STATUS_QUO for epsilon in (1e-4, 1e-15, 1e-30)
 )
 
 

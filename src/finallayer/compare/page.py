@@ -11,7 +11,7 @@ from markupsafe import Markup
 from finallayer.compare import figures, phrases
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Cell, order
-from finallayer.compare.heads import BASELINE, HEADS, Head, is_dose
+from finallayer.compare.heads import BASELINE, HEADS, Head
 from finallayer.compare.results import Results
 from finallayer.compare.statistics import Row
 from finallayer.compare.style import STROKES, as_inline_svg, variables
@@ -20,8 +20,8 @@ from finallayer.compare.verdict import most_telling
 
 def make_page(results: Results) -> str:
     """The whole page."""
-    measured = results.summarized().rows
-    rows = [row for row in measured if not is_dose(row.head)]
+    summary = results.summarized()
+    rows = summary.compared
     names = [head for head in STROKES if any(row.head == head for row in rows)]
     telling = most_telling(rows)
     environment = Environment(
@@ -54,7 +54,7 @@ def make_page(results: Results) -> str:
         cliffs=_draw(figures.cliff_panels(results.gradients)),
         accuracy=_draw(figures.epoch_panels(results.cells, "val_accuracy", "validation accuracy")),
         silenced=_draw(figures.epoch_panels(results.cells, "silenced", "silenced samples")),
-        doses=_draw(figures.dose_panels(measured)),
+        doses=_draw(figures.dose_panels(summary)),
         grid=_grid(rows, names),
         safe_margins=_safe_margins(results, names),
         missing=_missing(results),

@@ -10,7 +10,6 @@ from typing import Any
 from finallayer.compare import figures
 from finallayer.compare.folder import FIGURES, PAGE, TABLE
 from finallayer.compare.grid import order
-from finallayer.compare.heads import is_dose
 from finallayer.compare.page import make_page
 from finallayer.compare.results import Results, write_atomically
 from finallayer.compare.style import as_png, as_svg, darkened
@@ -49,15 +48,15 @@ def as_csv(results: Results) -> str:
 
 def _sheets(results: Results) -> dict[str, Any]:
     """File name -> figure, of those that the results so far can fill."""
-    measured = results.summarized().rows
-    rows = [row for row in measured if not is_dose(row.head)]
+    summary = results.summarized()
+    rows = summary.compared
     telling = most_telling(rows)
     panels = {
         "gradient-against-margin": figures.cliff_panels(results.gradients),
         "validation-accuracy": figures.epoch_panels(results.cells, "val_accuracy", "validation accuracy"),
         "silenced-samples": figures.epoch_panels(results.cells, "silenced", "silenced samples"),
         "story": figures.story(results.cells, results.gradients, telling) if telling else [],
-        "doses": figures.dose_panels(measured),
+        "doses": figures.dose_panels(summary),
     }
     sheets = {name: figures.sheet(group) for name, group in panels.items() if group}
     return sheets | ({"grid": figures.heat_map(rows)} if rows else {})

@@ -12,7 +12,7 @@ from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.experiment import Experiment, prepare, run
 from finallayer.compare.folder import alone_in
 from finallayer.compare.grid import INPUTS, PRECISIONS, parse_choices
-from finallayer.compare.heads import is_dose, parse_heads
+from finallayer.compare.heads import parse_heads
 from finallayer.compare.progress import make_display
 from finallayer.compare.report_folder import write_report
 from finallayer.compare.results import Results, Settings
@@ -78,7 +78,7 @@ def compare(
 def tell(results: Results, page: Path) -> None:
     """The table, the verdict, and what is missing, on stdout."""
     console = Console(markup=False)  # what is told holds names of the user's
-    console.print(summary_table([row for row in results.summarized().rows if not is_dose(row.head)]))
+    console.print(summary_table(results.summarized().compared))
     console.print(results.verdict["answer"], style="bold", highlight=False)
     for sentence in results.verdict["sentences"]:
         console.print(f"- {sentence}", highlight=False)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from finallayer.compare.grid import Cell, Setting, order
-from finallayer.compare.heads import BASELINE, STATUS_QUO, is_dose
+from finallayer.compare.heads import BASELINE, STATUS_QUO, find_head, is_dose
 
 CONFIDENCE = 0.95
 # What of the 5 % goes to each kind of question: the article's own, that of the other heads, that of single settings.
@@ -98,6 +98,24 @@ class Summary:
     rows: Sequence[Row]
     overall: Sequence[Overall]
     val_samples: int
+
+    @property
+    def compared(self) -> Sequence[Row]:
+        """The rows of the heads that are compared with logits, and of those: no doses."""
+        return [row for row in self.rows if not is_dose(row.head)]
+
+    @property
+    def dose_response(self) -> list[tuple[float, Row]]:
+        """The epsilons that the status quo was run with in one setting, largest first, each with its row; none where
+        there are no two.
+        """
+        settings = {row.setting for row in self.rows if is_dose(row.head)}
+        series = [
+            (find_head("keras", row.head).epsilon, row)
+            for row in self.rows
+            if row.setting in settings and (is_dose(row.head) or row.head == STATUS_QUO)
+        ]
+        return sorted(series, key=lambda pair: -pair[0]) if len(series) > 1 else []
 
     def of(self, head: str) -> Overall | None:
         return next((overall for overall in self.overall if overall.head == head), None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Setting
-from finallayer.compare.heads import BASELINE, STATUS_QUO, find_head, is_dose
+from finallayer.compare.heads import BASELINE, STATUS_QUO, written
 from finallayer.compare.phrases import percent, setting_name
 from finallayer.compare.statistics import Difference, Overall, Row, Summary
 
@@ -69,7 +69,7 @@ class Sorted:
 
 def give_verdict(summary: Summary, curves: Curves) -> Verdict:
     """Judge what was measured; ``curves`` (gradient against margin) say where a difference comes from."""
-    rows = summary.rows
+    rows = summary.compared
     judged = _judged(_compared(rows))
     if not judged:
         return Verdict("Nothing to compare yet.", ["No setting has both the logits head and another one finished."])
@@ -77,7 +77,7 @@ def give_verdict(summary: Summary, curves: Curves) -> Verdict:
     others = [row for row in _compared(rows) if row.head != STATUS_QUO]
     sentences = [
         *_losses(groups, rows, curves),
-        *_doses(rows),
+        *_doses(summary.dose_response),
         *_wins(groups.winning),
         *_doubts(groups),
         *_not_finite(groups.broken, rows),
@@ -98,7 +98,7 @@ def most_telling(rows: Sequence[Row]) -> Row | None:
 
 def _compared(rows: Sequence[Row]) -> list[Row]:
     """The rows that have a difference; those of one seed only where no row has more."""
-    compared = [row for row in rows if row.gain is not None and not is_dose(row.head)]
+    compared = [row for row in rows if row.gain is not None]
     return [row for row in compared if _gain(row).pairs > 1] or compared
 
 
@@ -225,30 +225,18 @@ def _silenced_with_logits(silenced: Sequence[Row], rows: Sequence[Row]) -> str:
     return f"With logits it was {_share(highest)} at most."
 
 
-def _doses(rows: Sequence[Row]) -> list[str]:
+def _doses(series: Sequence[tuple[float, Row]]) -> list[str]:
     """What becomes of the status quo as its epsilon shrinks, where that was run."""
-    series = dose_response(rows)
-    if len(series) < 2:
+    if not series:
         return []
     accuracies, silenced = [row.val_accuracy for _, row in series], [row.silenced for _, row in series]
     follows = accuracies == sorted(accuracies) and accuracies[-1] - accuracies[0] > MATTERS
     lead = "The clip is the cause: the smaller it is, the less is lost" if follows else "Another clip was tried"
-    epsilons = ", ".join(f"{epsilon:.0e}".replace("e-0", "e-") for epsilon, _ in series)
+    epsilons = ", ".join(written(epsilon) for epsilon, _ in series)
     return [
         f"{lead}. On {describe(series[0][1].setting)}, Keras' epsilon of {epsilons} gave the softmax head "
         f"{', '.join(map(percent, accuracies))} % accuracy, with {', '.join(map(percent, silenced))} % silenced."
     ]
-
-
-def dose_response(rows: Sequence[Row]) -> list[tuple[float, Row]]:
-    """The epsilons that the status quo was run with in one setting, largest first, each with its row; none without."""
-    settings = {row.setting for row in rows if is_dose(row.head)}
-    series = [
-        (find_head("keras", row.head).epsilon, row)
-        for row in rows
-        if row.setting in settings and (is_dose(row.head) or row.head == STATUS_QUO)
-    ]
-    return sorted(series, key=lambda pair: -pair[0])
 
 
 def _wins(winning: Sequence[Row]) -> list[str]:
