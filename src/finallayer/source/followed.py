@@ -28,19 +28,19 @@ def hears(run: Interpreter, name: str, parts: tuple[Value, ...]) -> None:
     ends = run.recorder.destinations
     if not ends or name.rpartition(".")[2] in _FORMS:
         return
-    reads = run.reading > 0 or name in _READ_BY or (name == "Mod" and isinstance(parts[0], str))
-    for part in _all_in(parts):
-        if isinstance(part, Node):
-            (ends.read if reads else ends.hand)(part)
-        elif not reads:
-            _function(run, part)
+    if run.reading > 0 or name in _READ_BY or (name == "Mod" and isinstance(parts[0], str)):
+        for part in _all_in(parts):
+            if isinstance(part, Node):
+                ends.read(part)
+    else:
+        hand(run, *parts)
 
 
-def hand(run: Interpreter, value: Value) -> None:
-    """A value goes to a caller, an object, or a framework."""
+def hand(run: Interpreter, *values: Value) -> None:
+    """Values go to a caller, an object, or a framework."""
     ends = run.recorder.destinations
     if ends:
-        for part in _all_in((value,)):
+        for part in _all_in(values):
             if isinstance(part, Node):
                 ends.hand(part)
             else:

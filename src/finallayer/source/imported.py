@@ -121,7 +121,7 @@ def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:
     """The modules that a function is asked for, as (dotted name, level): ``import_module("a.b")``."""
     if not any(word in data for word in (b"import_", b"__import__", b"run_module")):
         return
-    names = b"|".join(name for name in _CALLED.findall(data))
+    names = b"|".join(_CALLED.findall(data))
     asked = re.compile(_ASKED % (_NAMES_BY_TEXT + b"|" + names)) if names else _BY_TEXT
     for called in asked.finditer(data):
         dotted = called[1].decode(errors="ignore")

@@ -143,13 +143,8 @@ class Interpreter:
     def _is_by_hand(self, site: Site) -> bool:
         """Whether the gradient of what happens here is written by hand."""
         own = any(map(has_own_gradient, self.stack))
-        return own or (differentiates_itself(site.frame.module.tree) and not asks_for_gradients(self.entry_tree()))
-
-    def entry_tree(self) -> ast.Module:
-        """The syntax of the program that is analysed."""
-        if self.entry is None:
-            return ast.Module([], [])
-        return self.entry.tree
+        asked = self.entry is not None and asks_for_gradients(self.entry.tree)
+        return own or (differentiates_itself(site.frame.module.tree) and not asked)
 
     def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Run statements in order; whether control reaches the end."""

@@ -121,10 +121,9 @@ def _is_only_measured(site: Site) -> bool:
             seen = list(walk(function.node)) if function is not None else []
             if not any(_binds(n, held) for n in seen):
                 seen = list(walk(site.frame.module.tree))
-            used = {n.attr for n in seen if isinstance(n, ast.Attribute) and _is_read(n.value, held)}
-            uses = sum(isinstance(n, ast.Attribute) and _is_read(n.value, held) for n in seen)
-            others = uses < sum(_is_read(n, held) for n in seen)
-            return not others and bool(used & _MEASURES) and used <= _MEASURES | _LEAVES_ALONE
+            uses = [n.attr for n in seen if isinstance(n, ast.Attribute) and _is_read(n.value, held)]
+            others = len(uses) < sum(_is_read(n, held) for n in seen)
+            return not others and not _MEASURES.isdisjoint(uses) and set(uses) <= _MEASURES | _LEAVES_ALONE
     return False
 
 

@@ -81,10 +81,10 @@ def drop_first_of_two(sighting: Sighting, match: Match, context: Context) -> Ite
     first = maker(sighting.node.args[0]) if sighting.node.op in HEAD_OF.values() else None
     if first is None or first.op != sighting.node.op:
         return
-    losses = [s for s in context.sightings() if s.node.op in ON_LOGITS.values() and s.node.args]
-    for loss in [s for s in losses if maker(s.node.args[0]) == first and maker(s.node.args[0]).origin == first.origin][
-        :1
-    ]:
+    losses = (s for s in context.sightings() if s.node.op in ON_LOGITS.values() and s.node.args)
+    made = ((s, maker(s.node.args[0])) for s in losses)
+    loss = next((s for s, head in made if head == first and head.origin == first.origin), None)
+    if loss is not None:
         yield from drop_head(loss, match, context)
 
 

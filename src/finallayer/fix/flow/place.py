@@ -110,9 +110,9 @@ class Place:
         around = self.syntax.parent(self.node)
         if is_minus(around) and is_minus(ast.parse(text.strip(), mode="eval").body):  # twice is not at all
             return (*written.edits, self.syntax.replace(around, text.strip()[1:].strip()))
-        sign = self._sign_around(self.node) if is_minus(ast.parse(text.strip(), mode="eval").body) else None
+        sign = self.sign_around(self.node) if is_minus(ast.parse(text.strip(), mode="eval").body) else None
         if sign is not None:
-            return (*written.edits, sign, self.syntax.replace(self.node, text.strip()[1:].strip()))
+            return (*written.edits, *self.unsigned(text, sign))
         return (*written.edits, self.syntax.replace(self.node, self._as_operand(text)))
 
     def term(self) -> ast.AST:
@@ -123,14 +123,10 @@ class Place:
         return node
 
     def unsigned(self, text: str, sign: Edit) -> tuple[Edit, ...]:
-        """The edits that put an expression without its minus in the place's stead, whose sum's minus goes."""
+        """The edits that put an expression without its minus in the place's stead, as the sign around it turns."""
         return (sign, self.syntax.replace(self.node, text.strip()[1:].strip()))
 
-    def sign_of_sum(self, total: ast.AST) -> Edit | None:
-        """The edit that takes the minus away before a sum of several places; None where there is none."""
-        return self._sign_around(total)
-
-    def _sign_around(self, node: ast.AST) -> Edit | None:
+    def sign_around(self, node: ast.AST) -> Edit | None:
         """The edit that turns the minus before a sum, mean or product of an expression, or before its first factor, or
         that takes it from something else; None where there is none."""
         while (outer := self._total_of(node)) is not None:
@@ -256,7 +252,7 @@ def _sign_of_both(pairs: Sequence[tuple[Place, Written | None]]) -> Edit | None:
     signed = any(is_minus(n) for place, _ in pairs for n in _factors(place))
     if not isinstance(total, ast.BinOp) or not isinstance(total.op, ast.Add) or signed:
         return None
-    return first.sign_of_sum(total) if {total.left, total.right} == set(terms) else None
+    return first.sign_around(total) if {total.left, total.right} == set(terms) else None
 
 
 def _factors(place: Place) -> Iterator[ast.AST]:
