@@ -10,7 +10,7 @@ from finallayer.expr import Node
 from finallayer.kinds import Kind
 from finallayer.live.applying import Applied, applied
 from finallayer.live.tensorflow import raw
-from finallayer.live.tensorflow.tensors import Tensors, constant
+from finallayer.live.tensorflow.holdings import Tensors, constant
 
 #: Parameters of which the number is told, where it is known.
 _NUMBERS = frozenset({"value", "low", "high"})

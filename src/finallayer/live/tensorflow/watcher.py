@@ -20,9 +20,9 @@ from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
 from finallayer.live.tensorflow import composed, generated, raw
-from finallayer.live.tensorflow.calls import called, replayed
 from finallayer.live.tensorflow.fitting import Fitting
-from finallayer.live.tensorflow.tensors import Tensors, is_eager
+from finallayer.live.tensorflow.holdings import Tensors, is_eager
+from finallayer.live.tensorflow.traced import called, replayed
 from finallayer.recording import Recorder, Scene
 
 #: The folder of TensorFlow's own code.
