@@ -18,6 +18,7 @@ VERBS: dict[str, str] = {
     "check": "Find where a model's output and its loss disagree, in source and notebooks.",
     "fix": "Fix what check finds, where the fix is proven.",
     "audit": "Run a PyTorch script, and audit the losses that it really computes.",
+    "probe": "Measure a loss: to which margins it is right, and what it does at its ends.",
     "rules": "List the rules.",
     "explain": "Explain a rule.",
 }
