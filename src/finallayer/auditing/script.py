@@ -1,4 +1,4 @@
-"""A user's script, run as it is: the first loss of each place at which it asks for a gradient is audited."""
+"""A user's script, run as it is: the first loss of each place at which it calls ``backward()`` is audited."""
 
 from __future__ import annotations
 
@@ -34,26 +34,22 @@ class ScriptRun:
 
 def run(script: Path, arguments: Sequence[str], go_on: bool, tell: Callable[[Audit], None]) -> ScriptRun:
     """Execute a script with these arguments, and audit its losses; without ``go_on`` it ends at the first."""
-    from finallayer.live.minimising import losses_told
+    from finallayer.live.torch.minimised import Losses
 
     done = ScriptRun()
 
     def audited(observation: Observation) -> None:
-        audit = judged(observation).besides(f for before in done.audits for f in before.findings)
+        audit = judged(observation)
         done.audits.append(audit)
         tell(audit)
         if not go_on:
             raise Enough
 
-    with _as_if_called(script, arguments), losses_told(audited):
+    with _as_if_called(script, arguments), Losses(audited).around():
         try:
             runpy.run_path(str(script), run_name="__main__")
-        except Enough:
+        except (Enough, SystemExit):
             pass
-        except SystemExit as ended:
-            done.failed = ended.code not in (None, 0)
-            if isinstance(ended.code, str):
-                print(ended.code, file=sys.stderr)
         except Exception:
             traceback.print_exc()
             done.failed = True
