@@ -28,7 +28,8 @@ def judged(seen: Observation) -> Audit:
     sources = Sources()
     every = outermost([one.finding for one in judge(seen.seen)])
     config = Config(Path.cwd(), frozenset(rules))
-    findings = tuple(Filter(config, rules, sources).shown(every))
+    once = {(f.rule.code, f.origin): f for f in reversed(every)}  # a traced function is met at each of its calls
+    findings = tuple(Filter(config, rules, sources).shown(list(reversed(once.values()))))
     return Audit(findings, tuple(map(str, seen.losses)), _margin(findings, seen.losses), seen, sources.lines)
 
 
