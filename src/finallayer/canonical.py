@@ -301,11 +301,17 @@ def _members(x: Node, deep: int = 4) -> list[Node | None]:
 
 
 def quotient_logs(log: Node) -> tuple[Node, ...]:
-    """The logs that ``log(p / q)`` is the difference of, as far as they are of probabilities that differ."""
+    """The logs that ``log(p / q)`` is the difference of, as far as they are of probabilities that differ.
+
+    An epsilon or clip of the quotient keeps what is divided from 0, not what it is divided by.
+    """
     x = bare(log.args[0]) if log.op == "log" else log
     if x is log or x.op != "div" or {bare(a) for a in x.args} & {make("one_minus", bare(a)) for a in x.args}:
         return ()
-    return tuple(make("log", a, origin=log.origin) for a in x.args if a.kind in PROBABILITY_KINDS)
+    above, below = x.args
+    parts = [_replaced(log.args[0], x, above)] if above.kind in PROBABILITY_KINDS else []
+    parts += [below] if below.kind in PROBABILITY_KINDS else []
+    return tuple(make("log", part, origin=log.origin) for part in parts)
 
 
 def _picked_by_data(total: Node) -> Node | None:
@@ -424,16 +430,16 @@ def _by_from_logits(op: str, args: tuple[Node, ...], attrs: dict[str, Any], orig
     return Node(f"{op}_logits" if from_logits else f"{op}_probs", args, kept, origin)
 
 
-def naive_normaliser(node: Node) -> Node | None:
+def naive_normaliser(log: Node) -> Node | None:
     """The logsumexp in ``log(exp(a) / sum(exp(b)))``, or more such terms: a contrastive loss by hand."""
-    x = bare(node.args[0]) if node.op == "log" else node
+    x = bare(log.args[0])
     if x.op != "div" or bare(x.args[0]).op != "exp":
         return None
     for total in _addends(bare(x.args[1])):
         power = through(total.args[0], MOVES) if total.op == "sum" else total
         if total.op == "sum" and power.op == "exp" and not is_shifted(power.args[0]):
             attrs = {"axis": total.attrs.get("axis"), "naive": True}
-            return Node("logsumexp", power.args, attrs, node.origin)
+            return Node("logsumexp", power.args, attrs, log.origin)
     return None
 
 

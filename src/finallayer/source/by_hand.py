@@ -1,4 +1,4 @@
-"""Gradients that a program works out itself, where a framework would have taken them."""
+"""Who takes a program's gradients: a framework, or the program itself; or nobody does."""
 
 from __future__ import annotations
 
@@ -50,3 +50,29 @@ def _names(node: ast.AST) -> Iterator[str]:
         case ast.ImportFrom(module=module, names=names):
             yield from (module or "").split(".")
             yield from (alias.name for alias in names)
+
+
+#: By these, besides, a framework's own training loop is asked to train.
+_LOOPS = frozenset("fit fit_generator train_on_batch compile train step update".split())
+
+
+@lru_cache(maxsize=256)
+def only_tests(tree: ast.Module) -> bool:
+    """Whether a file is a test runner's, and nothing in it is differentiated or trained: it compares values."""
+    tested = any(map(_is_test, tree.body))
+    return tested and not asks_for_gradients(tree) and all(_LOOPS.isdisjoint(_names(n)) for n in walk(tree))
+
+
+def _is_test(node: ast.stmt) -> bool:
+    """A function or class that unittest or pytest runs."""
+    match node:
+        case ast.FunctionDef(name=name):
+            return name.startswith("test_")
+        case ast.ClassDef(name=name, bases=bases):
+            cases = any(isinstance(b, (ast.Name, ast.Attribute)) and _last(b).endswith("TestCase") for b in bases)
+            return cases or (name.startswith("Test") and any(map(_is_test, node.body)))
+    return False
+
+
+def _last(base: ast.Name | ast.Attribute) -> str:
+    return base.id if isinstance(base, ast.Name) else base.attr
