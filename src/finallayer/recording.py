@@ -16,7 +16,7 @@ from finallayer.canonical import bare, bernoulli_logs, build, naive_normaliser, 
 from finallayer.destinations import Destinations
 from finallayer.expr import LOSSES, MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having
 from finallayer.findings import Sighting
-from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, opposites, summed, terms
+from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, opposites, summed, terms, weighed
 from finallayer.kinds import LOG_KINDS
 from finallayer.purposes import TELLING, purposes, summed_along
 
@@ -124,7 +124,7 @@ class Recorder:
         """The products that a value is the sum of, and what they say of the logs and losses among them."""
         total = terms(made)
         if "log" in [term.about.op for term in total]:
-            for log, purpose in (*likelihoods(total), *opposites(total)):
+            for log, purpose in (*likelihoods(total), *opposites(total), *weighed(total)):
                 self._note(log, purpose)
         for loss in summed(total):
             self._note(loss, "summed")

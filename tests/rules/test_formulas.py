@@ -267,3 +267,38 @@ class Entropy({base}):
 """
     seen = sightings(SourceFile("program.py", program), Project())
     assert [str(j.finding.severity) for j in judge(seen) if j.finding.rule.code == "FL201"] == severities
+
+
+CLIPPED = "p.clamp(1e-7, 1 - 1e-7)"
+
+
+@pytest.mark.parametrize(
+    ("formula", "rules"),
+    [
+        # one log that a policy's loss reads, and its entropy
+        ("(p * (q := torch.log(p + 1e-8))).sum(1).mean() - ((q * a).sum(1) * w).mean()", {"FL203"}),
+        (f"(p * (q := torch.log({CLIPPED}))).sum(1).mean() - (q * y).sum(1).mean()", {"FL202"}),
+        ("(p * torch.log(p + 1e-8) * a).sum(1).mean()", set()),
+        ("(p * (torch.log(p + 1e-8) * a)).sum(1).mean()", set()),
+        ("((p * torch.log(p + 1e-8)).sum(1) * a).mean()", set()),
+        # joint and conditional probabilities, and what a share mixes
+        ("-torch.log(p[rows, y] * g[:, 0] + 1e-8).mean()", {"FL203"}),
+        ("-torch.log(p[rows, y] / n + 1e-8).mean()", {"FL203"}),
+        ("-torch.log(p[rows, y] * a).mean()", set()),
+        ("-torch.log((g * p).scatter_add(1, a, (1 - g) * w).gather(1, y) + 1e-8).mean()", {"FL203"}),
+        ("-torch.log((g * p + g * w).gather(1, y) + 1e-8).mean()", set()),
+        ("-torch.log((torch.softmax(net(w), 1) @ one.float()).gather(1, y)).mean()", {"FL201"}),
+        ("-torch.log((torch.softmax(net(w), 1) @ w).gather(1, y)).mean()", set()),
+        ("F.binary_cross_entropy_with_logits((p * torch.sigmoid(net(w))).sum(1), y)", {"FL104"}),
+        ("F.cross_entropy(torch.softmax(net(w), 1) @ one.float(), y)", {"FL101"}),
+        # the probability of what happened, of each class by itself
+        (f"-torch.log(y * (q := {CLIPPED}) + (1 - y) * (1 - q)).mean()", {"FL202"}),
+    ],
+)
+def test_probabilities_weighed_mixed_and_multiplied(formula: str, rules: set[str]) -> None:
+    assert found(formula) == rules
+
+
+def test_a_contrastive_loss_by_hand_is_told_of_once() -> None:
+    seen = sightings(SourceFile("program.py", HEAD + "-torch.log(s.exp() / net(w).exp().sum(1)).mean()\n"), Project())
+    assert [f.rule.code for f in outermost([j.finding for j in judge(seen)])] == ["FL207"]
