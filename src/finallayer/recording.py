@@ -17,7 +17,7 @@ from finallayer.destinations import Destinations
 from finallayer.expr import LOSSES, MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having
 from finallayer.findings import Sighting
 from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, opposites, summed, terms, weighed
-from finallayer.kinds import LOG_KINDS
+from finallayer.kinds import LOG_KINDS, Kind
 from finallayer.purposes import TELLING, purposes, summed_along
 
 #: What is kept for the rules to judge.
@@ -104,6 +104,8 @@ class Recorder:
             if made is arg:  # `1 * loss` is the loss, which is written down already
                 return made
         total = self._completed(made) if made.op in COMPLETING else ()
+        if made.op == "nll" and made.attrs.get("reduction") == "none" and made.args[0].kind is Kind.PROBS:
+            self._negatives[id(made)] = made, made
         if self._negatives:
             self._reconsider(op, args, made)
         if not silent:

@@ -100,6 +100,7 @@ def test_probabilities_without_a_log(formula: str) -> None:
         "torch.argsort(-p[rows, y])",
         "-p[:, y].mean()",  # an attack
         "(p.max(1).values - p[rows, y]).mean()",
+        "(q := F.nll_loss(p, y, reduction='none')).mean() + torch.exp(-q).mean()",  # the probability, fetched
         "((1 + F.nll_loss(p, y, reduction='none')) ** 2 * F.cross_entropy(s, y, reduction='none')).mean()",  # focal
     ],
 )
