@@ -303,3 +303,22 @@ def test_probabilities_weighed_mixed_and_multiplied(formula: str, rules: set[str
 def test_a_contrastive_loss_by_hand_is_told_of_once() -> None:
     seen = sightings(SourceFile("program.py", HEAD + "-torch.log(s.exp() / net(w).exp().sum(1)).mean()\n"), Project())
     assert [f.rule.code for f in outermost([j.finding for j in judge(seen)])] == ["FL207"]
+
+
+@pytest.mark.parametrize(
+    ("masked", "rules"),
+    [
+        ("p[p < 1e-7] = 1e-7; return -torch.log(p)[rows, y].mean()", {"FL202"}),
+        ("p[(p > 0.9).data] = 0.9; return -torch.log(1 - p)[rows, y].mean()", {"FL202"}),
+        ("p[y < 1e-7] = 1e-7; return -torch.log(p)[rows, y].mean()", {"FL201"}),
+        ("p = p[rows, y]; small = p <= 0.1; a[~small] = -torch.log(p[~small]); return a.mean()", set()),
+        ("p = p[rows, y]; return -torch.log(p[p > 0.1]).mean()", set()),
+        ("p = p[rows, y]; return -torch.log(p[p <= 0.1]).mean()", {"FL201"}),
+        ("p = p[rows, y]; return -torch.log(p[p > 0]).mean()", {"FL201"}),
+        ("p = p[rows, y]; return -torch.log(p[y > 0.1]).mean()", {"FL201"}),
+    ],
+)
+def test_a_mask_of_the_sizes_clips_what_it_sets_and_guards_what_it_picks(masked: str, rules: set[str]) -> None:
+    program = HEAD.removesuffix("return ") + masked
+    seen = sightings(SourceFile("program.py", program + "\n"), Project())
+    assert {f.rule.code for f in outermost([j.finding for j in judge(seen)])} == rules

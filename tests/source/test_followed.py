@@ -219,4 +219,7 @@ class LossTest(absltest.TestCase):
 def test_a_test_that_differentiates_nothing_compares_values(tmp_path: Path, line: str, severity: str) -> None:
     program = COMPARED.format(line)
     assert severities(tmp_path, program) == [severity]
-    assert severities(tmp_path, program.replace("absltest.TestCase", "Loss").replace("test_it", "it")) == ["warning"]
+    by_pytest = program.replace("absl.testing import absltest", "pytest import approx").replace("absltest.TestCase", "")
+    assert severities(tmp_path, by_pytest.replace("LossTest", "TestLoss")) == [severity]
+    alone = by_pytest.replace("from pytest import approx", "").replace("LossTest", "TestLoss")
+    assert severities(tmp_path, alone) == ["warning"]  # a module of losses that tries them out

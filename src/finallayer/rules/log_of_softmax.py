@@ -285,7 +285,7 @@ def focal(x, y, gamma=2.0):
     p = log_p.exp()
     return -((1 - p) ** gamma * log_p).mean()
 """,
-    # drawn from by noise, which is Gumbel's; and where only probabilities that are large enough are looked at
+    # drawn from by noise, which is Gumbel's
     """
 import tensorflow as tf
 
@@ -293,20 +293,6 @@ x = tf.placeholder(tf.float32, [None, 8])
 p = tf.nn.softmax(tf.layers.dense(x, 5))
 noise = tf.random_uniform(tf.shape(p))
 action = tf.argmax(tf.log(p) - tf.log(-tf.log(noise)), 1)
-""",
-    """
-import torch
-from torch import nn
-
-net = nn.Linear(20, 5)
-
-def huber(x, y, tau=10.0):
-    p = torch.softmax(net(x), dim=1)[torch.arange(len(y)), y]
-    loss = torch.empty_like(p)
-    small = p <= 1 / tau
-    loss[small] = 1 - tau * p[small]
-    loss[~small] = -torch.log(p[~small])
-    return loss.mean()
 """,
     # policy gradients with log_prob
     """

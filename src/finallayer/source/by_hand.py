@@ -56,21 +56,31 @@ def _names(node: ast.AST) -> Iterator[str]:
 _LOOPS = frozenset("fit fit_generator train_on_batch compile train step update".split())
 
 
+#: Modules that a program imports that is run by a test runner.
+_RUNNERS = frozenset({"pytest", "unittest", "absltest"})
+
+
 @lru_cache(maxsize=256)
 def only_tests(tree: ast.Module) -> bool:
     """Whether a file is a test runner's, and nothing in it is differentiated or trained: it compares values."""
-    tested = any(map(_is_test, tree.body))
+    runs = any(not _RUNNERS.isdisjoint(_names(n)) for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom)))
+    tested = any(_is_case(n) or (runs and _is_test(n)) for n in tree.body)
     return tested and not asks_for_gradients(tree) and all(_LOOPS.isdisjoint(_names(n)) for n in walk(tree))
 
 
+def _is_case(node: ast.stmt) -> bool:
+    """A class that unittest runs."""
+    bases = node.bases if isinstance(node, ast.ClassDef) else []
+    return any(isinstance(b, (ast.Name, ast.Attribute)) and _last(b).endswith("TestCase") for b in bases)
+
+
 def _is_test(node: ast.stmt) -> bool:
-    """A function or class that unittest or pytest runs."""
+    """A function or class that pytest runs."""
     match node:
         case ast.FunctionDef(name=name):
             return name.startswith("test_")
-        case ast.ClassDef(name=name, bases=bases):
-            cases = any(isinstance(b, (ast.Name, ast.Attribute)) and _last(b).endswith("TestCase") for b in bases)
-            return cases or (name.startswith("Test") and any(map(_is_test, node.body)))
+        case ast.ClassDef(name=name, body=body):
+            return name.startswith("Test") and any(map(_is_test, body))
     return False
 
 
