@@ -6,9 +6,8 @@ TYPE_CHECKING = False  # for type checkers, who know the name; typing takes its 
 
 if TYPE_CHECKING:
     from finallayer.auditing import Audit, audit
-    from finallayer.probing import Probe, probe
 
-__all__ = ["Audit", "Probe", "__version__", "audit", "probe"]
+__all__ = ["Audit", "__version__", "audit"]
 __version__ = "0.1.0"
 
 
@@ -18,10 +17,5 @@ def __getattr__(name: str) -> object:
         from finallayer import auditing
 
         value: object = getattr(auditing, name)
-        return value
-    if name in ("Probe", "probe"):
-        from finallayer import probing
-
-        value = getattr(probing, name)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,9 +22,8 @@ import finallayer
 x, y = np.random.default_rng(0).normal(size=(16, 4)).astype("f4"), np.arange(16) % 3
 onehot = np.eye(3, dtype="f4")[y]
 
-def model(activation, loss, *more, dtype=None):
-    dense = keras.layers.Dense
-    made = keras.Sequential([keras.Input((4,)), dense(8, "relu"), dense(3, activation, dtype=dtype), *more])
+def model(activation, loss):
+    made = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, activation)])
     made.compile("adam", loss, metrics=["accuracy"])
     made.fit(x, onehot if "Sparse" not in type(loss).__name__ else y, verbose=0)
     return made
@@ -38,8 +37,6 @@ cases = {
     "sigmoid": (model("sigmoid", losses.BinaryCrossentropy()), onehot),
     "binary logits": (model(None, losses.BinaryCrossentropy(from_logits=True)), onehot),
     "regression": (model(None, losses.MeanSquaredError()), onehot),
-    "reshaped": (model("softmax", losses.CategoricalCrossentropy(), keras.layers.Reshape((3,))), onehot),
-    "mixed": (model("softmax", losses.CategoricalCrossentropy(), dtype="mixed_bfloat16"), onehot),
 }
 found = {}
 for name, (made, target) in cases.items():
@@ -60,21 +57,16 @@ EXPECTED = {
     "sigmoid": (["FL202"], 16.1),
     "binary logits": ([], None),
     "regression": ([], None),
-    "reshaped": (["FL202"], 16.1),
-    "mixed": (["FL202"], 16.1),
 }
-#: What TensorFlow finds the logits behind, in 32 bits.
-RESCUED = {"softmax", "softmax, one-hot", "softmax and from_logits", "sigmoid"}
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
+@pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_models_loss_is_what_its_backend_computes(backend: str, tmp_path: Path) -> None:
     pytest.importorskip("keras")
     pytest.importorskip(backend)
     file = tmp_path / "program.py"
     file.write_text(PROGRAM)
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(Path(finallayer.__file__).parents[1])}
-    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
     done = subprocess.run([sys.executable, str(file)], env=environment, capture_output=True, text=True, timeout=280)
     assert "FOUND" in done.stdout, done.stderr
     found = json.loads(done.stdout.partition("FOUND")[2])
@@ -82,7 +74,5 @@ def test_a_models_loss_is_what_its_backend_computes(backend: str, tmp_path: Path
         got, safe = found[name]
         #: torch's binary cross-entropy is a function of its own, which the catalogue knows
         wanted = ["FL302"] if (name, backend) == ("sigmoid", "torch") else codes
-        if backend == "tensorflow" and name in RESCUED:
-            wanted, margin = [], None
         assert (name, got) == (name, wanted)
         assert margin is None or safe == pytest.approx(margin, abs=0.1)

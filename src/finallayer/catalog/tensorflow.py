@@ -88,7 +88,7 @@ _BOTH: dict[str, str] = {
     "tensorflow.reduce_mean": f"mean{_REDUCE}",
     "tensorflow.reduce_max": f"max{_REDUCE}",
     "tensorflow.reduce_min": f"min{_REDUCE}",
-    **each("tensorflow", "argmax argmin", "argmax(input: x, axis, *, dimension: axis)"),
+    **each("tensorflow", "argmax argmin arg_max arg_min", "argmax(input: x, axis, *, dimension: axis)"),
     "tensorflow.nn.top_k": "topk(input: x, k)",
     "tensorflow.nn.in_top_k": "compare(targets: target, predictions: x)",
     **each("tensorflow", "sort argsort", "topk(values: x, axis)"),

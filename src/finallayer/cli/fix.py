@@ -98,7 +98,6 @@ def command(**options: Any) -> None:
 
 def _fix(options: Options, signals: Interruptions) -> int:
     from finallayer.check import config, run
-    from finallayer.cli.choosing import Bounds
     from finallayer.cli.fixing import Fixing
     from finallayer.rules import all_rules
 
@@ -113,8 +112,7 @@ def _fix(options: Options, signals: Interruptions) -> int:
         say(noted(note))
     if spot is not None:
         _must_be_found(spot, first)
-    bounds = Bounds([*on_disk, *([Path(stdin[0])] if stdin else [])])
-    fixing = Fixing(first, settings, rules, options.unsafe_fixes, bounds, stdin)
+    fixing = Fixing(first, settings, rules, options.unsafe_fixes, stdin)
     return _told(options, fixing, *_repaired(options, spot, fixing), signals)
 
 

@@ -322,7 +322,8 @@ def apply_layers(run: Interpreter, layers: tuple[Value, ...], x: Value, site: Si
             x = x if layer.attrs.get("fed") else run.opaque_at(site, x, layer)
             continue
         run.budget.step()  # the model may hold many, and be called often
-        at = layer.site if isinstance(layer, Built) else site
+        of_its_own = isinstance(layer, Built) and layer.signature.op != "sequential"  # whose layers have each their own
+        at = layer.site if isinstance(layer, Built) and of_its_own else site
         x = invoke(run, layer, Call([x], {}, at)) if layer is not None else x
     return x
 

@@ -43,6 +43,8 @@ from finallayer.source.values import (
 
 #: The name of what stands for a slice among the indices of several axes.
 SLICE = "slice"
+#: What a number that counts is called, which nobody knows: no variable is called so.
+PLACE = "each place"
 #: As many numbers of a ``range`` are known.
 MOST_NUMBERS = 256
 
@@ -100,7 +102,8 @@ def element(iterable: Value) -> Value:
     if isinstance(iterable, Node) and iterable.op != "opaque":
         attrs = {"rank": iterable.rank - 1} if iterable.rank else {}
         return Node("index", (iterable,), attrs | {"rows": True}, iterable.origin)
-    return opaque("each", iterable)
+    counts = isinstance(iterable, Node) and iterable.attrs.get("name") == "range"
+    return opaque(PLACE if counts else "each", iterable)
 
 
 def get_slice(owner: Value, lower: Value, upper: Value, stepped: bool) -> Value:
@@ -131,7 +134,8 @@ def get_item(owner: Value, index: Value, rank: int | None = None, least_rank: in
             return Node("opaque", (), {**item.attrs, **axes}, None) if axes else item
         attrs = _of_index(index) | ({"rank": rank} if rank is not None else {})
         attrs |= {"least_rank": least_rank} if least_rank and rank is None else {}
-        attrs |= {"rows": True} if type(index) is int else {}
+        counted = isinstance(index, Node) and index.attrs.get("name") == PLACE
+        attrs |= {"rows": True} if type(index) is int or counted else {}
         attrs |= _least_of(owner, index)
         return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):

@@ -14,7 +14,6 @@ from finallayer.catalog.frameworks import FOREIGN
 from finallayer.disk import digest
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.imported import imported
-from finallayer.source.plain import normal, plain
 from finallayer.source.reading import bytes_of, read
 from finallayer.source.search_path import MARKS, added_folders
 
@@ -25,8 +24,6 @@ SMALL = 8_000
 #: What a longer module has to mention for a model, layer or loss to come from it.
 _MATTERS = re.compile(
     r"softmax|sigmoid|entropy|logits|[Ll]oss|\.nn\b|\bnn\.|layers|\blog\b|\bexp\b|Module\b|Model\b|keras|criterion|config"
-    # ... or names that it puts together:
-    r"|getattr|__dict__|globals|vars\(|eval\(|import_"
 )
 #: How many folders upwards an absolute import is looked for.
 _MOST_FOLDERS = 6
@@ -202,9 +199,9 @@ class Project:
     def _bytes(self, path: str) -> bytes:
         known = self._files.get(path)
         if known is not None:
-            return normal(known.text).encode(errors="surrogatepass")
+            return known.text.encode(errors="surrogatepass")
         try:
-            return plain(path, bytes_of(path))
+            return bytes_of(path)
         except Unreadable:
             return b""
 
@@ -280,7 +277,7 @@ def _folder(path: str) -> Path:
 
 def _is_worth_parsing(file: SourceFile) -> bool:
     """Whether a model, layer or loss may come from a module."""
-    return len(file.text) < SMALL or _MATTERS.search(normal(file.text)) is not None
+    return len(file.text) < SMALL or _MATTERS.search(file.text) is not None
 
 
 def _is_namespace(path: Path) -> bool:

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
@@ -23,12 +22,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from finallayer.catalog import Signature
 from finallayer.expr import LOSSES, Node, Origin, Role, having, make
 from finallayer.live.applying import Applied, applied
-from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
 from finallayer.live.torch import callables, distributions, indexing
 from finallayer.live.torch.callables import Known, is_native
 from finallayer.live.torch.following import Following, tensors_in
+from finallayer.live.torch.margins import MEASURED, Measuring
 from finallayer.live.torch.untouched import Untouched
 from finallayer.recording import Recorder, Scene
 
@@ -75,7 +74,7 @@ class Observer:
         """Forget what was seen."""
         self.recorder = Recorder()
         self.following = Following()
-        self.measuring = Measuring(_numbers)
+        self.measuring = Measuring()
         self.unknown: Unknown = {}
         self.altered: list[Node] = []  # losses with options that their expression doesn't tell of
         self.failed: list[Blind] = []
@@ -201,7 +200,7 @@ class Observer:
             self.altered.append(made)
         if made.op in MEASURED:
             with suppress(Exception), self.aside(), torch.no_grad():  # numbers may be hidden: vmap, meta tensors
-                self.measuring.saw(made, what, _tensors(args), str(first.dtype).removeprefix("torch."))
+                self.measuring.saw(made, what, _flattened(args), first)
         pure = is_pure(known, args, kwargs)
         if known.in_place or (not pure and args and first is args[0]):
             self.following.changed(first)
@@ -276,7 +275,7 @@ class Observer:
     def _not_understood(self, name: str, handed: list[Node], result: torch.Tensor) -> Node:
         self._leaves += 1
         origin = self._place()
-        place = f"{Path(origin.path).name}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
+        place = f"{origin.path}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
         parts = tuple(map(hash, handed)) or (self._leaves,)
         made = make("opaque", name=place, of=parts, rank=result.dim())
         self.unknown[id(made)] = made, Blind(name, origin), handed
@@ -375,15 +374,9 @@ def _is_altered(op: str, kwargs: Mapping[str, Any]) -> bool:
     )
 
 
-def _tensors(args: Sequence[Any]) -> list[torch.Tensor]:
-    """The tensors that a call is handed, an index's parts among them."""
-    return [part.detach() for a in args for part in indexing.parts_of(a) if isinstance(part, torch.Tensor)]
-
-
-def _numbers(tensor: torch.Tensor) -> np.ndarray:
-    """A tensor's numbers as NumPy has them, which knows no format of 16 bits but its own."""
-    plain = tensor.float() if tensor.is_floating_point() else tensor
-    return plain.cpu().numpy()
+def _flattened(args: Sequence[Any]) -> tuple[Any, ...]:
+    """Arguments, an index's parts among them."""
+    return tuple(part for a in args for part in indexing.parts_of(a))
 
 
 def _is_in_custom_function() -> bool:

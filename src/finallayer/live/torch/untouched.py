@@ -6,6 +6,8 @@ module's attributes when it is first called; an optimizer's state when it is abo
 
 from __future__ import annotations
 
+import random
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
@@ -15,7 +17,6 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from finallayer.live.randomness import plain_generators
 from finallayer.live.torch.following import storage_of, tensors_in
 
 #: Operators that change arguments though their schema doesn't say so, with where those stand.
@@ -217,13 +218,17 @@ def patched(owner: Any, name: str, before: Callable[..., None]) -> Iterator[None
 @contextmanager
 def _generators() -> Iterator[None]:
     """Every generator of random numbers is as it was, afterwards."""
-    cpu = torch.get_rng_state()
+    numpy = sys.modules.get("numpy")
+    plain, cpu = random.getstate(), torch.get_rng_state()
+    arrays = numpy.random.get_state() if numpy is not None else None
     cuda = torch.cuda.get_rng_state_all() if _has_cuda() else None
     try:
-        with plain_generators():
-            yield
+        yield
     finally:
+        random.setstate(plain)
         torch.set_rng_state(cpu)
+        if numpy is not None and arrays is not None:
+            numpy.random.set_state(arrays)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
 

@@ -1,1 +1,0 @@
-"""What differs between frameworks when a loss is measured: a file each, loaded where its framework is."""
