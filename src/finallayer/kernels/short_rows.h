@@ -55,14 +55,16 @@ FL_FN D exponential_lanes(float* x, int64_t room, const Frame& f) {
 FL_FN DI are_near(D top) { return absolute(top) <= static_cast<double>(kUnshifted); }
 FL_FN D exponent_near(D top) { return (where(are_near(top), top, D{}) * kLog2e + kRound) - kRound; }
 
-// What L rows are made of, whose anchors stand apart; and which of them are good.
+// What L rows are made of, whose anchors stand apart; and which of them are good. The others are as good as empty.
 FL_FN DI put_sums(const fl_xent_args& a, D top, D others, RowLanes& t) {
     const D anchor_x = load(t.anchor_x);
-    store(t.others, others);
+    const DI is_tie = a.correct ? anchor_x == top : DI{};
+    const DI is_good = are_near(top) & (others < kInfinity) & (absolute(anchor_x) < kInfinity) & ~is_tie;
+    store(t.anchor_x, where(is_good, anchor_x, D{}));
+    store(t.others, where(is_good, others, splat(1.0)));
     store(t.is_nan, D{});
     store(t.is_argmax, where(anchor_x > top, splat(1.0), D{}));
-    const DI is_tie = a.correct ? anchor_x == top : DI{};
-    return are_near(top) & (others < kInfinity) & (absolute(anchor_x) < kInfinity) & ~is_tie;
+    return is_good;
 }
 
 // L rows, a lane each. Behind the last row of a call, the first of the group is taken again.

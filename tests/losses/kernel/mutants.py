@@ -37,7 +37,7 @@ MUTANTS = {
     "the padding of a short row counted": "store(to + round_up(n, W) - W, splat(@-kInf => 0.0f@));",
     "short rows added up wrongly": "rows[k] += rows[@k + S => k@];",
     "a vector of a short row not added": "i < @room => room - W@; i += W) {\n        const F e",
-    "a short row far from 0 taken as it is": "return @are_near(top) => ~DI{}@ & (others < kInfinity)",
+    "a short row far from 0 taken as it is": "is_good = @are_near(top) => ~DI{}@ & (others < kInfinity)",
     "no softmax term in a short row": "load(group.t.pull) * @0x1p-64 => 0@",
     "another short row's scale": "float_scale(scale[@k => 0@], row.kept, n)",
     "another short row's target": "row.target, at_anchor[@k => 0@]}",
