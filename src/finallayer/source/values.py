@@ -448,7 +448,7 @@ def telling(listener: Listener) -> Iterator[None]:
 def renamed(name: str, value: Node) -> Node:
     """A value that isn't understood, by another name."""
     node, made_of = opaque(name, value), _made_of.get()
-    kept = {name: value.attrs[name] for name in ("rank", "least_rank", "batched") if name in value.attrs}
+    kept = {name: value.attrs[name] for name in ("rank", "least_rank", "batched", "object") if name in value.attrs}
     if kept:
         node = Node("opaque", (), node.attrs | kept, None)
     if made_of is not None:
