@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "check": CHECKER | {"report", "processes"},
     "auditing": CHECKER | {"report", "check"},
     "probing": {"numerics"},
+    "testing": {"auditing", "live"},
     "server": CHECKER | {"report", "check"},
     "losses": {"kernels"},
     "kernels": {"losses"},

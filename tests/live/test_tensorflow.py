@@ -236,3 +236,43 @@ def test_random_numbers_go_on_where_they_were(tensorflow: Any) -> None:
     seeded()
     finallayer.audit(loss)
     assert draw() == wanted
+
+
+SCRIPT = """\
+import tensorflow as tf
+
+x, y, W = tf.ones((8, 4)), tf.range(8) % 5, tf.Variable(tf.ones((4, 5)))
+
+def loss(x, y):
+    p = tf.nn.softmax(x @ W)
+    return -tf.reduce_mean(tf.math.log(tf.gather(p, y, axis=1, batch_dims=1) + 1e-8))
+
+@tf.function
+def step(x, y):
+    with tf.GradientTape() as tape:
+        value = loss(x, y)
+    W.assign_sub(tape.gradient(value, W))
+
+for _ in range(3):
+    step(x, y)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, tf.nn.softmax(x @ W)))
+    unused = tf.math.log(tf.nn.softmax(x @ W))  # no gradient is asked of it
+    tape.gradient(value, W)
+raise SystemExit(3)
+"""
+
+
+def test_a_script_is_told_of_where_its_tapes_are_asked_for_a_gradient(tmp_path: Path, tensorflow: Any) -> None:
+    from finallayer.auditing.script import run
+
+    file = tmp_path / "train.py"
+    file.write_text(SCRIPT)
+    done = run(file, [], True, lambda audit: None)
+    assert done.failed
+    assert [[(f.origin.line, f.rule.code) for f in a.findings] for a in done.audits] == [
+        [(7, "FL203")],
+        [(18, "FL101")],
+    ]
+    done = run(file, [], False, lambda audit: None)
+    assert len(done.audits) == 1 and not done.failed

@@ -142,6 +142,17 @@ CASES: dict[str, tuple[str, str, list[Kind]]] = {
         "F.cross_entropy(make(nn.Softmax(1))(z), y)\nF.cross_entropy(make(None)(z), y)\n",
         [Kind.PROBS, Kind.LOGITS],
     ),
+    "an object of a layer of another family": (
+        TORCH,
+        "def pick(layer):\n    return p if isinstance(layer, (nn.Linear, nn.BatchNorm1d)) else z\n"
+        "F.cross_entropy(pick(nn.ReLU()), y)\nF.cross_entropy(pick(nn.Linear(4, 3)), y)\n",
+        [Kind.LOGITS, Kind.PROBS],
+    ),
+    "an object of a layer of the same family": (
+        TORCH,
+        "F.cross_entropy(p if isinstance(nn.ReLU6(), nn.Hardtanh) else z, y)\n",
+        [Kind.UNKNOWN],
+    ),
     "a text by its type": (
         TORCH,
         "def make(act):\n    if type(act) is str:\n        return fc\n    return act\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 
 from finallayer.findings import Edit, Fix, Refusal, Sighting
 from finallayer.fix.flow.context import Context
@@ -16,18 +16,22 @@ from finallayer.fix.text.edits import meet
 from finallayer.fix.validation.validate import Verdict, foresee, validate
 from finallayer.rules import all_rules
 from finallayer.rules.examples import why_never_fixed
-from finallayer.rules.judging import Judged
+from finallayer.rules.judging import Judged, Place, place_of
+from finallayer.rules.route import maker
 from finallayer.rules.wrong_axis import RULE as AXIS
 
 Edits = tuple[Edit, ...]
 
 _SOFTMAXES = frozenset({"softmax", "log_softmax"})
+#: Rules of a loss that applies the head again: it becomes another one without.
+_ONE_TOO_MANY = frozenset({"FL101", "FL104"})
 OTHER_WAY = "on another way through the program, something else stands here"
 NO_FIXER = "this rule has no fixes"
 NOT_HERE = "none of this rule's fixes fits here"
 READ_FOR_MORE = "the program reads more of the probabilities than their numbers: a gradient by them, or a format"
 WRONG_AXIS = "the softmax goes along another axis than the classes, which a fix of this would keep"
 IN_A_TEXT = "a part of the program stands in a text, which no fix edits"
+HALF = "of the same probabilities, the loss in line {} would be left as it is"
 DISTURBED = "the numbers may change on their way, in a manner that the analysis doesn't follow"
 
 
@@ -44,7 +48,31 @@ def propose_all(
             pending[alike] = _Pending(judged, context, broken)
     foresee([p.wanted for p in pending.values() if p.wanted], context)
     answers = {alike: p.answer() for alike, p in pending.items()}
-    return [answers[_question(judged)] for judged in found]
+    return [_all_of_head(judged, found, pending, answers) for judged in found]
+
+
+def _all_of_head(
+    judged: Judged,
+    found: Sequence[Judged],
+    pending: Mapping[Hashable, _Pending],
+    answers: Mapping[Hashable, Fix | Refusal],
+) -> Fix | Refusal:
+    """An answer: a fix that makes a loss another one is unsafe where it leaves the next loss of the same head wrong."""
+    question, head = _question(judged), _wrong_head(judged)
+    fix = answers[question]
+    if head is None or not isinstance(fix, Fix):
+        return fix
+    others = (j for j in found if _wrong_head(j) == head and isinstance(answers[_question(j)], Refusal))
+    left = (place_of(j.finding) for j in others if place_of(j.finding) in pending[question].left)
+    line = min((origin.line for _, origin in left), default=None)
+    return fix if line is None else Fix(False, fix.edits, "; ".join(filter(None, (fix.note, HALF.format(line)))))
+
+
+def _wrong_head(judged: Judged) -> Hashable:
+    """The head that doesn't belong before the loss which was found, and the rule that says so; None of others."""
+    node, code = judged.sighting.node, judged.finding.rule.code
+    made = maker(node.args[0]) if code in _ONE_TOO_MANY and node.args else None
+    return (code, made.origin) if made is not None and made.origin is not None else None
 
 
 def _question(judged: Judged) -> Hashable:
@@ -61,6 +89,7 @@ class _Pending:
         self._proposals = _proposed(judged, context)
         self._answer: Fix | Refusal | None = None
         self.wanted: Edits = ()
+        self.left: frozenset[Place] = frozenset()  # what is found after the edits that were validated last
         self._go_on(None)
 
     def answer(self) -> Fix | Refusal:
@@ -70,7 +99,9 @@ class _Pending:
         return self._answer
 
     def _verdict(self) -> Verdict:
-        return validate(self._judged.finding.rule.code, self._judged.sighting, self.wanted, self._context)
+        verdict = validate(self._judged.finding.rule.code, self._judged.sighting, self.wanted, self._context)
+        self.left = verdict.left
+        return verdict
 
     def _go_on(self, verdict: Callable[[], Verdict] | None) -> None:
         try:

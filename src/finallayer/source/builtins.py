@@ -8,7 +8,7 @@ from finallayer.source.attributes import get_attribute, set_attribute
 from finallayer.source.batches import is_loader
 from finallayer.source.budget import MOST_UNROLLED
 from finallayer.source.calls import invoke
-from finallayer.source.containers import MOST_NUMBERS, element, sequence
+from finallayer.source.containers import MOST_NUMBERS, PLACE, element, sequence
 from finallayer.source.followed import hand
 from finallayer.source.handlers import BUILTINS, Builtin
 from finallayer.source.interpreter import Interpreter
@@ -122,7 +122,7 @@ def _enumerate(_run: Interpreter, call: Call) -> Value:
     items = sequence(call.args[0]) if call.args else None
     if items is not None:
         return tuple(enumerate(items))
-    return List(((opaque("index"), element(call.args[0]) if call.args else opaque("each")),), exact=False)
+    return List(((opaque(PLACE), element(call.args[0]) if call.args else opaque("each")),), exact=False)
 
 
 @_builtin("tqdm.tqdm")

@@ -43,6 +43,8 @@ from finallayer.source.values import (
 
 #: The name of what stands for a slice among the indices of several axes.
 SLICE = "slice"
+#: What a number that counts is called, which nobody knows: no variable is called so.
+PLACE = "each place"
 #: As many numbers of a ``range`` are known.
 MOST_NUMBERS = 256
 
@@ -63,7 +65,9 @@ def truth(value: Value) -> bool | None:
         case Union(values=values):
             decided = {truth(v) for v in values}
             return decided.pop() if len(decided) == 1 else None
-        case Node() | Dict() | Super() | Lazy():
+        case Node():
+            return True if value.attrs.get("object") else None
+        case Dict() | Super() | Lazy():
             return None
     assert_never(value)
 
@@ -98,7 +102,8 @@ def element(iterable: Value) -> Value:
     if isinstance(iterable, Node) and iterable.op != "opaque":
         attrs = {"rank": iterable.rank - 1} if iterable.rank else {}
         return Node("index", (iterable,), attrs | {"rows": True}, iterable.origin)
-    return opaque("each", iterable)
+    counts = isinstance(iterable, Node) and iterable.attrs.get("name") == "range"
+    return opaque(PLACE if counts else "each", iterable)
 
 
 def get_slice(owner: Value, lower: Value, upper: Value, stepped: bool) -> Value:
@@ -129,7 +134,9 @@ def get_item(owner: Value, index: Value, rank: int | None = None, least_rank: in
             return Node("opaque", (), {**item.attrs, **axes}, None) if axes else item
         attrs = _of_index(index) | ({"rank": rank} if rank is not None else {})
         attrs |= {"least_rank": least_rank} if least_rank and rank is None else {}
-        attrs |= {"rows": True} if type(index) is int else {}
+        counted = isinstance(index, Node) and index.attrs.get("name") == PLACE
+        attrs |= {"rows": True} if type(index) is int or counted else {}
+        attrs |= _least_of(owner, index)
         return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):
         return union([get_item(v, index) for v in owner.values], owner.when)
@@ -145,6 +152,14 @@ def get_item(owner: Value, index: Value, rank: int | None = None, least_rank: in
     if items:
         return any_of(items, owner)
     return opaque("item", owner, index)
+
+
+def _least_of(owner: Node, index: Value) -> Attributes:
+    """What the entries are at the least that a mask picks of a value by its own size: ``p[p > 0.1]``."""
+    mask = through(index, TRANSPARENT) if isinstance(index, Node) else None
+    if mask is None or mask.op != "threshold" or not mask.attrs.get("above") or mask.args[0] != owner:
+        return {}
+    return {"least": mask.attrs.get("value")}
 
 
 def _of_index(index: Value) -> Attributes:

@@ -28,8 +28,8 @@ from finallayer.source.values import (
 
 _PLAIN: dict[str, type] = {f"builtins.{t.__name__}": t for t in (str, int, float, bool, complex, bytes)}
 _CONTAINERS: dict[str, type] = {"builtins.list": List, "builtins.dict": Dict, "builtins.tuple": tuple}
-#: Layers of a framework that are certainly none of those with weights.
-_WITHOUT_WEIGHTS = frozenset({"softmax", "log_softmax", "sigmoid"})
+#: Families of a framework's layers, of which no layer of one is of another's class.
+_APART = frozenset("softmax log_softmax sigmoid activation affine norm recurrent".split())
 #: Values whose type is certain, and none of Python's own.
 _OBJECTS = (Function, Class, Instance, Built, Bound, Partial, Frame)
 
@@ -88,16 +88,17 @@ def _is_foreign(value: Value, wanted: External) -> bool | None:
         return True if is_base and is_module_class(value.cls) and _alike(value.cls.external_bases(), wanted) else None
     if isinstance(value, Built):
         of_that = canonical(value.symbol.name) == name
-        if value.signature.op in _WITHOUT_WEIGHTS and _is_affine(wanted) and _alike([value.symbol], wanted):
+        if _are_apart(value, wanted) and _alike([value.symbol], wanted):
             return False
         return True if of_that or (is_base and is_module(value) and _alike([value.symbol], wanted)) else None
     known = wanted.name.partition(".")[0] in BY_ROOT
     return False if known and (is_constant(value) or isinstance(value, (Function, Class))) else None
 
 
-def _is_affine(wanted: External) -> bool:
+def _are_apart(layer: Built, wanted: External) -> bool:
     signature = signature_of(wanted.name)
-    return signature is not None and signature.op == "affine"
+    families = {layer.signature.op, signature.op if signature is not None else ""}
+    return len(families) == 2 and families <= _APART
 
 
 def _alike(symbols: list[External], other: External) -> bool:

@@ -288,3 +288,50 @@ def test_a_loss_that_a_model_is_compiled_with_twice_is_changed_where_it_is_named
     after = TWICE.format(head="", loss="keras.losses.CategoricalCrossentropy(from_logits=True)")
     assert fixed(tmp_path, before) == after
     assert "loss = 'categorical_crossentropy'\n" in fixed(tmp_path, before + "print(loss)\n")
+
+
+READ = """import keras
+import numpy as np
+from keras.losses import CategoricalCrossentropy
+{}
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, activation="softmax")])
+model.compile("adam", "categorical_crossentropy")
+model.fit(np.zeros((8, 4)), np.eye(5)[[0] * 8]{})
+{}"""
+OPTUNA = "from optuna.integration import KerasPruningCallback\n"
+#: what is imported, what the model is trained with, what reads it besides -> whether the fix is safe
+READERS = {
+    "the greatest of each": (
+        "",
+        "",
+        "p = model.predict(x)\nfor i in range(len(p)):\n    print(np.argmax(p[i]))\n",
+        True,
+    ),
+    "the greatest of each, numbered": (
+        *("", "", "p = model.predict(x)\nfor i, _ in enumerate(p):\n    print(np.argmax(p[i]))\n", True),
+    ),
+    "the greatest of each column": (
+        *("", "", "p = model.predict(x)\nfor i in range(5):\n    print(np.argmax(p[:, i]))\n", False),
+    ),
+    "its history": ("", "", 'print(model.history.history["loss"])\n', True),
+    "what stops the training": (OPTUNA, ', callbacks=[KerasPruningCallback(1, "loss")]', "", True),
+    "a library's callback": ("import other\n", ", callbacks=[other.SomeCallback()]", "", False),
+    "its weights are kept": ("import tensorflow as tf\n", "", "tf.train.Checkpoint(model=model).save(path)\n", True),
+}
+
+
+@pytest.mark.parametrize(("imports", "callbacks", "reads", "safe"), READERS.values(), ids=READERS)
+def test_what_reads_no_probabilities(tmp_path: Path, imports: str, callbacks: str, reads: str, safe: bool) -> None:
+    program = READ.format(imports, callbacks, "x = np.zeros((3, 4))\n" + reads)
+    mended = fixed(tmp_path, program)
+    assert ("from_logits=True" in mended) is safe
+
+
+def test_the_last_of_a_list_of_layers_that_is_joined_to_others(tmp_path: Path) -> None:
+    program = (
+        "import keras\nimport numpy as np\nfrom keras.layers import Activation, Dense\n\nfirst = [Dense(12)]\n"
+        'last = [\n    Dense(5),\n    Activation("softmax"),\n]\nmodel = keras.Sequential(first + last)\n'
+        'model.compile("adam", "categorical_crossentropy")\nmodel.fit(np.zeros((8, 4)), np.eye(5)[[0] * 8])\n'
+    )
+    assert "last = [\n    Dense(5),\n]\n" in fixed(tmp_path, program)
+    assert fixed(tmp_path, program + "print(len(last))\n") == program + "print(len(last))\n"

@@ -32,6 +32,10 @@ FORWARD = {
         "        z = self.fc(x)\n        # no dropout here\n        p = F.softmax(z, dim=1)\n        return p\n",
         "        z = self.fc(x)\n        # no dropout here\n        return z\n",
     ),
+    "a comment in another script": (
+        "        z = self.fc(x)\n        # 经过softmax\n        p = F.softmax(z, dim=1)\n        return p\n",
+        "        z = self.fc(x)\n        return z\n",
+    ),
     "who needs probabilities": (
         "        probs = F.softmax(self.fc(x), dim=1)\n        print(probs, probs.shape)\n        return probs\n",
         "        logits = self.fc(x)\n        print(logits.softmax(dim=1), logits.shape)\n        return logits\n",
@@ -178,3 +182,12 @@ def test_what_becomes_of_an_outputs_name(tmp_path: Path, before: str, after: str
     program = f"{net}\ndef show(*_): ...\n\ndef more(x, y):\n    "
     old = f"{program.format('F.softmax(self.fc(x), dim=1)')}{before}\n"
     assert fixed(tmp_path, old) in (f"{program.format('self.fc(x)')}{after or before}\n", old if not after else None)
+
+
+def test_a_second_name_that_would_lie_is_changed_too(tmp_path: Path) -> None:
+    head = "import torch.nn.functional as F\nfrom torch import nn\n\nnet = nn.Linear(4, 3)\n\n"
+    head += "def step(x, y):\n    scores = net(x)\n"
+    before = "    # 经过sigmoid\n    probs = F.sigmoid(scores)\n    flat_probs = probs.view(-1)\n"
+    loss = "    return F.binary_cross_entropy{}({}, y.view(-1))\n"
+    mended = fixed(tmp_path, head + before + loss.format("", "flat_probs"))
+    assert mended == head + "    flat_logits = scores.view(-1)\n" + loss.format("_with_logits", "flat_logits")

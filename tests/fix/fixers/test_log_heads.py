@@ -153,3 +153,14 @@ def test_a_model_that_is_saved_is_not_safe_to_change(tmp_path: Path) -> None:
     assert fixed(tmp_path, program) == program
     (finding,) = repaired(tmp_path / "program.py").remaining
     assert finding.fix is not None and "kept by `torch.save`" in finding.fix.note
+
+
+@pytest.mark.parametrize("loss", ["F.nll_loss(p, y, reduction='none')", "nn.NLLLoss(reduction='none')(p, y)"])
+def test_the_probability_of_each_row_may_be_meant(tmp_path: Path, loss: str) -> None:
+    program = NET + (
+        "def step(x, y):\n    p = F.softmax(net(x), dim=1)\n"
+        f"    return torch.mean(torch.tanh({loss}))\n\nstep(torch.rand(5, 4), torch.tensor([0] * 5)).backward()\n"
+    )
+    assert fixed(tmp_path, program) == program
+    notes = [f.fix.note for f in repaired(tmp_path / "program.py").remaining if f.fix is not None]
+    assert all("may be meant" in note for note in notes)

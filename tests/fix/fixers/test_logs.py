@@ -29,6 +29,12 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "def loss(x, y):\n    return -(y * torch.log(F.softmax(net(x), dim=1))).sum()\n",
         "def loss(x, y):\n    return -(y * F.log_softmax(net(x), dim=1)).sum()\n",
     ),
+    "scores of the same name": (
+        TORCH,
+        "def loss(x, y):\n    p = net(x)\n    p = F.softmax(p, dim=1)\n    return -(y * torch.log(p)).sum(), p\n",
+        "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n"
+        "    return -(y * F.log_softmax(logits, dim=1)).sum(), p\n",
+    ),
     "a tensor's methods": (
         TORCH,
         "def loss(x, y):\n    return -(y * net(x).softmax(-1).log()).sum()\n",

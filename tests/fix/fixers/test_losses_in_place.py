@@ -169,3 +169,15 @@ def test_logits_that_came_with_the_probabilities(
         assert mended == BOTH.format(**parts, read=then or first, handed=after)
     else:
         assert f"F.cross_entropy({before}, y)" in mended
+
+
+def test_of_two_losses_of_the_same_probabilities_not_one_alone_is_changed(tmp_path: Path) -> None:
+    """Without the softmax a loss is another one: it would be that in one branch only."""
+    program = NET + (
+        "def of_some(p, rows, y):\n    return F.cross_entropy(p[rows], y)\n\n"
+        "def step(x, y, rows):\n    p = F.softmax(net(x), dim=1)\n    print(p)\n    if len(rows):\n"
+        "        return of_some(p, rows, y)\n    return F.cross_entropy(p, y)\n"
+    )
+    assert fixed(tmp_path, program) == program
+    found = [f.fix for f in repaired(tmp_path / "program.py").remaining]
+    assert ["left as it is" in fix.note for fix in found if fix is not None] == [True] and len(found) == 2

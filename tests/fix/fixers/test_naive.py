@@ -97,6 +97,11 @@ WITHOUT_SCIPY: dict[str, tuple[str, str]] = {
         "    return np.exp(x) / np.sum(np.exp(x))\n",
         "    shifted = x - np.max(x)\n    return np.exp(shifted) / np.sum(np.exp(shifted))\n",
     ),
+    "an exp in each of two lines": (
+        "    e = np.exp(x)\n    s = np.sum(np.exp(x))\n    return e / s\n",
+        "    shifted = x - np.max(x)\n    e = np.exp(shifted)\n    s = np.sum(np.exp(shifted))\n    return e / s\n",
+    ),
+    "the sum comes first": 2 * ("    s = np.sum(np.exp(x))\n    e = np.exp(x)\n    return e / s\n",),
     "of an expression": (
         "    e = np.exp(x @ x.T)\n    return e / e.sum(axis=0)\n",
         "    logits = x @ x.T\n    e = np.exp(logits - np.max(logits, axis=0, keepdims=True))\n"

@@ -49,8 +49,14 @@ def _shown(program: str) -> str:
             "show(x)\nlogger = Logger()\nlogger.log(out)\n",
             "show(x)\nlogger = Logger()\nlogger.log(out.sigmoid())\n",
         ),
+        (
+            "def total(rewards):\n    found = 0\n    for j in range(2):\n        found += rewards[j] * 2\n"
+            "    print([round(i, 4) for i in found.tolist()])\n\n",
+            "total(out)\n",
+            "total(out.sigmoid())\n",
+        ),
     ],
-    ids=["of another shape", "by keyword", "handed on", "a method"],
+    ids=["of another shape", "by keyword", "handed on", "a method", "again and again"],
 )
 def test_who_calls_it_gives_probabilities_back(tmp_path: Path, functions: str, before: str, after: str) -> None:
     program, wanted = _program(functions, before), _program(functions, after, mended=True)

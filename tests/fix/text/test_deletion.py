@@ -27,8 +27,22 @@ TAKEN = {
         "    a()\n    # the softmax comes first, and b last\n    b()\n",
     ),
     "under a comment on something else": (
-        "    a()\n    # scores\n    gone()\n\n    b()\n",
-        "    a()\n    # scores\n\n    b()\n",
+        "    a()\n    # scores of all rows, as they come\n    gone()\n\n    b()\n",
+        "    a()\n    # scores of all rows, as they come\n\n    b()\n",
+    ),
+    "under its title": ("    a()\n\n    # Activation\n    gone()\n\n    b()\n", "    a()\n\n    b()\n"),
+    "under a title of others, too": (
+        "    a()\n    # scores\n    gone()\n    b()\n",
+        "    a()\n    # scores\n    b()\n",
+    ),
+    "under code that is no more": (
+        "    a()\n    # gone_too()\n    gone()\n\n    b()\n",
+        "    a()\n    # gone_too()\n\n    b()\n",
+    ),
+    "with the comment behind it": ("    a()\n    gone()  # so it is\n    b()\n", "    a()\n    b()\n"),
+    "with a comment that goes on below": (
+        "    a()\n    gone()  # this one\n            # and that\n    # b\n    b()\n",
+        "    a()\n    # b\n    b()\n",
     ),
     "under a longer comment": (
         "    a()\n    # what follows\n    # is a softmax\n    gone()\n\n    b()\n",
@@ -76,6 +90,7 @@ ARGUMENTS = {
     "under a comment": ("f(a,  # first\n    gone\n)", "f(a,  # first\n)"),
     "with its own comment": ("f(a,\n    gone  # last\n)", "f(a,\n)"),
     "before a bracket on its line": ("f(a,\n    gone)", "f(a)"),
+    "after a line with a comment": ("f(a,\n    b,  # second\n    gone)", "f(a,\n    b,  # second\n)"),
 }
 
 

@@ -26,6 +26,11 @@ COMMENTS = {
         '    keras.layers.Dense(3, activation="softmax"),\n])\n',
         "model = keras.Sequential([\n    # a dense layer\n    keras.layers.Dense(3),\n])\n",
     ),
+    "a transformation": (
+        "# softmax transformation of the last hidden layer\nmodel = keras.Sequential()\n"
+        'model.add(keras.layers.Dense(3, activation="softmax"))\n',
+        "# logits of the last hidden layer\nmodel = keras.Sequential()\nmodel.add(keras.layers.Dense(3))\n",
+    ),
     "above the lines that build it": (
         "# the last stage is softmax\nmodel = keras.Sequential()\nmodel.add(keras.layers.Dense(3))\n"
         'model.add(keras.layers.Activation("softmax"))\n',

@@ -19,6 +19,11 @@ SHOW = "def show(*given):\n    print(p)\n\n\n"
 OBJECT = "class Show:\n    def __call__(self):\n        print(p)\n\n    def now(self):\n        print(p)\n\n\n"
 BOX = "class Box:\n    def show(self):\n        print(self.net(x))\n\n\nbox = Box()\n"
 OTHER = "nn.Linear(4, 3)\n"
+NET = (
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 3)\n\n"
+    "    def forward(self, x):\n        out = self.fc(x)\n        out = F.softmax(out, dim=1)\n        return out\n\n"
+    "    def classify(self, x):\n        return self.forward(x)\n\n\n"
+)
 
 #: Who runs it, and when. The name means something else before, or after, than where the analysis runs it.
 UNSEEN = {
@@ -112,6 +117,10 @@ SEEN = {
         "class Trainer:\n    def __init__(self):\n        self.net = net\n"
         "        self.net = nn.DataParallel(self.net)\n\n"
         "    def step(self, x, y):\n        return F.cross_entropy(self.net(x), y)\n\n\nTrainer().step(x, y)\n"
+    ),
+    "an object's own method": NET + "register(Net)\nloss = F.cross_entropy(Net().classify(x), y)\n",
+    "two objects made on one line": (
+        NET + "one, other = Net(), Net()\nloss = F.cross_entropy(one.classify(x), y)\none = other = 0\n"
     ),
     "objects of the project's own functions": P + OBJECT + "def use(show):\n    show.now()\n\n\nuse(Show())\np = 0\n",
 }

@@ -23,6 +23,7 @@ from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
 from finallayer.fix.flow.keras_version import is_keras_itself, is_newer_than_2_3, reads_history_of_old, speaks_keras_1
+from finallayer.fix.flow.only_read import is_read_again_and_again
 from finallayer.fix.flow.readers import Reader, Readers
 from finallayer.fix.flow.roles import CROSS_ENTROPIES
 from finallayer.fix.flow.wrapped_names import where_named
@@ -118,9 +119,13 @@ def without(exchange: Exchange, sighting: Sighting, context: Context, doubt: str
     if removal is None:
         yield Refusal(f"the {made.op} can't be taken out of where it stands ({_at(made, module)})")
         return
-    yield from _given_back(removal, alike, exchange, sighting, context, doubt)
-    if context.readers(removal.head, at_calls=True).only_reading:
-        yield from _given_back(removal, alike, exchange, sighting, context, doubt, at_calls=True)
+    elsewhere = context.readers(removal.head, at_calls=True).only_reading
+    needing = context.readers(removal.head).wraps
+    ways = [False, True] if elsewhere else [False]
+    if any(is_read_again_and_again(r.module.syntax, r.node, elsewhere) for r in needing):
+        ways = [True, False]
+    for at_calls in ways:
+        yield from _given_back(removal, alike, exchange, sighting, context, doubt, at_calls)
 
 
 def _given_back(
@@ -130,7 +135,7 @@ def _given_back(
     sighting: Sighting,
     context: Context,
     doubt: str,
-    at_calls: bool = False,
+    at_calls: bool,
 ) -> Iterator[Offer]:
     """The fix that gives the head back to whoever reads its output, or where a function that only reads is called."""
     loss, made, dialect, modules = sighting.node, exchange.made, Dialect.of(sighting.framework), context.modules()

@@ -19,7 +19,7 @@ from finallayer.fix.text.syntax import Scope, Syntax
 from finallayer.source.values import Built
 
 #: What a comment says that is about the softmax or sigmoid below it.
-_ABOUT_PROBABILITIES = re.compile(r"\b(?:softmax|sigmoid|prob\w*|p\()", re.IGNORECASE)
+_ABOUT_PROBABILITIES = re.compile(r"\b(?:softmax|sigmoid|prob\w*|p\()", re.IGNORECASE | re.ASCII)
 
 #: What lists or shows a module's variables by their names.
 _SHARING = frozenset("__all__ globals locals vars eval exec getattr get_ipython".split())
@@ -47,7 +47,8 @@ def with_honest_outputs(module: AnalysedModule, readers: Readers, edits: tuple[E
         if any(_covers(syntax, e, assigned.value) or _is_at(syntax, e, assigned.targets[0]) for e in edits):
             continue  # it gets the softmax back there, or has another name already
         values = module.values(assigned.value)
-        if values and all(readers.is_output(v) for v in values):
+        named = bool(values) and all(readers.is_output(v) for v in values)
+        if named and not any(_gives_back(syntax, e, assigned.value) for e in edits):
             edits = _with_other_name(syntax, assigned, edits, by_words=True)
     return edits
 
@@ -134,8 +135,10 @@ def _renamed(syntax: Syntax, target: ast.Name, other: str, edits: tuple[Edit, ..
     assert isinstance(assigned, ast.Assign)
     is_left = any(_is_at(syntax, e, assigned.value) and e.text == other for e in edits)
     nodes = [n for n in _names(syntax, target) if not is_left or n is not target]
-    kept = [e for e in edits if not (is_left and _is_at(syntax, e, assigned.value))]
-    for edit in kept:
+    line = _without_line(syntax, assigned) if is_left else None
+    for edit in edits:
+        if line is not None and _holds(line, edit):
+            continue
         within = [n for n in nodes if _covers(syntax, edit, n)]
         if target in within and not _is_at(syntax, edit, target):
             yield None
@@ -144,7 +147,7 @@ def _renamed(syntax: Syntax, target: ast.Name, other: str, edits: tuple[Edit, ..
         yield Edit(edit.path, edit.line, edit.column, edit.end_line, edit.end_column, text, edit.cell)
     yield from (syntax.replace(n, other) for n in nodes)
     if is_left:
-        yield _without_line(syntax, assigned)
+        yield line
 
 
 def _variable(name: str) -> re.Pattern[str]:
@@ -171,6 +174,18 @@ def _names(syntax: Syntax, target: ast.Name) -> list[ast.Name]:
 
 def _is_global(syntax: Syntax, name: str) -> bool:
     return any(binds(s, name) for s in syntax.file.tree.body)
+
+
+def _holds(edit: Edit, other: Edit) -> bool:
+    """Whether what one edit replaces holds what another one does."""
+    (start, end), (first, last) = _span(edit), _span(other)
+    return (edit.path, edit.cell) == (other.path, other.cell) and start <= first and last <= end
+
+
+def _gives_back(syntax: Syntax, edit: Edit, value: ast.expr) -> bool:
+    """Whether an edit within an expression puts the head into it again."""
+    inside = _holds(syntax.replace(value, ""), edit)
+    return inside and re.search("softmax|sigmoid", edit.text, re.IGNORECASE) is not None
 
 
 def _is_at(syntax: Syntax, edit: Edit, node: ast.expr) -> bool:

@@ -14,7 +14,7 @@ from finallayer.expr import LOSSES, Node, logits, make, target
 from finallayer.findings import Match, Refusal, Sighting
 from finallayer.fix.fixers.dialect import Dialect, Edits
 from finallayer.fix.fixers.head_removal import Exchange, parses_after, without
-from finallayer.fix.fixers.logs import WITH_LOG_SOFTMAX, is_likelihood
+from finallayer.fix.fixers.logs import WITH_LOG_SOFTMAX, is_likelihood, meant_otherwise
 from finallayer.fix.fixers.removal import remove
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
 from finallayer.fix.flow.context import Context
@@ -93,7 +93,8 @@ def log_softmax_head(sighting: Sighting, _match: Match, context: Context) -> Ite
         return
     unseen = [*removal.unseen, *readers.unseen, *map(str, outsiders(context, edits, modules))]
     new = make(loss.op, make("log_softmax", logits()), target())
-    yield Proposal(edits, None, new, cannot_see("reads the softmax", unseen))
+    notes = (meant_otherwise(loss), cannot_see("reads the softmax", unseen))
+    yield Proposal(edits, None, new, "; ".join(filter(None, notes)))
 
 
 def _prediction(loss: Node, context: Context) -> Iterator[ast.expr]:

@@ -141,7 +141,13 @@ def log_softmax_for_nll(sighting: Sighting, _match: Match, context: Context) -> 
         place = Place.of_argument(context, loss)
         edits = with_log_softmax(place, softmax, sighting, context, in_place_of_name=True)
         if edits:
-            yield Proposal(edits, None, make(loss.op, make("log_softmax", logits()), target()))
+            yield Proposal(edits, None, make(loss.op, make("log_softmax", logits()), target()), meant_otherwise(loss))
+
+
+def meant_otherwise(loss: Node) -> str:
+    """Why a loss of probabilities that picks them a row may be no cross-entropy; empty where it is minimised as one."""
+    reduced = loss.op != "nll" or loss.attrs.get("reduction") in (None, "mean", "sum")
+    return "" if reduced else "what it gives for each row may be meant: minus the probability of the class"
 
 
 def is_likelihood(loss: Node, context: Context) -> bool:

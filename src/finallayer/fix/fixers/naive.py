@@ -273,9 +273,15 @@ class _Formula:
         scope = self.syntax.scope(self.node)
         if not inside:
             return True
-        if isinstance(scope, ast.Module) or are_shown(scope) or power.node is not other.node:
+        if isinstance(scope, ast.Module) or are_shown(scope) or not self._are_beside(power.node, other.node):
             return False
         return all(self._is_only_read_here(scope, part, inside) for part in inside)
+
+    def _are_beside(self, power: ast.expr, other: ast.expr) -> bool:
+        """Whether two powers are one, or the second has a statement behind the first's, in the same block."""
+        first, second = self.syntax.statement(power), self.syntax.statement(other)
+        block = getattr(self.syntax.parent(first), "body", [])
+        return power is other or (first in block and second in block and block.index(first) < block.index(second))
 
     def _is_only_read_here(self, scope: Scope, part: ast.expr, parts: Sequence[ast.expr]) -> bool:
         """Whether a part of the formula has a name that is read by the formula, or by another part."""

@@ -68,6 +68,9 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
     if _is_given(module, place.func) or any(_is_told_by_callers(module, layer) for layer in (called, itself)):
         return None
     known = known_call(module, place)
+    if (listed := _listed(module, place, made)) is not None:
+        edits = _taken_from_its_list(module, listed)
+        return Removal(edits, head) if edits else None
     if called is not None and called.signature.op in _HEAD_LAYERS and _is_handed_over(module, called):
         edits = _as_identity(module, called)
         return Removal(edits, head) if edits else None
@@ -95,6 +98,13 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
         return Removal((edit,), head) if edit else None
     edits = _replaced_by_argument(syntax, known)
     return Removal(edits, head, known) if edits else None
+
+
+def _listed(module: AnalysedModule, call: ast.Call, made: Node) -> ast.Call | None:
+    """The one layer of its kind that a call in a loop over a list of layers applies: ``for layer in self.layers``."""
+    layers = module.layers(call.func) if isinstance(call.func, ast.Name) else []
+    heads = [layer for layer in layers if layer.signature.op == made.op]
+    return module.maker(heads[0]) if len(layers) > 1 and len(heads) == 1 else None
 
 
 def _is_given(module: AnalysedModule, func: ast.expr) -> bool:
@@ -346,13 +356,21 @@ def _taken_from_the_end(module: AnalysedModule, layer: ast.expr) -> tuple[Edit, 
     model = syntax.parent(parent) if isinstance(parent, ast.List) else parent
     items: Sequence[ast.AST] = parent.elts if isinstance(parent, ast.List) else getattr(parent, "args", ())
     model = syntax.parent(model) if isinstance(model, ast.keyword) else model
-    built = module.layer(model) if isinstance(model, ast.Call) else None
-    if built is None or built.signature.op != "sequential":
+    named = isinstance(parent, ast.List) and isinstance(model, ast.Assign)  # layers = [..., Softmax()]
+    if not named and (not isinstance(model, ast.Call) or not _is_row_of_layers(module, model)):
         return ()
     if len(items) < 2 or items[-1] is not layer:
         return ()
     edit = drop_item(syntax, list(items), len(items) - 1)
     return (edit,) if edit else ()
+
+
+def _is_row_of_layers(module: AnalysedModule, model: ast.Call) -> bool:
+    """Whether a call makes a model of layers one behind the other, or a list of them."""
+    built = module.layer(model)
+    signatures = [signature_of(v.name) if isinstance(v, External) else None for v in module.values(model.func)]
+    listed = bool(signatures) and all(s is not None and s.op == "layers" for s in signatures)
+    return listed or (built is not None and built.signature.op == "sequential")
 
 
 def _applied(module: AnalysedModule, layer: Built, constructor: ast.Call, made: Node) -> set[Origin]:

@@ -9,7 +9,7 @@ from finallayer.catalog.names import canonical
 from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import reaching
 from finallayer.fix.flow.owners import GIVING, MODEL_METHODS, Owners
-from finallayer.fix.flow.trained_with import LOOKING, trained_with
+from finallayer.fix.flow.trained_with import LOOKING, LOOKING_ELSEWHERE, trained_with
 from finallayer.fix.text.syntax import Syntax, is_inside, last_name
 from finallayer.source.values import Class, External
 from finallayer.source.walking import walk
@@ -92,7 +92,8 @@ def _is_understood(module: AnalysedModule, made: ast.Call) -> bool:
         return False
     for callee in callees:
         if isinstance(callee, External):
-            if not canonical(callee.name).startswith("keras.callbacks.") and _keeping(module, made) is None:
+            known = callee.name in LOOKING_ELSEWHERE or canonical(callee.name).startswith("keras.callbacks.")
+            if not known and _keeping(module, made) is None:
                 return False
         elif not isinstance(callee, Class) or not _only_looks(callee) or any(map(_hides_model, _own_classes(callee))):
             return False
@@ -164,7 +165,8 @@ def _keeping(module: AnalysedModule, call: ast.Call) -> str | None:
     names = [canonical(v.name) for v in module.values(call.func) if isinstance(v, External)]
     name = next((n for n in names if ".callbacks." in n or n.endswith("Callback")), None)
     weights_only = any(k.arg == "save_weights_only" and getattr(k.value, "value", None) is True for k in call.keywords)
-    if name is None or name.removeprefix("keras.callbacks.") in LOOKING or weights_only:
+    looking = name is None or name in LOOKING_ELSEWHERE or name.removeprefix("keras.callbacks.") in LOOKING
+    if name is None or looking or weights_only:
         return None
     return name.rpartition(".")[2]
 

@@ -72,9 +72,17 @@ class HandedOn:
                 inner, around = module.syntax.user(node)
                 if isinstance(around, ast.Call) and inner is not around.func and not _is_followed(module, around):
                     return True
-                if isinstance(around, (ast.List, ast.Tuple, ast.Dict, ast.Set)):
+                if isinstance(around, (ast.List, ast.Tuple, ast.Dict, ast.Set)) and not _is_taken_apart(module, around):
                     return True
         return False
+
+
+def _is_taken_apart(module: AnalysedModule, display: ast.expr) -> bool:
+    """``net, other = Net(), Other()``"""
+    match display, module.syntax.parent(display):
+        case ((ast.Tuple(elts=items) | ast.List(elts=items)), ast.Assign(targets=[ast.Tuple(elts=names)])):
+            return len(items) == len(names) and all(isinstance(n, ast.Name) for n in names)
+    return False
 
 
 def _is_of(value: Value, cls: ast.ClassDef) -> bool:

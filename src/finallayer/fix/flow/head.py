@@ -159,9 +159,9 @@ class Output:
         return bool(ways) and all(not way or keeps_classes(way, way[-1].args[0], self.modules) for way in ways)
 
     def is_derived(self, steps: list[Node]) -> bool:
-        return any(s.op not in self._same_numbers or self._leaves_framework(s) for s in steps)
+        return any(s.op not in self._same_numbers or self.leaves_framework(s) for s in steps)
 
-    def _leaves_framework(self, step: Node) -> bool:
+    def leaves_framework(self, step: Node) -> bool:
         module, call = self._call_at(step.origin)
         if module is None or call is None:
             return False

@@ -64,8 +64,22 @@ def name_logits(
     if definition in unread(syntax, gone, ()):
         naming = syntax.replace(definition, f"{written} = {value}")
         return Named(text, (naming, *false_comments(syntax, definition)), definition)
+    before = _made_right_before(syntax, definition, logits)
+    if before is not None:
+        return Named(text, (syntax.replace(before, written), syntax.replace(logits, written)))
     naming = syntax.insert_before(definition, f"{written} = {value}")
     return Named(text, (naming, syntax.replace_joined(logits, written)))
+
+
+def _made_right_before(syntax: Syntax, definition: ast.Assign, logits: ast.expr) -> ast.Name | None:
+    """The name in ``y = net(x)`` before ``y = sigmoid(y)``: nothing else reads those logits by it."""
+    block = getattr(syntax.parent(definition), "body", [])
+    before = block[block.index(definition) - 1] if definition in block[1:] else None
+    match before, definition.targets, logits:
+        case ast.Assign(targets=[ast.Name(id=made) as target]), [ast.Name(id=given)], ast.Name(id=read):
+            cells = [syntax.file.in_cell(syntax.file.origin(s)).cell for s in (before, definition)]
+            return target if made == given == read and cells[0] == cells[1] else None
+    return None
 
 
 def _is_paired(syntax: Syntax, descent: Descent, target: ast.expr, use: ast.expr) -> bool:

@@ -17,6 +17,7 @@ from finallayer.fix.flow.reaching import expressions
 from finallayer.fix.flow.roles import Role, Roles, runs_project_code
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.values import Value
+from finallayer.source.walking import walk
 
 Definition = ast.FunctionDef
 
@@ -50,6 +51,14 @@ def only_reading(output: Output, roles: Roles, modules: Mapping[str, AnalysedMod
         if kept == found:
             return frozenset(found)
         found = kept
+
+
+def is_read_again_and_again(syntax: Syntax, node: ast.AST, functions: Iterable[ast.AST]) -> bool:
+    """Whether an expression stands in a loop of one of some functions: ``reward[j]`` for each j."""
+    loops = (ast.For, ast.While, ast.comprehension, ast.ListComp, ast.GeneratorExp)
+    for function in functions_around(syntax, node, functions):
+        return any(isinstance(n, loops) for n in syntax.around(node) if n in set(walk(function)))
+    return False
 
 
 def functions_around(syntax: Syntax, node: ast.AST, functions: Iterable[ast.AST]) -> list[Definition]:

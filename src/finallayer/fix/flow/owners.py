@@ -12,7 +12,7 @@ from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.flow.trained_with import are_shown_by
 from finallayer.fix.flow.trainers import runs_own_steps
-from finallayer.fix.flow.weights import LAYERS, Going, asked_for_weights, inner_layer
+from finallayer.fix.flow.weights import LAYERS, Going, asked_for_weights, goes_over_weights, inner_layer
 from finallayer.source.models import measures_itself
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import CONSTANTS, Bound, Built, Class, External, Function, Instance, Partial, Union, Value
@@ -25,8 +25,8 @@ MODEL_METHODS = frozenset(
         "count_params get_weights set_weights load_weights save_weights reset_metrics reset_states "
         "add_module predict predict_on_batch predict_classes "
         "trainable_weights variables weights losses metrics_names optimizer stop_training "
-        "name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad half "
-        "float "
+        "history name layers parameters named_parameters state_dict load_state_dict train eval to cuda cpu zero_grad "
+        "half float "
         "double requires_grad_ training type share_memory init apply init_with_output tabulate bind setup forward "
         "__call__ call stateless_call trainable_variables non_trainable_variables "
         "log log_dict logger trainer device hparams save_hyperparameters current_epoch global_step "
@@ -42,6 +42,8 @@ _DESCRIBING = frozenset(
     "keras.utils.plot_model keras.utils.model_to_dot keras.utils.vis_utils.plot_model keras.utils.print_summary "
     "torchsummary.summary torchinfo.summary".split()
 )
+#: What keeps, or reads, the weights of a model and nothing else of it.
+_OF_WEIGHTS = frozenset({"tensorflow.train.Checkpoint"})
 #: Decorators of classes that hand them to nobody who would call them.
 _OF_CLASSES = frozenset(
     (
@@ -216,6 +218,10 @@ class Owners:
                 return
             case ast.Subscript(slice=ast.Constant(value=int())) if self._is_inner_layer(module, around):
                 return
+            case ast.For() | ast.comprehension() if inner is around.iter and goes_over_weights(
+                module, around, self._going
+            ):
+                return
             case _ if not isinstance(around, _UNREAD):
                 self._cannot_see("the model goes where it can't be followed", node)
 
@@ -312,8 +318,9 @@ def _is_kept(call: ast.Call, *to: str) -> bool:
 
 
 def only_describes(function: External) -> bool:
-    """Whether a function that is handed a model only says what it is made of."""
-    return function.name in HARMLESS_CALLS | {"builtins.print"} or canonical(function.name) in _DESCRIBING
+    """Whether a function that is handed a model only says what it is made of, or keeps its weights."""
+    known = HARMLESS_CALLS | _OF_WEIGHTS | {"builtins.print"}
+    return function.name in known or canonical(function.name) in _DESCRIBING
 
 
 def _own(value: Value) -> bool:

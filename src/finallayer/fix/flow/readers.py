@@ -121,9 +121,9 @@ class Readers:
         return self._output.steps(value)
 
     def is_output(self, value: Value) -> bool:
-        """Whether a value is the head's output as it is, elsewhere or of another type at most."""
+        """Whether a value is the head's output, in whatever shape, and still its framework's own tensor."""
         ways = self._output.ways(value)
-        return bool(ways) and not any(map(self._output.is_derived, ways))
+        return bool(ways) and not any(self._output.leaves_framework(step) for way in ways for step in way)
 
     def _collect(self) -> None:
         known = _Known()

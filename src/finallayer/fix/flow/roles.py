@@ -131,7 +131,8 @@ class Roles:
 
     def _as_container(self, module: AnalysedModule, item: ast.Subscript) -> Role:
         if isinstance(item.ctx, (ast.Store, ast.Del)):
-            return Role.CHANGES
+            holders = module.values(item.value)
+            return Role.INDIFFERENT if holders and all(isinstance(h, Dict) for h in holders) else Role.CHANGES
         return self._unless_it_stays(module, item, Role.BOUNDARY)
 
     def _unless_it_stays(self, module: AnalysedModule, around: ast.expr, otherwise: Role) -> Role:
@@ -232,6 +233,8 @@ class Roles:
         callees = [c for v in module.values(call.func) for c in alternatives(v)]
         if callees and all(isinstance(c, External) and c.name in _TAKING_APART for c in callees):
             return Role.BOUNDARY
+        if callees and all(isinstance(c, Bound) and isinstance(c.owner, Dict) for c in callees):
+            return Role.FLOWS
         return self._unless_it_stays(module, call, Role.BOUNDARY) if keeps_numbers(module, call) else Role.CHANGES
 
     def _at_loss(self, losses: list[Node]) -> Role:

@@ -20,6 +20,17 @@ LOOKING = frozenset(
     ).split()
 )
 
+#: Callbacks of other libraries that look at losses and metrics only, and stop the training or draw them.
+LOOKING_ELSEWHERE = frozenset(
+    (
+        "optuna.integration.KerasPruningCallback optuna.integration.TFKerasPruningCallback "
+        "optuna_integration.KerasPruningCallback optuna_integration.TFKerasPruningCallback "
+        "optuna_integration.keras.KerasPruningCallback optuna_integration.tfkeras.TFKerasPruningCallback "
+        "livelossplot.PlotLossesKeras livelossplot.PlotLossesKerasTF livelossplot.keras.PlotLossesCallback "
+        "livelossplot.tf_keras.PlotLossesCallback tqdm.keras.TqdmCallback"
+    ).split()
+)
+
 #: Lists and functions followed, one into the other, before the question is given up.
 _DEEPEST = 6
 

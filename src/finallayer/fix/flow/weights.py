@@ -54,10 +54,8 @@ def asked_for_weights(module: AnalysedModule, shown: ast.expr, head: Going) -> b
                 node = around
             case ast.Attribute(attr=attr) if attr in _VIEWS:
                 node = around
-            case ast.For(target=target) if node is around.iter:
-                return _all_weights(module, target, head)
-            case ast.comprehension(target=target) if node is around.iter:
-                return _all_weights(module, target, head)
+            case ast.For() | ast.comprehension() if node is around.iter:
+                return goes_over_weights(module, around, head)
             case ast.Subscript() if node is around.value:
                 return (not head.layer or _is_from_the_front(around)) and _is_of_weights(module, around, head, 0)
             case _:
@@ -86,8 +84,9 @@ def inner_layer(module: AnalysedModule, layers: ast.Attribute) -> bool:
     return False
 
 
-def _all_weights(module: AnalysedModule, target: ast.expr, head: Going) -> bool:
-    """Whether all that is read of its layers, by any of the names that it gives them, are weights."""
+def goes_over_weights(module: AnalysedModule, loop: ast.For | ast.comprehension, head: Going) -> bool:
+    """Whether all that a loop reads of the layers that it goes over, by any of its names for them, are weights."""
+    target = loop.target
     names = {n.id for n in walk(target) if isinstance(n, ast.Name)}
     if not all(isinstance(n, (ast.Name, ast.Tuple, ast.expr_context)) for n in walk(target)):
         return False

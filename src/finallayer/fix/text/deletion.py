@@ -24,12 +24,24 @@ def drop_item(syntax: Syntax, items: list[ast.AST], index: int) -> Edit | None:
     if index:
         before = places[index - 1]
         if "#" in _between(lines, before, at):
-            return None
+            return _before_bracket(syntax, items, index) if not lines[at.line - 1][: at.column].strip() else None
         return syntax.put((before.end_line, before.end_column), (at.end_line, at.end_column))
     if len(items) > 1:
         behind = places[1]
         return None if "#" in _between(lines, at, behind) else syntax.put((at.line, at.column), behind[1:3])
     return syntax.put((at.line, at.column), (at.end_line, at.end_column))
+
+
+def _before_bracket(syntax: Syntax, items: list[ast.AST], index: int) -> Edit | None:
+    """The edit that takes the last item away where a comment ends the line above: the bracket stands alone then."""
+    at = syntax.file.origin(items[index])  # type: ignore[arg-type]
+    around, lines = syntax.parent(items[index]), syntax.file.lines
+    rest = lines[at.end_line - 1][at.end_column :].strip().removeprefix(",").lstrip()
+    if index < len(items) - 1 or not rest.startswith((")", "]")) or not isinstance(around, ast.expr):
+        return None
+    skipped = len(lines[at.end_line - 1]) - len(lines[at.end_line - 1][at.end_column :].lstrip(" \t,"))
+    opening = lines[syntax.file.origin(around).line - 1]
+    return syntax.put((at.line, 0), (at.end_line, skipped), opening[: _indent(opening)])
 
 
 def _closes_behind(lines: list[str], before: Origin, at: Origin) -> bool:
@@ -52,20 +64,32 @@ def whole_line(syntax: Syntax, statement: ast.stmt) -> Edit | None:
     block = next((b for b in (getattr(parent, n, None) for n in ("body", "orelse")) if b and statement in b), None)
     at = syntax.file.origin(statement)
     lines = syntax.file.lines
-    alone = not lines[at.line - 1][: at.column].strip() and not lines[at.end_line - 1][at.end_column :].strip()
+    behind = lines[at.end_line - 1][at.end_column :].strip()
+    alone = not lines[at.line - 1][: at.column].strip() and (not behind or behind.startswith("#"))
     if not alone or block is None or len(block) < 2 or at.end_line >= len(lines):
         return None
+    if behind and not syntax.file.cells:
+        at = at._replace(end_line=at.end_line + _goes_on(lines, at))
     first, last = _with_traces(lines, at) if not syntax.file.cells else (at.line, at.end_line)
     return syntax.put((first, 0), (last + 1, 0))
+
+
+def _goes_on(lines: Sequence[str], at: Origin) -> int:
+    """How many lines of nothing else the comment behind a statement goes on for, further in than the statement."""
+    below = lines[at.end_line :]
+    return sum(1 for _ in takewhile(lambda line: line.lstrip().startswith("#") and _indent(line) > at.column, below))
 
 
 def _with_traces(lines: Sequence[str], at: Origin) -> tuple[int, int]:
     """The lines of what goes, with a comment on it alone and with the blank lines that would be left twice."""
     first, last = at.line, at.end_line
     above = lines[first - 2] if first > 1 else ""
+    ends = not lines[last].strip() or _indent(lines[last]) < at.column
     if _HEADS.search(above) and above.lstrip().startswith("#") and not _is_comment(lines, first - 3):
-        alone = not lines[last].strip() or _indent(lines[last]) < at.column or len(above.split()) <= _FEW_WORDS
+        alone = ends or len(above.split()) <= _FEW_WORDS
         first -= bool(alone and _indent(above) == at.column)
+    elif ends and _TITLE.fullmatch(above) and not _is_comment(lines, first - 3):
+        first -= _indent(above) == at.column
     elif _CLIPS.search(above) and _CLIPS.search("\n".join(lines[at.line - 1 : at.end_line])):
         own = above.lstrip().startswith("#") and not _is_comment(lines, first - 3)
         first -= bool(own and _indent(above) == at.column)
@@ -75,8 +99,10 @@ def _with_traces(lines: Sequence[str], at: Origin) -> tuple[int, int]:
 
 
 #: What a comment speaks of that is made false where a softmax goes.
-_HEADS = re.compile(r"#.*\b(?:log_?)?(?:softmax|sigmoid)", re.IGNORECASE)
+_HEADS = re.compile(r"#.*\b(?:log_?)?(?:softmax|sigmoid)", re.IGNORECASE | re.ASCII)  # and behind other scripts
 _FEW_WORDS = 4
+#: A comment of a few words, no code, that would stand there without what it is the title of.
+_TITLE = re.compile(r"\s*#\s*(?!TODO|FIXME|XXX)[A-Za-z][\w-]*(?:\s+[\w-]+){0,3}\s*[:.]?\s*")
 _CLIPS = re.compile(r"cl(?:ip|amp)", re.IGNORECASE)
 
 

@@ -20,6 +20,7 @@ _WITH_HEAD = re.compile(
 )
 _WORDS = (
     (re.compile(r"\bsoftmax\s+(?=classifier)", re.I), ""),
+    (re.compile(rf"\b(?:apply\s+)?(?:an?\s+|the\s+)?{_HEAD}\s+transform(?:ation)?\s+of\b", re.I), "logits of"),
     (re.compile(rf"\b(?:an?\s+)?softmax(?:\s+activation)?\b{_STAYS}", re.I), "logits"),
     (re.compile(rf"\bsigmoid(?:\s+activation)?\b{_STAYS}", re.I), "logit"),
     (re.compile(r"\bprobabilities\b", re.I), "logits"),

@@ -9,7 +9,7 @@ from finallayer.catalog.conventions import words
 #: Names that say "probabilities": what bears one shouldn't hold logits. Nothing else hangs on it.
 _SAYS_PROBABILITIES = re.compile(
     r"\b(?:p|ps|prob|probs|proba|probas|probability|probabilities|softmax|sigmoid|softmaxed)"
-    r"(?: (?:hat|t|out|output|outputs|real|fake|true|\d+))*$"
+    r"(?: (?:hat|t|out|output|outputs|real|fake|true|flat|\d+))*$"
 )
 
 _WORD = re.compile(

@@ -308,6 +308,8 @@ def is_known(callee: Value) -> bool:
     match callee:
         case External(name=name):
             return signature_of(name) is not None or name.removeprefix("builtins.") in _BUILTINS
+        case Bound(function=str(), owner=List() | Dict()):
+            return True
         case Bound(function=str() as name):
             return method(name) is not None or name in OF_MODELS
     return False

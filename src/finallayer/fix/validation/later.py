@@ -24,7 +24,7 @@ from finallayer.fix.validation.forms import Forms
 from finallayer.fix.validation.objects import Objects
 from finallayer.fix.validation.programs import Programs
 from finallayer.source.uses import Uses, Variable, variable
-from finallayer.source.values import Instance, Value, is_constant
+from finallayer.source.values import Bound, Instance, Value, is_constant
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 #: Lists within lists, deeper than this, are one thing.
@@ -71,7 +71,8 @@ class Later:
         """Whether a function may read some of what changes at a time when nobody has seen it do so."""
         if not means.changed:
             return False
-        seen = _leaves(self._before, (v for n in reads for v in module.values(n)))
+        values = [v for n in reads for v in module.values(n)]
+        seen = _leaves(self._before, [*values, *(v.function for v in values if isinstance(v, Bound))])
         rewritten = any(self._is_rewritten(module, n) for n in reads)
         met = means.every if rewritten else means.changed
         return not met <= seen and self._handed_on.may_run_later(module, function)

@@ -34,6 +34,7 @@ class Verdict(NamedTuple):
 
     refused: str = ""
     note: str = ""
+    left: frozenset[Place] = frozenset()  # what is found in the edited program
 
 
 class _Seen(NamedTuple):
@@ -80,7 +81,7 @@ def validate(code: str, sighting: Sighting, edits: tuple[Edit, ...], context: Co
         return Verdict(f"{code} is found as before")
     home = context.module_at(sighting.node.origin)
     expected = what_is_expected(home, sighting.node.origin) if home is not None and sighting.node.origin else ""
-    return seen.verdict._replace(note="; ".join(filter(None, (seen.verdict.note, expected))))
+    return seen.verdict._replace(note="; ".join(filter(None, (seen.verdict.note, expected))), left=seen.found)
 
 
 def validate_together(

@@ -21,10 +21,10 @@ def called(tell: Told) -> Iterator[None]:
     """While each call of a traced function is told."""
     original = ConcreteFunction._call_flat
 
-    def call(function: Any, given: Any, captured: Any) -> Any:
-        result = original(function, given, captured)
+    def call(function: Any, tensor_inputs: Any, captured_inputs: Any) -> Any:
+        result = original(function, tensor_inputs, captured_inputs)
         results = [t for t in tf.nest.flatten(result, expand_composites=True) if hasattr(t, "_id")]
-        tell(function.graph, [*given, *captured], results)
+        tell(function.graph, [*tensor_inputs, *captured_inputs], results)
         return result
 
     ConcreteFunction._call_flat = call

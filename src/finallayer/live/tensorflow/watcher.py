@@ -98,7 +98,7 @@ class Watcher:
         finally:
             setattr(tf.GradientTape, name, original)
 
-    def _ran(self, op_type: Any, inputs: Any, attrs: Any, outputs: Any, **_of_graphs: Any) -> None:
+    def _ran(self, op_type: Any, inputs: Any, attrs: Any, outputs: Any, *_: Any, **__: Any) -> None:
         if self.idle or self._beneath or not outputs:
             return
         name = op_type.decode() if isinstance(op_type, bytes) else str(op_type)
@@ -143,11 +143,12 @@ class Watcher:
 
     def record(self, op: str, args: list[Node], attrs: dict[str, Any], silent: bool | None = None) -> Node:
         """An operation, written down at the place of the program that runs."""
-        place = self._place()
+        place = self.place()
         silent = self.stack.in_private if silent is None else silent
         return self.recorder.record(op, args, attrs, place, "tensorflow", self._scene, silent=silent)
 
-    def _place(self) -> Origin | None:
+    def place(self) -> Origin | None:
+        """Where the program is."""
         place = self.stack.place()
         return generated.original(place) if place is not None else None
 
@@ -158,7 +159,7 @@ class Watcher:
 
     def _not_understood(self, name: str, inputs: list[Any], outputs: list[Any]) -> None:
         self._unknowns += 1
-        origin = self._place()
+        origin = self.place()
         handed = [self.tensors.node(t) for t in inputs]
         place = f"{Path(origin.path).name}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
         for number, part in enumerate(outputs):

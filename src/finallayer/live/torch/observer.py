@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -93,8 +92,7 @@ class Observer:
         with ExitStack() as undo:
             if restoring:
                 undo.enter_context(self.untouched.around())
-            undo.callback(register_module_forward_pre_hook(self._enter).remove)
-            undo.callback(register_module_forward_hook(self._leave, always_call=True).remove)
+            undo.enter_context(self._modules())
             if "torch._dynamo" in sys.modules:  # else nothing is compiled
                 undo.enter_context(torch.compiler.set_stance("force_eager"))
             undo.enter_context(distributions.told(self))
@@ -102,15 +100,29 @@ class Observer:
             undo.enter_context(_Functions(self))
             yield
 
-    def _enter(self, module: nn.Module, _given: Any) -> None:
-        line = callables.module_line(module)
-        within = self.modules[-1] if self.modules else None
-        shared = within.places if within is not None and within.native and is_native(module) else []
-        self.modules.append(_Running(module, line, is_native(module), shared))
+    @contextmanager
+    def _modules(self) -> Iterator[None]:
+        """While it is known which modules are running; a hook of torch's would cost more than a layer does."""
+        original = nn.Module.__call__
 
-    def _leave(self, _module: nn.Module, _given: Any, _result: Any) -> None:
-        if self.modules:
-            self.modules.pop()
+        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if self.idle:
+                return original(module, *args, **kwargs)
+            self.untouched.module(module)
+            native = is_native(module)
+            within = self.modules[-1] if self.modules else None
+            shared = within.places if within is not None and within.native and native else []
+            self.modules.append(_Running(module, callables.module_line(module), native, shared))
+            try:
+                return original(module, *args, **kwargs)
+            finally:
+                self.modules.pop()
+
+        nn.Module.__call__ = call  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            nn.Module.__call__ = original  # type: ignore[method-assign]
 
     def _place(self) -> Origin | None:
         """Where the program is. Within layers of torch's own, which call nothing of the user's, it stays there."""
@@ -172,9 +184,10 @@ class Observer:
             result = run()
         finally:
             self.beneath -= 1
-        if what.op not in _FRESH or not is_pure(known, args, kwargs):
+        pure = is_pure(known, args, kwargs)
+        if what.op not in _FRESH or not pure:
             self.untouched.made(tensors_in(result), tensors_in((args, kwargs)))
-        self._carefully(self._give, result, what, known, args, kwargs)
+        self._carefully(self._give, result, what, known, args, kwargs, pure)
         return result
 
     def _carefully(self, step: Callable[..., T], *given: Any) -> T | None:
@@ -192,8 +205,10 @@ class Observer:
         what = indexing.entries(self.node, args) if known.name in _INDEXING and not kwargs else None
         return what or applied(known.signature, args, kwargs, known.name, self.node)
 
-    def _give(self, result: Any, what: Applied, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        first = _first(result)
+    def _give(
+        self, result: Any, what: Applied, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any], pure: bool
+    ) -> None:
+        first = result if isinstance(result, torch.Tensor) else _first(result)
         if first is None:
             return
         made = self.record(what.op, what.args, self._attributes(what, first))
@@ -202,7 +217,6 @@ class Observer:
         if made.op in MEASURED:
             with suppress(Exception), self.aside(), torch.no_grad():  # numbers may be hidden: vmap, meta tensors
                 self.measuring.saw(made, what, _tensors(args), str(first.dtype).removeprefix("torch."))
-        pure = is_pure(known, args, kwargs)
         if known.in_place or (not pure and args and first is args[0]):
             self.following.changed(first)
         if isinstance(result, torch.Tensor):
@@ -264,7 +278,7 @@ class Observer:
         for tensor in changed:
             self.following.changed(tensor)
         if known is not None and what is not None:
-            self._carefully(self._give, result, what, known, args, kwargs)
+            self._carefully(self._give, result, what, known, args, kwargs, is_pure(known, args, kwargs))
         else:
             self._carefully(self._unknown, str(operator._schema.name), handed or [], result)
         return result
@@ -329,7 +343,9 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def is_pure(known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call changes none of its arguments; what is told ``True`` by position may be to work in place."""
-    return known.pure and not (kwargs.get("inplace") or "out" in kwargs or any(a is True for a in args))
+    if not known.pure or (kwargs and (kwargs.get("inplace") or "out" in kwargs)):
+        return False
+    return not any(a is True for a in args)
 
 
 def _is_alone() -> bool:
@@ -359,7 +375,7 @@ def _is_several(result: Any) -> bool:
 
 def _changes_meaning(kwargs: Mapping[str, Any]) -> bool:
     """Whether a call has an option that its line in the catalogue doesn't tell of."""
-    return kwargs.get("alpha", 1) != 1 or kwargs.get("rounding_mode") is not None
+    return bool(kwargs) and (kwargs.get("alpha", 1) != 1 or kwargs.get("rounding_mode") is not None)
 
 
 #: How a loss is averaged over the samples, where it isn't by "mean".

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from operator import is_not
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from finallayer.live.randomness import plain_generators
@@ -53,7 +53,11 @@ class _Module(NamedTuple):
 
     def restore(self) -> None:
         for now, before in ((vars(self.module), self.attributes), *self.held):
-            if list(map(id, now.values())) != list(map(id, before.values())) or now.keys() != before.keys():
+            if (
+                len(now) != len(before)
+                or any(map(is_not, now.values(), before.values()))
+                or now.keys() != before.keys()
+            ):
                 now.clear()
                 now.update(before)
 
@@ -77,7 +81,6 @@ class Untouched:
             undo.enter_context(_generators())
             undo.enter_context(_modes())
             undo.callback(self._restore)
-            undo.callback(register_module_forward_pre_hook(lambda module, _: self.module(module)).remove)
             undo.callback(register_optimizer_step_pre_hook(lambda optimizer, *_: self._optimizer(optimizer)).remove)
             undo.enter_context(patched(nn.Module, "train", self._before_train))
             undo.enter_context(patched(torch.autograd, "_engine_run_backward", self._before_backward))
@@ -111,7 +114,7 @@ class Untouched:
 
     def module(self, module: nn.Module) -> None:
         """A module is about to run, or to change its mode."""
-        if id(module) not in self._modules:
+        if self._restoring and id(module) not in self._modules:
             attributes = vars(module)
             held = [(own, own.copy()) for name in _HELD if (own := attributes.get(name))]
             self._modules[id(module)] = _Module(module, attributes.copy(), held)
