@@ -172,7 +172,7 @@ class Files:
     def matters(self, path: str) -> bool:
         """Whether anything could be found in a file, alone or with what it imports, directly or not.
 
-        A file that can't be read matters: that it can't is worth a note.
+        A file that can't be read, or imports such a one, matters: that it can't is worth a note.
         """
         return self.ruled_out(path) is None
 
@@ -183,7 +183,7 @@ class Files:
         while waiting:
             glance = self.glance(waiting.pop())
             framework, words = framework or glance.framework, words or glance.words
-            if (framework and words) or (glance.path == path and not glance.readable):
+            if (framework and words) or not glance.readable:
                 return None
             waiting += [i for i in glance.imports if i not in seen]
             seen.update(glance.imports)

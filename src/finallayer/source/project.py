@@ -59,6 +59,7 @@ class Project:
 
     def __init__(self) -> None:
         self._files: dict[str, SourceFile | None] = {}
+        self._broken: set[str] = set()  # those that can't be read
         self._folders: dict[str, frozenset[str]] = {}
         self._places: dict[Path, tuple[Path, ...]] = {}
         self._around: dict[Path, frozenset[str]] = {}  # all that lies in those
@@ -72,7 +73,7 @@ class Project:
     def copy(self) -> Project:
         """A project of the same files, which may take in others."""
         made = Project()
-        made._files = dict(self._files)
+        made._files, made._broken = dict(self._files), set(self._broken)
         made._folders, made._places, made._found = self._folders, self._places, self._found
         made._around = self._around
         made._asked = self._asked
@@ -89,7 +90,12 @@ class Project:
                 self._files[key] = file if _is_worth_parsing(file) and file.tree else None
             except Unreadable:
                 self._files[key] = SourceFile(key, "") if _is_namespace(path) else None
+                self._broken |= {key} if self._files[key] is None and os.path.lexists(path) else set()
         return self._files[key]
+
+    def is_broken(self, path: Path) -> bool:
+        """Whether there is something at a path which, asked for, could not be read."""
+        return str(path) in self._broken
 
     def entry(self, path: str, data: bytes, content: str) -> SourceFile:
         """A file in which an analysis starts, with its content and what stands for that: parsed once, whoever else
@@ -117,6 +123,7 @@ class Project:
     def adopt(self, file: SourceFile, content: str = "") -> None:
         """Take in a file as it is at hand, whatever the disk holds; ``content``: what stands for it there."""
         self._files[file.path] = file
+        self._broken.discard(file.path)
         self._contents[file.path] = content
         self._states.pop(file.path, None)
 
