@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from finallayer.expr import GUARDS, MOVES, Node, Origin, Role, having, is_comparison, make, through
+from finallayer.expr import GUARDS, MOVES, UNMOVED, Node, Origin, Role, having, is_comparison, make, through
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 
 #: Below this, the exp of a score can't overflow float32, nor can the sum of a few.
@@ -19,7 +19,9 @@ LARGEST_SAFE_SCORE = 80.0
 LARGEST_EPS = 1e-2
 _GUARDED = MOVES | GUARDS
 _RECKONED = having(Role.ARITHMETIC) | {"scale", "shift"}
-_OF_TWO = having(Role.ARITHMETIC) | {"where", "logaddexp"}
+_OF_TWO = having(Role.ARITHMETIC) | {"where", "logaddexp", "matmul"}
+#: What leaves every number where it was along the last axis.
+_SAME_LAST = UNMOVED | {"index"}
 
 
 def build(op: str, args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node:
@@ -115,7 +117,7 @@ def _outcome(x: Node, y: Node) -> Node | None:
     if x.op == y.op == "mul":
         for one, other in ((x, y), (y, x)):
             for p, t in (one.args, one.args[::-1]):
-                if p.kind is Kind.SIGMOID_PROBS and set(other.args) == {make("one_minus", p), make("one_minus", t)}:
+                if p.kind in PROBABILITY_KINDS and set(other.args) == {make("one_minus", p), make("one_minus", t)}:
                     return p
     return None
 
@@ -281,16 +283,16 @@ def _mixture(x: Node) -> Node | None:
     kinds = {m.kind for m in members if m is not None}
     if len(members) < 2 or None in members or len(kinds) > 1:
         return None
-    return Node("mixture", tuple(m for m in members if m is not None), {}, x.origin)
+    return Node("mixture", tuple(dict.fromkeys(m for m in members if m is not None)), {}, x.origin)
 
 
 def _members(x: Node, deep: int = 4) -> list[Node | None]:
     """The probabilities that a sum adds up; None for a term that is anything else."""
-    x = through(x, MOVES | {"scale"})
+    x = _unpadded(through(x, MOVES | {"scale"}))
     if x.kind in PROBABILITY_KINDS:
         return [None if x.op == "stop_gradient" else x]
     if x.op == "add" and deep:
-        return [m for arg in x.args for m in _members(arg, deep - 1)]
+        return _complements(x) or [m for arg in x.args for m in _members(arg, deep - 1)]
     if x.op in ("mean", "sum") and through(x.args[0], MOVES).op == "concat" and deep:
         return [m for arg in through(x.args[0], MOVES).args for m in _members(arg, deep - 1)]
     if x.op == "mul":
@@ -300,12 +302,47 @@ def _members(x: Node, deep: int = 4) -> list[Node | None]:
     return [None]
 
 
+def _complements(total: Node) -> list[Node | None]:
+    """The distributions of ``s * p + (1 - s) * q``, as far as they are known: what is mixed by a share and its
+    complement are distributions both, such as that of a vocabulary and that of what is copied."""
+    terms = [_unpadded(through(a, MOVES)) for a in total.args]
+    if any(t.op != "mul" for t in terms):
+        return []
+    for share, p in (terms[0].args, terms[0].args[::-1]):
+        for other, q in (terms[1].args, terms[1].args[::-1]):
+            one, two = through(share, MOVES), through(other, MOVES)
+            if two == make("one_minus", one) or one == make("one_minus", two):
+                known = [m for m in (p, q) if m.kind is Kind.PROBS and m.op != "stop_gradient"]
+                return [*known, *known] if len(known) == 1 else [*known]
+    return []
+
+
+def _unpadded(x: Node) -> Node:
+    """A value without the zeros that it is lengthened by."""
+    if x.op != "concat" or len(x.args) != 2:
+        return x
+    first, last = x.args
+    return through(first, MOVES) if constant(last) == 0 else through(last, MOVES) if constant(first) == 0 else x
+
+
 def quotient_logs(log: Node) -> tuple[Node, ...]:
-    """The logs that ``log(p / q)`` is the difference of, as far as they are of probabilities that differ."""
+    """The logs that ``log(p / q)`` is the difference of, or ``log(p * q)`` the sum, as far as they are of probabilities
+    that differ.
+
+    An epsilon or clip of the whole keeps a factor, or what is divided, from 0, not what it is divided by.
+    """
     x = bare(log.args[0]) if log.op == "log" else log
-    if x is log or x.op != "div" or {bare(a) for a in x.args} & {make("one_minus", bare(a)) for a in x.args}:
+    if (
+        x is log
+        or x.op not in ("div", "mul")
+        or {bare(a) for a in x.args} & {make("one_minus", bare(a)) for a in x.args}
+    ):
         return ()
-    return tuple(make("log", a, origin=log.origin) for a in x.args if a.kind in PROBABILITY_KINDS)
+    known = [a.kind in PROBABILITY_KINDS and a.op != "stop_gradient" for a in x.args]
+    if x.op == "mul" and not all(known):
+        return ()
+    guarded = [_replaced(log.args[0], x, a) if x.op == "mul" or a is x.args[0] else a for a in x.args]
+    return tuple(make("log", a, origin=log.origin) for a, is_known in zip(guarded, known, strict=True) if is_known)
 
 
 def _picked_by_data(total: Node) -> Node | None:
@@ -357,11 +394,22 @@ def _bounded(args: tuple[Node, ...], side: str, origin: Origin | None) -> Node |
     return Node("clip", (y,), {side: None}, origin) if _is_taken_for_epsilon(x) else None
 
 
+@_builds("matmul")
+def _matmul(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """Shares of examples times the one-hot rows of their labels add up to probabilities of the classes."""
+    shares, labels = args
+    mixes = shares.kind is Kind.PROBS and through(labels, _SAME_LAST).op == "one_hot"
+    return Node("mixture", (shares,), {}, origin) if mixes else None
+
+
 @_builds("sum")
 def _sum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
-    """A one-hot row times probabilities, summed, picks the target's entry."""
+    """A one-hot row times probabilities, summed, picks the target's entry; shares times sigmoids mix them."""
     x = args[0]
     if x.op == "mul" and "axis" in attrs:
+        for share, p in (x.args, x.args[::-1]):
+            if share.kind is Kind.PROBS and p.kind is Kind.SIGMOID_PROBS:
+                return Node("mixture", (p,), {}, origin)
         for mask, rest in (x.args, x.args[::-1]):
             if mask.kind is Kind.TARGET and rest.kind in PROBABILITY_KINDS:
                 return _picked_by_one_hot(rest, attrs["axis"], origin)
@@ -424,16 +472,16 @@ def _by_from_logits(op: str, args: tuple[Node, ...], attrs: dict[str, Any], orig
     return Node(f"{op}_logits" if from_logits else f"{op}_probs", args, kept, origin)
 
 
-def naive_normaliser(node: Node) -> Node | None:
+def naive_normaliser(log: Node) -> Node | None:
     """The logsumexp in ``log(exp(a) / sum(exp(b)))``, or more such terms: a contrastive loss by hand."""
-    x = bare(node.args[0]) if node.op == "log" else node
+    x = bare(log.args[0])
     if x.op != "div" or bare(x.args[0]).op != "exp":
         return None
     for total in _addends(bare(x.args[1])):
         power = through(total.args[0], MOVES) if total.op == "sum" else total
         if total.op == "sum" and power.op == "exp" and not is_shifted(power.args[0]):
             attrs = {"axis": total.attrs.get("axis"), "naive": True}
-            return Node("logsumexp", power.args, attrs, node.origin)
+            return Node("logsumexp", power.args, attrs, log.origin)
     return None
 
 

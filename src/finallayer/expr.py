@@ -291,6 +291,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "by": (*_Number, str),  # the factor; of a gather: what picks (outcome, one_hot)
     "base": (int,),  # of a logarithm
     "at": (str,),  # what an index is called
+    "least": _Number,  # of an index: what the entries are at the least, which a mask of their sizes picks
     "rows": (bool,),  # of an index: whether it is along the first axis
     "picked_along": (int,),  # of one entry of each row: along which axis it was picked
     "each": (bool,),  # of an index: one entry of each row
@@ -310,6 +311,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "squeezes": (bool,),  # of a reshape: no axis is left out but those of length one
     "batched": (bool,),  # a batch of examples, each of whose parts has an axis for them
     "of": (tuple,),  # what tells an opaque value from others of its name
+    "object": (bool,),  # what calling a class gives, which isn't None
     "finfo": (str,),  # the floating type whose limits a value has as attributes
     "no_loss": (bool,),  # what a log is for: no classifier's loss
     "summed_along": (int,),  # along which axis it is weighted and summed
@@ -336,7 +338,7 @@ OPERATIONS: dict[str, Operation] = {
     "parameter": Operation(Kind.PARAMETER, Role.LEAF, _ANY, "name"),
     "const": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY, "value", needs="value"),
     "numbers": Operation(Kind.UNKNOWN, Role.LEAF | Role.CONSTANT, _ANY, "low high of"),  # arange, or spelled out
-    "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed batched finfo taken_for"),
+    "opaque": Operation(Kind.UNKNOWN, Role.LEAF, _ANY, "name of fed batched object finfo taken_for"),
     # what a formula uses as the probability of one of two outcomes
     "bernoulli": Operation(Kind.SIGMOID_PROBS, Role.STATED, _MONOTONE),
     # what several softmaxes, or sigmoids, add up to
@@ -382,7 +384,7 @@ OPERATIONS: dict[str, Operation] = {
     "minimum": Operation(Kind.UNKNOWN, Role.ARITHMETIC, _ANY),
     # shape, type and place
     "reshape": Operation(first, Role.PLACE, Keeps.NUMBERS, "axis keepdims squeezes"),
-    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows each picked_along"),
+    "index": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis at rows each picked_along least"),
     "gather": Operation(first, Role.PLACE | Role.PICK, Keeps.NUMBERS, "axis by picked_along"),  # the target's entry
     "cast": Operation(first, Role.PLACE, _AS_IT_IS),
     "identity": Operation(first, Role.PLACE, _AS_IT_IS),

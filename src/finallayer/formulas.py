@@ -145,6 +145,17 @@ def likelihoods(total: Sequence[Term]) -> Iterator[tuple[Node, str]]:
             yield term.about, "of_classes"
 
 
+def weighed(total: Sequence[Term]) -> Iterator[tuple[Node, str]]:
+    """The logs that a sum weighs by what may say which class it is, and by nothing that is made of their probability:
+    a policy's, say, of which the entropy is a term, too."""
+    for term in total:
+        x = bare(term.about.args[0]) if term.about.op == "log" and term.totals else None
+        if x is None or any(x in map(bare, _parts(w)) for w in term.weights):
+            continue
+        if any(_may_be_target(w, x) for w in term.weights):
+            yield term.about, "of_picked"
+
+
 def opposites(total: Sequence[Term]) -> Iterator[tuple[Node, str]]:
     """The logs of one minus a probability whose own log is a term, too: both are one formula."""
     logs = [(t.about, x) for t in total if t.about.op == "log" for x, _ in sides(t.about)]

@@ -23,7 +23,7 @@ _SCORED = frozenset({"softmax", "log_softmax", "weighted_softmax"})
 #: What leaves a factor or a term what it is, but for its sign, size and shape.
 _SIGNS = (MOVES - PICKS - {"stop_gradient"}) | {"neg", "scale", "join"}
 #: The operations that may show what a log is for.
-TELLING = _SCORED | PICKS | {"mul", "matmul", "sample", "cumsum", "exp", "where", "sum"}
+TELLING = _SCORED | PICKS | {"mul", "matmul", "sample", "cumsum", "exp", "where", "sum", "argmax"}
 
 
 def purposes(op: str, args: Sequence[Node], attrs: dict[str, Any]) -> Iterator[tuple[Node, str]]:
@@ -39,6 +39,8 @@ def purposes(op: str, args: Sequence[Node], attrs: dict[str, Any]) -> Iterator[t
             yield log, "of_picked"
     elif op == "sample" and args:
         yield from ((drawn, "no_loss") for drawn in _drawn_from(args[0]))
+    elif op == "argmax" and args:
+        yield from ((drawn, "no_loss") for drawn in _drawn_by_noise(args[0]))
     elif op in _SCORED and args:
         yield from ((term, "no_loss") for term in _shifting(args[0]))
     elif op == "cumsum" and args and args[0].op == "log":  # of which exp makes a running product
@@ -83,6 +85,13 @@ def _drawn_from(scores: Node) -> Iterator[Node]:
     x = through(scores, _GUARDS | _SIGNS | {"sum", "mean", "div"})  # at some temperature
     if x.op in ("log", "softmax"):
         yield x
+
+
+def _drawn_by_noise(scores: Node) -> Iterator[Node]:
+    """``argmax(log(p) - log(-log(u)))`` draws as p says: the log of minus a log of noise is Gumbel's."""
+    logs = [term for term in _terms(scores) if term.op == "log"]
+    if any(_bare(through(log.args[0], _SIGNS | _GUARDS)).op == "log" for log in logs):
+        yield from logs
 
 
 def _shifting(scores: Node) -> Iterator[Node]:

@@ -16,8 +16,8 @@ from finallayer.canonical import bare, bernoulli_logs, build, naive_normaliser, 
 from finallayer.destinations import Destinations
 from finallayer.expr import LOSSES, MOVES, ON_LOGITS, PICKS, Node, Origin, Role, declaring, having
 from finallayer.findings import Sighting
-from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, opposites, summed, terms
-from finallayer.kinds import LOG_KINDS
+from finallayer.formulas import COMPLETING, Term, handed, is_another, likelihoods, opposites, summed, terms, weighed
+from finallayer.kinds import LOG_KINDS, Kind
 from finallayer.purposes import TELLING, purposes, summed_along
 
 #: What is kept for the rules to judge.
@@ -28,7 +28,7 @@ JUDGED = (
 _ALONG = frozenset({"sum", "max"})
 #: What may be recorded besides ``expr.OPERATIONS``: it is always another operation, or two.
 SPELLINGS = canonical.SPELLINGS | {"xlogy"}
-#: What a formula may end in that states the logs, or the normaliser, of another.
+#: What a formula may end in that states the logs of another.
 _STATING = frozenset({"add", "sub", "log", "div"})
 #: What says which loss on logits is handed the value that it reads.
 _READERS = declaring("loss")
@@ -43,6 +43,7 @@ class Scene(NamedTuple):
     caller: Origin | None = None  # the call that brought the program here
     compiled: bool = False  # where a model meets what it is compiled with
     by_hand: bool = False  # in a function whose gradient is written by hand
+    asked: bool = True  # False in a program that only compares values
     functions: tuple[Hashable, ...] = ()  # which of the program's own run
 
 
@@ -103,6 +104,8 @@ class Recorder:
             if made is arg:  # `1 * loss` is the loss, which is written down already
                 return made
         total = self._completed(made) if made.op in COMPLETING else ()
+        if made.op == "nll" and made.attrs.get("reduction") == "none" and made.args[0].kind is Kind.PROBS:
+            self._negatives[id(made)] = made, made
         if self._negatives:
             self._reconsider(op, args, made)
         if not silent:
@@ -123,7 +126,7 @@ class Recorder:
         """The products that a value is the sum of, and what they say of the logs and losses among them."""
         total = terms(made)
         if "log" in [term.about.op for term in total]:
-            for log, purpose in (*likelihoods(total), *opposites(total)):
+            for log, purpose in (*likelihoods(total), *opposites(total), *weighed(total)):
                 self._note(log, purpose)
         for loss in summed(total):
             self._note(loss, "summed")
@@ -131,7 +134,7 @@ class Recorder:
 
     def _said(self, made: Node, total: Sequence[Term]) -> Iterator[Node]:
         """What else an operation amounts to: the normaliser and the losses that its formula states."""
-        normaliser = naive_normaliser(made) if made.op in _STATING else None
+        normaliser = naive_normaliser(made) if made.op == "log" else None
         if normaliser is not None:
             yield normaliser
         if total:
@@ -161,7 +164,10 @@ class Recorder:
         for number, supposed in self._supposed.items():
             others = (n for n, other in self._supposed.items() if supposed.is_instead_of(other))
             seen[number] = seen[number]._replace(supposed=True, instead=tuple(self._seen[n].node for n in others))
-        seen = [s if s.node.op != "log" else s._replace(asked=not self.destinations.only_read(s.node)) for s in seen]
+        seen = [
+            s if s.node.op != "log" else s._replace(asked=s.asked and not self.destinations.only_read(s.node))
+            for s in seen
+        ]
         return [s for s in seen if s.node.op != "threshold" or id(_value(s.node)) not in ranges]
 
     def _layer(self, value: Node) -> Hashable:

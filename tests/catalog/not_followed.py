@@ -51,7 +51,7 @@ NOT_FOLLOWED: dict[str, str] = {
     ),
     "some entries are replaced by others, or others are added": (
         "append as_strided_scatter copy delete diagonal_scatter index_add index_copy index_fill index_put "
-        "index_reduce insert lerp masked_scatter pad piecewise place put put_along_axis scatter scatter_add "
+        "index_reduce insert lerp masked_scatter pad piecewise place put put_along_axis scatter "
         "scatter_reduce scatter_update select select_scatter slice_inverse slice_scatter slice_update tril "
         "trim_zeros triu"
     ),

@@ -42,6 +42,13 @@ PROGRAMS: dict[Meaning, tuple[str, str, bool]] = {
         "FL101 FL303 FL104 FL106",
         True,
     ),
+    Meaning.OBJECT: (
+        TORCH + "import elsewhere\nloss = elsewhere.{name}()\n"
+        "criterion = loss if loss is not None else nn.CrossEntropyLoss()\n"
+        "def f(x, y):\n    return criterion(net(x), y)\n",
+        "FL101",
+        False,
+    ),
     Meaning.HANDS_ON: (
         TORCH + "from elsewhere import {name}\nnet, optimizer = {name}(net, torch.optim.Adam(net.parameters()))\n"
         "def f(x, y):\n    return F.cross_entropy(net(x), y)\n",

@@ -109,6 +109,10 @@ def test_no_value_lies_outside(sample: Sample) -> None:
         (make("pow", X, make("const", value=4)), NEVER_NEGATIVE),
         (make("pow", X, Y), ANY),
         (make("scale", X, by="?"), ANY),
+        (make("nll", make("softmax", X), Y), (-1, 0)),
+        (make("nll", make("softmax", X), Y, reduction="sum"), NEVER_POSITIVE),
+        (make("nll", make("log_softmax", X), Y), NEVER_NEGATIVE),
+        (make("nll", X, Y, reduction="sum"), ANY),
     ],
     ids=str,
 )
@@ -119,3 +123,11 @@ def test_how_narrow_it_is(node: Node, expected: Interval | tuple[float, float]) 
 def test_eighty_is_the_limit_of_an_exponent() -> None:
     assert exp_is_safe(make("scale", TANH, by=80.0))
     assert not exp_is_safe(make("scale", TANH, by=81.0))
+
+
+def test_a_temperature_that_is_given_makes_no_cosine_large_but_a_learned_one_may() -> None:
+    cosine = make("cosine", X, Y)
+    assert exp_is_safe(make("div", cosine, make("opaque", name="config[tau]")))
+    assert exp_is_safe(make("neg", make("div", TANH, make("opaque", name="t"))))
+    assert not exp_is_safe(make("div", cosine, make("parameter", name="t")))
+    assert not exp_is_safe(make("div", X, make("opaque", name="t")))

@@ -100,6 +100,7 @@ def test_probabilities_without_a_log(formula: str) -> None:
         "torch.argsort(-p[rows, y])",
         "-p[:, y].mean()",  # an attack
         "(p.max(1).values - p[rows, y]).mean()",
+        "(q := F.nll_loss(p, y, reduction='none')).mean() + torch.exp(-q).mean()",  # the probability, fetched
         "((1 + F.nll_loss(p, y, reduction='none')) ** 2 * F.cross_entropy(s, y, reduction='none')).mean()",  # focal
     ],
 )
@@ -267,3 +268,57 @@ class Entropy({base}):
 """
     seen = sightings(SourceFile("program.py", program), Project())
     assert [str(j.finding.severity) for j in judge(seen) if j.finding.rule.code == "FL201"] == severities
+
+
+CLIPPED = "p.clamp(1e-7, 1 - 1e-7)"
+
+
+@pytest.mark.parametrize(
+    ("formula", "rules"),
+    [
+        # one log that a policy's loss reads, and its entropy
+        ("(p * (q := torch.log(p + 1e-8))).sum(1).mean() - ((q * a).sum(1) * w).mean()", {"FL203"}),
+        (f"(p * (q := torch.log({CLIPPED}))).sum(1).mean() - (q * y).sum(1).mean()", {"FL202"}),
+        ("(p * torch.log(p + 1e-8) * a).sum(1).mean()", set()),
+        ("(p * (torch.log(p + 1e-8) * a)).sum(1).mean()", set()),
+        ("((p * torch.log(p + 1e-8)).sum(1) * a).mean()", set()),
+        # joint and conditional probabilities, and what a share mixes
+        ("-torch.log(p[rows, y] * g[:, 0] + 1e-8).mean()", {"FL203"}),
+        ("-torch.log(p[rows, y] / n + 1e-8).mean()", {"FL203"}),
+        ("-torch.log(p[rows, y] * a).mean()", set()),
+        ("-torch.log((g * p).scatter_add(1, a, (1 - g) * w).gather(1, y) + 1e-8).mean()", {"FL203"}),
+        ("-torch.log((g * p + g * w).gather(1, y) + 1e-8).mean()", set()),
+        ("-torch.log((torch.softmax(net(w), 1) @ one.float()).gather(1, y)).mean()", {"FL201"}),
+        ("-torch.log((torch.softmax(net(w), 1) @ w).gather(1, y)).mean()", set()),
+        ("F.binary_cross_entropy_with_logits((p * torch.sigmoid(net(w))).sum(1), y)", {"FL104"}),
+        ("F.cross_entropy(torch.softmax(net(w), 1) @ one.float(), y)", {"FL101"}),
+        # the probability of what happened, of each class by itself
+        (f"-torch.log(y * (q := {CLIPPED}) + (1 - y) * (1 - q)).mean()", {"FL202"}),
+    ],
+)
+def test_probabilities_weighed_mixed_and_multiplied(formula: str, rules: set[str]) -> None:
+    assert found(formula) == rules
+
+
+def test_a_contrastive_loss_by_hand_is_told_of_once() -> None:
+    seen = sightings(SourceFile("program.py", HEAD + "-torch.log(s.exp() / net(w).exp().sum(1)).mean()\n"), Project())
+    assert [f.rule.code for f in outermost([j.finding for j in judge(seen)])] == ["FL207"]
+
+
+@pytest.mark.parametrize(
+    ("masked", "rules"),
+    [
+        ("p[p < 1e-7] = 1e-7; return -torch.log(p)[rows, y].mean()", {"FL202"}),
+        ("p[(p > 0.9).data] = 0.9; return -torch.log(1 - p)[rows, y].mean()", {"FL202"}),
+        ("p[y < 1e-7] = 1e-7; return -torch.log(p)[rows, y].mean()", {"FL201"}),
+        ("p = p[rows, y]; small = p <= 0.1; a[~small] = -torch.log(p[~small]); return a.mean()", set()),
+        ("p = p[rows, y]; return -torch.log(p[p > 0.1]).mean()", set()),
+        ("p = p[rows, y]; return -torch.log(p[p <= 0.1]).mean()", {"FL201"}),
+        ("p = p[rows, y]; return -torch.log(p[p > 0]).mean()", {"FL201"}),
+        ("p = p[rows, y]; return -torch.log(p[y > 0.1]).mean()", {"FL201"}),
+    ],
+)
+def test_a_mask_of_the_sizes_clips_what_it_sets_and_guards_what_it_picks(masked: str, rules: set[str]) -> None:
+    program = HEAD.removesuffix("return ") + masked
+    seen = sightings(SourceFile("program.py", program + "\n"), Project())
+    assert {f.rule.code for f in outermost([j.finding for j in judge(seen)])} == rules

@@ -117,7 +117,8 @@ UNSTABLE = LOGS | {
 @pytest.mark.parametrize("code", UNSTABLE)
 def test_unstable_numerics_is_reported_only_where_a_gradient_is_asked_for(code: str) -> None:
     assert found(UNSTABLE[code]) == {code}
-    assert found(UNSTABLE[code], training=False) == set()
+    values = {"FL207": Severity.ADVICE} if code == "FL207" else {}  # which overflows as a value, too
+    assert {code: m.severity for code, m in matches(UNSTABLE[code], training=False).items()} == values
 
 
 @pytest.mark.parametrize("code", LOGS)

@@ -127,3 +127,99 @@ class Rewards:
         {use or "pass"}
 """
     assert severities(tmp_path, program) == [severity]
+
+
+@pytest.mark.parametrize(
+    ("reads", "severity"),
+    [("pass", "advice"), ("return session.run(self.nll)", "advice"), ("keep(self.nll)", "warning")],
+)
+def test_what_a_class_leaves_that_trains_by_another_loss_is_only_read(
+    tmp_path: Path, reads: str, severity: str
+) -> None:
+    program = f"""\
+import tensorflow as tf
+class Ranker:
+    def __init__(self, x, y):
+        z = tf.layers.dense(x, 4)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=z)
+        self.step = tf.train.AdamOptimizer().minimize(loss)
+        self.nll = -tf.reduce_mean(tf.log(tf.gather(tf.nn.softmax(z), y, axis=1, batch_dims=1)))
+    def rate(self, session):
+        {reads}
+"""
+    assert severities(tmp_path, program) == [severity]
+    assert severities(tmp_path, program.replace("self.step = ", "").replace("minimize(loss)", "go(loss)")) == (
+        ["advice"] if "run" in reads else ["warning"]
+    )
+
+
+def test_an_attribute_that_its_file_only_fetches_is_read_in_programs_that_import_it_too(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text("""\
+import tensorflow as tf
+class Net:
+    def __init__(self, x):
+        self.log_p = tf.log(tf.nn.softmax(tf.layers.dense(x, 4)))
+    def ask(self, session):
+        return session.run(self.log_p)
+""")
+    program = "import tensorflow as tf\nfrom nets import Net\nnet = Net(tf.placeholder(tf.float32, [None, 8]))\n"
+    assert severities(tmp_path, program) == ["advice"]
+
+
+STOPPED = """\
+import torch
+from torch import nn
+net, other = nn.Linear(8, 4), nn.Linear(4, 4)
+x, y = load()
+with torch.no_grad():
+    z = {z}
+p = torch.softmax({scores}, 1)
+loss = -torch.log({picked}).mean()
+loss.backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("z", "scores", "picked", "severity"),
+    [
+        ("net(x)", "z", "p", []),
+        ("net(x)", "z / 2", "torch.cat([p[0, y], p[1, y]])", []),
+        ("net(x)", "z", "p.gather(1, y)", []),
+        ("net(x)", "z + net(x)", "p", ["warning"]),
+        ("net(x)", "other(z)", "p", ["warning"]),
+        ("net(x)", "z * x", "p", ["warning"]),
+        ("x", "net(z)", "p", ["warning"]),
+    ],
+)
+def test_no_gradient_goes_through_what_was_made_without_one(
+    tmp_path: Path, z: str, scores: str, picked: str, severity: list[str]
+) -> None:
+    assert severities(tmp_path, STOPPED.format(z=z, scores=scores, picked=picked)) == severity
+
+
+COMPARED = """\
+import jax, jax.numpy as jnp
+from absl.testing import absltest
+def likelihood(z, y):
+    return jnp.sum(jnp.log(jax.nn.softmax(z @ w)[jnp.arange(9), y]))
+class LossTest(absltest.TestCase):
+    def test_it(self):
+        {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "severity"),
+    [
+        ("self.assertEqual(likelihood(1, 2), 3)", "advice"),
+        ("self.assertEqual(jax.grad(likelihood)(1, 2), 3)", "warning"),
+        ("model.fit(likelihood)", "warning"),
+    ],
+)
+def test_a_test_that_differentiates_nothing_compares_values(tmp_path: Path, line: str, severity: str) -> None:
+    program = COMPARED.format(line)
+    assert severities(tmp_path, program) == [severity]
+    by_pytest = program.replace("absl.testing import absltest", "pytest import approx").replace("absltest.TestCase", "")
+    assert severities(tmp_path, by_pytest.replace("LossTest", "TestLoss")) == [severity]
+    alone = by_pytest.replace("from pytest import approx", "").replace("LossTest", "TestLoss")
+    assert severities(tmp_path, alone) == ["warning"]  # a module of losses that tries them out

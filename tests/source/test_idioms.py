@@ -52,6 +52,24 @@ IDIOMS: dict[str, tuple[str, str, Kind]] = {
         "log",
         Kind.PROBS,
     ),
+    "a list of tensors that a framework stacks": (
+        "import tensorflow as tf\nps = []\n"
+        "for i in range(30):\n    ps.append(tf.nn.softmax(tf.layers.dense(x[i], 3)))\n"
+        "tf.math.log(tf.transpose(ps, [1, 0, 2]))\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "a list of several kinds of tensors": (
+        "import tensorflow as tf\nz = tf.layers.dense(x, 3)\ntf.math.log(tf.transpose([tf.nn.softmax(z), z]))\n",
+        "log",
+        Kind.UNKNOWN,
+    ),
+    "the diagonal of a batch's scores": (
+        "import tensorflow as tf\np = tf.nn.softmax(tf.layers.dense(x, 3))\n"
+        "tf.math.log(tf.scatter_nd(i, tf.linalg.diag_part(p), [3]))\n",
+        "log",
+        Kind.PROBS,
+    ),
     "an array that nothing is written to": (
         "import tensorflow as tf\nps = tf.TensorArray(tf.float32, 8)\nps.write(0, tf.nn.softmax(z))\n"
         "tf.math.log(ps.stack())\n",

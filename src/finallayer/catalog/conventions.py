@@ -6,7 +6,7 @@ the row's tests (``tests/catalog/test_conventions.py``), as names and as program
 
 A pattern is matched against the last words of a name (``^``: against all of them), in lower case and with a blank
 between them: ``logP_x`` is ``log p x``, ``maxReps`` is ``max reps``. So nothing is concluded from letters in the middle
-of a word. The names of operations keep their capitals, which say that a name is a class's.
+of a word. The names of operations and classes keep their capitals, which say which of both they are.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class Meaning(Enum):
     LOG_PROBABILITY = "the log of a probability, never positive"
     HEAD = "the last layer of a pretrained classifier, which users replace"
     OPERATION = "the operation of that name, in a module that is not at hand"
+    OBJECT = "a class, in a module that is not at hand: what calling it gives is an object, not None"
     HANDS_ON = "a foreign function that gives back what it is handed, models among it: a tuple of several"
     HANDS_ON_FIRST = "a foreign function that gives back the model that it is handed first"
     TRAINS = "a foreign function or class that trains the model that it is handed by the loss that it is handed"
@@ -118,6 +119,13 @@ CONVENTIONS: tuple[Convention, ...] = (
         )
     ),
     Convention(
+        Meaning.OBJECT,
+        "^[A-Z][A-Za-z]*(?: (?:[A-Z][A-Za-z]*|\\d+))*",
+        Errs.MISSED,
+        ("PairwiseHingeLoss", "losses.Dice", "BCE", "Top1Max", "L1"),
+        ("make_loss", "getLoss", "Get_loss", "loss", "_Loss_of", "dice_Loss"),
+    ),
+    Convention(
         Meaning.HANDS_ON,
         rf"^(?:prepare|setup|initialize){_MODELS}",
         Errs.ALARM,
@@ -200,6 +208,8 @@ CONVENTIONS: tuple[Convention, ...] = (
 )
 
 _WORD = re.compile(r"_+$|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+#: Of what a class's name differs from a function's, by its capitals alone.
+_BY_CAPITALS = (Meaning.OPERATION, Meaning.OBJECT)
 #: What a value may be taken for, of which nothing is known but its name.
 _OF_VALUES = (Meaning.EPSILON, Meaning.LOG_PROBABILITY)
 
@@ -230,7 +240,7 @@ def words(name: str) -> str:
 @lru_cache(maxsize=8192)
 def convention(name: str, meaning: Meaning) -> Convention | None:
     """The row by which a name, perhaps dotted, is taken for something; None where it isn't."""
-    text = words(name) if meaning is Meaning.OPERATION else words(name).lower()
+    text = words(name) if meaning in _BY_CAPITALS else words(name).lower()
     return next((row for pattern, row in _rows(meaning) if pattern.search(text)), None)
 
 

@@ -112,6 +112,8 @@ _BOTH: dict[str, str] = {
     "tensorflow.slice": "index(input_: x, begin, size)",
     "tensorflow.strided_slice": "index(input_: x, begin, end)",
     "tensorflow.gather": "gather(params: x, indices: y, *, axis)",
+    **each("tensorflow", "diag_part matrix_diag_part tensor_diag_part", "index(input: x)"),
+    "tensorflow.scatter_nd": "reshape(indices, updates: x, shape)",
     "tensorflow.gather_nd": "gather(params: x, indices: y)",
     "tensorflow.boolean_mask": "index(tensor: x, mask)",
     "tensorflow.pad": "mask(tensor: x, paddings)",

@@ -467,6 +467,7 @@ METHODS: dict[str, str] = {
     **each("", "hsplit vsplit dsplit", "index(self: x, indices)"),
     "narrow_copy": "index(self: x, dim: axis, start, length)",
     "diagonal": "index(self: x, offset, dim1, dim2)",
+    **each("", "scatter_add scatter_add_", "add(self: x, dim, index, src: y)"),
     "unbind": "index(self: x, dim: axis)",
     # type and place
     **each("", "float double half bfloat16 long int short char byte", "cast(self: x, memory_format)"),

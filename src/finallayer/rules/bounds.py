@@ -7,7 +7,7 @@ from math import inf, isnan, log
 from typing import Any, NamedTuple
 
 from finallayer.canonical import constant
-from finallayer.expr import GUARDS, MOVES, SEVERAL, TRANSPARENT, Node, through
+from finallayer.expr import GUARDS, MOVES, SEVERAL, TRANSPARENT, UNREAD, Node, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 
 
@@ -32,7 +32,17 @@ NEVER_POSITIVE = Interval(-inf, 0)
 
 def exp_is_safe(z: Node) -> bool:
     """Whether ``exp(z)`` can't overflow: negated squares, cosines over a temperature, z minus its maximum ..."""
-    return interval(z).high <= LARGEST_EXPONENT
+    return interval(z).high <= LARGEST_EXPONENT or _is_similarity(z)
+
+
+def _is_similarity(z: Node) -> bool:
+    """Whether a cosine, or what else lies within [-1, 1], is divided by a temperature that the program is given: nobody
+    gives one below 0.0125. One that is learned may become any."""
+    z = through(z, MOVES | {"neg"})
+    if z.op != "div" or through(z.args[1], MOVES).op != "opaque":
+        return False
+    low, high = interval(z.args[0])
+    return -1 <= low <= high <= 1
 
 
 def interval(z: Node, deep: int = 0) -> Interval:
@@ -112,11 +122,11 @@ def _mul(z: Node, parts: list[Interval]) -> Interval:
     return _product(*parts)
 
 
-def _div(_z: Node, parts: list[Interval]) -> Interval:
+def _div(z: Node, parts: list[Interval]) -> Interval:
     """By a divisor of one sign the quotient keeps, or flips, the sign of what is divided. What a negated square or
     distance is divided by, a temperature or a variance, is positive, though nobody can tell."""
     x, y = parts
-    if _is_normalised(_z):
+    if _is_normalised(z):
         return SIGNED_UNIT
     if y == ANY and x.high <= 0:
         return NEVER_POSITIVE
@@ -163,7 +173,7 @@ def _sum(z: Node, parts: list[Interval]) -> Interval:
     (x,) = parts
     if z.args[0].op == "mul" and all(_is_unit(a) for a in z.args[0].args):
         return SIGNED_UNIT
-    return NEVER_NEGATIVE if x.low >= 0 else NEVER_POSITIVE if x.high <= 0 else ANY
+    return _sign_of(x)
 
 
 def _clip(z: Node, parts: list[Interval]) -> Interval:
@@ -180,6 +190,16 @@ def _pow(z: Node, parts: list[Interval]) -> Interval:
     """An even power is never negative, nor is any power of what never is."""
     power = _number(z.attrs["value"]) if "value" in z.attrs else constant(z.args[-1])
     return NEVER_NEGATIVE if parts[0].low >= 0 or (power is not None and power % 2 == 0) else ANY
+
+
+def _nll(z: Node, parts: list[Interval]) -> Interval:
+    """The negative of an entry of each row, or their mean; of their sum the sign is known."""
+    picked = _neg(z, parts)
+    return _sign_of(picked) if z.attrs.get("reduction") in ("sum", UNREAD) else picked
+
+
+def _sign_of(x: Interval) -> Interval:
+    return NEVER_NEGATIVE if x.low >= 0 else NEVER_POSITIVE if x.high <= 0 else ANY
 
 
 def _matmul(z: Node, _parts: list[Interval]) -> Interval:
@@ -230,4 +250,5 @@ _OF_OPERATION: dict[str, Interval | Arithmetic] = {
     "clip": _clip,
     "sum": _sum,
     "matmul": _matmul,
+    "nll": _nll,
 }

@@ -285,6 +285,15 @@ def focal(x, y, gamma=2.0):
     p = log_p.exp()
     return -((1 - p) ** gamma * log_p).mean()
 """,
+    # drawn from by noise, which is Gumbel's
+    """
+import tensorflow as tf
+
+x = tf.placeholder(tf.float32, [None, 8])
+p = tf.nn.softmax(tf.layers.dense(x, 5))
+noise = tf.random_uniform(tf.shape(p))
+action = tf.argmax(tf.log(p) - tf.log(-tf.log(noise)), 1)
+""",
     # policy gradients with log_prob
     """
 import torch

@@ -45,10 +45,11 @@ RULE = Rule("FL207", "naive-logsumexp", Severity.WARNING, "log(sum(exp(z))) with
 @RULE.on("logsumexp")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting:
-        case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=True) if not exp_is_safe(
+        case Sighting(node=Node(args=(z,), attrs={"naive": True}), training=training) if not exp_is_safe(
             z
         ) and not is_detached(z):
-            yield from judged(sighting, "log(sum(exp(z))) overflows: use logsumexp", loss_of(sighting.node))
+            seen = sighting._replace(asked=sighting.asked and training)
+            yield from judged(seen, "log(sum(exp(z))) overflows: use logsumexp", loss_of(sighting.node))
 
 
 BAD = [

@@ -49,14 +49,14 @@ def maker(x: Node) -> Node:
 
 
 def is_exempt(x: Node) -> bool:
-    """Whether no classifier is trained through this value: it is a table of constants, or the gradient stops on the
-    way."""
+    """Whether no classifier is trained through this value, or not to its harm: it is a table of constants, the gradient
+    stops on the way, or only entries that are no smaller than some number are looked at."""
     made = maker(x)
     scores = through(made.args[0], _SCORES) if made.args else made
     return (
         all(node.op in _CONSTANTS if not node.args else node.op not in _WEIGHTED for node in x.walk())
         or scores.op == "stop_gradient"
-        or any(step.op == "stop_gradient" for step in route(x))
+        or any(step.op == "stop_gradient" or (step.attrs.get("least") or 0) > 0 for step in route(x))
     )
 
 

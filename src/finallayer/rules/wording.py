@@ -41,6 +41,8 @@ def of_mixture(x: Node) -> str:
     if made.op != "mixture":
         return ""
     name = "softmax" if made.kind is Kind.PROBS else "sigmoid"
+    if len(made.args) == 1:
+        return f"log of a mixture of {name} outputs: use logsumexp of the logs, of what is mixed and of its shares"
     return f"log of a mean of {name} outputs: use logsumexp of their log_{name}, minus the log of how many there are"
 
 

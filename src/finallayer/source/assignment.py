@@ -11,10 +11,10 @@ from finallayer.source.batches import part_of
 from finallayer.source.containers import get_item, sequence, store_item
 from finallayer.source.followed import hand, hand_attribute
 from finallayer.source.interpreter import ASSIGN, Interpreter
-from finallayer.source.patches import patched
+from finallayer.source.patches import bounded, patched
 from finallayer.source.surgery import put_module, unsettle
 from finallayer.source.uses import Uses
-from finallayer.source.values import Frame, List, Value, renamed
+from finallayer.source.values import Frame, List, Site, Value, renamed
 
 
 def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> None:
@@ -34,13 +34,14 @@ def assign(run: Interpreter, place: ast.expr, value: Value, frame: Frame) -> Non
             put_module(run, owner, name, value, frame)
         case ast.Subscript(value=owner, slice=index):
             whole = run.evaluate(owner, frame)
-            store_item(run, whole, run.evaluate(index, frame), value)
+            at = run.evaluate(index, frame)
+            store_item(run, whole, at, value)
             hand(run, value)
             if isinstance(whole, Node):
                 unsettle(run, owner, frame, value)
             if run.uses is not None:
                 _remember_item(run.uses, owner, value, frame)
-            changed = patched(whole, index, value)
+            changed = patched(whole, index, value) or bounded(whole, at, value, Site(place, frame).origin)
             if changed is not None and isinstance(owner, (ast.Name, ast.Attribute)):
                 change(run, owner, changed, frame)
         case ast.Tuple(elts=places) | ast.List(elts=places):

@@ -13,6 +13,7 @@ from finallayer.expr import Node, make
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.layers import layers_of, register
 from finallayer.source.symbols import is_module, is_module_class
+from finallayer.source.texts import Text
 from finallayer.source.values import (
     CALLED_BY_FRAMEWORKS,
     INNER,
@@ -57,6 +58,8 @@ def get_attribute(run: Interpreter, owner: Value, name: str) -> Value:
         if given is not None:
             return given
     match owner:
+        case Text():
+            return Bound(name, owner)
         case Node():
             return _of_node(owner, name)
         case External():

@@ -1,4 +1,4 @@
-"""Gradients that a program works out itself, where a framework would have taken them."""
+"""Who takes a program's gradients: a framework, or the program itself; or nobody does."""
 
 from __future__ import annotations
 
@@ -50,3 +50,39 @@ def _names(node: ast.AST) -> Iterator[str]:
         case ast.ImportFrom(module=module, names=names):
             yield from (module or "").split(".")
             yield from (alias.name for alias in names)
+
+
+#: By these, besides, a framework's own training loop is asked to train.
+_LOOPS = frozenset("fit fit_generator train_on_batch compile train step update".split())
+
+
+#: Modules that a program imports that is run by a test runner.
+_RUNNERS = frozenset({"pytest", "unittest", "absltest"})
+
+
+@lru_cache(maxsize=256)
+def only_tests(tree: ast.Module) -> bool:
+    """Whether a file is a test runner's, and nothing in it is differentiated or trained: it compares values."""
+    runs = any(not _RUNNERS.isdisjoint(_names(n)) for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom)))
+    tested = any(_is_case(n) or (runs and _is_test(n)) for n in tree.body)
+    return tested and not asks_for_gradients(tree) and all(_LOOPS.isdisjoint(_names(n)) for n in walk(tree))
+
+
+def _is_case(node: ast.stmt) -> bool:
+    """A class that unittest runs."""
+    bases = node.bases if isinstance(node, ast.ClassDef) else []
+    return any(isinstance(b, (ast.Name, ast.Attribute)) and _last(b).endswith("TestCase") for b in bases)
+
+
+def _is_test(node: ast.stmt) -> bool:
+    """A function or class that pytest runs."""
+    match node:
+        case ast.FunctionDef(name=name):
+            return name.startswith("test_")
+        case ast.ClassDef(name=name, body=body):
+            return name.startswith("Test") and any(map(_is_test, body))
+    return False
+
+
+def _last(base: ast.Name | ast.Attribute) -> str:
+    return base.id if isinstance(base, ast.Name) else base.attr

@@ -12,10 +12,9 @@ from finallayer.catalog.conventions import Meaning, convention, suggests
 from finallayer.catalog.frameworks import ZOOS, is_classifier
 from finallayer.catalog.names import canonical
 from finallayer.expr import SAME_AXES, Node, Role, having, make
-from finallayer.source import handlers
+from finallayer.source import handlers, texts
 from finallayer.source.followed import hand, is_fetch, may_be_imported, only_reads
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.limits import may_format, small
 from finallayer.source.operations import logits_first, operation
 from finallayer.source.parameters import fits
 from finallayer.source.symbols import (
@@ -65,9 +64,10 @@ def invoke(run: Interpreter, callee: Value, call: Call) -> Value:
     if isinstance(callee, Node) and _hands_on(callee.attrs.get("name", ""), call.args):
         return _handed_on(callee.attrs["name"], call.args)
     if isinstance(callee, Node):
-        _foreign(run, str(callee.attrs.get("name", "")), call)
-        with run.reading_if(is_fetch(str(callee.attrs.get("name", "")))):
-            return _not_followed(run, call)
+        name = str(callee.attrs.get("name", ""))
+        _foreign(run, name, call)
+        with run.reading_if(is_fetch(name)):
+            return _given(name, _not_followed(run, call))
     return _not_followed(run, call)
 
 
@@ -76,6 +76,14 @@ def _not_followed(run: Interpreter, call: Call, *owner: Value) -> Node:
     if call.kwargs and not run.reading:
         hand(run, tuple(call.kwargs.values()))
     return run.opaque_at(call.site, *owner, *call.args)
+
+
+def _given(name: str, value: Node) -> Node:
+    """What something of this name has given when called: an object, where the name is a class's; what the name says."""
+    said: dict[str, object] = {"object": True} if suggests(name, Meaning.OBJECT) else {}
+    if suggests(name, Meaning.LOG_PROBABILITY):
+        said["taken_for"] = Meaning.LOG_PROBABILITY.name.lower()
+    return Node("opaque", (), {**value.attrs, **said}, None) if said else value
 
 
 def _function(run: Interpreter, function: Function, call: Call) -> Value:
@@ -87,6 +95,8 @@ def _function(run: Interpreter, function: Function, call: Call) -> Value:
 
 def _bound(run: Interpreter, method: Bound, call: Call) -> Value:
     function, owner = method.function, method.owner
+    if isinstance(function, str) and isinstance(owner, texts.Text):
+        return texts.method(owner, function, call)
     if isinstance(function, str):
         return (
             _tensor_method(run, function, owner, call)
@@ -125,7 +135,7 @@ def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Val
     if signature is None and tensor.op == "opaque":
         _foreign(run, name, call)
     if signature is None or not fits(signature.params, [tensor, *call.args], call.kwargs):
-        return _not_followed(run, call, tensor)
+        return _given(name, _not_followed(run, call, tensor))
     bound = bind_signature(signature.params, [tensor, *call.args], call.kwargs)
     if not call.complete:
         bound.pop("shape", None)
@@ -135,7 +145,7 @@ def _tensor_method(run: Interpreter, name: str, tensor: Node, call: Call) -> Val
 def _method(run: Interpreter, owner: Value, name: str, call: Call) -> Value:
     """What ``owner.name(...)`` gives."""
     if isinstance(owner, str):
-        return _of_text(owner, name, call.args)
+        return texts.method(owner, name, call)
     if isinstance(owner, Instance) and isinstance(inner := owner.slots.get(INNER), (List, Dict)):
         owner = inner
     if isinstance(owner, List) and name in handlers.OF_LISTS:
@@ -154,29 +164,6 @@ def _of_base(cls: Class, name: str) -> External | None:
     """What a class has of a framework's base class, called on the class: ``TrainState.create``."""
     names = (f"{base.name}.{name}" for base in cls.external_bases())
     return next((External(n) for n in names if signature_of(n) is not None), None)
-
-
-_OF_TEXT: dict[str, Callable[[str], str]] = {
-    "lower": str.lower,
-    "upper": str.upper,
-    "strip": str.strip,
-    "title": str.title,
-    "capitalize": str.capitalize,
-}
-
-
-def _of_text(owner: str, name: str, args: list[Value]) -> Value:
-    if name in _OF_TEXT and not args:
-        return _OF_TEXT[name](owner)
-    if name == "format" and may_format(owner) and all(isinstance(a, (str, int)) and small(a) for a in args):
-        try:
-            text: str = owner.format(*args)
-            return text
-        except (IndexError, KeyError, ValueError):
-            pass
-    if name in ("startswith", "endswith") and len(args) == 1 and isinstance(args[0], str):
-        return owner.startswith(args[0]) if name == "startswith" else owner.endswith(args[0])
-    return opaque(f"text.{name}", owner, *args)
 
 
 def _partial(run: Interpreter, callee: Partial, call: Call) -> Value:
@@ -424,7 +411,7 @@ def _unknown(run: Interpreter, symbol: External, call: Call) -> Value:
         x = next((arg for arg in call.args if not is_constant(arg)), call.args[0])  # softmax(None, z)
         return operate(run, parse(operation.says), {"x": x} | call.kwargs, symbol, call.site)
     with run.reading_if(only_reads(symbol.name)):
-        return run.opaque_at(call.site, *call.args, *call.kwargs.values())
+        return _given(symbol.name, run.opaque_at(call.site, *call.args, *call.kwargs.values()))
 
 
 def _floating_type(dtype: Value) -> str | None:

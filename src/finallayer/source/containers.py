@@ -65,7 +65,9 @@ def truth(value: Value) -> bool | None:
         case Union(values=values):
             decided = {truth(v) for v in values}
             return decided.pop() if len(decided) == 1 else None
-        case Node() | Dict() | Super() | Lazy():
+        case Node():
+            return True if value.attrs.get("object") else None
+        case Dict() | Super() | Lazy():
             return None
     assert_never(value)
 
@@ -134,6 +136,7 @@ def get_item(owner: Value, index: Value, rank: int | None = None, least_rank: in
         attrs |= {"least_rank": least_rank} if least_rank and rank is None else {}
         counted = isinstance(index, Node) and index.attrs.get("name") == PLACE
         attrs |= {"rows": True} if type(index) is int or counted else {}
+        attrs |= _least_of(owner, index)
         return Node("index", (owner,), attrs, owner.origin)
     if isinstance(owner, Union):
         return union([get_item(v, index) for v in owner.values], owner.when)
@@ -149,6 +152,14 @@ def get_item(owner: Value, index: Value, rank: int | None = None, least_rank: in
     if items:
         return any_of(items, owner)
     return opaque("item", owner, index)
+
+
+def _least_of(owner: Node, index: Value) -> Attributes:
+    """What the entries are at the least that a mask picks of a value by its own size: ``p[p > 0.1]``."""
+    mask = through(index, TRANSPARENT) if isinstance(index, Node) else None
+    if mask is None or mask.op != "threshold" or not mask.attrs.get("above") or mask.args[0] != owner:
+        return {}
+    return {"least": mask.attrs.get("value")}
 
 
 def _of_index(index: Value) -> Attributes:

@@ -12,7 +12,7 @@ from finallayer.canonical import constant
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import COMPARED, MOVES, TRANSPARENT, Node, through
-from finallayer.source import patches
+from finallayer.source import patches, texts
 from finallayer.source.asking import found_out, keyed
 from finallayer.source.assignment import assign, change
 from finallayer.source.attributes import get_attribute
@@ -277,6 +277,10 @@ def binary(run: Interpreter, op: type[ast.operator], left: Value, right: Value, 
         return tuple_of((*left, *right))
     if isinstance(left, List) and op is ast.Mult:
         return list_of(left.items * right) if isinstance(right, int) and right < 32 else List(left.items, exact=False)
+    if op is ast.Mod and isinstance(left, str):
+        return texts.by_percent(left, right)
+    if op is ast.Add and (isinstance(left, (str, texts.Text)) or isinstance(right, (str, texts.Text))):
+        return texts.joined("Add", (left, right), (left, right))
     name = _OPERATIONS.get(op)
     if name is None or not any(isinstance(v, Node) or numbers_in(v) for v in (left, right)):
         return opaque(op.__name__, left, right)
@@ -322,6 +326,8 @@ def _unary(run: Interpreter, node: ast.UnaryOp, frame: Frame) -> Value:
         return -value if isinstance(node.op, ast.USub) else +value
     if isinstance(value, Node) and isinstance(node.op, ast.USub):
         return run.record("neg", [value], {}, Site(node, frame))
+    if isinstance(value, Node) and value.op == "threshold" and isinstance(node.op, ast.Invert):
+        return Node(value.op, value.args, {**value.attrs, "above": not value.attrs.get("above")}, value.origin)
     return value if isinstance(node.op, ast.UAdd) else opaque("~", value)
 
 
@@ -348,11 +354,13 @@ def _compare(run: Interpreter, node: ast.Compare, frame: Frame) -> Value:
 def _compared(op: ast.cmpop, left: Value, right: Value) -> bool | None:
     if isinstance(op, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)) and (left is None or right is None):
         other = right if left is None else left
-        if isinstance(other, (Node, Union)):
+        if isinstance(other, Union) or (isinstance(other, Node) and not other.attrs.get("object")):
             return None
         return (other is None) == isinstance(op, (ast.Is, ast.Eq))
     if is_constant(left) and is_constant(right):
         return _constants_compared(op, left, right)
+    if isinstance(left, texts.Text) or isinstance(right, texts.Text):
+        return texts.compared(op, left, right)
     if isinstance(op, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)) and (same := are_same(left, right)) is not None:
         return same == isinstance(op, (ast.Is, ast.Eq))
     if isinstance(op, (ast.In, ast.NotIn)) and is_constant(left):
@@ -405,6 +413,8 @@ def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
     if isinstance(owner, (Class, External)) and not _is_of_names(owner):
         return owner  # a generic type
     index = run.evaluate(node.slice, frame)
+    if isinstance(owner, Dict) and isinstance(index, texts.Text):
+        owner = texts.reached(owner, index)
     if isinstance(owner, Dict) and not is_constant(index):
         return item_by_key(owner, index, keyed(run, owner, node.slice, frame))
     if _is_of_names(owner):
@@ -563,9 +573,13 @@ def _generated(
 @values(ast.JoinedStr)
 def _formatted(run: Interpreter, node: ast.JoinedStr, frame: Frame) -> Value:
     parts = [run.evaluate(v.value if isinstance(v, ast.FormattedValue) else v, frame) for v in node.values]
-    plain = all(isinstance(p, (str, int)) and small(p) for p in parts)
-    specs = any(isinstance(v, ast.FormattedValue) and (v.format_spec or v.conversion != -1) for v in node.values)
-    return "".join(map(str, parts)) if plain and not specs else opaque("text", *parts)
+    known = [opaque("item") if _is_laid_out(v) else texts.written(p) for v, p in zip(node.values, parts, strict=True)]
+    return texts.joined("text", known, parts)
+
+
+def _is_laid_out(part: ast.expr) -> bool:
+    """Whether a part of a text is written another way than ``str`` does."""
+    return isinstance(part, ast.FormattedValue) and (part.format_spec is not None or part.conversion != -1)
 
 
 @values(ast.Await, ast.Starred)

@@ -29,11 +29,16 @@ def hears(run: Interpreter, name: str, parts: tuple[Value, ...]) -> None:
     if not ends or name.rpartition(".")[2] in _FORMS:
         return
     if run.reading > 0 or name in _READ_BY or (name == "Mod" and isinstance(parts[0], str)):
-        for part in _all_in(parts):
-            if isinstance(part, Node):
-                ends.read(part)
+        _read(run, *parts)
     else:
         hand(run, *parts)
+
+
+def _read(run: Interpreter, *values: Value) -> None:
+    """Values are read as numbers."""
+    for part in _all_in(values):
+        if isinstance(part, Node):
+            run.recorder.destinations.read(part)
 
 
 def hand(run: Interpreter, *values: Value) -> None:
@@ -81,9 +86,36 @@ def may_be_imported(function: Function) -> bool:
 
 def hand_attribute(run: Interpreter, name: str, value: Value, frame: Frame) -> None:
     """A value is stored in an object: whoever has that may do with it what they like, unless all that this file does
-    with an attribute of that name is to fetch it."""
-    if run.recorder.destinations and name not in _only_fetched(frame.module.tree):
+    with an attribute of that name is to fetch it, or nothing, in a class that trains itself by another loss."""
+    if not run.recorder.destinations:
+        return
+    if name in _only_fetched(frame.module.tree) or _is_left(name, frame):
+        _read(run, value)
+    else:
         hand(run, value)
+
+
+def _is_left(name: str, frame: Frame) -> bool:
+    """Whether an attribute is set by a class that trains itself, and that nothing in its file reads."""
+    owner = frame.function.owner if frame.function is not None else None
+    return owner is not None and _trains_itself(owner.node) and name not in _read_attributes(frame.module.tree)
+
+
+#: What an optimizer is asked for that trains a graph, by a loss that is known there.
+_TRAINING = frozenset({"minimize", "compute_gradients", "apply_gradients"})
+
+
+@lru_cache(maxsize=64)
+def _trains_itself(cls: ast.ClassDef) -> bool:
+    """Whether a class has an optimizer train its graph."""
+    calls = (node.func for node in walk(cls) if isinstance(node, ast.Call))
+    return any(isinstance(called, ast.Attribute) and called.attr in _TRAINING for called in calls)
+
+
+@lru_cache(maxsize=64)
+def _read_attributes(tree: ast.Module) -> frozenset[str]:
+    """The names of the attributes that a file reads."""
+    return frozenset(n.attr for n in walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load))
 
 
 @lru_cache(maxsize=64)

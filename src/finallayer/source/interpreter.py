@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.expr import MOVES, Node, Origin, Role, having, through
+from finallayer.expr import MOVES, SEVERAL, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
 from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
-from finallayer.source.by_hand import asks_for_gradients, differentiates_itself, has_own_gradient
+from finallayer.source.by_hand import asks_for_gradients, differentiates_itself, has_own_gradient, only_tests
 from finallayer.source.conditions import Clause, Way, contradict
 from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
+from finallayer.source.recursion import is_missed
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
@@ -73,6 +74,11 @@ _AROUND = (
 #: Where a prediction meets what reads it.
 _MEETING = having(Role.LOSS) | having(Role.READER) | SPELLINGS_OF_LOSSES
 
+#: What has weights of its own; and what depends on all of its arguments, not on the first alone, as by an index.
+_LAYERS = having(Role.LAYER)
+_ACROSS = having(Role.ARITHMETIC) | having(Role.LOSS) | SEVERAL | {"where", "logaddexp"}
+_CONSTANTS = having(Role.CONSTANT)
+
 #: Values that hold nothing that may change.
 _LASTING = (*CONSTANTS, Node, External, Class, Function)
 
@@ -97,11 +103,14 @@ class Interpreter:
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
         self.defined: list[Function] = []  # the same, each time that its definition was run
+        self.definitions = 0  # how often any definition, of a class too, was run
+        self.heirs: tuple[int, dict[Class, dict[Class, None]]] | None = None  # as of so many definitions
         self.visited: dict[ast.AST, None] = {}  # definitions that have been run
         self.called: set[ast.AST] = set()  # those that a call of the program's has entered
         self.instances: list[Instance] = []
         self.attributes: dict[tuple[Hashable, str], Value] = {}  # given to what has no slots: to foreign modules, say
         self.no_grad = 0
+        self.without_gradient: dict[int, Node] = {}  # what was made where no gradient is asked for, by its identity
         self.read_out = 0  # > 0 in an expression of this function that is only read as a number: (...).item()
         self.reading = 0  # > 0 while values are handed to what only reads them
         self.compiling = 0  # > 0 where a model meets what it is compiled with
@@ -126,17 +135,37 @@ class Interpreter:
         def scene() -> Scene:
             called = bool(self.sites) and self.sites[-1].node is not self.stack[-1].node  # else nobody calls it
             caller = self.sites[-1].origin if called else None
-            training = not (self.no_grad or self.read_out)
+            training = not (self.no_grad or self.read_out or stopped)
             functions = tuple([function.node for function in self.stack])
-            return Scene(training, caller, self.compiling > 0, self._is_by_hand(site), functions)
+            asked = self.entry is None or not only_tests(self.entry.tree)
+            return Scene(training, caller, self.compiling > 0, self._is_by_hand(site), asked, functions)
 
+        stopped = bool(self.without_gradient) and self._has_stopped(op, args)
         origin = site.origin
         silent = self.silent > 0 or (self.assumed > 0 and op in _MEETING and not _is_made_here(args, site))
         made = self.recorder.record(op, args, attrs, origin, framework, scene, silent)
+        if (self.no_grad or stopped) and not any(made is arg for arg in args):
+            self.without_gradient[id(made)] = made
         if not (silent or self.coupled) and made.op in ON_EVERY_WAY:
             for alternative in alternatives(args, self.taken, self.repeating):
                 self.recorder.record(op, alternative.args, attrs, origin, framework, scene, supposed=alternative)
         return made
+
+    def _has_stopped(self, op: str, args: list[Node]) -> bool:
+        """Whether no gradient comes back through an operation: it went by none of its arguments, and it has no weights
+        of its own."""
+        across = args if op in _ACROSS else args[:1]
+        return op not in _LAYERS and bool(across) and all(map(self._is_without_gradient, across))
+
+    def _is_without_gradient(self, x: Node) -> bool:
+        while id(x) not in self.without_gradient and x.op in MOVES and x.args:
+            x = x.args[0]
+        several = x.op in SEVERAL and bool(x.args)
+        return (
+            id(x) in self.without_gradient
+            or x.op in _CONSTANTS
+            or (several and all(id(a) in self.without_gradient for a in (through(a, MOVES) for a in x.args)))
+        )
 
     def _is_by_hand(self, site: Site) -> bool:
         """Whether the gradient of what happens here is written by hand."""
@@ -271,12 +300,15 @@ class Interpreter:
         function.kw_defaults = [MISSING if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults]
         self.functions[node] = function
         self.defined.append(function)
+        self.definitions += 1
         return function
 
     def call_function(self, function: Function, call: Call) -> Value:
         """Run one of the project's functions on a call's arguments, in a frame of its own."""
         node = function.node
         if [f.node for f in self.stack].count(node) >= 2:
+            if is_missed(function):
+                self.budget.left_out(Shortfall.ROUNDS, self.sites[0].origin)
             return opaque(f"recursive {function.name}")
         if len(self.stack) >= MOST_DEPTH:
             self.budget.left_out(Shortfall.DEPTH, self.sites[0].origin)
@@ -372,6 +404,8 @@ class Interpreter:
             file = self.project.file(path) if allowed else None
             if not allowed:
                 self.budget.left_out(Shortfall.MODULES, Origin(key))
+            elif self.project.is_broken(path):
+                self.budget.left_out(Shortfall.UNREAD, Origin(key))
             self.modules[key] = Module(file) if file is not None else None
             if file is None and self.uses is not None:
                 self.uses.unread.add(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from finallayer.expr import Node
+from finallayer.expr import TRANSPARENT, Node, Origin, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 from finallayer.source.values import Patched, Value
 
@@ -16,6 +16,16 @@ def patched(whole: Value, index: ast.expr, part: Value) -> Node | None:
     if not isinstance(whole, Node) or not isinstance(part, Node) or part.kind not in _MADE or part.kind is whole.kind:
         return None
     return part if _is_all(index) else Patched(whole, index, part)
+
+
+def bounded(whole: Value, at: Value, value: Value, origin: Origin) -> Node | None:
+    """What a tensor is once those of its entries that are too small, or too large, are set to a number."""
+    mask = through(at, TRANSPARENT) if isinstance(at, Node) else None
+    if not isinstance(whole, Node) or whole.kind not in _MADE or mask is None or mask.op != "threshold":
+        return None
+    if mask.args[0] != whole or not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return Node("clip", (whole,), {"high" if mask.attrs.get("above") else "low": value}, origin)
 
 
 def _is_all(index: ast.expr) -> bool:

@@ -17,6 +17,8 @@ def to_node(value: Value) -> Node:
         return make("join", *(to_node(v) for v in value.values))
     if isinstance(value, List) and len(value.items) == 1:
         return to_node(value.items[0])
+    if isinstance(value, List) and value.items and all(isinstance(item, Node) for item in value.items):
+        return make("concat", *map(to_node, value.items), axis=0)  # as it is handed to a framework, which stacks it
     stated = numbers_in(value)
     if stated:
         return make("numbers", low=min(stated), high=max(stated), of=(hash(stated),))
