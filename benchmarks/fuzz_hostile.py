@@ -2,12 +2,14 @@
 
     python benchmarks/fuzz_hostile.py [--cases 50000] [--seed 0] [--slow 2.0]
 
-A case takes a whole notebook, archive of arrays, idx file, results.json or pyproject.toml, and deletes, doubles, swaps
-or replaces some of its bytes; or says the same some thousand times, and twice as often, which may take twice as long;
-or lays a tree of folders, links, pipes, devices and damaged files around a program, which must be checked and fixed
-whatever lies beside it. What raises anything else than its one error, what is lost, and what takes longer than
-``--slow`` seconds, is printed with the seed that makes it again (``--seed N --cases 1``). Exit code 1 where there was
-any.
+A case takes a whole notebook, archive of arrays, idx file, results.json, pyproject.toml or .gitignore, and deletes,
+doubles, swaps or replaces some of its bytes; or says the same some thousand times, and twice as often, which may take
+twice as long; or spells a program in another way (encodings, full-width letters, names that are put together, a
+notebook's escapes and lists), which must give the same named, in a folder and from standard input; or lays a tree of
+folders, links, pipes, devices and damaged files around a program, which must be checked and fixed whatever lies beside
+it, with nothing written outside of it. What raises anything else than its one error, what is lost, and what takes
+longer than ``--slow`` seconds, is printed with the seed that makes it again (``--seed N --cases 1``). Exit code 1
+where there was any.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ from typing import NamedTuple
 import numpy as np
 from click.testing import CliRunner
 
+from finallayer.check import run
 from finallayer.check.check_error import CheckError
 from finallayer.check.config import find
+from finallayer.check.ignore import Patterns
 from finallayer.cli import main as finallayer
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.idx import read_idx
@@ -82,6 +86,12 @@ def _source(path: Path) -> None:
         raise AssertionError("not the same bytes")
 
 
+def _ignored(path: Path) -> None:
+    patterns = Patterns("/", path.read_bytes().decode(errors="replace").splitlines())
+    for name in ("/a.py", "/a/b/c/xe ", "/build/a.ipynb"):
+        patterns.covers(name)
+
+
 def _kinds() -> list[Kind]:
     program = "import torch\nfrom model import (Net,  # x\n  Other)\n%time x = 1\n!ls\n"
     program += "loss = torch.log(torch.softmax(z, 1))\n"
@@ -101,6 +111,7 @@ def _kinds() -> list[Kind]:
         Kind("a.npz", arrays.getvalue(), lambda path: read_npz(path, ("x", "y"))),
         Kind("images", images, lambda path: read_idx(path, 3)),
         Kind("results.json", json.dumps(results.as_dict()).encode(), load),
+        Kind(".gitignore", b"build/\n!*.py\n/a/**/[!b-d]?e\\ \n*.ipynb  \n", _ignored),
         Kind("pyproject.toml", settings.encode(), lambda path: find([path.parent], RULES)),
     ]
 
@@ -137,6 +148,81 @@ def _growth(path: Path, kind: Kind, rng: random.Random) -> None:
         if twice <= MOST * once + NOISE_SECONDS:
             return
     raise AssertionError(f"{unit!r} {times} times at {at} takes {once:.2f} s, twice as often {twice:.2f} s")
+
+
+# Spellings
+
+NAMES_OF_A_LOSS = ("torch", "softmax", "cross_entropy", "functional", "parts", "net")
+PARTS = "import torch\nfrom torch import nn\n\nnet = nn.Sequential(nn.Linear(8, 3), nn.Softmax(dim=1))\n"
+DOUBLE = """from parts import net
+import torch.nn.functional as F
+import torch
+
+
+def step(x, y):
+    return F.cross_entropy(torch.softmax(net(x), dim=1), y)
+"""
+ENCODINGS = ("utf-8", "utf-8-sig", "latin-1", "cp1251", "utf-7", "shift_jis", "koi8-r")
+
+
+def _wide(word: str, rng: random.Random) -> str:
+    """A name in letters that Python takes for its own."""
+    letters = [chr(ord(c) + 0xFEE0) if c.isalpha() and rng.random() < 0.5 else c for c in word]
+    return "".join(letters)
+
+
+def _respelled(rng: random.Random) -> str:
+    """The program in another spelling."""
+    program = DOUBLE
+    for word in rng.sample(NAMES_OF_A_LOSS, rng.randint(0, 3)):
+        program = program.replace(word, _wide(word, rng))
+    if "torch.softmax" in program and rng.random() < 0.4:
+        at = rng.randint(1, 6)
+        text = rng.choice(
+            ("{a!r} + {b!r}", "{a!r} {b!r}", "\n{a!r}\n{b!r}\n", '\n"""{a}{b}"""\n', "''.join([{a!r}, {b!r}])")
+        )
+        program = program.replace("torch.softmax", f"getattr(torch, {text.format(a='softmax'[:at], b='softmax'[at:])})")
+    if "from parts import net" in program and rng.random() < 0.4:
+        how = rng.choice(
+            ("importlib.import_module('par' + 'ts')", "__import__('par' 'ts')", "importlib.import_module(N)")
+        )
+        program = program.replace("from parts import net", f"import importlib\nN = 'parts'\nnet = {how}.net")
+    comment = rng.choice(("", "# softmax\n", '"""A text.\n"""\n', "# '''\n", "x = f'{1}' # a\n", "'''a'''\n"))
+    ends = rng.choice(("\n", "\n", "\r\n", "\r"))
+    return (comment + program).replace("\n", ends)
+
+
+def _as_file(program: str, rng: random.Random) -> tuple[str, bytes]:
+    """Its name and bytes: a program in some encoding, or a notebook."""
+    if rng.random() < 0.5:
+        encoding = rng.choice(ENCODINGS)
+        with contextlib.suppress(UnicodeEncodeError):
+            return "train.py", (f"# coding: {encoding}\n" if encoding != "utf-8" else "").encode() + program.encode(
+                encoding
+            )
+        return "train.py", program.encode()
+    cuts = sorted(rng.sample(range(len(program)), rng.randint(0, 6)))
+    parts = [program[a:b] for a, b in zip([0, *cuts], [*cuts, len(program)], strict=True)]
+    source: object = program if rng.random() < 0.3 else parts
+    text = json.dumps({"cells": [{"cell_type": "code", "source": source}], "metadata": {}, "nbformat": 4})
+    for letter in rng.sample("stpoxm", rng.randint(0, 3)):
+        text = text.replace(letter, f"\\u{ord(letter):04x}") if rng.random() < 0.3 else text
+    return "train.ipynb", text.encode()
+
+
+def _spelling(folder: Path, rng: random.Random) -> None:
+    """Check a program, however it is spelled: named, in a folder, and from standard input. Raises where they differ."""
+    name, data = _as_file(_respelled(rng), rng)
+    (folder / name).write_bytes(data)
+    (folder / "parts.py").write_text(PARTS)
+    config = find([folder], RULES)
+    ways = (([folder / name], None), ([folder], None), ([], (str(folder / name), data)))
+    outcomes = [run.check(paths, config, RULES, stdin=stdin, use_cache=False, jobs=1) for paths, stdin in ways]
+    found = [
+        [(f.rule.code, f.origin.line) for f in o.findings if f.origin.path == str(folder / name)] for o in outcomes
+    ]
+    if not found[0] == found[1] == found[2]:
+        raise AssertionError(f"named, in a folder, from standard input: {found}: {data!r}")
 
 
 # Trees
@@ -201,11 +287,19 @@ def _state(folder: Path, but: Path) -> dict[str, bytes]:
 
 def _tree(folder: Path, kinds: list[Kind], rng: random.Random) -> None:
     """Check a program, and fix it, whatever lies beside it. Raises where it is lost, or anything else changed."""
+    outside = folder.parents[1] / "elsewhere" / "outside.py"  # of no package around the tree
+    outside.parent.mkdir(exist_ok=True)
+    outside.write_text(UNSTABLE)
     program = folder / "program.py"
     program.write_text(UNSTABLE)
+    (folder / "linked.py").symlink_to(outside)
     _grow(folder, kinds, rng)
     before = _state(folder, program)
-    for verb in (["check", "--no-cache"], ["fix", "--at", f"{program}:6"]):
+    for verb in (
+        ["check", "--no-cache"],
+        ["fix", "--at", f"{program}:6"],
+        ["fix", "--at", f"{folder / 'linked.py'}:6"],
+    ):
         ended = CliRunner().invoke(finallayer, [*verb, str(folder)])
         if ended.exception is not None and not isinstance(ended.exception, SystemExit):
             raise ended.exception
@@ -215,6 +309,8 @@ def _tree(folder: Path, kinds: list[Kind], rng: random.Random) -> None:
             raise AssertionError(f"the program's finding is lost: {ended.output!r}")
     if "log_softmax" not in program.read_text():
         raise AssertionError(f"the program is not fixed: {ended.output!r}")
+    if outside.read_text() != UNSTABLE:
+        raise AssertionError("a file outside was changed")
     if _state(folder, program) != before:
         raise AssertionError("another file was changed")
 
@@ -222,9 +318,9 @@ def _tree(folder: Path, kinds: list[Kind], rng: random.Random) -> None:
 def _problem(seed: int, kinds: list[Kind], folder: Path) -> tuple[str, str, bool]:
     """What a case is of, what went wrong with it, and whether it was read."""
     rng = random.Random(seed)
-    index = seed % (len(kinds) + 2)
+    index = seed % (len(kinds) + 3)
     kind = kinds[index] if index < len(kinds) else rng.choice(kinds)
-    name = kind.name if index < len(kinds) else f"{kind.name}, grown" if index == len(kinds) else "a tree"
+    name = kind.name if index < len(kinds) else (f"{kind.name}, grown", "a spelling", "a tree")[index - len(kinds)]
     place = folder / "case"
     place.mkdir()
     try:
@@ -233,6 +329,8 @@ def _problem(seed: int, kinds: list[Kind], folder: Path) -> tuple[str, str, bool
             kind.take(place / kind.name)
         elif index == len(kinds):
             _growth(place / kind.name, kind, rng)
+        elif index == len(kinds) + 1:
+            _spelling(place, rng)
         else:
             _tree(place, kinds, rng)
     except REFUSALS as error:
@@ -252,10 +350,12 @@ def main() -> None:
     options = parser.parse_args()
     kinds = _kinds()
     faults, taken, worst = 0, 0, 0.0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as around:
+        folder = Path(around) / "work"
+        folder.mkdir()
         for seed in range(options.seed, options.seed + options.cases):
             began = time.process_time()
-            name, problem, was_read = _problem(seed, kinds, Path(folder))
+            name, problem, was_read = _problem(seed, kinds, folder)
             seconds = time.process_time() - began
             taken, worst = taken + was_read, max(worst, seconds)
             problem = problem or (f"{seconds:.1f} s" if seconds > options.slow else "")

@@ -25,7 +25,7 @@ CHECKER = FOUNDATIONS | FRONT_ENDS | {"disk", "recording", "formulas", "purposes
 
 #: room -> the rooms that it may import; all may import themselves and the version in finallayer/__init__.py
 MAY_IMPORT: dict[str, set[str]] = {
-    "__init__": {"auditing"},
+    "__init__": {"auditing", "probing", "watch"},
     "__main__": {"cli"},
     "kinds": set(),
     "expr": {"kinds"},
@@ -45,12 +45,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "disk": set(),
     "check": CHECKER | {"report", "processes"},
     "auditing": CHECKER | {"report", "check"},
+    "probing": {"numerics"},
+    "testing": {"auditing", "live"},
     "server": CHECKER | {"report", "check"},
     "losses": {"kernels"},
     "kernels": {"losses"},
-    "watch": {"numerics", "losses"},
+    "watch": {"numerics", "losses", "probing", "auditing", "findings"},
     "compare": {"numerics", "losses", "watch", "report", "fix", "processes", "disk"},
-    "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server", "auditing"},
+    "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server", "auditing", "probing"},
 }
 
 #: the rooms within ``fix``, each with those that it stands on: text knows no program, flow no fixer
@@ -66,11 +68,19 @@ WITHIN_FIX: dict[str, set[str]] = {
     "__init__": set(),
 }
 #: the folders in which a base name may be one that stands elsewhere, too: a file there is named after ... that it is of
-NAMED_ALIKE = {"catalog": "a framework", "losses": "a framework", "cli": "a verb", "report": "an output format"}
+NAMED_ALIKE = {
+    "catalog": "a framework",
+    "losses": "a framework",
+    "cli": "a verb",
+    "report": "an output format",
+    "probing": "a framework",
+    "watch": "a framework",
+}
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "onnx"}
+FRAMEWORKS |= {"lightning", "pytorch_lightning", "transformers"}
 #: where a framework may be imported at module level: front ends, losses, and what trains (in a process of its own)
-FRAMEWORK_ROOMS = ("live/", "losses/", "watch/", "compare/train_")
+FRAMEWORK_ROOMS = ("live/", "losses/", "watch/", "probing/frameworks/", "compare/train_")
 #: what neither ``import finallayer`` nor the command's start may load
 HEAVY = FRAMEWORKS | {"numpy", "mpmath", "scipy", "sklearn", "matplotlib"}
 

@@ -6,8 +6,9 @@ TYPE_CHECKING = False  # for type checkers, who know the name; typing takes its 
 
 if TYPE_CHECKING:
     from finallayer.auditing import Audit, audit
+    from finallayer.probing import Probe, probe
 
-__all__ = ["Audit", "__version__", "audit"]
+__all__ = ["Audit", "Probe", "__version__", "audit", "probe"]
 __version__ = "0.1.0"
 
 
@@ -18,4 +19,13 @@ def __getattr__(name: str) -> object:
 
         value: object = getattr(auditing, name)
         return value
+    if name in ("Probe", "probe"):
+        from finallayer import probing
+
+        value = getattr(probing, name)
+        return value
+    if name == "watch":
+        import finallayer.watch
+
+        return finallayer.watch
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

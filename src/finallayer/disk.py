@@ -36,6 +36,14 @@ def contents(path: str | Path, most: int = MOST_BYTES, *, follow: bool = True) -
     return data
 
 
+def head(path: str | Path, most: int) -> bytes:
+    """The first bytes of a regular file. Raises OSError where it is something else."""
+    _must_be_regular(os.stat(path), path)  # noqa: PTH116
+    with os.fdopen(os.open(path, _FLAGS), "rb") as file:
+        _must_be_regular(os.fstat(file.fileno()), path)
+        return file.read(most)
+
+
 def size_of(path: str | Path) -> int:
     """The bytes of a regular file. Raises OSError where it is something else."""
     return _must_be_regular(os.stat(path), path)  # noqa: PTH116

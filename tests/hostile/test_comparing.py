@@ -98,6 +98,15 @@ def test_results_that_end_early_are_one_line(whole: dict[str, Any], tmp_path: Pa
     assert "cannot be read as results" in refused(lambda: load(tmp_path / "results.json"))
 
 
+@pytest.mark.parametrize("part", ["data", "environment", "timing", "gradients"])
+def test_a_text_that_a_terminal_obeys_is_refused(whole: dict[str, Any], tmp_path: Path, part: str) -> None:
+    for text in ("\0", "\x1b[2J", "a\n::error::b", "\x9b"):
+        damaged = json.loads(json.dumps(whole))
+        damaged[part]["versions" if part == "environment" else "more"] = {"torch": [{text: 1}]}
+        (tmp_path / "results.json").write_text(json.dumps(damaged))
+        assert "control character" in refused(lambda: load(tmp_path / "results.json"))
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "\ufeff{}", "null", "\udcff", '{"schema_version": 1}'])
 def test_results_that_are_none_are_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "results.json").write_bytes(text.encode(errors="surrogateescape"))
@@ -190,6 +199,20 @@ ARCHIVES: dict[str, Callable[[Path], str]] = {
 }
 
 
+@pytest.mark.parametrize("label", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("column", [False, True])
+def test_labels_that_are_no_numbers_are_refused(tmp_path: Path, label: float, column: bool) -> None:
+    y = np.where(np.arange(20) % 2, label, 1.0)
+    np.savez(tmp_path / "data.npz", x=np.arange(80.0).reshape(20, 4), y=y[:, None] if column else y)
+    assert "not whole numbers" in refused(lambda: load_data(str(tmp_path / "data.npz")))
+
+
+@pytest.mark.filterwarnings("error")
+def test_samples_that_hardly_differ_are_refused_without_a_warning(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.where(np.arange(80).reshape(20, 4) % 2, 0, 1e-45), y=np.arange(20) % 2)
+    assert "expected more than float32 can scale" in refused(lambda: load_data(str(tmp_path / "data.npz")))
+
+
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_an_archive_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
@@ -241,6 +264,24 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     first.kill()
     first.wait()
     enter()  # the lock ends with the process, however that ends
+
+
+@pytest.mark.parametrize("name", ["earlier", "figures"])
+@pytest.mark.parametrize("what", ["a link", "a link to nowhere", "a file"])
+def test_a_report_is_not_written_through_a_link(tmp_path: Path, name: str, what: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    inner = tmp_path / "out" / name
+    if what == "a file":
+        inner.write_text("precious")
+    else:
+        inner.symlink_to(tmp_path / ("elsewhere" if what == "a link" else "nowhere"))
+
+    def enter() -> None:
+        with alone_in(tmp_path / "out"):
+            pass
+
+    assert f"{inner} is a link or a file" in refused(enter)
 
 
 #: A parent whose children train for ever, as far as they know.

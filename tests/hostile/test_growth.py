@@ -12,11 +12,20 @@ from pathlib import Path
 import pytest
 
 from finallayer.check import chunk, glance
-from finallayer.check.ignore import Patterns
+from finallayer.check.code import code_of
+from finallayer.check.ignore import Patterns, _compiled, parse
 from finallayer.check.judge import analyse
 from finallayer.source import Project, notebook
 from finallayer.source.files import Unreadable
-from finallayer.source.imported import asked_by_text, attributes, imported, run_by_text
+from finallayer.source.imported import (
+    asked_by_text,
+    asked_for_any,
+    attributes,
+    imported,
+    puts_names_together,
+    run_by_text,
+)
+from finallayer.source.plain import plain
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -34,7 +43,12 @@ def ignored(pattern: str, path: str) -> None:
 def imports(data: bytes) -> None:
     for scan in (imported, asked_by_text, run_by_text, attributes):
         list(scan(data))
+    list(asked_for_any(data))
+    puts_names_together(data)
+    plain("a.py", data)
+    plain("a.ipynb", data)
     glance._says_an_operation(data)
+    code_of("a.py", data)
 
 
 def cell(data: bytes) -> None:
@@ -57,6 +71,16 @@ READ: dict[str, tuple[Callable[[bytes], None], Generator, int]] = {
     "brackets that are closed at the end": (imports, lambda n: b"from a import(" * n + b")", 2000),
     "comments in brackets": (imports, lambda n: b"from a import(#\n" * n, 2000),
     "one long line": (imports, lambda n: b"from a import b \\\n" * n, 2000),
+    "texts of a list": (imports, lambda n: b'"a", ' * n, 8_000),
+    "texts of spaces": (imports, lambda n: b'"' + b" " * n + b'"' + b" " * n + b",", 8_000),
+    "escapes": (imports, lambda n: b"\\u0041" * n, 8_000),
+    "letters of the full width": (imports, lambda n: "ａ".encode() * n, 8_000),
+    "a word, and one letter": (imports, lambda n: b"a" * n + "é".encode(), 8_000),
+    "a function that is asked": (imports, lambda n: b"getattr(" * n, 4_000),
+    "functions that are asked": (imports, lambda n: b"import_module as a" * n, 4_000),
+    "fields of f-strings": (imports, lambda n: b'f"{a}" ' * n, 4_000),
+    "long texts that stand alone": (imports, lambda n: b'"""a"""\n(' * n, 4_000),
+    "long texts that never end": (imports, lambda n: b'"""' + b"'''a\n" * n, 4_000),
     "from and from": (imports, lambda n: b"from " * n + b"import a", 8_000),
     "spaces": (imports, lambda n: b" " * n + b"import" + b" " * n + b"a" + b" " * n + b"as", 8_000),
     "joined lines": (imports, lambda n: b"\\\n" * n + b"import a", 5_000),
@@ -125,6 +149,35 @@ def test_what_is_read_grows_as_it_is_long(what: str) -> None:
     def act(n: int) -> Callable[[], object]:
         data = generate(n)
         return lambda: read(data)
+
+    must_grow_with(act, size)
+
+
+#: Lines of a .gitignore, or an exclude; each line long, or many of them.
+PATTERNS: dict[str, tuple[Callable[[int], list[str]], int]] = {
+    "brackets that are never closed": (lambda n: ["[" * n], 4000),
+    "brackets of which one is closed": (lambda n: ["[" * n + "]"], 4000),
+    "classes": (lambda n: ["[a-z]*" * n], 200),
+    "spaces within": (lambda n: ["a" + " " * n + "b"], 4000),
+    "backslashes": (lambda n: ["\\" * n + " "], 4000),
+    "very many": (lambda n: [f"z{i}*x" for i in range(n)], 4000),
+    "very many of names": (lambda n: [f"z{i}/" for i in range(n)], 4000),
+}
+
+
+@pytest.mark.parametrize("what", PATTERNS)
+def test_patterns_grow_as_they_are_long(what: str) -> None:
+    generate, size = PATTERNS[what]
+
+    def act(n: int) -> Callable[[], object]:
+        lines = generate(n)
+
+        def judged() -> None:
+            parse.cache_clear()
+            _compiled.cache_clear()
+            Patterns("/", lines).covers("/some/path/[[[[[/z5bx.py")
+
+        return judged
 
     must_grow_with(act, size)
 

@@ -128,6 +128,34 @@ def test_a_fix_is_not_kept_where_a_program_changes_meanwhile(tmp_path: Path, mon
     assert changed() == changed(use_cache=False) == {"model.py", "other.py"}
 
 
+#: Files that name the model, or read it, as they come: a fix that was safe before isn't any more, or changes them, too.
+NAMING = {
+    "conf.yaml": "net:\n  _target_: model.Net\n",
+    "conf.json": '{"net": "model.Net"}',
+    "conf.toml": 'net = "model.Net"\n',
+    "conf.gin": "train.net = @model.Net\n",
+    "setup.cfg": "[net]\nis = model.Net\n",
+    "run.sh": "train --net model.Net\n",
+    "serve.pyw": "from model import Net\n\nprint(Net()(1))\n",
+    "serve": "#!/usr/bin/env python3\nfrom model import Net\n\nprint(Net()(1))\n",
+}
+
+
+@pytest.mark.parametrize("name", NAMING)
+def test_a_fix_is_not_kept_where_a_file_comes_that_names_what_it_changes(tmp_path: Path, name: str) -> None:
+    lay(tmp_path, model=MODEL, train=TRAIN)
+    (tmp_path / name).touch(0o755)
+
+    def fixes(use_cache: bool = True) -> list[tuple[bool, set[str]]]:
+        outcome = run.check([tmp_path], find([tmp_path], RULES), RULES, jobs=1, fixes=True, use_cache=use_cache)
+        made = (f.fix for f in outcome.findings)
+        return [(fix.safe, {Path(e.path).name for e in fix.edits}) for fix in made if fix is not None]
+
+    before = fixes()
+    (tmp_path / name).write_text(NAMING[name])
+    assert fixes() == fixes(use_cache=False) != before == [(True, {"model.py"})]
+
+
 def test_a_file_that_can_not_be_read_is_not_taken_for_an_empty_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,24 @@ def test_a_working_folder_that_is_gone_is_one_line(tmp_path: Path, verb: str) ->
     assert (ended.returncode, ended.stderr) == (2, "finallayer: the working folder doesn't exist any more\n")
 
 
+@pytest.mark.parametrize("verb", ["--help", "check --help", "rules", "explain FL101"])
+def test_who_reads_no_further_is_no_error(tmp_path: Path, verb: str) -> None:
+    script = f'"$0" -P -m finallayer {verb} | true; exit "${{PIPESTATUS[0]}}"'
+    ended = subprocess.run(
+        ["bash", "-c", script, sys.executable], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("verb", ["check", "fix"])
+def test_standard_input_that_is_closed_is_one_line(tmp_path: Path, verb: str) -> None:
+    script = f'"$0" -P -m finallayer {verb} - <&-'
+    ended = subprocess.run(
+        ["sh", "-c", script, sys.executable], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", "finallayer: -: standard input is closed\n")
+
+
 LONG = {"a name": "x" * 300, "a path": "x/" * 3000 + "a.py", "a number": "a.py:" + "9" * 5000}
 
 
@@ -59,6 +77,10 @@ SETTINGS = {
     "one where a list is expected": "[tool.finallayer]\nselect = " + "0x" + "f" * 50_000,
     "one in a list": "[tool.finallayer]\nselect = [0x" + "f" * 50_000 + "]",
     "brackets in brackets": "x = " + "[" * 5000 + "]" * 5000,
+    "brackets in very many brackets": "x = " + "[" * 100_000,
+    "tables in very many tables": "x = " + "{a=" * 100_000,
+    "a key of very many parts": f"[{'.'.join('a' * 100_000)}]",
+    "a key of very many parts in quotes": " . ".join(['"a"'] * 50_000) + " = 1",
     "no date": "x = 1979-13-45T99:99:99Z",
     "no text": "x = '\udcff'",
     "an impossible key": f"[tool.finallayer]\n{'x' * 10_000} = 1",

@@ -1,4 +1,7 @@
-"""``finallayer audit train.py``: a script runs unchanged, and its losses are audited where it calls backward()."""
+"""``finallayer audit train.py``: a script runs unchanged, and its losses are audited where it asks for a gradient.
+
+Scripts of TensorFlow and of Keras are run in those frameworks' own tests, in whose process they are loaded.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import finallayer
+from finallayer.auditing.script import run
 
 SCRIPT = """\
 import argparse
@@ -86,6 +90,49 @@ def test_what_could_not_be_audited_is_exit_code_2(text: str, said: str, folder: 
     (folder / "train.py").write_text(text)
     done = audit(folder, "train.py")
     assert done.returncode == 2 and said in done.stderr
+
+
+@pytest.mark.parametrize(("code", "failed"), [("3", True), ("'no data'", True), ("0", False), ("", False)])
+def test_the_scripts_own_exit_code_says_whether_it_failed(
+    code: str, failed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "train.py"
+    file.write_text(f"raise SystemExit({code})\n")
+    assert run(file, [], True, lambda audit: None).failed == failed
+    assert ("no data" in capsys.readouterr().err) == ("data" in code)
+
+
+JAX = """\
+import jax
+import jax.numpy as jnp
+from jax import nn, value_and_grad
+
+x, y, w = jnp.ones((8, 4)), jnp.arange(8) % 5, jnp.ones((4, 5))
+
+def loss(w, x, y):
+    p = nn.softmax(x @ w)
+    return -jnp.log(p[jnp.arange(8), y] + 1e-8).mean(), p
+
+@jax.jit
+def step(w, x, y):
+    (value, _), gradient = value_and_grad(loss, has_aux=True)(w, x, y)
+    return w - gradient
+
+for number in range(3):
+    w = step(w, x, y)
+    print("step", number)
+print(jax.grad(lambda x, w: -jnp.log(nn.softmax(x @ w)).mean(), argnums=1)(x, w).shape)
+"""
+
+
+def test_a_script_of_jax_is_told_of_where_it_asks_for_a_gradient(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    (tmp_path / "train.py").write_text(JAX)
+    done = audit(tmp_path, "--go-on", "--output-format", "json", "train.py")
+    assert done.returncode == 1 and "step 2" in done.stdout and "(4, 5)" in done.stdout, done.stderr
+    found = json.loads(done.stdout[done.stdout.index("[\n") :])
+    assert [(f["line"], f["rule"]) for f in found] == [(9, "FL203"), (19, "FL201")]
+    assert "step 0" not in audit(tmp_path, "train.py").stdout
 
 
 def test_the_least_severity_is_asked_for(folder: Path) -> None:

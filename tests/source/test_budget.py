@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from finallayer.check.judge import Analysis, analyse
+from finallayer.check.chunk import analyse_chunk
+from finallayer.check.judge import TOO_LONG, Analysis, analyse
 from finallayer.source import Project, interpret
 from finallayer.source.budget import MOST_STEPS_ALONE, MOST_STEPS_COARSELY, Shortfall
 from finallayer.source.files import SourceFile
@@ -137,3 +138,80 @@ def test_what_is_asked_for_less_may_be_done() -> None:
     behind = "    return F.cross_entropy(net(x), y)\n"
     program += f"def large(x, y):\n    f(24)\n{behind}def small(x, y):\n    f(2)\n{behind}"
     assert ("FL101", last_line(program)) in found(analysed(program))
+
+
+WRAPPED = """\
+class Wrapped(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+"""
+#: What is given up without a cost -> the program that makes it, and what the note says.
+GIVEN_UP = {
+    "a softmax behind many rounds": (
+        "def f(t, n):\n    return F.softmax(t, 1) if n == 0 else f(t, n - 1)\n"
+        "def step(x, y):\n    return F.cross_entropy(f(x, 9), y)\n",
+        "calls itself, and what that gives after two rounds is not known",
+    ),
+    "models in models": (
+        WRAPPED + "for _ in range(9):\n    net = Wrapped(net)\n" + STEP,
+        "calls itself, and what that gives after two rounds is not known",
+    ),
+    "functions in functions": (
+        "".join("    " * n + f"def f{n}(t, y):\n" for n in range(10))
+        + "    " * 10
+        + "return F.cross_entropy(net(t), y)\n",
+        "defines functions in each other, and the innermost were not run",
+    ),
+    "heirs of heirs": (
+        "class C0(nn.Softmax): pass\n" + "".join(f"class C{n}(C{n - 1}): pass\n" for n in range(1, 300)),
+        "derives from more classes than are looked through",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", GIVEN_UP)
+def test_what_is_given_up_is_told(what: str) -> None:
+    program, said = GIVEN_UP[what]
+    analysis = analysed(START + program)
+    assert any(said in note for note in analysis.notes) and not analysis.in_part
+
+
+def test_a_function_that_calls_itself_and_has_no_part_in_a_loss_is_not_told() -> None:
+    program = "def flat(t):\n    return [flat(u) for u in t] if isinstance(t, list) else t\nflat(x)\n"
+    assert not analysed(START + program + STEP).notes
+
+
+BROKEN = {
+    "not Python": b"import torch\nx = (\n",
+    "not text": b"\xff\xfe\x00",
+    "a link to nowhere": None,
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_module_that_can_not_be_read_is_told_where_it_is_imported(tmp_path: Path, broken: str) -> None:
+    data = BROKEN[broken]
+    if data is None:
+        (tmp_path / "model.py").symlink_to("nowhere")
+    else:
+        (tmp_path / "model.py").write_bytes(data)
+    program = START + "from model import head\n\n" + STEP.replace("net(x)", "head(net(x))")
+    analysis = analyse(str(tmp_path / "train.py"), Project(), program.encode())
+    assert analysis.notes == ("analysed in part: it imports model, which can't be read",) and not analysis.in_part
+
+
+def test_a_program_of_very_many_steps_gets_no_fixes_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.py").write_text(START + STEP)
+    paths = [str(tmp_path / "train.py")]
+    assert analyse_chunk(paths, fixes=True)[0].findings[0].fix is not None
+    monkeypatch.setattr("finallayer.check.judge.MOST_STEPS_TO_FIX", 5)
+    [finding] = analyse_chunk(paths, fixes=True)[0].findings
+    assert finding.fix is None and finding.unfixed == TOO_LONG

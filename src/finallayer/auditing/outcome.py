@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from math import isfinite
@@ -88,6 +88,11 @@ class Audit:
         batches = self._batches
         samples = sum(len(b.margins) for b in batches)
         return float(sum(count(b) for b in batches) / samples) if samples else None
+
+    def besides(self, told: Iterable[Finding]) -> Audit:
+        """The same without the findings that were told already."""
+        known = {(f.rule.code, f.origin) for f in told}
+        return replace(self, findings=tuple(f for f in self.findings if (f.rule.code, f.origin) not in known))
 
     def raise_for(self, severity: str = "error") -> Audit:
         """Raise :class:`LossError` where anything at least as severe was found: ``advice``, ``warning``, ``error``."""

@@ -1,4 +1,4 @@
-"""A user's script, run as it is: the first loss of each place at which it calls ``backward()`` is audited."""
+"""A user's script, run as it is: the first loss of each place at which it asks for a gradient is audited."""
 
 from __future__ import annotations
 
@@ -34,22 +34,26 @@ class ScriptRun:
 
 def run(script: Path, arguments: Sequence[str], go_on: bool, tell: Callable[[Audit], None]) -> ScriptRun:
     """Execute a script with these arguments, and audit its losses; without ``go_on`` it ends at the first."""
-    from finallayer.live.torch.minimised import Losses
+    from finallayer.live.minimising import losses_told
 
     done = ScriptRun()
 
     def audited(observation: Observation) -> None:
-        audit = judged(observation)
+        audit = judged(observation).besides(f for before in done.audits for f in before.findings)
         done.audits.append(audit)
         tell(audit)
         if not go_on:
             raise Enough
 
-    with _as_if_called(script, arguments), Losses(audited).around():
+    with _as_if_called(script, arguments), losses_told(audited):
         try:
             runpy.run_path(str(script), run_name="__main__")
-        except (Enough, SystemExit):
+        except Enough:
             pass
+        except SystemExit as ended:
+            done.failed = ended.code not in (None, 0)
+            if isinstance(ended.code, str):
+                print(ended.code, file=sys.stderr)
         except Exception:
             traceback.print_exc()
             done.failed = True

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,9 @@ FILE = "pyproject.toml"
 TABLE = "tool.finallayer"
 #: No project has longer settings.
 MOST_BYTES = 5_000_000
+#: Nor a key of more parts.
+_MOST_PARTS = 200
+_LONG_KEY = re.compile(rb"""(?:[\w"'-]++[ \t]*+\.[ \t]*+){%d}""" % _MOST_PARTS)
 SEVERITIES = {str(s): s for s in Severity}
 
 
@@ -117,6 +121,8 @@ def _common_folder(paths: Sequence[Path]) -> Path:
 def _table(file: Path, data: bytes) -> Mapping[str, Any] | None:
     import tomllib
 
+    if _LONG_KEY.search(data):  # which takes tomllib the square of its length
+        raise CheckError(f"{file}: not TOML that anybody means: a key of more than {_MOST_PARTS} parts")
     try:
         content = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or an integer of too many digits

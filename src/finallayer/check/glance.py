@@ -14,7 +14,16 @@ from finallayer.catalog.frameworks import BY_ROOT, UNIMPORTED
 from finallayer.check.code import code_of
 from finallayer.disk import digest
 from finallayer.source.files import Unreadable
-from finallayer.source.imported import Finder, asked_by_text, attributes, imported, run_by_text
+from finallayer.source.imported import (
+    Finder,
+    asked_by_text,
+    asked_for_any,
+    attributes,
+    imported,
+    puts_names_together,
+    run_by_text,
+)
+from finallayer.source.plain import plain
 from finallayer.source.project import fingerprint
 from finallayer.source.reading import bytes_of
 
@@ -68,6 +77,13 @@ def _says_a_word(data: bytes) -> bool:
     return any(word in data for word in WORDS) or _SHORT_WORDS.search(data) is not None
 
 
+def _said(path: str, data: bytes, closely: bool) -> tuple[bool, bool]:
+    """Whether a file says an operation, and a word of our trade."""
+    words = _says_a_word(data)
+    code = code_of(path, data) if closely and words else data
+    return _says_an_operation(code), words and (code is data or _says_a_word(code))
+
+
 class Glance:
     """What one look at a file's bytes tells; the bytes themselves are not kept."""
 
@@ -77,11 +93,16 @@ class Glance:
         self.path = path
         self.readable = data is not None
         data = data or b""
-        self.words = _says_a_word(data)
-        code = code_of(path, data) if closely and self.words else data
-        self.words = self.words and (code is data or _says_a_word(code))
-        self.framework = _says_an_operation(code)
         self.content = digest(data) if self.readable else ""
+        self.framework, self.words = _said(path, data, closely)
+        if not (self.framework and self.words):
+            meant = plain(path, data)
+            if meant is not data:
+                data = meant
+                self.framework, self.words = _said(path, data, closely)
+            self.words = self.words or puts_names_together(data)
+            if any(True for _ in asked_for_any(data)):
+                self.framework = self.words = True  # it may import whatever there is
         self._names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
         self._finder = finder
         self._imports: tuple[str, ...] | None = None
@@ -98,7 +119,7 @@ class Glance:
     def _members(self, files: set[str]) -> set[str]:
         """The modules that may be attributes of the packages among these files: ``package.module.function``."""
         waiting = [f for f in files if f.endswith("__init__.py")]
-        names = [name.decode() for name in attributes(_bytes(self.path) or b"")] if waiting else []
+        names = [name.decode() for name in attributes(plain(self.path, _bytes(self.path) or b""))] if waiting else []
         found: set[str] = set()
         while waiting:
             package = waiting.pop()
@@ -151,7 +172,7 @@ class Files:
     def matters(self, path: str) -> bool:
         """Whether anything could be found in a file, alone or with what it imports, directly or not.
 
-        A file that can't be read matters: that it can't is worth a note.
+        A file that can't be read, or imports such a one, matters: that it can't is worth a note.
         """
         return self.ruled_out(path) is None
 
@@ -162,7 +183,7 @@ class Files:
         while waiting:
             glance = self.glance(waiting.pop())
             framework, words = framework or glance.framework, words or glance.words
-            if (framework and words) or (glance.path == path and not glance.readable):
+            if (framework and words) or not glance.readable:
                 return None
             waiting += [i for i in glance.imports if i not in seen]
             seen.update(glance.imports)

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-# Spaces at the end don't count, unless escaped.
-_TRAILING = re.compile(r"(?<!\\)((?:\\\\)*) +$")
 _GLOB = re.compile(r"\*+|\?|\[(!|\^)?((?:\]|\\.)?(?:\\.|[^\]\\])*)\]|\\(.)|(.)", re.S)
+#: The same where no bracket is closed any more: each would be looked for to the end.
+_GLOB_WITHOUT_CLASSES = re.compile(r"\*+|\?|(?!)()()|\\(.)|(.)", re.S)
+#: What isn't taken letter by letter, and what of it hides which letters are.
+_MAGIC, _OBSCURE = re.compile(r"[*?]+"), re.compile(r"[\[\\]")
 
 
 class Pattern(NamedTuple):
     """One line: what it matches, whether it ignores or re-includes, and whether it means folders only."""
 
-    regex: re.Pattern[str]
+    glob: str
     ignores: bool
     folders_only: bool
+    needed: str  # a part of every path that it matches: most patterns are never made a regular expression
+
+    def matches(self, relative: str) -> bool:
+        """Whether it means this very path."""
+        if self.needed not in relative:
+            return False
+        regex = _compiled(self.glob)
+        return regex is not None and regex.fullmatch(relative) is not None
 
 
 class Patterns:
@@ -37,9 +48,9 @@ class Patterns:
         if not self._patterns or not path.startswith(self._within):
             return None
         relative = path[len(self._within) :].replace(os.sep, "/")
-        for regex, ignores, folders_only in self._patterns:
-            if (is_folder or not folders_only) and regex.fullmatch(relative):
-                return ignores
+        for pattern in self._patterns:
+            if (is_folder or not pattern.folders_only) and pattern.matches(relative):
+                return pattern.ignores
         return None
 
     def covers(self, path: str) -> bool:
@@ -53,20 +64,38 @@ class Patterns:
 @cache
 def parse(line: str) -> Pattern | None:
     """One line of a .gitignore; None for a comment, an empty line and what can match nothing."""
-    text = _TRAILING.sub(r"\1", line.rstrip("\r\n"))
+    text = _without_spaces(line.rstrip("\r\n"))
     if not text or text.startswith("#"):
         return None
     ignores = not text.startswith("!")
     text = text if ignores else text[1:]
     folders_only = text.endswith("/")
     text = text.removesuffix("/")
-    anchored = "/" in text
-    if not text:
-        return None
+    return Pattern(text, ignores, folders_only, _needed(text)) if text else None
+
+
+def _without_spaces(text: str) -> str:
+    """Spaces at the end don't count, unless escaped."""
+    bare = text.rstrip(" ")
+    escaped = (len(bare) - len(bare.rstrip("\\"))) % 2 == 1
+    return f"{bare} " if escaped and bare != text else bare
+
+
+def _needed(glob: str) -> str:
+    """The longest text that is a part of every path that a pattern matches."""
+    plain = glob[: obscure.start()] if (obscure := _OBSCURE.search(glob)) else glob
+    return max((part.strip("/") for part in _MAGIC.split(plain)), key=len)
+
+
+@cache
+def _compiled(glob: str) -> re.Pattern[str] | None:
+    """A pattern as a regular expression; None where it can match nothing, such as a range from z to a."""
     try:
-        body = _translated(text.removeprefix("/"))
-        return Pattern(re.compile(body if anchored else rf"(?:[^/]*+/)*+{body}", re.S), ignores, folders_only)
-    except re.error:  # such as a range from z to a
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what may mean something else some day, in brackets
+            body = _translated(glob.removeprefix("/"))
+            return re.compile(body if "/" in glob else rf"(?:[^/]*+/)*+{body}", re.S)
+    except (re.error, OverflowError, RecursionError):
         return None
 
 
@@ -94,7 +123,11 @@ def _translated(glob: str) -> str:
 
 def _segment(glob: str) -> str:
     pieces = [""]
-    for got in _GLOB.finditer(glob):
+    at, glob_regex = 0, _GLOB
+    while (got := glob_regex.match(glob, at)) is not None:
+        at = got.end()
+        if got[0] == "[" and got[4]:
+            glob_regex = _GLOB_WITHOUT_CLASSES
         negated, members, escaped, plain = got.groups()
         if members is not None:
             members = members.replace("[", r"\[")

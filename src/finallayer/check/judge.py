@@ -10,6 +10,7 @@ from finallayer.disk import digest
 from finallayer.expr import Origin
 from finallayer.findings import Finding, Fix, Refusal, Related
 from finallayer.rules.judging import Judged, Place, judge, outermost, place_of
+from finallayer.source.budget import MOST_STEPS_TO_FIX
 from finallayer.source.files import Unreadable
 from finallayer.source.project import State, fingerprint
 from finallayer.source.reading import bytes_of, read
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: How a note begins on what went wrong while a fix was worked out.
 BROKEN = "the fix could not be worked out"
+#: Why there is no fix where working it out would take too long.
+TOO_LONG = "its program takes too many steps for a fix to be worked out"
 
 
 class Analysis(NamedTuple):
@@ -54,7 +57,9 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
         seen, budget, makers = interpret(file, project)
         judged = list(judge(seen))
         findings = outermost([finding for finding, _, _ in judged])
-        if fixes is not None and findings:
+        if fixes is not None and budget.steps > MOST_STEPS_TO_FIX:
+            findings = [replace(f, unfixed=TOO_LONG) for f in findings]
+        elif fixes is not None and findings:
             context = fixes()
             context.adopt(file, content)
             findings = _with_fixes(findings, judged, context)

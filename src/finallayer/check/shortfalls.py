@@ -16,6 +16,10 @@ _SAID = {
     Shortfall.STEPS: "what begins on {} takes more steps than it may, and what it does is not known",
     Shortfall.RECURSION: "what begins on {} is nested too deeply, and what it does is not known",
     Shortfall.DEPTH: "what begins on {} calls functions nested too deeply, and the innermost were not followed",
+    Shortfall.ROUNDS: "what begins on {} calls itself, and what that gives after two rounds is not known",
+    Shortfall.NESTED: "what begins on {} defines functions in each other, and the innermost were not run",
+    Shortfall.ANCESTORS: "what begins on {} derives from more classes than are looked through",
+    Shortfall.UNREAD: "it imports {}, which can't be read",
     Shortfall.MODULES: "it imports more of the project than is read for one file: {} left out",
 }
 
@@ -23,7 +27,7 @@ _SAID = {
 def notes(file: SourceFile, budget: Budget) -> Iterator[str]:
     """The lines on one file."""
     for why, places in budget.shortfalls():
-        name = _module if why is Shortfall.MODULES else file.shown_line
+        name = _module if why in (Shortfall.MODULES, Shortfall.UNREAD) else file.shown_line
         yield f"analysed in part: {_SAID[why].format(_listed([name(p) for p in places]))}"
 
 

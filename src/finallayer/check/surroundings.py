@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 from finallayer.check.glance import Files
-from finallayer.source.folders import SUFFIXES, is_foreign
-from finallayer.source.importers import MOST_ENTRIES, MOST_FILES, root_of
+from finallayer.disk import contents, digest
+from finallayer.source.folders import is_foreign, is_program
+from finallayer.source.importers import LARGEST_SETTINGS, MOST_ENTRIES, MOST_FILES, SETTINGS, root_of
 
 
 class Surroundings:
@@ -22,9 +24,9 @@ class Surroundings:
         self._began = time.time_ns()
 
     def state(self, paths: Iterable[str]) -> str | None:
-        """Changes when any program does, comes or goes in the projects of some files.
+        """Changes when any program does, comes or goes in the projects of some files, or any file of settings.
 
-        None where they are too large, or where a program changed since the run began: a fix may be made for either.
+        None where they are too large, or where one changed since the run began: a fix may be made for either.
         """
         together = list(paths)
         roots = sorted({root_of([path]) for path in together} | {root_of(together)})
@@ -33,25 +35,45 @@ class Surroundings:
 
     def _state_below(self, root: Path) -> str | None:
         if root not in self._states:
-            programs = _programs(root)
-            contents = [f"{program}\0{self._files.content(program)}" for program in programs or ()]
-            unknown = programs is None or any(_changed(program) > self._began for program in programs)
-            self._states[root] = None if unknown else _digest(contents)
+            found = _found_below(root)
+            states = [f"{one.path}\0{self._content(one)}" for one in found or ()]
+            unknown = found is None or any(_changed(one.path) > self._began for one in found)
+            self._states[root] = None if unknown else _digest(states)
         return self._states[root]
 
+    def _content(self, found: _Found) -> str:
+        """What stands for a file's content, as far as fixes look at it: not at settings that are too large."""
+        if found.is_program:
+            return self._files.content(found.path)
+        try:
+            return digest(contents(found.path, LARGEST_SETTINGS))
+        except OSError:
+            return ""
 
-def _programs(root: Path) -> list[str] | None:
-    """Every program below a root, in order; None where there are more than fixes look at."""
-    found: list[str] = []
-    for entries, path in enumerate(_files(str(root))):
-        if entries >= MOST_ENTRIES or len(found) >= MOST_FILES:
+
+class _Found(NamedTuple):
+    """A file that a fix may depend on: a program, or settings."""
+
+    path: str
+    is_program: bool
+
+
+def _found_below(root: Path) -> list[_Found] | None:
+    """Every program and file of settings below a root, in order; None where there are more than fixes look at."""
+    found: list[_Found] = []
+    programs = 0
+    for entries, entry in enumerate(_files(str(root))):
+        if entries >= MOST_ENTRIES or programs >= MOST_FILES:
             return None
-        if path.endswith(SUFFIXES):
-            found.append(path)
+        if is_program(entry):
+            programs += 1
+            found.append(_Found(entry.path, is_program=True))
+        elif entry.name.endswith(SETTINGS):
+            found.append(_Found(entry.path, is_program=False))
     return sorted(found)
 
 
-def _files(folder: str) -> Iterator[str]:
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
     waiting = [folder]
     while waiting:
         try:
@@ -63,7 +85,7 @@ def _files(folder: str) -> Iterator[str]:
                 if not is_foreign(entry):
                     waiting.append(entry.path)
             else:
-                yield entry.path
+                yield entry
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -73,10 +95,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _changed(program: str) -> int:
+def _changed(path: str) -> int:
     """When a file was last changed; never, where it can't be read."""
     try:
-        return os.stat(program).st_mtime_ns  # noqa: PTH116
+        return os.stat(path).st_mtime_ns  # noqa: PTH116
     except OSError:
         return 0
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -15,6 +18,7 @@ VERBS: dict[str, str] = {
     "check": "Find where a model's output and its loss disagree, in source and notebooks.",
     "fix": "Fix what check finds, where the fix is proven.",
     "audit": "Run a PyTorch script, and audit the losses that it really computes.",
+    "probe": "Measure a loss: to which margins it is right, and what it does at its ends.",
     "rules": "List the rules.",
     "explain": "Explain a rule.",
 }
@@ -33,6 +37,14 @@ class Verbs(click.Group):
         command: click.Command = module.command
         return command
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with _quiet_where_nobody_reads():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _quiet_where_nobody_reads():
+            return super().invoke(ctx)
+
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a verb. What can't be written (a full disk behind standard output) is one line."""
         try:
@@ -45,6 +57,18 @@ class Verbs(click.Group):
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
+
+
+@contextmanager
+def _quiet_where_nobody_reads() -> Iterator[None]:
+    """Around what writes a help text or a list: it has done its work where nobody reads on, as behind ``head``."""
+    try:
+        yield
+    except BrokenPipeError:
+        from finallayer.cli.terminal import discard
+
+        discard(sys.stdout)
+        sys.exit(0)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

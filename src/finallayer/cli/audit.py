@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     help="; ".join(f"{name}: {what}" for name, what in report.FORMATS.items()) + ".",
 )
 def command(script: Path, arguments: Sequence[str], go_on: bool, severity: str, output_format: str) -> None:
-    """Run a PyTorch script, and audit the losses whose backward pass it calls.
+    """Run a script that trains, and audit the losses whose gradient it asks for.
 
-    The script's code is EXECUTED, with the given arguments, as `python SCRIPT ARGS...` would. It ends at its first
-    loss, before anything is trained.
+    Of PyTorch (`backward()`), JAX (`grad`, `value_and_grad`), TensorFlow (`GradientTape.gradient`), and Keras (`fit`)
+    on each of them. The script's code is EXECUTED, with the given arguments, as `python SCRIPT ARGS...` would. It ends
+    at its first loss, before anything is trained.
     """
     from finallayer.auditing.script import run
 
@@ -48,15 +49,9 @@ def command(script: Path, arguments: Sequence[str], go_on: bool, severity: str, 
         say(f"{script}: {error.strerror}; expected a script")
         raise SystemExit(COULD_NOT_RUN) from None
     say(f"executing {script}")
-    try:
-        done = run(script, arguments, go_on, _tell if output_format == "text" else _keep)
-    except ModuleNotFoundError as missing:
-        if missing.name != "torch":
-            raise
-        say("audit runs PyTorch scripts, and PyTorch is not installed")
-        raise SystemExit(COULD_NOT_RUN) from None
+    done = run(script, arguments, go_on, _tell if output_format == "text" else _keep)
     if not done.audits:
-        say("no loss was met: the script called no backward()")
+        say("no loss was met: the script asked for no gradient")
     found = [f for audit in done.audits for f in audit.findings if f.severity >= SEVERITIES[severity]]
     if output_format != "text":
         lines = done.audits[0].lines if done.audits else report.Report(()).lines

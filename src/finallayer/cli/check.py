@@ -139,9 +139,11 @@ def _check(options: Options, signals: Interruptions) -> int:
     for note in outcome.notes:
         say(noted(note))
     if options.fix:
+        from finallayer.cli.choosing import Bounds
         from finallayer.cli.fixing import Fixing
 
-        return _fixed(options, Fixing(outcome, settings, rules, options.unsafe_fixes, stdin), signals)
+        bounds = Bounds([*on_disk, *([Path(stdin[0])] if stdin else [])])
+        return _fixed(options, Fixing(outcome, settings, rules, options.unsafe_fixes, bounds, stdin), signals)
     show(_rendered(options, outcome))
     return options.exit_code(outcome)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from finallayer.fix.text.documents import Document
 from finallayer.report.diff import differences, painted
 from finallayer.report.places import plain, shown
 from finallayer.report.text import mark_of
+from finallayer.source.importers import root_of
 
 ANSWERS = {
     "y": "make this fix",
@@ -46,6 +48,33 @@ def within(path: str, choose: Choose) -> Choose:
         return [f for f in choose(findings, now) if f.fix and all(e.path == path for e in f.fix.edits)]
 
     return of_the_file
+
+
+class Bounds:
+    """What may be written: what lies, links resolved, in the projects of what was named, and the files named."""
+
+    def __init__(self, named: Sequence[Path]) -> None:
+        inside = [str(p.absolute() / "_") if p.is_dir() else str(p.absolute()) for p in named]
+        roots = {str(root_of([path])) for path in inside} | {os.path.dirname(p) for p in inside}  # noqa: PTH120
+        self._files = {os.path.realpath(path) for path in inside}
+        self._within = tuple(os.path.join(os.path.realpath(root), "") for root in roots)  # noqa: PTH118
+
+    def cover(self, path: str) -> bool:
+        """Whether a file, or the one that it leads to, lies within."""
+        real = os.path.realpath(path)
+        return real in self._files or real.startswith(self._within)
+
+    def choosing(self, choose: Choose) -> Choose:
+        """Only the fixes that write nothing beyond."""
+
+        def of_what_is_covered(findings: Sequence[Finding], now: Mapping[str, bytes]) -> Sequence[Finding]:
+            return [f for f in choose(findings, now) if f.fix and not self.beyond(f)]
+
+        return of_what_is_covered
+
+    def beyond(self, finding: Finding) -> list[str]:
+        """The files beyond that a finding's fix would write."""
+        return sorted({e.path for e in finding.fix.edits if not self.cover(e.path)}) if finding.fix else []
 
 
 class Asking:

@@ -98,6 +98,7 @@ def command(**options: Any) -> None:
 
 def _fix(options: Options, signals: Interruptions) -> int:
     from finallayer.check import config, run
+    from finallayer.cli.choosing import Bounds
     from finallayer.cli.fixing import Fixing
     from finallayer.rules import all_rules
 
@@ -112,7 +113,8 @@ def _fix(options: Options, signals: Interruptions) -> int:
         say(noted(note))
     if spot is not None:
         _must_be_found(spot, first)
-    fixing = Fixing(first, settings, rules, options.unsafe_fixes, stdin)
+    bounds = Bounds([*on_disk, *([Path(stdin[0])] if stdin else [])])
+    fixing = Fixing(first, settings, rules, options.unsafe_fixes, bounds, stdin)
     return _told(options, fixing, *_repaired(options, spot, fixing), signals)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from finallayer.check.config import Config
 from finallayer.check.filters import Sources
 from finallayer.check.run import Outcome, found_in
-from finallayer.cli.choosing import within
+from finallayer.cli.choosing import Bounds, within
 from finallayer.cli.going_back import hint
 from finallayer.cli.signals import Interruptions
 from finallayer.cli.terminal import say, show_exactly
@@ -47,11 +47,12 @@ class Fixing:
     settings: Config
     rules: Mapping[str, Rule]
     unsafe: bool  # whether unsafe fixes are made, too
+    bounds: Bounds  # beyond which nothing is written
     stdin: tuple[str, bytes] | None = None
 
     def choice(self) -> Choose:
         """The safe fixes, or all; of standard input those that change nothing else."""
-        choose = all_with_a_fix if self.unsafe else safe_ones
+        choose = self.bounds.choosing(all_with_a_fix if self.unsafe else safe_ones)
         return choose if self.stdin is None else within(self.stdin[0], choose)
 
     def repaired(self, choose: Choose) -> Repair:
@@ -72,6 +73,8 @@ class Fixing:
     def _why_left(self, finding: Finding, declined: Callable[[Finding], bool]) -> str:
         if finding.fix is None or not (finding.fix.safe or self.unsafe):
             return finding.unfixed
+        if self.stdin is None and (beyond := self.bounds.beyond(finding)):
+            return f"the fix would write {', '.join(map(shown_path, beyond))}, which is a link out of the project"
         if self.stdin is not None and (others := {e.path for e in finding.fix.edits} - {self.stdin[0]}):
             return f"the fix changes {', '.join(sorted(map(shown_path, others)))}, too"
         return DECLINED if declined(finding) else NO_BETTER

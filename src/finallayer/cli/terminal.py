@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 import click
 
 from finallayer.cli.signals import Interruptions, interruptible
+from finallayer.disk import MOST_BYTES
 
 if TYPE_CHECKING:
     from finallayer.findings import Note
@@ -57,12 +58,12 @@ def _write(stream: TextIO, data: bytes) -> None:
         stream.buffer.write(data)
         stream.buffer.flush()
     except BrokenPipeError:  # nobody reads on, as behind `head`
-        _discard(stream)
+        discard(stream)
     except OSError as error:
         could_not_write(error)
 
 
-def _discard(stream: TextIO) -> None:
+def discard(stream: TextIO) -> None:
     """Have Python not try, and complain, once more when it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
@@ -72,7 +73,7 @@ def _discard(stream: TextIO) -> None:
 def could_not_write(error: OSError) -> NoReturn:
     """Say that standard output could not be written, and end the command."""
     if sys.stdout is not None:
-        _discard(sys.stdout)
+        discard(sys.stdout)
     say(f"the output could not be written: {error.strerror or error}")
     sys.exit(COULD_NOT_RUN)
 
@@ -108,8 +109,15 @@ def is_terminal() -> bool:
 
 def read_stdin(stands_for: Path | None) -> tuple[str, bytes]:
     """The absolute path that standard input stands for, and its content."""
+    from finallayer.check.check_error import CheckError
+
     path = os.path.abspath(stands_for or "<stdin>")  # noqa: PTH100 (links are not followed)
-    return path, sys.stdin.buffer.read() if sys.stdin is not None else b""
+    if sys.stdin is None:  # ``<&-``
+        raise CheckError("-: standard input is closed")
+    data = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise CheckError(f"-: standard input is too large (the most is {MOST_BYTES:,} bytes)")
+    return path, data
 
 
 def say(message: str) -> None:

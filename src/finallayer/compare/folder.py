@@ -25,6 +25,9 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        for inner in (folder / EARLIER, folder / FIGURES):
+            if inner.is_symlink() or (inner.exists() and not inner.is_dir()):
+                raise BadInputError(f"--out: {inner} is a link or a file; expected a folder, or none")
     except OSError as error:
         raise BadInputError(
             f"--out: cannot write into {folder} ({error.strerror}); expected a writable folder"

@@ -32,7 +32,7 @@ from finallayer import __version__
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.folder import MEASUREMENTS
 from finallayer.compare.grid import Cell, order
-from finallayer.compare.shape import RESULTS, misfit, unfinished
+from finallayer.compare.shape import RESULTS, hidden, misfit, unfinished
 from finallayer.compare.statistics import Summary, summarize
 from finallayer.disk import contents
 from finallayer.processes import processors
@@ -116,7 +116,7 @@ def load(path: Path) -> Results:
             f"--resume: {path} has schema version {version}; expected {SCHEMA_VERSION} "
             f"(written by another finallayer: start anew with another --out)"
         )
-    wrong = misfit(content, RESULTS) or unfinished(content)
+    wrong = misfit(content, RESULTS) or unfinished(content) or hidden(content)
     if wrong is not None:
         raise BadInputError(f"--resume: {path} lacks a part of its schema version {version} ({wrong})")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,8 @@ RESULTS: Shape = {
     "timing": {"seconds": is_number, "estimates": [{"elapsed": is_number, "left": is_number}]},
 }
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 
 def misfit(value: Any, shape: Shape, place: str = "") -> str | None:
     """Where a value has another shape, in dots; None where it fits."""
@@ -87,4 +90,18 @@ def unfinished(content: Any) -> str | None:
     for i, curve in enumerate(content["gradients"]["curves"]):
         if len(curve["gradient"]) != len(MARGINS):
             return f"gradients.curves[{i}].gradient"
+    return None
+
+
+def hidden(content: dict[str, Any]) -> str | None:
+    """The part, if any, of which a text holds what a terminal or a page obeys, such as a null character."""
+    for name in ("data", "environment", "gradients", "timing"):
+        waiting = [content[name]]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, str) and _CONTROL.search(value):
+                return f"{name}: {value!r:.40} holds a control character"
+            waiting += (
+                [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+            )
     return None

@@ -137,7 +137,9 @@ def _npz(path: Path) -> Dataset:
         raise BadInputError(f"{path}: samples reach from {low:g} to {high:g}; expected numbers up to {LARGEST:g}")
     if np.float32(low) == np.float32(high):
         raise BadInputError(f"{path}: samples are {low:g} everywhere, in float32; expected some that differ")
-    if not np.isfinite(1 / np.float32(high - low)):
+    with np.errstate(all="ignore"):
+        scale = 1 / np.float32(high - low)
+    if not np.isfinite(scale):
         raise BadInputError(f"{path}: samples differ by {high - low:g} at most; expected more than float32 can scale")
     indices = {name: class_indices(y, known, f"{path}: {name}") for name, y in labels.items()}
     if "y" in indices:
@@ -164,14 +166,14 @@ def class_names(y: Array, name: str) -> Array:
     if y.dtype.kind not in "iufbSU":
         raise BadInputError(f"{name} has dtype {y.dtype}; expected labels: numbers, text, or one-hot rows")
     if y.ndim == 2 and y.shape[1] == 1:
-        return np.asarray(y[:, 0])
+        y = np.asarray(y[:, 0])
     if y.ndim == 2 and y.dtype.kind not in "SU":
         if not np.array_equal(y, y == 1) or not (np.sum(y == 1, axis=1) == 1).all():
             raise BadInputError(f"{name} has shape {y.shape}; expected a single 1 among zeros in each row (one-hot)")
         return np.asarray(np.argmax(y, axis=1))
     if y.ndim != 1:
         raise BadInputError(f"{name} has shape {y.shape}; expected labels of shape (samples,), or one-hot rows")
-    if y.dtype.kind == "f" and not np.array_equal(y, np.floor(y)):
+    if y.dtype.kind == "f" and not (np.isfinite(y).all() and np.array_equal(y, np.floor(y))):
         raise BadInputError(f"{name} holds labels that are not whole numbers; expected a class a sample")
     return y
 

@@ -8,7 +8,7 @@ import struct
 from functools import cache
 from pathlib import Path
 
-ABI_VERSION = 4
+ABI_VERSION = 5
 FLOAT32, BFLOAT16, FLOAT16, FLOAT64 = range(4)
 INDEX32, INDEX64, DISTRIBUTION = range(3)
 REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
@@ -45,7 +45,8 @@ def library() -> ctypes.CDLL | None:
     lib.fl_buffer_acquire.restype = ctypes.c_void_p
     lib.fl_buffer_acquire.argtypes = [ctypes.c_int64]
     lib.fl_buffer_release.argtypes = [ctypes.c_void_p]
-    lib.fl_buffer_release.restype = lib.fl_buffer_trim.restype = None
+    lib.fl_work_with.argtypes = [ctypes.c_void_p]
+    lib.fl_buffer_release.restype = lib.fl_buffer_trim.restype = lib.fl_work_with.restype = None
     if wanted:
         lib.fl_force_isa(wanted.encode())
     return lib

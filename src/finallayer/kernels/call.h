@@ -77,12 +77,8 @@ struct Call {
     double* row_loss;       // rows, or null
 };
 
-inline int64_t offset(const fl_xent_args& a, const fl_strides& s, int64_t row) {
-    return a.inner == 1 ? row * s.outer_stride : row / a.inner * s.outer_stride + row % a.inner * s.inner_stride;
-}
-
-inline int64_t index_target(const fl_xent_args& a, int64_t row) {
-    const int64_t at = offset(a, a.target_strides, row);
+// The class index at an offset.
+inline int64_t index_target(const fl_xent_args& a, int64_t at) {
     return a.target_kind == FL_INDEX32 ? static_cast<const int32_t*>(a.targets)[at]
                                        : static_cast<const int64_t*>(a.targets)[at];
 }

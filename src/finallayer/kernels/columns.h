@@ -18,7 +18,7 @@ struct Tile {
 using TilePlaces = Places<kTile>;
 
 // Whether the tile's rows are neighbours in memory.
-FL_FN bool are_neighbours(const fl_xent_args& a, const TilePlaces& p, const fl_strides& s) {
+template <int N> FL_FN bool are_neighbours(const fl_xent_args& a, const Places<N>& p, const fl_strides& s) {
     return p.are_one_run && (a.inner == 1 ? s.outer_stride : s.inner_stride) == 1;
 }
 

@@ -7,7 +7,8 @@
 // The anchor never enters the sum, so nothing cancels: neither the loss nor the gradient of a confident row is 0.
 //
 // Here: the entry points, which check a call, choose its engine and divide it among threads. The engines are headers
-// (float_rows.h, short_rows.h, wide_rows.h, columns.h, binary.h) that are compiled once per instruction set (isa_*.h); one is picked at run time.
+// (float_rows.h, short_rows.h, float_columns.h, wide_rows.h, columns.h, binary.h) that are compiled once per instruction set
+// (isa_*.h); one is picked at run time.
 #include "finallayer_kernels.h"
 
 #include <algorithm>
@@ -32,6 +33,7 @@ constexpr int64_t kFormats = 4;
 struct Engines {
     void (*float_rows[3])(const Call&, int64_t, int64_t, Scratch&);
     void (*short_rows[3])(const Call&, int64_t, int64_t, Scratch&);
+    void (*float_columns[3])(const Call&, int64_t, int64_t, Scratch&);
     void (*wide_rows[kFormats])(const Call&, int64_t, int64_t, Scratch&);
     void (*columns[kFormats])(const Call&, int64_t, int64_t, Scratch&);
     double (*binary[kFormats])(const fl_bce_args&, double, int64_t, int64_t);
@@ -151,24 +153,36 @@ double sum_in_order(const double* values, int64_t count) {
     return total.value();
 }
 
+// Calls body(row, class) for every row that counts, -1 for a distribution; false: a.bad_row has a target out of range.
+template <class Body> bool for_each_target(fl_xent_args& a, const Body& body) {
+    const bool hard = a.target_kind != FL_DISTRIBUTION;
+    const fl_strides& s = a.target_strides;
+    for (int64_t row = 0, outer = 0; row < a.rows; outer += s.outer_stride) {
+        for (int64_t i = 0; i < a.inner; ++i, ++row) {
+            const int64_t t = hard ? index_target(a, outer + i * s.inner_stride) : -1;
+            if (hard && t == a.ignore_index) continue;
+            if (hard && (t < 0 || t >= a.classes)) {
+                a.bad_row = row;
+                return false;
+            }
+            body(row, t);
+        }
+    }
+    return true;
+}
+
 // The denominator of FL_MEAN; finds the first target that is out of range.
 int32_t count_targets(fl_xent_args& a, double& denominator) {
-    const bool hard = a.target_kind != FL_DISTRIBUTION, weighted = a.row_weight || (hard && a.class_weight);
+    const bool weighs_classes = a.target_kind != FL_DISTRIBUTION && a.class_weight;
     int64_t counted = 0;
     Total total;
-    for (int64_t row = 0; row < a.rows; ++row) {
-        const int64_t t = hard ? index_target(a, row) : -1;
-        if (hard && t == a.ignore_index) continue;
-        if (hard && (t < 0 || t >= a.classes)) {
-            a.bad_row = row;
-            return FL_TARGET_OUT_OF_RANGE;
-        }
-        ++counted;
-        if (weighted) 
-            total.add(number_at(a.row_weight, a.row_weight_dtype, row) * (hard ? number_at(a.class_weight, a.class_weight_dtype, t) : 1));
-    }
-    denominator = weighted ? total.value() : static_cast<double>(counted);
-    return FL_OK;
+    const bool is_weighted = a.row_weight || weighs_classes;
+    const auto weigh = [&](int64_t row, int64_t t) {
+        total.add(number_at(a.row_weight, a.row_weight_dtype, row) * (weighs_classes ? number_at(a.class_weight, a.class_weight_dtype, t) : 1));
+    };
+    const bool good = is_weighted ? for_each_target(a, weigh) : for_each_target(a, [&](int64_t, int64_t) { ++counted; });
+    denominator = is_weighted ? total.value() : static_cast<double>(counted);
+    return good ? FL_OK : FL_TARGET_OUT_OF_RANGE;
 }
 
 // Up to so many classes, rows are taken side by side: in double, and where float would do.
@@ -193,11 +207,14 @@ bool is_along_classes(const fl_xent_args& a) {
     return a.logits_strides.class_stride == 1 && (!a.grad || a.grad_strides.class_stride == 1);
 }
 
+bool takes_side_by_side(const fl_xent_args& a) {
+    return !is_along_classes(a) || a.classes <= (is_plain(a) ? kFewPlainClasses : kFewClasses);
+}
+
 auto engine(const fl_xent_args& a) {
     const Engines& engines = *isa().engines;
-    if (!is_along_classes(a)) return engines.columns[a.dtype];
-    if (!is_plain(a)) return (a.classes <= kFewClasses ? engines.columns : engines.wide_rows)[a.dtype];
-    if (a.classes <= kFewPlainClasses) return engines.columns[a.dtype];
+    if (takes_side_by_side(a)) return (is_plain(a) ? engines.float_columns : engines.columns)[a.dtype];
+    if (!is_plain(a)) return engines.wide_rows[a.dtype];
     return (a.classes <= kShortRow ? engines.short_rows : engines.float_rows)[a.dtype];
 }
 
@@ -228,14 +245,13 @@ int32_t xent(fl_xent_args& a) {
     if (a.reduced) call.row_loss = row_losses().reserve(a.rows);
 
     const auto rows = engine(a);
-    const int64_t grain = grain_of(a, rows == isa().engines->columns[a.dtype]);
-    const int64_t cost = rows == isa().engines->float_rows[std::min<int64_t>(a.dtype, 2)] ? 1 : kCostInDouble;
-    parallel(a.rows, grain, cost * a.rows * a.classes, a.threads,
-             [&](int64_t begin, int64_t end) { rows(call, begin, end, thread_scratch()); });
+    const int64_t grain = grain_of(a, takes_side_by_side(a));
+    parallel(a.rows, grain, (is_plain(a) ? 1 : kCostInDouble) * a.rows * a.classes, a.threads,
+             [&](int64_t begin, int64_t end) { rows(call, begin, end, thread_scratch()); },
+             [] { thread_scratch().trim(); });
     if (a.reduced)
         put_real(a.reduced, 0, a.loss_dtype,
                  denominator == 0 && a.reduction == FL_MEAN ? 0 : sum_in_order(call.row_loss, a.rows) * factor);
-    thread_scratch().trim();
     row_losses().trim();
     class_weights().trim();
     return FL_OK;
@@ -312,6 +328,11 @@ const char* fl_force_isa(const char* name) {
     return isa().name;
 }
 
-int32_t fl_abi_version(void) { return 4; }
+void fl_work_with(fl_team team) {
+    process_of_team.store(process_id(), std::memory_order_relaxed);
+    current_team.store(team, std::memory_order_release);
+}
+
+int32_t fl_abi_version(void) { return 5; }
 
 }  // extern "C"

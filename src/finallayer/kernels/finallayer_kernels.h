@@ -69,7 +69,7 @@ struct fl_xent_args {
     void* reduced;                     // 1
     void* grad;                        // rows x classes; may be exactly `logits` (same strides), else must not overlap it
     double upstream;                   // gradient of the reduced loss; 1 for a plain backward
-    int64_t threads;                   // at most this many run, the caller's included; 0 means one per core
+    int64_t threads;                   // at most this many run, the caller's included; 0 means one per core, of ours
     int64_t rows, inner, classes;      // rows is a multiple of inner >= 1. (rows, classes): inner = 1, outer_stride between rows;
                                        // (n, classes, pixels): rows = n * pixels, inner = pixels
     int64_t dtype;                     // fl_dtype, of logits and grad
@@ -128,6 +128,12 @@ FL_API int32_t fl_scale(void* data, int64_t count, int64_t dtype, double factor,
 // Which path this CPU gets: "avx512", "avx2", "neon" or "generic". fl_force_isa restricts it (tests); returns what is in force.
 FL_API const char* fl_isa(void);
 FL_API const char* fl_force_isa(const char* name);
+
+// Whose threads the calls that ask for a number of them are divided among: `team` runs work(context) on up to `threads` of them, the
+// caller's included, and returns when all have, as GOMP_parallel of an OpenMP runtime does (flags is 0). A framework's
+// own threads are awake when a loss is called, and in the way of any others. Null, and in a child of fork: ours.
+typedef void (*fl_team)(void (*work)(void*), void* context, unsigned threads, unsigned flags);
+FL_API void fl_work_with(fl_team team);
 
 // Version of this file; the loader refuses a library that disagrees.
 FL_API int32_t fl_abi_version(void);

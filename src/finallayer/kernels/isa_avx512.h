@@ -80,7 +80,7 @@ FL_FN void put_pair(bfloat16* g, F a, F b, bool streaming) {
 // e^d * 2^(kBias - exponent), d = x - shift; 0 below the cut (and for -inf), NaN for NaN.
 // d = (k/16 + integer) ln 2 + r: the power of two and its fraction come from 16 roots in one register.
 constexpr int kSteps = 16;
-FL_FN F exp_framed(F d, const Frame& f) {
+template <class Framed> FL_FN F exp_framed(F d, const Framed& f) {
     // 2^(k/16), less the k that the addition of t below puts into the fraction.
     const __m512i roots = _mm512_setr_epi32(
         0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f,
@@ -97,7 +97,7 @@ FL_FN F exp_framed(F d, const Frame& f) {
     const F e = r * ((r * 0.16666074097156525f + 0.5000162124633789f) * r + 1.0f);  // e^r - 1, within 0.03 * 2^-24
     const F q = e + (F)_mm512_permutexvar_ps((__m512i)t, lost);
     const __m512i root = _mm512_add_epi32(_mm512_permutexvar_epi32((__m512i)t, roots), _mm512_slli_epi32((__m512i)t, 19));
-    const __mmask16 kept = _mm512_cmp_ps_mask(d, splat(f.cut), _CMP_NLT_UQ);
+    const __mmask16 kept = _mm512_cmp_ps_mask(d, F{} + f.cut, _CMP_NLT_UQ);
     return _mm512_maskz_fmadd_ps(kept, (F)root, q, (F)root);
 }
 

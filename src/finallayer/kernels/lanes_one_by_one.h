@@ -45,7 +45,7 @@ FL_FN F exp_reduced(F r) {
 
 // e^d * 2^(kBias - exponent), d = x - shift; 0 below the cut (and for -inf), NaN for NaN.
 constexpr int kSteps = 1;
-FL_FN F exp_framed(F d, const Frame& f) {
+template <class Framed> FL_FN F exp_framed(F d, const Framed& f) {
     const F t = d * 1.44269504088896341f + f.magic;  // low bits: round(d / ln 2) + kBias - exponent
     const F n = t - f.magic;
     const F r = (d - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two parts, the first product exact

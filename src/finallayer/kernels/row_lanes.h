@@ -66,9 +66,7 @@ FL_FN void read_rows(const Call& call, const Places<N>& places, int first, int64
     store(t.reference_low, D{});
     if (a.target_kind != FL_DISTRIBUTION) {
         for (int k = 0; k < L; ++k) {
-            const int64_t at = places.offset(a.target_strides, first + k);
-            const int64_t c = a.target_kind == FL_INDEX32 ? static_cast<const int32_t*>(a.targets)[at]
-                                                          : static_cast<const int64_t*>(a.targets)[at];
+            const int64_t c = index_target(a, places.offset(a.target_strides, first + k));
             t.counts[k] = c != a.ignore_index;
             t.target[k] = c != a.ignore_index ? c : 0;
         }

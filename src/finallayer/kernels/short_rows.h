@@ -51,6 +51,22 @@ FL_FN D exponential_lanes(float* x, int64_t room, const Frame& f) {
     return even + odd;
 }
 
+// Whether the largest of L rows fit frames without a shift; of those that do, the exponent: any integer that is near will do.
+FL_FN DI are_near(D top) { return absolute(top) <= static_cast<double>(kUnshifted); }
+FL_FN D exponent_near(D top) { return (where(are_near(top), top, D{}) * kLog2e + kRound) - kRound; }
+
+// What L rows are made of, whose anchors stand apart; and which of them are good. The others are as good as empty.
+FL_FN DI put_sums(const fl_xent_args& a, D top, D others, RowLanes& t) {
+    const D anchor_x = load(t.anchor_x);
+    const DI is_tie = a.correct ? anchor_x == top : DI{};
+    const DI is_good = are_near(top) & (others < kInfinity) & (absolute(anchor_x) < kInfinity) & ~is_tie;
+    store(t.anchor_x, where(is_good, anchor_x, D{}));
+    store(t.others, where(is_good, others, splat(1.0)));
+    store(t.is_nan, D{});
+    store(t.is_argmax, where(anchor_x > top, splat(1.0), D{}));
+    return is_good;
+}
+
 // L rows, a lane each. Behind the last row of a call, the first of the group is taken again.
 template <class T> struct ShortRows {
     FloatRow<T> rows[L];
@@ -82,19 +98,13 @@ template <class T> FL_FN void sum_group(const fl_xent_args& a, ShortRows<T>& gro
     D lanes[L];
     for (int k = 0; k < L; ++k) lanes[k] = largest_lanes(group.rows[k].kept, room);
     const D top = largest_of(lanes);
-    const DI is_near = absolute(top) <= static_cast<double>(kUnshifted);
-    const D exponent = (where(is_near, top, D{}) * kLog2e + kRound) - kRound;  // any integer that is near will do
+    const D exponent = exponent_near(top);
     float cut[L], magic[L];
     unwide(cut, (exponent - static_cast<double>(kFloor)) * kLn2);
     unwide(magic, static_cast<double>(kMagic) - static_cast<double>(kSteps) * (exponent - static_cast<double>(kBias)));
     for (int k = 0; k < L; ++k) lanes[k] = exponential_lanes(group.rows[k].kept, room, {0, cut[k], magic[k]});
-    const D others = 0x1p-64 * added(lanes), anchor_x = load(t.anchor_x);
     store(t.reference, exponent * kLn2);
-    store(t.others, others);
-    store(t.is_nan, D{});
-    store(t.is_argmax, where(anchor_x > top, splat(1.0), D{}));
-    const DI is_tie = a.correct ? anchor_x == top : DI{};
-    store(group.is_good, is_near & (others < kInfinity) & (absolute(anchor_x) < kInfinity) & ~is_tie);
+    store(group.is_good, put_sums(a, top, 0x1p-64 * added(lanes), t));
     for (int k = 0; k < group.count; ++k)
         if (!group.is_good[k] && !group.rows[k].skipped) sum_row(group.rows[k], k, a.correct != nullptr, t);
 }

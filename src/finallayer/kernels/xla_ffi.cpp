@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include <algorithm>
-#include <thread>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -140,12 +139,6 @@ struct Operands {
     }
 };
 
-// Asking the system takes longer than a small call.
-int64_t core_count() {
-    static const int64_t count = std::max(1u, std::thread::hardware_concurrency());
-    return count;
-}
-
 Error* execute_xent(const CallFrame* frame) {
     Operands in;
     if (!in.read(frame) || in.logits->rank < 1) return refuse(frame);
@@ -173,7 +166,6 @@ Error* execute_xent(const CallFrame* frame) {
     xent.ignore_index = INT64_MIN;  // no row is
     xent.reduction = FL_NONE;
     xent.upstream = in.upstream ? 1.0 : 0x1p64;
-    xent.threads = core_count();
     if (in.loss) xent.loss = in.loss->data;
     if (in.upstream) xent.row_upstream = in.upstream->data;
     if (in.gradient) {
@@ -199,7 +191,6 @@ Error* execute_bce(const CallFrame* frame) {
     bce.target_dtype = bce.element_upstream_dtype = bce.loss_dtype;
     bce.reduction = FL_NONE;
     bce.upstream = 1.0;
-    bce.threads = core_count();
     if (in.upstream) {
         bce.element_upstream = in.upstream->data;
         bce.grad = in.gradient->data;

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, OF_THE_CALL, TENSORS, Signature, bind_signature
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, OF_THE_CALL, Signature, bind_signature
 from finallayer.expr import ATTRIBUTES as TYPES
 from finallayer.expr import LEAVES, SEVERAL, UNREAD, Node, declaring, make
 
@@ -39,16 +39,22 @@ def applied(
     params = signature.params if signature.call is None else signature.call
     given = bind_signature(params, args, kwargs)
     op = signature.op
-    tensors = {k: _tensors(v, read, several=k == "x" and op in SEVERAL) for k, v in given.items() if k in TENSORS}
-    if any(t is None for t in tensors.values()) or (not tensors.get("x") and op not in LEAVES):
-        return None
-    operands = [node for k in _ORDER for node in tensors.get(k) or ()]
-    along = read(given.get("axis"))
-    if op in _EXTREMES and along is not None:
+    operands: list[Node] = []
+    for which in _ORDER:
+        if which in given:
+            nodes = _tensors(given[which], read, several=which == "x" and op in SEVERAL)
+            if nodes is None or (not nodes and which == "x" and op not in LEAVES):
+                return None
+            operands += nodes
+        elif which == "x" and op not in LEAVES:
+            return None
+    if op in _EXTREMES and (along := read(given.get("axis"))) is not None:
         return Applied(_EXTREMES[op], [*operands, along], {})
-    attrs = {k: v for k, v in signature.attrs.items() if k not in OF_THE_CALL and k != "rank"}
+    attrs = (
+        {k: v for k, v in signature.attrs.items() if k not in OF_THE_CALL and k != "rank"} if signature.attrs else {}
+    )
     for k, v in given.items():
-        if k in _CARRIED and v is not None:
+        if v is not None and k in _CARRIED:
             attrs[k] = _plain(k, v)
     if op in _NAMED:
         attrs["name"] = name
@@ -60,12 +66,12 @@ def _tensors(value: Any, read: Read, several: bool) -> list[Node] | None:
     if several and isinstance(value, (list, tuple)):
         nodes = [read(v) for v in value]
         return None if None in nodes else [n for n in nodes if n is not None]
+    node = read(value)
+    if node is not None:
+        return [node]
     if value is None:
         return []
-    if isinstance(value, (bool, int, float)):
-        return [make("const", value=value)]
-    node = read(value)
-    return None if node is None else [node]
+    return [make("const", value=value)] if isinstance(value, (bool, int, float)) else None
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from math import isinf, prod
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +18,7 @@ from finallayer.canonical import is_shift_of
 from finallayer.catalog.family import each
 from finallayer.expr import MOVES, Node, Origin, make, through
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
-from finallayer.live.stack import Stack
+from finallayer.live.stack import Stack, folders_of
 from finallayer.recording import Recorder, Scene
 
 #: Primitives that are one operation on their operands, element by element or of two.
@@ -53,7 +52,7 @@ _WHOLE = {
 _INLINED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 _CALLS = frozenset("jit pjit closed_call core_call remat checkpoint custom_jvp_call custom_vjp_call remat2".split())
 #: Libraries that hand a loss on to JAX.
-_HANDING_ON = ("jax", "jaxlib", "optax", "flax", "haiku", "equinox", "keras")
+HANDING_ON = ("jax", "jaxlib", "optax", "flax", "haiku", "equinox", "keras")
 
 
 class _Value(NamedTuple):
@@ -61,8 +60,10 @@ class _Value(NamedTuple):
     shape: tuple[int, ...]
 
 
-def observe(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Observation:
-    """Trace a loss and tell what it does."""
+def observe(
+    loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], trained: Sequence[int] | None = None
+) -> Observation:
+    """Trace a loss and tell what it does; ``trained``: the arguments that are differentiated, else nobody knows."""
     leaves, structure = jax.tree_util.tree_flatten((tuple(args), dict(kwargs)))
     traced = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) or hasattr(leaf, "__array__")]
 
@@ -76,7 +77,7 @@ def observe(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     closed = jax.make_jaxpr(of_arrays)([leaves[i] for i in traced])
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path((tuple(args), dict(kwargs)))[0]]
     names = _names(loss, len(args))
-    reading = _Reading()
+    reading = _Reading(trained)
     inputs = [reading.input(paths[i], names, v.aval) for i, v in zip(traced, closed.jaxpr.invars, strict=True)]
     results = reading.run(closed.jaxpr, closed.consts, inputs)
     losses = [value.node for value in results]
@@ -100,10 +101,11 @@ def holds_arrays(*values: Any) -> bool:
 class _Reading:
     """What the equations read so far have given."""
 
-    def __init__(self) -> None:
+    def __init__(self, trained: Sequence[int] | None) -> None:
         self.recorder = Recorder()
+        self._trained = trained
         self.unknown: Unknown = {}
-        self._folders = [str(Path(found.origin).parent) for found in map(_spec, _HANDING_ON) if found is not None]
+        self._folders = folders_of(*HANDING_ON)
         self._stack = Stack(self._folders)
         self._called = self._stack.place()  # where the loss is handed over, for what a library does by itself
         self._leaves = 0
@@ -111,12 +113,16 @@ class _Reading:
         self._origins: dict[Any, Origin] = {}
 
     def input(self, path: tuple[Any, ...], names: Sequence[str], aval: Any) -> _Value:
-        """An argument: what lies deeper in the first one is a parameter, anything else data."""
+        """An argument: what is differentiated is a parameter, anything else data.
+
+        Where nobody knows what is, it is what lies deeper in the first one.
+        """
         shape = tuple(aval.shape)
         number = getattr(path[1], "idx", None)
         which = names[number] if number is not None else str(getattr(path[1], "key", path[1]))
         name = which + jax.tree_util.keystr(path[2:])
-        is_parameter = len(path) > 2 and number == 0 and "float" in str(aval.dtype)
+        is_trained = len(path) > 2 and number == 0 if self._trained is None else number in self._trained
+        is_parameter = is_trained and "float" in str(aval.dtype)
         node = make("parameter", name=name) if is_parameter else make("opaque", name=f"{name}@loss", rank=len(shape))
         return _Value(node, shape)
 
@@ -153,6 +159,8 @@ class _Reading:
         name = eqn.primitive.name
         if name in _CALLS:
             return self._call(eqn, given)
+        if name in ("cond", "scan") and not _is_backward(eqn):
+            return self._either(eqn, given) if name == "cond" else self._each(eqn, given)
         out = [tuple(v.aval.shape) for v in eqn.outvars]
         nodes = [value.node for value in given]
         made = None
@@ -179,6 +187,36 @@ class _Reading:
         self._by_hand += by_hand
         results = self.run(jaxpr, consts, given[len(given) - len(jaxpr.invars) :])
         self._by_hand -= by_hand
+        return results
+
+    def _either(self, eqn: Any, given: list[_Value]) -> list[_Value]:
+        """What one of several branches gives, nobody knows which."""
+        ways = [self.run(branch.jaxpr, branch.consts, given[1:]) for branch in eqn.params["branches"]]
+        results = []
+        for var, *values in zip(eqn.outvars, *ways, strict=True):
+            nodes = list(dict.fromkeys(value.node for value in values))
+            made = nodes[0] if len(nodes) == 1 else self._record(eqn, "join", nodes, {})
+            results.append(_Value(made, tuple(var.aval.shape)))
+        return results
+
+    def _each(self, eqn: Any, given: list[_Value]) -> list[_Value]:
+        """What a loop over rows gives: of its body, which runs on any row, and on what nobody knows of those before."""
+        body, carried = eqn.params["jaxpr"], eqn.params["num_carry"]
+        first = eqn.params["num_consts"]
+        state = [_Value(self._data(len(v.shape)), v.shape) for v in given[first : first + carried]]
+        rows = [
+            _Value(self._record(eqn, "index", [v.node], {"rows": True, "rank": len(v.shape) - 1}), v.shape[1:])
+            for v in given[first + carried :]
+        ]
+        made = self.run(body.jaxpr, body.consts, [*given[:first], *state, *rows])
+        results = []
+        for number, (var, value) in enumerate(zip(eqn.outvars, made, strict=True)):
+            rank = len(var.aval.shape)
+            if number < carried:
+                node = self._not_understood(eqn, [v.node for v in (*made[:carried], *given)], rank)
+            else:
+                node = self._record(eqn, "reshape", [value.node], {"rank": rank})
+            results.append(_Value(node, tuple(var.aval.shape)))
         return results
 
     def _is_library(self, jaxpr: Any) -> bool:
@@ -215,7 +253,7 @@ class _Reading:
     def _operation(self, eqn: Any, nodes: list[Node], given: list[_Value], shape: tuple[int, ...]) -> Node | None:
         name = eqn.primitive.name
         if name in _REDUCTIONS:
-            axes = tuple(eqn.params["axes"])
+            axes = tuple(map(int, eqn.params["axes"]))  # of vmap they are NumPy's
             whole = len(axes) == len(given[0].shape) > 1
             attrs: dict[str, Any] = {} if whole or not axes else {"axis": axes[0] if len(axes) == 1 else axes}
             return self._record(eqn, _REDUCTIONS[name], nodes[:1], {**attrs, "rank": len(shape)})
@@ -242,7 +280,7 @@ class _Reading:
         numbers = eqn.params["dimension_numbers"]
         single = all(size == 1 for size in eqn.params["slice_sizes"])
         if single and numbers.start_index_map and nodes[1].op != "const":
-            return self._record(eqn, "gather", nodes[:2], {"axis": numbers.start_index_map[-1], "rank": rank})
+            return self._record(eqn, "gather", nodes[:2], {"axis": int(numbers.start_index_map[-1]), "rank": rank})
         return self._record(eqn, "index", nodes[:1], {"rank": rank})
 
     def _record(self, eqn: Any, op: str, args: list[Node], attrs: dict[str, Any]) -> Node:
@@ -270,17 +308,10 @@ def _is_backward(eqn: Any) -> bool:
     return "transpose(" in str(eqn.source_info.name_stack)
 
 
-def _spec(name: str) -> Any:
-    from importlib.util import find_spec
-
-    found = find_spec(name)
-    return found if found is not None and found.origin else None
-
-
 def _axis_within(jaxpr: Any) -> int | None:
     """The axis along which a function of JAX's own reduces."""
     axes: tuple[int, ...] = next((eqn.params["axes"] for eqn in jaxpr.eqns if eqn.primitive.name == "reduce_max"), ())
-    return next(iter(axes)) if len(axes) == 1 else None
+    return int(axes[0]) if len(axes) == 1 else None
 
 
 def _rounded(number: bool | int | float) -> bool | int | float:

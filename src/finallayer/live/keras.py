@@ -17,7 +17,9 @@ def observe(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> Ob
     """
     read = _BACKENDS.get(keras.backend.backend())
     if read is None:
-        raise TypeError(f"audit of a Keras model needs the JAX or torch backend, not {keras.backend.backend()}")
+        raise TypeError(
+            f"audit of a Keras model needs the JAX, TensorFlow or torch backend, not {keras.backend.backend()}"
+        )
     return read(model, x, y, sample_weight)
 
 
@@ -54,4 +56,13 @@ def _on_torch(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> Observa
     return observe(loss, given, {}, [str(Path(keras.__file__).parent)])
 
 
-_BACKENDS = {"jax": _on_jax, "torch": _on_torch}
+def _on_tensorflow(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> Observation:
+    from finallayer.live.tensorflow import trace
+
+    def loss(x: Any, y: Any) -> Any:
+        return model.compute_loss(x, y, model(x, training=False), sample_weight)
+
+    return trace(loss, tuple(map(keras.ops.convert_to_tensor, (x, y))), [str(Path(keras.__file__).parent)])
+
+
+_BACKENDS = {"jax": _on_jax, "torch": _on_torch, "tensorflow": _on_tensorflow}

@@ -6,6 +6,7 @@ import linecache
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
@@ -86,6 +87,12 @@ class Stack:
         if key not in self._origins:
             self._origins[key] = _origin(frame)
         return self._origins[key]
+
+
+def folders_of(*packages: str) -> list[str]:
+    """The folders of those of these packages that are installed."""
+    found = map(find_spec, packages)
+    return [str(Path(spec.origin).parent) for spec in found if spec is not None and spec.origin]
 
 
 def _folder(path: str) -> str:

@@ -76,7 +76,7 @@ def largest_safe_margin(is_right: Callable[[float], bool], form: Format, target:
     low = 0.0
     if not is_right(low):
         return low
-    for high in _scan(form, STEPS[target]):
+    for high in margins_to_try(form, STEPS[target]):
         if not is_right(high):
             break
         low = high
@@ -90,7 +90,7 @@ def largest_safe_margin(is_right: Callable[[float], bool], form: Format, target:
     return low
 
 
-def _scan(form: Format, step: float) -> Iterator[float]:
+def margins_to_try(form: Format, step: float) -> Iterator[float]:
     """Margins up to the format's largest number: evenly where losses break down, then in growing leaps."""
     margin = step
     while margin < form.max:

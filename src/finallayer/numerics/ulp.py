@@ -15,7 +15,7 @@ def ulp(x: Any, dtype: DTypeLike) -> Any:
 
     Below the normal range, and for 0, it is the smallest subnormal.
     """
-    info = np.finfo(dtype)
+    info = _info(dtype)
     exponent = mpmath.frexp(x)[1] - 1 if x else info.minexp
     return mpmath.ldexp(1, max(int(exponent), int(info.minexp)) - int(info.nmant))
 
@@ -41,5 +41,16 @@ def ulp_error(got: Any, exact: Any, dtype: DTypeLike) -> float:
 
 def _overflow_threshold(dtype: DTypeLike) -> Any:
     """From here on, numbers round to infinity."""
-    largest = float(np.finfo(dtype).max)
+    largest = float(_info(dtype).max)
     return largest + ulp(largest, dtype) / 2
+
+
+def _info(dtype: DTypeLike) -> Any:
+    """What is to be known of a format; NumPy doesn't know those of ``ml_dtypes``, bfloat16 say."""
+    try:
+        return np.finfo(dtype)
+    except ValueError:
+        import ml_dtypes
+
+        finfo: Any = ml_dtypes.finfo
+        return finfo(dtype)

@@ -19,6 +19,8 @@ LEAST_STEPS_ALONE, MOST_STEPS_ALONE = 3_000, 20_000
 MOST_STEPS_COARSELY = 5_000
 #: For a file, all of these together.
 MOST_STEPS_ALTOGETHER = 300_000
+#: For a file whose findings are to come with fixes: each is proven by several analyses more.
+MOST_STEPS_TO_FIX = 50_000
 #: A loop over no more items than this is run item by item.
 MOST_UNROLLED = 24
 
@@ -33,10 +35,15 @@ class Shortfall(Enum):
     STEPS = "takes too many steps"
     RECURSION = "is nested too deeply"
     DEPTH = "calls functions that are nested too deeply, the innermost of which"
+    ROUNDS = "calls itself"
+    NESTED = "defines functions within functions that are nested too deeply"
+    ANCESTORS = "derives from more classes, one after the other, than are looked through"
     MODULES = "imports more modules of its project than are read for one file"
+    UNREAD = "imports what can't be read"
 
 
-#: The shortfalls that leave the rest of a statement or function out.
+#: The shortfalls that leave the rest of a statement or function out. Of the others there is a note, no more: what they
+#: leave out is a value that isn't known.
 _CUT_SHORT = (Shortfall.STEPS, Shortfall.RECURSION)
 
 

@@ -32,16 +32,35 @@ _MODULES = re.compile(rb"((?:[\w., \t\f\x80-\xff]|\\(?:\r\n?|\n)|\\\\\\n|\\u[0-9
 _JOINT = re.compile(r"\\+n|\\(?:\r\n?|\n)|[\r\n]")  # where a statement's lines are joined
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _NAME = re.compile(r"([\w.]+)(?: as \w+)?")
-_ASKED = rb"""\b(?:%b)\s*+\(\s*+(?:\w+\s*+=\s*+)?+[rRuU]?+\\?["']([\w.\x80-\xff]+)"""
+#: Where a word begins; in a notebook also behind a line's end.
+_APART = rb"(?:(?<!\w)|(?<=\\[nrt]))"
+_ASKED = _APART + rb"""(?:%b)\s*+\(\s*+(?:\w+\s*+=\s*+)?+[rRuU]?+\\?["']([\w.\x80-\xff]+)"""
 _NAMES_BY_TEXT = rb"import_module|__import__|run_module"
 _BY_TEXT = re.compile(_ASKED % _NAMES_BY_TEXT)
 #: Another name for what imports by text.
 _CALLED = re.compile(rb"\b(?:import_module|run_module)\s++as\s++(\w+)")
+#: What asks for a module by a text, and what runs a file: each where it isn't imported or defined.
+_LONGEST_IMPORT = 200
+_ASKING = _APART + rb"(?:%b)(?!\w)(?!\s++as\s)"
+_FILES_BY_TEXT = rb"run_path|spec_from_file_location|SourceFileLoader|load_source|execfile"
+_NAMED_HERE = re.compile(rb"(?:\bdef|\bas|\bfrom\b[^;\n]*\bimport\b[^;\n]*|\bimport)[ \t(]*\Z")
+#: An argument that is one text, all of it; and the packages that one which is put together begins with.
+_WHOLE = re.compile(rb"""\s*+\(\s*+(?:\w+\s*+=\s*+)?+[rRuU]?+\\?["'][\w./\x80-\xff-]++\\?["']\s*+[,)]""")
+_START = re.compile(rb"""\s*+\(\s*+(?:\w+\s*+=\s*+)?+[fFrRuU]{0,2}+\\?["']((?:[A-Za-z_]\w*+\.)*+)""")
+#: What gives a value by a name that may be put together.
+_BY_NAME = re.compile(
+    _APART + rb"(?:getattr|__getattribute__|attrgetter|methodcaller|__dict__|globals|locals|vars|eval|exec"
+    rb"|sys\s*\.\s*modules|run_cell\w*|magic|run_line_magic)(?!\w)"
+)
+_NAME_WHOLE = re.compile(
+    rb"""(?<=eval)\(\)|(?:\(\))?+\s*+\[\s*+\\?["']\w++\\?["']\s*+\]"""
+    rb"""|\s*+\((?:[^()"',\n]*+,\s*+)?+\\?["'][\w.]++\\?["']\s*+[,)]"""
+)
 _RUN = re.compile(
     rb"""(?:%run|magic\(\\?["']%?run(?:\\?["'],[ \t]*\\?["'])?)"""
     rb"""[ \t]*(?:-\w+[ \t]+)*\\?["']?(?:\.{1,2}/)*([\w./-]+?)(?:\.(py|ipynb))?(?![\w./-])"""
 )
-_RUNNING = re.compile(rb"""\b(?:exec|execfile|run_path|spec_from_file_location|SourceFileLoader|load_source)\(""")
+_RUNNING = re.compile(_APART + rb"(?:exec|" + _FILES_BY_TEXT + rb")\(")
 _FILE = re.compile(rb"""["'](?:\.{1,2}/)*+([\w./-]+)\.py\\?["']""")
 # What stands behind a dot, also on the next line, in a notebook or not.
 _ATTRIBUTE = re.compile(rb"""\.(?:\s|\\[nt]|[",\\])*([A-Za-z_\x80-\xff][\w\x80-\xff]*)""")
@@ -127,6 +146,24 @@ def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:
         dotted = called[1].decode(errors="ignore")
         name = dotted.lstrip(".")
         yield name, len(dotted) - len(name)
+
+
+def asked_for_any(data: bytes) -> Iterator[str]:
+    """The packages in which a file may import any module, since it puts the name together; "" for any there is."""
+    if not any(word in data for word in (b"import_", b"__import__", b"run_module", *_FILES_BY_TEXT.split(b"|"))):
+        return
+    names = b"|".join((_NAMES_BY_TEXT, _FILES_BY_TEXT, *map(re.escape, _CALLED.findall(data))))
+    for asking in re.finditer(_ASKING % names, data):
+        if _NAMED_HERE.search(data, max(0, asking.start() - _LONGEST_IMPORT), asking.start()):
+            continue
+        if _WHOLE.match(data, asking.end()) is None:
+            start = _START.match(data, asking.end())
+            yield start[1].decode().rstrip(".") if start is not None else ""
+
+
+def puts_names_together(data: bytes) -> bool:
+    """Whether a file may ask for a function or class by a name that isn't spelled out in it: ``getattr(F, a + b)``."""
+    return any(_NAME_WHOLE.match(data, asking.end()) is None for asking in _BY_NAME.finditer(data))
 
 
 def run_by_text(data: bytes) -> Iterator[tuple[str, int]]:

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 from finallayer.catalog.frameworks import FOREIGN
 from finallayer.disk import contents, text_of
-from finallayer.source.folders import SUFFIXES, is_foreign
-from finallayer.source.imported import asked_by_text, imported, run_by_text
+from finallayer.source.folders import is_foreign, is_program
+from finallayer.source.imported import asked_by_text, asked_for_any, imported, run_by_text
+from finallayer.source.plain import plain
 from finallayer.source.project import Project
 
 #: As many programs of a project are looked at, and as many entries of its folders; no larger files.
@@ -28,8 +29,8 @@ MOST_FILES, MOST_ENTRIES, MOST_BYTES = 10_000, 200_000, 20_000_000
 _MOST_FOLDERS = 16
 
 #: Files by which others are told what to make of a program's names, and the largest that is looked at.
-_SETTINGS = (".yaml", ".yml", ".toml", ".cfg", ".ini", ".json", ".gin", ".sh")
-_LARGEST_SETTINGS = 200_000
+SETTINGS = (".yaml", ".yml", ".toml", ".cfg", ".ini", ".json", ".gin", ".sh")
+LARGEST_SETTINGS = 200_000
 
 _Names = frozenset[tuple[str, int]]  # dotted names of modules, each with the level of the import
 
@@ -60,6 +61,7 @@ class Importers:
         self._by_name: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
         self._by_text: set[tuple[str, str]] = set()  # (a file, the name of a module that it asks for by a text)
         self._run: set[tuple[str, str]] = set()  # likewise, that it runs
+        self._any: list[tuple[str, str]] = []  # (a file, a package of which it may import any module; "": of all)
         for path, names in self._look():
             for dotted, level in names:
                 self._by_name[dotted.rpartition(".")[2]].append((path, dotted, level))
@@ -85,6 +87,10 @@ class Importers:
                     running |= {importer} if runs else set()
                 elif meant is None and _may_mean(module, dotted, level):
                     found[importer] = False
+        for importer, package in self._any if path.endswith(".py") and module.name.isidentifier() else ():
+            if importer != path and _may_lie_in(module, package):
+                asking.add(importer)
+                found.setdefault(importer, False)
         return (Importer(p, certain, p in asking, p in running) for p, certain in sorted(found.items()))
 
     def _look(self) -> Iterator[tuple[str, _Names]]:
@@ -96,10 +102,10 @@ class Importers:
                 if _is_folder(entry):
                     if not is_foreign(entry):
                         folders.append(entry.path)
-                elif entry.name.endswith(SUFFIXES) and (names := self._names_in(entry)) is not None:
+                elif is_program(entry) and (names := self._names_in(entry)) is not None:
                     files += 1
                     yield entry.path, names
-                elif entry.name.endswith(_SETTINGS):
+                elif entry.name.endswith(SETTINGS):
                     self.settings.append(entry.path)
                 if files >= MOST_FILES or entries >= MOST_ENTRIES:
                     self.limits.append(f"the project is too large to be looked at as a whole ({files:,} programs were)")
@@ -121,24 +127,27 @@ class Importers:
             stamp = (state.st_mtime_ns, state.st_size)
             known = _SEEN.get(entry.path)
             if known is None or known.stamp != stamp:
-                data = contents(entry.path, MOST_BYTES)
+                data = plain(entry.path, contents(entry.path, MOST_BYTES))
                 names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
                 asked = frozenset(name for name, _ in asked_by_text(data))
                 run = frozenset(name for name, _ in run_by_text(data))
-                known = _SEEN[entry.path] = _Read(
-                    stamp, names, asked, run, b"_by_name(" in data or b"node_names" in data
-                )
+                asks_graph = b"_by_name(" in data or b"node_names" in data
+                known = _SEEN[entry.path] = _Read(stamp, names, asked, run, asks_graph, frozenset(asked_for_any(data)))
+        except PermissionError:
+            self.limits.append(f"{entry.name} can't be read")
+            return None
         except OSError:
             return None
         self._by_text |= {(entry.path, dotted) for dotted in known.asked}
         self.asking_graphs += [entry.path] if known.asks_graph else []
         self._run |= {(entry.path, dotted) for dotted in known.run}
+        self._any += [(entry.path, package) for package in known.asks_for_any]
         return known.names
 
 
 @lru_cache(maxsize=256)
 def _settings_text(path: str) -> str:
-    return text_of(path, _LARGEST_SETTINGS) or ""
+    return text_of(path, LARGEST_SETTINGS) or ""
 
 
 @cache
@@ -161,6 +170,7 @@ class _Read(NamedTuple):
     asked: frozenset[str]
     run: frozenset[str]
     asks_graph: bool  # for an operation, by its name
+    asks_for_any: frozenset[str]  # packages in which it imports modules by names that it puts together
 
 
 _SEEN: dict[str, _Read] = {}
@@ -189,6 +199,15 @@ def _may_mean(module: Path, dotted: str, level: int) -> bool:
     if level or parts[0] in FOREIGN or (len(parts) == 1 and parts[0] in sys.stdlib_module_names):
         return False
     return module.parts[-len(parts) :] == parts
+
+
+def _may_lie_in(module: Path, package: str) -> bool:
+    """Whether a module may be of a package by that name."""
+    parts = tuple(package.split(".")) if package else ()
+    if parts and parts[0] in FOREIGN:
+        return False
+    above = module.parts[:-1]
+    return any(above[at : at + len(parts)] == parts for at in range(len(above) - len(parts) + 1))
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

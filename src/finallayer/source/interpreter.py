@@ -23,6 +23,7 @@ from finallayer.source.by_hand import asks_for_gradients, differentiates_itself,
 from finallayer.source.conditions import Clause, Way, contradict
 from finallayer.source.parameters import bind_parameters
 from finallayer.source.project import Project
+from finallayer.source.recursion import is_missed
 from finallayer.source.symbols import construct_of
 from finallayer.source.trail import Trail
 from finallayer.source.uses import Uses
@@ -102,6 +103,8 @@ class Interpreter:
         self.sites: list[Site] = []  # where each of them was called; its own definition where nobody calls it
         self.functions: dict[ast.AST, Function] = {}  # every function defined, by its definition
         self.defined: list[Function] = []  # the same, each time that its definition was run
+        self.definitions = 0  # how often any definition, of a class too, was run
+        self.heirs: tuple[int, dict[Class, dict[Class, None]]] | None = None  # as of so many definitions
         self.visited: dict[ast.AST, None] = {}  # definitions that have been run
         self.called: set[ast.AST] = set()  # those that a call of the program's has entered
         self.instances: list[Instance] = []
@@ -118,9 +121,7 @@ class Interpreter:
         self.texts: dict[ast.expr, str] = {}  # and the texts themselves
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
         self.over = False  # whether the program has come to its end, and what nobody calls is run
-        self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
         self.layers: dict[Built, Hashable] = {}  # what tells the layers that have been called from each other
-        self.setters: dict[ast.ClassDef, dict[str, list[str]]] = {}  # the methods that set an object's attributes
         self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
         self.coupled = 0  # > 0 where several flags are open at once, which whoever calls may set together
         self.budget = Budget()
@@ -299,12 +300,15 @@ class Interpreter:
         function.kw_defaults = [MISSING if d is None else self.evaluate(d, frame) for d in node.args.kw_defaults]
         self.functions[node] = function
         self.defined.append(function)
+        self.definitions += 1
         return function
 
     def call_function(self, function: Function, call: Call) -> Value:
         """Run one of the project's functions on a call's arguments, in a frame of its own."""
         node = function.node
         if [f.node for f in self.stack].count(node) >= 2:
+            if is_missed(function):
+                self.budget.left_out(Shortfall.ROUNDS, self.sites[0].origin)
             return opaque(f"recursive {function.name}")
         if len(self.stack) >= MOST_DEPTH:
             self.budget.left_out(Shortfall.DEPTH, self.sites[0].origin)
@@ -400,6 +404,8 @@ class Interpreter:
             file = self.project.file(path) if allowed else None
             if not allowed:
                 self.budget.left_out(Shortfall.MODULES, Origin(key))
+            elif self.project.is_broken(path):
+                self.budget.left_out(Shortfall.UNREAD, Origin(key))
             self.modules[key] = Module(file) if file is not None else None
             if file is None and self.uses is not None:
                 self.uses.unread.add(key)

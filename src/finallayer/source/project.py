@@ -14,6 +14,7 @@ from finallayer.catalog.frameworks import FOREIGN
 from finallayer.disk import digest
 from finallayer.source.files import SourceFile, Unreadable
 from finallayer.source.imported import imported
+from finallayer.source.plain import normal, plain
 from finallayer.source.reading import bytes_of, read
 from finallayer.source.search_path import MARKS, added_folders
 
@@ -24,6 +25,8 @@ SMALL = 8_000
 #: What a longer module has to mention for a model, layer or loss to come from it.
 _MATTERS = re.compile(
     r"softmax|sigmoid|entropy|logits|[Ll]oss|\.nn\b|\bnn\.|layers|\blog\b|\bexp\b|Module\b|Model\b|keras|criterion|config"
+    # ... or names that it puts together:
+    r"|getattr|__dict__|globals|vars\(|eval\(|import_"
 )
 #: How many folders upwards an absolute import is looked for.
 _MOST_FOLDERS = 6
@@ -56,6 +59,7 @@ class Project:
 
     def __init__(self) -> None:
         self._files: dict[str, SourceFile | None] = {}
+        self._broken: set[str] = set()  # those that can't be read
         self._folders: dict[str, frozenset[str]] = {}
         self._places: dict[Path, tuple[Path, ...]] = {}
         self._around: dict[Path, frozenset[str]] = {}  # all that lies in those
@@ -69,7 +73,7 @@ class Project:
     def copy(self) -> Project:
         """A project of the same files, which may take in others."""
         made = Project()
-        made._files = dict(self._files)
+        made._files, made._broken = dict(self._files), set(self._broken)
         made._folders, made._places, made._found = self._folders, self._places, self._found
         made._around = self._around
         made._asked = self._asked
@@ -86,7 +90,12 @@ class Project:
                 self._files[key] = file if _is_worth_parsing(file) and file.tree else None
             except Unreadable:
                 self._files[key] = SourceFile(key, "") if _is_namespace(path) else None
+                self._broken |= {key} if self._files[key] is None and os.path.lexists(path) else set()
         return self._files[key]
+
+    def is_broken(self, path: Path) -> bool:
+        """Whether there is something at a path which, asked for, could not be read."""
+        return str(path) in self._broken
 
     def entry(self, path: str, data: bytes, content: str) -> SourceFile:
         """A file in which an analysis starts, with its content and what stands for that: parsed once, whoever else
@@ -114,6 +123,7 @@ class Project:
     def adopt(self, file: SourceFile, content: str = "") -> None:
         """Take in a file as it is at hand, whatever the disk holds; ``content``: what stands for it there."""
         self._files[file.path] = file
+        self._broken.discard(file.path)
         self._contents[file.path] = content
         self._states.pop(file.path, None)
 
@@ -199,9 +209,9 @@ class Project:
     def _bytes(self, path: str) -> bytes:
         known = self._files.get(path)
         if known is not None:
-            return known.text.encode(errors="surrogatepass")
+            return normal(known.text).encode(errors="surrogatepass")
         try:
-            return bytes_of(path)
+            return plain(path, bytes_of(path))
         except Unreadable:
             return b""
 
@@ -277,7 +287,7 @@ def _folder(path: str) -> Path:
 
 def _is_worth_parsing(file: SourceFile) -> bool:
     """Whether a model, layer or loss may come from a module."""
-    return len(file.text) < SMALL or _MATTERS.search(file.text) is not None
+    return len(file.text) < SMALL or _MATTERS.search(normal(file.text)) is not None
 
 
 def _is_namespace(path: Path) -> bool:

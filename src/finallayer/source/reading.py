@@ -41,9 +41,14 @@ def decode(data: bytes) -> str:
     """A file's text by its encoding cookie or byte order mark, with ``\\n`` for every line end."""
     if b"\0" in data:
         raise Unreadable("not Python: it holds null bytes")
-    plain = data.isascii() and b"coding" not in data[:200]
-    text = data.decode("ascii") if plain else _decode_declared(data)
+    text = data.decode("ascii") if is_plain_ascii(data) else _decode_declared(data)
     return _NEWLINE.sub("\n", text) if "\r" in text else text
+
+
+def is_plain_ascii(data: bytes) -> bool:
+    """Whether bytes are ASCII, and neither of the first two lines may say that they stand for something else."""
+    end = data.find(b"\n", data.find(b"\n") + 1)
+    return data.isascii() and data.find(b"coding", 0, len(data) if end < 0 else end) < 0
 
 
 def _decode_declared(data: bytes) -> str:

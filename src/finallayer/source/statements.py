@@ -14,6 +14,7 @@ from finallayer.expr import Node
 from finallayer.source.asking import cases, found_out
 from finallayer.source.assignment import assign, change, scope_of
 from finallayer.source.attributes import get_attribute
+from finallayer.source.budget import Shortfall
 from finallayer.source.calls import invoke
 from finallayer.source.conditions import Clause, Fact
 from finallayer.source.containers import element, forget_length, sequence, truth
@@ -26,6 +27,7 @@ from finallayer.source.trail import Change, Changes, Place
 from finallayer.source.values import (
     FIELDS,
     MISSING,
+    MOST_ANCESTORS,
     STARRED,
     Bound,
     Built,
@@ -307,6 +309,9 @@ def _function(run: Interpreter, node: ast.FunctionDef | ast.AsyncFunctionDef, fr
 @runs(ast.ClassDef)
 def _class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> bool:
     cls = Class(node, [run.evaluate(b, frame) for b in node.bases])
+    if len(cls.ancestry()) >= MOST_ANCESTORS:
+        run.budget.left_out(Shortfall.ANCESTORS, Site(node, frame).origin)
+    run.definitions += 1
     body = Frame(frame.module, frame)
     run.block(node.body, body)
     for name, value in body.vars.items():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from finallayer.expr import Node
-from finallayer.source.budget import LEAST_STEPS_ALONE
+from finallayer.source.budget import LEAST_STEPS_ALONE, Shortfall
 from finallayer.source.calls import instantiate
 from finallayer.source.followed import hand
 from finallayer.source.interpreter import Interpreter, stops_gradient
@@ -127,7 +127,7 @@ def _on_other_objects(run: Interpreter, module: Module, function: Function) -> N
     init = cls.find("__init__") if cls is not None else None
     if cls is None or not isinstance(init, Function) or init is function or init.node in run.called:
         return
-    if any(cls in i.cls.ancestry() and i.site.node is not init.node for i in run.instances):
+    if any(i.cls.derives_from(cls) and i.site.node is not init.node for i in run.instances):
         return
     bound = bound_by_name(module, init, stored=cls.node)
     ways = ([(bound, False)] if bound else []) + [(bound | f, True) for f in other_values(init, cls.node)]
@@ -177,6 +177,8 @@ def _on_unknown_arguments(
     hand(run, run.call_function(function, Call(args, given, Site(node, function.frame))))
     if nested < _MOST_NESTED:
         _run_nested(run, function, before, nested + 1)
+    elif any(_is_left(run, inner, function) for inner in run.defined[before:]):
+        run.budget.left_out(Shortfall.NESTED, Site(node, function.frame).origin)
 
 
 def _run_nested(run: Interpreter, function: Function, before: int, nested: int) -> None:
@@ -187,9 +189,14 @@ def _run_nested(run: Interpreter, function: Function, before: int, nested: int) 
     without_gradient = any(stops_gradient(d) for d in function.decorators)
     run.no_grad += without_gradient
     for inner in run.defined[before:]:
-        if inner.node not in run.called and _maker(inner) is function and is_settled(inner):
+        if _is_left(run, inner, function):
             _alone(run, inner, {}, nested)
     run.no_grad -= without_gradient
+
+
+def _is_left(run: Interpreter, inner: Function, function: Function) -> bool:
+    """Whether a function that another has made is called by nobody, and means what it meant when it was made."""
+    return inner.node not in run.called and _maker(inner) is function and is_settled(inner)
 
 
 def _maker(inner: Function) -> Function | None:
@@ -214,14 +221,25 @@ def _open_arguments(function: Function) -> dict[str, Value]:
 
 def _objects(run: Interpreter, cls: Class, node: ast.AST) -> list[Instance]:
     """Objects of a class or a subclass that the program has made; else one of each subclass made now, or of itself."""
-    made = [i for i in run.instances if cls in i.cls.ancestry()][:_MOST_OBJECTS]
+    made = [i for i in run.instances if i.cls.derives_from(cls)][:_MOST_OBJECTS]
     if made:
         return made
-    heirs = {f.owner: None for f in run.functions.values() if f.owner not in (None, cls) and cls in f.owner.ancestry()}
-    wanted = tuple([*heirs][:_MOST_OBJECTS]) or (cls,)
+    wanted = tuple([*_heirs(run).get(cls, ())][:_MOST_OBJECTS]) or (cls,)
     with run.budget.told_once(wanted):
         objects = [_made_alone(run, c, Site(node, run.functions[node].frame)) for c in wanted]
     return [o for o in objects if isinstance(o, Instance)]
+
+
+def _heirs(run: Interpreter) -> dict[Class, dict[Class, None]]:
+    """The classes with a function of their own that derive from each class."""
+    if run.heirs is None or run.heirs[0] != run.definitions:
+        found: dict[Class, dict[Class, None]] = {}
+        for heir in dict.fromkeys(f.owner for f in run.functions.values() if f.owner is not None):
+            for above in heir.ancestry():
+                if isinstance(above, Class) and above is not heir:
+                    found.setdefault(above, {})[heir] = None
+        run.heirs = run.definitions, found
+    return run.heirs[1]
 
 
 def _made_alone(run: Interpreter, cls: Class, site: Site, given: dict[str, Value] | None = None) -> Value:

@@ -165,7 +165,7 @@ MOST_ANCESTORS = 200
 class Class:
     """A class of the project."""
 
-    __slots__ = ("_ancestry", "bases", "name", "node", "slots")
+    __slots__ = ("_above", "_ancestry", "bases", "name", "node", "slots")
 
     def __init__(self, node: ast.ClassDef, bases: list[Value]) -> None:
         self.node = node
@@ -173,6 +173,13 @@ class Class:
         self.bases = bases
         self.slots: dict[str, Value] = {}
         self._ancestry: tuple[Class | External, ...] | None = None
+        self._above: frozenset[Class] | None = None
+
+    def derives_from(self, cls: Class) -> bool:
+        """Whether it is another class, or has it among its ancestors."""
+        if self._above is None:
+            self._above = frozenset(c for c in self.ancestry() if isinstance(c, Class))
+        return cls in self._above
 
     def ancestry(self) -> tuple[Class | External, ...]:
         """This class and its ancestors, nearest first (depth first; good enough for single inheritance)."""

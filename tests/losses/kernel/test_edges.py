@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from .kernel_rows import (
     worst,
 )
 
+TASKS = Path("/proc/self/task")  # a folder a thread
 ALL_DTYPES = pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16, FLOAT16], ids=str)
 
 
@@ -229,6 +232,81 @@ def test_a_fork_may_follow_and_call_again(lib: ctypes.CDLL) -> None:
         same = bool((call(lib, z, target, threads=2).grad == before.grad).all())
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="counts threads as Linux does")
+def test_threads_are_kept_from_call_to_call(kernel: ctypes.CDLL) -> None:
+    z, target = hard_rows(np.random.default_rng(0), 700, 999, FLOAT32)
+    call(kernel, z, target, threads=3)
+    before = set(TASKS.iterdir())
+    for _ in range(10):
+        call(kernel, z, target, threads=3)
+    assert set(TASKS.iterdir()) == before
+
+
+def test_calls_may_meet(kernel: ctypes.CDLL) -> None:
+    z, target = hard_rows(np.random.default_rng(0), 700, 999, FLOAT32)
+    alone = call(kernel, z, target, threads=1)
+    with ThreadPoolExecutor(4) as callers:
+        together = list(callers.map(lambda _: call(kernel, z, target, threads=3), range(24)))
+    assert all((t.grad == alone.grad).all() and (t.loss == alone.loss).all() for t in together)
+
+
+TEAM = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+
+
+def test_work_is_done_by_the_team_that_was_named(kernel: ctypes.CDLL) -> None:
+    z, target = hard_rows(np.random.default_rng(0), 700, 999, FLOAT32)
+    alone, asked = call(kernel, z, target, threads=1), []
+
+    def run(work: int, context: int, threads: int, flags: int) -> None:
+        asked.append((threads, flags))
+        for _ in range(threads):
+            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(work)(context)
+
+    team = TEAM(run)
+    kernel.fl_work_with(ctypes.cast(team, ctypes.c_void_p))
+    try:
+        by_team = call(kernel, z, target, threads=3)
+        assert asked == [(3, 0)]
+        call(kernel, z[:1], target[:1], threads=3)  # too little for two
+        call(kernel, z, target, threads=0)  # of ours
+        child = os.fork() if hasattr(os, "fork") else None
+        if child == 0:  # a team's threads are not in a child
+            call(kernel, z, target, threads=3)
+            os._exit(len(asked))
+        assert child is None or os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    finally:
+        kernel.fl_work_with(None)
+    assert asked == [(3, 0)] and (by_team.grad == alone.grad).all()
+
+
+@ALL_DTYPES
+@pytest.mark.parametrize("lies", ["along classes", "along rows", "pixels"])
+def test_a_row_gives_the_same_beside_any_other(lib: ctypes.CDLL, dtype: np.dtype, lies: str) -> None:
+    """Rows that need another way (NaN, infinite, masked, far off) take no neighbour with them."""
+    z, target = hard_rows(np.random.default_rng(0), 128, 10, dtype)
+    odd = z.copy()
+    odd[3], odd[4, 2], odd[5, :9], odd[64:70] = np.nan, np.inf, -np.inf, np.arange(600, 640, 4)
+    usual = np.array([r for r in range(128) if r not in {3, 4, 5, *range(64, 70)}])
+
+    def lying(rows: np.ndarray) -> np.ndarray:
+        if lies == "along classes":
+            return rows
+        return np.asfortranarray(rows) if lies == "along rows" else np.ascontiguousarray(rows.T)[None]
+
+    def rowwise(grad: np.ndarray) -> np.ndarray:
+        return grad[0].T if lies == "pixels" else grad
+
+    alone, beside = call(lib, lying(z), target), call(lib, lying(odd), target)
+    assert (alone.loss[usual] == beside.loss[usual]).all()
+    assert (rowwise(alone.grad)[usual] == rowwise(beside.grad)[usual]).all()
+    in_place = lying(odd.copy())
+    over = call(lib, in_place, target, grad=in_place)
+    np.testing.assert_array_equal(over.grad.astype("f4"), beside.grad.astype("f4"))
+    finite = np.array([*usual, *range(64, 70)])
+    np.testing.assert_allclose(beside.loss[finite], truth(odd[finite], target[finite]).loss, rtol=2**-22)
+    assert np.isnan(beside.loss[3:5]).all() and np.isnan(rowwise(beside.grad)[3:5].astype("f4")).all()
 
 
 def test_buffers_come_back_from_the_pool(kernel: ctypes.CDLL) -> None:

@@ -62,6 +62,8 @@ class Scenario(NamedTuple):
 SCENARIOS = {
     "plain": Scenario(FLOAT32, (70, 10)),
     "pixels": Scenario(FLOAT32, (3, 21, 53)),
+    "few classes in double": Scenario(FLOAT32, (70, 10), in_double=True),
+    "pixels in double": Scenario(FLOAT32, (3, 21, 53), in_double=True),
     "many classes in double": Scenario(FLOAT32, (7, 71), in_double=True),
     "weights": Scenario(FLOAT32, (70, 10), {"class_weight": True}),
     "z-loss": Scenario(FLOAT32, (70, 10), {"z_loss": 1e-2}),

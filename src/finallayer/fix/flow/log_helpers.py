@@ -6,7 +6,6 @@ import ast
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from finallayer.disk import text_of
 from finallayer.expr import Node, Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.analysed import AnalysedModule
@@ -16,6 +15,8 @@ from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.outsiders import importers
 from finallayer.fix.flow.place import IDLE, Place
 from finallayer.fix.text.deletion import whole_line
+from finallayer.source.imported import puts_names_together
+from finallayer.source.plain import plain_text
 from finallayer.source.values import Function
 
 
@@ -74,8 +75,8 @@ class LogHelper(NamedTuple):
         spoken = [m.values(r) for m in modules.values() for r in references(m.syntax, name) if r not in called]
         if any(not values or any(map(self._is, values)) for values in spoken):
             return None
-        texts = (text_of(other) for other in importers(self.module.path))
-        if any(text is None or name in text or "import *" in text for text in texts):
+        texts = (plain_text(other) for other in importers(self.module.path))
+        if any(t is None or name in t or "import *" in t or puts_names_together(t.encode()) for t in texts):
             return None
         return whole_line(self.module.syntax, self.function)
 

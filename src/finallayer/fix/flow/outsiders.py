@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from finallayer.disk import text_of
 from finallayer.expr import Origin
 from finallayer.findings import Edit
 from finallayer.fix.flow.context import Context
@@ -24,11 +23,15 @@ from finallayer.fix.text.syntax import Syntax
 from finallayer.source.files import Unreadable
 from finallayer.source.folders import SUFFIXES
 from finallayer.source.importers import Importer, importers_below, root_of
+from finallayer.source.plain import plain_text
 from finallayer.source.walking import walk
 
 Names = frozenset[str]
 #: By which a module that was asked for by a text is asked for a name that isn't written out.
-_ASKING = frozenset({"getattr", "vars", "__dict__", "attrgetter"})
+_ASKING = frozenset({"getattr", "vars", "__dict__", "attrgetter", "run_module", "run_path"})
+_WORD = re.compile(r"\w+")
+#: A longer text names nothing.
+_LONGEST_NAME = 200
 
 
 class Outsider(NamedTuple):
@@ -116,6 +119,7 @@ class _Statement(NamedTuple):
     attributes: Names
     aliases: Names  # the names that it imports, as they are called there
     starred: bool
+    texts: Names  # the words of the texts that stand in it
     whole: Names  # the names that it reads other than for an attribute: those of modules that it asks by text, say
 
 
@@ -142,8 +146,13 @@ def _outlined(statement: ast.stmt) -> _Statement:
         frozenset(n.attr for n in nodes if isinstance(n, ast.Attribute)),
         frozenset(a.name.rpartition(".")[2] for a in aliases),
         any(a.name == "*" for a in aliases),
+        frozenset(word for n in nodes if isinstance(n, ast.Constant) for word in _said(n.value)),
         frozenset(n.id for n in names if isinstance(n.ctx, ast.Load) and n not in owners),
     )
+
+
+def _said(value: object) -> list[str]:
+    return _WORD.findall(value) if isinstance(value, str) and len(value) <= _LONGEST_NAME else []
 
 
 def _changed_names(syntax: Syntax | None, edits: list[Edit]) -> Names:
@@ -198,9 +207,11 @@ class _Leading(NamedTuple):
 
 def _leading(context: Context, importer: Importer, imported: str, names: Names) -> _Leading | None:
     """How a file leads to some names of one that it imports; None where it speaks of none of them."""
-    syntax = context.syntax(importer.path) if _may_speak(importer.path, names) else None
-    if syntax is None:
+    if not _may_speak(importer.path, names):
         return None
+    syntax = context.syntax(importer.path)
+    if syntax is None:
+        return _Leading()  # it can't be read
     try:
         outline = _outline(syntax)
     except Unreadable:
@@ -219,7 +230,7 @@ def _leading(context: Context, importer: Importer, imported: str, names: Names) 
         or s.whole & called
     ]
     if not speaking and not starred:
-        asks = importer.by_text and any(s.reads & _ASKING or s.attributes & _ASKING for s in outline)
+        asks = importer.by_text and any(s.reads & _ASKING or s.attributes & _ASKING or s.texts & names for s in outline)
         return _Leading(by_text=True) if asks else None
     binds = _closed(syntax, {n for s in speaking for n in s.binds})
     return _Leading(binds | (names if starred else frozenset()), any(s.whole & called for s in speaking))
@@ -237,10 +248,10 @@ def _called(syntax: Syntax, module: str) -> Names:
 
 def _may_speak(path: str, names: Names) -> bool:
     """Whether a file holds one of these words, or asks modules for names that it puts together."""
-    text = text_of(path)
+    text = plain_text(path)
     return text is not None and _words(names).search(text) is not None
 
 
 @lru_cache(maxsize=256)
 def _words(names: Names) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))}|getattr|__dict__|vars)\b|import \*")
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))}|{'|'.join(sorted(_ASKING))})\b|import \*")

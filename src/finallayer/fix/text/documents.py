@@ -63,22 +63,43 @@ class _Staged:
                 file.write(new)
                 file.flush()
                 os.fsync(file.fileno())  # a full disk, or one across a network, says so here
-            self._keep_owner_and_mode()
+            self._keep_all_else()
         except BaseException:
             self.discard()
             raise
 
     def put(self) -> None:
-        self._temporary.replace(self._target)
+        if self._target.stat().st_nlink == 1:
+            self._temporary.replace(self._target)
+            return
+        try:  # a file that goes by several names would part from them; the copy beside it is whole meanwhile
+            _fill(self._target, self.new)
+        except BaseException:
+            _fill(self._target, self.document.data)
+            raise
+        self.discard()
 
     def discard(self) -> None:
         self._temporary.unlink(missing_ok=True)
 
-    def _keep_owner_and_mode(self) -> None:
+    def _keep_all_else(self) -> None:
+        """Owner, mode, and what else the system keeps of a file, such as who may read it."""
         kept = self._target.stat()
         with suppress(OSError, AttributeError):  # only root may give files away, and not on every system
             os.chown(self._temporary, kept.st_uid, kept.st_gid)
         self._temporary.chmod(kept.st_mode & 0o7777)
+        with suppress(OSError, AttributeError):  # not on every system, nor on every disk
+            for name in os.listxattr(self._target):
+                with suppress(OSError):  # some are the system's to set
+                    os.setxattr(self._temporary, name, os.getxattr(self._target, name))
+
+
+def _fill(path: Path, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_together(

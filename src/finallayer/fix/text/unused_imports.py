@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from finallayer.disk import text_of
 from finallayer.findings import Edit
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.syntax import Syntax
+from finallayer.source.plain import plain_text
 
 #: From here on a number is more than a guard of a log.
 _LARGEST_EPS = 1e-3
@@ -71,5 +71,5 @@ def _is_mentioned(name: str, syntax: Syntax, importers: Callable[[str], Iterable
     strings = (n.value for n in syntax.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
     if any(map(word.search, strings)):
         return True
-    texts = (text_of(other) for other in importers(syntax.file.path))
+    texts = (plain_text(other) for other in importers(syntax.file.path))
     return any(text is None or word.search(text) or "import *" in text for text in texts)

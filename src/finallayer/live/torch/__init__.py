@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from finallayer.live.handing import by_name, minimised
 from finallayer.live.observation import Observation
 from finallayer.live.stack import Stack
 from finallayer.live.torch import graph
+from finallayer.live.torch.following import tensors_in
 from finallayer.live.torch.observer import TORCH, Observer
 
 
@@ -18,30 +20,21 @@ def observe(
     loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], packages: Sequence[str] = ()
 ) -> Observation:
     """Run a loss once and tell what it does; ``packages``: folders of code that isn't the user's."""
+    with watching(loss, args, kwargs, packages) as seen:
+        return seen(loss(*args, **kwargs))
+
+
+@contextmanager
+def watching(
+    loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], packages: Sequence[str] = ()
+) -> Iterator[Callable[[Any], Observation]]:
+    """Around a run of a loss on these arguments; gives what tells of it, once it has given its result."""
     observer = Observer(packages)
     with observer.watching():
-        for name, value in _named(loss, args, kwargs).items():
+        for name, value in by_name(loss, args, kwargs).items():
             if isinstance(value, torch.Tensor):
                 observer.named(value, name)
-        given = loss(*args, **kwargs)
-        return observer.observation(_losses(given))
-
-
-def _named(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments by the names that the loss gives them."""
-    try:
-        return dict(inspect.signature(loss).bind(*args, **kwargs).arguments)
-    except (TypeError, ValueError):
-        return {**{f"argument {i}": a for i, a in enumerate(args, 1)}, **kwargs}
-
-
-def _losses(given: Any) -> list[torch.Tensor]:
-    """What a loss gives back to be minimised: the tensor, or those of a tuple or dictionary."""
-    if isinstance(given, torch.Tensor):
-        return [given]
-    if isinstance(given, Mapping):
-        given = list(given.values())
-    return [t for t in given if isinstance(t, torch.Tensor)] if isinstance(given, (list, tuple)) else []
+        yield lambda given: observer.observation(minimised(given, torch.Tensor))
 
 
 def read(loss: torch.Tensor) -> Observation:
@@ -52,3 +45,8 @@ def read(loss: torch.Tensor) -> Observation:
 def is_tensor(value: object) -> bool:
     """Whether a value is a tensor of this framework's."""
     return isinstance(value, torch.Tensor)
+
+
+def holds_arrays(*values: Any) -> bool:
+    """Whether any tensor of this framework's is in these structures."""
+    return any(True for _ in tensors_in(values))

@@ -10,18 +10,24 @@ import torch
 
 from finallayer.expr import Origin
 from finallayer.live.observation import Observation
+from finallayer.live.stack import folders_of
 from finallayer.live.torch import graph
 from finallayer.live.torch.following import tensors_in
 from finallayer.live.torch.observer import Observer
 from finallayer.live.torch.untouched import patched
 
 
-class Losses:
-    """Tells of each loss that a program minimises, once for each place at which it does."""
+@contextmanager
+def around(tell: Callable[[Observation], None]) -> Iterator[None]:
+    """Around a program: each loss that it minimises is told, once for each place at which it does."""
+    with _Losses(tell).around():
+        yield
 
+
+class _Losses:
     def __init__(self, tell: Callable[[Observation], None]) -> None:
         self._tell = tell
-        self._observer = Observer()
+        self._observer = Observer(folders_of("keras"))
         self._told: set[Origin | None] = set()
 
     @contextmanager

@@ -13,21 +13,21 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from finallayer.catalog import Signature
 from finallayer.expr import LOSSES, Node, Origin, Role, having, make
 from finallayer.live.applying import Applied, applied
+from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
 from finallayer.live.torch import callables, distributions, indexing
 from finallayer.live.torch.callables import Known, is_native
 from finallayer.live.torch.following import Following, tensors_in
-from finallayer.live.torch.margins import MEASURED, Measuring
 from finallayer.live.torch.untouched import Untouched
 from finallayer.recording import Recorder, Scene
 
@@ -37,7 +37,8 @@ _RANKED = frozenset(
     "cosine".split()
 )
 #: Operations that give numbers of their own, never a view of what they are given.
-_FRESH = having(Role.HEAD) | having(Role.LOSS) | having(Role.REDUCTION) | having(Role.ARITHMETIC)
+_HEADS = having(Role.HEAD)
+_FRESH = _HEADS | having(Role.LOSS) | having(Role.REDUCTION) | having(Role.ARITHMETIC)
 _FRESH |= {"affine", "matmul", "activation", "log", "exp", "neg", "one_minus"}
 #: Calls of which nothing is recorded: gradients are computed, numbers are read out.
 _ASIDE = frozenset("backward grad register_hook retain_grad __repr__ __format__ item tolist numpy __float__".split())
@@ -74,17 +75,18 @@ class Observer:
         """Forget what was seen."""
         self.recorder = Recorder()
         self.following = Following()
-        self.measuring = Measuring()
+        self.measuring = Measuring(_numbers)
         self.unknown: Unknown = {}
         self.altered: list[Node] = []  # losses with options that their expression doesn't tell of
         self.failed: list[Blind] = []
+        self.layers: dict[tuple[Origin, str], str] = {}  # what the layers are called that give heads
         self._leaves = 0
 
     def observation(self, losses: Iterable[torch.Tensor]) -> Observation:
         """What was seen, of a program that gave these losses."""
         nodes = [n for n in map(self.node, losses) if n is not None]
         blind = [*blind_spots(self.unknown, nodes), *dict.fromkeys(self.failed)]
-        return Observation(self.recorder.sightings(), nodes, blind, self.measuring.batches, self.altered)
+        return Observation(self.recorder.sightings(), nodes, blind, self.measuring.batches, self.altered, self.layers)
 
     @contextmanager
     def watching(self, restoring: bool = True) -> Iterator[None]:
@@ -92,8 +94,7 @@ class Observer:
         with ExitStack() as undo:
             if restoring:
                 undo.enter_context(self.untouched.around())
-            undo.callback(register_module_forward_pre_hook(self._enter).remove)
-            undo.callback(register_module_forward_hook(self._leave, always_call=True).remove)
+            undo.enter_context(self._modules())
             if "torch._dynamo" in sys.modules:  # else nothing is compiled
                 undo.enter_context(torch.compiler.set_stance("force_eager"))
             undo.enter_context(distributions.told(self))
@@ -101,15 +102,29 @@ class Observer:
             undo.enter_context(_Functions(self))
             yield
 
-    def _enter(self, module: nn.Module, _given: Any) -> None:
-        line = callables.module_line(module)
-        within = self.modules[-1] if self.modules else None
-        shared = within.places if within is not None and within.native and is_native(module) else []
-        self.modules.append(_Running(module, line, is_native(module), shared))
+    @contextmanager
+    def _modules(self) -> Iterator[None]:
+        """While it is known which modules are running; a hook of torch's would cost more than a layer does."""
+        original = nn.Module.__call__
 
-    def _leave(self, _module: nn.Module, _given: Any, _result: Any) -> None:
-        if self.modules:
-            self.modules.pop()
+        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if self.idle:
+                return original(module, *args, **kwargs)
+            self.untouched.module(module)
+            native = is_native(module)
+            within = self.modules[-1] if self.modules else None
+            shared = within.places if within is not None and within.native and native else []
+            self.modules.append(_Running(module, callables.module_line(module), native, shared))
+            try:
+                return original(module, *args, **kwargs)
+            finally:
+                self.modules.pop()
+
+        nn.Module.__call__ = call  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            nn.Module.__call__ = original  # type: ignore[method-assign]
 
     def _place(self) -> Origin | None:
         """Where the program is. Within layers of torch's own, which call nothing of the user's, it stays there."""
@@ -171,9 +186,10 @@ class Observer:
             result = run()
         finally:
             self.beneath -= 1
-        if what.op not in _FRESH or not is_pure(known, args, kwargs):
+        pure = is_pure(known, args, kwargs)
+        if what.op not in _FRESH or not pure:
             self.untouched.made(tensors_in(result), tensors_in((args, kwargs)))
-        self._carefully(self._give, result, what, known, args, kwargs)
+        self._carefully(self._give, result, what, known, args, kwargs, pure)
         return result
 
     def _carefully(self, step: Callable[..., T], *given: Any) -> T | None:
@@ -191,8 +207,10 @@ class Observer:
         what = indexing.entries(self.node, args) if known.name in _INDEXING and not kwargs else None
         return what or applied(known.signature, args, kwargs, known.name, self.node)
 
-    def _give(self, result: Any, what: Applied, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        first = _first(result)
+    def _give(
+        self, result: Any, what: Applied, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any], pure: bool
+    ) -> None:
+        first = result if isinstance(result, torch.Tensor) else _first(result)
         if first is None:
             return
         made = self.record(what.op, what.args, self._attributes(what, first))
@@ -200,8 +218,7 @@ class Observer:
             self.altered.append(made)
         if made.op in MEASURED:
             with suppress(Exception), self.aside(), torch.no_grad():  # numbers may be hidden: vmap, meta tensors
-                self.measuring.saw(made, what, _flattened(args), first)
-        pure = is_pure(known, args, kwargs)
+                self.measuring.saw(made, what, _tensors(args), str(first.dtype).removeprefix("torch."))
         if known.in_place or (not pure and args and first is args[0]):
             self.following.changed(first)
         if isinstance(result, torch.Tensor):
@@ -238,6 +255,10 @@ class Observer:
         """An operation, written down at the place of the program that runs."""
         place = self._place()
         made = self.recorder.record(op, args, attrs, place, "torch", self._scene, silent=self.stack.in_private)
+        if made.op in _HEADS and place is not None and self.modules:
+            name = _path(self.modules[0].module, self.modules[-1].module)
+            known = self.layers.setdefault((place, made.op), name)
+            self.layers[place, made.op] = name if known == name else ""  # of several nobody knows which
         if op == "affine" and self.modules:
             self.recorder.made_by(made, id(self.modules[-1].module))
         return made
@@ -263,7 +284,7 @@ class Observer:
         for tensor in changed:
             self.following.changed(tensor)
         if known is not None and what is not None:
-            self._carefully(self._give, result, what, known, args, kwargs)
+            self._carefully(self._give, result, what, known, args, kwargs, is_pure(known, args, kwargs))
         else:
             self._carefully(self._unknown, str(operator._schema.name), handed or [], result)
         return result
@@ -275,7 +296,7 @@ class Observer:
     def _not_understood(self, name: str, handed: list[Node], result: torch.Tensor) -> Node:
         self._leaves += 1
         origin = self._place()
-        place = f"{origin.path}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
+        place = f"{Path(origin.path).name}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
         parts = tuple(map(hash, handed)) or (self._leaves,)
         made = make("opaque", name=place, of=parts, rank=result.dim())
         self.unknown[id(made)] = made, Blind(name, origin), handed
@@ -328,7 +349,15 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def is_pure(known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call changes none of its arguments; what is told ``True`` by position may be to work in place."""
-    return known.pure and not (kwargs.get("inplace") or "out" in kwargs or any(a is True for a in args))
+    if not known.pure or (kwargs and (kwargs.get("inplace") or "out" in kwargs)):
+        return False
+    return not any(a is True for a in args)
+
+
+def _path(root: nn.Module, module: nn.Module) -> str:
+    """What a module is called, from the one on that was called first; empty for that one."""
+    name = next((name for name, part in root.named_modules() if part is module), "")
+    return f"{type(root).__name__}.{name}" if name else ""
 
 
 def _is_alone() -> bool:
@@ -358,7 +387,7 @@ def _is_several(result: Any) -> bool:
 
 def _changes_meaning(kwargs: Mapping[str, Any]) -> bool:
     """Whether a call has an option that its line in the catalogue doesn't tell of."""
-    return kwargs.get("alpha", 1) != 1 or kwargs.get("rounding_mode") is not None
+    return bool(kwargs) and (kwargs.get("alpha", 1) != 1 or kwargs.get("rounding_mode") is not None)
 
 
 #: How a loss is averaged over the samples, where it isn't by "mean".
@@ -374,9 +403,15 @@ def _is_altered(op: str, kwargs: Mapping[str, Any]) -> bool:
     )
 
 
-def _flattened(args: Sequence[Any]) -> tuple[Any, ...]:
-    """Arguments, an index's parts among them."""
-    return tuple(part for a in args for part in indexing.parts_of(a))
+def _tensors(args: Sequence[Any]) -> list[torch.Tensor]:
+    """The tensors that a call is handed, an index's parts among them."""
+    return [part.detach() for a in args for part in indexing.parts_of(a) if isinstance(part, torch.Tensor)]
+
+
+def _numbers(tensor: torch.Tensor) -> np.ndarray:
+    """A tensor's numbers as NumPy has them, which knows no format of 16 bits but its own."""
+    plain = tensor.float() if tensor.is_floating_point() else tensor
+    return plain.cpu().numpy()
 
 
 def _is_in_custom_function() -> bool:

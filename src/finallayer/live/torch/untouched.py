@@ -6,17 +6,16 @@ module's attributes when it is first called; an optimizer's state when it is abo
 
 from __future__ import annotations
 
-import random
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from operator import is_not
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from finallayer.live.randomness import plain_generators
 from finallayer.live.torch.following import storage_of, tensors_in
 
 #: Operators that change arguments though their schema doesn't say so, with where those stand.
@@ -54,7 +53,11 @@ class _Module(NamedTuple):
 
     def restore(self) -> None:
         for now, before in ((vars(self.module), self.attributes), *self.held):
-            if list(map(id, now.values())) != list(map(id, before.values())) or now.keys() != before.keys():
+            if (
+                len(now) != len(before)
+                or any(map(is_not, now.values(), before.values()))
+                or now.keys() != before.keys()
+            ):
                 now.clear()
                 now.update(before)
 
@@ -78,7 +81,6 @@ class Untouched:
             undo.enter_context(_generators())
             undo.enter_context(_modes())
             undo.callback(self._restore)
-            undo.callback(register_module_forward_pre_hook(lambda module, _: self.module(module)).remove)
             undo.callback(register_optimizer_step_pre_hook(lambda optimizer, *_: self._optimizer(optimizer)).remove)
             undo.enter_context(patched(nn.Module, "train", self._before_train))
             undo.enter_context(patched(torch.autograd, "_engine_run_backward", self._before_backward))
@@ -112,7 +114,7 @@ class Untouched:
 
     def module(self, module: nn.Module) -> None:
         """A module is about to run, or to change its mode."""
-        if id(module) not in self._modules:
+        if self._restoring and id(module) not in self._modules:
             attributes = vars(module)
             held = [(own, own.copy()) for name in _HELD if (own := attributes.get(name))]
             self._modules[id(module)] = _Module(module, attributes.copy(), held)
@@ -218,17 +220,13 @@ def patched(owner: Any, name: str, before: Callable[..., None]) -> Iterator[None
 @contextmanager
 def _generators() -> Iterator[None]:
     """Every generator of random numbers is as it was, afterwards."""
-    numpy = sys.modules.get("numpy")
-    plain, cpu = random.getstate(), torch.get_rng_state()
-    arrays = numpy.random.get_state() if numpy is not None else None
+    cpu = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if _has_cuda() else None
     try:
-        yield
+        with plain_generators():
+            yield
     finally:
-        random.setstate(plain)
         torch.set_rng_state(cpu)
-        if numpy is not None and arrays is not None:
-            numpy.random.set_state(arrays)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from finallayer import kernels
+from finallayer.losses.torch._threads import parallel_of_torch
 
 DTYPES = {
     torch.float32: kernels.FLOAT32,
@@ -20,6 +21,8 @@ DTYPES = {
 INDEX_KINDS = {torch.int32: kernels.INDEX32, torch.int64: kernels.INDEX64}
 _PLAIN = (Tensor, torch.nn.Parameter)
 LIBRARY = kernels.library()
+if LIBRARY is not None:
+    LIBRARY.fl_work_with(parallel_of_torch())
 Arguments = ctypes.c_char * kernels.XENT_ARGS.size
 _pack_into = kernels.XENT_ARGS.pack_into
 

@@ -1,0 +1,105 @@
+"""``fix`` writes the files of the project that it was given, and only their text: names, owner and mode stay."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ..check.programs import MODEL, TRAIN, lay
+from .attacks import UNSTABLE, command
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "pyproject.toml").touch()
+    (tmp_path / "elsewhere").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("verb", [["fix", "."], ["fix", "--diff", "."], ["check", "--fix", "--no-cache", "."]])
+def test_a_link_out_of_the_project_is_not_followed(project: Path, verb: list[str]) -> None:
+    victim = project.parent / "elsewhere" / "victim.py"
+    victim.write_text(UNSTABLE)
+    (project / "a.py").symlink_to(victim)
+    ended = command(project, *verb)
+    assert ended.code == 1 or "--diff" in verb
+    assert "a.py, which is a link out of the project" in ended.out + ended.err or verb[0] == "check"
+    assert victim.read_text() == UNSTABLE and (project / "a.py").is_symlink()
+
+
+def test_a_module_in_a_folder_that_is_a_link_out_of_the_project_is_not_written(project: Path) -> None:
+    lay(project.parent / "elsewhere", model=MODEL)
+    (project / "models").symlink_to(project.parent / "elsewhere")
+    lay(project, train=TRAIN.replace("model", "models.model"))
+    ended = command(project, "fix", ".")
+    assert "models/model.py, which is a link out of the project" in ended.out
+    assert (project.parent / "elsewhere" / "model.py").read_text() == MODEL
+
+
+def test_a_link_that_is_named_is_written_through(project: Path) -> None:
+    victim = project.parent / "elsewhere" / "given.py"
+    victim.write_text(UNSTABLE)
+    (project / "a.py").symlink_to(victim)
+    assert command(project, "fix", "a.py").code == 0
+    assert "log_softmax" in victim.read_text() and (project / "a.py").is_symlink()
+
+
+def test_a_link_within_the_project_is_written_through(project: Path) -> None:
+    (project / "text").write_text(UNSTABLE)
+    (project / "a.py").symlink_to("text")
+    assert command(project, "fix", ".").code == 0
+    assert "log_softmax" in (project / "text").read_text() and (project / "a.py").is_symlink()
+
+
+def test_a_project_that_is_reached_by_a_link_is_fixed(project: Path) -> None:
+    lay(project, model=MODEL, train=TRAIN)
+    (project.parent / "here").symlink_to(project)
+    assert command(project.parent / "here", "fix", "--unsafe-fixes", "train.py").code == 0
+    assert "softmax" not in (project / "model.py").read_text()
+
+
+@pytest.mark.parametrize("other", ["b.txt", "b.py"])
+def test_a_file_of_two_names_stays_one(project: Path, other: str) -> None:
+    (project / "a.py").write_text(UNSTABLE)
+    os.link(project / "a.py", project / other)
+    assert command(project, "fix", ".").code == 0
+    assert (project / "a.py").samefile(project / other)
+    assert "log_softmax" in (project / other).read_text()
+    assert sorted(p.name for p in project.iterdir()) == ["a.py", other, "pyproject.toml"]
+
+
+def test_a_file_of_two_names_is_as_it_was_where_it_can_not_be_written(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "a.py").write_text(UNSTABLE)
+    os.link(project / "a.py", project / "b.txt")
+    real, calls = os.fsync, []
+
+    def full_at_last(file: int) -> None:
+        calls.append(file)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(file)
+
+    monkeypatch.setattr("finallayer.fix.text.documents.os.fsync", full_at_last)
+    assert command(project, "fix", ".").code == 2
+    assert (project / "b.txt").read_text() == UNSTABLE
+    assert sorted(p.name for p in project.iterdir()) == ["a.py", "b.txt", "pyproject.toml"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o755, 0o4755, 0o2664])
+def test_mode_and_attributes_stay(project: Path, mode: int) -> None:
+    (project / "a.py").write_text(UNSTABLE)
+    (project / "a.py").chmod(mode)
+    try:
+        os.setxattr(project / "a.py", "user.origin", b"a forum")
+    except OSError:
+        pytest.skip("this disk keeps no attributes")
+    assert command(project, "fix", ".").code == 0
+    assert (project / "a.py").stat().st_mode & 0o7777 == mode
+    assert os.getxattr(project / "a.py", "user.origin") == b"a forum"
