@@ -105,7 +105,13 @@ def finallayer() -> dict[str, Loss]:
     }
 
 
-LOSSES = {"torch": torch, "jax": jax, "tensorflow": tensorflow, "keras": keras, "finallayer": finallayer}
+LOSSES: dict[str, Callable[[], dict[str, Loss]]] = {
+    "torch": torch,
+    "jax": jax,
+    "tensorflow": tensorflow,
+    "keras": keras,
+    "finallayer": finallayer,
+}
 
 
 def measured(group: str, classes: int, dtype: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -163,8 +169,14 @@ def table(classes: int, dtype: str) -> list[str]:
             lines.append(row(group, name, card))
             versions[card["framework"]] = None
         print(group, "done", file=sys.stderr)
-    measured_with = ", ".join(v for v in versions if "keras" in v or v.startswith(("torch", "jax", "tensorflow")))
+    measured_with = ", ".join(dict.fromkeys(_version(v) for v in versions))
     return [f"{dtype}, {classes} classes, on the CPU; {measured_with}.", "", *lines]
+
+
+def _version(framework: str) -> str:
+    """``keras on jax 3.15.1, jax 0.10.2`` is told of Keras alone: the backends have rows of their own."""
+    name, _, version = framework.split(",")[0].rpartition(" ")
+    return f"{name.split()[0]} {version}"
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ CHECKER = FOUNDATIONS | FRONT_ENDS | {"disk", "recording", "formulas", "purposes
 
 #: room -> the rooms that it may import; all may import themselves and the version in finallayer/__init__.py
 MAY_IMPORT: dict[str, set[str]] = {
-    "__init__": {"auditing", "probing"},
+    "__init__": {"auditing", "probing", "watch"},
     "__main__": {"cli"},
     "kinds": set(),
     "expr": {"kinds"},
@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": CHECKER | {"report", "check"},
     "losses": {"kernels"},
     "kernels": {"losses"},
-    "watch": {"numerics", "losses"},
+    "watch": {"numerics", "losses", "probing", "auditing", "findings"},
     "compare": {"numerics", "losses", "watch", "report", "fix", "processes", "disk"},
     "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server", "auditing", "probing"},
 }
@@ -74,9 +74,11 @@ NAMED_ALIKE = {
     "cli": "a verb",
     "report": "an output format",
     "probing": "a framework",
+    "watch": "a framework",
 }
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "onnx"}
+FRAMEWORKS |= {"lightning", "pytorch_lightning", "transformers"}
 #: where a framework may be imported at module level: front ends, losses, and what trains (in a process of its own)
 FRAMEWORK_ROOMS = ("live/", "losses/", "watch/", "probing/frameworks/", "compare/train_")
 #: what neither ``import finallayer`` nor the command's start may load

@@ -24,4 +24,8 @@ def __getattr__(name: str) -> object:
 
         value = getattr(probing, name)
         return value
+    if name == "watch":
+        import finallayer.watch
+
+        return finallayer.watch
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
