@@ -72,6 +72,40 @@ BAD: dict[str, tuple[str, set[tuple[str, str]]]] = {
         "value, _ = jax.value_and_grad(lambda p: -jnp.log(nn.softmax(net(p, x)))[0, 1])(params)\n    return value",
         {("FL201", "jnp.log(nn.softmax(net(p, x)))")},
     ),
+    "in a branch": (
+        "z = net(params, x)\n"
+        "    return -jax.lax.cond(z.sum() > 0, lambda z: jnp.log(nn.softmax(z)), nn.log_softmax, z).mean()",
+        {("FL201", "jnp.log(nn.softmax(z))")},
+    ),
+    "of what a branch gives": (
+        "p = jax.lax.cond(x.sum() > 0, lambda z: nn.softmax(z), lambda z: nn.softmax(2 * z), net(params, x))\n"
+        "    return -jnp.log(p).mean()",
+        {("FL201", "jnp.log(p)")},
+    ),
+    "in a loop over rows": (
+        "def body(total, row):\n        z, label = row\n        return total - jnp.log(nn.softmax(z)[label]), None\n"
+        "    return jax.lax.scan(body, 0.0, (net(params, x), y))[0]",
+        {("FL201", "jnp.log(nn.softmax(z)[label])")},
+    ),
+    "of what a loop over rows gives": (
+        "_, p = jax.lax.scan(lambda state, z: (state, nn.softmax(z)), 0.0, net(params, x))\n"
+        "    return -jnp.log(p).mean()",
+        {("FL201", "jnp.log(p)")},
+    ),
+    "for each sample": (
+        "return -jax.vmap(lambda z, label: jnp.log(nn.softmax(z)[label] + 1e-8))(net(params, x), y).mean()",
+        {("FL203", "jnp.log(nn.softmax(z)[label] + 1e-8)")},
+    ),
+    "computed again for its gradient": (
+        "return jax.checkpoint(lambda z: -jnp.log(nn.softmax(z)).mean())(net(params, x))",
+        {("FL201", "jnp.log(nn.softmax(z))")},
+    ),
+    "a gradient written beside it": (
+        "cross = jax.custom_vjp(lambda z: -jnp.log(nn.softmax(z)).mean())\n"
+        "    cross.defvjp(lambda z: (cross(z), z), lambda z, g: (g * z,))\n"
+        "    return cross(net(params, x))",
+        {("FL201", "jnp.log(nn.softmax(z))")},
+    ),
     "one bad loss of a sum": (
         "z = net(params, x)\n    bad = jnp.log(nn.softmax(2 * z))\n"
         "    return optax.softmax_cross_entropy(z, onehot).mean() - bad.mean()",
@@ -92,6 +126,19 @@ GOOD: dict[str, str] = {
     def loss(p):
         return optax.softmax_cross_entropy(net(p, x), onehot).mean()
     return loss(params) + optax.tree.norm(jax.grad(loss)(params))""",
+    "for each sample": "return -jax.vmap(lambda z, t: nn.log_softmax(z)[t])(net(params, x), y).mean()",
+    "a loop over rows": """def body(total, row):
+        z, label = row
+        return total + optax.softmax_cross_entropy_with_integer_labels(z, label), nn.softmax(z)
+    total, p = jax.lax.scan(body, 0.0, (net(params, x), y))
+    return total + 0 * jax.lax.stop_gradient(p).max()""",
+    "a recurrent network": """def cell(h, row):
+        h = jnp.tanh(h @ jnp.ones((5, 5)) + net(params, row))
+        return h, h
+    h, states = jax.lax.scan(cell, jnp.zeros(5), x)
+    return optax.softmax_cross_entropy(states, onehot).mean()""",
+    "a branch": "return optax.softmax_cross_entropy("
+    "jax.lax.cond(x.sum() > 0, lambda z: z, lambda z: 2 * z, net(params, x)), onehot).mean()",
     "a loop": "return jax.lax.fori_loop(0, 3, lambda i, t: t + net(params, x).sum(), 0.0)",
 }
 
@@ -137,6 +184,14 @@ def test_a_function_of_the_users_own_that_is_called_log_softmax_is_read_not_beli
         return jnp.log(nn.softmax(z))
     return -jax.jit(log_softmax)(net(params, x))[0, 0]"""
     assert [f.rule.code for f in audit(tmp_path, body).findings] == ["FL201"]
+
+
+def test_a_loop_that_nobody_can_follow_is_named(tmp_path: Path) -> None:
+    body = """p = jax.lax.while_loop(lambda p: p.sum() > 100, lambda p: p / 2, nn.softmax(net(params, x)))
+    total, _ = jax.lax.scan(lambda state, row: (state * row, None), jnp.ones(5), p)
+    return -jnp.log(total).mean()"""
+    audited = audit(tmp_path, body)
+    assert audited.findings == () and {b.name for b in audited.blind} == {"while", "scan"}
 
 
 def test_what_is_not_understood_is_named(tmp_path: Path) -> None:

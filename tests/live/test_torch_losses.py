@@ -270,3 +270,19 @@ def test_a_layer_of_which_nothing_is_known_is_not_blind(tmp_path: Path) -> None:
     """What lies before the logits doesn't matter."""
     text = "loss = lambda: F.cross_entropy(net(torch.linalg.svd(x, full_matrices=False)[0][:, :4]), y)"
     assert finallayer.audit(program(tmp_path, text)).blind == ()
+
+
+def test_the_layer_is_named_that_gives_the_probabilities(tmp_path: Path) -> None:
+    text = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Sigmoid()
+        self.head = nn.Sequential(nn.Linear(4, 5), nn.Softmax(1))
+    def forward(self, x):
+        return self.head(self.gate(x) * x)
+model = Net()
+loss = lambda: F.nll_loss(torch.log(model(x)), y)
+"""
+    (finding,) = finallayer.audit(program(tmp_path, text)).findings
+    assert [r.message for r in finding.related] == ["softmax applied here: layer `Net.head.1`"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
 from finallayer.auditing.outcome import Audit
 from finallayer.check.config import Config
 from finallayer.check.filters import Filter, Sources
-from finallayer.expr import Node, through
+from finallayer.expr import Node, Origin, through
 from finallayer.findings import Finding, Severity
 from finallayer.live.observation import Observation
 from finallayer.rules import all_rules
@@ -29,13 +30,20 @@ def judged(seen: Observation) -> Audit:
     """
     rules = all_rules()
     sources = Sources()
-    every = outermost([one.finding for one in judge(seen.seen)])
+    every = tuple(_with_layers(f, seen.layers) for f in outermost([one.finding for one in judge(seen.seen)]))
     config = Config(Path.cwd(), frozenset(rules))
     worst = {f.origin: max(g.severity for g in every if g.origin == f.origin) for f in every}
     every = tuple(f for f in every if f.severity > Severity.ADVICE or worst[f.origin] == f.severity)
     once = {(f.rule.code, f.origin): f for f in reversed(every)}  # a traced function is met at each of its calls
     findings = tuple(Filter(config, rules, sources).shown(list(reversed(once.values()))))
     return Audit(findings, tuple(map(str, seen.losses)), _margin(findings, seen.losses), seen, sources.lines)
+
+
+def _with_layers(finding: Finding, layers: Mapping[tuple[Origin, str], str]) -> Finding:
+    """The finding, with what the layers are called that it points to."""
+    names = [(r, layers.get((r.origin, r.message.partition(" ")[0]))) for r in finding.related]
+    related = tuple(r._replace(message=f"{r.message}: layer `{name}`") if name else r for r, name in names)
+    return finding if related == finding.related else replace(finding, related=related)
 
 
 def _margin(findings: Iterable[Finding], losses: Iterable[Node]) -> dict[str, float] | None:

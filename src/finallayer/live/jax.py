@@ -159,6 +159,8 @@ class _Reading:
         name = eqn.primitive.name
         if name in _CALLS:
             return self._call(eqn, given)
+        if name in ("cond", "scan") and not _is_backward(eqn):
+            return self._either(eqn, given) if name == "cond" else self._each(eqn, given)
         out = [tuple(v.aval.shape) for v in eqn.outvars]
         nodes = [value.node for value in given]
         made = None
@@ -185,6 +187,36 @@ class _Reading:
         self._by_hand += by_hand
         results = self.run(jaxpr, consts, given[len(given) - len(jaxpr.invars) :])
         self._by_hand -= by_hand
+        return results
+
+    def _either(self, eqn: Any, given: list[_Value]) -> list[_Value]:
+        """What one of several branches gives, nobody knows which."""
+        ways = [self.run(branch.jaxpr, branch.consts, given[1:]) for branch in eqn.params["branches"]]
+        results = []
+        for var, *values in zip(eqn.outvars, *ways, strict=True):
+            nodes = list(dict.fromkeys(value.node for value in values))
+            made = nodes[0] if len(nodes) == 1 else self._record(eqn, "join", nodes, {})
+            results.append(_Value(made, tuple(var.aval.shape)))
+        return results
+
+    def _each(self, eqn: Any, given: list[_Value]) -> list[_Value]:
+        """What a loop over rows gives: of its body, which runs on any row, and on what nobody knows of those before."""
+        body, carried = eqn.params["jaxpr"], eqn.params["num_carry"]
+        first = eqn.params["num_consts"]
+        state = [_Value(self._data(len(v.shape)), v.shape) for v in given[first : first + carried]]
+        rows = [
+            _Value(self._record(eqn, "index", [v.node], {"rows": True, "rank": len(v.shape) - 1}), v.shape[1:])
+            for v in given[first + carried :]
+        ]
+        made = self.run(body.jaxpr, body.consts, [*given[:first], *state, *rows])
+        results = []
+        for number, (var, value) in enumerate(zip(eqn.outvars, made, strict=True)):
+            rank = len(var.aval.shape)
+            if number < carried:
+                node = self._not_understood(eqn, [v.node for v in (*made[:carried], *given)], rank)
+            else:
+                node = self._record(eqn, "reshape", [value.node], {"rank": rank})
+            results.append(_Value(node, tuple(var.aval.shape)))
         return results
 
     def _is_library(self, jaxpr: Any) -> bool:
@@ -221,7 +253,7 @@ class _Reading:
     def _operation(self, eqn: Any, nodes: list[Node], given: list[_Value], shape: tuple[int, ...]) -> Node | None:
         name = eqn.primitive.name
         if name in _REDUCTIONS:
-            axes = tuple(eqn.params["axes"])
+            axes = tuple(map(int, eqn.params["axes"]))  # of vmap they are NumPy's
             whole = len(axes) == len(given[0].shape) > 1
             attrs: dict[str, Any] = {} if whole or not axes else {"axis": axes[0] if len(axes) == 1 else axes}
             return self._record(eqn, _REDUCTIONS[name], nodes[:1], {**attrs, "rank": len(shape)})
@@ -248,7 +280,7 @@ class _Reading:
         numbers = eqn.params["dimension_numbers"]
         single = all(size == 1 for size in eqn.params["slice_sizes"])
         if single and numbers.start_index_map and nodes[1].op != "const":
-            return self._record(eqn, "gather", nodes[:2], {"axis": numbers.start_index_map[-1], "rank": rank})
+            return self._record(eqn, "gather", nodes[:2], {"axis": int(numbers.start_index_map[-1]), "rank": rank})
         return self._record(eqn, "index", nodes[:1], {"rank": rank})
 
     def _record(self, eqn: Any, op: str, args: list[Node], attrs: dict[str, Any]) -> Node:
@@ -279,7 +311,7 @@ def _is_backward(eqn: Any) -> bool:
 def _axis_within(jaxpr: Any) -> int | None:
     """The axis along which a function of JAX's own reduces."""
     axes: tuple[int, ...] = next((eqn.params["axes"] for eqn in jaxpr.eqns if eqn.primitive.name == "reduce_max"), ())
-    return next(iter(axes)) if len(axes) == 1 else None
+    return int(axes[0]) if len(axes) == 1 else None
 
 
 def _rounded(number: bool | int | float) -> bool | int | float:

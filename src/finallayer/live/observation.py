@@ -37,6 +37,7 @@ class Observation:
     blind: list[Blind] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     altered: list[Node] = field(default_factory=list)  # losses with options that their expression doesn't tell of
+    layers: dict[tuple[Origin, str], str] = field(default_factory=dict)  # what the layer is called that does what where
 
 
 #: What isn't understood, by the identity of its node: the node, what it is called, and what it was handed.

@@ -37,7 +37,8 @@ _RANKED = frozenset(
     "cosine".split()
 )
 #: Operations that give numbers of their own, never a view of what they are given.
-_FRESH = having(Role.HEAD) | having(Role.LOSS) | having(Role.REDUCTION) | having(Role.ARITHMETIC)
+_HEADS = having(Role.HEAD)
+_FRESH = _HEADS | having(Role.LOSS) | having(Role.REDUCTION) | having(Role.ARITHMETIC)
 _FRESH |= {"affine", "matmul", "activation", "log", "exp", "neg", "one_minus"}
 #: Calls of which nothing is recorded: gradients are computed, numbers are read out.
 _ASIDE = frozenset("backward grad register_hook retain_grad __repr__ __format__ item tolist numpy __float__".split())
@@ -78,13 +79,14 @@ class Observer:
         self.unknown: Unknown = {}
         self.altered: list[Node] = []  # losses with options that their expression doesn't tell of
         self.failed: list[Blind] = []
+        self.layers: dict[tuple[Origin, str], str] = {}  # what the layers are called that give heads
         self._leaves = 0
 
     def observation(self, losses: Iterable[torch.Tensor]) -> Observation:
         """What was seen, of a program that gave these losses."""
         nodes = [n for n in map(self.node, losses) if n is not None]
         blind = [*blind_spots(self.unknown, nodes), *dict.fromkeys(self.failed)]
-        return Observation(self.recorder.sightings(), nodes, blind, self.measuring.batches, self.altered)
+        return Observation(self.recorder.sightings(), nodes, blind, self.measuring.batches, self.altered, self.layers)
 
     @contextmanager
     def watching(self, restoring: bool = True) -> Iterator[None]:
@@ -253,6 +255,10 @@ class Observer:
         """An operation, written down at the place of the program that runs."""
         place = self._place()
         made = self.recorder.record(op, args, attrs, place, "torch", self._scene, silent=self.stack.in_private)
+        if made.op in _HEADS and place is not None and self.modules:
+            name = _path(self.modules[0].module, self.modules[-1].module)
+            known = self.layers.setdefault((place, made.op), name)
+            self.layers[place, made.op] = name if known == name else ""  # of several nobody knows which
         if op == "affine" and self.modules:
             self.recorder.made_by(made, id(self.modules[-1].module))
         return made
@@ -346,6 +352,12 @@ def is_pure(known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> boo
     if not known.pure or (kwargs and (kwargs.get("inplace") or "out" in kwargs)):
         return False
     return not any(a is True for a in args)
+
+
+def _path(root: nn.Module, module: nn.Module) -> str:
+    """What a module is called, from the one on that was called first; empty for that one."""
+    name = next((name for name, part in root.named_modules() if part is module), "")
+    return f"{type(root).__name__}.{name}" if name else ""
 
 
 def _is_alone() -> bool:
