@@ -58,20 +58,20 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
         judged = list(judge(seen))
         findings = outermost([finding for finding, _, _ in judged])
         if fixes is not None and budget.steps > MOST_STEPS_TO_FIX:
-            findings = [replace(f, unfixed=TOO_LONG) for f in findings]
+            findings = tuple(replace(f, unfixed=TOO_LONG) for f in findings)
         elif fixes is not None and findings:
             context = fixes()
             context.adopt(file, content)
             findings = _with_fixes(findings, judged, context)
-        told = tuple(replace(f, related=(*f.related, *_made(f, makers))) for f in findings)
-        broken = dict.fromkeys(f.unfixed for f in told if f.unfixed.startswith(BROKEN))
+        findings = tuple(replace(f, related=(*f.related, *_made(f, makers))) for f in findings)
+        broken = dict.fromkeys(f.unfixed for f in findings if f.unfixed.startswith(BROKEN))
     except Unreadable as why:
         return unread(path, str(why), content)
     except (Exception, RecursionError) as error:  # ours to mend, but no reason to leave the other files unchecked
         return unread(path, f"could not be analysed ({type(error).__name__}: {error}); please report this", content)
     notes = (*file.notes, *shortfalls.notes(file, budget), *broken)
     states = (project.state(path, content), *map(project.state, sorted(project.dependencies(path))))
-    return Analysis(path, told, states, notes, in_part=budget.cut_short)
+    return Analysis(path, findings, states, notes, in_part=budget.cut_short)
 
 
 def _made(finding: Finding, makers: Makers) -> Iterator[Related]:
