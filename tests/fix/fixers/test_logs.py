@@ -403,9 +403,9 @@ WITHOUT_SCIPY = {
         "def loss(z, y):\n    return -np.sum(y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True)))\n",
     ),
     "picked by what is read besides": (
-        "def loss(z):\n    p = softmax(z)\n    q = p[p > 0.5]\n    return np.mean((1 - q) * np.log(q)), p\n",
-        "def loss(z):\n    p = softmax(z)\n    q = p[p > 0.5]\n"
-        "    log_q = (z - np.logaddexp.reduce(z, axis=1, keepdims=True))[p > 0.5]\n"
+        "def loss(z):\n    p = softmax(z)\n    q = p[p < 0.5]\n    return np.mean((1 - q) * np.log(q)), p\n",
+        "def loss(z):\n    p = softmax(z)\n    q = p[p < 0.5]\n"
+        "    log_q = (z - np.logaddexp.reduce(z, axis=1, keepdims=True))[p < 0.5]\n"
         "    return np.mean((1 - q) * log_q), p\n",
     ),
     "in a comprehension": 2 * ("def loss(xs, w):\n    return [np.log(softmax(x @ w)) for x in xs]\n",),
