@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from finallayer.check import chunk, glance
+from finallayer.check import chunk, config, glance
 from finallayer.check.code import code_of
 from finallayer.check.ignore import Patterns, _compiled, parse
 from finallayer.check.judge import analyse
@@ -24,6 +24,7 @@ from finallayer.source.imported import (
     imported,
     puts_names_together,
     run_by_text,
+    runs_a_text,
 )
 from finallayer.source.plain import plain
 
@@ -45,6 +46,7 @@ def imports(data: bytes) -> None:
         list(scan(data))
     list(asked_for_any(data))
     puts_names_together(data)
+    runs_a_text(data)
     plain("a.py", data)
     plain("a.ipynb", data)
     glance._says_an_operation(data)
@@ -77,6 +79,8 @@ READ: dict[str, tuple[Callable[[bytes], None], Generator, int]] = {
     "letters of the full width": (imports, lambda n: "ａ".encode() * n, 8_000),
     "a word, and one letter": (imports, lambda n: b"a" * n + "é".encode(), 8_000),
     "a function that is asked": (imports, lambda n: b"getattr(" * n, 4_000),
+    "texts that are run": (imports, lambda n: b"eval('a', " * n, 4_000),
+    "texts of a magic": (imports, lambda n: b"magic(" + b"'a', " * n, 4_000),
     "functions that are asked": (imports, lambda n: b"import_module as a" * n, 4_000),
     "fields of f-strings": (imports, lambda n: b'f"{a}" ' * n, 4_000),
     "long texts that stand alone": (imports, lambda n: b'"""a"""\n(' * n, 4_000),
@@ -163,6 +167,14 @@ PATTERNS: dict[str, tuple[Callable[[int], list[str]], int]] = {
     "very many": (lambda n: [f"z{i}*x" for i in range(n)], 4000),
     "very many of names": (lambda n: [f"z{i}/" for i in range(n)], 4000),
 }
+
+
+@pytest.mark.parametrize("unit", [b"'1e9a", b"a.", b"a .", b". ", b'"a".'], ids=repr)
+def test_settings_grow_as_they_are_long(unit: bytes) -> None:
+    def act(n: int) -> Callable[[], object]:
+        return lambda: config._LONG_KEY.search(b"x = [" + unit * n)
+
+    must_grow_with(act, 4000)
 
 
 @pytest.mark.parametrize("what", PATTERNS)

@@ -84,6 +84,18 @@ SPELLED: dict[str, tuple[str, bytes]] = {
         .replace("F.cross_entropy", 'getattr(F,\n"""cross_entropy"""\n)')
         .encode(),
     ),
+    "a program that is run as a text": (
+        "train.py",
+        f"parts = eval('__imp' + 'ort__(\"parts\")')\n{ASKED}".encode(),
+    ),
+    "a notebook's magic that is put together": (
+        "train.ipynb",
+        notebook(f"get_ipython().run_line_magic('r' 'un', 'parts')\n{STEP}"),
+    ),
+    "a notebook's cell in a cell": (
+        "train.ipynb",
+        notebook(f"get_ipython().run_cell_magic('time', '', 'from parts imp' 'ort *')\n{STEP}"),
+    ),
     "a notebook of escapes": ("train.ipynb", escaped(USES)),
     "a notebook of escapes, in itself": ("train.ipynb", escaped(DOUBLE)),
     "a notebook whose words are in two": (
@@ -148,6 +160,11 @@ ANY = {
     'runpy.run_path("a.py")': [],
     "runpy.run_path(x)": [""],
     "\\nimport_module(x)": [""],
+    "get_ipython().run_line_magic('matplotlib', 'inline')": [],
+    "get_ipython().run_cell_magic('time', '', 'x = 1\\nfrom a import b\\n')": [],
+    "get_ipython().run_line_magic('r' 'un', 'a')": [""],
+    "get_ipython().run_line_magic('r\\x75n', 'a')": [""],
+    "get_ipython().magic(line)": [""],
 }
 
 

@@ -33,7 +33,7 @@ TABLE = "tool.finallayer"
 MOST_BYTES = 5_000_000
 #: Nor a key of more parts.
 _MOST_PARTS = 200
-_LONG_KEY = re.compile(rb"""(?:[\w"'-]++[ \t]*+\.[ \t]*+){%d}""" % _MOST_PARTS)
+_LONG_KEY = re.compile(rb"""(?<![\w"'. \t-])[ \t]*+(?:[\w"'-]++[ \t]*+\.[ \t]*+){%d}""" % _MOST_PARTS)
 SEVERITIES = {str(s): s for s in Severity}
 
 

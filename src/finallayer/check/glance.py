@@ -22,6 +22,7 @@ from finallayer.source.imported import (
     imported,
     puts_names_together,
     run_by_text,
+    runs_a_text,
 )
 from finallayer.source.plain import plain
 from finallayer.source.project import fingerprint
@@ -101,8 +102,8 @@ class Glance:
                 data = meant
                 self.framework, self.words = _said(path, data, closely)
             self.words = self.words or puts_names_together(data)
-            if any(True for _ in asked_for_any(data)):
-                self.framework = self.words = True  # it may import whatever there is
+            if runs_a_text(data) or any(True for _ in asked_for_any(data)):
+                self.framework = self.words = True  # it may import, and do, whatever there is
         self._names = frozenset((*imported(data), *asked_by_text(data), *run_by_text(data)))
         self._finder = finder
         self._imports: tuple[str, ...] | None = None

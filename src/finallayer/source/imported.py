@@ -47,6 +47,11 @@ _NAMED_HERE = re.compile(rb"(?:\bdef|\bas|\bfrom\b[^;\n]*\bimport\b[^;\n]*|\bimp
 #: An argument that is one text, all of it; and the packages that one which is put together begins with.
 _WHOLE = re.compile(rb"""\s*+\(\s*+(?:\w+\s*+=\s*+)?+[rRuU]?+\\?["'][\w./\x80-\xff-]++\\?["']\s*+[,)]""")
 _START = re.compile(rb"""\s*+\(\s*+(?:\w+\s*+=\s*+)?+[fFrRuU]{0,2}+\\?["']((?:[A-Za-z_]\w*+\.)*+)""")
+#: What runs a text as a program, each of its arguments where they are texts that a scan reads as they stand.
+_SHELL = _APART + rb"(?:run_line_magic|run_cell_magic|run_cell|magic)\s*+(?=\()"
+_RUNS_TEXT = re.compile(_APART + rb"(?:eval|exec)\s*+(?=\()|" + _SHELL)
+_TEXT = rb"""[rRuU]?(?:"(?:[^"\\\n]|\\[nt'"\\])*+"|'(?:[^'\\\n]|\\[nt'"\\])*+')"""
+_TEXTS = re.compile(rb"\(\s*+(?:%b\s*+,\s*+)*+(?:%b\s*+)?+\)" % (_TEXT, _TEXT))
 #: What gives a value by a name that may be put together.
 _BY_NAME = re.compile(
     _APART + rb"(?:getattr|__getattribute__|attrgetter|methodcaller|__dict__|globals|locals|vars|eval|exec"
@@ -150,6 +155,8 @@ def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:
 
 def asked_for_any(data: bytes) -> Iterator[str]:
     """The packages in which a file may import any module, since it puts the name together; "" for any there is."""
+    if b"magic" in data or b"run_cell" in data:
+        yield from ("" for shell in re.finditer(_SHELL, data) if _TEXTS.match(data, shell.end()) is None)
     if not any(word in data for word in (b"import_", b"__import__", b"run_module", *_FILES_BY_TEXT.split(b"|"))):
         return
     names = b"|".join((_NAMES_BY_TEXT, _FILES_BY_TEXT, *map(re.escape, _CALLED.findall(data))))
@@ -164,6 +171,11 @@ def asked_for_any(data: bytes) -> Iterator[str]:
 def puts_names_together(data: bytes) -> bool:
     """Whether a file may ask for a function or class by a name that isn't spelled out in it: ``getattr(F, a + b)``."""
     return any(_NAME_WHOLE.match(data, asking.end()) is None for asking in _BY_NAME.finditer(data))
+
+
+def runs_a_text(data: bytes) -> bool:
+    """Whether a file may run as a program what no text says that stands in it: ``eval(a + b)``."""
+    return any(_TEXTS.match(data, run.end()) is None for run in _RUNS_TEXT.finditer(data))
 
 
 def run_by_text(data: bytes) -> Iterator[tuple[str, int]]:

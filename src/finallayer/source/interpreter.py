@@ -121,9 +121,7 @@ class Interpreter:
         self.texts: dict[ast.expr, str] = {}  # and the texts themselves
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
         self.over = False  # whether the program has come to its end, and what nobody calls is run
-        self.turned_over: dict[ast.ClassDef, list[tuple[str, object]]] = {}  # the flags that methods set
         self.layers: dict[Built, Hashable] = {}  # what tells the layers that have been called from each other
-        self.setters: dict[ast.ClassDef, dict[str, list[str]]] = {}  # the methods that set an object's attributes
         self.assumed = 0  # > 0 on an object that nobody makes this way: its losses may never meet its outputs
         self.coupled = 0  # > 0 where several flags are open at once, which whoever calls may set together
         self.budget = Budget()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 
 from finallayer.source.values import Function, Missing, Value, opaque
@@ -23,7 +24,7 @@ def other_values(function: Function, body: ast.AST | None = None) -> Iterator[di
     defaults = {name: value for name, value in defaults_of(function) if isinstance(value, (bool, int, float, str))}
     if not defaults:
         return
-    tests = list(_tests(body or function.node))
+    tests = _tests(body or function.node)
     flags = [name for name in defaults if any(_mentions(test, name) for test in tests)]
     if flags:
         yield {name: opaque(f"{name}@{function.name}") for name in flags}
@@ -42,7 +43,7 @@ def defaults_of(function: Function) -> Iterator[tuple[str, Value]]:
             yield argument.arg, value
 
 
-def _others(default: Value, name: str, tests: list[ast.expr]) -> Iterator[Value]:
+def _others(default: Value, name: str, tests: Sequence[ast.expr]) -> Iterator[Value]:
     if isinstance(default, bool):
         yield not default
     elif isinstance(default, str):
@@ -50,14 +51,17 @@ def _others(default: Value, name: str, tests: list[ast.expr]) -> Iterator[Value]
         yield from islice((text for text in dict.fromkeys(texts) if text != default), _MOST_TEXTS)
 
 
-def _tests(body: ast.AST) -> Iterator[ast.expr]:
+@lru_cache(maxsize=1024)  # a program is analysed again for each of its fixes
+def _tests(body: ast.AST) -> tuple[ast.expr, ...]:
     """Every expression that decides what is done."""
+    found: list[ast.expr] = []
     for node in walk(body):
         match node:
             case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
-                yield test
+                found.append(test)
             case ast.Match(subject=subject):
-                yield subject
+                found.append(subject)
+    return tuple(found)
 
 
 def _mentions(test: ast.expr, name: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from finallayer.source.interpreter import Interpreter
 from finallayer.source.values import Call, Class, Function, Instance, Missing, Site, Value
@@ -17,7 +18,7 @@ def make_ready(run: Interpreter, function: Function, instance: Instance) -> None
     """Run, in silence, the one method that sets what this method calls and the object has not got yet."""
     makers: dict[str, list[Value]] = {}
     for cls in (cls for cls in instance.cls.ancestry() if isinstance(cls, Class)):
-        for name, methods in _setters(run, cls.node).items():
+        for name, methods in _setters(cls.node).items():
             if instance.slots.get(name) is None and isinstance(instance.cls.find(name), Missing):
                 makers.setdefault(name, []).extend([cls.slots[method] for method in methods if method in cls.slots])
     called = _called(function.node) if makers else frozenset()
@@ -38,6 +39,7 @@ def _in_silence(run: Interpreter, maker: Function, instance: Instance) -> None:
             run.visited.pop(maker.node, None)
 
 
+@lru_cache(maxsize=1024)  # a program is analysed again for each of its fixes
 def _called(method: ast.AST) -> frozenset[str]:
     """The attributes of its object that a method calls."""
     own, calls = _own_name(method), (node.func for node in walk(method) if isinstance(node, ast.Call))
@@ -45,16 +47,15 @@ def _called(method: ast.AST) -> frozenset[str]:
     return frozenset(f.attr for f in attributes if isinstance(f.value, ast.Name) and f.value.id == own)
 
 
-def _setters(run: Interpreter, cls: ast.ClassDef) -> dict[str, list[str]]:
+@lru_cache(maxsize=1024)
+def _setters(cls: ast.ClassDef) -> dict[str, list[str]]:
     """For each attribute the methods that set it to what something gives, once the object is made."""
-    if cls not in run.setters:
-        made: dict[str, dict[str, None]] = {}
-        for method in cls.body:
-            if isinstance(method, ast.FunctionDef) and method.name != "__init__":
-                for attr in _made_in(method):
-                    made.setdefault(attr, {})[method.name] = None
-        run.setters[cls] = {attr: [*methods] for attr, methods in made.items()}
-    return run.setters[cls]
+    made: dict[str, dict[str, None]] = {}
+    for method in cls.body:
+        if isinstance(method, ast.FunctionDef) and method.name != "__init__":
+            for attr in _made_in(method):
+                made.setdefault(attr, {})[method.name] = None
+    return {attr: [*methods] for attr, methods in made.items()}
 
 
 def _made_in(method: ast.FunctionDef) -> Iterator[str]:

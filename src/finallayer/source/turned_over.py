@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import lru_cache
 
 from finallayer.source.interpreter import Interpreter
@@ -37,16 +36,16 @@ def open_flags_of(run: Interpreter, instance: Instance) -> None:
     for cls in instance.cls.ancestry():
         if not isinstance(cls, Class):
             continue
-        if cls.node not in run.turned_over:
-            run.turned_over[cls.node] = [*_turned_over(cls.node)]
-        for name, values in run.turned_over[cls.node]:
+        for name, values in _turned_over(cls.node):
             value = instance.slots.get(name)
             if isinstance(value, bool) and value is not values:
                 run.write(instance.slots, name, opaque(f"{cls.name}.{name}"))
 
 
-def _turned_over(cls: ast.ClassDef) -> Iterator[tuple[str, object]]:
+@lru_cache(maxsize=1024)  # a program is analysed again for each of its fixes
+def _turned_over(cls: ast.ClassDef) -> tuple[tuple[str, object], ...]:
     """The attributes that a class's methods set to a constant or something else, once the object is made."""
+    found: list[tuple[str, object]] = []
     for method in cls.body:
         if isinstance(method, ast.FunctionDef) and method.name not in _MAKING and method.args.args:
             own = method.args.args[0].arg
@@ -55,4 +54,5 @@ def _turned_over(cls: ast.ClassDef) -> Iterator[tuple[str, object]]:
                     case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name), attr=attr)], value=value) if (
                         name == own
                     ):
-                        yield attr, value.value if isinstance(value, ast.Constant) else None
+                        found.append((attr, value.value if isinstance(value, ast.Constant) else None))
+    return tuple(found)

@@ -335,3 +335,28 @@ def test_the_last_of_a_list_of_layers_that_is_joined_to_others(tmp_path: Path) -
     )
     assert "last = [\n    Dense(5),\n]\n" in fixed(tmp_path, program)
     assert fixed(tmp_path, program + "print(len(last))\n") == program + "print(len(last))\n"
+
+
+SEQUENCES = """import numpy as np
+from keras.layers import LSTM, Dense, Input
+from keras.losses import CategoricalCrossentropy
+from keras.models import Model
+
+inputs, states = Input(shape=(None, 30)), [Input(shape=(256,)), Input(shape=(256,))]
+lstm = LSTM(256, return_sequences=True, return_state=True)
+outputs, _, _ = lstm(inputs)
+dense = Dense(30{})
+outputs = dense(outputs)
+model = Model(inputs, outputs)
+model.compile(optimizer="rmsprop", loss={})
+model.fit(np.zeros((8, 6, 30)), np.zeros((8, 6, 30)))
+outputs, h, c = lstm(inputs, initial_state=states)
+decoder = Model([inputs] + states, [dense(outputs)] + [h, c])
+tokens, h, c = decoder.predict([np.zeros((1, 1, 30)), np.zeros((1, 256)), np.zeros((1, 256))])
+print(np.argmax(tokens[0, -1, :]))
+"""
+
+
+def test_a_decoder_that_gives_its_states_too(tmp_path: Path) -> None:
+    before = SEQUENCES.format(', activation="softmax"', '"categorical_crossentropy"')
+    assert fixed(tmp_path, before) == SEQUENCES.format("", "CategoricalCrossentropy(from_logits=True)")

@@ -100,6 +100,8 @@ class Roles:
                 return Role.NEEDS if module.syntax.is_displayed(around) else Role.INDIFFERENT
             case ast.Tuple() | ast.List() if self.is_mixed(module, around):
                 return Role.NEEDS
+            case ast.BinOp(op=ast.Add()) if _joins_lists(module, around):
+                return Role.FLOWS if any(map(self._output.touches, module.values(around))) else Role.NEEDS
             case ast.Tuple() | ast.List() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.ListComp():
                 return Role.FLOWS if any(map(self._output.touches, module.values(around))) else Role.NEEDS
         return next((role for syntax, role in _BY_SYNTAX.items() if isinstance(around, syntax)), Role.NEEDS)
@@ -250,6 +252,12 @@ _BY_SYNTAX: dict[type[ast.AST], Role] = {
     ast.NamedExpr: Role.FLOWS,
     ast.Await: Role.FLOWS,
 }
+
+
+def _joins_lists(module: AnalysedModule, sum_: ast.BinOp) -> bool:
+    """``[outputs] + states``"""
+    parts = [module.values(part) for part in (sum_.left, sum_.right)]
+    return all(values and all(isinstance(v, (List, tuple)) for v in values) for values in parts)
 
 
 def is_kept_for_nobody(syntax: Syntax, target: ast.Name) -> bool:
