@@ -216,11 +216,8 @@ def _spelling(folder: Path, rng: random.Random) -> None:
     (folder / name).write_bytes(data)
     (folder / "parts.py").write_text(PARTS)
     config = find([folder], RULES)
-    ways: tuple[tuple[list[Path], tuple[str, bytes] | None], ...] = (
-        ([folder / name], None),
-        ([folder], None),
-        ([], (str(folder / name), data)),
-    )
+    ways: tuple[tuple[list[Path], tuple[str, bytes] | None], ...]
+    ways = (([folder / name], None), ([folder], None), ([], (str(folder / name), data)))
     outcomes = [run.check(paths, config, RULES, stdin=stdin, use_cache=False, jobs=1) for paths, stdin in ways]
     found = [
         [(f.rule.code, f.origin.line) for f in o.findings if f.origin.path == str(folder / name)] for o in outcomes

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from finallayer.expr import GUARDS, MOVES, UNMOVED, Node, Origin, Role, having, is_comparison, make, through
+from finallayer.expr import GUARDS, MOVES, SEVERAL, UNMOVED, Node, Origin, Role, having, is_comparison, make, through
 from finallayer.kinds import PROBABILITY_KINDS, Kind
 
 #: Below this, the exp of a score can't overflow float32, nor can the sum of a few.
@@ -305,16 +305,26 @@ def _members(x: Node, deep: int = 4) -> list[Node | None]:
 def _complements(total: Node) -> list[Node | None]:
     """The distributions of ``s * p + (1 - s) * q``, as far as they are known: what is mixed by a share and its
     complement are distributions both, such as that of a vocabulary and that of what is copied."""
-    terms = [_unpadded(through(a, MOVES)) for a in total.args]
-    if any(t.op != "mul" for t in terms):
+    terms = [_shared(a) for a in total.args]
+    if any(t is None for t in terms):
         return []
-    for share, p in (terms[0].args, terms[0].args[::-1]):
-        for other, q in (terms[1].args, terms[1].args[::-1]):
-            one, two = through(share, MOVES), through(other, MOVES)
-            if two == make("one_minus", one) or one == make("one_minus", two):
+    one, two = (t for t in terms if t is not None)
+    for share, p in (one.args, one.args[::-1]):
+        for other, q in (two.args, two.args[::-1]):
+            s, t = through(share, MOVES), through(other, MOVES)
+            if t == make("one_minus", s) or s == make("one_minus", t):
                 known = [m for m in (p, q) if m.kind is Kind.PROBS and m.op != "stop_gradient"]
                 return [*known, *known] if len(known) == 1 else [*known]
     return []
+
+
+def _shared(x: Node) -> Node | None:
+    """The product behind a term that may be lengthened by entries that it doesn't have: ``s * p``."""
+    x = through(x, MOVES)
+    if x.op in SEVERAL:
+        products = {product for product in map(_shared, x.args) if product is not None}
+        return products.pop() if len(products) == 1 else None
+    return x if x.op == "mul" else None
 
 
 def _unpadded(x: Node) -> Node:
@@ -338,17 +348,32 @@ def quotient_logs(log: Node) -> tuple[Node, ...]:
         or {bare(a) for a in x.args} & {make("one_minus", bare(a)) for a in x.args}
     ):
         return ()
-    known = [a.kind in PROBABILITY_KINDS and a.op != "stop_gradient" for a in x.args]
-    if x.op == "mul" and not all(known):
+    parts = [_probability(a) for a in x.args]
+    if x.op == "mul" and None in parts:
         return ()
-    guarded = [_replaced(log.args[0], x, a) if x.op == "mul" or a is x.args[0] else a for a in x.args]
-    return tuple(make("log", a, origin=log.origin) for a, is_known in zip(guarded, known, strict=True) if is_known)
+    guards = (True, x.op == "mul")
+    guarded = [_replaced(log.args[0], x, p) if g else p for p, g in zip(parts, guards, strict=True) if p is not None]
+    return tuple(make("log", p, origin=log.origin) for p in guarded)
+
+
+def _probability(x: Node) -> Node | None:
+    """A value that is a probability, as such or once it is picked by data; None where it isn't, or carries no
+    gradient."""
+    known = x.kind in PROBABILITY_KINDS
+    if known:
+        return None if x.op == "stop_gradient" else x
+    return _picked_by_data(through(x, MOVES))
 
 
 def _picked_by_data(total: Node) -> Node | None:
     """The entry of each row that a one-hot row of labels picks, where the rows are data: ``sum(y * p, axis)``."""
-    if total.op == "sum" and total.args[0].op == "mul" and "axis" in total.attrs:
-        for labels, p in (total.args[0].args, total.args[0].args[::-1]):
+    if total.op != "sum" or "axis" not in total.attrs:
+        return None
+    inner = through(total.args[0], MOVES)
+    if inner.op == "sum":  # over one axis after the other
+        return _picked_by_data(inner)
+    if inner.op == "mul":
+        for labels, p in (inner.args, inner.args[::-1]):
             if _is_given(through(labels, MOVES)) and p.kind in PROBABILITY_KINDS:
                 return _picked_by_one_hot(p, total.attrs["axis"], total.origin)
     return None

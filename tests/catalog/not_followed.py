@@ -20,7 +20,7 @@ NOT_FOLLOWED: dict[str, str] = {
     ),
     "of whole numbers, bits or answers": (
         "all any bincount bitwise_and bitwise_count bitwise_invert bitwise_left_shift bitwise_not bitwise_or "
-        "bitwise_right_shift bitwise_xor bool gcd invert invert_permutation lcm left_shift logical_and logical_not "
+        "bitwise_right_shift bitwise_xor gcd invert invert_permutation lcm left_shift logical_and logical_not "
         "logical_or logical_xor packbits reduce_all reduce_any right_shift unpackbits"
     ),
     "a question about a value, or about its type": (

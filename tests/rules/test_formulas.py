@@ -287,6 +287,13 @@ CLIPPED = "p.clamp(1e-7, 1 - 1e-7)"
         ("-torch.log(p[rows, y] / n + 1e-8).mean()", {"FL203"}),
         ("-torch.log(p[rows, y] * a).mean()", set()),
         ("-torch.log((g * p).scatter_add(1, a, (1 - g) * w).gather(1, y) + 1e-8).mean()", {"FL203"}),
+        (
+            "-torch.log((torch.cat([g * p, w], 1) if a else g * p).scatter_add(1, a, (1 - g) * w).gather(1, y)).mean()",
+            {"FL201"},
+        ),
+        ("-torch.log((p * y).sum(1) * (torch.softmax(net(w), 1) * w).sum(2).sum(1) + 1e-8).mean()", {"FL203"}),
+        ("-torch.log((p * y).sum(1) * (p + a).sum(1) + 1e-8).mean()", set()),
+        ("F.kl_div(torch.log(torch.cat([(p * one.bool()).sum(1), 1 - (p * one.bool()).sum(1)])), w)", {"FL201"}),
         ("-torch.log((g * p + g * w).gather(1, y) + 1e-8).mean()", set()),
         ("-torch.log((torch.softmax(net(w), 1) @ one.float()).gather(1, y)).mean()", {"FL201"}),
         ("-torch.log((torch.softmax(net(w), 1) @ w).gather(1, y)).mean()", set()),

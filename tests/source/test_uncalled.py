@@ -277,3 +277,18 @@ def test_what_only_an_assertion_calls_is_called_by_nobody() -> None:
     program = NET + STEP + "assert step(nn.Linear(8, 3), criterion, 1, 2) > 0\n"
     seen = sightings(SourceFile("program.py", program), Project(), Uses())
     assert any(s.node.op == "xent_logits" and s.node.args[0].op == "softmax" for s in seen)
+
+
+OVERRIDDEN = TORCH + (
+    "class Base:\n    def __init__(self, module):\n        self.criterion = nn.NLLLoss()\n"
+    "    def get_loss(self, y_pred, y):\n        return self.criterion(y_pred, y)\n"
+    "class Derived(Base):\n    def get_loss(self, y_pred, y):\n        return super().get_loss({handed}, y)\n"
+    "Derived(nn.Sequential(nn.Linear(8, 4), nn.Softmax(1)))\n"
+)
+
+
+@pytest.mark.parametrize(("handed", "rule"), [("torch.log(y_pred)", "FL201"), ("y_pred", "FL103")])
+def test_a_method_that_a_subclass_writes_anew_is_called_by_that_alone(tmp_path: Path, handed: str, rule: str) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(OVERRIDDEN.format(handed=handed))
+    assert [f.rule.code for f in analyse(str(path), Project()).findings] == [rule]

@@ -224,6 +224,34 @@ for x, y in batches:
 }
 #: No way is wrong, or what is one thing goes with what is another.
 RIGHT = {
+    "a log where the loss is of a type that takes one": """
+import torch
+from torch import nn
+
+
+def ready(one, options):
+    if isinstance(one, nn.Module) and not options:
+        return one
+    return one(**options)
+
+
+class Trainer:
+    def __init__(self, criterion=nn.NLLLoss, **options):
+        self.criterion = ready(criterion, options)
+
+    def loss(self, p, y):
+        if isinstance(self.criterion, nn.NLLLoss):
+            p = torch.log(p + 1e-8)
+        return self.criterion(p, y)
+
+
+net = nn.Sequential(nn.Linear(8, 4), nn.Softmax(dim=1))
+
+
+def train(x, y, both, options):
+    out = net(x) if both else (net(x), 0)
+    Trainer().loss(out, y).backward()
+""",
     "dicts by same key": """
 import sys
 from torch import nn

@@ -470,7 +470,7 @@ METHODS: dict[str, str] = {
     **each("", "scatter_add scatter_add_", "add(self: x, dim, index, src: y)"),
     "unbind": "index(self: x, dim: axis)",
     # type and place
-    **each("", "float double half bfloat16 long int short char byte", "cast(self: x, memory_format)"),
+    **each("", "float double half bfloat16 long int short char byte bool", "cast(self: x, memory_format)"),
     "type": "cast(self: x, dtype, non_blocking)",
     "astype": "cast(self: x, dtype, *, order, casting, subok, copy, device)",
     "to": "cast(self: x, dtype, non_blocking, copy, *, memory_format, device, other)",

@@ -11,6 +11,7 @@ from finallayer.expr import Node
 from finallayer.source.conditions import ANYTHING, TRUE, Clause, Fact, Way, all_of, facts_of, opposite
 from finallayer.source.interpreter import EXPRESSIONS, Interpreter, Loop
 from finallayer.source.limits import MOST_CANDIDATES
+from finallayer.source.types import is_a
 from finallayer.source.values import (
     MISSING,
     Choice,
@@ -48,11 +49,38 @@ def found_out(run: Interpreter, test: ast.expr, frame: Frame) -> Outcomes:
             return _one_fact(_compared(run, left, op, right, frame))
         case ast.NamedExpr(target=ast.Name() as name):
             return found_out(run, name, frame)
+        case ast.Call(
+            func=ast.Name(id="isinstance"), args=[ast.Name() | ast.Attribute() as asked, wanted], keywords=[]
+        ):
+            return _which_of(run, asked, wanted, test, frame)
     return _one_fact(_truth(_subject(run, test, frame)))
 
 
 def _one_fact(fact: Fact) -> Outcomes:
     return ((fact,),), ((opposite(fact),),)
+
+
+def _which_of(run: Interpreter, asked: ast.expr, wanted: ast.expr, test: ast.expr, frame: Frame) -> Outcomes:
+    """What the type of one of several values says of the way by which it is meant: ``isinstance(self.loss, NLLLoss)``
+    where that is an NLLLoss on one of them."""
+    holds, fails = _one_fact(_truth(_subject(run, test, frame)))
+    value = _known(run, asked, frame)
+    if not isinstance(value, Union) or not value.when or not _is_name(wanted):
+        return holds, fails
+    answers = [is_a(one, run.evaluate(wanted, frame)) for one in value.values]
+
+    def ways(unless: bool) -> Clause:
+        meant = [all_of(way) for way, answer in zip(value.when, answers, strict=True) if answer is not unless]
+        return tuple(facts for clause in meant for facts in clause)
+
+    return all_of((holds, ways(unless=False))), all_of((fails, ways(unless=True)))
+
+
+def _is_name(node: ast.expr) -> bool:
+    """Whether an expression is a name, perhaps dotted: looking it up does nothing."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name)
 
 
 class Subject(NamedTuple):

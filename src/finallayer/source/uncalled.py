@@ -108,8 +108,17 @@ def _alone(run: Interpreter, function: Function, given: dict[str, Value], nested
     if function.owner is None:
         _attempt(run, function, [], given, nested)
         return
-    for instance in _objects(run, function.owner, function.node):
+    owner, site = function.owner, Site(function.node, function.frame)
+    for instance in [i for i in _objects(run, owner, function.node) if _has(i, function)] or [
+        i for i in [_made_alone(run, owner, site)] if isinstance(i, Instance)
+    ]:
         _attempt(run, function, [instance], given, nested)
+
+
+def _has(instance: Instance, function: Function) -> bool:
+    """Whether a method is the object's own: one that a subclass writes anew is called by that one alone."""
+    own = instance.cls.find(function.name)
+    return not isinstance(own, Function) or own.owner is function.owner
 
 
 def _on_other_objects(run: Interpreter, module: Module, function: Function) -> None:
