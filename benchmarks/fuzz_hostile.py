@@ -216,6 +216,7 @@ def _spelling(folder: Path, rng: random.Random) -> None:
     (folder / name).write_bytes(data)
     (folder / "parts.py").write_text(PARTS)
     config = find([folder], RULES)
+    ways: tuple[tuple[list[Path], tuple[str, bytes] | None], ...]
     ways = (([folder / name], None), ([folder], None), ([], (str(folder / name), data)))
     outcomes = [run.check(paths, config, RULES, stdin=stdin, use_cache=False, jobs=1) for paths, stdin in ways]
     found = [

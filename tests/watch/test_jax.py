@@ -33,8 +33,11 @@ def test_the_values_of_a_batch() -> None:
     assert values["finallayer/histogram"].shape == (64,) and float(values["finallayer/histogram"].sum()) == 8
     truth = -jax.nn.log_softmax(z)[np.arange(8), y].mean()
     assert float(values["finallayer/loss_above_floor"]) == pytest.approx(float(truth), rel=1e-5)
-    one_hot = measure(z, jax.nn.one_hot(y, 4), limits=Limits(silenced=16.1), rows=4)
-    assert float(one_hot["finallayer/histogram"].sum()) == 4
+    one_hot = measure(z, jax.nn.one_hot(y, 4), limits=Limits(silenced=16.1))
+    assert float(one_hot["finallayer/silenced"]) == 2 / 8
+    large = jax.numpy.zeros((64, 512)), jax.numpy.zeros(64, int)
+    assert float(measure(*large)["finallayer/histogram"].sum()) == 4
+    assert float(measure(*large, share=1)["finallayer/histogram"].sum()) == 64
 
 
 def test_it_adds_nothing_to_the_gradient_and_ignores_negative_labels() -> None:

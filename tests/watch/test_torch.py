@@ -72,10 +72,10 @@ def test_ignored_labels_dont_count_and_nan_does() -> None:
 
 
 def test_of_a_large_batch_evenly_spread_rows_are_measured() -> None:
-    z, y = batch(MARGINS * 100)
-    watch = Watch(limits=Limits(silenced=16.1), rows=47)
-    watch.update(z, y)
-    assert sum(watch.histogram()) == 47 and 0 < watch.values()["finallayer/silenced"] < 1
+    for share, measured in ((1 / 16, 54), (1.0, 800)):
+        watch = Watch(limits=Limits(silenced=16.1), share=share)
+        watch.update(*batch(MARGINS * 100, classes=40))
+        assert sum(watch.histogram()) == measured and 0 < watch.values()["finallayer/silenced"] < 1
 
 
 def double(z: Any, y: Any) -> Any:

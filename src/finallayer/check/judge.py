@@ -58,7 +58,7 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
         judged = list(judge(seen))
         findings = outermost([finding for finding, _, _ in judged])
         if fixes is not None and budget.steps > MOST_STEPS_TO_FIX:
-            findings = [replace(f, unfixed=TOO_LONG) for f in findings]
+            findings = tuple(replace(f, unfixed=TOO_LONG) for f in findings)
         elif fixes is not None and findings:
             context = fixes()
             context.adopt(file, content)

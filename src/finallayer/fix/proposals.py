@@ -115,7 +115,7 @@ class _Pending:
 def _proposed(judged: Judged, context: Context) -> Generator[Edits, Verdict, Fix | Refusal]:
     """The edits of each proven proposal; wants to hear what their validation says, and ends with one, or why not."""
     finding, sighting, match = judged
-    code, refused = finding.rule.code, ""
+    code, refused, unsafe = finding.rule.code, "", None
     known = fixers(code)
     if context.uses().in_a_text:
         return Refusal(IN_A_TEXT)
@@ -132,15 +132,19 @@ def _proposed(judged: Judged, context: Context) -> Generator[Edits, Verdict, Fix
                 refused = refused or f"it can't be proven: {proof.why}"
                 continue
             if _keeps_wrong_axis(proposal, sighting, context):
-                return Refusal(WRONG_AXIS)
+                return unsafe or Refusal(WRONG_AXIS)
             if is_disturbed(sighting, context):
                 return Refusal(DISTURBED)
             if is_read_for_more(sighting, context):
                 return Refusal(READ_FOR_MORE)
             verdict = yield edits
-            if not verdict.refused:
-                return _fix(proposal, edits, verdict.note, sighting, context)
+            fix = _fix(proposal, edits, verdict.note, sighting, context) if not verdict.refused else None
+            if fix is not None and fix.safe:
+                return fix
+            unsafe = unsafe or fix  # the same fixer may know another way, which is safe
             refused = refused or f"the edited program is another: {verdict.refused}"
+        if unsafe is not None:
+            return unsafe
     return Refusal(refused or (NOT_HERE if known else why_never_fixed(all_rules()[code]) or NO_FIXER))
 
 

@@ -9,10 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from finallayer.watch.quantities import EDGES, MOST_PROBED, PREFIX, QUANTILES, WIDEST, Limits
-
-#: As many samples of a batch are measured.
-ROWS = 64
+from finallayer.watch.quantities import EDGES, MOST_PROBED, PREFIX, QUANTILES, SHARE, WIDEST, Limits, stride
 
 
 def measure(
@@ -21,21 +18,21 @@ def measure(
     *,
     loss: Callable[..., Any] | None = None,
     limits: Limits | None = None,
-    rows: int | None = ROWS,
+    share: float = SHARE,
 ) -> dict[str, jax.Array]:
     """What a batch shows of its final layer: scalars in float32 by the names under which they are logged.
 
     ``logits``: shape ``(..., C)``, any float dtype. ``target``: class indices of shape ``(...)``, negative ones are
     ignored, or distributions of shape ``(..., C)``, of which the likeliest class counts. ``loss``: what trains them; it
     is probed once (``finallayer.probe``) for its safe margin. Without it, a loss of logits is assumed, which
-    silences nothing; ``limits`` says otherwise. ``rows``: as many samples, evenly spread over the batch, are measured;
-    None for all.
+    silences nothing; ``limits`` says otherwise. ``share``: of the samples of a large batch that are
+    measured, evenly spread; 1 for all.
 
     Pure: it belongs into the compiled step, beside the loss. Means over steps are means of what it gives;
     ``finallayer/histogram`` holds the counts of margins between the edges ``finallayer.watch.quantities.EDGES``.
     """
     limits = limits or (_limits(loss, min(logits.shape[-1], MOST_PROBED)) if loss is not None else Limits())
-    z, y = _rows(jax.lax.stop_gradient(logits), target, rows)
+    z, y = _rows(jax.lax.stop_gradient(logits), target, share)
     counted = (y >= 0) & (y < z.shape[-1])
     at = jnp.where(counted, y, 0)[:, None]
     own = jnp.take_along_axis(z, at, axis=-1)[:, 0]
@@ -45,34 +42,32 @@ def measure(
     finite = jnp.isfinite(odds)
     samples = jnp.maximum(counted.sum(), 1)
 
-    def share(which: jax.Array) -> jax.Array:
+    def part(which: jax.Array) -> jax.Array:
         return jnp.sum(which & counted) / samples
 
     known = jnp.where(counted & finite, margin, jnp.nan)
     losses = jnp.where(counted & finite, jax.nn.softplus(odds), 0)
     bins = jnp.where(counted & finite, jnp.searchsorted(jnp.asarray(EDGES), margin), -1)
     values = {
-        "silenced": share(odds > limits.silenced),
-        "collapsed": share(odds < -limits.collapsed),
+        "silenced": part(odds > limits.silenced),
+        "collapsed": part(odds < -limits.collapsed),
         **{name: jnp.nanquantile(jnp.clip(known, -WIDEST, WIDEST), q) for name, q in QUANTILES.items()},
         "loss_above_floor": losses.sum() / samples - limits.floor,
-        "nonfinite": share(~finite),
+        "nonfinite": part(~finite),
         "histogram": jnp.sum(bins[:, None] == jnp.arange(len(EDGES) + 1), axis=0),
     }
     return {PREFIX + name: value.astype(jnp.float32) for name, value in values.items()}
 
 
-def _rows(logits: jax.Array, target: jax.Array, rows: int | None) -> tuple[jax.Array, jax.Array]:
-    """Rows in float32 and their class indices, at most so many."""
+def _rows(logits: jax.Array, target: jax.Array, share: float) -> tuple[jax.Array, jax.Array]:
+    """Rows in float32 and their class indices, evenly spread where there are many."""
     if target.shape == logits.shape:
         target = jnp.argmax(target, axis=-1)
     z, y = logits.reshape(-1, logits.shape[-1]), target.reshape(-1)
     if z.shape[0] != y.shape[0]:
         raise ValueError(f"target: expected shape {logits.shape[:-1]} or {logits.shape}, not {target.shape}")
-    if rows is not None and z.shape[0] > rows:
-        step = z.shape[0] // rows
-        z, y = z[: rows * step : step], y[: rows * step : step]
-    return z.astype(jnp.float32), y
+    step = stride(z.size, share)
+    return z[::step].astype(jnp.float32), y[::step]
 
 
 @lru_cache(maxsize=16)

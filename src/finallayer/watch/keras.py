@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,13 +10,11 @@ import keras
 from keras import ops
 
 from finallayer.watch.notices import Notices
-from finallayer.watch.quantities import BINS, EDGES, KERAS_CLIP, PREFIX, Limits
+from finallayer.watch.quantities import BINS, EDGES, KERAS_CLIP, PREFIX, SHARE, UNNOTICED, Limits, stride
 
 #: A row is one of probabilities where it is nowhere negative and sums to 1, as far as 16 bits know.
 SUMS_TO_ONE = 0.02
 TINY = 1e-37
-#: As many samples of a batch are measured.
-ROWS = 64
 FIX = (
     "Rule FL301 (softmax-head): keep softmax in the loss: a last layer without activation, and "
     "`from_logits=True`. `finallayer explain FL301` says why, `finallayer fix` does it."
@@ -59,8 +58,8 @@ class _OfRows(keras.metrics.Metric):  # type: ignore[misc]
 
     ``from_logits``: whether the model gives logits; by default each batch shows it. ``loss``: what the model is trained
     by, to be probed for its limits; by default Keras' cross-entropy, which clips probabilities at 1e-7, except where
-    TensorFlow's backend still knows the softmax's logits. ``rows``: as many samples of each batch, evenly spread, are
-    measured; None for all.
+    TensorFlow's backend still knows the softmax's logits. ``share``: of the samples of a large batch that are
+    measured, evenly spread; 1 for all.
     """
 
     def __init__(
@@ -68,10 +67,10 @@ class _OfRows(keras.metrics.Metric):  # type: ignore[misc]
         name: str,
         from_logits: bool | None = None,
         loss: Callable[..., Any] | None = None,
-        rows: int | None = ROWS,
+        share: float = SHARE,
     ) -> None:
         super().__init__(name=name)
-        self.from_logits, self.rows, self.loss = from_logits, rows, loss
+        self.from_logits, self.share, self.loss = from_logits, share, loss
         self._probed = _probed(loss) if loss is not None else None
         self.samples = self.add_weight(name="samples", shape=(), initializer="zeros")
 
@@ -83,8 +82,8 @@ class _OfRows(keras.metrics.Metric):  # type: ignore[misc]
         labels = ops.convert_to_tensor(y_true)
         if len(labels.shape) == len(scores.shape) and labels.shape[-1] == classes:
             labels = ops.argmax(labels, axis=-1)
-        z = self._some(ops.reshape(ops.cast(scores, "float32"), (-1, classes)))
-        y = self._some(ops.cast(ops.reshape(labels, (-1,)), "int32"))
+        z = ops.cast(self._some(ops.reshape(scores, (-1, classes)), classes), "float32")
+        y = self._some(ops.cast(ops.reshape(labels, (-1,)), "int32"), classes)
         self.samples.assign_add(ops.sum(ops.ones_like(z[:, 0])))
         self._count(_Rows(z, ops.one_hot(y, classes, dtype="bool"), self._are_probabilities(z, logits is not None)))
 
@@ -104,20 +103,18 @@ class _OfRows(keras.metrics.Metric):  # type: ignore[misc]
     def _count(self, rows: _Rows) -> None:
         raise NotImplementedError
 
-    def _some(self, values: Any) -> Any:
-        """At most so many of the batch, evenly spread."""
+    def _some(self, values: Any, classes: int) -> Any:
+        """Some of a large batch, evenly spread."""
         batch = values.shape[0]
-        if self.rows is None or (batch is not None and batch <= self.rows):
-            return values
         if batch is not None:
-            step = batch // self.rows
-            return values[: self.rows * step : step]
-        spread = values[:: ops.maximum(ops.shape(values)[0] // self.rows, 1)]
+            return values[:: stride(batch * classes, self.share)]
+        most = stride(sys.maxsize, self.share)
+        spread = values[:: ops.clip(ops.shape(values)[0] * classes // UNNOTICED, 1, most)]
         return ops.reshape(spread, (-1, *values.shape[1:]))  # TensorFlow forgets the shape
 
     def get_config(self) -> dict[str, Any]:
         """What the metric is made of again; a loss isn't kept."""
-        return {"name": self.name, "from_logits": self.from_logits, "rows": self.rows}
+        return {"name": self.name, "from_logits": self.from_logits, "share": self.share}
 
 
 class _Share(_OfRows):

@@ -12,15 +12,15 @@ try:
 except ModuleNotFoundError:
     from pytorch_lightning import Callback, LightningModule, Trainer  # the same, as a package of its own
 
-from finallayer.watch.quantities import Limits
-from finallayer.watch.torch import ROWS, Watch
+from finallayer.watch.quantities import SHARE, Limits
+from finallayer.watch.torch import Watch
 
 
 class FinalLayer(Callback):  # type: ignore[misc]
     """Logs what each training step's final layer does; nothing of the module is changed.
 
     ``every``: after so many batches the values since the epoch began are fetched and logged; at its end they are logged
-    once more, and what is wrong is said once. ``loss``, ``limits``, ``rows``: see ``finallayer.watch.torch.Watch``; by
+    once more, and what is wrong is said once. ``loss``, ``limits``, ``share``: see ``finallayer.watch.torch.Watch``; by
     default the first loss is audited. What is compiled as a whole (``torch.compile`` of module and loss) shows no
     logits, and nothing is logged of it.
     """
@@ -31,10 +31,10 @@ class FinalLayer(Callback):  # type: ignore[misc]
         loss: Callable[..., Any] | None = None,
         *,
         limits: Limits | None = None,
-        rows: int | None = ROWS,
+        share: float = SHARE,
     ) -> None:
         self.every = every
-        self.watch = Watch(loss, limits=limits, rows=rows)
+        self.watch = Watch(loss, limits=limits, share=share)
 
     def on_before_backward(self, _trainer: Trainer, _module: LightningModule, loss: torch.Tensor) -> None:
         """Count the step."""

@@ -31,6 +31,15 @@ MOST_PROBED = 1000
 KERAS_CLIP = -log(1e-7)
 
 
+#: The share of a batch's samples that is measured, where it has more numbers than a step doesn't notice.
+SHARE, UNNOTICED = 1 / 16, 2048
+
+
+def stride(numbers: int, share: float) -> int:
+    """Every so many-th row of a batch of so many logits is measured."""
+    return max(1, min(round(1 / share), numbers // UNNOTICED))
+
+
 @dataclass(frozen=True)
 class Limits:
     """Where a loss stops teaching, as log-odds against the target, and the lowest value that it can take."""

@@ -12,10 +12,10 @@ import torch
 
 from finallayer.watch.notices import Notices
 from finallayer.watch.of_graph import prediction
-from finallayer.watch.quantities import BINS, EDGES, MOST_PROBED, Counts, Limits
+from finallayer.watch.quantities import BINS, EDGES, MOST_PROBED, SHARE, Counts, Limits, stride
 
-#: As many samples of a batch are measured, and so many batches are kept until they are, within so many numbers.
-ROWS, KEPT, MOST_NUMBERS = 64, 16, 2**22
+#: So many steps' rows are kept until they are measured, within so many numbers.
+KEPT, MOST_NUMBERS = 64, 2**22
 #: Before the histogram: samples, silenced, collapsed, not finite, losses, how many of these.
 TOTALS = 6
 TINY = 1e-37
@@ -30,18 +30,19 @@ class Watch:
 
     ``loss``: the loss that the model is trained by, to be probed at the first step for its safe margin
     (``finallayer.probe``); or ``limits``. Without either, a loss of logits is assumed, which silences nothing, until
-    one that is found is audited. ``rows``: as many samples of a batch, evenly spread, are measured; None for all.
+    one that is found is audited. ``share``: of the samples of a large batch that are measured, evenly spread; 1 for
+    all. Of a batch of few logits all are.
 
     Nothing is fetched from the device until ``values()`` is called.
     """
 
     def __init__(
-        self, loss: Callable[..., Any] | None = None, *, limits: Limits | None = None, rows: int | None = ROWS
+        self, loss: Callable[..., Any] | None = None, *, limits: Limits | None = None, share: float = SHARE
     ) -> None:
         self.limits = limits or Limits()
         self._to_probe = loss if limits is None else None
         self._to_audit = limits is None and loss is None
-        self.rows = rows
+        self.share = share
         self.notices = Notices(FIX)
         self._buffer: _Buffer | None = None
         self._totals: torch.Tensor | None = None
@@ -114,9 +115,9 @@ class Watch:
     def _keep(self, scores: torch.Tensor, target: torch.Tensor, loss: torch.Tensor | None, are_probs: bool) -> None:
         if self._to_probe is not None:
             self.limits, self._to_probe = _probed(self._to_probe, scores.shape[-1]), None
-        if self.rows is not None and len(scores) > self.rows:
-            step = len(scores) // self.rows
-            scores, target = scores[: self.rows * step : step], target[: self.rows * step : step]
+        step = stride(scores.numel(), self.share)
+        if step > 1:
+            scores, target = scores[::step], target[::step]
         like = (scores.shape, scores.dtype, scores.device, are_probs, loss is not None)
         if self._buffer is None or self._buffer.like != like:
             self._flush()
@@ -172,9 +173,9 @@ class _Buffer:
         z = scores.clamp(min=TINY).log() if self.are_probabilities else scores
         at = torch.where(counted, target, 0)[:, None]
         own = z.gather(1, at)[:, 0]
-        others = z.scatter(1, at, float("-inf"))
-        margin = others.amax(1) - own
-        odds = others.logsumexp(1) - own
+        best = z.scatter_(1, at, float("-inf")).amax(1)  # in place, as all that follows: nobody else reads the buffer
+        odds = z.sub_(best[:, None]).exp_().sum(1).log() + best - own
+        margin = best - own
         finite = torch.isfinite(odds)
         known = counted & finite
         each = torch.nn.functional.softplus(torch.where(known, odds, 0))

@@ -8,8 +8,8 @@ from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from finallayer.watch.quantities import Limits
-from finallayer.watch.torch import ROWS, Watch, backwards
+from finallayer.watch.quantities import SHARE, Limits
+from finallayer.watch.torch import Watch, backwards
 
 
 class FinalLayer(TrainerCallback):  # type: ignore[misc]
@@ -18,13 +18,13 @@ class FinalLayer(TrainerCallback):  # type: ignore[misc]
     ``FinalLayer.attach(trainer)`` puts it before the callbacks that report, so that TensorBoard and others get the
     values; in ``callbacks=[FinalLayer()]`` it comes after them, and only ``log_history`` and the console do. A loss is
     met where its backward pass is called: shifted labels, label smoothing and a loss of one's own are seen as they are.
-    ``loss``, ``limits``, ``rows``: see ``finallayer.watch.torch.Watch``; by default the first loss is audited.
+    ``loss``, ``limits``, ``share``: see ``finallayer.watch.torch.Watch``; by default the first loss is audited.
     """
 
     def __init__(
-        self, loss: Callable[..., Any] | None = None, *, limits: Limits | None = None, rows: int | None = ROWS
+        self, loss: Callable[..., Any] | None = None, *, limits: Limits | None = None, share: float = SHARE
     ) -> None:
-        self.watch = Watch(loss, limits=limits, rows=rows)
+        self.watch = Watch(loss, limits=limits, share=share)
         self._around = ExitStack()
 
     @classmethod

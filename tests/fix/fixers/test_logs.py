@@ -643,3 +643,11 @@ def test_a_helper_that_gives_something_else_at_times_is_no_sigmoid(tmp_path: Pat
     before = "a = sigmoid(np.dot(w.T, x) + b)\n    cost = -np.sum(y * np.log(a))"
     program = ROUNDS.format(before).replace(helper, other)
     assert other in program and fixed(tmp_path, program) == program
+
+
+def test_a_log_keeps_its_name_in_the_graph(tmp_path: Path) -> None:
+    head = 'import tensorflow as tf\n\nz = tf.placeholder(tf.float32, [None, 3])\np = tf.nn.softmax(z, name="p")\n'
+    before = head + 'log_p = tf.log(p, name="log_p")\nloss = -tf.reduce_sum(log_p[:, 0])\n'
+    run = "with tf.Session() as session:\n    print(session.run([p, loss], {z: [[0, 1, 2]]}))\n"
+    wanted = before.replace("tf.log(p, ", "tf.nn.log_softmax(z, ")
+    assert fixed(tmp_path, before + run) == wanted + run

@@ -79,7 +79,7 @@ def with_log_softmax(
     axis, framework = softmax.attrs.get("axis"), place.framework(sighting)
 
     def write(at: Place, z: str) -> Written | None:
-        return _log_softmax_of(at, z, axis, framework)
+        return _called_as_before(at, _log_softmax_of(at, z, axis, framework), framework)
 
     named = where_it_was_named(place, context, write, beside=False) if in_place_of_name else ()
     return named or with_log(place, context, write, _beside(place, "softmax", context))
@@ -106,6 +106,15 @@ def _is_mended(sighting: Sighting) -> bool:
     stated = [n.attrs.get(name) for n in route(sighting.node.args[0]) for name in ("eps", "low", "high")]
     sizes = [min(abs(v), abs(1 - v)) for v in stated if isinstance(v, (int, float))]
     return max(sizes, default=0.0) <= LARGEST_EPS and any(judge([unpaired(sighting)]))
+
+
+def _called_as_before(place: Place, written: Written | None, framework: str | None) -> Written | None:
+    """What is written in a log's place, by the name that the log had in TensorFlow's graph."""
+    log = known_call(place.module, place.node, "log")
+    name = log.argument("name") if log is not None and framework == "tensorflow" else None
+    if written is None or name is None or not written.text.endswith(")") or written.text.startswith("-"):
+        return written
+    return written._replace(text=f"{written.text[:-1]}, name={place.syntax.text(name)})")
 
 
 #: Modules that have a log_softmax beside their softmax, with the same arguments.
@@ -184,7 +193,7 @@ def log_sigmoid(sighting: Sighting, _match: Match, context: Context) -> Iterator
 
     def write(at: Place, z: str) -> Written | None:
         own = at.speller.log_sigmoid(framework, z, at.flips(), at.node) if framework is not None else None
-        return own or _softplus_of_keras(at, z)
+        return _called_as_before(at, own, framework) or _softplus_of_keras(at, z)
 
     edits = with_log(place, context, write, _beside(place, "sigmoid", context))
     if edits:
