@@ -29,17 +29,22 @@ from finallayer.source.reading import read
 Found = set[tuple[int, str]]
 #: More combinations of arguments than these aren't tried.
 MOST_TRIES = 400
-#: What an example may import besides torch and still be a torch program.
-_OTHERS = (
-    r"^\s*(import|from) (jax|tensorflow|keras|pyro|numpyro|pytorch_lightning|lightning|transformers|ignite|skorch)"
-)
+_IMPORTS = r"^\s*(import|from) "
+#: A framework's programs: what they import, and what they import besides and are another's, or can't be run.
+_PROGRAMS = {
+    "torch": ("torch", "jax|tensorflow|keras|pyro|numpyro|pytorch_lightning|lightning|transformers|ignite|skorch"),
+    "jax": ("jax|optax|flax", "torch|tensorflow|keras|numpyro|distrax|haiku|equinox"),
+}
+#: What a loss of JAX's calls its parameters.
+_PARAMETERS = ("params", "weights", "variables")
 _MODELS = ("net", "model", "student", "teacher", "policy", "module", "critic", "actor")
 _LABELS = r"y|t|target|label|action|index|onehot|truth|a|mask|labels|targets|actions|y_true"
 _NUMBERS = r"dim|axis|classes|num|gamma|tau|temperature|eps|alpha|epoch|lr"
 
 
-def examples() -> Iterator[tuple[str, str]]:
-    """Every torch program of the rules: good ones, bad ones, and bad ones after their fix."""
+def examples(framework: str = "torch") -> Iterator[tuple[str, str]]:
+    """Every program of the rules in a framework: good ones, bad ones, and bad ones after their fix."""
+    own, others = (f"{_IMPORTS}({packages})" for packages in _PROGRAMS[framework])
     for info in pkgutil.iter_modules(finallayer.rules.__path__):
         module = importlib.import_module(f"finallayer.rules.{info.name}")
         if hasattr(module, "RULE"):
@@ -47,7 +52,7 @@ def examples() -> Iterator[tuple[str, str]]:
             for i, example in enumerate(bad_examples(module.RULE)):
                 programs += [(f"bad {i}", example.before), (f"bad {i} fixed", example.after or "")]
             for name, text in programs:
-                if re.search(r"^\s*(import|from) torch", text, re.M) and not re.search(_OTHERS, text, re.M):
+                if re.search(own, text, re.M) and not re.search(others, text, re.M):
                     yield f"{module.RULE.code} {name}", text
 
 
@@ -66,26 +71,29 @@ class Run:
     functions: int = 0
 
 
-def of_run(text: str, file: Path) -> Run:
-    """What audits find of a program: of its module, and of each function that can be called."""
+def of_run(text: str, file: Path, convert: Callable[[Any], Any] | None = None) -> Run:
+    """What audits find of a program: of its module, and of each function that can be called.
+
+    ``convert``: what makes an array of the program's framework of a tensor of torch's.
+    """
     import torch  # before the program does, so that its operations are watched
 
     torch.manual_seed(0)
     functions = vars(torch.nn.functional)
     before = dict(functions)
     try:
-        return _of_run(text, file)
+        return _of_run(text, file, convert)
     finally:
         functions.update(before)  # an example puts its own function there
 
 
-def _of_run(text: str, file: Path) -> Run:
+def _of_run(text: str, file: Path, convert: Callable[[Any], Any] | None) -> Run:
     file.write_text(text)
     run = Run()
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    load, program = spec.loader.exec_module, _Program(text, module, file, run)
+    load, program = spec.loader.exec_module, _Program(text, module, file, run, convert)
 
     def as_far_as_it_goes() -> None:
         with suppress(Exception):  # examples may speak of data that are nowhere
@@ -93,23 +101,25 @@ def _of_run(text: str, file: Path) -> Run:
 
     program.audit(as_far_as_it_goes)
     for function in program.functions():
-        call = program.call_of(function)
-        if call is not None:
-            program.audit(call)
+        given = program.arguments_of(function)
+        if given is not None:
+            program.audit(function, **given)
             run.functions += 1
     run.lines |= _whole_statements(text, run.lines)
     return run
 
 
 class _Program:
-    def __init__(self, text: str, module: ModuleType, file: Path, run: Run) -> None:
-        self.text, self.module, self.file, self.run = text, module, str(file), run
+    def __init__(
+        self, text: str, module: ModuleType, file: Path, run: Run, convert: Callable[[Any], Any] | None
+    ) -> None:
+        self.text, self.module, self.file, self.run, self.convert = text, module, str(file), run, convert
 
-    def audit(self, call: Callable[[], Any]) -> None:
+    def audit(self, function: Callable[..., Any], **given: Any) -> None:
         sys.settrace(self._trace)
         try:
             with redirect_stdout(StringIO()):
-                audit = finallayer.audit(call)
+                audit = finallayer.audit(function, **given)
         finally:
             sys.settrace(None)
         self.run.found |= {(f.origin.line, f.rule.code) for f in audit.findings if f.origin.path == self.file}
@@ -129,12 +139,12 @@ class _Program:
                 yield value
             elif inspect.isclass(value):
                 for name, method in vars(value).items():
-                    if inspect.isfunction(method) and name != "__init__":
+                    if inspect.isfunction(method) and not re.fullmatch(r"__(?!call__).*__", name):
                         with suppress(Exception):
                             yield getattr(value(), name)
 
-    def call_of(self, function: Callable[..., Any]) -> Callable[[], Any] | None:
-        """A call that the function accepts."""
+    def arguments_of(self, function: Callable[..., Any]) -> dict[str, Any] | None:
+        """Arguments that the function accepts."""
         import torch
 
         asked = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty]
@@ -145,11 +155,25 @@ class _Program:
             given = {p.name: v for p, v in zip(asked, way, strict=True)}
             with suppress(Exception), redirect_stdout(StringIO()):
                 function(**given)
-                return lambda given=given: function(**given)  # type: ignore[misc]
+                return given
         return None
 
     def _candidates(self, name: str) -> list[Any]:
-        """What an argument of this name may be."""
+        """What an argument of this name may be, in the program's framework."""
+        import torch
+
+        if self.convert is None:
+            return self._candidates_of_torch(name)
+        if name in _PARAMETERS:
+            shapes = [(20, 5), (4, 5), (784, 10)]
+            made = [{"w": torch.rand(*shape), "b": torch.rand(shape[1])} for shape in shapes]
+            return [{k: self.convert(v) for k, v in tree.items()} for tree in made]
+        found = [c.detach() if isinstance(c, torch.Tensor) else c for c in self._candidates_of_torch(name)]
+        return [
+            self.convert(c) if isinstance(c, torch.Tensor) else c for c in found if not isinstance(c, torch.nn.Module)
+        ]
+
+    def _candidates_of_torch(self, name: str) -> list[Any]:
         import torch
         from torch import nn
 

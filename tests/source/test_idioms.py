@@ -59,6 +59,13 @@ IDIOMS: dict[str, tuple[str, str, Kind]] = {
         "log",
         Kind.PROBS,
     ),
+    "an item of one of two lists of the same": (
+        "import tensorflow as tf\nps = [tf.nn.softmax(z) for z in layers(x)]\n"
+        "ps = ps if wide else [tf.reshape(p, [-1, 3]) for p in ps]\n"
+        "for i, p in enumerate(ps):\n    tf.math.log(tf.gather_nd(p, y))\n",
+        "log",
+        Kind.PROBS,
+    ),
     "a list of several kinds of tensors": (
         "import tensorflow as tf\nz = tf.layers.dense(x, 3)\ntf.math.log(tf.transpose([tf.nn.softmax(z), z]))\n",
         "log",

@@ -11,7 +11,7 @@ from finallayer.auditing.outcome import Audit
 from finallayer.check.config import Config
 from finallayer.check.filters import Filter, Sources
 from finallayer.expr import Node, Origin, through
-from finallayer.findings import Finding, Severity
+from finallayer.findings import Finding
 from finallayer.live.observation import Observation
 from finallayer.rules import all_rules
 from finallayer.rules.judging import judge, outermost
@@ -24,16 +24,11 @@ _WEIGHS = frozenset({"scale", "neg", "mean", "identity", "cast", "reshape"})
 
 
 def judged(seen: Observation) -> Audit:
-    """The audit of what was observed: comments in the source keep findings quiet, as those of a check.
-
-    Of what a library does at one place of the user's, advice is kept for itself where something worse is said.
-    """
+    """The audit of what was observed: comments in the source keep findings quiet, as those of a check."""
     rules = all_rules()
     sources = Sources()
     every = tuple(_with_layers(f, seen.layers) for f in outermost([one.finding for one in judge(seen.seen)]))
     config = Config(Path.cwd(), frozenset(rules))
-    worst = {f.origin: max(g.severity for g in every if g.origin == f.origin) for f in every}
-    every = tuple(f for f in every if f.severity > Severity.ADVICE or worst[f.origin] == f.severity)
     once = {(f.rule.code, f.origin): f for f in reversed(every)}  # a traced function is met at each of its calls
     findings = tuple(Filter(config, rules, sources).shown(list(reversed(once.values()))))
     return Audit(findings, tuple(map(str, seen.losses)), _margin(findings, seen.losses), seen, sources.lines)

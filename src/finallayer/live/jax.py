@@ -40,6 +40,8 @@ _OPERATIONS: dict[str, str] = {
     "concatenate": "concat",
     "iota": "numbers",
 }
+#: Primitives that ask on which side of a number another lies, and whether that is above.
+_THRESHOLDS = {"gt": True, "ge": True, "lt": False, "le": False}
 #: Primitives that reduce along axes.
 _REDUCTIONS = {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min", "argmax": "argmax", "argmin": "argmax"}
 #: Functions of JAX's own that stand in a jaxpr as a whole.
@@ -72,7 +74,7 @@ def observe(
         for i, array in zip(traced, arrays, strict=True):
             filled[i] = array
         given, named = jax.tree_util.tree_unflatten(structure, filled)
-        return loss(*given, **named)
+        return [leaf for leaf in jax.tree_util.tree_leaves(loss(*given, **named)) if _is_numeric(leaf)]
 
     closed = jax.make_jaxpr(of_arrays)([leaves[i] for i in traced])
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path((tuple(args), dict(kwargs)))[0]]
@@ -96,6 +98,11 @@ def _names(loss: Callable[..., Any], positional: int) -> list[str]:
 def holds_arrays(*values: Any) -> bool:
     """Whether any array of this framework's is in these structures."""
     return any(isinstance(leaf, jax.Array) for leaf in jax.tree_util.tree_leaves(values))
+
+
+def _is_numeric(value: object) -> bool:
+    """Whether a value is an array or a number, such as a loss is; what else a function gives says nothing."""
+    return isinstance(value, (jax.Array, int, float)) or hasattr(value, "__array__")
 
 
 class _Reading:
@@ -266,6 +273,9 @@ class _Reading:
             return self._record(eqn, "where", [nodes[2], nodes[1], nodes[0]], {})
         if name == "gather":
             return self._picked(eqn, nodes, len(shape))
+        if name in _THRESHOLDS and nodes[1].op == "const":
+            attrs = {"value": nodes[1].attrs["value"], "above": _THRESHOLDS[name]}
+            return self._record(eqn, "threshold", nodes[:1], attrs)
         op = _OPERATIONS.get(name)
         if op is None:
             return None

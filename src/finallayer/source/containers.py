@@ -92,6 +92,8 @@ def sequence(value: Value) -> tuple[Value, ...] | None:
 
 def element(iterable: Value) -> Value:
     """What a loop over a value may get."""
+    if isinstance(iterable, Union):
+        return union([element(one) for one in iterable.values], iterable.when)
     if isinstance(iterable, Built) and is_loader(iterable):
         return batch_of(iterable)
     items = iterable.items if isinstance(iterable, List) else sequence(iterable)

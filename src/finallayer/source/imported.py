@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -48,14 +48,16 @@ _NAMED_HERE = re.compile(rb"(?:\bdef|\bas|\bfrom\b[^;\n]*\bimport\b[^;\n]*|\bimp
 _WHOLE = re.compile(rb"""\s*+\(\s*+(?:\w+\s*+=\s*+)?+[rRuU]?+\\?["'][\w./\x80-\xff-]++\\?["']\s*+[,)]""")
 _START = re.compile(rb"""\s*+\(\s*+(?:\w+\s*+=\s*+)?+[fFrRuU]{0,2}+\\?["']((?:[A-Za-z_]\w*+\.)*+)""")
 #: What runs a text as a program, each of its arguments where they are texts that a scan reads as they stand.
-_SHELL = _APART + rb"(?:run_line_magic|run_cell_magic|run_cell|magic)\s*+(?=\()"
-_RUNS_TEXT = re.compile(_APART + rb"(?:eval|exec)\s*+(?=\()|" + _SHELL)
+_SHELL = tuple(b"run_line_magic run_cell_magic run_cell magic".split())
+_RUNNING_TEXT = (b"eval", b"exec", *_SHELL)
+_CALL = re.compile(rb"\s*+(?=\()")
 _TEXT = rb"""[rRuU]?(?:"(?:[^"\\\n]|\\[nt'"\\])*+"|'(?:[^'\\\n]|\\[nt'"\\])*+')"""
 _TEXTS = re.compile(rb"\(\s*+(?:%b\s*+,\s*+)*+(?:%b\s*+)?+\)" % (_TEXT, _TEXT))
 #: What gives a value by a name that may be put together.
-_BY_NAME = re.compile(
-    _APART + rb"(?:getattr|__getattribute__|attrgetter|methodcaller|__dict__|globals|locals|vars|eval|exec"
-    rb"|sys\s*\.\s*modules|run_cell\w*|magic|run_line_magic)(?!\w)"
+_BY_NAME = (
+    *b"getattr __getattribute__ attrgetter methodcaller __dict__ globals locals vars eval exec".split(),
+    *(b"sys.modules", b"from sys import"),
+    *_SHELL,
 )
 _NAME_WHOLE = re.compile(
     rb"""(?<=eval)\(\)|(?:\(\))?+\s*+\[\s*+\\?["']\w++\\?["']\s*+\]"""
@@ -156,7 +158,7 @@ def asked_by_text(data: bytes) -> Iterator[tuple[str, int]]:
 def asked_for_any(data: bytes) -> Iterator[str]:
     """The packages in which a file may import any module, since it puts the name together; "" for any there is."""
     if b"magic" in data or b"run_cell" in data:
-        yield from ("" for shell in re.finditer(_SHELL, data) if _TEXTS.match(data, shell.end()) is None)
+        yield from ("" for _ in _unclear(data, _SHELL))
     if not any(word in data for word in (b"import_", b"__import__", b"run_module", *_FILES_BY_TEXT.split(b"|"))):
         return
     names = b"|".join((_NAMES_BY_TEXT, _FILES_BY_TEXT, *map(re.escape, _CALLED.findall(data))))
@@ -170,12 +172,29 @@ def asked_for_any(data: bytes) -> Iterator[str]:
 
 def puts_names_together(data: bytes) -> bool:
     """Whether a file may ask for a function or class by a name that isn't spelled out in it: ``getattr(F, a + b)``."""
-    return any(_NAME_WHOLE.match(data, asking.end()) is None for asking in _BY_NAME.finditer(data))
+    return any(_NAME_WHOLE.match(data, end) is None for end in _mentions(data, _BY_NAME))
 
 
 def runs_a_text(data: bytes) -> bool:
     """Whether a file may run as a program what no text says that stands in it: ``eval(a + b)``."""
-    return any(_TEXTS.match(data, run.end()) is None for run in _RUNS_TEXT.finditer(data))
+    return any(True for _ in _unclear(data, _RUNNING_TEXT))
+
+
+def _unclear(data: bytes, words: Iterable[bytes]) -> Iterator[int]:
+    """Where a function of these is called other than with texts that a scan reads as they stand."""
+    calls = (call.end() for end in _mentions(data, words) if (call := _CALL.match(data, end)) is not None)
+    return (at for at in calls if _TEXTS.match(data, at) is None)
+
+
+def _mentions(data: bytes, words: Iterable[bytes]) -> Iterator[int]:
+    """Where one of these words ends, as a word of its own: looked for one by one, which is faster than all at once."""
+    for word in words:
+        at = data.find(word)
+        while at >= 0:
+            end = at + len(word)
+            if _is_a_word(data, at) and not data[end : end + 1].isalnum() and data[end : end + 1] != b"_":
+                yield end
+            at = data.find(word, end)
 
 
 def run_by_text(data: bytes) -> Iterator[tuple[str, int]]:

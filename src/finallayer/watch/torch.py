@@ -15,7 +15,7 @@ from finallayer.watch.of_graph import prediction
 from finallayer.watch.quantities import BINS, EDGES, MOST_PROBED, SHARE, Counts, Limits, stride
 
 #: So many steps' rows are kept until they are measured, within so many numbers.
-KEPT, MOST_NUMBERS = 16, 2**22
+KEPT, MOST_NUMBERS = 64, 2**22
 #: Before the histogram: samples, silenced, collapsed, not finite, losses, how many of these.
 TOTALS = 6
 TINY = 1e-37
@@ -173,9 +173,9 @@ class _Buffer:
         z = scores.clamp(min=TINY).log() if self.are_probabilities else scores
         at = torch.where(counted, target, 0)[:, None]
         own = z.gather(1, at)[:, 0]
-        others = z.scatter(1, at, float("-inf"))
-        margin = others.amax(1) - own
-        odds = others.logsumexp(1) - own
+        best = z.scatter_(1, at, float("-inf")).amax(1)  # in place, as all that follows: nobody else reads the buffer
+        odds = z.sub_(best[:, None]).exp_().sum(1).log() + best - own
+        margin = best - own
         finite = torch.isfinite(odds)
         known = counted & finite
         each = torch.nn.functional.softplus(torch.where(known, odds, 0))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,7 @@ class Watcher:
 
     def __init__(self, packages: Sequence[str] = ()) -> None:
         self.stack = Stack([TENSORFLOW, *packages], [nn_impl.__file__])
+        self._packages = tuple(packages)
         self.idle = False  # nothing is watched any more
         self._beneath = 0  # > 0 while a gradient is computed
         self.begin()
@@ -130,7 +132,10 @@ class Watcher:
         if whole is not None:
             operands = whole.tensors
             what = Applied(whole.op or what.op, [self.tensors.node(t) for t in operands], {**what.attrs, **whole.attrs})
-        made = self.record(what.op, what.args, what.attrs, silent=False if whole is not None else None)
+        silent = False if whole is not None else None
+        if what.op == "xent_logits" and what.args[0].op == "log" and self._is_in_packages():
+            silent = True  # Keras' way from probabilities that it has clipped: what is to be said of it, the log has
+        made = self.record(what.op, what.args, what.attrs, silent)
         self.fitting.made(made, name, inputs, outputs[0])
         if made.op in MEASURED:
             measured = Measured(made, what, operands, outputs[0].dtype.name)
@@ -151,6 +156,15 @@ class Watcher:
         """Where the program is."""
         place = self.stack.place()
         return generated.original(place) if place is not None else None
+
+    def _is_in_packages(self) -> bool:
+        """Whether the operation is called by code that isn't the user's, nor TensorFlow's."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and not self.stack.is_users(frame.f_code.co_filename):
+            if frame.f_code.co_filename.startswith(self._packages):
+                return True
+            frame = frame.f_back
+        return False
 
     def _scene(self) -> Scene:
         is_taped = tapes.could_possibly_record()
