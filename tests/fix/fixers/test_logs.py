@@ -656,6 +656,7 @@ def test_a_log_keeps_its_name_in_the_graph(tmp_path: Path) -> None:
 def test_a_softmax_that_turns_its_classes_is_left_alone(tmp_path: Path) -> None:
     program = (
         "import numpy as np\n\ndef softmax(z):\n    e = np.exp(z - np.max(z, axis=1, keepdims=True))\n"
-        "    return e.T / np.sum(e, axis=1)\n\ndef loss(z, y):\n    p = softmax(z)\n    return -np.sum(y * np.log(p)), p\n"
+        "    return e.T / np.sum(e, axis=1)\n\n"
+        "def loss(z, y):\n    p = softmax(z)\n    return -np.sum(y * np.log(p)), p\n"
     )
     assert fixed(tmp_path, program) == program
