@@ -55,7 +55,7 @@ def _imported(place: str) -> Any:
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 (as Python itself does)
     try:
         found = import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         _give_up(f"{module} could not be imported: {type(error).__name__}: {error}")
     for part in name.split("."):
         if not hasattr(found, part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 
 from finallayer.findings import Edit, Fix, Refusal, Sighting
@@ -19,10 +20,12 @@ from finallayer.rules.examples import why_never_fixed
 from finallayer.rules.judging import Judged, Place, place_of
 from finallayer.rules.route import maker
 from finallayer.rules.wrong_axis import RULE as AXIS
+from finallayer.source.walking import walk
 
 Edits = tuple[Edit, ...]
 
 _SOFTMAXES = frozenset({"softmax", "log_softmax"})
+_TURNING = frozenset({"T", "mT", "transpose", "swapaxes", "permute", "t"})
 #: Rules of a loss that applies the head again: it becomes another one without.
 _ONE_TOO_MANY = frozenset({"FL101", "FL104"})
 OTHER_WAY = "on another way through the program, something else stands here"
@@ -133,7 +136,7 @@ def _proposed(judged: Judged, context: Context) -> Generator[Edits, Verdict, Fix
                 continue
             if _keeps_wrong_axis(proposal, sighting, context):
                 return unsafe or Refusal(WRONG_AXIS)
-            if is_disturbed(sighting, context):
+            if is_disturbed(sighting, context) or _is_turned(sighting, context):
                 return Refusal(DISTURBED)
             if is_read_for_more(sighting, context):
                 return Refusal(READ_FOR_MORE)
@@ -154,6 +157,17 @@ def _keeps_wrong_axis(proposal: Proposal, sighting: Sighting, context: Context) 
         return False
     wrong = {r.origin for j in context.program().judged if j.finding.rule is AXIS for r in j.match.related}
     return bool(wrong) and any(n.origin in wrong for n in sighting.node.walk() if n.op in _SOFTMAXES)
+
+
+def _is_turned(sighting: Sighting, context: Context) -> bool:
+    """Whether a softmax that is written out gives its classes in another place: ``exp(z).T / exp(z).sum(1)``."""
+    for node in sighting.node.walk():
+        home = context.module_at(node.origin) if node.op == "softmax" and node is not sighting.node else None
+        made = home.syntax.expression(node.origin) if home is not None else None
+        turned = walk(made.left) if isinstance(made, ast.BinOp) else ()
+        if any(isinstance(n, ast.Attribute) and n.attr in _TURNING for n in turned):
+            return True
+    return False
 
 
 def _fix(proposal: Proposal, edits: tuple[Edit, ...], unseen: str, sighting: Sighting, context: Context) -> Fix:

@@ -403,9 +403,9 @@ WITHOUT_SCIPY = {
         "def loss(z, y):\n    return -np.sum(y * (z - np.logaddexp.reduce(z, axis=1, keepdims=True)))\n",
     ),
     "picked by what is read besides": (
-        "def loss(z):\n    p = softmax(z)\n    q = p[p > 0.5]\n    return np.mean((1 - q) * np.log(q)), p\n",
-        "def loss(z):\n    p = softmax(z)\n    q = p[p > 0.5]\n"
-        "    log_q = (z - np.logaddexp.reduce(z, axis=1, keepdims=True))[p > 0.5]\n"
+        "def loss(z):\n    p = softmax(z)\n    q = p[p < 0.5]\n    return np.mean((1 - q) * np.log(q)), p\n",
+        "def loss(z):\n    p = softmax(z)\n    q = p[p < 0.5]\n"
+        "    log_q = (z - np.logaddexp.reduce(z, axis=1, keepdims=True))[p < 0.5]\n"
         "    return np.mean((1 - q) * log_q), p\n",
     ),
     "in a comprehension": 2 * ("def loss(xs, w):\n    return [np.log(softmax(x @ w)) for x in xs]\n",),
@@ -651,3 +651,12 @@ def test_a_log_keeps_its_name_in_the_graph(tmp_path: Path) -> None:
     run = "with tf.Session() as session:\n    print(session.run([p, loss], {z: [[0, 1, 2]]}))\n"
     wanted = before.replace("tf.log(p, ", "tf.nn.log_softmax(z, ")
     assert fixed(tmp_path, before + run) == wanted + run
+
+
+def test_a_softmax_that_turns_its_classes_is_left_alone(tmp_path: Path) -> None:
+    program = (
+        "import numpy as np\n\ndef softmax(z):\n    e = np.exp(z - np.max(z, axis=1, keepdims=True))\n"
+        "    return e.T / np.sum(e, axis=1)\n\n"
+        "def loss(z, y):\n    p = softmax(z)\n    return -np.sum(y * np.log(p)), p\n"
+    )
+    assert fixed(tmp_path, program) == program

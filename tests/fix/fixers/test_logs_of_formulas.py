@@ -23,10 +23,6 @@ STABLE = LOGS + "    value = -np.sum(log_probs[np.arange(n), y]) / n\n"
 WRITTEN = {
     "divided in place": (DIVIDED + PICKED + GRADIENT, DIVIDED + STABLE + GRADIENT),
     "divided, by another name": (NAMED + PICKED + GRADIENT, NAMED + STABLE + GRADIENT),
-    "shifted in place": (
-        NAMED.replace("z = z -", "z -=") + PICKED + GRADIENT,
-        NAMED.replace("z = z -", "z -=") + STABLE + GRADIENT,
-    ),
     "with an epsilon": (
         DIVIDED + "    value = -np.sum(np.log(probs[np.arange(n), y] + 1e-8)) / n\n" + GRADIENT,
         DIVIDED + STABLE + GRADIENT,

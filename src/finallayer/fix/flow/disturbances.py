@@ -149,13 +149,12 @@ def _is_followed(
         return False
     if isinstance(change, ast.Call) and not (isinstance(change.func, ast.Attribute) and change.func.value is array):
         return False
-    changed = {(held, held.origin) for v in module.values(array) for held in _shared(module, v)} & numbers
     names = {
         (syntax.scope(n), path_of(n))
         for n in syntax.nodes
         if isinstance(n, (ast.Name, ast.Attribute))
         and path_of(n) is not None
-        and any((held, held.origin) in changed for v in module.values(n) for held in _shared(module, v))
+        and any((held, held.origin) in numbers for v in module.values(n) for held in _shared(module, v))
     }
     return names <= {(syntax.scope(array), path_of(array))}
 
