@@ -197,3 +197,14 @@ def test_a_loop_that_nobody_can_follow_is_named(tmp_path: Path) -> None:
 def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
     audited = audit(tmp_path, "return jnp.linalg.qr(nn.softmax(net(params, x)))[1].sum()")
     assert audited.findings == () and audited.blind != ()
+
+
+def test_an_equation_that_gives_nothing_is_passed_over() -> None:
+    jax, jnp = pytest.importorskip("jax"), pytest.importorskip("jax.numpy")
+
+    def loss(w: Any, x: Any, y: Any) -> Any:
+        jax.debug.print("{}", x.sum())
+        return -jax.nn.log_softmax(x @ w["w"])[jnp.arange(2), y].mean()
+
+    audit = finallayer.audit(loss, {"w": jnp.ones((4, 3))}, jnp.ones((2, 4)), jnp.array([0, 1]))
+    assert audit.safe_margin is not None and audit.safe_margin["float32"] == float("inf")

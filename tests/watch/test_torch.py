@@ -131,3 +131,11 @@ def test_a_loss_that_is_given_is_probed() -> None:
     watch = Watch(LOSSES["clip"][0])
     watch.update(*batch())
     assert watch.values()["finallayer/silenced"] == 2 / 8
+
+
+@pytest.mark.parametrize("classes", [3, 0])
+def test_an_empty_batch_counts_for_nothing(classes: int) -> None:
+    watch = Watch()
+    watch.update(torch.zeros(0, classes), torch.zeros(0, dtype=torch.int64))
+    watch.update(torch.tensor([[0.0, 2.0, 0.0]]), torch.tensor([0]))
+    assert watch.values()["finallayer/silenced"] == 0

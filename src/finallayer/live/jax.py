@@ -169,6 +169,8 @@ class _Reading:
         if name in ("cond", "scan") and not _is_backward(eqn):
             return self._either(eqn, given) if name == "cond" else self._each(eqn, given)
         out = [tuple(v.aval.shape) for v in eqn.outvars]
+        if not out:  # run for what it does, such as `jax.debug.print`
+            return []
         nodes = [value.node for value in given]
         made = None
         if not _is_backward(eqn):

@@ -64,6 +64,8 @@ def expression_safe_margin(expression: Node, dtype: object = "float32") -> float
         return _safe_margin(compile_expression(expression), form.name)
     except (UnevaluableError, RecursionError):  # recursion: expressions are compared node by node, however deep
         return None
+    except ValueError:  # rows of different lengths meet, such as a model's numbers and those of a constant
+        return None
 
 
 @lru_cache(maxsize=4096)

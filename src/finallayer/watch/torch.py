@@ -115,6 +115,8 @@ class Watch:
     def _keep(self, scores: torch.Tensor, target: torch.Tensor, loss: torch.Tensor | None, are_probs: bool) -> None:
         if self._to_probe is not None:
             self.limits, self._to_probe = _probed(self._to_probe, scores.shape[-1]), None
+        if not scores.numel():  # an empty batch
+            return
         step = stride(scores.numel(), self.share)
         if step > 1:
             scores, target = scores[::step], target[::step]
