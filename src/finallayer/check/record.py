@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ def unpack(record: Record, rules: Mapping[str, Rule]) -> Finding:
         expression=_text(record["expression"]),
         safe_margin=None if margin is None else {k: math.inf if v is None else float(v) for k, v in margin.items()},
         related=tuple(Related(_origin(o), _text(m)) for o, m in record["related"]),
-        fix=fix and Fix(bool(fix["safe"]), tuple(Edit(*e) for e in fix["edits"]), _text(fix["note"])),
+        fix=None if fix is None else Fix(bool(fix["safe"]), tuple(map(_edit, fix["edits"])), _text(fix["note"])),
         unfixed=_text(record["unfixed"]),
     )
 
@@ -51,9 +52,16 @@ def _edit_fields(edit: Edit) -> list[Any]:
     return [edit.path, edit.line, edit.column, edit.end_line, edit.end_column, edit.text, edit.cell]
 
 
+def _edit(fields: list[Any]) -> Edit:
+    path, line, column, end_line, end_column, text, cell = fields
+    _origin([path, line, column, end_line, end_column, cell])
+    return Edit(path, line, column, end_line, end_column, _text(text), cell)
+
+
 def _origin(fields: list[Any]) -> Origin:
     origin = Origin(*fields)
-    if not isinstance(origin.path, str) or not all(type(n) is int for n in origin[1:5]):
+    os.fsencode(_text(origin.path))  # half of a character is in no path
+    if not all(type(n) is int for n in origin[1:5]) or not all(n is None or type(n) is int for n in origin[5:]):
         raise ValueError(f"not a place: {fields!r}")
     return origin
 
