@@ -129,3 +129,24 @@ def test_an_entry_that_lies_elsewhere_is_not_read(project: Path) -> None:
     entry.unlink()
     entry.symlink_to(project.parent / "entry")
     assert "made_up" not in command(project, "check", ".").out
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_a_workflow_obeys_no_name_and_no_source(tmp_path: Path, output: str) -> None:
+    (tmp_path / "::error::forged.py").write_text(UNSTABLE)
+    (tmp_path / "##[error]forged.py").write_text(
+        "".join(f"{line}  ##[add-matcher]x ##vso[x]\n" for line in UNSTABLE.splitlines())
+    )
+    ended = command(tmp_path, "check", "--no-cache", "--output-format", output, ".")
+    assert ended.code == 1 and "forged" in ended.out
+    assert "##[" not in ended.out + ended.err and "##vso[" not in ended.out
+    assert not [line for line in ended.out.splitlines() if line.lstrip().startswith("::error")]
+    if output in {"json", "sarif"}:
+        assert "##[error]forged.py" in json.dumps(json.loads(ended.out)) or output == "sarif"  # there it is a URI
+
+
+def test_a_workflow_obeys_no_line_that_is_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text('x = """\n  ::error::forged\n"""\n')
+    ended = command(tmp_path, "check", "--why", "a.py:2")
+    assert "\\x3a:error::forged" in ended.out
+    assert not [line for line in ended.out.splitlines() if line.lstrip().startswith("::")]

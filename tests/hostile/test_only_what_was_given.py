@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from finallayer.fix.text import documents
+from finallayer.fix.text.documents import ChangedMeanwhileError, Document, write_together
+
 from ..check.programs import MODEL, TRAIN, lay
 from .attacks import UNSTABLE, command
 
@@ -103,3 +106,57 @@ def test_mode_and_attributes_stay(project: Path, mode: int) -> None:
     assert command(project, "fix", ".").code == 0
     assert (project / "a.py").stat().st_mode & 0o7777 == mode
     assert os.getxattr(project / "a.py", "user.origin") == b"a forum"
+
+
+@pytest.mark.parametrize("output", ["json", "sarif", "text"])
+def test_a_check_offers_no_fix_that_would_not_be_made(project: Path, output: str) -> None:
+    victim = project.parent / "elsewhere" / "victim.py"
+    victim.write_text(UNSTABLE)
+    (project / "a.py").symlink_to(victim)
+    ended = command(project, "check", "--no-cache", "--output-format", output, ".")
+    assert ended.code == 1 and "fixable" not in ended.out and "insertedContent" not in ended.out
+    assert "a.py, which is a link out of the project" in ended.out or output == "text"
+    assert '"fix": null' in ended.out or output != "json"
+
+
+def test_a_file_whose_name_is_as_long_as_may_be_is_fixed(project: Path) -> None:
+    file = project / f"{'n' * 252}.py"
+    file.write_text(UNSTABLE)
+    assert command(project, "fix", ".").code == 0
+    assert "log_softmax" in file.read_text() and len(list(project.iterdir())) == 2
+
+
+def test_a_file_that_changes_while_others_are_written_is_left(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (Document(project / name, b"before") for name in ("a.py", "b.py"))
+    for document in (first, second):
+        document.path.write_bytes(b"before")
+    put = documents._Staged.put
+
+    def meanwhile(staged: documents._Staged) -> None:
+        put(staged)
+        if staged.new == b"after":
+            second.path.write_bytes(b"the user's")
+
+    monkeypatch.setattr(documents._Staged, "put", meanwhile)
+    with pytest.raises(ChangedMeanwhileError):
+        write_together([(first, b"after"), (second, b"after")])
+    assert (first.path.read_bytes(), second.path.read_bytes()) == (b"before", b"the user's")
+    assert len(list(project.iterdir())) == 3
+
+
+def test_what_can_not_be_put_back_is_told_and_the_others_are(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [Document(project / name, b"before") for name in ("a.py", "b.py", "c.py")]
+    for document in files:
+        document.path.write_bytes(b"before")
+    put = documents._Staged.put
+
+    def full(staged: documents._Staged) -> None:
+        if staged.document.path.name == "c.py" or (staged.new == b"before" and staged.document.path.name == "a.py"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        put(staged)
+
+    monkeypatch.setattr(documents._Staged, "put", full)
+    with pytest.raises(OSError, match=r"a\.py was written, and couldn't be put back: No space left"):
+        write_together([(document, b"after") for document in files])
+    assert [document.path.read_bytes() for document in files] == [b"after", b"before", b"before"]
+    assert len(list(project.iterdir())) == 4

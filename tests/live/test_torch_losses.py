@@ -298,3 +298,14 @@ def test_the_expected_class_is_a_loss_without_a_safe_margin() -> None:
 
     audit = finallayer.audit(loss, torch.ones(8, 4), torch.arange(8))
     assert not audit.findings and audit.safe_margin is None
+
+
+def test_a_loss_that_grows_again_with_certainty_has_no_floor_there() -> None:
+    torch = pytest.importorskip("torch")
+    head = torch.nn.Linear(4, 10)
+
+    def smoothed(x: Any, y: Any) -> Any:
+        log_p = torch.log_softmax(head(x), -1)
+        return (0.9 * -log_p.gather(1, y[:, None])[:, 0] - 0.1 * log_p.mean(-1)).mean()
+
+    assert finallayer.audit(smoothed, torch.ones(8, 4), torch.arange(8)).floor is None

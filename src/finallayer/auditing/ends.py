@@ -12,6 +12,9 @@ from finallayer.numerics.program import UnevaluableError
 
 #: A lead beyond which no loss changes any more in any format.
 BEYOND = 1e4
+
+#: Leads at which a loss whose floor is at certainty is no lower.
+LESS_CERTAIN = (0.0, 3.0, 12.0)
 #: How exactly the end is found, in nats.
 RESOLUTION = 0.01
 #: A row of this many classes stands for any longer one.
@@ -19,15 +22,19 @@ MOST_CLASSES = 1000
 
 
 def floor(loss: Node, classes: int) -> float | None:
-    """The value of a loss on a row that is classified rightly and with certainty; None where it has none on one row."""
-    row, label = ([BEYOND], 1) if classes == 1 else ([BEYOND] + [0.0] * (classes - 1), 0)
+    """The value of a loss on a row that is classified rightly and with certainty; None where it has none on one row,
+    or is lower on a row that is less certain, as a smoothed loss is."""
     if classes > MOST_CLASSES:
         return None
+    label = 1 if classes == 1 else 0
     try:
-        value = float(evaluate(picking(loss), row, label, "exact").loss)
-    except (UnevaluableError, RecursionError, ArithmeticError):
+        value, *others = (
+            float(evaluate(picking(loss), [lead] + [0.0] * (classes - 1), label, "exact").loss)
+            for lead in (BEYOND, *LESS_CERTAIN)
+        )
+    except (UnevaluableError, RecursionError, ArithmeticError, ValueError):  # of values: rows of different lengths
         return None
-    return value if isfinite(value) else None
+    return value if isfinite(value) and not any(other < value for other in others) else None
 
 
 def picking(loss: Node) -> Node:

@@ -54,7 +54,9 @@ def run(script: Path, arguments: Sequence[str], go_on: bool, tell: Callable[[Aud
             done.failed = ended.code not in (None, 0)
             if isinstance(ended.code, str):
                 print(ended.code, file=sys.stderr)
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             traceback.print_exc()
             done.failed = True
     return done

@@ -38,11 +38,11 @@ class Verbs(click.Group):
         return command
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
-        with _quiet_where_nobody_reads():
+        with _ended_quietly():
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _quiet_where_nobody_reads():
+        with _ended_quietly():
             return super().invoke(ctx)
 
     def main(self, *args: Any, **options: Any) -> Any:
@@ -60,10 +60,15 @@ class Verbs(click.Group):
 
 
 @contextmanager
-def _quiet_where_nobody_reads() -> Iterator[None]:
-    """Around what writes a help text or a list: it has done its work where nobody reads on, as behind ``head``."""
+def _ended_quietly() -> Iterator[None]:
+    """Around all that runs: it has done its work where nobody reads on, as behind ``head``; Ctrl-C is one line."""
     try:
         yield
+    except KeyboardInterrupt:
+        from finallayer.cli.terminal import INTERRUPTED, say
+
+        say("interrupted")
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         from finallayer.cli.terminal import discard
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,12 +138,17 @@ def _check(options: Options, signals: Interruptions) -> int:
     )
     for note in outcome.notes:
         say(noted(note))
-    if options.fix:
+    bounds = None
+    if options.fix or any(f.fix for f in outcome.findings):
         from finallayer.cli.choosing import Bounds
-        from finallayer.cli.fixing import Fixing
 
         bounds = Bounds([*on_disk, *([Path(stdin[0])] if stdin else [])])
+    if options.fix and bounds:
+        from finallayer.cli.fixing import Fixing
+
         return _fixed(options, Fixing(outcome, settings, rules, options.unsafe_fixes, bounds, stdin), signals)
+    if bounds:
+        outcome = replace(outcome, findings=bounds.kept(outcome.findings))
     show(_rendered(options, outcome))
     return options.exit_code(outcome)
 

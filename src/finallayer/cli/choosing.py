@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from finallayer.findings import Edit, Finding
 from finallayer.fix.repair import Choose
 from finallayer.fix.text.documents import Document
 from finallayer.report.diff import differences, painted
-from finallayer.report.places import plain, shown
+from finallayer.report.places import plain, shown, shown_path
 from finallayer.report.text import mark_of
 from finallayer.source.importers import root_of
 
@@ -75,6 +76,16 @@ class Bounds:
     def beyond(self, finding: Finding) -> list[str]:
         """The files beyond that a finding's fix would write."""
         return sorted({e.path for e in finding.fix.edits if not self.cover(e.path)}) if finding.fix else []
+
+    def refusal(self, finding: Finding) -> str:
+        """Why a finding's fix is not made; empty where it writes nothing beyond."""
+        beyond = ", ".join(map(shown_path, self.beyond(finding)))
+        return f"the fix would write {beyond}, which is a link out of the project" if beyond else ""
+
+    def kept(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """The findings, without the fixes that would write beyond."""
+        refused = ((f, self.refusal(f)) for f in findings)
+        return tuple(replace(f, fix=None, unfixed=why) if why else f for f, why in refused)
 
 
 class Asking:

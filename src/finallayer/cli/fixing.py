@@ -73,8 +73,8 @@ class Fixing:
     def _why_left(self, finding: Finding, declined: Callable[[Finding], bool]) -> str:
         if finding.fix is None or not (finding.fix.safe or self.unsafe):
             return finding.unfixed
-        if self.stdin is None and (beyond := self.bounds.beyond(finding)):
-            return f"the fix would write {', '.join(map(shown_path, beyond))}, which is a link out of the project"
+        if self.stdin is None and (refusal := self.bounds.refusal(finding)):
+            return refusal
         if self.stdin is not None and (others := {e.path for e in finding.fix.edits} - {self.stdin[0]}):
             return f"the fix changes {', '.join(sorted(map(shown_path, others)))}, too"
         return DECLINED if declined(finding) else NO_BETTER

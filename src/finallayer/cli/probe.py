@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from operator import attrgetter
+from traceback import format_exception_only
+from typing import Any, NoReturn
 
 import click
 
-from finallayer.cli.terminal import COULD_NOT_RUN, say, show
+from finallayer.cli.terminal import COULD_NOT_RUN, say, show, working_folder
 from finallayer.numerics.formats import FORMATS
 
 #: What a loss is looked for with, where its module doesn't say it.
@@ -34,10 +37,11 @@ def command(loss: str, classes: int, dtype: str, framework: str | None, plot: st
     from finallayer.probing import probe
 
     found = _imported(loss)
-    try:
-        card = probe(found, classes, dtype, framework)
-    except (TypeError, ValueError, ImportError) as error:
-        _give_up(str(error))
+    with _told(f"{loss} could not be measured"):
+        try:
+            card = probe(found, classes, dtype, framework)
+        except (TypeError, ValueError, ImportError) as error:
+            _give_up(str(error))
     if plot is not None:
         try:
             card.plot(plot)
@@ -52,18 +56,31 @@ def _imported(place: str) -> Any:
     if not module or not name:
         _give_up(f"{place}: expected MODULE:FUNCTION, such as torch.nn.functional:cross_entropy")
     say(f"importing {module}, which executes it")
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109 (as Python itself does)
-    try:
+    sys.path.insert(0, working_folder())  # as Python itself does
+    with _told(f"{module} could not be imported"):
         found = import_module(module)
-    except (Exception, SystemExit) as error:
-        _give_up(f"{module} could not be imported: {type(error).__name__}: {error}")
-    for part in name.split("."):
-        if not hasattr(found, part):
+    with _told(f"{module} doesn't give {name}"):
+        try:
+            return attrgetter(name)(found)
+        except AttributeError:
             _give_up(f"{module} has no {name}")
-        found = getattr(found, part)
-    return found
 
 
-def _give_up(why: str) -> Any:
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Around code of the user's: whatever it ends with, ``sys.exit()`` too, is one line, and no measurement."""
+    try:
+        yield
+    except (KeyboardInterrupt, _GivenUp):
+        raise
+    except BaseException as error:
+        _give_up(f"{what}: {format_exception_only(error)[-1].strip()}")
+
+
+class _GivenUp(SystemExit):
+    """What ends the command once it is said why."""
+
+
+def _give_up(why: str) -> NoReturn:
     say(why)
-    raise SystemExit(COULD_NOT_RUN)
+    raise _GivenUp(COULD_NOT_RUN)

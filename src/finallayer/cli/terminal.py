@@ -82,11 +82,7 @@ def run_interruptibly(run: Callable[[Interruptions], int]) -> NoReturn:
     """Run a verb and exit with its code, or with the one for what kept it from running, which is said in one line."""
     from finallayer.check.check_error import CheckError
 
-    try:
-        os.getcwd()  # noqa: PTH109 (all that is said of files starts from it)
-    except OSError:
-        say("the working folder doesn't exist any more")
-        sys.exit(COULD_NOT_RUN)
+    working_folder()  # all that is said of files starts from it
     try:
         with interruptible() as signals:
             code = run(signals)
@@ -100,6 +96,15 @@ def run_interruptibly(run: Callable[[Interruptions], int]) -> NoReturn:
         say("interrupted")
         code = INTERRUPTED
     sys.exit(code)
+
+
+def working_folder() -> str:
+    """Where the command runs; it ends where there is no such folder any more."""
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError:
+        say("the working folder doesn't exist any more")
+        sys.exit(COULD_NOT_RUN)
 
 
 def is_terminal() -> bool:

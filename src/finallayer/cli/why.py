@@ -10,7 +10,7 @@ from finallayer.cli.spot import Spot
 from finallayer.cli.terminal import show
 from finallayer.expr import Origin
 from finallayer.findings import Related
-from finallayer.report.places import plain, shown
+from finallayer.report.places import plain, plain_start, shown
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
 
@@ -38,7 +38,7 @@ def render(why: Why) -> Iterator[str]:
     place = why.file.in_cell(Origin(why.file.path, why.line))
     yield shown(place).rpartition(":")[0]
     if 0 < why.line <= len(why.file.lines):
-        yield f"    {why.file.lines[why.line - 1].strip()}"
+        yield f"    {plain_start(why.file.lines[why.line - 1].strip())}"
     yield from [f"  {note}" for note in why.left_out]
     if why.silent:
         yield f"  nothing is known here: {why.silent}"

@@ -10,6 +10,8 @@
 #endif
 #if defined(_WIN32)
 #include <malloc.h>
+#else
+#include <pthread.h>
 #endif
 
 namespace {
@@ -27,10 +29,20 @@ struct Pool {
     std::vector<Idle> idle;
 };
 
+Pool* fresh_pool();
+
 // Never destroyed: buffers come back while the interpreter shuts down.
 Pool& pool() {
-    static Pool* const instance = new Pool;
+    static Pool* const instance = fresh_pool();
     return *instance;
+}
+
+// A fork waits until nobody is at the pool: its child would wait for ever for a thread that it doesn't have.
+Pool* fresh_pool() {
+#if !defined(_WIN32)
+    pthread_atfork([] { pool().lock.lock(); }, [] { pool().lock.unlock(); }, [] { pool().lock.unlock(); });
+#endif
+    return new Pool;
 }
 
 void* fresh_pages(size_t bytes) {

@@ -193,6 +193,7 @@ constexpr int64_t kFewClasses = FL_FEW_CLASSES;
 constexpr int64_t kFewPlainClasses = 12;
 constexpr int64_t kShortRow = 512;  // up to here, L rows fit the first-level cache twice
 
+constexpr int64_t kMostClasses = int64_t{1} << 40;  // no memory holds a row of more, and no size made of so many overflows
 constexpr int64_t kPiecesAThread = 4;
 constexpr int64_t kCostInDouble = 4;  // an element's, beside one that is taken in float
 constexpr int64_t kRowsSideBySide = 32;  // a multiple of every instruction set's tile
@@ -230,6 +231,7 @@ int64_t grain_of(const fl_xent_args& a, bool side_by_side) {
 
 int32_t xent(fl_xent_args& a) {
     if (!is_valid(a)) return FL_BAD_ARGUMENT;
+    if (a.classes > kMostClasses) return FL_NO_MEMORY;
     double denominator;
     if (const int32_t status = count_targets(a, denominator)) return status;
     const double factor = a.reduction != FL_MEAN ? 1 : denominator != 0 ? 1 / denominator : 0;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from finallayer.expr import Origin
@@ -23,16 +24,26 @@ _OBEYED = [
 _ESCAPED = {c: f"\\x{c:02x}" if c < 256 else f"\\u{c:04x}" for c in _OBEYED}
 _ESCAPED |= {ord(c): repr(c)[1:-1] for c in "\n\r"}
 _IN_JSON = {c: f"\\u{c:04x}" for c in _OBEYED if c >= 127}
+#: What the reader of a workflow's log obeys wherever it stands in a line, such as ``##[error]``.
+_COMMAND = re.compile(r"##(?=(?:vso)?\[)")
 
 
 def plain(text: str) -> str:
     """A text from outside on one line, with what a terminal would obey escaped."""
+    if "##" in text:
+        text = _COMMAND.sub(r"#\\x23", text)
     return text if text.isprintable() else text.translate(_ESCAPED)
+
+
+def plain_start(text: str) -> str:
+    """The same of what a line begins with: behind any spaces, ``::`` is a workflow's command."""
+    text = plain(text)
+    return text.replace(":", "\\x3a", 1) if text.lstrip().startswith("::") else text
 
 
 def plain_json(text: str) -> str:
     """The same of a text that is JSON, and stays the same JSON."""
-    return text.translate(_IN_JSON)
+    return _COMMAND.sub(r"#\\u0023", text).translate(_IN_JSON)
 
 
 def shown_path(path: str) -> str:
@@ -53,7 +64,7 @@ def shown_uri(path: str) -> str:
 def shown(origin: Origin) -> str:
     """``path:line:column``, in a notebook ``path:cell 3:line:column``."""
     cell = "" if origin.cell is None else f"cell {origin.code_cell}:"
-    return f"{plain(shown_path(origin.path))}:{cell}{origin.line}:{origin.column + 1}"
+    return f"{plain_start(shown_path(origin.path))}:{cell}{origin.line}:{origin.column + 1}"
 
 
 def fields(origin: Origin) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from finallayer.expr import Origin
 from finallayer.findings import Finding, Fix, Note, Severity
 from finallayer.report import Report
 from finallayer.report.explanation import explanation
-from finallayer.report.places import replaced, shown_uri
+from finallayer.report.places import plain_json, replaced, shown_uri
 from finallayer.rules.base import Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -37,7 +37,7 @@ def render(report: Report) -> Iterator[str]:
         "results": list(_results(report, index)),
         "invocations": [_invocation(report)],
     }
-    yield from json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2).split("\n")
+    yield from plain_json(json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)).split("\n")
 
 
 def _invocation(report: Report) -> dict[str, Any]:

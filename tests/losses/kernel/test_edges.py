@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -320,6 +322,42 @@ def test_buffers_come_back_from_the_pool(kernel: ctypes.CDLL) -> None:
     kernel.fl_buffer_release(first)
     kernel.fl_buffer_release(second)
     kernel.fl_buffer_trim()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX")
+def test_a_fork_while_others_are_at_the_pool_may_use_it(kernel: ctypes.CDLL) -> None:
+    kernel.fl_buffer_acquire.restype, kernel.fl_buffer_acquire.argtypes = ctypes.c_void_p, [ctypes.c_int64]
+    kernel.fl_buffer_release.argtypes = [ctypes.c_void_p]
+    is_over = Event()
+
+    def use() -> None:
+        kernel.fl_buffer_release(kernel.fl_buffer_acquire(1 << 12))
+
+    def use_again_and_again() -> None:
+        while not is_over.is_set():
+            use()
+
+    with ThreadPoolExecutor(3) as others:
+        for _ in range(3):
+            others.submit(use_again_and_again)
+        statuses = []
+        for _ in range(200):
+            if (child := os.fork()) == 0:
+                signal.alarm(10)  # ends it, where it waits for a thread that only its parent has
+                use()
+                os._exit(0)
+            statuses.append(os.waitpid(child, 0)[1])
+            if statuses[-1]:
+                break
+        is_over.set()
+    assert not any(statuses)
+
+
+@pytest.mark.parametrize("classes", [2**42, 2**57, 2**60])
+def test_a_row_too_long_for_any_memory_is_refused(lib: ctypes.CDLL, classes: int) -> None:
+    z = np.broadcast_to(np.zeros((1, 1), "f4"), (1, classes))
+    arguments = packed(z, np.zeros(1, np.int64), Terms("sum"), {"reduced": np.zeros(1, "f4")})
+    assert lib.fl_xent(arguments) == kernels.NO_MEMORY
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from finallayer.findings import Edit
 from finallayer.fix.text import cells
 from finallayer.fix.text.edits import apply
 
+#: As much of a file's name is in that of its copy, which may be no longer than the file's own may be.
+_STEM = 40
+
 
 class ChangedMeanwhileError(OSError):
     """The file isn't any more what the fix was made for."""
@@ -56,7 +59,7 @@ class _Staged:
     def __init__(self, document: Document, new: bytes) -> None:
         self.document, self.new = document, new
         self._target = document.path.resolve()  # a link goes on pointing to the file
-        handle, name = tempfile.mkstemp(dir=self._target.parent, prefix=f".{self._target.name}.")
+        handle, name = tempfile.mkstemp(dir=self._target.parent, prefix=f".{self._target.name[:_STEM]}.")
         self._temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -69,6 +72,7 @@ class _Staged:
             raise
 
     def put(self) -> None:
+        self.document.check()  # staging the others took its time
         if self._target.stat().st_nlink == 1:
             self._temporary.replace(self._target)
             return
@@ -127,6 +131,25 @@ def write_together(
         with held_back():
             for one in staged:
                 one.discard()
-            for one in done:
-                _Staged(Document(one.document.path, one.new), one.document.data).put()
+            _put_back(done)
         raise
+
+
+def _put_back(done: Sequence[_Staged]) -> None:
+    """Give files that were written what they held before. Raises OSError for those that it isn't possible for."""
+    lost = []
+    for one in done:
+        try:
+            back = _Staged(Document(one.document.path, one.new), one.document.data)
+        except OSError as error:
+            lost.append((one, error))
+            continue
+        try:
+            back.put()
+        except OSError as error:
+            back.discard()
+            lost.append((one, error))
+    if lost:
+        names = ", ".join(str(one.document.path) for one, _ in lost)
+        why = lost[0][1].strerror or str(lost[0][1])
+        raise OSError(lost[0][1].errno, f"{names} was written, and couldn't be put back: {why}")
