@@ -295,3 +295,24 @@ def test_import_finallayer_costs_next_to_nothing() -> None:
     pairs = [(seconds("pass"), seconds("import finallayer")) for _ in range(7)]
     bare, ours = map(min, zip(*pairs, strict=True))
     assert ours - bare < START_UP_BUDGET
+
+
+def test_no_package_has_a_name_that_a_module_of_its_own_would_take() -> None:
+    """Once such a module is imported, it stands in the name's place."""
+    taken = {
+        f"{init.parent.name}.{name}"
+        for init in HOUSE.rglob("__init__.py")
+        for name in _bound(init)
+        if (init.parent / f"{name}.py").exists() or (init.parent / name / "__init__.py").exists()
+    }
+    assert not taken
+
+
+def _bound(init: Path) -> Iterator[str]:
+    """The names that a package's own statements bind, but for its modules."""
+    package = ".".join(("finallayer", *init.parent.relative_to(HOUSE).parts))
+    for node in ast.parse(init.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.ImportFrom) and node.module != package:
+            yield from (a.asname or a.name for a in node.names)

@@ -18,7 +18,7 @@ from finallayer.live.observation import Observation
 Tell = Callable[[Observation], None]
 #: framework -> the module that tells of its losses: ``around(tell)`` is a context
 _FRONTS = {
-    "torch": "finallayer.live.torch.minimised",
+    "torch": "finallayer.live.torch.backward",
     "jax": "finallayer.live.differentiated",
     "tensorflow": "finallayer.live.tensorflow.taped",
 }

@@ -326,8 +326,6 @@ def _unary(run: Interpreter, node: ast.UnaryOp, frame: Frame) -> Value:
         return -value if isinstance(node.op, ast.USub) else +value
     if isinstance(value, Node) and isinstance(node.op, ast.USub):
         return run.record("neg", [value], {}, Site(node, frame))
-    if isinstance(value, Node) and value.op == "threshold" and isinstance(node.op, ast.Invert):
-        return Node(value.op, value.args, {**value.attrs, "above": not value.attrs.get("above")}, value.origin)
     return value if isinstance(node.op, ast.UAdd) else opaque("~", value)
 
 
@@ -400,6 +398,17 @@ def _constants_compared(op: ast.cmpop, left: Constant, right: Constant) -> bool 
 # Items
 
 
+def index_at(run: Interpreter, node: ast.expr, frame: Frame) -> Value:
+    """What a subscript goes by. A mask that is turned over picks what the other comparison does."""
+    index = run.evaluate(node, frame)
+    if not isinstance(node, ast.UnaryOp) or not isinstance(node.op, ast.Invert):
+        return index
+    mask = run.evaluate(node.operand, frame)
+    if not isinstance(mask, Node) or mask.op != "threshold":
+        return index
+    return Node(mask.op, mask.args, {**mask.attrs, "above": not mask.attrs.get("above")}, mask.origin)
+
+
 @values(ast.Subscript)
 def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
     owner = run.evaluate(node.value, frame)
@@ -412,7 +421,7 @@ def _subscript(run: Interpreter, node: ast.Subscript, frame: Frame) -> Value:
         return get_slice(owner, lower, upper, stepped=node.slice.step is not None)
     if isinstance(owner, (Class, External)) and not _is_of_names(owner):
         return owner  # a generic type
-    index = run.evaluate(node.slice, frame)
+    index = index_at(run, node.slice, frame)
     if isinstance(owner, Dict) and isinstance(index, texts.Text):
         owner = texts.reached(owner, index)
     if isinstance(owner, Dict) and not is_constant(index):

@@ -247,7 +247,8 @@ print(tf.Session().run({asked}))
         ("", "'dense/BiasAdd:0'", False),
         ("", "tf.get_default_graph().get_operation_by_name('Softmax')", False),
         ("", "loss, 'cuda:0'", True),
-        (", name='lp'", "loss", False),
+        (", name='lp'", "loss", True),  # which keeps it
+        (", name='lp'", "'lp:0'", False),
     ],
 )
 def test_names_in_tensorflow_s_graph_are_asked_for(tmp_path: Path, name: str, asked: str, safe: bool) -> None:

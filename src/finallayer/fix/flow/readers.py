@@ -157,14 +157,16 @@ class Readers:
         owns = any(map(self._owners.include, values))
         makes = any(map(self._owners.make_one, values))
         self._met |= reads or owns or makes
-        if (reads or owns) and isinstance(node, ast.Name):
+        as_before = reads and bool(functions_around(module.syntax, node, self._roles.only_reading))
+        ours = owns or (reads and not as_before)  # what stands for probabilities again, stands for them everywhere
+        if ours and isinstance(node, ast.Name):
             known.names.add((home(module.syntax, node), node.id))
             known.models |= {node.id} if owns else set()
-        if reads or owns:
+        if ours:
             known.names |= set(_named(module.syntax, node))
         if reads and (function := parameter_behind(module.syntax, node)) is not None:
             known.handed[function] = module
-        if reads and functions_around(module.syntax, node, self._roles.only_reading):
+        if as_before:
             return
         if reads and node not in self._handled:
             known.attributes |= kept_as(module.syntax, node)
