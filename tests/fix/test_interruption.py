@@ -82,14 +82,15 @@ def test_held_back_signals_come_afterwards() -> None:
 
 
 def test_what_was_ignored_stays_ignored_and_handlers_come_back() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before, of_term = signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.getsignal(signal.SIGTERM)
     try:
         with interruptible():
+            assert signal.getsignal(signal.SIGTERM) is not of_term
             os.kill(os.getpid(), signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is of_term
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

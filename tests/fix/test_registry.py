@@ -24,6 +24,7 @@ def test_the_fixer_that_changes_least_is_tried_first() -> None:
 
 
 def test_a_fixer_is_registered_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixers("FL201")  # by which all are found
     monkeypatch.setattr(registry, "_FIXERS", {code: list(found) for code, found in registry._FIXERS.items()})
 
     @mends("FL201", "FL107", reach=Reach.CALLERS)
@@ -37,6 +38,7 @@ def test_a_fixer_is_registered_where_it_stands(monkeypatch: pytest.MonkeyPatch) 
 def test_of_two_ways_that_a_fixer_knows_the_safe_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def twice(sighting: Sighting, match: Match, context: Context) -> Iterator[Proposal]:
         for proposal in log_softmax(sighting, match, context):
+            assert isinstance(proposal, Proposal)
             yield proposal._replace(note="who knows")
             yield proposal
 

@@ -16,7 +16,7 @@ from finallayer.rules import all_rules
 
 from .attacks import UNSTABLE, command
 
-ODD = [None, -1, 10**30, "x\n::error::forged\x1b", "\ud800", [], {}]
+ODD: list[Any] = [None, -1, 10**30, "x\n::error::forged\x1b", "\ud800", [], {}]
 
 
 def parts(of: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
