@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recording": CORE | {"formulas", "purposes", "destinations"},
     "rules": FOUNDATIONS | {"formulas"},
     **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"disk", "recording", "formulas", "purposes"}),
+    "models": FOUNDATIONS | {"disk", "recording", "processes"},
     "fix": CHECKER - {"fix"},
     "report": CHECKER,
     "processes": set(),
@@ -278,7 +279,7 @@ def python(code: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("module", ["finallayer", "finallayer.cli", "finallayer.numerics"])
+@pytest.mark.parametrize("module", ["finallayer", "finallayer.cli", "finallayer.numerics", "finallayer.models"])
 def test_a_light_import_loads_nothing_heavy(module: str) -> None:
     loaded = set(python(f"import sys, {module}; print(*sys.modules)").split())
     assert module in loaded
