@@ -157,7 +157,7 @@ def test_a_node_that_was_changed_besides_is_seen(made: dict[str, Path], tmp_path
 
 def test_a_softmax_over_several_axes_is_not_misread(tmp_path: Path) -> None:
     """Before version 13 of ONNX's operators a softmax took all axes from its own on for one."""
-    cube = {"rows": ("N", 5, 4), "outputs": {"p": ("N", 5, 3)}}
+    cube: dict[str, Any] = {"rows": ("N", 5, 4), "outputs": {"p": ("N", 5, 3)}}
     path = write(tmp_path / "a.onnx", [affine(), node("Softmax", "z", "p", "s", axis=1)], 11, **cube)
     assert models.read(path).outputs[0].expression.attrs.get("axis") is None  # type: ignore[union-attr]
     path = write(tmp_path / "b.onnx", [affine(), node("Softmax", "z", "p", "s", axis=1)], 13, **cube)
