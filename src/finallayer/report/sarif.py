@@ -6,16 +6,15 @@ Specification: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
-from hashlib import blake2b
 from typing import Any
 
 from finallayer import __version__
 from finallayer.expr import Origin
-from finallayer.findings import Finding, Fix, Note, Severity
+from finallayer.findings import Fix, Note, Severity
 from finallayer.report import Report
 from finallayer.report.explanation import explanation
+from finallayer.report.fingerprints import fingerprints
 from finallayer.report.places import plain_json, replaced, shown_uri
 from finallayer.rules.base import Rule
 
@@ -70,17 +69,15 @@ def _problem_severity(rule: Rule) -> str:
 
 
 def _results(report: Report, index: dict[str, int]) -> Iterator[dict[str, Any]]:
-    alike: Counter[tuple[str, ...]] = Counter()
-    for finding in report.findings:
-        identity = _identity(finding, report)
-        alike[identity] += 1
+    known = fingerprints(report.findings, report.lines, shown_uri)
+    for finding, fingerprint in zip(report.findings, known, strict=True):
         result: dict[str, Any] = {
             "ruleId": finding.rule.code,
             "ruleIndex": index[finding.rule.code],
             "level": _LEVEL[finding.severity],
             "message": {"text": finding.message},
             "locations": [_location(finding.origin)],
-            "partialFingerprints": {"finallayer/v1": _digest((*identity, str(alike[identity])))},
+            "partialFingerprints": {"finallayer/v1": fingerprint},
         }
         if finding.related:
             result["relatedLocations"] = [
@@ -91,16 +88,6 @@ def _results(report: Report, index: dict[str, int]) -> Iterator[dict[str, Any]]:
         if finding.unfixed:
             result["properties"] = {"unfixed": finding.unfixed}
         yield result
-
-
-def _identity(finding: Finding, report: Report) -> tuple[str, ...]:
-    """What stays the same of a finding when lines are added above it: the rule, the file and the source."""
-    source = "".join("".join(line.split()) for line in report.lines(finding.origin))
-    return (finding.rule.code, shown_uri(finding.origin.path), source)
-
-
-def _digest(parts: tuple[str, ...]) -> str:
-    return blake2b("\0".join(parts).encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
 def _location(origin: Origin) -> dict[str, Any]:
