@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from finallayer import __version__
@@ -20,6 +22,10 @@ from finallayer.rules.base import Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
+#: No service takes more (https://docs.github.com/en/code-security/reference/code-scanning/sarif-support#validating-your-sarif-file).
+MOST_RESULTS = 25_000
+MOST_PLACES = 1_000
+
 _LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "note"}
 
 
@@ -27,6 +33,7 @@ def render(report: Report) -> Iterator[str]:
     """One log of one run."""
     from finallayer.rules import all_rules
 
+    report = _gravest(report)
     rules = list(all_rules().values())
     index = {rule.code: i for i, rule in enumerate(rules)}
     driver = {"name": "finallayer", "version": __version__, "rules": [_rule(r) for r in rules]}
@@ -37,6 +44,19 @@ def render(report: Report) -> Iterator[str]:
         "invocations": [_invocation(report)],
     }
     yield from plain_json(json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)).split("\n")
+
+
+def _gravest(report: Report) -> Report:
+    """The report with as many findings as a service takes, and a note where that leaves some out."""
+    if len(report.findings) <= MOST_RESULTS:
+        return report
+    least = sorted((f.severity for f in report.findings), reverse=True)[MOST_RESULTS - 1]
+    graver = sum(f.severity > least for f in report.findings)
+    those = islice((f for f in report.findings if f.severity == least), MOST_RESULTS - graver)
+    kept = {id(f) for f in (*(f for f in report.findings if f.severity > least), *those)}
+    left_out = len(report.findings) - MOST_RESULTS
+    note = Note(report.findings[0].origin.path, None, f"{left_out:,} findings of the least severity are left out")
+    return replace(report, findings=[f for f in report.findings if id(f) in kept], notes=(*report.notes, note))
 
 
 def _invocation(report: Report) -> dict[str, Any]:
@@ -81,7 +101,8 @@ def _results(report: Report, index: dict[str, int]) -> Iterator[dict[str, Any]]:
         }
         if finding.related:
             result["relatedLocations"] = [
-                {"id": i, **_location(r.origin), "message": {"text": r.message}} for i, r in enumerate(finding.related)
+                {"id": i, **_location(r.origin), "message": {"text": r.message}}
+                for i, r in enumerate(finding.related[:MOST_PLACES])
             ]
         if finding.fix and finding.fix.edits and all(e.cell is None for e in finding.fix.edits):
             result["fixes"] = [_fix(finding.fix)]
