@@ -37,8 +37,9 @@ def read(file: Path) -> frozenset[str]:
         raise CheckError(f"--baseline: {file} isn't JSON") from None
     if not isinstance(kept, dict) or kept.get("version") != VERSION or not isinstance(kept.get("findings"), list):
         raise CheckError(f"--baseline: {file} isn't a baseline of version {VERSION}; write it with --write-baseline")
-    known = [f.get("fingerprint") if isinstance(f, dict) else None for f in kept["findings"]]
-    if not all(isinstance(k, str) for k in known):
+    entries = [f if isinstance(f, dict) else {} for f in kept["findings"]]
+    known = [f["fingerprint"] for f in entries if isinstance(f.get("fingerprint"), str)]
+    if len(known) < len(entries):
         raise CheckError(f"--baseline: {file} has a finding without a fingerprint; write it with --write-baseline")
     return frozenset(known)
 
