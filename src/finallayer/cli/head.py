@@ -17,7 +17,7 @@ from finallayer.report.places import plain, plain_json, plain_start, shown_path
 if TYPE_CHECKING:
     from finallayer.cli.signals import Interruptions
     from finallayer.models.model import Model, Output
-    from finallayer.models.proof import Proof
+    from finallayer.models.proving import Proof
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _changed(options: Options, model: Model) -> tuple[Model, Proof]:
     from dataclasses import replace
 
     from finallayer import models
-    from finallayer.models.proof import prove
+    from finallayer.models.proving import prove
     from finallayer.models.refusals import NotDone
     from finallayer.models.saving import save
 

@@ -1,4 +1,4 @@
-"""Runs two ONNX files side by side in onnxruntime, in a process of its own: ``proof.prove`` starts it."""
+"""Runs two ONNX files side by side in onnxruntime, in a process of its own: ``proving.prove`` starts it."""
 
 from __future__ import annotations
 
