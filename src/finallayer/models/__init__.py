@@ -6,7 +6,7 @@ and no framework is loaded.
 
 from __future__ import annotations
 
-from finallayer.models.formats import read
 from finallayer.models.model import Model, Output
+from finallayer.models.opening import read
 
 __all__ = ["Model", "Output", "read"]
