@@ -15,6 +15,7 @@ from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.cross_entropy import fused
 from finallayer.fix.fixers.removal import does_more
 from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.descent import BY_MASK
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
 from finallayer.fix.flow.moved_log import where_it_was_named, with_log
@@ -41,8 +42,16 @@ def log_softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator
     if whole:
         yield Proposal(whole, loss_of(log), XENT)
     edits = with_log_softmax(place, softmax, sighting, context)
-    if edits:
-        yield Proposal(edits, loss_of(log), NLL)
+    if edits and place is not None:
+        yield Proposal(edits, loss_of(log), NLL, _counts_no_class(place, place.framework(sighting)))
+
+
+def _counts_no_class(place: Place, framework: str | None) -> str:
+    """Why the log of a guarded sum over one-hot rows may count otherwise; PyTorch refuses a label that no class has."""
+    kinds = {step.kind for step in place.descent.steps}
+    if BY_MASK not in kinds or kinds.isdisjoint(GUARDS) or framework == "torch":
+        return ""
+    return "a row in which no class is 1 would count 0, and no more the log of the guard"
 
 
 def with_fused(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
@@ -64,6 +73,8 @@ def can_be_log_softmax(place: Place, softmax: Node) -> bool:
     leaves_out = place.maker is not None and place.maker.argument("where") is not None
     if leaves_out and any(step.kind in GUARDS for step in place.descent.steps):
         return False  # a class that is left out has the probability 0, and a log only by an epsilon
+    if may_be_masked(softmax) and any(step.kind == BY_MASK for step in place.descent.steps):
+        return False  # 0 * p is 0, but 0 * log_softmax(z) isn't
     return not place.flips() and not softmax.attrs.get("whole") and not written_out
 
 

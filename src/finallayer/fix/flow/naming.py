@@ -72,13 +72,15 @@ def name_logits(
 
 
 def _made_right_before(syntax: Syntax, definition: ast.Assign, logits: ast.expr) -> ast.Name | None:
-    """The name in ``y = net(x)`` before ``y = sigmoid(y)``: nothing else reads those logits by it."""
+    """The name in ``y = net(x)``, or ``h, y = net(x)``, before ``y = sigmoid(y)``: nothing else reads those logits."""
     block = getattr(syntax.parent(definition), "body", [])
     before = block[block.index(definition) - 1] if definition in block[1:] else None
     match before, definition.targets, logits:
-        case ast.Assign(targets=[ast.Name(id=made) as target]), [ast.Name(id=given)], ast.Name(id=read):
+        case ast.Assign(targets=[target]), [ast.Name(id=given)], ast.Name(id=read) if given == read:
+            parts = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+            made = [part for part in parts if isinstance(part, ast.Name) and part.id == given]
             cells = [syntax.file.in_cell(syntax.file.origin(s)).cell for s in (before, definition)]
-            return target if made == given == read and cells[0] == cells[1] else None
+            return made[0] if len(made) == 1 and cells[0] == cells[1] else None
     return None
 
 
