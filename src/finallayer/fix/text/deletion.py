@@ -124,7 +124,7 @@ _CALLED = re.compile(r"\b(\w+)\(")
 
 
 def comment_on_call(syntax: Syntax, old: ast.expr, new: str) -> tuple[Edit, ...]:
-    """The edit that takes away the comment behind a statement, where it speaks of a call that leaves it, and no other."""
+    """The edit that takes away the comment behind a statement which speaks of a call that leaves it, and no other."""
     at = syntax.file.origin(syntax.statement(old))
     line = syntax.file.lines[at.end_line - 1]
     behind = line[at.end_column :]
