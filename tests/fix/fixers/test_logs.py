@@ -349,6 +349,21 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "h = tf.matmul(x, W)\np = tf.div(1., 1. + tf.exp(-h))\nloss = -tf.reduce_mean(y_ * tf.log(p))\n",
         "h = tf.matmul(x, W)\np = tf.div(1., 1. + tf.exp(-h))\nloss = -tf.reduce_mean(y_ * tf.log_sigmoid(h))\n",
     ),
+    "scores of the same name that others read first": (
+        TORCH,
+        "def loss(x, y):\n    p = net(x)\n    p = p.view(-1, 5)\n    z = p\n    p = F.softmax(p, dim=1)\n"
+        "    return -(y * torch.log(p)).sum(), p, z\n",
+        "def loss(x, y):\n    p = net(x)\n    logits = p.view(-1, 5)\n    z = logits\n"
+        "    p = F.softmax(logits, dim=1)\n"
+        "    return -(y * F.log_softmax(logits, dim=1)).sum(), p, z\n",
+    ),
+    "a name that means the scores again": (
+        TORCH,
+        "def loss(p, y):\n    p = F.softmax(p, dim=1)\n    p = p / p.sum(dim=1, keepdim=True)\n"
+        "    p = p.clamp(1e-9, 1)\n"
+        "    return -(y * torch.log(p)).sum()\n\nloss(net(x), y).backward()\n",
+        "def loss(p, y):\n    return -(y * F.log_softmax(p, dim=1)).sum()\n\nloss(net(x), y).backward()\n",
+    ),
     "scores of the same name, one of two": (
         TORCH,
         "def loss(x, y):\n    h, p = both(x)\n    p = torch.sigmoid(p)\n    return -(y * torch.log(p)).sum(), p, h\n",
@@ -714,3 +729,42 @@ def test_a_guard_counts_a_row_without_a_class(tmp_path: Path) -> None:
     assert [(fix.safe, fix.note) for fix in fixes if fix is not None] == [
         (False, "a row in which no class is 1 would count 0, and no more the log of the guard")
     ]
+
+
+WITH_LAYER = """
+class Loss(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Softmax(dim=1)
+        self.eps = 1e-8
+
+    def forward(self, x, y):
+        return -(y * torch.log(self.head(x) + self.eps)).sum(), {}
+
+
+class Other(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Softmax(dim=1)
+
+    def forward(self, x):
+        return self.head(x)
+
+
+print(Other()(net(x)), Loss()(net(x), y))
+"""
+
+
+@pytest.mark.parametrize(("given", "stays"), [("x", False), ("self.head(y)", True)])
+def test_a_layer_that_nobody_applies_any_more_goes(tmp_path: Path, given: str, stays: bool) -> None:
+    after = WITH_LAYER.format(given).replace("torch.log(self.head(x) + self.eps)", "F.log_softmax(x, dim=1)")
+    made = "        self.head = nn.Softmax(dim=1)\n"
+    after = after if stays else after.replace(made, "", 1)
+    assert fixed(tmp_path, TORCH + WITH_LAYER.format(given)) == TORCH + after
+
+
+def test_the_log_of_what_is_left_stays(tmp_path: Path) -> None:
+    logs = "    return -(y * {} + (1 - y) * torch.log(1 - p)).sum()\n"
+    before = "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n" + logs.format("torch.log(p)")
+    after = "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n"
+    assert fixed(tmp_path, TORCH + before) == TORCH + after + logs.format("F.log_softmax(logits, dim=1)")

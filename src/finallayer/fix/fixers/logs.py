@@ -16,6 +16,7 @@ from finallayer.fix.fixers.cross_entropy import fused
 from finallayer.fix.fixers.removal import does_more
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import BY_MASK
+from finallayer.fix.flow.idle_layer import idle_layer
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
 from finallayer.fix.flow.moved_log import where_it_was_named, with_log
@@ -93,7 +94,22 @@ def with_log_softmax(
         return _called_as_before(at, _log_softmax_of(at, z, axis, framework), framework)
 
     named = where_it_was_named(place, context, write, beside=False) if in_place_of_name else ()
-    return named or with_log(place, context, write, _beside(place, "softmax", context))
+    beside = [other for other in _beside(place, "softmax", context) if can_be_log_softmax(other, softmax)]
+    return with_idle_layer(place, named or with_log(place, context, write, beside))
+
+
+def with_idle_layer(place: Place, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """The edits, and that which takes out the layer that made the probabilities, where they have it applied no more."""
+    made, syntax = place.descent.made, place.syntax
+    if not edits or place.maker is None or place.maker.calls != "layer" or not isinstance(made, ast.Call):
+        return edits
+    at = syntax.file.in_cell(syntax.file.origin(made))
+    start, end = (at.line, at.column), (at.end_line, at.end_column)
+    gone = any(
+        (e.path, e.cell) == (at.path, at.cell) and (e.line, e.column) <= start and end <= (e.end_line, e.end_column)
+        for e in edits
+    )
+    return (*edits, *idle_layer(syntax, made.func)) if gone else edits
 
 
 def _beside(place: Place, op: str, context: Context) -> list[Place]:
@@ -206,7 +222,7 @@ def log_sigmoid(sighting: Sighting, _match: Match, context: Context) -> Iterator
         own = at.speller.log_sigmoid(framework, z, at.flips(), at.node) if framework is not None else None
         return _called_as_before(at, own, framework) or _softplus_of_keras(at, z)
 
-    edits = with_log(place, context, write, _beside(place, "sigmoid", context))
+    edits = with_idle_layer(place, with_log(place, context, write, _beside(place, "sigmoid", context)))
     if edits:
         yield Proposal(edits, loss_of(log), NLL_OF_SIGMOID[flips], binary=True)
 
