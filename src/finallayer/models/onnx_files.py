@@ -62,6 +62,7 @@ class _Reading:
         training = any(step.op in _TRAINING for step in steps)
         graph = Graph(self.path, steps, facts, "onnx", training)
         graph.run(self._signature, self._fitted)
+        graph.ends_in({value.name: value.name for value in self.proto.graph.output})
         outputs = tuple(self._output(graph, value) for value in self.proto.graph.output)
         return Model(self.path, "onnx", outputs, graph, OnnxSurgeon(self.proto, graph, self.opset))
 
