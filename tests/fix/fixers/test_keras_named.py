@@ -231,8 +231,8 @@ def test_a_metric_by_the_name_of_the_loss_is_no_second_import_of_it(tmp_path: Pa
     name = '"categorical_crossentropy"'
     loss = "CategoricalCrossentropy({}from_logits=True)"
     after = (
-        "from keras.layers import Dense\nfrom keras.losses import CategoricalCrossentropy\nfrom keras.models import Sequential\n"
-        "from keras import metrics\n\n"
+        "from keras.layers import Dense\nfrom keras.losses import CategoricalCrossentropy\n"
+        "from keras.models import Sequential\nfrom keras import metrics\n\n"
     )
     told = made.format("", loss.format(""), "metrics." + loss.format(f"name={name}, "))
     assert fixed(tmp_path, before + made.format(', activation="softmax"', name, name)) == after + told
