@@ -23,13 +23,7 @@ _CLONE = "torch.ops.aten.clone.default"
 _SOFTMAX = {True: ("torch.ops.aten.softmax.int", ()), False: ("torch.ops.aten._softmax.default", ("half_to_float",))}
 _SIGMOID = "torch.ops.aten.sigmoid.default"
 #: What may stand between a head and an output, and takes logits as well.
-_STAYING: tuple[str, ...] = (
-    "torch.ops.aten.clone.",
-    "torch.ops.aten.alias.",
-    "torch.ops.aten.dropout.",
-    "torch.ops.aten.to.",
-)
-_STAYING += ("torch.ops.aten._to_copy.", "torch.ops.aten.detach.", "torch.ops.aten.contiguous.")
+_STAYING = tuple(f"torch.ops.aten.{name}." for name in "clone alias dropout to _to_copy detach contiguous".split())
 
 
 @dataclass
