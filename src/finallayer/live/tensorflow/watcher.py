@@ -24,6 +24,7 @@ from finallayer.live.tensorflow import composed, generated, raw
 from finallayer.live.tensorflow.fitting import Fitting
 from finallayer.live.tensorflow.holdings import Tensors, is_eager
 from finallayer.live.tensorflow.traced import called, replayed
+from finallayer.live.trained import as_trained
 from finallayer.recording import Recorder, Scene
 
 #: The folder of TensorFlow's own code.
@@ -69,7 +70,7 @@ class Watcher:
         """What was seen, of a program that gave these losses."""
         nodes = [self.tensors.node(loss) for loss in losses]
         blind = [*blind_spots(self.unknown, nodes), *dict.fromkeys(self.failed)]
-        return Observation(self.recorder.sightings(), nodes, blind, self.measuring.batches)
+        return Observation(as_trained(self.recorder.sightings(), nodes), nodes, blind, self.measuring.batches)
 
     @contextmanager
     def watching(self) -> Iterator[None]:

@@ -157,7 +157,7 @@ def _read(value: Any) -> Node | None:
 
 def _name(fn: Any) -> str:
     """The operator's name: ``log_softmax`` of ``LogSoftmaxBackward0``."""
-    name = re.sub(r"Backward\d*$", "", fn.name().rpartition("::")[2])
+    name = re.sub(r"Backward\d*", "", fn.name().rpartition("::")[2])
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 

@@ -29,6 +29,7 @@ from finallayer.live.torch import callables, distributions, indexing
 from finallayer.live.torch.callables import Known, is_native
 from finallayer.live.torch.following import Following, tensors_in
 from finallayer.live.torch.untouched import Untouched
+from finallayer.live.trained import as_trained, frozen
 from finallayer.recording import Recorder, Scene
 
 #: Operations whose result has another number of axes than what is known of their arguments says.
@@ -86,7 +87,8 @@ class Observer:
         """What was seen, of a program that gave these losses."""
         nodes = [n for n in map(self.node, losses) if n is not None]
         blind = [*blind_spots(self.unknown, nodes), *dict.fromkeys(self.failed)]
-        return Observation(self.recorder.sightings(), nodes, blind, self.measuring.batches, self.altered, self.layers)
+        seen = as_trained(self.recorder.sightings(), nodes)
+        return Observation(seen, nodes, blind, self.measuring.batches, self.altered, self.layers)
 
     @contextmanager
     def watching(self, restoring: bool = True) -> Iterator[None]:
@@ -157,7 +159,8 @@ class Observer:
         """What a tensor is that was there before the run."""
         self._leaves += 1
         if _is_parameter(tensor):
-            return make("parameter", name=f"parameter {self._leaves}", rank=tensor.dim())
+            parameter = make("parameter", name=f"parameter {self._leaves}", rank=tensor.dim())
+            return parameter if tensor.requires_grad else frozen(parameter)
         if _is_number(tensor):
             with self.aside():
                 return make("const", value=tensor.detach().item())
