@@ -31,7 +31,7 @@ BAD: dict[str, tuple[str, list[tuple[str, int, str]]]] = {
 def loss():
     return F.cross_entropy(F.softmax(net(x), 1), y)
 """,
-        [("FL101", 2, "xent_logits(softmax(affine(data@loss, units=5), axis=1), data@loss)")],
+        [("FL101", 2, "xent_logits(softmax(affine(data@loss, weight, units=5), axis=1), data@loss)")],
     ),
     "the same in modules": (
         """
@@ -40,7 +40,7 @@ def loss():
     p = model(x)
     return criterion(p, y)
 """,
-        [("FL101", 4, "xent_logits(softmax(affine(data@loss, units=5), axis=1), data@loss)")],
+        [("FL101", 4, "xent_logits(softmax(affine(data@loss, weight, units=5), axis=1), data@loss)")],
     ),
     "log(softmax + eps)": (
         """
@@ -84,7 +84,7 @@ class CrossEntropy(torch.autograd.Function):
 def loss():
     return CrossEntropy.apply(net(x))
 """,
-        [("FL201", 6, "log(softmax(affine(data@loss, units=5), axis=1))")],
+        [("FL201", 6, "log(softmax(affine(data@loss, weight, units=5), axis=1))")],
     ),
     "compiled": (
         """
@@ -121,14 +121,14 @@ criterion = nn.BCEWithLogitsLoss()
 def loss():
     return criterion(torch.sigmoid(net(x)), onehot)
 """,
-        [("FL104", 3, "bce_logits(sigmoid(affine(data@loss, units=5)), onehot@loss)")],
+        [("FL104", 3, "bce_logits(sigmoid(affine(data@loss, weight, units=5)), onehot@loss)")],
     ),
     "KL of probabilities": (
         """
 def loss():
     return F.kl_div(F.softmax(net(x), 1), onehot, reduction="batchmean")
 """,
-        [("FL103", 2, "kl(softmax(affine(data@loss, units=5), axis=1), onehot@loss)")],
+        [("FL103", 2, "kl(softmax(affine(data@loss, weight, units=5), axis=1), onehot@loss)")],
     ),
     "mapped over the samples": (
         """
@@ -161,7 +161,7 @@ def loss():
 def loss():
     return F.nll_loss(F.softmax(net(x), 1), y)
 """,
-        [("FL103", 2, "nll(softmax(affine(data@loss, units=5), axis=1), data@loss)")],
+        [("FL103", 2, "nll(softmax(affine(data@loss, weight, units=5), axis=1), data@loss)")],
     ),
 }
 
@@ -202,6 +202,24 @@ last = nn.Linear(3, 5)
 def loss():
     return F.cross_entropy(last(body(x)), y)
 """,
+    "a teacher that is frozen": """
+teacher.requires_grad_(False)
+def loss():
+    t = F.softmax(teacher(x), 1)
+    return (t * (t.log() - F.log_softmax(net(x), 1))).sum(1).mean()
+""",
+    "similarities of rows of length 1": """
+def loss():
+    z = net(x) / net(x).norm(dim=1, keepdim=True)
+    s = torch.exp(z @ z.T / 0.1)
+    return -(s.diag() / (s * (1 - torch.eye(8))).sum(1)).log().mean() - (s / s.sum(1, keepdim=True)).diag().log().mean()
+""",
+    "the same by a function": """
+def loss():
+    z = F.normalize(net(x), dim=1)
+    s = torch.exp(z @ z.T / 0.1)
+    return -(s / s.sum(1, keepdim=True)).diag().log().mean()
+""",
     "a regression": "loss = lambda: F.mse_loss(net(x), onehot) + net(x).pow(2).mean() + torch.linalg.det(torch.eye(3))",
 }
 
@@ -218,8 +236,8 @@ def program(folder: Path, text: str) -> Any:
 
 
 def plain(expression: str) -> str:
-    """An expression without the numbers by which data are told apart."""
-    return re.sub(r"data \d+", "data", expression)
+    """An expression without the numbers by which data and weights are told apart."""
+    return re.sub(r"parameter \d+", "weight", re.sub(r"data \d+", "data", expression))
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -76,7 +76,8 @@ def _classifiers(term: Term, total: list[Term]) -> Classifiers | None:
         known = x.operation.over or maker(x.args[0]).kind in _PREDICTIONS if x.args else ""
         if not known or len(x.args) < 2 or _is_made_of(x.args[1], x.args[0]):
             return None
-        return Classifiers(loss_of(x), frozenset({id(x)}), frozenset())
+        loss = x if x.args[0].kind is not Kind.UNKNOWN else again(x, logits(), target())
+        return Classifiers(loss, frozenset({id(x)}), frozenset())
     if x.op in _NORMALISERS and x.args:
         return _by_hand(term, total)
     if x.kind not in LOG_KINDS:

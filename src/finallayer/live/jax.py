@@ -19,6 +19,7 @@ from finallayer.catalog.family import each
 from finallayer.expr import MOVES, Node, Origin, make, through
 from finallayer.live import eager_jax
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
+from finallayer.live.randomness import plain_generators
 from finallayer.live.stack import Stack, folders_of
 from finallayer.live.trained import as_trained
 from finallayer.recording import Recorder, Scene
@@ -79,7 +80,8 @@ def observe(
         return [leaf for leaf in jax.tree_util.tree_leaves(loss(*given, **named)) if _is_numeric(leaf)]
 
     arrays = [leaves[i] for i in traced]
-    jaxpr, constants = _traced(of_arrays, arrays) or eager_jax.run(of_arrays, arrays)
+    with plain_generators():
+        jaxpr, constants = _traced(of_arrays, arrays) or eager_jax.run(of_arrays, arrays)
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path((tuple(args), dict(kwargs)))[0]]
     names = _names(loss, len(args))
     reading = _Reading(trained)

@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from finallayer.catalog import Signature
 from finallayer.expr import LOSSES, Node, Origin, Role, having, make
+from finallayer.kinds import Kind
 from finallayer.live.applying import Applied, applied
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
@@ -208,7 +209,12 @@ class Observer:
         if _changes_meaning(kwargs):
             return None
         what = indexing.entries(self.node, args) if known.name in _INDEXING and not kwargs else None
-        return what or applied(known.signature, args, kwargs, known.name, self.node)
+        what = what or applied(known.signature, args, kwargs, known.name, self.node)
+        if what is not None and what.op == "affine":
+            matrices = (a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor) and a.dim() > 1)
+            weights = [n for n in map(self.node, matrices) if n is not None and n.kind is Kind.PARAMETER]
+            return what._replace(args=[*what.args[:1], *weights[-1:]])  # which tell one layer from another
+        return what
 
     def _give(
         self, result: Any, what: Applied, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any], pure: bool
