@@ -23,7 +23,7 @@ DIFFERENCES: dict[str, tuple[Found, Found, str]] = {
         "nor has it the loss that says what the accuracy reads",
     ),
     "    positive = torch.exp(torch.diag(scores))": (
-        {(10, "FL201")},
+        {(10, "FL201"), (10, "FL204")},
         {(10, "FL207")},
         "source doesn't know which entries `diag` takes of what; that they are those of a softmax shows in the run",
     ),

@@ -163,6 +163,21 @@ def loss():
 """,
         [("FL103", 2, "nll(softmax(affine(data@loss, weight, units=5), axis=1), data@loss)")],
     ),
+    "a distribution's log_prob of probabilities": (
+        """
+def loss():
+    d = torch.distributions.Categorical(probs=F.softmax(net(x), 1))
+    return -d.log_prob(y).mean() - 0.01 * d.entropy().mean()
+""",
+        [("FL202", 3, "neg(gather(log(clip(softmax(z), low=1.1920928955078125e-07, high=0.9999998807907104)), y))")],
+    ),
+    "the same of an outcome": (
+        """
+def loss():
+    return -torch.distributions.Bernoulli(probs=torch.sigmoid(net(x))).log_prob(onehot).mean()
+""",
+        [("FL202", 2, "")],
+    ),
 }
 
 GOOD: dict[str, str] = {
@@ -195,6 +210,10 @@ def loss():
 def loss():
     d = torch.distributions.Categorical(logits=net(x))
     return -d.log_prob(y).mean() - 0.01 * d.entropy().mean()
+""",
+    "an entropy of probabilities": """
+def loss():
+    return -torch.distributions.Categorical(probs=F.softmax(net(x), 1)).entropy().mean()
 """,
     "a mixture of convolutions": """
 body = nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
@@ -327,3 +346,13 @@ def test_a_loss_that_grows_again_with_certainty_has_no_floor_there() -> None:
         return (0.9 * -log_p.gather(1, y[:, None])[:, 0] - 0.1 * log_p.mean(-1)).mean()
 
     assert finallayer.audit(smoothed, torch.ones(8, 4), torch.arange(8)).floor is None
+
+
+def test_what_is_drawn_from_a_distribution_is_never_so_unlikely(tmp_path: Path) -> None:
+    text = """
+def loss():
+    d = torch.distributions.Categorical(probs=F.softmax(net(x), 1))
+    action = d.sample()
+    return -(d.log_prob(action) * torch.randn(8)).mean()
+"""
+    assert finallayer.audit(program(tmp_path, text)).findings == ()

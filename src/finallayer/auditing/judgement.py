@@ -29,7 +29,7 @@ def judged(seen: Observation) -> Audit:
     findings = tuple(Filter(config, rules, sources).shown(list(reversed(once.values()))))
     split = [classifiers(loss) for loss in seen.losses]
     terms, others = (tuple(chain.from_iterable(parts)) for parts in zip(*split, strict=True)) if split else ((), ())
-    margin = _least([*(f.safe_margin for f in findings), *(term.margins for term in terms)])
+    margin = _least([*(f.safe_margin for f in every), *(term.margins for term in terms)])
     return Audit(findings, tuple(map(str, seen.losses)), margin, seen, sources.lines, terms, others)
 
 

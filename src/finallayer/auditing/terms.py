@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from finallayer.canonical import constant
-from finallayer.expr import LOSSES, MOVES, PICKS, Node, Role, having, logits, make, target, through
+from finallayer.expr import GUARDS, LOSSES, MOVES, PICKS, Node, Role, having, logits, make, target, through
 from finallayer.formulas import Term, is_share, terms
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.live.trained import reached
@@ -76,7 +76,7 @@ def _classifiers(term: Term, total: list[Term]) -> Classifiers | None:
         known = x.operation.over or maker(x.args[0]).kind in _PREDICTIONS if x.args else ""
         if not known or len(x.args) < 2 or _is_made_of(x.args[1], x.args[0]):
             return None
-        loss = x if x.args[0].kind is not Kind.UNKNOWN else again(x, logits(), target())
+        loss = again(x, logits(), target()) if _are_scores_of_their_own(x.args[0]) else x
         return Classifiers(loss, frozenset({id(x)}), frozenset())
     if x.op in _NORMALISERS and x.args:
         return _by_hand(term, total)
@@ -88,6 +88,12 @@ def _classifiers(term: Term, total: list[Term]) -> Classifiers | None:
         return None
     meets = map(id, [*term.picked, *_above_head(x)])
     return Classifiers(loss_of(x), frozenset(meets), frozenset(map(id, labels)))
+
+
+def _are_scores_of_their_own(prediction: Node) -> bool:
+    """Whether what a loss is handed is what a layer, attention or the like has made, whatever of."""
+    core = through(prediction, MOVES | GUARDS | {"scale", "neg"})
+    return core.kind is Kind.UNKNOWN and core.op not in _HEADS | _ADDS | {"log"}
 
 
 def _is_by_label(step: Node) -> bool:
@@ -142,6 +148,7 @@ def _may_be_label(weight: Node) -> bool:
 
 def _is_made_of(value: Node, prediction: Node) -> bool:
     """Whether what should be a target is made of the very scores that are to be trained by it."""
-    made = maker(prediction.args[0] if prediction.op == "log" else prediction)
-    scores = made.args[0] if made.op in _HEADS and made.args else made
+    *_, last = prediction, *_above_head(prediction)
+    head = last if last.op in _HEADS or not last.args else last.args[0]
+    scores = head.args[0] if head.op in _HEADS and head.args else head
     return reached(lambda node: node == scores)(value)

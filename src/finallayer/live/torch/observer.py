@@ -261,9 +261,13 @@ class Observer:
         return attrs
 
     def record(self, op: str, args: list[Node], attrs: dict[str, Any]) -> Node:
-        """An operation, written down at the place of the program that runs."""
+        """An operation, written down at the place of the program that runs.
+
+        Of a distribution's own operations it is the log of the probabilities that it was given, which it has clipped.
+        """
         place = self._place()
-        made = self.recorder.record(op, args, attrs, place, "torch", self._scene, silent=self.stack.in_private)
+        silent = self.stack.in_private and not (op == "log" and args[0].op == "clip")
+        made = self.recorder.record(op, args, attrs, place, "torch", self._scene, silent=silent)
         if made.op in _HEADS and place is not None and self.modules:
             name = _path(self.modules[0].module, self.modules[-1].module)
             known = self.layers.setdefault((place, made.op), name)
