@@ -25,6 +25,7 @@ from finallayer.kinds import Kind
 from finallayer.live.applying import Applied, applied
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
+from finallayer.live import threads
 from finallayer.live.stack import Stack
 from finallayer.live.torch import callables, distributions, indexing
 from finallayer.live.torch.callables import Known, is_native
@@ -101,8 +102,17 @@ class Observer:
             if "torch._dynamo" in sys.modules:  # else nothing is compiled
                 undo.enter_context(torch.compiler.set_stance("force_eager"))
             undo.enter_context(distributions.told(self))
+            if restoring:
+                undo.enter_context(threads.each(self.in_thread))
             undo.enter_context(_Operators(self))
             undo.enter_context(_Functions(self))
+            yield
+
+    @contextmanager
+    def in_thread(self) -> Iterator[None]:
+        """Around what a thread of the program's does: what it changes is put back; what it computes isn't followed."""
+        self.failed.append(Blind("what a thread of the program's computes", self.stack.place()))
+        with _Changes(self.untouched):
             yield
 
     @contextmanager
@@ -358,6 +368,20 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._observer.idle:
             return func(*args, **(kwargs or {}))
         return self._observer.operator(func, args, kwargs or {})
+
+
+class _Changes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """What operators of another thread's are about to change is saved."""
+
+    def __init__(self, untouched: Untouched) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._untouched = untouched
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._untouched.changing(func, args, kwargs or {})
+        result = func(*args, **(kwargs or {}))
+        self._untouched.made(tensors_in(result), tensors_in((args, kwargs)))
+        return result
 
 
 def is_pure(known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
