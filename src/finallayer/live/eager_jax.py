@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax._src import core, source_info_util
+from jax._src import api_util, core, source_info_util
 
 #: What is raised by what asks a traced value for its numbers.
 LOOKED_AT = (
@@ -29,7 +29,9 @@ def run(function: Callable[[list[Any]], list[Any]], arrays: Sequence[Any]) -> tu
     with _current(trace):
         results = [trace.known(result).variable for result in function(list(given))]
     constants = list(trace.constants.values())
-    jaxpr = core.Jaxpr([c.variable for c in constants], [g.variable for g in given], results, trace.equations)
+    whose = api_util.debug_info("audit", function, (given,), {})
+    names = [c.variable for c in constants], [g.variable for g in given]
+    jaxpr = core.Jaxpr(*names, results, trace.equations, debug_info=whose)
     return jaxpr, [c.numbers for c in constants]
 
 

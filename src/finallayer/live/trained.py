@@ -49,8 +49,12 @@ def _is_parameter(leaf: Node) -> bool:
 
 def may_be_trained(leaf: Node) -> bool:
     """Whether a leaf is a parameter, or may hold one: what isn't understood, or was made before the run."""
-    is_data = str(leaf.attrs.get("name", "")).endswith(DATA)
-    return leaf.op in ("parameter", "logits") or (leaf.op == "opaque" and not is_data)
+    return leaf.op in ("parameter", "logits") or is_unknown(leaf)
+
+
+def is_unknown(leaf: Node) -> bool:
+    """Whether nobody knows what a leaf is made of."""
+    return leaf.op == "opaque" and not str(leaf.attrs.get("name", "")).endswith(DATA)
 
 
 def as_trained(seen: Sequence[Sighting], losses: Iterable[Node]) -> list[Sighting]:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record as tapes
 from tensorflow.python.framework import op_callbacks
-from tensorflow.python.ops import custom_gradient, nn_impl
+from tensorflow.python.ops import custom_gradient, nn_impl, resource_variable_ops
 
 from finallayer.expr import Node, Origin, make
 from finallayer.live.applying import Applied
@@ -79,9 +79,26 @@ class Watcher:
             op_callbacks.add_op_callback(self._ran)
             undo.callback(op_callbacks.remove_op_callback, self._ran)
             undo.enter_context(called(self._called))
+            undo.enter_context(self._accessed())
             for name in _ASIDE:
                 undo.enter_context(self._aside(name))
             yield
+
+    @contextmanager
+    def _accessed(self) -> Iterator[None]:
+        """While it is seen of each variable that is read whether it is trained."""
+        original = resource_variable_ops.variable_accessed
+
+        def accessed(variable: Any) -> None:
+            if not variable.trainable:
+                self.tensors.frozen.add(variable.handle._id)
+            original(variable)
+
+        resource_variable_ops.variable_accessed = accessed
+        try:
+            yield
+        finally:
+            resource_variable_ops.variable_accessed = original
 
     @contextmanager
     def _aside(self, name: str) -> Iterator[None]:
