@@ -27,7 +27,7 @@ from finallayer.live.applying import Applied, applied
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
-from finallayer.live.torch import callables, distributions, indexing
+from finallayer.live.torch import callables, distributions, indexing, transforms
 from finallayer.live.torch.callables import Known, is_native
 from finallayer.live.torch.following import Following, tensors_in
 from finallayer.live.torch.untouched import Untouched
@@ -102,6 +102,8 @@ class Observer:
             if "torch._dynamo" in sys.modules:  # else nothing is compiled
                 undo.enter_context(torch.compiler.set_stance("force_eager"))
             undo.enter_context(distributions.told(self))
+            if "torch._functorch" in sys.modules:
+                undo.enter_context(transforms.followed(self))
             if restoring:
                 undo.enter_context(threads.each(self.in_thread))
             undo.enter_context(_Operators(self))
@@ -165,6 +167,20 @@ class Observer:
             known = self._leaf(value)
             self.following.bind(value, known)
         return known
+
+    def known(self, tensor: torch.Tensor) -> Node | None:
+        """What a tensor holds that was seen before, or was there before the run; None of what a transform has made."""
+        if self.following.get(tensor) is None and torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            return None
+        return self.node(tensor)
+
+    def bind(self, tensor: torch.Tensor, node: Node) -> None:
+        """A tensor holds this."""
+        self.following.bind(tensor, node)
+
+    def not_followed(self, name: str, tensor: torch.Tensor) -> None:
+        """A tensor holds what nobody follows, of whatever is trained."""
+        self.following.bind(tensor, self._not_understood(name, [make("parameter", name="what is trained")], tensor))
 
     def _leaf(self, tensor: torch.Tensor) -> Node:
         """What a tensor is that was there before the run."""
