@@ -51,6 +51,9 @@ _INDEXING = frozenset({"torch.Tensor.__getitem__", "torch.Tensor.index"})
 _OF_A_CUSTOM_FUNCTION = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
 
+#: What nobody follows, whose results need no gradient of their own.
+GRADIENT = "a gradient of torch.func's"
+
 T = TypeVar("T")
 
 
@@ -178,9 +181,9 @@ class Observer:
         """A tensor holds this."""
         self.following.bind(tensor, node)
 
-    def not_followed(self, name: str, tensor: torch.Tensor) -> None:
+    def not_followed(self, tensor: torch.Tensor) -> None:
         """A tensor holds what nobody follows, of whatever is trained."""
-        self.following.bind(tensor, self._not_understood(name, [make("parameter", name="what is trained")], tensor))
+        self.following.bind(tensor, self._not_understood(GRADIENT, [make("parameter", name="what is trained")], tensor))
 
     def _leaf(self, tensor: torch.Tensor) -> Node:
         """What a tensor is that was there before the run."""
@@ -337,7 +340,9 @@ class Observer:
         origin = self._place()
         place = f"{Path(origin.path).name}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
         parts = tuple(map(hash, handed)) or (self._leaves,)
-        made = make("opaque", name=place, of=parts, rank=result.dim())
+        is_data = torch.is_grad_enabled() and not result.requires_grad and name != GRADIENT
+        data: dict[str, Any] = {"fed": True} if is_data else {}
+        made = make("opaque", name=place, of=parts, rank=result.dim(), **data)
         self.unknown[id(made)] = made, Blind(name, origin), handed
         return made
 

@@ -24,7 +24,7 @@ class Following(Protocol):
 
     def known(self, tensor: torch.Tensor) -> Node | None: ...
     def bind(self, tensor: torch.Tensor, node: Node) -> None: ...
-    def not_followed(self, name: str, tensor: torch.Tensor) -> None: ...
+    def not_followed(self, tensor: torch.Tensor) -> None: ...
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def _telling(original: Callable[..., Any], may_be_gradient: bool, following: Fol
             if node is not None:
                 following.bind(result, make("reshape", node, rank=result.dim()))
             elif may_be_gradient:
-                following.not_followed("a gradient of torch.func's", result)
+                following.not_followed(result)
         return result
 
     return wrap
