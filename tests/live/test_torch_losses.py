@@ -163,6 +163,20 @@ def loss():
 """,
         [("FL103", 2, "nll(softmax(affine(data@loss, weight, units=5), axis=1), data@loss)")],
     ),
+    "the last axis": (
+        """
+def loss():
+    return F.cross_entropy(net(x).softmax(-1), y)
+""",
+        [("FL101", 2, "xent_logits(softmax(affine(data@loss, weight, units=5), axis=-1), data@loss)")],
+    ),
+    "for each row": (
+        """
+def loss():
+    return torch.func.vmap(lambda z, t: -(torch.log(z.softmax(0)) * t).sum())(net(x), onehot).mean()
+""",
+        [("FL201", 2, "neg(gather(log(softmax(z)), y))")],
+    ),
     "a distribution's log_prob of probabilities": (
         """
 def loss():
@@ -356,3 +370,22 @@ def loss():
     return -(d.log_prob(action) * torch.randn(8)).mean()
 """
     assert finallayer.audit(program(tmp_path, text)).findings == ()
+
+
+def test_a_gradient_or_tangent_that_is_minimised_is_named(tmp_path: Path) -> None:
+    text = """
+def loss():
+    return torch.func.jvp(lambda z: F.cross_entropy(net(z), y), (x,), (x,))[1]
+"""
+    audit = finallayer.audit(program(tmp_path, text))
+    assert audit.findings == () and ["gradient" in b.name for b in audit.blind] == [True]
+
+
+def test_a_model_called_for_each_row_is_followed(tmp_path: Path) -> None:
+    text = """
+def loss():
+    call = lambda a, t: F.cross_entropy(torch.func.functional_call(net, dict(net.named_parameters()), (a,)), t)
+    return torch.func.vmap(call)(x, y).mean()
+"""
+    audit = finallayer.audit(program(tmp_path, text))
+    assert audit.blind == () and audit.safe_margin is not None and audit.safe_margin["float32"] == float("inf")

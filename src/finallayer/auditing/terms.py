@@ -82,7 +82,8 @@ def _products(x: Node, above: Product = Product()) -> Iterator[Product]:  # noqa
             waiting.append((node.args[1], inside._replace(sign=-around.sign if node.op == "sub" else around.sign)))
             waiting.append((node.args[0], inside))
         elif node.op in _PRODUCTS:
-            yield from _multiplied(*(list(_products(a)) for a in node.args), within=inside)
+            left, right = (list(_products(a)) for a in node.args)
+            yield from _multiplied(left, right, inside)
         else:
             by = node.attrs.get("by")
             negative = node.op == "neg" or (node.op == "scale" and isinstance(by, (int, float)) and by < 0)

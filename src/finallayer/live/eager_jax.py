@@ -7,11 +7,11 @@ that tracing gives, of the way that the program has taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax._src import api_util, core, source_info_util
+from jax._src import core, source_info_util
 
 #: What is raised by what asks a traced value for its numbers.
 LOOKED_AT = (
@@ -22,16 +22,24 @@ LOOKED_AT = (
 )
 
 
-def run(function: Callable[[list[Any]], list[Any]], arrays: Sequence[Any]) -> tuple[core.Jaxpr, list[Any]]:
+class Written(NamedTuple):
+    """What a jaxpr is read for."""
+
+    constvars: list[core.Var]
+    invars: list[core.Var]
+    outvars: list[core.Var]
+    eqns: list[Any]
+    debug_info: Any = None
+
+
+def run(function: Callable[[list[Any]], list[Any]], arrays: Sequence[Any]) -> tuple[Written, list[Any]]:
     """The jaxpr of what a function computes of these arrays, with its constants."""
     trace = _Writing(core.trace_ctx.trace)
     given = [_Known(trace, value) for value in map(jax.numpy.asarray, arrays)]
     with _current(trace):
         results = [trace.known(result).variable for result in function(list(given))]
     constants = list(trace.constants.values())
-    whose = api_util.debug_info("audit", function, (given,), {})
-    names = [c.variable for c in constants], [g.variable for g in given]
-    jaxpr = core.Jaxpr(*names, results, trace.equations, debug_info=whose)
+    jaxpr = Written([c.variable for c in constants], [g.variable for g in given], results, trace.equations)
     return jaxpr, [c.numbers for c in constants]
 
 
@@ -122,7 +130,7 @@ class _Writing(core.Trace):
         made = {var for equation in inner for var in equation.outvars}
         read = [v for e in inner for v in e.invars] + [r.variable for r in results]
         free = list(dict.fromkeys(v for v in read if v not in made))
-        jaxpr = core.Jaxpr([], free, [r.variable for r in results], inner, debug_info=fun.debug_info)
+        jaxpr = Written([], free, [r.variable for r in results], inner, fun.debug_info)
         given = [_Known(self, r.numbers) for r in results]
         self._write(primitive, free, given, {"call_jaxpr": jaxpr})
         return given

@@ -21,7 +21,7 @@ from finallayer.live import eager_jax
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.randomness import plain_generators
 from finallayer.live.stack import Stack, folders_of
-from finallayer.live.trained import as_trained
+from finallayer.live.trained import as_trained, may_be_trained, reached
 from finallayer.recording import Recorder, Scene
 
 #: Primitives that are one operation on their operands, element by element or of two.
@@ -126,6 +126,7 @@ class _Reading:
         self.recorder = Recorder()
         self._trained = trained
         self.unknown: Unknown = {}
+        self._is_reached = reached(may_be_trained)
         self._folders = folders_of(*HANDING_ON)
         self._stack = Stack(self._folders)
         self._called = self._stack.place()  # where the loss is handed over, for what a library does by itself
@@ -342,7 +343,9 @@ class _Reading:
     def _not_understood(self, eqn: Any, nodes: list[Node], rank: int) -> Node:
         self._leaves += 1
         origin = self._origin(eqn)
-        made = make("opaque", name=f"{eqn.primitive.name}:{self._leaves}:0", of=tuple(map(hash, nodes)), rank=rank)
+        data: dict[str, Any] = {} if any(map(self._is_reached, nodes)) or _is_backward(eqn) else {"fed": True}
+        name = f"{eqn.primitive.name}:{self._leaves}:0"
+        made = make("opaque", name=name, of=tuple(map(hash, nodes)), rank=rank, **data)
         self.unknown[id(made)] = made, Blind(eqn.primitive.name, origin), nodes
         return made
 

@@ -53,8 +53,9 @@ def may_be_trained(leaf: Node) -> bool:
 
 
 def is_unknown(leaf: Node) -> bool:
-    """Whether nobody knows what a leaf is made of."""
-    return leaf.op == "opaque" and not str(leaf.attrs.get("name", "")).endswith(DATA)
+    """Whether nobody knows what a leaf is made of: it is no data, as far as that is known."""
+    is_data = leaf.attrs.get("fed") or str(leaf.attrs.get("name", "")).endswith(DATA)
+    return leaf.op == "opaque" and not is_data
 
 
 def as_trained(seen: Sequence[Sighting], losses: Iterable[Node]) -> list[Sighting]:

@@ -24,7 +24,7 @@ from finallayer.live.tensorflow import composed, generated, raw
 from finallayer.live.tensorflow.fitting import Fitting
 from finallayer.live.tensorflow.holdings import Tensors, is_eager
 from finallayer.live.tensorflow.traced import called, replayed
-from finallayer.live.trained import as_trained
+from finallayer.live.trained import as_trained, may_be_trained, reached
 from finallayer.recording import Recorder, Scene
 
 #: The folder of TensorFlow's own code.
@@ -63,6 +63,7 @@ class Watcher:
         self.tensors = Tensors()
         self.fitting = Fitting(self.tensors)
         self.unknown: Unknown = {}
+        self._is_reached = reached(may_be_trained)
         self.failed: list[Blind] = []
         self._unknowns = 0
 
@@ -193,10 +194,11 @@ class Watcher:
         self._unknowns += 1
         origin = self.place()
         handed = [self.tensors.node(t) for t in inputs]
+        data: dict[str, Any] = {} if any(map(self._is_reached, handed)) else {"fed": True}
         place = f"{Path(origin.path).name}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
         for number, part in enumerate(outputs):
             of = (*map(hash, handed), self._unknowns, number)
-            made = make("opaque", name=place, of=of, rank=part.shape.rank)
+            made = make("opaque", name=place, of=of, rank=part.shape.rank, **data)
             self.unknown[id(made)] = made, Blind(name, origin), handed
             self.tensors.bind(part, made)
 

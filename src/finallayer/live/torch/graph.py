@@ -92,6 +92,7 @@ class _Graph:
             return self._unknown(fn, name)
         if name == "index":
             what.attrs.update(_of_each_row(_saved(fn, "indices")))
+        what.attrs.update(_shaped(what.op, fn))
         return self.recorder.record(what.op, what.args, what.attrs, self._origin, "torch")
 
     def _operand(self, fn: Any, number: int | None, saved: Any) -> Node | None:
@@ -151,6 +152,14 @@ class _Graph:
         return made
 
 
+def _shaped(op: str, fn: Any) -> dict[str, Any]:
+    """What the shape of an operator's result tells: how many axes there are, and of a layer how many units."""
+    shape = next((tuple(given.shape) for given in getattr(fn, "_input_metadata", ())), None)
+    if shape is None:
+        return {}
+    return {"rank": len(shape), **({"units": shape[-1]} if op == "affine" and len(shape) == 2 else {})}
+
+
 def _place(tensor: torch.Tensor) -> Any:
     """Where a tensor's numbers lie, and how; None where it hides that."""
     try:
@@ -173,7 +182,7 @@ def _read(value: Any) -> Node | None:
 
 def _name(fn: Any) -> str:
     """The operator's name: ``log_softmax`` of ``LogSoftmaxBackward0``."""
-    name = re.sub(r"Backward\d*", "", fn.name().rpartition("::")[2])
+    name = re.sub(r"Backward\d*(?=(_copy)?$)", "", fn.name().rpartition("::")[2])
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 

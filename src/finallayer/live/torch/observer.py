@@ -27,7 +27,7 @@ from finallayer.live.applying import Applied, applied
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
-from finallayer.live.torch import callables, distributions, indexing
+from finallayer.live.torch import callables, distributions, indexing, transforms
 from finallayer.live.torch.callables import Known, is_native
 from finallayer.live.torch.following import Following, tensors_in
 from finallayer.live.torch.untouched import Untouched
@@ -50,6 +50,9 @@ TORCH = str(Path(torch.__file__).parent)
 _INDEXING = frozenset({"torch.Tensor.__getitem__", "torch.Tensor.index"})
 _OF_A_CUSTOM_FUNCTION = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
+
+#: What nobody follows, whose results need no gradient of their own.
+GRADIENT = "a gradient of torch.func's"
 
 T = TypeVar("T")
 
@@ -102,6 +105,8 @@ class Observer:
             if "torch._dynamo" in sys.modules:  # else nothing is compiled
                 undo.enter_context(torch.compiler.set_stance("force_eager"))
             undo.enter_context(distributions.told(self))
+            if "torch._functorch" in sys.modules:
+                undo.enter_context(transforms.followed(self))
             if restoring:
                 undo.enter_context(threads.each(self.in_thread))
             undo.enter_context(_Operators(self))
@@ -165,6 +170,20 @@ class Observer:
             known = self._leaf(value)
             self.following.bind(value, known)
         return known
+
+    def known(self, tensor: torch.Tensor) -> Node | None:
+        """What a tensor holds that was seen before, or was there before the run; None of what a transform has made."""
+        if self.following.get(tensor) is None and torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            return None
+        return self.node(tensor)
+
+    def bind(self, tensor: torch.Tensor, node: Node) -> None:
+        """A tensor holds this."""
+        self.following.bind(tensor, node)
+
+    def not_followed(self, tensor: torch.Tensor) -> None:
+        """A tensor holds what nobody follows, of whatever is trained."""
+        self.following.bind(tensor, self._not_understood(GRADIENT, [make("parameter", name="what is trained")], tensor))
 
     def _leaf(self, tensor: torch.Tensor) -> Node:
         """What a tensor is that was there before the run."""
@@ -321,7 +340,9 @@ class Observer:
         origin = self._place()
         place = f"{Path(origin.path).name}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
         parts = tuple(map(hash, handed)) or (self._leaves,)
-        made = make("opaque", name=place, of=parts, rank=result.dim())
+        is_data = torch.is_grad_enabled() and not result.requires_grad and name != GRADIENT
+        data: dict[str, Any] = {"fed": True} if is_data else {}
+        made = make("opaque", name=place, of=parts, rank=result.dim(), **data)
         self.unknown[id(made)] = made, Blind(name, origin), handed
         return made
 
