@@ -24,19 +24,27 @@ def reached(by: Reached) -> Reached:
     known: dict[int, tuple[Node, bool]] = {}  # by identity, which lasts while the node is kept
 
     def is_reached(root: Node) -> bool:
-        waiting = [root]
-        while waiting:
-            node = waiting[-1]
-            args = () if node.op == "stop_gradient" else node.args
-            unknown = [arg for arg in args if id(arg) not in known]
-            if unknown and id(node) not in known:
-                waiting += unknown
+        way = [(root, _made_of(root))]  # what is looked at, each with what is left to look at
+        while way:
+            node, left = way[-1]
+            found = known[id(node)][1] if id(node) in known else True if by(node) else None
+            if found is None and left:
+                inner = left.pop()
+                way.append((inner, _made_of(inner)))
                 continue
-            waiting.pop()
-            known[id(node)] = node, any(known[id(arg)][1] for arg in args) or by(node)
-        return known[id(root)][1]
+            known[id(node)] = node, bool(found)
+            way.pop()
+            if found:  # and so is all that is made of it
+                known.update((id(above), (above, True)) for above, _ in way)
+                return True
+        return False
 
     return is_reached
+
+
+def _made_of(node: Node) -> list[Node]:
+    """What a gradient of a value goes on to; weights stand last, and are looked at first."""
+    return [] if node.op == "stop_gradient" else list(node.args)
 
 
 #: How the name of data ends, that a loss is handed or has at hand.

@@ -22,7 +22,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from finallayer.catalog import Signature
 from finallayer.catalog.applying import Applied, applied
 from finallayer.expr import LOSSES, Node, Origin, Role, having, make
-from finallayer.kinds import Kind
 from finallayer.live import threads
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
@@ -85,6 +84,7 @@ class Observer:
         self.unknown: Unknown = {}
         self.altered: list[Node] = []  # losses with options that their expression doesn't tell of
         self.failed: list[Blind] = []
+        self._parameters: dict[int, tuple[torch.Tensor, Node]] = {}
         self.layers: dict[tuple[Origin, str], str] = {}  # what the layers are called that give heads
         self._leaves = 0
 
@@ -189,14 +189,22 @@ class Observer:
         """What a tensor is that was there before the run."""
         self._leaves += 1
         if _is_parameter(tensor):
-            parameter = make("parameter", name=f"parameter {self._leaves}", rank=tensor.dim())
-            return parameter if tensor.requires_grad else frozen(parameter)
+            return self._parameter(tensor)
         if _is_number(tensor):
             with self.aside():
                 return make("const", value=tensor.detach().item())
         if tensor.grad_fn is not None:  # a prediction, perhaps
             return make("opaque", name=f"given {self._leaves}:0:0", rank=tensor.dim())
         return make("opaque", name=f"data {self._leaves}@loss", rank=tensor.dim())
+
+    def _parameter(self, tensor: torch.Tensor) -> Node:
+        """A parameter, whatever its numbers are by now."""
+        known = self._parameters.get(id(tensor))
+        if known is None or known[0] is not tensor:
+            parameter = make("parameter", name=f"parameter {len(self._parameters) + 1}", rank=tensor.dim())
+            known = tensor, parameter if tensor.requires_grad else frozen(parameter)
+            self._parameters[id(tensor)] = known
+        return known[1]
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -240,9 +248,9 @@ class Observer:
         what = indexing.entries(self.node, args) if known.name in _INDEXING and not kwargs else None
         what = what or applied(known.signature, args, kwargs, known.name, self.node)
         if what is not None and what.op == "affine":
-            matrices = (a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor) and a.dim() > 1)
-            weights = [n for n in map(self.node, matrices) if n is not None and n.kind is Kind.PARAMETER]
-            return what._replace(args=[*what.args[:1], *weights[-1:]])  # which tell one layer from another
+            given = (*args, *kwargs.values())
+            weights = [a for a in given if isinstance(a, torch.Tensor) and _is_parameter(a) and a.dim() > 1]
+            return what._replace(args=[*what.args[:1], *map(self._parameter, weights[-1:])])  # which tell layers apart
         return what
 
     def _give(
