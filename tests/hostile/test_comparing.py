@@ -23,9 +23,12 @@ import finallayer
 pytest.importorskip("filelock")
 pytest.importorskip("jinja2")
 
+import matplotlib
 import numpy as np
 
+from finallayer.compare import report_folder
 from finallayer.compare.compare_error import BadInputError
+from finallayer.compare.figures import heat_map
 from finallayer.compare.folder import alone_in
 from finallayer.compare.idx import read_idx
 from finallayer.compare.npz import MOST_BYTES
@@ -243,6 +246,29 @@ def test_arrays_of_every_writer_are_read(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, x, version=(2, 0))
     assert load_data(archive(tmp_path, x=buffer.getvalue(), y=npy((20,), (np.arange(20.0) % 2).tobytes())))
+
+
+# Settings of a library that lie in the working folder
+
+
+def test_settings_of_matplotlib_in_the_working_folder_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "matplotlibrc")  # whoever reads it waits
+    imports = "from finallayer.compare.style import as_it_comes\nwith as_it_comes():\n    import matplotlib.figure"
+    path = os.pathsep.join([str(Path(finallayer.__file__).parents[1]), *sys.path])
+    command = [sys.executable, "-P", "-c", imports]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, timeout=30, check=True)
+
+
+def test_a_report_is_drawn_by_no_settings_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, settings = results_of(*silenced_and_rescued()), {"text.usetex": True, "axes.labelpad": 50}
+    monkeypatch.setattr(report_folder, "_sheets", lambda results: {"grid": heat_map(results.summarized().compared)})
+    monkeypatch.setattr(report_folder, "make_page", lambda _: "")
+    pictures = []
+    for chosen in ({}, settings):
+        with matplotlib.rc_context(chosen):
+            report_folder.write_report(results, tmp_path)
+        pictures.append((tmp_path / "figures" / "grid.svg").read_bytes())
+    assert pictures[0] == pictures[1]
 
 
 # A second run, and a parent that is killed
