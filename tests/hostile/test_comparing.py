@@ -260,11 +260,12 @@ def test_settings_of_matplotlib_in_the_working_folder_are_not_read(tmp_path: Pat
 
 
 def test_a_report_is_drawn_by_no_settings_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results, settings = results_of(*silenced_and_rescued()), {"text.usetex": True, "axes.labelpad": 50}
+    results = results_of(*silenced_and_rescued())
+    settings: list[Any] = [{}, {"text.usetex": True, "axes.labelpad": 50}]
     monkeypatch.setattr(report_folder, "_sheets", lambda results: {"grid": heat_map(results.summarized().compared)})
     monkeypatch.setattr(report_folder, "make_page", lambda _: "")
     pictures = []
-    for chosen in ({}, settings):
+    for chosen in settings:
         with matplotlib.rc_context(chosen):
             report_folder.write_report(results, tmp_path)
         pictures.append((tmp_path / "figures" / "grid.svg").read_bytes())
