@@ -108,6 +108,31 @@ def test_mode_and_attributes_stay(project: Path, mode: int) -> None:
     assert os.getxattr(project / "a.py", "user.origin") == b"a forum"
 
 
+@pytest.mark.parametrize("what", ["the owner", "an attribute"])
+def test_a_file_that_can_not_be_given_back_is_written_in_place(
+    project: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Such as a colleague's, in a folder of a group: it stays theirs."""
+    (project / "a.py").write_text(UNSTABLE)
+    try:
+        os.setxattr(project / "a.py", "user.origin", b"a forum")
+    except OSError:
+        pytest.skip("this disk keeps no attributes")
+    kept, inode = documents._beside_its_text, (project / "a.py").stat().st_ino
+
+    def another(path: Path) -> tuple[object, ...]:
+        return kept(path) if path.name == "a.py" or what != "the owner" else (12345, *kept(path)[1:])
+
+    def denied(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(documents, "_beside_its_text", another)
+    monkeypatch.setattr(documents.os, "chown" if what == "the owner" else "setxattr", denied)
+    assert command(project, "fix", ".").code == 0
+    assert "log_softmax" in (project / "a.py").read_text() and (project / "a.py").stat().st_ino == inode
+    assert len(list(project.iterdir())) == 2
+
+
 @pytest.mark.parametrize("output", ["json", "sarif", "text"])
 def test_a_check_offers_no_fix_that_would_not_be_made(project: Path, output: str) -> None:
     victim = project.parent / "elsewhere" / "victim.py"

@@ -101,7 +101,7 @@ def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
     "from [tool.finallayer] in the nearest pyproject.toml. A comment '# finallayer: ignore[FL101]' on a line of the "
     "statement keeps a finding quiet, '# finallayer: ignore-file' a file."
 )
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH...")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, readable=False), metavar="PATH...")
 @click.option(
     "--statistics", "show_statistics", is_flag=True, is_eager=True, help="Show how often each rule was met instead."
 )
