@@ -166,8 +166,9 @@ def _check(options: Options, signals: Interruptions) -> int:
 
     stdin = read_stdin(options.stdin_filename) if Path(STDIN) in options.paths else None
     on_disk = [p for p in options.paths if p != Path(STDIN)]
+    named = [*on_disk, *([Path(stdin[0])] if stdin else [])]
     rules = all_rules()
-    found = config.find([*on_disk, *([Path(stdin[0])] if stdin else [])], rules)
+    found = config.find(named, rules)
     settings = found.with_options(flat(options.select), flat(options.ignore), options.severity, rules)
     outcome = run.check(
         on_disk,
@@ -189,12 +190,12 @@ def _check(options: Options, signals: Interruptions) -> int:
         if options.write_baseline and options.baseline:
             return accepting.write_baseline(options.baseline, outcome)
         if options.add_ignore:
-            return accepting.add_ignores(outcome, signals)
+            return accepting.add_ignores(outcome, accepting.Bounds(named), signals)
     bounds = None
     if options.fix or any(f.fix for f in outcome.findings):
         from finallayer.cli.choosing import Bounds
 
-        bounds = Bounds([*on_disk, *([Path(stdin[0])] if stdin else [])])
+        bounds = Bounds(named)
     if options.fix and bounds:
         from finallayer.cli.fixing import Fixing
 
