@@ -190,7 +190,9 @@ def _check(options: Options, signals: Interruptions) -> int:
         if options.write_baseline and options.baseline:
             return accepting.write_baseline(options.baseline, outcome)
         if options.add_ignore:
-            return accepting.add_ignores(outcome, accepting.Bounds(named), signals)
+            from finallayer.cli.choosing import Bounds
+
+            return accepting.add_ignores(outcome, Bounds(named), signals)
     bounds = None
     if options.fix or any(f.fix for f in outcome.findings):
         from finallayer.cli.choosing import Bounds
