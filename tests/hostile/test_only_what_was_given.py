@@ -174,6 +174,21 @@ def test_a_file_that_changes_while_others_are_written_is_left(project: Path, mon
     assert len(list(project.iterdir())) == 3
 
 
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_becomes_a_link_meanwhile_is_not_followed(project: Path, what: str) -> None:
+    (project / "folder").mkdir()
+    elsewhere = project.parent / "elsewhere" / "a.py"
+    for place in (elsewhere, project / "folder" / "a.py"):
+        place.write_bytes(b"before")
+    document = Document(project / "folder" / "a.py", b"before")
+    link = document.path if what == "file" else document.path.parent
+    link.rename(project / "away")
+    link.symlink_to(elsewhere if what == "file" else elsewhere.parent)
+    with pytest.raises(ChangedMeanwhileError):
+        write_together([(document, b"after")])
+    assert elsewhere.read_bytes() == b"before"
+
+
 def test_what_can_not_be_put_back_is_told_and_the_others_are(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [Document(project / name, b"before") for name in ("a.py", "b.py", "c.py")]
     for document in files:

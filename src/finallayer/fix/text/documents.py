@@ -31,6 +31,7 @@ class Document:
     def __init__(self, path: Path, data: bytes) -> None:
         self.path = path
         self.data = data
+        self._leads_to = os.path.realpath(path)
 
     @classmethod
     def read(cls, path: Path) -> Document:
@@ -46,8 +47,8 @@ class Document:
         return new if self.data.startswith(codecs.BOM_UTF8) else new.removeprefix(codecs.BOM_UTF8)
 
     def check(self) -> None:
-        """Raises OSError where the file isn't any more what was read, or is not to be written."""
-        if contents(self.path) != self.data:
+        """Raises OSError where the file isn't any more what was read, where it was, or is not to be written."""
+        if os.path.realpath(self.path) != self._leads_to or contents(self.path) != self.data:
             raise ChangedMeanwhileError(f"{self.path} has changed since it was read")
         if not os.access(self.path, os.W_OK):
             raise PermissionError(errno.EACCES, "the file is read-only")
