@@ -33,6 +33,7 @@ from finallayer.compare.folder import alone_in
 from finallayer.compare.idx import read_idx
 from finallayer.compare.npz import MOST_BYTES
 from finallayer.compare.results import load
+from finallayer.compare.session import tell
 from finallayer.compare.sources import load as load_data
 
 from ..compare.synthetic import results_of, silenced_and_rescued
@@ -270,6 +271,20 @@ def test_a_report_is_drawn_by_no_settings_of_the_user(tmp_path: Path, monkeypatc
             report_folder.write_report(results, tmp_path)
         pictures.append((tmp_path / "figures" / "grid.svg").read_bytes())
     assert pictures[0] == pictures[1]
+
+
+def test_a_name_that_is_not_utf_8_or_that_a_terminal_obeys_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    results = results_of(*silenced_and_rescued())
+    results.command = "finallayer compare --data \udcff.npz"
+    monkeypatch.setattr(report_folder, "_sheets", lambda _: {})
+    monkeypatch.setattr(report_folder, "make_page", lambda results: results.command)
+    out = tmp_path / "o\udcff\x1b[2J\n::error::"
+    out.mkdir()
+    tell(results, report_folder.write_report(results, out))
+    assert (out / "report.html").read_text() == "finallayer compare --data \\udcff.npz"
+    assert "o\\udcff\\x1b[2J\\n::error::" in capfd.readouterr().out
 
 
 # A second run, and a parent that is killed
