@@ -104,6 +104,7 @@ class Model:
     graph: Graph | None = field(default=None, repr=False)
     surgeon: Surgeon | None = field(default=None, repr=False)
     frozen: str = ""  # why it can't be changed
+    bound: str = ""  # why what it becomes has to lie in the same folder
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -158,6 +158,8 @@ class Graph:
         if what is None:
             return self._unknown(step, 0)
         op, args, attrs = fitted(step, what)
+        if op == "dropout":  # what is saved is run without
+            op, attrs = "identity", {}
         scene = Scene(training=self._training or op != "log")
         return self.recorder.record(op, args, attrs, origin, self.framework, lambda: scene)
 
