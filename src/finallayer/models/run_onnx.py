@@ -37,9 +37,7 @@ def run(task: dict[str, Any]) -> dict[str, Any]:
     elif task["head"]:
         found["why"] = " (the old file's classifier applied it in a way of its own)"
     elif found["max_ulp"] and getattr(_array(full), "dtype", None) == np.float16:
-        found["why"] = (
-            " (of 16-bit logits onnxruntime computes a softmax in 32 bits, unrounded where both are in one file)"
-        )
+        found["why"] = " (onnxruntime rounds no 16-bit logits where their softmax is in the same file)"
     elif found["max_ulp"]:
         found["why"] = " (onnxruntime does the last operations of one of the files together)"
     return found
