@@ -219,3 +219,16 @@ def test_weights_in_another_file_keep_the_model_in_its_folder(made: dict[str, Pa
         asked = ["head", str(tmp_path / "a.onnx"), "--strip", "-o", str(tmp_path / place)]
         assert CliRunner().invoke(main, asked).exit_code == code
     assert models.read(tmp_path / "b.onnx").outputs[0].kind == "logits"
+
+
+def test_a_head_that_computes_in_eight_bits_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        affine(),
+        node("QuantizeLinear", "z scale zero", "q"),
+        node("QLinearSoftmax", "q scale zero scale zero", "s", "in bits", domain="com.microsoft", axis=-1, opset=17),
+        node("DequantizeLinear", "s scale zero", "p"),
+    ]
+    path = write(tmp_path / "a.onnx", nodes, stored=SCALE, extra=[("com.microsoft", 1)])
+    assert models.read(path).outputs[0].kind == "probabilities"
+    with pytest.raises(NotDone, match="'in bits' computes in eight bits"):
+        models.read(path).strip()

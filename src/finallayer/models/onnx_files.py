@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from finallayer.catalog import Signature, parse
@@ -104,6 +105,10 @@ class _Reading:
             units = weights[0] if weights else None
             attrs = {"axis": 1, "units": units if isinstance(units, int) else None}
             return what._replace(attrs=attrs | ({"rank": len(weights)} if weights else {}))
+        if op in ("maximum", "minimum"):
+            bounds = [n for n in nodes if n.op == "const" and isinf(n.attrs["value"])]
+            others = [n for n in nodes if n not in bounds]
+            return Applied("identity", others, {}) if bounds and len(others) == 1 else what  # as JAX writes a maximum
         if op == "clip":
             attrs = {k: step.attrs.get({"low": "min", "high": "max"}[k], attrs.get(k)) for k in ("low", "high")}
             return what._replace(attrs=attrs)

@@ -72,6 +72,7 @@ class OnnxEdited:
             "with_head": old if self.strips else new,
             "without": new if self.strips else old,
             "output": output,
+            "strips": self.strips,
             "tail": self.tail,
             "logits": self.logits,
             "head": self.head,
@@ -121,6 +122,10 @@ class OnnxSurgeon:
     def strip(self, output: Output) -> Edited:
         """Have an output give logits. Raises :class:`NotDone`."""
         way = self._way(output)
+        if any("QLinear" in step.op for step in way.head):
+            raise NotDone(
+                f"{way.head[-1].name!r} computes its {way.head[-1].op} in eight bits: strip it before quantising"
+            )
         edit, nodes = self._begun()
         edit.logits = way.logits
         edit.tail = tuple(s.outputs[0] for s in (*way.head, *way.after))
