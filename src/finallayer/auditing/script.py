@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -37,13 +39,16 @@ def run(script: Path, arguments: Sequence[str], go_on: bool, tell: Callable[[Aud
     from finallayer.live.minimising import losses_told
 
     done = ScriptRun()
+    process = os.getpid()
 
     def audited(observation: Observation) -> None:
+        if os.getpid() != process:
+            return  # what a forked child finds nobody would hear of
         audit = judged(observation).besides(f for before in done.audits for f in before.findings)
         done.audits.append(audit)
         tell(audit)
         if not go_on:
-            raise Enough
+            raise Enough if threading.current_thread() is threading.main_thread() else SystemExit
 
     with _as_if_called(script, arguments), losses_told(audited):
         try:
@@ -57,9 +62,18 @@ def run(script: Path, arguments: Sequence[str], go_on: bool, tell: Callable[[Aud
         except KeyboardInterrupt:
             raise
         except BaseException:
-            traceback.print_exc()
+            _show(script)
             done.failed = True
     return done
+
+
+def _show(script: Path) -> None:
+    """The traceback as Python shows it, from the script on."""
+    kind, error, trace = sys.exc_info()
+    own = trace
+    while own is not None and own.tb_frame.f_code.co_filename != str(script):
+        own = own.tb_next
+    traceback.print_exception(kind, error, own or trace)
 
 
 @contextmanager

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
 from finallayer import __version__
+from finallayer.cli.signals import INTERRUPTED, never_lost
 
 # verb -> one-line help; the verb's command is `command` in finallayer.cli.<verb>
 VERBS: dict[str, str] = {
@@ -50,7 +51,8 @@ class Verbs(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a verb. What can't be written (a full disk behind standard output) is one line."""
         try:
-            return super().main(*args, **options)
+            with never_lost():
+                return super().main(*args, **options)
         except OSError as error:
             from finallayer.cli.terminal import could_not_write
 
@@ -67,9 +69,8 @@ def _ended_quietly() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        from finallayer.cli.terminal import INTERRUPTED, say
-
-        say("interrupted")
+        with suppress(OSError):
+            click.echo("finallayer: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         from finallayer.cli.terminal import discard

@@ -9,7 +9,7 @@ import click
 
 from finallayer import report
 from finallayer.check.config import SEVERITIES
-from finallayer.cli.terminal import COULD_NOT_RUN, say, show
+from finallayer.cli.terminal import COULD_NOT_RUN, say, show, working_folder
 from finallayer.disk import size_of
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def command(script: Path, arguments: Sequence[str], go_on: bool, severity: str, 
     """
     from finallayer.auditing.script import run
 
+    working_folder()
     try:
         size_of(script)  # a pipe would keep us waiting, a device would never end
     except OSError as error:
@@ -51,7 +52,7 @@ def command(script: Path, arguments: Sequence[str], go_on: bool, severity: str, 
     say(f"executing {script}")
     done = run(script, arguments, go_on, _tell if output_format == "text" else _keep)
     if not done.audits:
-        say("no loss was met: the script asked for no gradient")
+        say("no loss was met: the script asked for no gradient in this process")
     found = [f for audit in done.audits for f in audit.findings if f.severity >= SEVERITIES[severity]]
     if output_format != "text":
         lines = done.audits[0].lines if done.audits else report.Report(()).lines

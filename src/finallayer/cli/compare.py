@@ -13,13 +13,15 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from finallayer.cli.signals import INTERRUPTED
+from finallayer.cli.terminal import say, working_folder
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.grid import INPUTS, PRECISIONS
 from finallayer.compare.heads import ALL, DEFAULT, choices
 from finallayer.report.places import plain
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT = 2
 # What the extra brings beside the frameworks: asked for before hours of training, not after.
 NEEDED = ("filelock", "jinja2", "matplotlib", "numpy", "pooch", "rich", "scipy", "sklearn")
 
@@ -98,6 +100,7 @@ def command(**options: Any) -> None:
         signal.signal(ending, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # but nohup means it
         signal.signal(signal.SIGHUP, signal.default_int_handler)
+    working_folder()
     try:
         code = _compare(options)
     except BadInputError as error:
@@ -108,6 +111,7 @@ def command(**options: Any) -> None:
         click.echo(f"Error: {what}: {error.strerror or error}", err=True)
         code = BAD_INPUT
     except KeyboardInterrupt:
+        say("interrupted")
         code = INTERRUPTED
     sys.exit(code)
 
