@@ -14,7 +14,7 @@ from finallayer.kinds import PROBABILITY_KINDS
 from finallayer.models.model import Model, Output, head_of, made_by, told
 from finallayer.models.needed import needed
 from finallayer.models.onnx_messages import captured, checked, has_weights_elsewhere, parsed
-from finallayer.models.onnx_surgery import OnnxSurgeon
+from finallayer.models.onnx_surgery import ALONG_ONE_AXIS, OnnxSurgeon
 from finallayer.models.steps import Facts, Graph, Shape, Step, in_order
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: A constant of more numbers than this is no axis, no bound and no shape of ours.
 _FEW = 16
-#: The version of ONNX's operators from which on a softmax goes along one axis.
-ALONG_ONE_AXIS = 13
 #: What is called otherwise elsewhere.
 _DTYPES = {"FLOAT": "float32", "DOUBLE": "float64"}
 _OWN_DOMAINS = ("", "ai.onnx")
