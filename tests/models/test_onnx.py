@@ -243,3 +243,14 @@ def test_a_softmax_is_appended_along_the_channels_of_a_convolution(tmp_path: Pat
     path = write(tmp_path / "c.onnx", [node("Conv", "x K", "p", "conv")], 11, **picture)
     with pytest.raises(NotDone, match="no softmax along axis 1 alone"):
         models.read(path).append("softmax")
+
+
+def test_rows_of_a_table_that_data_picks_are_no_weights(tmp_path: Path) -> None:
+    nodes = [
+        node("Cast", "x", "i", "tokens", to=7),
+        node("Gather", "table i", "e", "embedding"),
+        node("ReduceMean", "e", "m", axes=[1], keepdims=0),
+        node("MatMul", "m W", "p", "scores"),
+    ]
+    path = write(tmp_path / "a.onnx", nodes, stored={"table": np.ones((9, 4), "f4")})
+    assert models.read(path).outputs[0].kind == "logits"

@@ -131,7 +131,10 @@ class Graph:
         knows of an operation that is applied."""
         for step in self.steps:
             origin = self.origin(step)
-            made = self._folded(step) or self._made(step, signature(step), fitted, origin)
+            folded = self._folded(step)
+            made = folded or self._made(step, signature(step), fitted, origin)
+            if folded is None and made.kind is Kind.PARAMETER:
+                made = self._unknown(step, 0)  # rows of a table that data picks are no weights: an embedding's
             for number, output in enumerate(step.outputs):
                 self.bind(output, made if number == 0 else self._unknown(step, number))
 
