@@ -20,8 +20,8 @@ LEAST = 1e-45
 class Samples(NamedTuple):
     """Of each sample ``(N,)``, in float64: whether it is right, its margin and log-odds against it, its true loss.
 
-    ``margins``: the best other logit minus the target's, in nats. ``odds``: the same of all others together. ``losses``:
-    the cross-entropy of the logits by the reference block, in nats. What isn't finite makes a sample wrong. ``pulls``:
+    ``margins``: the best other logit minus the target's, in nats. ``odds``: of all others together. ``losses``: the
+    cross-entropy of the logits by the reference block, in nats. What isn't finite makes a sample wrong. ``pulls``:
     the size of the gradient that the target's logit got, over what is due by the true loss; None where nobody saw it.
     """
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from finallayer.compare.own.arms import ARMS, AS_IS, FIXED
-from finallayer.compare.own.outcome import Outcome
+from finallayer.compare.own.measured import Outcome
 from finallayer.compare.phrases import percent
 from finallayer.compare.statistics import CONFIDENCE, Difference, difference, rejected
 from finallayer.compare.verdict import MATTERS
@@ -57,7 +57,13 @@ def conclude(outcome: Outcome) -> dict[str, Any]:
         return _verdict(*_nothing(outcome))
     lines = _lines(outcome, names)
     main = lines[0]
-    sentences = [*_alike(outcome), *_cause(lines, outcome), *_training(lines), *_noted(outcome), *_intervals(main)]
+    sentences = [
+        *_alike(outcome),
+        *_cause(lines, outcome),
+        *_training(lines, outcome),
+        *_noted(outcome),
+        *_intervals(main),
+    ]
     lower = bool(outcome.settings["lower_is_better"]) and main.name == METRIC
     return _verdict(_answer(main, outcome, lower), sentences, lines)
 
@@ -129,16 +135,16 @@ def _difference(values: Final, name: str, outcome: Outcome) -> Difference:
         seeds = seeds[:1]
     by_seed = {seed: values[FIXED][seed] - values[AS_IS][seed] for seed in seeds}
     low, high = (-1.0, 1.0) if name in SHARES else (-math.inf, math.inf)
-    return difference(by_seed, _rounding(values), low, high)
+    return difference(by_seed, _rounding(values, printed=name == METRIC), low, high)
 
 
-def _rounding(values: Final) -> float:
-    """The variance that rounding adds to a difference: by the least step that any two values are apart, or their digits
-    show."""
+def _rounding(values: Final, printed: bool) -> float:
+    """The variance that rounding adds to a difference: by the least step that any two values are apart, or the digits
+    of what was printed."""
     distinct = sorted({value for by_seed in values.values() for value in by_seed.values()})
     steps = [later - former for former, later in pairwise(distinct)]
     digits = max(len(repr(value).partition(".")[2]) for value in distinct)
-    if digits <= MOST_PRINTED:
+    if printed and digits <= MOST_PRINTED:
         steps.append(10.0**-digits)
     return max(min(steps, default=0.0), 1e-12) ** 2 / 6
 
@@ -183,10 +189,10 @@ def _cause(lines: Sequence[Line], outcome: Outcome) -> Iterator[str]:
     if before > 0:
         yield (
             f"As it is, {percent(before)} % of the training samples were silenced at the end: misclassified, and their "
-            f"gradient was 0, next to it, or wrong{_safe(outcome)}. {_other(outcome)} it is {percent(after)} %."
+            f"gradient was 0, next to it, or wrong{_safe(outcome)}. {_other(outcome)}, it is {percent(after)} %."
         )
     elif after > 0:
-        yield f"{_other(outcome)} {percent(after)} % of the training samples were silenced at the end, as it is none."
+        yield f"{_other(outcome)}, {percent(after)} % of the training samples were silenced at the end, as it is none."
     else:
         worst = _most_silenced(outcome)
         yield (
@@ -210,13 +216,16 @@ def _safe(outcome: Outcome) -> str:
     return f" (the loss's safe margin is {min(margins):.1f})" if margins else ""
 
 
-def _training(lines: Sequence[Line]) -> Iterator[str]:
+def _training(lines: Sequence[Line], outcome: Outcome) -> Iterator[str]:
     """What else is told of the end: each for itself, and certain only where it is said."""
     for line in lines[1:]:
         if line.name in (TRAINED, "true_loss") or line.name not in TOLD:
-            sure = "certain" if line.certain else "not certain"
             theirs, ours = (shown(line.name, line.means[arm]) for arm in (AS_IS, FIXED))
-            yield f"{named(line.name)}: {theirs} as it is, {ours} with the other ({sure})."
+            name = named(line.name)
+            yield (
+                f"{name[0].upper()}{name[1:]}: {theirs} as it is, {_other(outcome)[0].lower()}{_other(outcome)[1:]} "
+                f"{ours}{'' if line.certain else ', which is not certain'}."
+            )
 
 
 def _alike(outcome: Outcome) -> Iterator[str]:
@@ -279,13 +288,18 @@ def named(name: str) -> str:
 
 def shown(name: str, value: float) -> str:
     """A quantity's value."""
-    if name in SHARES or (_HIGHER.search(name) and 0 <= value <= 1):
+    if is_share(name, [value]):
         return f"{percent(value)} %"
     return f"{value:.4g}"
 
 
+def is_share(name: str, values: Iterable[float | None]) -> bool:
+    """Whether a quantity of these values is a share, to be told in percent."""
+    return name in SHARES or (bool(_HIGHER.search(name)) and all(v is None or 0 <= v <= 1 for v in values))
+
+
 def _is_share(line: Line) -> bool:
-    return line.name in SHARES or (bool(_HIGHER.search(line.name)) and all(0 <= m <= 1 for m in line.means.values()))
+    return is_share(line.name, line.means.values())
 
 
 def _interval(line: Line) -> str:
@@ -301,7 +315,7 @@ def _interval(line: Line) -> str:
 
 def _other(outcome: Outcome) -> str:
     other = outcome.settings["against"]
-    return f"With {other}" if other else "Fixed,"
+    return f"With {other}" if other else "Fixed"
 
 
 def _mean(values: Any) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from finallayer.compare.compare_error import BadInputError
+from finallayer.compare.folder import LOCK, MEASUREMENTS
 
 LEFT_OUT = frozenset({"__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 LINKED = frozenset({".git", ".hg", ".svn", "node_modules"})
@@ -75,7 +76,10 @@ class _Scan:
         return found
 
     def _inner(self, entry: os.DirEntry[str], found: _Folder) -> None:
-        if os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):  # noqa: PTH110, PTH118
+        path = Path(entry.path)
+        if (path / LOCK).exists() and (path / MEASUREMENTS).exists():  # another trial's report
+            return
+        if (path / "pyvenv.cfg").exists():
             found.linked.append(entry.name)
             return
         inner = self.folder(entry.path)

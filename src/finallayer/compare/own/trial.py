@@ -17,11 +17,11 @@ from rich.console import Console
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.folder import TABLE, alone_in, set_aside
 from finallayer.compare.own import engines
-from finallayer.compare.own.answer import conclude, named, shown
+from finallayer.compare.own.answer import EVALUATED, METRIC, TRAINED, conclude, final, named, shown
 from finallayer.compare.own.arms import ARMS, Program
 from finallayer.compare.own.cells import Job, run_cell
 from finallayer.compare.own.folder_copy import copy_folder
-from finallayer.compare.own.outcome import Outcome, Place, load
+from finallayer.compare.own.measured import Outcome, Place, load
 from finallayer.compare.own.own_page import write_page
 from finallayer.compare.results import environment, write_atomically
 from finallayer.processes import processors
@@ -160,7 +160,7 @@ class _Trial:
         if error is None:
             self._outcome.cells[place] = answer
             del self._outcome.missing[place]
-            self._log.print(f"{told}: {_last(answer, self._outcome)} in {answer['seconds']:.0f} s")
+            self._log.print(f"{told}: {_last(answer)} in {answer['seconds']:.0f} s")
         else:
             self._outcome.missing[place] = error
             self._log.print(f"{told} failed: {error}")
@@ -176,9 +176,7 @@ def _jobs() -> int:
     return 1 if any(Path(card).exists() for card in _CARDS) else processors()
 
 
-def _last(answer: Mapping[str, Any], outcome: Outcome) -> str:
-    from finallayer.compare.own.answer import EVALUATED, METRIC, TRAINED, final
-
+def _last(answer: Mapping[str, Any]) -> str:
     for name in (METRIC, EVALUATED, TRAINED):
         if (value := final(answer, name)) is not None:
             return f"{named(name)} {shown(name, value)}"

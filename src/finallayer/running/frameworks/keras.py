@@ -47,12 +47,12 @@ def _fitting(original: Callable[..., Any], ledger: Ledger) -> Callable[..., Any]
             if not alone:
                 return original(self, *args, **kwargs)
             look = _Look(ledger, *_split(given))
-            callbacks = given.get("callbacks")
-            if hasattr(callbacks, "append") and not isinstance(callbacks, list):  # a CallbackList
+            callbacks: Any = given.get("callbacks") or []
+            if isinstance(callbacks, keras.callbacks.CallbackList):
                 callbacks.append(look)
             else:
-                callbacks = [*(callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else [])]
-                given["callbacks"] = [*callbacks, look]
+                callbacks = [*(callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]), look]
+            given["callbacks"] = callbacks
             return original(given.pop("self"), **given)
 
     return fit
@@ -87,11 +87,8 @@ def _some(x: Any, y: Any) -> tuple[Any, Any] | None:
     """As many of the samples as are looked at, evenly spread; None of what can't be read twice."""
     try:
         if y is None:
-            batches = list(_batches(x))
-            if not batches:
-                return None
-            x = keras.tree.map_structure(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *_of(batches, 0))
-            y = np.concatenate([np.asarray(labels) for labels in _of(batches, 1)])
+            inputs, labels = zip(*_batches(x), strict=True)
+            x, y = keras.tree.map_structure(_joined, *inputs), _joined(*labels)
         if not isinstance(y, np.ndarray):
             y = keras.ops.convert_to_numpy(y) if hasattr(y, "device") else np.asarray(y)
         at = np.unique(np.linspace(0, len(y) - 1, min(SAMPLES, len(y))).astype(int))
@@ -117,8 +114,8 @@ def _batches(data: Any) -> Iterator[tuple[Any, Any]]:
             return
 
 
-def _of(batches: Any, part: int) -> list[Any]:
-    return [batch[part] for batch in batches]
+def _joined(*parts: Any) -> Any:
+    return np.concatenate([np.asarray(part) for part in parts])
 
 
 class _Look(keras.callbacks.Callback):  # type: ignore[misc]
@@ -182,7 +179,7 @@ def _measured(scores: Any, are_probabilities: bool | None, y: Any) -> Samples | 
 
 
 def _scores(model: Any, x: Any, count: int) -> tuple[Any, bool | None] | None:
-    """What a model gives for samples, or the logits behind it, and whether these are probabilities (None: who knows)."""
+    """What a model gives for samples, or the logits behind it, and whether that is probabilities (None: who knows)."""
     logits: list[Any] = []
     given: list[Any] = []
     with _remembering() as heads, _without_gradients():

@@ -122,9 +122,11 @@ class _Gradient:
         if scores.dim() > 1 and gradient is not None:
             gradient = gradient.movedim(along(node), -1)
         tensors = [scores, target] if gradient is None else [scores, target, gradient.reshape(scores.shape)]
-        of = of_classes if scores.dim() > 1 else of_outcomes
-        first, second, *third = _arrays(*tensors)
-        return of(first, second, are_probabilities, *third)
+        given = list(_arrays(*tensors))
+        shown = given[2] if gradient is not None else None
+        if scores.dim() > 1:
+            return of_classes(given[0], given[1], are_probabilities, shown)
+        return of_outcomes(given[0], given[1], are_probabilities, shown)
 
 
 def _arrays(*tensors: torch.Tensor) -> Iterator[Any]:
