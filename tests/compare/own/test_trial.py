@@ -159,6 +159,21 @@ def test_what_cannot_begin_is_said_in_a_line(here: Path, arguments: list[str], s
     assert not (here / "out/results.json").exists()
 
 
+def book(*cells: str) -> str:
+    made = [{"cell_type": "code", "source": c, "metadata": {}, "outputs": [], "execution_count": None} for c in cells]
+    return json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def test_notebooks_run_cell_by_cell_without_their_magics(here: Path) -> None:
+    for name, value in (("a.ipynb", 1), ("b.ipynb", 2)):
+        (here / name).write_text(book("%matplotlib inline\nx = 0.25\n!ls", f"print('acc', {value} * x)"))
+    done = invoke("a.ipynb", "--against", "b.ipynb", "--metric", r"acc (\S+)", "--seeds", "1", "--out", "out")
+    assert done.exit_code == 0, done.output
+    assert "-print('acc', 1 * x)" in done.output and "+print('acc', 2 * x)" in done.output
+    found = json.loads((here / "out/results.json").read_text())
+    assert found["verdict"]["difference"]["mean"] == 0.25 and found["settings"]["script"] == "a.ipynb"
+
+
 def test_ctrl_c_keeps_what_is_finished_and_ends_what_runs(here: Path) -> None:
     """The second seed's runs wait for a file."""
     second, there = "os.environ['PYTHONHASHSEED'] == '1'", "os.path.exists(sys.argv[1])"

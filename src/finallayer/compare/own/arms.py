@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -50,12 +48,3 @@ class Program:
             "mended": [asdict(one) for one in self.mended],
             "diff": list(self.diff),
         }
-
-    def digest(self) -> str:
-        """What stands for both programs, as far as their own texts go: runs of others aren't comparable."""
-        files = {arm: {path: data.hex() for path, data in files.items()} for arm, files in self.changed.items()}
-        own = {
-            path: (self.root / path).read_bytes().hex() for path in self.scripts.values() if path not in files[AS_IS]
-        }
-        told = json.dumps([dict(self.scripts), list(self.arguments), files, own], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -64,21 +66,8 @@ def compare_program(program: Program, plan: Plan) -> int:
     """
     plan.check()
     log = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-    settings = {
-        **program.describe(),
-        "seeds": plan.seeds,
-        "metric": plan.metric,
-        "lower_is_better": plan.lower_is_better,
-        "engine": plan.engine,
-        "digest": program.digest(),
-    }
     with alone_in(plan.out):
-        outcome = Outcome(settings, environment({}), plan.command)
-        if plan.resume:
-            outcome.cells = load(plan.out, settings)
-        else:
-            set_aside(plan.out)
-        _build(program, plan.out)
+        outcome = _begun(program, plan)
         finished = _Trial(program, plan, outcome, log).run()
         page = write_page(outcome, plan.out)
         write_atomically(plan.out / TABLE, as_csv(outcome))
@@ -88,18 +77,44 @@ def compare_program(program: Program, plan: Plan) -> int:
     return INCOMPLETE if outcome.missing else COMPLETE
 
 
-def _build(program: Program, out: Path) -> None:
-    """The arms' folders, anew."""
+def _begun(program: Program, plan: Plan) -> Outcome:
+    """The outcome to fill, a new one or an earlier one's, with the arms' folders made."""
+    new, trees = plan.out / f"{TREES}.new", plan.out / TREES
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        for arm in ARMS:
+            _build(program, arm, new / arm, plan.out)
+        asked = {name: getattr(plan, name) for name in ("seeds", "metric", "lower_is_better", "engine")}
+        settings = {**program.describe(), **asked, "digest": _digest(program, new)}
+        outcome = Outcome(settings, environment({}), plan.command)
+        if plan.resume:
+            outcome.cells = load(plan.out, settings)
+        else:
+            set_aside(plan.out)
+        shutil.rmtree(trees, ignore_errors=True)
+        new.rename(trees)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return outcome
+
+
+def _build(program: Program, arm: str, tree: Path, out: Path) -> None:
+    """An arm's folder."""
+    copy_folder(program.root, tree, out)
+    for path, data in program.changed[arm].items():
+        file = tree / path
+        if file.is_symlink():
+            file.unlink()
+        file.write_bytes(data)
+
+
+def _digest(program: Program, trees: Path) -> str:
+    """What stands for both programs, with all their modules: runs of others aren't comparable."""
+    told = hashlib.sha256(json.dumps([dict(program.scripts), list(program.arguments)]).encode())
     for arm in ARMS:
-        tree = out / TREES / arm
-        if tree.exists():
-            shutil.rmtree(tree)
-        copy_folder(program.root, tree, out)
-        for path, data in program.changed[arm].items():
-            file = tree / path
-            if file.is_symlink():
-                file.unlink()
-            file.write_bytes(data)
+        for file in sorted((trees / arm).rglob("*.py")):
+            told.update(str(file.relative_to(trees)).encode(errors="surrogateescape") + file.read_bytes())
+    return told.hexdigest()
 
 
 class _Trial:
