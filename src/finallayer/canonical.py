@@ -375,7 +375,7 @@ def _picked_by_data(total: Node) -> Node | None:
     if inner.op == "mul":
         for labels, p in (inner.args, inner.args[::-1]):
             if _is_given(through(labels, MOVES)) and p.kind in PROBABILITY_KINDS:
-                return _picked_by_one_hot(p, total.attrs["axis"], total.origin)
+                return _picked_by_one_hot(p, labels, total.attrs["axis"], total.origin)
     return None
 
 
@@ -437,14 +437,14 @@ def _sum(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -
                 return Node("mixture", (p,), {}, origin)
         for mask, rest in (x.args, x.args[::-1]):
             if mask.kind is Kind.TARGET and rest.kind in PROBABILITY_KINDS:
-                return _picked_by_one_hot(rest, attrs["axis"], origin)
+                return _picked_by_one_hot(rest, mask, attrs["axis"], origin)
     return None
 
 
-def _picked_by_one_hot(p: Node, axis: Any, origin: Origin | None) -> Node:
+def _picked_by_one_hot(p: Node, mask: Node, axis: Any, origin: Origin | None) -> Node:
     """The entry of each row that a one-hot row picks."""
     along = {"picked_along": axis} if type(axis) is int else {}
-    return Node("gather", (p,), {"by": "one_hot"} | along, origin)
+    return Node("gather", (p, mask), {"by": "one_hot"} | along, origin)
 
 
 @_builds("where")

@@ -29,7 +29,7 @@ MOST_FILES, MOST_ENTRIES, MOST_BYTES = 10_000, 200_000, 20_000_000
 _MOST_FOLDERS = 16
 
 #: Files by which others are told what to make of a program's names, and the largest that is looked at.
-SETTINGS = (".yaml", ".yml", ".toml", ".cfg", ".ini", ".json", ".gin", ".sh")
+SETTINGS = (".yaml", ".yml", ".toml", ".cfg", ".ini", ".json", ".gin", ".sh", "requirements.txt")
 LARGEST_SETTINGS = 200_000
 
 _Names = frozenset[tuple[str, int]]  # dotted names of modules, each with the level of the import
@@ -92,6 +92,11 @@ class Importers:
                 asking.add(importer)
                 found.setdefault(importer, False)
         return (Importer(p, certain, p in asking, p in running) for p, certain in sorted(found.items()))
+
+    def of_package(self, package: str) -> list[str]:
+        """The files that import a package or a module of it by its whole name, in order."""
+        named = (place for places in self._by_name.values() for place in places)
+        return sorted({p for p, dotted, level in named if not level and dotted.partition(".")[0] == package})
 
     def _look(self) -> Iterator[tuple[str, _Names]]:
         files = entries = 0

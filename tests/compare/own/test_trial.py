@@ -160,7 +160,9 @@ def test_what_cannot_begin_is_said_in_a_line(here: Path, arguments: list[str], s
 
 
 def book(*cells: str) -> str:
-    made = [{"cell_type": "code", "source": c, "metadata": {}, "outputs": [], "execution_count": None} for c in cells]
+    made: list[dict[str, object]] = [
+        {"cell_type": "code", "source": c, "metadata": {}, "outputs": [], "execution_count": None} for c in cells
+    ]
     return json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 

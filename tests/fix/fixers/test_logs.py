@@ -319,6 +319,57 @@ REWRITTEN: dict[str, tuple[str, str, str]] = {
         "def softmax(z):\n    return jax.nn.softmax(z, axis=-1)\n\n"
         "def loss(w, x, y):\n    return jnp.mean((softmax(x @ w) - y) ** 2)\n\ng = jax.grad(loss)\n",
     ),
+    "picked by rows of one and zeros": (
+        TORCH,
+        "def loss(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n    mask = torch.zeros_like(z)\n"
+        "    mask.scatter_(1, y.view(-1, 1), 1.)\n    pt = (p * mask).sum(1).view(-1, 1)\n    log_pt = pt.log()\n"
+        "    return -((1 - pt) ** 2 * log_pt).mean()\n",
+        "def loss(x, y):\n    z = net(x)\n    p = F.softmax(z, dim=1)\n    mask = torch.zeros_like(z)\n"
+        "    mask.scatter_(1, y.view(-1, 1), 1.)\n    pt = (p * mask).sum(1).view(-1, 1)\n"
+        "    log_pt = (F.log_softmax(z, dim=1) * mask).sum(1).view(-1, 1)\n"
+        "    return -((1 - pt) ** 2 * log_pt).mean()\n",
+    ),
+    "picked by one-hot rows, in one expression": (
+        TF1,
+        "def loss(a, r):\n    z = tf.matmul(x, W)\n    p = tf.nn.softmax(z)\n"
+        "    return -tf.log(tf.reduce_sum(tf.multiply(tf.one_hot(a, 10), p), axis=1)) * r\n",
+        "def loss(a, r):\n    z = tf.matmul(x, W)\n"
+        "    return -tf.reduce_sum(tf.multiply(tf.one_hot(a, 10), tf.nn.log_softmax(z)), axis=1) * r\n",
+    ),
+    "picked by one-hot rows, and shown": (
+        JAX,
+        "def loss(w, x, y):\n    p = jax.nn.softmax(x @ w)\n    pt = jnp.sum(p * jax.nn.one_hot(y, 4), axis=-1)\n"
+        "    return -jnp.log(pt).mean(), p\n\njax.grad(loss, has_aux=True)(w, x, y)\n",
+        "def loss(w, x, y):\n    logits = x @ w\n    p = jax.nn.softmax(logits)\n"
+        "    log_pt = jnp.sum(jax.nn.log_softmax(logits) * jax.nn.one_hot(y, 4), axis=-1)\n"
+        "    return -log_pt.mean(), p\n\njax.grad(loss, has_aux=True)(w, x, y)\n",
+    ),
+    "a sigmoid that is divided by a function": (
+        TF1,
+        "h = tf.matmul(x, W)\np = tf.div(1., 1. + tf.exp(-h))\nloss = -tf.reduce_mean(y_ * tf.log(p))\n",
+        "h = tf.matmul(x, W)\np = tf.div(1., 1. + tf.exp(-h))\nloss = -tf.reduce_mean(y_ * tf.log_sigmoid(h))\n",
+    ),
+    "scores of the same name that others read first": (
+        TORCH,
+        "def loss(x, y):\n    p = net(x)\n    p = p.view(-1, 5)\n    z = p\n    p = F.softmax(p, dim=1)\n"
+        "    return -(y * torch.log(p)).sum(), p, z\n",
+        "def loss(x, y):\n    p = net(x)\n    logits = p.view(-1, 5)\n    z = logits\n"
+        "    p = F.softmax(logits, dim=1)\n"
+        "    return -(y * F.log_softmax(logits, dim=1)).sum(), p, z\n",
+    ),
+    "a name that means the scores again": (
+        TORCH,
+        "def loss(p, y):\n    p = F.softmax(p, dim=1)\n    p = p / p.sum(dim=1, keepdim=True)\n"
+        "    p = p.clamp(1e-9, 1)\n"
+        "    return -(y * torch.log(p)).sum()\n\nloss(net(x), y).backward()\n",
+        "def loss(p, y):\n    return -(y * F.log_softmax(p, dim=1)).sum()\n\nloss(net(x), y).backward()\n",
+    ),
+    "scores of the same name, one of two": (
+        TORCH,
+        "def loss(x, y):\n    h, p = both(x)\n    p = torch.sigmoid(p)\n    return -(y * torch.log(p)).sum(), p, h\n",
+        "def loss(x, y):\n    h, logits = both(x)\n    p = torch.sigmoid(logits)\n"
+        "    return -(y * F.logsigmoid(logits)).sum(), p, h\n",
+    ),
 }
 
 
@@ -455,6 +506,13 @@ def test_both_logs_of_a_formula_that_is_reported_once_are_mended(tmp_path: Path)
 
 #: why there is no certain fix -> the program
 LEFT_ALONE: dict[str, str] = {
+    "what a mask picks of a row may be of several classes": TORCH
+    + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n    return -torch.log((p * y).sum(1)).mean(), p\n",
+    "0 times the log of a class that is masked is no 0": TORCH
+    + "def loss(x, y, m):\n    p = F.softmax(net(x).masked_fill(m, -torch.inf), dim=1)\n"
+    "    return -torch.log((p * F.one_hot(y, 5)).sum(1)).mean(), p\n",
+    "what is picked along another axis": TORCH + "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n"
+    "    return -torch.log((p * F.one_hot(y, 5)).sum(0)).mean(), p\n",
     "the probabilities come from one of two places": TORCH
     + "def loss(x, y, a):\n    if a:\n        p = F.softmax(net(x), dim=1)\n    else:\n"
     "        p = F.softmax(net(y), dim=0)\n"
@@ -660,3 +718,53 @@ def test_a_softmax_that_turns_its_classes_is_left_alone(tmp_path: Path) -> None:
         "def loss(z, y):\n    p = softmax(z)\n    return -np.sum(y * np.log(p)), p\n"
     )
     assert fixed(tmp_path, program) == program
+
+
+def test_a_guard_counts_a_row_without_a_class(tmp_path: Path) -> None:
+    guarded = (
+        TF1 + "p = tf.nn.softmax(tf.matmul(x, W))\nloss = -tf.log(tf.reduce_sum(p * tf.one_hot(a, 10), 1) + 1e-10)\n"
+    )
+    (tmp_path / "program.py").write_text(guarded)
+    fixes = [f.fix for f in repaired(tmp_path / "program.py").remaining]
+    assert [(fix.safe, fix.note) for fix in fixes if fix is not None] == [
+        (False, "a row in which no class is 1 would count 0, and no more the log of the guard")
+    ]
+
+
+WITH_LAYER = """
+class Loss(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Softmax(dim=1)
+        self.eps = 1e-8
+
+    def forward(self, x, y):
+        return -(y * torch.log(self.head(x) + self.eps)).sum(), {}
+
+
+class Other(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Softmax(dim=1)
+
+    def forward(self, x):
+        return self.head(x)
+
+
+print(Other()(net(x)), Loss()(net(x), y))
+"""
+
+
+@pytest.mark.parametrize(("given", "stays"), [("x", False), ("self.head(y)", True)])
+def test_a_layer_that_nobody_applies_any_more_goes(tmp_path: Path, given: str, stays: bool) -> None:
+    after = WITH_LAYER.format(given).replace("torch.log(self.head(x) + self.eps)", "F.log_softmax(x, dim=1)")
+    made = "        self.head = nn.Softmax(dim=1)\n"
+    after = after if stays else after.replace(made, "", 1)
+    assert fixed(tmp_path, TORCH + WITH_LAYER.format(given)) == TORCH + after
+
+
+def test_the_log_of_what_is_left_stays(tmp_path: Path) -> None:
+    logs = "    return -(y * {} + (1 - y) * torch.log(1 - p)).sum()\n"
+    before = "def loss(x, y):\n    p = F.softmax(net(x), dim=1)\n" + logs.format("torch.log(p)")
+    after = "def loss(x, y):\n    logits = net(x)\n    p = F.softmax(logits, dim=1)\n"
+    assert fixed(tmp_path, TORCH + before) == TORCH + after + logs.format("F.log_softmax(logits, dim=1)")

@@ -161,3 +161,13 @@ HANDED = {
 def test_what_numpy_cannot_shift_isnt_unasked(tmp_path: Path, calls: str, safe: bool) -> None:
     program = f"{NUMPY}def softmax(x):\n    return np.exp(x) / np.sum(np.exp(x))\n\n\n{calls}\n"
     assert (fixed(tmp_path, program) != program) is safe
+
+
+@pytest.mark.parametrize(
+    ("comment", "stays"),
+    [("log1p(x) is exact near 0", False), ("softplus", True), ("log1p(x), as logaddexp(0, x)", True)],
+)
+def test_a_comment_on_a_call_goes_with_it(tmp_path: Path, comment: str, stays: bool) -> None:
+    before = NUMPY + f"def f(x):\n    return np.log1p(np.exp(x))  # {comment}\n"
+    after = NUMPY + f"def f(x):\n    return np.logaddexp(0, x){f'  # {comment}' if stays else ''}\n"
+    assert fixed(tmp_path, before) == after

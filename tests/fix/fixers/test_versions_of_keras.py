@@ -132,3 +132,33 @@ def test_a_metric_keeps_the_name_by_which_tensorflow_1_is_asked_for_it(tmp_path:
         f"history = net.fit(x, y)\nprint(history.history['{reads}'])\n"
     )
     assert (fixed(tmp_path, program) != program) is safe
+
+
+OTHERS = {
+    "an accuracy by its old name": ("plot.py", 'import keras\n\nprint(model.fit(x, y).history["val_acc"])\n', True),
+    "in a notebook": (
+        "plot.ipynb",
+        '{"cells": [{"cell_type": "code", "source": ["import keras\\n", "print(h.history[\\"acc\\"])"]}]}',
+        True,
+    ),
+    "a pinned version": ("requirements.txt", "numpy\nKeras==2.2.4\n", True),
+    "a later one": ("requirements.txt", "keras>=2.2\nkeras-rl==2.0\n", False),
+    "an accuracy that was asked for so": (
+        "plot.py",
+        'import keras\n\nmodel.compile(metrics=["acc"])\nprint(model.fit(x, y).history["val_acc"])\n',
+        False,
+    ),
+    "TensorFlow's own": ("plot.py", 'from tensorflow import keras\n\nprint(model.fit(x, y).history["acc"])\n', False),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "old"), OTHERS.values(), ids=OTHERS)
+def test_another_file_of_the_project_tells_its_keras(tmp_path: Path, name: str, text: str, old: bool) -> None:
+    (tmp_path / name).write_text(text)
+    note = f"{name} is written for a Keras before 2.3, and losses on logits need that"
+    assert findings(tmp_path, PLAIN) == ([(False, note)] if old else [])
+
+
+def test_a_program_that_needs_a_later_keras_is_none_of_an_old_one(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("keras==2.2.4\n")
+    assert findings(tmp_path, f"from keras.optimizers import AdamW\n\n{PLAIN}") == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from finallayer.canonical import build
 from finallayer.expr import Node, logits, make, target
 from finallayer.fix.validation.forms import Forms
 from finallayer.source.values import External, List, MadeOf, Value, opaque, telling_places_apart
@@ -20,7 +21,15 @@ def log(x: Node) -> Node:
     return make("log", x)
 
 
+ONE_HOT, LOGS = make("one_hot", Y), make("log_softmax", Z, axis=1)
+
+
+def picked(by: Node, of: Node, axis: int = 1) -> Node:
+    return build("sum", (make("mul", by, of),), {"axis": axis}, None)
+
+
 SAME = {
+    "what a one-hot row picks, before and after": (log(picked(ONE_HOT, P)), picked(ONE_HOT, LOGS)),
     "a log of a softmax": (log(P), make("log_softmax", Z, axis=1)),
     "a clip that keeps a probability from 0": (log(make("clip", P, low=1e-7)), make("log_softmax", Z, axis=1)),
     "an epsilon": (log(make("add_eps", P, eps=1e-8)), make("log_softmax", Z, axis=1)),
@@ -57,6 +66,9 @@ def test_what_means_the_same_has_the_same_form(one: Node, other: Node) -> None:
 
 
 ANOTHER = {
+    "what another row picks": (log(picked(ONE_HOT, P)), picked(make("one_hot", X), LOGS)),
+    "what is picked along another axis": (log(picked(ONE_HOT, P)), picked(ONE_HOT, LOGS, axis=0)),
+    "a mean by a row that may not be one-hot": (log(picked(Y, P)), picked(Y, LOGS)),
     "another axis": (make("softmax", Z, axis=0), P),
     "no log": (P, make("log_softmax", Z, axis=1)),
     "another base": (make("log", P, base=2), make("log_softmax", Z, axis=1)),

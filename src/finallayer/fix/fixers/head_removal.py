@@ -22,6 +22,7 @@ from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.context import Context, Program
 from finallayer.fix.flow.everywhere import Written, make_everywhere
 from finallayer.fix.flow.head import Head
+from finallayer.fix.flow.keras_of_project import older_than_2_3
 from finallayer.fix.flow.keras_version import is_keras_itself, is_newer_than_2_3, reads_history_of_old, speaks_keras_1
 from finallayer.fix.flow.only_read import is_read_again_and_again
 from finallayer.fix.flow.readers import Reader, Readers
@@ -230,6 +231,10 @@ def _needs_newer_keras(edits: Edits, modules: Modules) -> str:
         return "the program reads its accuracy by the name that Keras gave it before 2.3, and losses on logits need 2.3"
     if old and any(_ACCURACY.search(edit.text) for edit in edits):
         return "the program reads its accuracy by the name that Keras gave it before 2.3, and a metric has another"
+    theirs = [path for path, module in modules.items() if is_keras_itself(module.syntax)] if written else []
+    told = next(filter(None, map(older_than_2_3, theirs)), "") if not is_newer_than_2_3(modules.values()) else ""
+    if told:
+        return f"{told} is written for a Keras before 2.3, and losses on logits need that"
     return takes_new_keras(edits, modules)
 
 

@@ -15,6 +15,8 @@ from finallayer.findings import Edit, Match, Sighting
 from finallayer.fix.fixers.cross_entropy import fused
 from finallayer.fix.fixers.removal import does_more
 from finallayer.fix.flow.context import Context
+from finallayer.fix.flow.descent import BY_MASK
+from finallayer.fix.flow.idle_layer import idle_layer
 from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.makers import NLL, NLL_OF_SIGMOID, may_be_masked
 from finallayer.fix.flow.moved_log import where_it_was_named, with_log
@@ -41,8 +43,16 @@ def log_softmax(sighting: Sighting, _match: Match, context: Context) -> Iterator
     if whole:
         yield Proposal(whole, loss_of(log), XENT)
     edits = with_log_softmax(place, softmax, sighting, context)
-    if edits:
-        yield Proposal(edits, loss_of(log), NLL)
+    if edits and place is not None:
+        yield Proposal(edits, loss_of(log), NLL, _counts_no_class(place, place.framework(sighting)))
+
+
+def _counts_no_class(place: Place, framework: str | None) -> str:
+    """Why the log of a guarded sum over one-hot rows may count otherwise; PyTorch refuses a label that no class has."""
+    kinds = {step.kind for step in place.descent.steps}
+    if BY_MASK not in kinds or kinds.isdisjoint(GUARDS) or framework == "torch":
+        return ""
+    return "a row in which no class is 1 would count 0, and no more the log of the guard"
 
 
 def with_fused(place: Place | None, softmax: Node, sighting: Sighting, context: Context) -> tuple[Edit, ...]:
@@ -64,6 +74,8 @@ def can_be_log_softmax(place: Place, softmax: Node) -> bool:
     leaves_out = place.maker is not None and place.maker.argument("where") is not None
     if leaves_out and any(step.kind in GUARDS for step in place.descent.steps):
         return False  # a class that is left out has the probability 0, and a log only by an epsilon
+    if may_be_masked(softmax) and any(step.kind == BY_MASK for step in place.descent.steps):
+        return False  # 0 * p is 0, but 0 * log_softmax(z) isn't
     return not place.flips() and not softmax.attrs.get("whole") and not written_out
 
 
@@ -82,7 +94,22 @@ def with_log_softmax(
         return _called_as_before(at, _log_softmax_of(at, z, axis, framework), framework)
 
     named = where_it_was_named(place, context, write, beside=False) if in_place_of_name else ()
-    return named or with_log(place, context, write, _beside(place, "softmax", context))
+    beside = [other for other in _beside(place, "softmax", context) if can_be_log_softmax(other, softmax)]
+    return with_idle_layer(place, named or with_log(place, context, write, beside))
+
+
+def with_idle_layer(place: Place, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """The edits, and that which takes out the layer that made the probabilities, where they have it applied no more."""
+    made, syntax = place.descent.made, place.syntax
+    if not edits or place.maker is None or place.maker.calls != "layer" or not isinstance(made, ast.Call):
+        return edits
+    at = syntax.file.in_cell(syntax.file.origin(made))
+    start, end = (at.line, at.column), (at.end_line, at.end_column)
+    gone = any(
+        (e.path, e.cell) == (at.path, at.cell) and (e.line, e.column) <= start and end <= (e.end_line, e.end_column)
+        for e in edits
+    )
+    return (*edits, *idle_layer(syntax, made.func)) if gone else edits
 
 
 def _beside(place: Place, op: str, context: Context) -> list[Place]:
@@ -195,7 +222,7 @@ def log_sigmoid(sighting: Sighting, _match: Match, context: Context) -> Iterator
         own = at.speller.log_sigmoid(framework, z, at.flips(), at.node) if framework is not None else None
         return _called_as_before(at, own, framework) or _softplus_of_keras(at, z)
 
-    edits = with_log(place, context, write, _beside(place, "sigmoid", context))
+    edits = with_idle_layer(place, with_log(place, context, write, _beside(place, "sigmoid", context)))
     if edits:
         yield Proposal(edits, loss_of(log), NLL_OF_SIGMOID[flips], binary=True)
 

@@ -17,6 +17,7 @@ from finallayer.fix.flow.moved_log import SIMPLE
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.flow.unshiftable import unshiftable
 from finallayer.fix.registry import Proposal, mends
+from finallayer.fix.text.deletion import comment_on_call
 from finallayer.fix.text.spelling import FRAMEWORKS, Speller, Written
 from finallayer.fix.text.syntax import Scope, is_inside
 from finallayer.rules.margin import loss_of
@@ -295,7 +296,8 @@ class _Formula:
         self, call: Written | None, old: Node, new: Node, binary: bool = False, more: tuple[Edit, ...] = ()
     ) -> Iterator[Proposal]:
         if call is not None:
-            edits = (*call.edits, *more, self.syntax.replace(self.node, call.text))
+            spoken = comment_on_call(self.syntax, self.node, call.text)
+            edits = (*call.edits, *more, self.syntax.replace(self.node, call.text), *spoken)
             yield Proposal(edits, old, new, binary=binary)
 
     def _resolved(self, node: ast.expr) -> ast.expr:

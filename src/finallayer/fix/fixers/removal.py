@@ -15,6 +15,7 @@ from finallayer.fix.flow.bindings import changes_after, home
 from finallayer.fix.flow.callers import parameter_behind
 from finallayer.fix.flow.flags import flag_of
 from finallayer.fix.flow.head import Head, held
+from finallayer.fix.flow.idle_layer import idle_layer
 from finallayer.fix.flow.known_calls import Argument, KnownCall, arguments, calls_method, known_call, operation_of
 from finallayer.fix.text.deletion import drop_item, false_comments, whole_line
 from finallayer.fix.text.keras_spelling import with_argument
@@ -76,7 +77,7 @@ def remove(made: Node, module: AnalysedModule) -> Removal | None:
         return Removal(edits, head) if edits else None
     if called is not None and called.signature.op in _HEAD_LAYERS:
         edits = _replaced_by_argument(syntax, known) if known is not None else ()
-        unused = _unused_layer(syntax, place.func)
+        unused = idle_layer(syntax, place.func)
         return Removal((*edits, *unused), head) if edits else None
     if itself is not None and itself.signature.op in _HEAD_LAYERS:
         edits = _taken_from_its_list(module, place)
@@ -298,24 +299,6 @@ def _joined(syntax: Syntax, assigned: ast.Assign, x: ast.Name) -> tuple[Edit, ..
 
 #: Where an operand's own operators would be read differently without brackets.
 _BINDING = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Attribute, ast.Subscript, ast.Await, ast.Starred)
-
-
-def _unused_layer(syntax: Syntax, func: ast.expr) -> tuple[Edit, ...]:
-    """``self.softmax = nn.Softmax(dim=1)`` goes where its only use does."""
-    same: list[ast.Attribute | ast.Name] = [
-        n
-        for n in syntax.nodes
-        if (isinstance(n, ast.Attribute) and isinstance(func, ast.Attribute) and n.attr == func.attr)
-        or (isinstance(n, ast.Name) and isinstance(func, ast.Name) and n.id == func.id)
-    ]
-    stores = [n for n in same if isinstance(n.ctx, ast.Store)]
-    if len(stores) != 1 or len(same) != 2:
-        return ()
-    statement = syntax.parent(stores[0])
-    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Call):
-        return ()
-    edit = whole_line(syntax, statement)
-    return (edit,) if edit else ()
 
 
 def _taken_from_its_list(module: AnalysedModule, layer: ast.Call) -> tuple[Edit, ...]:

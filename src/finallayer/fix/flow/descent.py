@@ -9,17 +9,21 @@ from typing import NamedTuple
 from finallayer.expr import SEVERAL, TRANSPARENT, Node
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import Path, binds_itself, only_binding, path_of, reaching
+from finallayer.fix.flow.known_calls import sides
 from finallayer.fix.text.syntax import Syntax
 from finallayer.rules.route import maker
 
 #: As many steps are followed.
 _MOST_STEPS = 12
+#: The step from ``p * one_hot(y)``, of whose sum the analysis knows that it picks the target's entries, to ``p``.
+BY_MASK = "by_mask"
 
 
 class Step(NamedTuple):
     """One step: an expression, what it is made of, and how.
 
-    ``kind``: the operation (``clip``, ``index``, ``one_minus``), or ``name``, where ``statement`` gave it its value.
+    ``kind``: the operation (``clip``, ``index``, ``one_minus``), :data:`BY_MASK`, or ``name``, where ``statement`` gave
+    it its value.
     """
 
     kind: str
@@ -79,6 +83,9 @@ class _Search(NamedTuple):
         if isinstance(here, ast.Subscript):
             below = value.args[0] if value.op in TRANSPARENT and value.args else value
             return self._through("index", here, here.value, below, budget)
+        factor = self._factor(here, value)
+        if factor is not None:
+            return self._through(BY_MASK, here, factor, value, budget)
         if value is self.goal:
             given = self._given(here) if self.goal.origin is not None else None
             return Descent((), here, given, own=True) if given is not None else None
@@ -88,6 +95,15 @@ class _Search(NamedTuple):
             return self.descend(here, value.args[0], budget - 1) if value.op in TRANSPARENT else None
         ways = [self._through(value.op, here, child, value.args[0], budget) for child in _children(here)]
         found = [way for way in ways if way is not None]
+        return found[0] if len(found) == 1 else None
+
+    def _factor(self, here: ast.expr, value: Node) -> ast.expr | None:
+        """The one factor of a product that is made where the value which is looked for is, whoever calls."""
+        factors = sides(self.module, here, ast.Mult, "mul") or ()
+        made = value.op, value.origin
+        found = [
+            f for f in factors if any(isinstance(v, Node) and (v.op, v.origin) == made for v in self.module.values(f))
+        ]
         return found[0] if len(found) == 1 else None
 
     def _given(self, here: ast.expr) -> ast.expr | None:

@@ -138,9 +138,10 @@ SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
 #: What evaluates an expression in it another time, or not at all.
 _LATER = (ast.Lambda, ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.NamedExpr)
 #: Operations that give the same whenever they are run on the same.
-_REPEATABLE = frozenset().union(*map(having, (Role.PLACE, Role.HEAD, Role.GUARD, Role.CONSTANT, Role.READER))) - having(
-    Role.DRAW
-)
+_REPEATABLE = frozenset().union(
+    *map(having, (Role.PLACE, Role.HEAD, Role.GUARD, Role.CONSTANT, Role.READER)),
+    *map(having, (Role.ARITHMETIC, Role.REDUCTION, Role.MASK)),
+) - having(Role.DRAW)
 
 
 def _gives_the_same_again(picked: Place, z: ast.expr | None) -> bool:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from finallayer.catalog.conventions import words
 from finallayer.findings import Edit
-from finallayer.fix.flow.bindings import are_shown, changes_after, path_of, reaching, unchanged
+from finallayer.fix.flow.bindings import alters, are_shown, changes_after, path_of, reaching, unchanged
 from finallayer.fix.flow.context import Context
 from finallayer.fix.flow.descent import Descent
 from finallayer.fix.flow.unread import unread
-from finallayer.fix.text.deletion import false_comments
+from finallayer.fix.text.deletion import false_comments, whole_line
 from finallayer.fix.text.syntax import Syntax, last_name
+from finallayer.source.walking import walk
 
 #: What says, or shows, which attributes an object has.
 _LISTING = frozenset({"__slots__", "__dict__", "__setattr__"})
@@ -61,25 +62,51 @@ def name_logits(
         written = text = name
     else:
         return None
-    if definition in unread(syntax, gone, ()):
+    going = unread(syntax, gone, ())
+    if definition in going:
+        renaming = _renaming(syntax, descent, logits, use)
+        if renaming and all(s in going and syntax.is_alone(s) for s in renaming):
+            return Named(syntax.text(logits), tuple(whole_line(syntax, s) or syntax.remove(s) for s in renaming))
         naming = syntax.replace(definition, f"{written} = {value}")
         return Named(text, (naming, *false_comments(syntax, definition)), definition)
-    before = _made_right_before(syntax, definition, logits)
-    if before is not None:
-        return Named(text, (syntax.replace(before, written), syntax.replace(logits, written)))
+    theirs = _by_same_name(syntax, definition, logits)
+    if theirs:
+        return Named(text, tuple(syntax.replace(name, written) for name in theirs))
     naming = syntax.insert_before(definition, f"{written} = {value}")
     return Named(text, (naming, syntax.replace_joined(logits, written)))
 
 
-def _made_right_before(syntax: Syntax, definition: ast.Assign, logits: ast.expr) -> ast.Name | None:
-    """The name in ``y = net(x)`` before ``y = sigmoid(y)``: nothing else reads those logits by it."""
-    block = getattr(syntax.parent(definition), "body", [])
-    before = block[block.index(definition) - 1] if definition in block[1:] else None
-    match before, definition.targets, logits:
-        case ast.Assign(targets=[ast.Name(id=made) as target]), [ast.Name(id=given)], ast.Name(id=read):
-            cells = [syntax.file.in_cell(syntax.file.origin(s)).cell for s in (before, definition)]
-            return target if made == given == read and cells[0] == cells[1] else None
-    return None
+def _renaming(syntax: Syntax, descent: Descent, logits: ast.expr, use: ast.expr) -> list[ast.Assign]:
+    """The statements on the way, ``p = softmax(p)``, without which a name stands for the logits; none if others change
+    it."""
+    name, statement = path_of(logits), syntax.statement(use)
+    found = [s.statement for s in descent.steps if s.statement is not None]
+    block = getattr(syntax.parent(found[-1]), "body", [])
+    if name is None or statement not in block or any(s not in block or path_of(s.targets[0]) != name for s in found):
+        return []
+    between = block[block.index(found[-1]) : block.index(statement)]
+    return found if all(s in found for s in between if alters(s, name)) else []
+
+
+def _by_same_name(syntax: Syntax, definition: ast.Assign, logits: ast.expr) -> list[ast.Name]:
+    """The name in ``y = net(x)``, or ``h, y = net(x)``, before ``y = sigmoid(y)``, and wherever it is read till then:
+    by it nothing else reads those logits."""
+    name, block = path_of(logits), getattr(syntax.parent(definition), "body", [])
+    before = reaching(syntax, logits, name) if isinstance(logits, ast.Name) and name else None
+    if name is None or path_of(definition.targets[0]) != name or definition not in block or before not in block:
+        return []
+    part = block[block.index(before) : block.index(definition) + 1]
+    target = before.targets[0] if isinstance(before, ast.Assign) and len(before.targets) == 1 else None
+    made = [n for n in (target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]) if _is_name(n, name)]
+    read = [n for s in part[1:] for n in walk(s) if _is_name(n, name) and n is not definition.targets[0]]
+    cells = {syntax.file.in_cell(syntax.file.origin(s)).cell for s in part}
+    scopes = {syntax.scope(n) for n in read}
+    together = len(made) == 1 and len(cells) == 1 and scopes == {syntax.scope(definition)}
+    return [*made, *read] if together else []
+
+
+def _is_name(node: ast.AST | None, name: str) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _is_paired(syntax: Syntax, descent: Descent, target: ast.expr, use: ast.expr) -> bool:

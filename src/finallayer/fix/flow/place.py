@@ -11,8 +11,8 @@ from finallayer.findings import Edit, Sighting
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import alters, path_of, unchanged
 from finallayer.fix.flow.context import Context
-from finallayer.fix.flow.descent import Descent, Step, descend
-from finallayer.fix.flow.known_calls import KnownCall, known_call
+from finallayer.fix.flow.descent import BY_MASK, Descent, Step, descend
+from finallayer.fix.flow.known_calls import KnownCall, known_call, sides
 from finallayer.fix.flow.naming import Named, name_logits
 from finallayer.fix.flow.unread import removals
 from finallayer.fix.text.spelling import Speller, Written
@@ -84,11 +84,9 @@ class Place:
 
     def logits_argument(self) -> ast.expr | None:
         """The logits in what makes the probabilities: a framework's function, a tensor's method, a layer, a formula."""
-        made = self.descent.made
-        if not isinstance(made, ast.Call):
-            return self._logits_of_formula(made)
         # a layer may do more than the softmax: Dense(10, activation="softmax")
-        return self.maker.operand if self.maker is not None else self.descent.given
+        made = self.maker.operand if self.maker is not None else self.descent.given
+        return made if self.maker is not None or made is not None else self._logits_of_formula(self.descent.made)
 
     def other_arguments(self, maker: KnownCall) -> list[str] | None:
         """What makes the probabilities is given besides the logits and a name; None where the place can't say it."""
@@ -167,7 +165,7 @@ class Place:
         for step in self.descent.steps:
             if step.kind == "name":
                 named = step.statement
-            elif step.kind in TRANSPARENT - IDLE:
+            elif step.kind in TRANSPARENT - IDLE | {BY_MASK}:
                 if named is not None and not self._still_holds(step, named):
                     return None  # what it is indexed with may have changed since
                 outer.append(step)
@@ -215,12 +213,11 @@ class Place:
 
     def _logits_of_formula(self, made: ast.expr) -> ast.expr | None:
         """The ``z`` of ``1 / (1 + exp(-z))``."""
-        match made:
-            case ast.BinOp(op=ast.Div(), right=ast.BinOp(op=ast.Add(), left=left, right=right)):
-                for side in (left, right):
-                    power = known_call(self.module, side, "exp")
-                    if power and isinstance(power.only_operand, ast.UnaryOp):
-                        return power.only_operand.operand if is_minus(power.only_operand) else None
+        _, below = sides(self.module, made, ast.Div, "div") or (None, None)
+        for side in sides(self.module, below, ast.Add, "add") or ():
+            power = known_call(self.module, side, "exp")
+            if power and isinstance(power.only_operand, ast.UnaryOp):
+                return power.only_operand.operand if is_minus(power.only_operand) else None
         return None
 
 

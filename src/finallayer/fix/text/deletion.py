@@ -9,7 +9,8 @@ from itertools import takewhile
 
 from finallayer.expr import Origin
 from finallayer.findings import Edit
-from finallayer.fix.text.syntax import Syntax
+from finallayer.fix.text.syntax import Syntax, last_name
+from finallayer.source.walking import walk
 
 
 def drop_item(syntax: Syntax, items: list[ast.AST], index: int) -> Edit | None:
@@ -116,6 +117,22 @@ def _indent(line: str) -> int:
 
 def _blanks(lines: Iterator[str]) -> int:
     return sum(1 for _ in takewhile(lambda line: not line.strip(), lines))
+
+
+#: What a comment calls by its name.
+_CALLED = re.compile(r"\b(\w+)\(")
+
+
+def comment_on_call(syntax: Syntax, old: ast.expr, new: str) -> tuple[Edit, ...]:
+    """The edit that takes away the comment behind a statement which speaks of a call that leaves it, and no other."""
+    at = syntax.file.origin(syntax.statement(old))
+    line = syntax.file.lines[at.end_line - 1]
+    behind = line[at.end_column :]
+    spoken = set(_CALLED.findall(behind)) if behind.lstrip().startswith("#") else set()
+    was = {last_name(n.func) for n in walk(old) if isinstance(n, ast.Call)}
+    if not spoken or not spoken <= was or not spoken.isdisjoint(_CALLED.findall(new)):
+        return ()
+    return (syntax.put((at.end_line, at.end_column), (at.end_line, len(line))),)
 
 
 def false_comments(syntax: Syntax, statement: ast.stmt) -> tuple[Edit, ...]:

@@ -26,6 +26,7 @@ from finallayer.expr import (
     keeping,
     make,
     once,
+    through,
 )
 from finallayer.source.values import (
     Bound,
@@ -434,9 +435,22 @@ def _sum(forms: Forms, node: Node) -> Node | None:
         return make("neg", forms.made(_again(node, inner.args[0])))
     if inner.op == "sum" and node.attrs.get("axis") is None:
         return _again(node, inner.args[0])
+    picked = _picked(node, inner)
+    if picked is not None:
+        return picked
     axis, rank = node.attrs.get("axis"), max((forms.rank(a) or 0 for a in inner.args), default=0)
     if inner.op == "mul" and type(axis) is int and axis < 0 and rank:
         return _again(node, inner, axis=axis + rank)
+    return None
+
+
+def _picked(node: Node, product: Node) -> Node | None:
+    """Log-probabilities times rows that certainly are one-hot, summed, as the log of what those pick of a softmax."""
+    if product.op == "mul" and "axis" in node.attrs:
+        for mask, logs in (product.args, product.args[::-1]):
+            one_hot = through(mask, UNMOVED).op == "one_hot"
+            if one_hot and logs.op == "log_softmax" and _is_same_axis(logs, node.attrs["axis"]):
+                return Node("gather", (logs, mask), {"by": "one_hot"}, node.origin)
     return None
 
 
