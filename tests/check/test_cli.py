@@ -273,11 +273,6 @@ def test_help_says_what_the_exit_codes_and_comments_mean() -> None:
     assert "# finallayer: ignore[FL101]" in shown
 
 
-def test_the_hook_runs_the_command() -> None:
-    hooks = Path(__file__).parents[2] / ".pre-commit-hooks.yaml"
-    assert "entry: finallayer check" in hooks.read_text()
-
-
 # Starting
 
 

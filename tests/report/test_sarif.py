@@ -12,7 +12,7 @@ import pytest
 from finallayer.findings import Finding
 from finallayer.report import Report, render
 
-from .findings import EVERY, IN_CELL, ONE_LINE, RULES, SEVERAL_LINES, UNSAFE, at, lines, report
+from .findings import EVERY, IN_CELL, ONE_LINE, RULES, SEVERAL_LINES, UNSAFE, WIDE, at, lines, report
 
 
 def log(*findings: Finding, shown: Report | None = None) -> dict[str, Any]:
@@ -160,3 +160,14 @@ def test_a_fingerprint_stays_when_lines_are_added_above_and_tells_equal_lines_ap
     both = prints(ONE_LINE, moved, source="f(x)")
     assert both[0] == prints(ONE_LINE, source="f(x)")[0] != both[1]
     assert lines(ONE_LINE.origin)
+
+
+def test_of_more_findings_than_services_take_the_gravest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finallayer.report.sarif.MOST_RESULTS", 2)
+    monkeypatch.setattr("finallayer.report.sarif.MOST_PLACES", 1)
+    several = replace(ONE_LINE, related=ONE_LINE.related * 3)
+    run = log(WIDE, SEVERAL_LINES, several, IN_CELL)["runs"][0]
+    assert [r["ruleId"] for r in run["results"]] == [several.rule.code, IN_CELL.rule.code]
+    assert len(run["results"][0]["relatedLocations"]) == 1
+    (note,) = run["invocations"][0]["toolExecutionNotifications"]
+    assert note["message"]["text"] == "2 findings of the least severity are left out"

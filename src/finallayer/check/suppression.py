@@ -17,7 +17,7 @@ from finallayer.check.selection import matching, unknown_rule
 from finallayer.rules.base import Rule
 
 _MARK = "finallayer:"
-_COMMENT = re.compile(r"#\s*finallayer:\s*(?P<verb>ignore(?:-file)?)(?![\w-])(?:\s*\[(?P<codes>[^\]]*)\])?", re.I)
+COMMENT = re.compile(r"#\s*finallayer:\s*(?P<verb>ignore(?:-file)?)(?![\w-])(?:\s*\[(?P<codes>[^\]]*)\])?", re.I)
 _ANY = re.compile(r"#\s*finallayer:\s*(?P<rest>.*)", re.I)
 
 
@@ -53,7 +53,7 @@ def read(text: str, rules: Mapping[str, Rule]) -> Suppressions:
     spans: list[Span] = []
     notes: list[tuple[int, str]] = []
     for line, first, last, comment in _comments(text):
-        got = _COMMENT.search(comment)
+        got = COMMENT.search(comment)
         if got is None:
             if strange := _ANY.search(comment):
                 notes.append(

@@ -41,6 +41,10 @@ class Options:
     exit_non_zero_on_fix: bool
     jobs: int | None
     why: str | None
+    baseline: Path | None
+    write_baseline: bool
+    diff_base: str | None
+    add_ignore: bool
 
     def check(self) -> None:
         """Raises UsageError for what can't be meant."""
@@ -52,6 +56,29 @@ class Options:
                 raise click.UsageError(f"{name} goes with --fix.")
         if self.fix and Path(STDIN) in self.paths and len(self.paths) > 1:
             raise click.UsageError(STDIN_ALONE)
+        self._check_what_is_old()
+
+    def _check_what_is_old(self) -> None:
+        asked = {
+            "--fix": self.fix,
+            "--add-ignore": self.add_ignore,
+            "--write-baseline": self.write_baseline,
+            "--diff-base": self.diff_base is not None,
+        }
+        together = [name for name, given in asked.items() if given]
+        if len(together) > 1 and together != ["--add-ignore", "--diff-base"]:
+            raise click.UsageError(f"{' and '.join(together)} don't go together.")
+        if self.write_baseline and self.baseline is None:
+            raise click.UsageError("--write-baseline goes with --baseline FILE, the file to write.")
+        if self.fix and self.baseline is not None:
+            raise click.UsageError("--fix and --baseline don't go together.")
+        if Path(STDIN) in self.paths and (self.diff_base is not None or self.add_ignore):
+            raise click.UsageError(f"{together[-1]} is for files, not for standard input.")
+
+    @property
+    def accepts(self) -> bool:
+        """Whether what is found is written down, not reported."""
+        return self.write_baseline or self.add_ignore
 
     def exit_code(self, outcome: Outcome) -> int:
         """What the command ends with after a check."""
@@ -103,6 +130,21 @@ def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @click.option(
     "--why", metavar="FILE:LINE", help="Tell what the analysis knows at a line, and where it lost it, instead."
 )
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Report only what is not in this file of findings.",
+)
+@click.option("--write-baseline", is_flag=True, help="Write what is found to the --baseline FILE, instead.")
+@click.option(
+    "--diff-base",
+    metavar="REV",
+    help="Report only what was not found at a git revision, as a pull request onto it is compared.",
+)
+@click.option(
+    "--add-ignore", is_flag=True, help="Write a comment that keeps it quiet behind each finding's statement, instead."
+)
 def command(**options: Any) -> None:
     """Find where a model's output and its loss disagree, or agree by an unstable route.
 
@@ -134,10 +176,20 @@ def _check(options: Options, signals: Interruptions) -> int:
         stdin=stdin,
         use_cache=not options.no_cache,
         jobs=options.jobs,
-        fixes=options.output_format in report.WITH_FIXES and not (options.fix or options.show_statistics),
+        fixes=options.output_format in report.WITH_FIXES
+        and not (options.fix or options.show_statistics or options.accepts),
     )
     for note in outcome.notes:
         say(noted(note))
+    if options.accepts or options.baseline or options.diff_base is not None:
+        from finallayer.cli import accepting
+
+        known = None if options.write_baseline else options.baseline
+        outcome = accepting.narrowed(outcome, known, options.diff_base, settings, rules)
+        if options.write_baseline and options.baseline:
+            return accepting.write_baseline(options.baseline, outcome)
+        if options.add_ignore:
+            return accepting.add_ignores(outcome, signals)
     bounds = None
     if options.fix or any(f.fix for f in outcome.findings):
         from finallayer.cli.choosing import Bounds

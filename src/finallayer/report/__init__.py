@@ -19,6 +19,8 @@ FORMATS = {
     "json": "one array of objects",
     "sarif": "SARIF 2.1.0, for code scanning",
     "github": "annotations of a GitHub workflow",
+    "gitlab": "a Code Quality report, for merge requests",
+    "junit": "JUnit XML, for the test results of most CI services",
 }
 #: The formats that say of each finding whether it can be fixed.
 WITH_FIXES = frozenset({"text", "json", "sarif"})

@@ -6,20 +6,25 @@ Specification: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
-from hashlib import blake2b
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from finallayer import __version__
 from finallayer.expr import Origin
-from finallayer.findings import Finding, Fix, Note, Severity
+from finallayer.findings import Fix, Note, Severity
 from finallayer.report import Report
 from finallayer.report.explanation import explanation
+from finallayer.report.fingerprints import fingerprints
 from finallayer.report.places import plain_json, replaced, shown_uri
 from finallayer.rules.base import Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+#: No service takes more (https://docs.github.com/en/code-security/reference/code-scanning/sarif-support#validating-your-sarif-file).
+MOST_RESULTS = 25_000
+MOST_PLACES = 1_000
 
 _LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "note"}
 
@@ -28,6 +33,7 @@ def render(report: Report) -> Iterator[str]:
     """One log of one run."""
     from finallayer.rules import all_rules
 
+    report = _gravest(report)
     rules = list(all_rules().values())
     index = {rule.code: i for i, rule in enumerate(rules)}
     driver = {"name": "finallayer", "version": __version__, "rules": [_rule(r) for r in rules]}
@@ -38,6 +44,19 @@ def render(report: Report) -> Iterator[str]:
         "invocations": [_invocation(report)],
     }
     yield from plain_json(json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)).split("\n")
+
+
+def _gravest(report: Report) -> Report:
+    """The report with as many findings as a service takes, and a note where that leaves some out."""
+    if len(report.findings) <= MOST_RESULTS:
+        return report
+    least = sorted((f.severity for f in report.findings), reverse=True)[MOST_RESULTS - 1]
+    graver = sum(f.severity > least for f in report.findings)
+    those = islice((f for f in report.findings if f.severity == least), MOST_RESULTS - graver)
+    kept = {id(f) for f in (*(f for f in report.findings if f.severity > least), *those)}
+    left_out = len(report.findings) - MOST_RESULTS
+    note = Note(report.findings[0].origin.path, None, f"{left_out:,} findings of the least severity are left out")
+    return replace(report, findings=[f for f in report.findings if id(f) in kept], notes=(*report.notes, note))
 
 
 def _invocation(report: Report) -> dict[str, Any]:
@@ -70,37 +89,26 @@ def _problem_severity(rule: Rule) -> str:
 
 
 def _results(report: Report, index: dict[str, int]) -> Iterator[dict[str, Any]]:
-    alike: Counter[tuple[str, ...]] = Counter()
-    for finding in report.findings:
-        identity = _identity(finding, report)
-        alike[identity] += 1
+    known = fingerprints(report.findings, report.lines, shown_uri)
+    for finding, fingerprint in zip(report.findings, known, strict=True):
         result: dict[str, Any] = {
             "ruleId": finding.rule.code,
             "ruleIndex": index[finding.rule.code],
             "level": _LEVEL[finding.severity],
             "message": {"text": finding.message},
             "locations": [_location(finding.origin)],
-            "partialFingerprints": {"finallayer/v1": _digest((*identity, str(alike[identity])))},
+            "partialFingerprints": {"finallayer/v1": fingerprint},
         }
         if finding.related:
             result["relatedLocations"] = [
-                {"id": i, **_location(r.origin), "message": {"text": r.message}} for i, r in enumerate(finding.related)
+                {"id": i, **_location(r.origin), "message": {"text": r.message}}
+                for i, r in enumerate(finding.related[:MOST_PLACES])
             ]
         if finding.fix and finding.fix.edits and all(e.cell is None for e in finding.fix.edits):
             result["fixes"] = [_fix(finding.fix)]
         if finding.unfixed:
             result["properties"] = {"unfixed": finding.unfixed}
         yield result
-
-
-def _identity(finding: Finding, report: Report) -> tuple[str, ...]:
-    """What stays the same of a finding when lines are added above it: the rule, the file and the source."""
-    source = "".join("".join(line.split()) for line in report.lines(finding.origin))
-    return (finding.rule.code, shown_uri(finding.origin.path), source)
-
-
-def _digest(parts: tuple[str, ...]) -> str:
-    return blake2b("\0".join(parts).encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
 def _location(origin: Origin) -> dict[str, Any]:

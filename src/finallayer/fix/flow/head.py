@@ -53,6 +53,7 @@ class Output:
         self._same_numbers = (MOVES if head.op == "sigmoid" else UNMOVED) | {"join"}
         self._others: dict[int, tuple[Node, bool]] = {}  # by identity, which lasts while the node is kept
         self._touching: dict[int, tuple[Node, bool]] = {}  # likewise
+        self._whole: dict[int, tuple[Node, bool]] = {}  # likewise
         self._found: dict[int, tuple[Value, list[list[Node]]]] = {}  # likewise
 
     def steps(self, value: Value) -> list[Node] | None:
@@ -94,10 +95,23 @@ class Output:
 
     def _all_of_head(self, nodes: Iterable[Node]) -> bool:
         """Whether values that are put together are the head's output, all of them."""
-        return all(
-            self.is_head(node) or (node.op in TRANSPARENT and bool(node.args) and not self._is_other(node))
-            for node in self._behind(nodes, lambda node: node.args if node.op in SEVERAL else node.args[:1])
-        )
+        return all(map(self._is_whole, nodes))
+
+    def _is_whole(self, node: Node) -> bool:
+        """Whether all that hands its numbers on to this value is the head's output; asked once of each value."""
+        if id(node) not in self._whole:
+            behind = list(self._behind([node], self._not_yet_whole))
+            whole = all(self._whole.get(id(n), (n, self._hands_on(n)))[1] for n in behind)
+            self._whole |= {id(n): (n, True) for n in behind} if whole else {id(node): (node, False)}
+        return self._whole[id(node)][1]
+
+    def _not_yet_whole(self, node: Node) -> Iterable[Node]:
+        if id(node) in self._whole:
+            return ()
+        return node.args if node.op in SEVERAL else node.args[:1]
+
+    def _hands_on(self, node: Node) -> bool:
+        return self.is_head(node) or (node.op in TRANSPARENT and bool(node.args) and not self._is_other(node))
 
     def _behind(self, nodes: Iterable[Node], parts: Callable[[Node], Iterable[Node]]) -> Iterator[Node]:
         """These values and what hands its numbers on to them, back to the head; each once."""
