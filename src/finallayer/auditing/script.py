@@ -51,7 +51,7 @@ def run(script: Path, arguments: Sequence[str], go_on: bool, tell: Callable[[Aud
 
 
 def execute(script: Path, arguments: Sequence[str]) -> str | None:
-    """Execute a script as ``python script arguments`` would; the line that its error ends with, None where it ended
+    """Execute a script as ``python script arguments`` would; what its error says in a line, None where it ended
     well. The whole error is on standard error."""
     try:
         with _as_if_called(script, arguments):
@@ -64,7 +64,7 @@ def execute(script: Path, arguments: Sequence[str]) -> str | None:
         return None if ended.code in (None, 0) else f"it exited with {ended.code}"
     except BaseException as error:
         traceback.print_exc()
-        return traceback.format_exception_only(error)[-1].strip()
+        return traceback.format_exception_only(error)[-1].splitlines()[0]
     return None
 
 

@@ -72,9 +72,7 @@ def metrics(outcome: Outcome) -> list[str]:
     """The quantities that both arms have, the one that answers first; none where nothing does."""
     answering = [METRIC] if outcome.settings["metric"] is not None else []
     logged = sorted({name for arm in ARMS for cell in outcome.of(arm).values() for name in _logged(cell)})
-    answering += sorted(
-        (n for n in logged if _ASIDE.search(n) and _HIGHER.search(n)), key=lambda n: ("acc" not in n, n)
-    )
+    answering += sorted(filter(_answers, logged), key=_rank)
     answering += [EVALUATED, TRAINED]
     known = [name for name in dict.fromkeys([*answering, *TOLD]) if _paired(outcome, name)]
     return known if known and known[0] in answering else []

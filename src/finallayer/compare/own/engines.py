@@ -144,9 +144,12 @@ def _settle(future: Future[Any], job: Any) -> None:
 
 
 def _line(error: BaseException) -> str:
-    """The last line of an error: of one that happened elsewhere, the error itself."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip(" -")]
+    """The last line of an error that tells what happened: of one elsewhere, that of its trace."""
+    story = str(error).partition(_LOGS)[0]
+    lines = [line.strip() for line in story.splitlines() if line.strip(" -")]
     return lines[-1] if lines else type(error).__name__
 
 
+#: What submitit ends a job's error with.
+_LOGS = "You can check full logs"
 _ENGINES: dict[str, Callable[[str, int, Path], Any]] = {LOCAL: _local, DASK: _dask, SLURM: _slurm}

@@ -133,8 +133,7 @@ class _Trial:
             try:
                 yield asked[future], future.result()
             except (Exception, CancelledError) as error:  # of the engine's: a worker that was lost, say
-                line = next((text for text in reversed(str(error).splitlines()) if text.strip()), type(error).__name__)
-                yield asked[future], {"error": f"its process was lost ({line.strip()})"}
+                yield asked[future], {"error": f"its process was lost: {_sentence(error)}"}
 
     def _job(self, place: Place, jobs: int) -> Job:
         arm, seed = place
@@ -170,6 +169,12 @@ class _Trial:
         logs = self._plan.out / LOGS
         logs.mkdir(exist_ok=True)
         write_atomically(logs / f"{place[0]}-{place[1]}.txt", output.encode(errors="backslashreplace"))
+
+
+def _sentence(error: BaseException) -> str:
+    """The first sentence of an error of the engine's, which may be a long story."""
+    text = " ".join(str(error).split())
+    return text.partition(". ")[0] if text else type(error).__name__
 
 
 def _jobs() -> int:

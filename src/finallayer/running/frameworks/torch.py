@@ -143,4 +143,5 @@ def _held_out(scores: Any, target: Any) -> Samples | None:
     labels = target.movedim(1, -1).argmax(-1) if target.is_floating_point() else target
     if labels.shape != rows.shape[:-1]:
         return None
-    return of_classes(*_arrays(rows.reshape(-1, rows.shape[-1]), labels.reshape(-1)), False)
+    of_rows, indices = _arrays(rows.reshape(-1, rows.shape[-1]), labels.reshape(-1))
+    return of_classes(of_rows, indices, False)
