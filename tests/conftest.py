@@ -41,7 +41,7 @@ def _only_declared_operations(request: pytest.FixtureRequest) -> Iterator[None]:
 
 #: What is not to be had for every Python on the day it appears, and so may be missing.
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "flax", "haiku", "equinox", "optax", "scipy", "sklearn"}
-FRAMEWORKS |= {"accelerate", "lightning", "tensorboard", "transformers"}
+FRAMEWORKS |= {"accelerate", "lightning", "tensorboard", "transformers", "onnx", "onnxruntime", "onnxscript"}
 
 
 @pytest.hookimpl(wrapper=True)

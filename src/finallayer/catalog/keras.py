@@ -501,3 +501,16 @@ METRICS_BY_UNITS: dict[str, tuple[str, str]] = {
         ("accuracy", "acc", "Accuracy"), ("keras.metrics.binary_accuracy", "keras.metrics.categorical_accuracy")
     ),
 }
+
+#: A head -> the metrics that Keras can read from its logits, and the argument that says so. (AUC applies a sigmoid.)
+METRICS_ON_LOGITS: dict[str, dict[str, tuple[str, object]]] = {
+    "sigmoid": {
+        "BinaryAccuracy": ("threshold", 0),
+        "AUC": ("from_logits", True),
+        "BinaryCrossentropy": ("from_logits", True),
+    },
+    "softmax": {
+        "CategoricalCrossentropy": ("from_logits", True),
+        "SparseCategoricalCrossentropy": ("from_logits", True),
+    },
+}

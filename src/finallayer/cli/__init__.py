@@ -19,6 +19,7 @@ VERBS: dict[str, str] = {
     "fix": "Fix what check finds, where the fix is proven.",
     "audit": "Run a PyTorch script, and audit the losses that it really computes.",
     "probe": "Measure a loss: to which margins it is right, and what it does at its ends.",
+    "head": "Tell what a saved model gives, logits or probabilities; take its softmax out, or put it in.",
     "rules": "List the rules.",
     "explain": "Explain a rule.",
 }

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from finallayer.catalog.applying import Applied
 from finallayer.expr import GUARDS, MOVES, PICKS, Node, Role, having, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
-from finallayer.live.applying import Applied
 from finallayer.live.observation import Batch
 
 _HEADS = having(Role.HEAD)

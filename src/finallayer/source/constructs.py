@@ -15,7 +15,7 @@ from finallayer.source.calls import activate, apply_layers, callable_value, invo
 from finallayer.source.containers import element, sequence
 from finallayer.source.handlers import CALLED, CONSTRUCTS, Called, Construct
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.models import regression
+from finallayer.source.keras_models import regression
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (

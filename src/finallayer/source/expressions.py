@@ -21,8 +21,8 @@ from finallayer.source.containers import SLICE, element, get_item, get_slice, it
 from finallayer.source.followed import hand
 from finallayer.source.handlers import BUILTINS, OTHER_BUILTINS
 from finallayer.source.interpreter import EXPRESSIONS, Expression, Interpreter
+from finallayer.source.keras_models import symbolic_output
 from finallayer.source.limits import list_of, may_format, small, tuple_of
-from finallayer.source.models import symbolic_output
 from finallayer.source.rounds import counted_from
 from finallayer.source.symbols import signature_of
 from finallayer.source.tensors import numbers_in, to_node

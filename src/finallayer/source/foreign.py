@@ -12,7 +12,7 @@ from finallayer.source.constructs import handles
 from finallayer.source.followed import hand
 from finallayer.source.handlers import CALLED, CONSTRUCTS, FOREIGN
 from finallayer.source.interpreter import Interpreter
-from finallayer.source.models import model_output
+from finallayer.source.keras_models import model_output
 from finallayer.source.parts import Part, part_of, within
 from finallayer.source.symbols import is_module, is_module_class, signature_behind, signature_of
 from finallayer.source.values import (

@@ -15,9 +15,9 @@ from finallayer.source.containers import forget_length, get_item, item_by_key, s
 from finallayer.source.followed import hand
 from finallayer.source.handlers import OF_DICTS, OF_LISTS, OF_MODELS, DictMethod, ListMethod, Method
 from finallayer.source.interpreter import Interpreter
+from finallayer.source.keras_models import compile_model, model_output, units_of
 from finallayer.source.layers import add_layers, holder, layers_of
 from finallayer.source.limits import MOST_CANDIDATES, list_of
-from finallayer.source.models import compile_model, model_output, units_of
 from finallayer.source.symbols import is_module
 from finallayer.source.tensors import to_node
 from finallayer.source.values import (

@@ -15,7 +15,7 @@ from finallayer.source.budget import LEAST_STEPS_ALONE, Shortfall
 from finallayer.source.calls import instantiate
 from finallayer.source.followed import hand
 from finallayer.source.interpreter import Interpreter, stops_gradient
-from finallayer.source.models import model_output
+from finallayer.source.keras_models import model_output
 from finallayer.source.other_values import defaults_of, other_values
 from finallayer.source.parts import bound_by_name, uses_as_model
 from finallayer.source.readied import make_ready

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from finallayer.catalog import Param
+from finallayer.catalog.keras import METRICS_ON_LOGITS
 from finallayer.catalog.names import canonical
 from finallayer.fix.fixers.dialect import CompiledOutput, Edits
 from finallayer.fix.flow.analysed import AnalysedModule, made_alike
@@ -19,18 +20,6 @@ from finallayer.fix.text.keras_spelling import spell, with_argument
 from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.values import Built, External
 
-#: A head -> the metrics that Keras can read from its logits, and the argument that says so. (AUC applies a sigmoid.)
-_ON_LOGITS: dict[str, dict[str, tuple[str, str]]] = {
-    "sigmoid": {
-        "BinaryAccuracy": ("threshold", "0"),
-        "AUC": ("from_logits", "True"),
-        "BinaryCrossentropy": ("from_logits", "True"),
-    },
-    "softmax": {
-        "CategoricalCrossentropy": ("from_logits", "True"),
-        "SparseCategoricalCrossentropy": ("from_logits", "True"),
-    },
-}
 #: How many of a metric's arguments may be given by position without reaching the one that is added.
 _POSITIONAL = {"BinaryAccuracy": 2, "AUC": 1, "BinaryCrossentropy": 2, "CategoricalCrossentropy": 2,
                "SparseCategoricalCrossentropy": 2}  # fmt: skip
@@ -93,7 +82,7 @@ def metric_on_logits(module: AnalysedModule, item: ast.expr, head: str, units: i
         return ()
     names = {_metric_name(v, one_unit) for v in values}
     name = names.pop() if len(names) == 1 else None
-    argument = _ON_LOGITS[head].get(name or "")
+    argument = METRICS_ON_LOGITS[head].get(name or "")
     if name is None or argument is None:
         return None
     if not any(isinstance(v, Built) for v in values):
@@ -116,32 +105,32 @@ def object_on_logits(module: AnalysedModule, built: Built, trained_by: str | Non
     ``trained_by``: that of the loss which trains the logits, where one is known to.
     """
     name = _of_keras(built.symbol) or ""
-    head = next((h for h, metrics in _ON_LOGITS.items() if name in metrics), None)
+    head = next((h for h, metrics in METRICS_ON_LOGITS.items() if name in metrics), None)
     if head is None or trained_by not in (head, None):
         return None
-    argument = _ON_LOGITS[head][name]
+    argument = METRICS_ON_LOGITS[head][name]
     if argument[0] == "threshold" and trained_by is None:
         return None
     return head, told(module, built, name, argument)
 
 
-def told(module: AnalysedModule, built: Built, name: str, argument: tuple[str, str]) -> Edits | None:
+def told(module: AnalysedModule, built: Built, name: str, argument: tuple[str, object]) -> Edits | None:
     """The edits that give a metric's maker an argument, where it says nothing else than the default."""
     maker = module.maker(built)
     if maker is None or len(maker.args) > _POSITIONAL.get(name, 0):
         return None
     stated = [getattr(k.value, "value", None) for k in maker.keywords if k.arg == argument[0]]
     default = 0.5 if argument[0] == "threshold" else False
-    return with_argument(module.syntax, maker, *argument) if stated in ([], [default]) else None
+    return with_argument(module.syntax, maker, argument[0], repr(argument[1])) if stated in ([], [default]) else None
 
 
-def _in_place_of_name(module: AnalysedModule, item: ast.expr, name: str, argument: tuple[str, str]) -> Edits | None:
+def _in_place_of_name(module: AnalysedModule, item: ast.expr, name: str, argument: tuple[str, object]) -> Edits | None:
     """``"accuracy"``, or the function ``binary_accuracy``, becomes a metric that is called the same."""
     spelled = spell(module.syntax, f"metrics.{name}", item)
     called = module.syntax.text(item) if isinstance(item, ast.Constant) else f'"{last_name(item)}"'
     if spelled is None or called == '""':
         return None
-    text = f"{spelled.text}(name={called}, {'='.join(argument)})"
+    text = f"{spelled.text}(name={called}, {argument[0]}={argument[1]!r})"
     return (module.syntax.replace(item, text), *spelled.edits)
 
 

@@ -13,7 +13,7 @@ from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.flow.trained_with import are_shown_by
 from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.fix.flow.weights import LAYERS, Going, asked_for_weights, goes_over_weights, inner_layer
-from finallayer.source.models import measures_itself
+from finallayer.source.keras_models import measures_itself
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import CONSTANTS, Bound, Built, Class, External, Function, Instance, Partial, Union, Value
 from finallayer.source.walking import walk

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
+from finallayer.catalog import tensorflow_graph as operations
+from finallayer.catalog.applying import Applied, applied
 from finallayer.expr import Node
 from finallayer.kinds import Kind
-from finallayer.live.applying import Applied, applied
-from finallayer.live.tensorflow import raw
 from finallayer.live.tensorflow.holdings import Tensors, constant
 
 #: Parameters of which the number is told, where it is known.
@@ -27,9 +27,9 @@ class Fitting:
 
     def applied(self, name: str, inputs: list[Any], attrs: Mapping[str, Any], result: Any) -> Applied | None:
         """What an operation applies; None where that isn't known."""
-        if name in raw.PICKS:
+        if name in operations.PICKS:
             return self._picked(name, inputs, attrs)
-        signature = raw.signature(name)
+        signature = operations.signature(name)
         if signature is None:
             return None
         if name == "ConcatV2":
@@ -37,7 +37,7 @@ class Fitting:
         several = any(p.rest for p in signature.params)
         names = [""] * len(inputs) if several else [p.canonical for p in signature.params]
         args = [self._argument(t, canonical) for t, canonical in zip(inputs, names, strict=False)]
-        what = applied(signature, args, attrs, raw.function(name), self._tensors.of)
+        what = applied(signature, args, attrs, operations.function(name), self._tensors.of)
         return None if what is None else self._mean(what) or self._fitted(what, name, inputs, result)
 
     def made(self, made: Node, name: str, inputs: list[Any], result: Any) -> None:
@@ -65,7 +65,7 @@ class Fitting:
 
     def _fitted(self, what: Applied, name: str, inputs: list[Any], result: Any) -> Applied | None:
         op, nodes, attrs = what
-        if name in raw.REDUCTIONS and not _along(attrs, inputs[0].shape.rank):
+        if name in operations.REDUCTIONS and not _along(attrs, inputs[0].shape.rank):
             return Applied("identity", nodes, {})
         if op == "matmul" and [n.kind is Kind.PARAMETER for n in nodes] == [False, True]:
             op, attrs = "affine", {"axis": -1, "units": result.shape[-1]}

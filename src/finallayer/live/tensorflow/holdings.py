@@ -10,8 +10,8 @@ import tensorflow as tf
 from tensorflow.python.eager import record as tapes
 from tensorflow.python.framework import tensor_util
 
+from finallayer.catalog import tensorflow_graph as operations
 from finallayer.expr import Node, make
-from finallayer.live.tensorflow import raw
 
 
 class Tensors:
@@ -67,7 +67,7 @@ class Tensors:
 
     def bind_size(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> bool:
         """Bind the result of what is reckoned with sizes and numbers alone, if this is."""
-        asked = inputs[:1] if name in raw.PARTS else inputs
+        asked = inputs[:1] if name in operations.PARTS else inputs
         if not inputs or not all(map(self._is_size, asked)):
             return False
         for tensor in outputs:

@@ -11,8 +11,8 @@ from tensorflow.python import pywrap_tfe
 from tensorflow.python.eager import context
 from tensorflow.python.ops import gen_resource_variable_ops as of_variables
 
+from finallayer.catalog.tensorflow_graph import READS
 from finallayer.live.randomness import plain_generators
-from finallayer.live.tensorflow.raw import READS
 
 #: What runs an operation, and where it is told which one.
 _RUNNERS = {"TFE_Py_FastPathExecute": 1, "TFE_Py_Execute": 2}

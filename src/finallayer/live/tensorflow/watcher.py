@@ -15,12 +15,13 @@ from tensorflow.python.eager import record as tapes
 from tensorflow.python.framework import op_callbacks
 from tensorflow.python.ops import custom_gradient, nn_impl
 
+from finallayer.catalog import tensorflow_graph as operations
+from finallayer.catalog.applying import Applied
 from finallayer.expr import Node, Origin, make
-from finallayer.live.applying import Applied
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
-from finallayer.live.tensorflow import composed, generated, raw
+from finallayer.live.tensorflow import composed, generated
 from finallayer.live.tensorflow.fitting import Fitting
 from finallayer.live.tensorflow.holdings import Tensors, is_eager
 from finallayer.live.tensorflow.traced import called, replayed
@@ -115,11 +116,11 @@ class Watcher:
             self.failed.append(Blind(f"{type(error).__name__} while watching: {error}"))
 
     def _operation(self, name: str, inputs: list[Any], attrs: Mapping[str, Any], outputs: list[Any]) -> None:
-        if name in raw.DATA:
-            self.tensors.sizes.update(t._id for t in outputs if name in raw.SIZES)
+        if name in operations.DATA:
+            self.tensors.sizes.update(t._id for t in outputs if name in operations.SIZES)
         elif name == "ReadVariableOp":
             self.tensors.bind(outputs[0], self.tensors.node(inputs[0]))
-        elif name in raw.NUMBERS or not self.tensors.bind_size(name, inputs, outputs):
+        elif name in operations.NUMBERS or not self.tensors.bind_size(name, inputs, outputs):
             what = self.fitting.applied(name, inputs, attrs, outputs[0])
             if what is None:
                 self._not_understood(name, inputs, outputs)
@@ -128,7 +129,7 @@ class Watcher:
 
     def _understood(self, what: Applied, name: str, inputs: list[Any], outputs: list[Any]) -> None:
         whole = composed.completed(name) if name in composed.LAST else None
-        operands = inputs if name not in raw.PICKS else inputs[:2]
+        operands = inputs if name not in operations.PICKS else inputs[:2]
         if whole is not None:
             operands = whole.tensors
             what = Applied(whole.op or what.op, [self.tensors.node(t) for t in operands], {**what.attrs, **whole.attrs})

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 
 from finallayer.catalog import Signature, lookup, method, parse
-from finallayer.live.applying import is_applicable
-from finallayer.live.torch.aten import METHODS, OPERATORS
+from finallayer.catalog.applying import is_applicable
+from finallayer.catalog.aten import METHODS, OPERATORS
 
 
 class Known(NamedTuple):

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from finallayer.catalog import TENSORS
+from finallayer.catalog.applying import applied
 from finallayer.expr import Node, Origin, make
-from finallayer.live.applying import applied
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
 from finallayer.live.torch import callables

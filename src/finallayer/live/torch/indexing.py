@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from finallayer.catalog.applying import Applied
 from finallayer.expr import MOVES, Node, through
-from finallayer.live.applying import Applied
 
 
 def entries(read: Callable[[Any], Node | None], args: Sequence[Any]) -> Applied | None:

@@ -20,8 +20,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from finallayer.catalog import Signature
+from finallayer.catalog.applying import Applied, applied
 from finallayer.expr import LOSSES, Node, Origin, Role, having, make
-from finallayer.live.applying import Applied, applied
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack

@@ -61,6 +61,12 @@ def applied(
     return Applied(op, operands, attrs)
 
 
+def constructed(signature: Signature, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes that a layer, loss or metric has by what it was constructed with."""
+    given = bind_signature(signature.params, (), config)
+    return {k: _plain(k, v) for k, v in given.items() if v is not None and k in _CARRIED}
+
+
 def _tensors(value: Any, read: Read, several: bool) -> list[Node] | None:
     """The nodes of an argument: of all items where it takes several tensors; None where it is no tensor."""
     if several and isinstance(value, (list, tuple)):

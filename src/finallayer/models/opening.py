@@ -1,0 +1,47 @@
+"""Which format a file or folder is of, by what it holds, and who reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from finallayer import disk
+from finallayer.models.model import Model
+from finallayer.models.refusals import NotRead
+
+#: The ends of names by which a folder's model files are found.
+SUFFIXES = (".keras", ".onnx", ".pt2")
+#: What is said where a file is none of these.
+EXPECTED = "expected .keras, ONNX, .pt2, a SavedModel's folder, or safetensors with a config.json"
+_ZIP = b"PK\x03\x04"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def read(path: str | os.PathLike[str]) -> Model:
+    """The model in a file or folder.
+
+    Raises :class:`~finallayer.models.refusals.NotRead` where it is none that we read, is damaged or may do harm, and
+    OSError where it can't be read at all.
+    """
+    path = os.fspath(path)
+    reader: Callable[[str], Model] = import_module(f"finallayer.models.{_module(path)}").read
+    try:
+        return reader(path)
+    except (RecursionError, MemoryError, OverflowError) as error:
+        raise NotRead(f"too deeply nested, or too large ({type(error).__name__})") from None
+
+
+def _module(path: str) -> str:
+    """The module that reads a path's format."""
+    if Path(path).is_dir():
+        raise NotRead(f"a folder without a model; {EXPECTED}")
+    start = disk.head(path, 16)
+    if start.startswith(_ZIP):
+        return "keras_files"
+    if start.startswith(_HDF5):
+        raise NotRead("Keras' old HDF5 format: save it as .keras first (model.save('model.keras'))")
+    if start[:1] == b"\x08" or path.endswith(".onnx"):
+        return "onnx_files"
+    raise NotRead(f"no model file; {EXPECTED}")

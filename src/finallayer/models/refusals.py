@@ -1,0 +1,11 @@
+"""Why a model file isn't read, or isn't changed: one line for whoever named it."""
+
+from __future__ import annotations
+
+
+class NotRead(ValueError):
+    """The file is no model file, is damaged, or may do harm; the text says what was expected."""
+
+
+class NotDone(ValueError):
+    """The file can be read, but not be changed as asked; the text says why."""

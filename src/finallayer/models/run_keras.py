@@ -1,0 +1,51 @@
+"""Runs two ``.keras`` files side by side in Keras, in a process of its own: ``proving.prove`` starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Any
+
+import numpy as np
+
+from finallayer.models.ulps import answer, most_ulp
+
+#: Sizes of axes that the file leaves open: of the first, and of others.
+_BATCH, _ELSEWHERE = 3, 8
+
+
+def main() -> None:
+    """Answer one task."""
+    answer(_run)
+
+
+def _run(task: dict[str, Any]) -> dict[str, Any]:
+    with contextlib.redirect_stdout(sys.stderr):
+        import keras
+
+        models = [keras.saving.load_model(task[k], compile=False) for k in ("with_head", "without")]
+        given = _inputs(models[0])
+        full, plain = (_output(task, model(given, training=False)) for model in models)
+        made = getattr(keras.ops, task["head"])(keras.ops.cast(plain, full.dtype), **task["how"])
+        apart = most_ulp(*map(keras.ops.convert_to_numpy, (full, made)))
+    return {"runtime": f"Keras {keras.__version__} on {keras.backend.backend()}", "max_ulp": apart}
+
+
+def _inputs(model: Any) -> Any:
+    import keras
+
+    random = np.random.default_rng(0)
+
+    def numbers(tensor: Any) -> Any:
+        shape = [n or (_ELSEWHERE if axis else _BATCH) for axis, n in enumerate(tensor.shape)]
+        whole = "int" in str(tensor.dtype)
+        made = random.integers(0, 2, size=shape) if whole else random.normal(size=shape)
+        return keras.ops.convert_to_tensor(made.astype(str(tensor.dtype)))
+
+    return keras.tree.map_structure(numbers, model._inputs_struct if hasattr(model, "_inputs_struct") else model.inputs)
+
+
+def _output(task: dict[str, Any], given: Any) -> Any:
+    if isinstance(given, dict):
+        return given[task["output"]]
+    return given[task["number"]] if isinstance(given, (list, tuple)) else given

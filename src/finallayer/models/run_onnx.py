@@ -1,0 +1,105 @@
+"""Runs two ONNX files side by side in onnxruntime, in a process of its own: ``proving.prove`` starts it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from finallayer.models.ulps import answer, most_ulp
+
+#: Sizes of axes that the file leaves open: of the first, and of others.
+_BATCH, _ELSEWHERE = 3, 8
+_TYPES = {"tensor(float)": "f4", "tensor(double)": "f8", "tensor(float16)": "f2"}
+_INTEGERS = {"tensor(int64)": "i8", "tensor(int32)": "i4", "tensor(uint8)": "u1", "tensor(int8)": "i1"}
+
+
+def main() -> None:
+    """Answer one task."""
+    answer(_run)
+
+
+def _run(task: dict[str, Any]) -> dict[str, Any]:
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    onnxruntime.set_seed(0)
+    given = _inputs(_session(task["with_head"]))
+    full = _session(task["with_head"]).run([task["output"]], given)[0]
+    plain = _session(task["without"]).run([task["output"]], given)[0]
+    tail = onnxruntime.InferenceSession(_tail(task, _array(plain)), _options(), providers=["CPUExecutionProvider"])
+    (read,) = tail.get_inputs()
+    made = tail.run(None, {read.name: _array(plain).astype(_TYPES[read.type])})[0]
+    found = {"runtime": f"onnxruntime {onnxruntime.__version__}", "max_ulp": most_ulp(_array(full), _array(made))}
+    if task["quantised"]:
+        found["why"] = " (the old output was rounded to eight bits)"
+    elif task["head"]:
+        found["why"] = " (the old file's classifier applied it in a way of its own)"
+    elif found["max_ulp"]:
+        found["why"] = " (onnxruntime fuses the last nodes of one of the files with what comes before)"
+    return found
+
+
+def _session(path: str) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(path, _options(), providers=["CPUExecutionProvider"])
+
+
+def _options() -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    return options
+
+
+def _inputs(session: Any) -> dict[str, Any]:
+    """Random numbers for each input; 0 and 1 where it takes whole ones, such as tokens."""
+    random = np.random.default_rng(0)
+    given = {}
+    for one in session.get_inputs():
+        shape = [
+            n if isinstance(n, int) and n > 0 else (_ELSEWHERE if axis else _BATCH) for axis, n in enumerate(one.shape)
+        ]
+        if one.type in _TYPES:
+            given[one.name] = random.normal(size=shape).astype(_TYPES[one.type])
+        elif one.type in _INTEGERS:
+            given[one.name] = random.integers(0, 2, size=shape).astype(_INTEGERS[one.type])
+        else:
+            given[one.name] = np.ones(shape, bool)
+    return given
+
+
+def _array(value: Any) -> Any:
+    """A result as an array: of a list of dictionaries, such as scikit-learn's exporter gives, a row each."""
+    if isinstance(value, list):
+        return np.array([list(row.values()) for row in value], np.float32)
+    return value
+
+
+def _tail(task: dict[str, Any], plain: Any) -> bytes:
+    """The nodes that make the probabilities of the logits, as a model of their own."""
+    import onnx
+
+    whole = onnx.load(task["with_head"], load_external_data=False)
+    made = {output: node for node in whole.graph.node for output in node.output}
+    names = set(task["tail"])
+    nodes = [node for node in whole.graph.node if names.intersection(node.output)]
+    if task["head"]:  # that of a classifier's node, which is more than its head
+        nodes = [onnx.helper.make_node(task["head"], [task["logits"]], [task["tail"][0]]), *nodes[1:]]
+    needed = {name for node in nodes for name in node.input} - {o for node in nodes for o in node.output}
+    stored = [t for t in whole.graph.initializer if t.name in needed]
+    constants = [made[n] for n in sorted(needed) if n in made and made[n].op_type == "Constant"]
+    kind = task["dtype"] or onnx.helper.np_dtype_to_tensor_dtype(plain.dtype)
+    graph = onnx.helper.make_graph(
+        [*constants, *nodes],
+        "tail",
+        [onnx.helper.make_tensor_value_info(task["logits"], kind, [None] * plain.ndim)],
+        [onnx.ValueInfoProto(name=task["tail"][-1])],
+        stored,
+    )
+    made_of = onnx.helper.make_model(graph, opset_imports=whole.opset_import, ir_version=whole.ir_version)
+    content: bytes = made_of.SerializeToString()
+    return content

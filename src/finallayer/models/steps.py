@@ -1,0 +1,239 @@
+"""The graph of a model file as data, and the loss expression that each of its tensors holds.
+
+A file of any format is a list of steps: an operation of its framework's, the tensors that it reads and gives, by name,
+and its attributes. What an operation means stands in the catalogue; nothing here knows a format.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from finallayer.catalog import Signature
+from finallayer.catalog.applying import Applied, applied, constructed
+from finallayer.expr import Node, Origin, make
+from finallayer.kinds import Kind
+from finallayer.models.refusals import NotRead
+from finallayer.recording import Recorder, Scene
+
+Shape = tuple[int | str | None, ...]
+#: More steps than the largest exported network has.
+MOST_STEPS = 1_000_000
+_REDUCTIONS = frozenset("sum mean max min logsumexp".split())
+#: Operations whose result has another number of axes than what is known of their arguments says.
+_RANKED = frozenset("reshape index gather concat sum mean max min matmul pool one_hot argmax topk".split())
+#: A step that hands on what it is given, and is no operation of any framework's.
+HANDS_ON = "identity"
+
+
+class Step(NamedTuple):
+    """One operation of a file's graph: a node or a layer."""
+
+    name: str  # of the node or layer, as the file has it
+    op: str  # the framework's operation
+    inputs: tuple[str, ...]  # the tensors that it reads; an empty name is an input left out
+    outputs: tuple[str, ...]
+    attrs: Mapping[str, Any]
+
+
+class Facts(NamedTuple):
+    """What a file says of its tensors besides the steps."""
+
+    shape: Callable[[str], Shape | None]  # sizes of a tensor's axes: numbers, names, None where they aren't known
+    number: Callable[[str], Any]  # a constant's number or tuple of numbers; None where it is none
+    is_parameter: Callable[[str], bool]  # whether a tensor is stored in the file: weights
+
+
+def in_order(steps: Sequence[Step], given: Iterable[str]) -> list[Step]:
+    """The steps, each after those that it reads from; ``given``: the tensors that no step makes.
+
+    Raises :class:`NotRead` where they go round in a circle, or two make the same tensor.
+    """
+    maker: dict[str, int] = {}
+    for number, step in enumerate(steps):
+        for output in filter(None, step.outputs):
+            if maker.setdefault(output, number) != number:
+                raise NotRead(f"tensor {output!r} is made twice, by {steps[maker[output]].name!r} and {step.name!r}")
+    known = set(given)
+    needs = [{maker[i] for i in step.inputs if i in maker and i not in known} for step in steps]
+    readers: list[list[int]] = [[] for _ in steps]
+    for number, makers in enumerate(needs):
+        for before in makers:
+            readers[before].append(number)
+    left = [len(makers) for makers in needs]
+    ready = deque(number for number, count in enumerate(left) if not count)
+    ordered: list[Step] = []
+    while ready:
+        number = ready.popleft()
+        ordered.append(steps[number])
+        for reader in readers[number]:
+            left[reader] -= 1
+            if not left[reader]:
+                ready.append(reader)
+    if len(ordered) < len(steps):
+        stuck = next(step.name for step, count in zip(steps, left, strict=True) if count)
+        raise NotRead(f"the graph goes round in a circle: {stuck!r} reads what is made of its own result")
+    return ordered
+
+
+class Graph:
+    """The steps of a file in order, with the expression that each tensor holds."""
+
+    def __init__(self, path: str, steps: Sequence[Step], facts: Facts, framework: str, training: bool = False) -> None:
+        """``training``: whether the graph is one that trains, so that a gradient is asked of its logs."""
+        self.path, self.steps, self.framework = path, list(steps), framework
+        self.recorder = Recorder()
+        self.ends: dict[str, str] = {}  # the tensors that are outputs -> their names
+        self.made_by: dict[str, Step] = {o: step for step in steps for o in step.outputs if o}
+        self._facts = facts
+        self._training = training
+        self._nodes: dict[str, Node] = {}
+        self._origins: dict[int, str] = {}  # the number that an origin has for its line -> the step's name
+
+    def of(self, tensor: str) -> Node:
+        """The expression of a tensor; of one that no step has made, a leaf."""
+        if tensor not in self._nodes:
+            shape, number = self._facts.shape(tensor), self._facts.number(tensor)
+            rank = None if shape is None else len(shape)
+            if isinstance(number, (bool, int, float)):
+                leaf = make("const", value=number)
+            elif self._facts.is_parameter(tensor):
+                leaf = make("parameter", name=tensor, rank=rank)
+            else:
+                leaf = make("opaque", name=tensor, fed=True, rank=rank)
+            self._nodes[tensor] = leaf
+        return self._nodes[tensor]
+
+    def bind(self, tensor: str, node: Node) -> None:
+        """From here on a tensor holds this."""
+        self._nodes[tensor] = node
+
+    def place(self, number: int) -> str:
+        """The name of the step whose number an origin has for its line."""
+        return self._origins.get(number, "")
+
+    def origin(self, step: Step) -> Origin:
+        """Where a step stands: in the file, by its number from 1 on."""
+        number = len(self._origins) + 1
+        self._origins[number] = step.name
+        return Origin(self.path, number)
+
+    def run(self, signature: Callable[[Step], Signature | None], fitted: Callable[[Step, Applied], Applied]) -> None:
+        """Give every tensor its expression. ``signature``: what an operation does; ``fitted``: what only the format
+        knows of an operation that is applied."""
+        for step in self.steps:
+            origin = self.origin(step)
+            made = self._folded(step) or self._made(step, signature(step), fitted, origin)
+            for number, output in enumerate(step.outputs):
+                self.bind(output, made if number == 0 else self._unknown(step, number))
+
+    def _folded(self, step: Step) -> Node | None:
+        """What is reckoned with parameters alone is a parameter."""
+        given = [self.of(i) for i in step.inputs if i]
+        if not given or not all(n.kind is Kind.PARAMETER or n.op == "const" for n in given):
+            return None
+        if all(n.op == "const" for n in given):
+            return None
+        shape = self._facts.shape(step.outputs[0]) if step.outputs else None
+        return make("parameter", name=next(iter(step.outputs), ""), rank=None if shape is None else len(shape))
+
+    def _made(
+        self,
+        step: Step,
+        signature: Signature | None,
+        fitted: Callable[[Step, Applied], Applied],
+        origin: Origin,
+    ) -> Node:
+        if step.op == HANDS_ON:
+            return self.of(step.inputs[0])
+        what = None if signature is None else self._applied(step, signature)
+        if what is None:
+            return self._unknown(step, 0)
+        op, args, attrs = fitted(step, what)
+        scene = Scene(training=self._training or op != "log")
+        return self.recorder.record(op, args, attrs, origin, self.framework, lambda: scene)
+
+    def compiled(self, step: Step, signature: Signature, output: str) -> Node | None:
+        """Record the loss or metric that the model is compiled with, of an output and the labels."""
+        given = {"target": make("target", name="y_true"), "x": self.of(output)}
+        params = signature.params if signature.call is None else signature.call
+        args = [given.get(p.canonical) for p in params if not p.keyword_only]
+        what = applied(signature, args[: len(given)], step.attrs, step.op, self._read)
+        if what is None:
+            return None
+        attrs = {**what.attrs, **constructed(signature, step.attrs)}
+        origin, scene = self.origin(step), Scene(compiled=True)
+        return self.recorder.record(what.op, what.args, attrs, origin, self.framework, lambda: scene)
+
+    def _applied(self, step: Step, signature: Signature) -> Applied | None:
+        rest = any(p.rest for p in signature.params)
+        names = [""] * len(step.inputs) if rest else [p.canonical for p in signature.params]
+        args = [self._argument(i, name) for i, name in zip(step.inputs, names, strict=False)]
+        what = applied(signature, args, step.attrs, step.op, self._read)
+        return None if what is None else self._shaped(step, what)
+
+    def _argument(self, tensor: str, canonical: str) -> Any:
+        """An input as its parameter is told: an axis, or a bound, as the number that it is."""
+        if not tensor:
+            return None
+        number = self._facts.number(tensor) if canonical in ("axis", "low", "high", "value", "units") else None
+        return number if number is not None else _Tensor(tensor)
+
+    def _read(self, value: Any) -> Node | None:
+        return self.of(value.name) if isinstance(value, _Tensor) else value if isinstance(value, Node) else None
+
+    def _shaped(self, step: Step, what: Applied) -> Applied:
+        """What shapes and parameters tell of an operation: a product with a parameter is a layer."""
+        op, nodes, attrs = what
+        shape = self._facts.shape(step.outputs[0]) if step.outputs else None
+        read = self._facts.shape(step.inputs[0]) if step.inputs else None
+        if op in _REDUCTIONS and not _goes_along(attrs, None if read is None else len(read)):
+            return Applied("identity", nodes, {})
+        if op == "matmul" and [n.kind is Kind.PARAMETER for n in nodes] == [False, True]:
+            op, attrs = "affine", {"axis": -1, "units": self._units(step.inputs[1], -1), **attrs}
+        if op in _RANKED and shape is not None:
+            attrs["rank"] = len(shape)
+        return Applied(op, nodes, attrs)
+
+    def _units(self, weights: str, axis: int) -> int | None:
+        shape = self._facts.shape(weights)
+        size = shape[axis] if shape else None
+        return size if isinstance(size, int) else None
+
+    def _unknown(self, step: Step, output: int) -> Node:
+        """What nobody here understands, or one of several results."""
+        handed = tuple(hash(self.of(i)) for i in step.inputs if i)
+        shape = self._facts.shape(step.outputs[output]) if output < len(step.outputs) else None
+        name = f"{step.name or step.op}:{output}:0"
+        return make("opaque", name=name, of=(step.name, output, *handed), rank=None if shape is None else len(shape))
+
+    def between(self, output: str, *ends: Node) -> list[Step]:
+        """The steps that make a tensor of these values, in order: those that the values don't need themselves."""
+        found: dict[int, Step] = {}
+        waiting = [output]
+        while waiting:
+            tensor = waiting.pop()
+            step = self.made_by.get(tensor)
+            if step is None or id(step) in found or any(self._nodes.get(tensor) is end for end in ends):
+                continue
+            found[id(step)] = step
+            waiting += [i for i in step.inputs if i and self.of(i).kind is not Kind.PARAMETER]
+        return [step for step in self.steps if id(step) in found]
+
+    def readers(self, tensor: str) -> Iterator[Step]:
+        """The steps that read a tensor."""
+        yield from (step for step in self.steps if tensor in step.inputs)
+
+
+class _Tensor(NamedTuple):
+    name: str
+
+
+def _goes_along(attrs: dict[str, Any], rank: int | None) -> bool:
+    """Say of a reduction along which axis it goes; nothing where it goes along all. Whether it goes along any."""
+    axes = attrs.pop("axis", None)
+    axes = axes if isinstance(axes, tuple) else (axes,)
+    if None not in axes and axes and (len(axes) != rank or len(axes) == 1):
+        attrs["axis"] = axes[0] if len(axes) == 1 else axes
+    return axes != ()

@@ -1,0 +1,40 @@
+"""How far two results are apart: what the processes that run models have in common."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def most_ulp(got: Any, expected: Any) -> float:
+    """The largest difference of two arrays, in units in the last place of the coarser one's format.
+
+    Both NaN, or the same infinity, are 0 apart. Below the normal range, the unit is that of the smallest normal number.
+    """
+    got, expected = np.asarray(got), np.asarray(expected)
+    if got.shape != expected.shape:
+        return float("inf")
+    if not got.size:
+        return 0.0
+    info = max((np.finfo(a.dtype) for a in (got, expected)), key=lambda i: float(i.eps))
+    a, b = got.astype(np.float64), expected.astype(np.float64)
+    unit = np.exp2(np.floor(np.log2(np.maximum(np.abs(b), float(info.tiny))))) * float(info.eps)
+    with np.errstate(invalid="ignore"):
+        apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b) / unit)
+    return float(np.max(np.where(np.isnan(apart), np.inf, apart)))
+
+
+def answer(run: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Do the task on standard input, and write on the last line of standard output what was found."""
+    task = json.loads(sys.stdin.read())
+    try:
+        found = run(task)
+    except ImportError as error:
+        found = {"error": f"{error.name or task['runtime']} isn't installed"}
+    except Exception as error:  # whatever a runtime makes of a file that it doesn't like
+        found = {"error": f"{task['runtime']} could not run it ({type(error).__name__})"}
+    print("\n" + json.dumps(found))

@@ -1,0 +1,206 @@
+"""ONNX files: what they give, and their heads taken out and put in, in onnxruntime bit for bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from finallayer import models
+from finallayer.cli import main
+from finallayer.models.refusals import NotDone, NotRead
+
+from .onnx_files import affine, node, write
+
+onnx = pytest.importorskip("onnx")
+
+QUANTISED = [
+    affine(),
+    node("Softmax", "z", "s", "softmax", axis=-1),
+    node("QuantizeLinear", "s scale zero", "q", "to 8 bits"),
+    node("DequantizeLinear", "q scale zero", "p", "from 8 bits"),
+]
+SCALE = {"scale": np.float32(1 / 256), "zero": np.uint8(0)}
+ONE = {"axes": np.array([-1], np.int64)}
+BY_HAND = [
+    affine(),
+    node("ReduceMax", "z", "m", axes=[-1]),
+    node("Sub", "z m", "d"),
+    node("Exp", "d", "e"),
+    node("ReduceSum", "e axes", "t"),
+    node("Div", "e t", "p"),
+]
+CASES: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
+    "softmax": ({"nodes": [affine(), node("Softmax", "z", "p", "s", axis=-1)]}, "probabilities", ("s",)),
+    "softmax before 13": ({"nodes": [affine(), node("Softmax", "z", "p", "s")], "opset": 11}, "probabilities", ("s",)),
+    "logits": ({"nodes": [affine(), node("Identity", "z", "p", "i")]}, "logits", ("fc", "i")),
+    "sigmoid": ({"nodes": [affine(), node("Sigmoid", "z", "p", "s")]}, "sigmoid-probabilities", ("s",)),
+    "log_softmax": ({"nodes": [affine(), node("LogSoftmax", "z", "p", "s")]}, "log-probabilities", ("s",)),
+    "by hand": (
+        {"nodes": BY_HAND, "stored": ONE},
+        "probabilities",
+        ("ReduceMax 1", "Sub 2", "Exp 3", "ReduceSum 4", "Div 5"),
+    ),
+    "a bias": (
+        {"nodes": [affine(), node("Add", "z b", "p", "bias")], "stored": {"b": np.ones(3, "f4")}},
+        "logits",
+        ("fc", "bias"),
+    ),
+    "relu": ({"nodes": [affine(), node("Relu", "z", "p", "relu")]}, "unknown", ("relu",)),
+    "quantised": (
+        {"nodes": QUANTISED, "stored": SCALE},
+        "probabilities",
+        ("softmax", "to 8 bits", "from 8 bits"),
+    ),
+    "half": ({"nodes": [affine(), node("Softmax", "z", "p", "s")], "dtype": "FLOAT16"}, "probabilities", ("s",)),
+    "a label, too": (
+        {
+            "nodes": [affine(), node("Softmax", "z", "p", "s"), node("ReduceMax", "p", "top", "top", axes=[-1])],
+            "outputs": {"p": ("N", 3), "top": ("N", 1)},
+        },
+        "probabilities",
+        ("s",),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("onnx")
+    return {name: write(folder / f"{name}.onnx", **how) for name, (how, _, _) in CASES.items()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_an_output_gives_and_by_which_nodes(made: dict[str, Path], name: str) -> None:
+    output = models.read(made[name]).output("p")
+    assert (output.kind, output.made_by) == CASES[name][1:]
+    assert output.shape == ("N", 3)
+
+
+def test_what_few_bits_lose_is_told(made: dict[str, Path]) -> None:
+    (lost,) = models.read(made["quantised"]).outputs[0].notes
+    assert "multiples of 0.00391" in lost
+    (lost,) = models.read(made["half"]).outputs[0].notes
+    assert "float16" in lost
+    assert models.read(made["softmax"]).outputs[0].notes == ()
+
+
+def run(path: Path) -> Any:
+    ort = pytest.importorskip("onnxruntime")
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    rows = np.random.default_rng(1).normal(size=(64, 4)).astype("f2" if "16" in given.type else "f4")
+    return dict(zip([o.name for o in session.get_outputs()], session.run(None, {"x": rows}), strict=True))
+
+
+def changed(edited: Any, path: Path) -> models.Model:
+    with path.open("wb") as file:
+        edited.write(file)
+    edited.compare(str(path))
+    onnx.checker.check_model(str(path), full_check=True)
+    return models.read(path)
+
+
+def softmax(z: Any) -> Any:
+    e = np.exp(z.astype("f8") - z.max(-1, keepdims=True).astype("f8"))
+    return e / e.sum(-1, keepdims=True)
+
+
+HEADS = {
+    "probabilities": softmax,
+    "sigmoid-probabilities": lambda z: 1 / (1 + np.exp(-z.astype("f8"))),
+    "log-probabilities": lambda z: np.log(softmax(z)),
+}
+
+
+@pytest.mark.parametrize("name", [n for n, (_, kind, _) in CASES.items() if kind in HEADS])
+def test_stripped_and_appended_again(made: dict[str, Path], tmp_path: Path, name: str) -> None:
+    old = models.read(made[name])
+    new = changed(old.strip(output="p"), tmp_path / "new.onnx")
+    before, after = run(made[name]), run(tmp_path / "new.onnx")
+    assert new.output("p").kind == "logits"
+    apart = {"half": 1e-3, "quantised": 1 / 511}.get(name, 1e-6)
+    assert np.abs(HEADS[CASES[name][1]](after["p"]) - before["p"]).max() < apart
+    assert all(np.array_equal(before[k], after[k]) for k in before if k != "p")
+    if name in ("quantised", "log_softmax"):
+        return
+    changed(new.append("sigmoid" if name == "sigmoid" else "softmax", "p"), tmp_path / "again.onnx")
+    again = run(tmp_path / "again.onnx")
+    most = 1e-6 if name == "by hand" else 0
+    assert np.abs(again["p"] - before["p"]).max() <= most
+
+
+def test_all_else_is_the_same_to_the_byte(made: dict[str, Path], tmp_path: Path) -> None:
+    changed(models.read(made["softmax"]).strip(), tmp_path / "new.onnx")
+    old, new = onnx.load(made["softmax"]), onnx.load(tmp_path / "new.onnx")
+    (left,) = [n for n in new.graph.node if n.op_type == "Identity"]
+    assert (left.name, *left.input, *left.output) == ("s", "z", "p")
+    for model in (old, new):
+        del model.graph.node[1]
+    assert old.SerializeToString(deterministic=True) == new.SerializeToString(deterministic=True)
+
+
+def test_a_node_that_was_changed_besides_is_seen(made: dict[str, Path], tmp_path: Path) -> None:
+    edited = models.read(made["softmax"]).strip()
+    with (tmp_path / "new.onnx").open("wb") as file:
+        edited.write(file)
+    model = onnx.load(tmp_path / "new.onnx")
+    model.graph.node[0].name = "another"
+    onnx.save(model, tmp_path / "new.onnx")
+    with pytest.raises(NotDone, match="other nodes"):
+        edited.compare(str(tmp_path / "new.onnx"))
+
+
+def test_a_softmax_over_several_axes_is_not_misread(tmp_path: Path) -> None:
+    """Before version 13 of ONNX's operators a softmax took all axes from its own on for one."""
+    cube: dict[str, Any] = {"rows": ("N", 5, 4), "outputs": {"p": ("N", 5, 3)}}
+    path = write(tmp_path / "a.onnx", [affine(), node("Softmax", "z", "p", "s", axis=1)], 11, **cube)
+    assert models.read(path).outputs[0].expression.attrs.get("axis") is None  # type: ignore[union-attr]
+    path = write(tmp_path / "b.onnx", [affine(), node("Softmax", "z", "p", "s", axis=1)], 13, **cube)
+    assert models.read(path).outputs[0].expression.attrs["axis"] == -2  # type: ignore[union-attr]
+
+
+def test_what_stands_between_the_head_and_the_output_is_refused(tmp_path: Path) -> None:
+    nodes = [affine(), node("Softmax", "z", "s"), node("Clip", "s low", "p", "clip")]
+    path = write(tmp_path / "a.onnx", nodes, stored={"low": np.float32(1e-7)})
+    with pytest.raises(NotDone, match=r"'clip' \(Clip\) stands between"):
+        models.read(path).strip()
+
+
+def test_a_graph_that_goes_round_in_a_circle_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.onnx", [node("Add", "x b", "a", "one"), node("Relu", "a", "b", "two"), affine()])
+    with pytest.raises(NotRead, match="circle"):
+        models.read(path)
+
+
+@pytest.mark.parametrize("place", ["/etc/passwd", "../weights", "a/../../b", "C:\\weights", ""])
+def test_weights_outside_the_folder_are_refused(made: dict[str, Path], tmp_path: Path, place: str) -> None:
+    model = onnx.load(made["softmax"])
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    model.graph.initializer[0].ClearField("raw_data")
+    model.graph.initializer[0].external_data.add(key="location", value=place)
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(NotRead, match="outside its folder"):
+        models.read(tmp_path / "a.onnx")
+
+
+def test_the_command_writes_proves_and_tells(made: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    out = tmp_path / "out.onnx"
+    asked = ["head", str(made["softmax"]), "--strip", "-o", str(out), "--output-format", "json"]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["path"], told["format"]) == (str(out), "onnx")
+    assert {k: told["outputs"][0][k] for k in ("name", "shape", "kind", "made_by")} == {
+        "name": "p",
+        "shape": ["N", 3],
+        "kind": "logits",
+        "made_by": ["fc", "s"],
+    }
+    assert told["proof"]["max_ulp"] == 0 and "onnxruntime" in told["proof"]["how"]
+    assert list(tmp_path.iterdir()) == [out]
