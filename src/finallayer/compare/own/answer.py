@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -288,7 +289,7 @@ def shown(name: str, value: float) -> str:
     """A quantity's value."""
     if is_share(name, [value]):
         return f"{percent(value)} %"
-    return f"{value:.4g}"
+    return f"{value:.4g}".replace("-", "−")
 
 
 def is_share(name: str, values: Iterable[float | None]) -> bool:
@@ -304,7 +305,7 @@ def _interval(line: Line) -> str:
     one = line.difference
     if one.low is None or one.high is None:
         return ""
-    scale: Callable[[float], str] = percent if _is_share(line) else "{:.4g}".format
+    scale: Callable[[float], str] = percent if _is_share(line) else partial(shown, line.name)
     unit = " points" if _is_share(line) else ""
     return (
         f" (difference {scale(one.mean)}{unit}, 95 % interval {scale(one.low)} to {scale(one.high)}, {one.pairs} seeds)"

@@ -72,8 +72,15 @@ def run_cell(told: Mapping[str, Any]) -> dict[str, Any]:
     return answer | {"seconds": round(seconds, 2), "metric": values, "output": output[-KEPT:]}
 
 
+def begin_cells() -> None:
+    """Let cells of this process start programs."""
+    _ENDED.clear()
+
+
 def stop_cells() -> None:
-    """End the programs that cells of this process are running."""
+    """End the programs that cells of this process are running, and let none be started any more."""
+    with _STARTING:
+        _ENDED.set()
     for process in list(_RUNNING):
         _signal(process, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
@@ -85,7 +92,7 @@ def stop_cells() -> None:
 
 
 _RUNNING: set[subprocess.Popen[bytes]] = set()
-_STARTING = threading.Lock()
+_STARTING, _ENDED = threading.Lock(), threading.Event()
 
 
 def _executed(job: Job, scratch: Path, place: Path) -> tuple[int, str]:
@@ -101,6 +108,8 @@ def _executed(job: Job, scratch: Path, place: Path) -> tuple[int, str]:
     log = scratch / "output"
     with log.open("wb") as out:
         with _STARTING:
+            if _ENDED.is_set():
+                raise RuntimeError("no cell is started any more")
             process = subprocess.Popen(
                 command(PROCESS),
                 cwd=place,

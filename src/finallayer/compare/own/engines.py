@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from finallayer.compare.compare_error import BadInputError
-from finallayer.compare.own.cells import stop_cells
+from finallayer.compare.own.cells import begin_cells, stop_cells
 
 LOCAL, DASK, SLURM = "local", "dask", "slurm"
 #: How long a scheduler may take to answer, and how often Slurm is asked, in seconds.
@@ -43,6 +43,7 @@ def executor(engine: str, jobs: int, folder: Path) -> Iterator[Executor]:
 
 @contextmanager
 def _local(_told: str, jobs: int, _folder: Path) -> Iterator[Executor]:
+    begin_cells()
     pool = ThreadPoolExecutor(jobs)
     try:
         yield pool

@@ -130,7 +130,7 @@ class _Trial:
         outcome, plan = self._outcome, self._plan
         outcome.save(plan.out)
         try:
-            jobs = plan.jobs or _jobs()
+            jobs = plan.jobs or max(1, min(_jobs(), self._count))
             with engines.executor(plan.engine, jobs, plan.out / SUBMITTED) as pool:
                 for place, answer in self._answers(pool, jobs):
                     self._take(place, answer)
