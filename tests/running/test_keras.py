@@ -55,7 +55,7 @@ def test_each_epoch_shows_the_logits_behind_the_head(heads: list[Any], loss: Any
     rows, ledger, history = fitted(model(*heads, loss=loss), X, Y, epochs=2, validation_data=(X[:4], Y[:4]))
     assert [row["steps"] for row in rows] == [2, 2]
     for row, accuracy in zip(rows, history.history["val_accuracy"], strict=True):
-        assert (row["train_accuracy"], row["eval_accuracy"], row["silenced"]) == (0.5, 0.5, silenced)
+        assert (row["train_accuracy"], row["held_out_accuracy"], row["silenced"]) == (0.5, 0.5, silenced)
         assert row["largest_margin"] == 400.0  # probabilities would know 104 at most
         assert row["logged"]["val_accuracy"] == pytest.approx(accuracy)
     assert ledger.audit is not None and ledger.audit["findings"] == (["FL202"] if silenced else []), ledger.audit

@@ -27,7 +27,7 @@ def test_shares_quantiles_and_losses_of_an_epoch() -> None:
     of, (row, empty) = ledger.rows()
     assert of == "epoch" and empty == {"epoch": 2, "steps": 1, "samples": 0}
     assert (row["steps"], row["samples"], row["logged"]) == (2, 6, {"val_accuracy": 0.5})
-    assert row["train_accuracy"] == pytest.approx(2 / 6) and row["eval_accuracy"] == 0.5
+    assert row["train_accuracy"] == pytest.approx(2 / 6) and row["held_out_accuracy"] == 0.5
     assert (row["silenced"], row["collapsed"], row["nonfinite"]) == pytest.approx((2 / 6, 1 / 6, 1 / 6))
     assert row["largest_margin"] == 20.0 and row["margin_p99"] <= 20.0
     assert row["true_loss"] == pytest.approx(np.mean(np.logaddexp(0, [17.0, 20.0, 2.0, -1.0, -20.0])))

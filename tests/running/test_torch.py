@@ -107,7 +107,7 @@ def test_epochs_are_those_of_the_loader_that_trains_and_validations_are_aside() 
     assert (
         of == "epoch" and [row["steps"] for row in rows] == [4, 4, 4] and [row["samples"] for row in rows] == [64] * 3
     )
-    assert all(row["eval_accuracy"] in {n / 10 for n in range(11)} for row in rows)
+    assert all(row["held_out_accuracy"] in {n / 10 for n in range(11)} for row in rows)
     assert rows[-1]["true_loss"] < rows[0]["true_loss"]
     assert trained() == watched
 

@@ -31,7 +31,7 @@ def check(of: str, rows: list[dict[str, Any]], name: str) -> None:
     """Two epochs, each with what the trainer logged of its validation, which is what we measured of it."""
     assert of == "epoch" and [(row["steps"], row["samples"]) for row in rows] == [(4, 64), (4, 64)]
     for row in rows:
-        assert row["logged"][name] == pytest.approx(row["eval_accuracy"])
+        assert row["logged"][name] == pytest.approx(row["held_out_accuracy"])
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -88,7 +88,7 @@ class Part:
     def as_dict(self) -> dict[str, Any]:
         """The part as JSON has it."""
         held = self.held_out
-        aside = {"eval_accuracy": held.right / held.samples} if held.samples else {}
+        aside = {"held_out_accuracy": held.right / held.samples} if held.samples else {}
         return {"steps": self.steps, "samples": self.counts.samples, **self.counts.values(), **aside} | (
             {"logged": self.logged} if self.logged else {}
         )

@@ -61,8 +61,8 @@ def test_a_validation_metric_answers_where_there_is_one(names: list[str], first:
 
 
 def test_what_is_evaluated_aside_comes_before_training() -> None:
-    runs = [cell(epoch(1, eval_accuracy=0.5))]
-    assert metrics(trial(runs, runs))[0] == "eval_accuracy"
+    runs = [cell(epoch(1, held_out_accuracy=0.5))]
+    assert metrics(trial(runs, runs))[0] == "held_out_accuracy"
 
 
 def test_a_metric_of_the_output_answers_and_may_be_better_when_lower() -> None:

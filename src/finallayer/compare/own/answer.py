@@ -18,7 +18,7 @@ from finallayer.compare.verdict import MATTERS
 
 METRIC = "metric"
 #: What is measured by ourselves and answers, the better the later in training it stands aside from it.
-EVALUATED, TRAINED = "eval_accuracy", "train_accuracy"
+EVALUATED, TRAINED = "held_out_accuracy", "train_accuracy"
 #: Names of a framework's logs that tell of a validation, and of what is higher where a classifier is better.
 _ASIDE = re.compile(r"(?:^|[^a-z])(?:val|valid|validation|eval|test|dev)(?:[^a-z]|$)", re.I)
 _HIGHER = re.compile(r"(?:^|[^a-z])(?:\w*acc(?:uracy)?|auc|auroc|f1\w*|precision|recall|mcc|kappa)(?:[^a-z]|$)", re.I)
