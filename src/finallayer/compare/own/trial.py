@@ -27,6 +27,7 @@ from finallayer.compare.own.measured import Outcome, Place, load
 from finallayer.compare.own.own_page import write_page
 from finallayer.compare.results import environment, write_atomically
 from finallayer.processes import processors
+from finallayer.report.places import plain
 
 COMPLETE, INCOMPLETE, INTERRUPTED = 0, 1, 130
 NOT_RUN_YET, CUT_SHORT = "not run yet", "interrupted"
@@ -171,6 +172,7 @@ class _Trial:
         self._keep_output(place, answer.pop("output", ""))
         told = f"[{self._done}/{self._count}] {arm}, seed {seed}"
         error = answer.pop("error")
+        error = None if error is None else plain(error)  # it may be anything that the program says
         if error is None:
             self._outcome.cells[place] = answer
             del self._outcome.missing[place]
@@ -222,9 +224,9 @@ def as_csv(outcome: Outcome) -> str:
 def tell(outcome: Outcome, page: Path, out: Path) -> None:
     """The verdict, and what is missing, on standard output."""
     console = Console(markup=False, highlight=False)
-    console.print(outcome.verdict["answer"], style="bold")
+    console.print(plain(outcome.verdict["answer"]), style="bold")  # names in it are the program's
     for sentence in outcome.verdict["sentences"]:
-        console.print(f"- {sentence}")
+        console.print(plain(f"- {sentence}"))
     for (arm, seed), reason in outcome.missing.items():
         console.print(f"missing: {arm}, seed {seed}: {reason}", style="yellow", soft_wrap=True)
     if outcome.missing:
