@@ -32,7 +32,8 @@ def compare_own(
             _must_be_readable(path)
     program = _fixed(script, arguments, unsafe_fixes) if against is None else _against(script, arguments, against)
     show(map(_painted(), program.diff))
-    say(f"executing {script} and {against or 'its fixed form'}, {asked.seeds} times each, in copies of {program.root}")
+    times = "once" if asked.seeds == 1 else f"{asked.seeds} times"
+    say(f"executing {script} and {against or 'its fixed form'}, {times} each, in copies of {program.root}")
     return compare_program(program, asked)
 
 

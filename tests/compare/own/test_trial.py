@@ -57,7 +57,7 @@ def torchs(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complet
     folder = tmp_path_factory.mktemp("project")
     (folder / "train.py").write_text(TRAIN)
     (folder / "network.py").write_text(NETWORK)
-    command = [*COMMAND, "train.py", "--seeds", "2", "--metric", r"accuracy (\S+)", "--out", "report"]
+    command = [*COMMAND, "train.py", "--seeds", "1", "--metric", r"accuracy (\S+)", "--out", "report"]
     done = subprocess.run(
         command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=280, check=False
     )
@@ -68,15 +68,15 @@ def test_both_arms_are_run_measured_and_judged(torchs: Any) -> None:
     done, folder = torchs
     assert done.returncode == 0, done.stderr
     assert "-    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4), nn.Softmax(dim=1))" in done.stdout
-    assert "executing train.py and its fixed form, 2 times each" in done.stderr
+    assert "executing train.py and its fixed form, once each" in done.stderr
     results = json.loads((folder / "report/results.json").read_text())
     assert results["verdict"]["answer"] in " ".join(done.stdout.split()) and results["missing"] == []
     assert results["verdict"]["metric"] == "metric" and results["verdict"]["difference"]["mean"] > 0.1
     for arm, silences in (("as-is", True), ("fixed", False)):
         rows = results["arms"][arm]["measurements"]
-        assert {row["seed"] for row in rows} == {0, 1} and sum(row["samples"] for row in rows) == 2 * 20 * 240
+        assert {row["seed"] for row in rows} == {0} and sum(row["samples"] for row in rows) == 20 * 240
         assert (max(row["silenced"] for row in rows) > 0.1) is silences
-        assert [len(run["metric"]) for run in results["arms"][arm]["runs"]] == [1, 1]
+        assert [len(run["metric"]) for run in results["arms"][arm]["runs"]] == [1]
     assert results["arms"]["as-is"]["runs"][0]["audit"]["findings"] == ["FL101"]
     assert results["arms"]["fixed"]["runs"][0]["audit"]["findings"] == []
 
@@ -95,7 +95,7 @@ def test_the_report_holds_the_diff_the_curves_and_every_number(torchs: Any) -> N
     assert "src=" not in page and "http" not in page.replace("http://www.w3.org", "")
     lines = list(csv.DictReader((folder / "report/results.csv").open()))
     assert {line["arm"] for line in lines} == {"as-is", "fixed"} and "silenced" in lines[0]
-    assert "accuracy 0." in (folder / "report/output/fixed-1.txt").read_text()
+    assert "accuracy " in (folder / "report/output/fixed-0.txt").read_text()
 
 
 def invoke(*arguments: str) -> Result:
