@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ if "die" in sys.argv: os.kill(os.getpid(), 9)
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Any:
-    """Runs the program, of which an original lies elsewhere, with some arguments."""
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the program, of which an original lies elsewhere, with some arguments; a module is found by PYTHONPATH."""
     for name in ("original", "tree"):
-        (tmp_path / name).mkdir()
+        (tmp_path / name / "lib").mkdir(parents=True)
         (tmp_path / name / "train.py").write_text(PROGRAM)
-        (tmp_path / name / "helper.py").write_text(f"WHERE = {name!r}\n")
+        (tmp_path / name / "lib/helper.py").write_text(f"WHERE = {name!r}\n")
+    library = str(tmp_path / "original/lib")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([library, os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setattr(sys, "path", [library, *sys.path])
 
     def run(*arguments: str, **more: Any) -> dict[str, Any]:
         job = {
@@ -39,7 +43,7 @@ def ask(tmp_path: Path) -> Any:
             "script": "train.py",
             "arguments": list(arguments),
             "original": str((tmp_path / "original").resolve()),
-            "changed": ["helper.py"],
+            "changed": ["lib/helper.py"],
             "metric": r"acc: ([\d.]+)",
             "threads": 1,
         }
@@ -48,8 +52,7 @@ def ask(tmp_path: Path) -> Any:
     return run
 
 
-def test_a_program_runs_in_a_copy_as_it_would_at_its_place(ask: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "original"), os.environ.get("PYTHONPATH", "")]))
+def test_a_program_runs_in_a_copy_as_it_would_at_its_place(ask: Any, tmp_path: Path) -> None:
     answer = ask("a", "--b")
     assert answer["error"] is None, answer["output"]
     assert "args ['a', '--b'] in True tree" in answer["output"]
@@ -73,7 +76,7 @@ def test_a_program_that_fails_says_so_in_one_line(ask: Any, how: str, error: str
 
 
 def test_a_module_that_is_imported_from_the_original_is_told(ask: Any, tmp_path: Path) -> None:
-    program = f"import sys\nsys.path.insert(0, {str(tmp_path / 'original')!r})\n{PROGRAM}"
+    program = f"import sys\nsys.path.insert(0, {str(tmp_path / 'original/lib')!r})\n{PROGRAM}"
     (tmp_path / "tree/train.py").write_text(program)
     assert "helper.py itself, not the arm's copy" in ask()["error"]
     assert ask(changed=[])["error"] is None
