@@ -223,3 +223,16 @@ def test_what_becomes_an_array_stays_one(tmp_path: Path, imports: str) -> None:
     softmax = "tf.nn.softmax" if "as tf" in imports else "keras.ops.softmax"
     after = fixed(tmp_path, program)
     assert f'print((keras.ops.convert_to_numpy({softmax}(model(x))) > 0.5).astype("int32"))' in after
+
+
+def test_a_metric_by_the_name_of_the_loss_is_no_second_import_of_it(tmp_path: Path) -> None:
+    before = "from keras.layers import Dense\nfrom keras.models import Sequential\n\n"
+    made = 'model = Sequential([Dense(3{})])\nmodel.compile("adam", {}, metrics=["accuracy", {}])\n'
+    name = '"categorical_crossentropy"'
+    loss = "CategoricalCrossentropy({}from_logits=True)"
+    after = (
+        "from keras.layers import Dense\nfrom keras.losses import CategoricalCrossentropy\n"
+        "from keras.models import Sequential\nfrom keras import metrics\n\n"
+    )
+    told = made.format("", loss.format(""), "metrics." + loss.format(f"name={name}, "))
+    assert fixed(tmp_path, before + made.format(', activation="softmax"', name, name)) == after + told

@@ -148,12 +148,14 @@ OTHERS = {
         'import keras\n\nmodel.compile(metrics=["acc"])\nprint(model.fit(x, y).history["val_acc"])\n',
         False,
     ),
+    "in a part of its own": ("old/plot.py", 'import keras\n\nprint(model.fit(x, y).history["val_acc"])\n', False),
     "TensorFlow's own": ("plot.py", 'from tensorflow import keras\n\nprint(model.fit(x, y).history["acc"])\n', False),
 }
 
 
 @pytest.mark.parametrize(("name", "text", "old"), OTHERS.values(), ids=OTHERS)
 def test_another_file_of_the_project_tells_its_keras(tmp_path: Path, name: str, text: str, old: bool) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
     note = f"{name} is written for a Keras before 2.3, and losses on logits need that"
     assert findings(tmp_path, PLAIN) == ([(False, note)] if old else [])

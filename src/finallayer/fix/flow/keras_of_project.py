@@ -22,15 +22,22 @@ _PINNED_OLD = re.compile(r"""^[\s\-"']*keras\s*(?:(?:==|~=|<=|=)\s*(?:1|2\.[0-2]
 
 def older_than_2_3(path: str) -> str:
     """The file by which the project of a program tells that its Keras has no losses on logits; empty without one."""
-    return _told_below(importers_below(root_of([path])))
+    told = _told_below(importers_below(root_of([path])))
+    return next((file.name for folder, file in told if folder in Path(path).parents), "")
 
 
 @lru_cache(maxsize=8)
-def _told_below(index: Importers) -> str:
-    for path in index.settings:
-        if _PINNED_OLD.search(text_of(path, LARGEST_SETTINGS) or ""):
-            return Path(path).name
-    return next((Path(path).name for path in index.of_package("keras") if _reads_old(path)), "")
+def _told_below(index: Importers) -> tuple[tuple[Path, Path], ...]:
+    """The files that tell, each with the folder that it tells it of: a repository may collect projects of all times."""
+    pinning = [Path(p) for p in index.settings if _PINNED_OLD.search(text_of(p, LARGEST_SETTINGS) or "")]
+    reading = [Path(p) for p in index.of_package("keras") if _reads_old(p)]
+    return (*((p.parent, p) for p in pinning), *((_part_of(index.root, p), p) for p in reading))
+
+
+def _part_of(root: Path, path: Path) -> Path:
+    """The folder right below the root in which a file is, or the root itself."""
+    inside = path.relative_to(root).parts if path.is_relative_to(root) else ()
+    return root / inside[0] if len(inside) > 1 else root
 
 
 def _reads_old(path: str) -> bool:

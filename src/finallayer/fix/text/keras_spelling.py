@@ -11,6 +11,8 @@ from finallayer.fix.text.imports import Imports, Spelled
 from finallayer.fix.text.syntax import Syntax, is_written_out
 
 Edits = tuple[Edit, ...]
+#: What is a loss and a metric.
+_BOTH = frozenset({"BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"})
 #: Modules from which a file may know Keras.
 _KERAS = (*homes("keras"), "tensorflow.compat.v1.keras", "tensorflow.compat.v2.keras")
 
@@ -27,6 +29,10 @@ def spell(syntax: Syntax, name: str, at: ast.AST) -> Spelled | None:
         of_root = any(target.startswith(f"{root}.") for root in used[:1])
         if of_root and canonical(target) == f"keras.{name}" and (known := imports.known(target, at)) is not None:
             return known
+    home, _, last = name.partition(".")
+    if home == "metrics" and last in _BOTH and used:  # a loss has the same name, which the file may come to import, too
+        module = imports.imported_by_name(f"{used[0]}.{home}", at)
+        return module and module._replace(text=name)
     return imports.imported_by_name(f"{used[0]}.{name}", at) if used else None
 
 

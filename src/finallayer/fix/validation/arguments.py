@@ -44,9 +44,9 @@ _KEEPING = re.compile(
 )
 #: Builtins that give the same whenever they are called with the same.
 _PURE = frozenset(f"builtins.{name}" for name in "len range float int abs enumerate zip tuple list dict".split())
-#: What the analysis follows, by the catalogue's names.
+#: What the analysis follows, by the catalogue's names; of what is ``like`` a tensor, only that one's shape counts.
 _FOLLOWED = (ATTRIBUTES - {"dtype"}) | frozenset(
-    "x y target condition layers activation loss f operands begin outputs".split()
+    "like x y target condition layers activation loss f operands begin outputs".split()
 )
 
 
