@@ -39,7 +39,7 @@ def test_lightning() -> None:
     package = pytest.importorskip("lightning.pytorch")
     from finallayer.running.frameworks import lightning as front
 
-    class Module(package.LightningModule):
+    class Module(package.LightningModule):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.net = nn.Linear(4, 2)
