@@ -123,7 +123,11 @@ def command(**options: Any) -> None:
             _must_not_be_given(context, _OF_SCRIPT, "goes with a SCRIPT")
             code = _compare(options)
         else:
-            _must_not_be_given(context, _OF_ARTICLE, "is of the article's network, and doesn't go with a SCRIPT")
+            _must_not_be_given(
+                context,
+                _OF_ARTICLE,
+                "is of the article's network, and doesn't go with a SCRIPT, whose arguments stand behind --",
+            )
             code = _compare_own(ours, options)
     except BadInputError as error:
         for line in f"Error: {error}".split("\n"):

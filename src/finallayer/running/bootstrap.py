@@ -53,6 +53,8 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
         error = execute(Path(job["script"]), job["arguments"])
         if "jax" in sys.modules:  # what runs beside the program has to end before it is told
             sys.modules["jax"].effects_barrier()
+    if not ledger.began and error is None:
+        ledger.note("no step of its training was seen, as in loops of TensorFlow's own, or in other processes")
     of, rows = ledger.rows()
     return {
         "error": error,

@@ -58,6 +58,7 @@ def test_a_program_runs_in_a_copy_as_it_would_at_its_place(ask: Any, tmp_path: P
     assert "args ['a', '--b'] in True tree" in answer["output"]
     assert len(answer["metric"]) == 2 and all(0 <= value <= 1 for value in answer["metric"])
     assert ask("a", "--b")["metric"] == answer["metric"] != ask(seed=4)["metric"]
+    assert len(answer["notes"]) == 1 and "no step of its training was seen" in answer["notes"][0]
     assert not (tmp_path / "tree/written").exists() and answer["seconds"] > 0 and answer["epochs"] == []
 
 
