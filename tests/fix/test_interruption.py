@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
 import finallayer
-from finallayer.cli.signals import interruptible
+from finallayer.cli.signals import interruptible, never_lost
 
 UNSTABLE = """\
 import torch
@@ -79,6 +80,18 @@ def test_held_back_signals_come_afterwards() -> None:
             steps.append("written")
         steps.append("gone on")
     assert steps == ["written"]
+
+
+def test_a_signal_that_comes_where_nothing_can_be_raised_comes_again() -> None:
+    class Watched:
+        pass
+
+    watched = Watched()
+    watching = weakref.ref(watched, lambda _: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt), never_lost(), interruptible():
+        del watched  # what a weak reference calls can raise nothing
+        time.sleep(10)
+    assert watching() is None
 
 
 def test_what_was_ignored_stays_ignored_and_handlers_come_back() -> None:

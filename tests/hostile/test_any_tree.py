@@ -106,6 +106,17 @@ def test_a_file_that_is_too_large_is_told_and_not_read(tmp_path: Path, name: str
     assert f"finallayer: {name}: can't be read: too large (1,099,511,627,776 bytes; the most is " in ended.err
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "utf-32-be"])
+def test_a_program_that_python_can_not_read_is_told_where_it_is_found_and_where_it_is_named(
+    tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "a.py").write_text("\ufeff" * encoding.endswith("be") + DOUBLE, encoding=encoding)
+    for path in (".", "a.py"):
+        for verb in ("check", "check", "fix"):  # the second time from the cache
+            ended = command(tmp_path, verb, path)
+            assert (ended.code, ended.err.count("\n")) == (2, 1) and "finallayer: a.py: not Python" in ended.err
+
+
 @pytest.fixture
 def forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file and a folder that are not ours to read, whoever we are."""

@@ -23,13 +23,17 @@ import finallayer
 pytest.importorskip("filelock")
 pytest.importorskip("jinja2")
 
+import matplotlib
 import numpy as np
 
+from finallayer.compare import report_folder
 from finallayer.compare.compare_error import BadInputError
+from finallayer.compare.figures import heat_map
 from finallayer.compare.folder import alone_in
 from finallayer.compare.idx import read_idx
 from finallayer.compare.npz import MOST_BYTES
 from finallayer.compare.results import load
+from finallayer.compare.session import tell
 from finallayer.compare.sources import load as load_data
 
 from ..compare.synthetic import results_of, silenced_and_rescued
@@ -243,6 +247,44 @@ def test_arrays_of_every_writer_are_read(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, x, version=(2, 0))
     assert load_data(archive(tmp_path, x=buffer.getvalue(), y=npy((20,), (np.arange(20.0) % 2).tobytes())))
+
+
+# Settings of a library that lie in the working folder
+
+
+def test_settings_of_matplotlib_in_the_working_folder_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "matplotlibrc")  # whoever reads it waits
+    imports = "from finallayer.compare.style import as_it_comes\nwith as_it_comes():\n    import matplotlib.figure"
+    path = os.pathsep.join([str(Path(finallayer.__file__).parents[1]), *sys.path])
+    command = [sys.executable, "-P", "-c", imports]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, timeout=30, check=True)
+
+
+def test_a_report_is_drawn_by_no_settings_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = results_of(*silenced_and_rescued())
+    settings: list[Any] = [{}, {"text.usetex": True, "axes.labelpad": 50}]
+    monkeypatch.setattr(report_folder, "_sheets", lambda results: {"grid": heat_map(results.summarized().compared)})
+    monkeypatch.setattr(report_folder, "make_page", lambda _: "")
+    pictures = []
+    for chosen in settings:
+        with matplotlib.rc_context(chosen):
+            report_folder.write_report(results, tmp_path)
+        pictures.append((tmp_path / "figures" / "grid.svg").read_bytes())
+    assert pictures[0] == pictures[1]
+
+
+def test_a_name_that_is_not_utf_8_or_that_a_terminal_obeys_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    results = results_of(*silenced_and_rescued())
+    results.command = "finallayer compare --data \udcff.npz"
+    monkeypatch.setattr(report_folder, "_sheets", lambda _: {})
+    monkeypatch.setattr(report_folder, "make_page", lambda results: results.command)
+    out = tmp_path / "o\udcff\x1b[2J\n::error::"
+    out.mkdir()
+    tell(results, report_folder.write_report(results, out))
+    assert (out / "report.html").read_text() == "finallayer compare --data \\udcff.npz"
+    assert "o\\udcff\\x1b[2J\\n::error::" in capfd.readouterr().out
 
 
 # A second run, and a parent that is killed

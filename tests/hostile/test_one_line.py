@@ -31,7 +31,7 @@ def test_a_full_disk_behind_the_output_is_one_line(tmp_path: Path, verb: str) ->
     assert (ended.returncode, ended.stderr) == (2, FULL)
 
 
-@pytest.mark.parametrize("verb", ["check .", "fix .", "fix --diff .", "check --why a.py:6"])
+@pytest.mark.parametrize("verb", ["check .", "fix --diff .", "check --why a.py:6", "audit /dev/null", "compare"])
 def test_a_working_folder_that_is_gone_is_one_line(tmp_path: Path, verb: str) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -40,6 +40,19 @@ def test_a_working_folder_that_is_gone_is_one_line(tmp_path: Path, verb: str) ->
         ["sh", "-c", script, sys.executable], cwd=gone, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stderr) == (2, "finallayer: the working folder doesn't exist any more\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "while_loading"), [("--help", "click"), ("check .", "dataclasses"), ("compare", "rich")]
+)
+def test_ctrl_c_while_a_command_is_being_loaded_is_one_line(tmp_path: Path, verb: str, while_loading: str) -> None:
+    (tmp_path / f"{while_loading}.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join([str(tmp_path), ENVIRONMENT["PYTHONPATH"]])
+    command_line = [sys.executable, "-P", "-m", "finallayer", *verb.split()]
+    ended = subprocess.run(
+        command_line, cwd=tmp_path, env={**ENVIRONMENT, "PYTHONPATH": path}, capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"finallayer: interrupted\n")
 
 
 @pytest.mark.parametrize("verb", ["--help", "check --help", "rules", "explain FL101"])

@@ -24,14 +24,19 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("verb", [["fix", "."], ["fix", "--diff", "."], ["check", "--fix", "--no-cache", "."]])
+ADD_IGNORE = ["check", "--add-ignore", "--no-cache", "."]
+
+
+@pytest.mark.parametrize(
+    "verb", [["fix", "."], ["fix", "--diff", "."], ["check", "--fix", "--no-cache", "."], ADD_IGNORE]
+)
 def test_a_link_out_of_the_project_is_not_followed(project: Path, verb: list[str]) -> None:
     victim = project.parent / "elsewhere" / "victim.py"
     victim.write_text(UNSTABLE)
     (project / "a.py").symlink_to(victim)
     ended = command(project, *verb)
-    assert ended.code == 1 or "--diff" in verb
-    assert "a.py, which is a link out of the project" in ended.out + ended.err or verb[0] == "check"
+    assert ended.code == (2 if verb is ADD_IGNORE else 1) or "--diff" in verb
+    assert "is a link out of the project" in ended.out + ended.err or verb[1] == "--fix"
     assert victim.read_text() == UNSTABLE and (project / "a.py").is_symlink()
 
 
@@ -108,6 +113,31 @@ def test_mode_and_attributes_stay(project: Path, mode: int) -> None:
     assert os.getxattr(project / "a.py", "user.origin") == b"a forum"
 
 
+@pytest.mark.parametrize("what", ["the owner", "an attribute"])
+def test_a_file_that_can_not_be_given_back_is_written_in_place(
+    project: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Such as a colleague's, in a folder of a group: it stays theirs."""
+    (project / "a.py").write_text(UNSTABLE)
+    try:
+        os.setxattr(project / "a.py", "user.origin", b"a forum")
+    except OSError:
+        pytest.skip("this disk keeps no attributes")
+    kept, inode = documents._beside_its_text, (project / "a.py").stat().st_ino
+
+    def another(path: Path) -> tuple[object, ...]:
+        return kept(path) if path.name == "a.py" or what != "the owner" else (12345, *kept(path)[1:])
+
+    def denied(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(documents, "_beside_its_text", another)
+    monkeypatch.setattr(f"finallayer.fix.text.documents.os.{'chown' if what == 'the owner' else 'setxattr'}", denied)
+    assert command(project, "fix", ".").code == 0
+    assert "log_softmax" in (project / "a.py").read_text() and (project / "a.py").stat().st_ino == inode
+    assert len(list(project.iterdir())) == 2
+
+
 @pytest.mark.parametrize("output", ["json", "sarif", "text"])
 def test_a_check_offers_no_fix_that_would_not_be_made(project: Path, output: str) -> None:
     victim = project.parent / "elsewhere" / "victim.py"
@@ -142,6 +172,21 @@ def test_a_file_that_changes_while_others_are_written_is_left(project: Path, mon
         write_together([(first, b"after"), (second, b"after")])
     assert (first.path.read_bytes(), second.path.read_bytes()) == (b"before", b"the user's")
     assert len(list(project.iterdir())) == 3
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_becomes_a_link_meanwhile_is_not_followed(project: Path, what: str) -> None:
+    (project / "folder").mkdir()
+    elsewhere = project.parent / "elsewhere" / "a.py"
+    for place in (elsewhere, project / "folder" / "a.py"):
+        place.write_bytes(b"before")
+    document = Document(project / "folder" / "a.py", b"before")
+    link = document.path if what == "file" else document.path.parent
+    link.rename(project / "away")
+    link.symlink_to(elsewhere if what == "file" else elsewhere.parent)
+    with pytest.raises(ChangedMeanwhileError):
+        write_together([(document, b"after")])
+    assert elsewhere.read_bytes() == b"before"
 
 
 def test_what_can_not_be_put_back_is_told_and_the_others_are(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,8 @@ def write(file: Path, outcome: Outcome) -> None:
     text = json.dumps({"version": VERSION, "findings": entries}, indent=1) + "\n"
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        beside.write_text(text, encoding="utf-8")
+        with beside.open("x", encoding="utf-8") as new:  # a link of this name would lead elsewhere
+            new.write(text)
         beside.replace(file)
     finally:
         beside.unlink(missing_ok=True)

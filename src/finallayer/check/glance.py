@@ -7,6 +7,7 @@ be the one that hands the model's output to the loss.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable
 
@@ -47,6 +48,8 @@ SHORT_WORDS = (
 ).split()
 #: What every tensor has as a method, whatever the file imports, and no framework need be named for.
 METHODS = "log log_ log2 log2_ log10 log10_ log1p log1p_ exp exp_ xlogy xlogy_ logaddexp addmm addmm_ scatter_".split()
+#: How a text begins in which no word is seen, and which Python doesn't read: UTF-16 and UTF-32.
+_NO_PYTHON = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 #: What leaves no doubt, whichever module it is imported from.
 SELF_EXPLAINING = (b"softmax", b"sigmoid", b"logsumexp")
 
@@ -92,9 +95,9 @@ class Glance:
 
     def __init__(self, path: str, data: bytes | None, finder: Finder, closely: bool = False) -> None:
         self.path = path
-        self.readable = data is not None
+        self.content = "" if data is None else digest(data)
+        self.readable = data is not None and not data.startswith(_NO_PYTHON)
         data = data or b""
-        self.content = digest(data) if self.readable else ""
         self.framework, self.words = _said(path, data, closely)
         if not (self.framework and self.words):
             meant = plain(path, data)

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from finallayer.check.check_error import CheckError
 from finallayer.check.config import FILE, Config
 from finallayer.check.git import asked
 from finallayer.check.run import Outcome, check
+from finallayer.disk import MOST_BYTES
 from finallayer.findings import Finding
 from finallayer.report.fingerprints import source_of
 from finallayer.rules.base import Rule
@@ -23,6 +25,9 @@ _READ = (".py", ".pyi", ".ipynb", FILE)
 _FILE_MODES = ("100644", "100755")
 #: What git itself writes into no tree, but somebody else may.
 _NO_NAMES = frozenset({"", ".", "..", ".git"})
+
+_Listed = tuple[str, str]  #: a blob, and the path of the file that holds it
+_Sized = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -110,25 +115,48 @@ def _at(root: str, commit: str) -> Iterator[_Base]:
 def _extracted(root: str, commit: str, copy: str) -> Iterator[str]:
     """Write the programs of a commit below ``copy``, as they are stored: no filter of the repository's is run."""
     listed = _listed(asked(root, "ls-tree", "-r", "-z", "--full-tree", commit) or b"")
-    blobs = asked(root, "cat-file", "--batch", told="".join(f"{blob}\n" for blob, _ in listed).encode())
-    if blobs is None:
-        raise CheckError(f"--diff-base: git can't give the files of {commit[:12]}")
-    start = 0
-    for _, name in listed:
-        end = blobs.index(b"\n", start)
-        header = blobs[start:end].split()
-        start = end + 1
-        if header[-1] == b"missing":  # a repository may be cloned in part
+    for portion in _portions(root, commit, listed):
+        blobs = _of_blobs(root, commit, portion, "--batch")
+        start = 0
+        for _, name, size in portion:
+            start = blobs.index(b"\n", start) + 1
+            file = Path(copy, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(blobs[start : start + size])
+            start += size + 1
+            yield name
+
+
+def _portions(root: str, commit: str, listed: Sequence[_Listed]) -> Iterator[Sequence[_Sized]]:
+    """The files with their sizes, as many at a time as memory is for; without those that are too large to be read."""
+    sizes = _of_blobs(root, commit, listed, "--batch-check=%(objectsize)").splitlines()
+    portion: list[_Sized] = []
+    held = 0
+    for (blob, name), size in zip(listed, sizes, strict=True):
+        if not size.isdigit():
+            raise CheckError(
+                f"--diff-base: the clone lacks {name!r} of {commit[:12]}, and nothing is fetched; "
+                "expected a whole clone (git fetch --refetch --no-filter)"
+            )
+        if int(size) > MOST_BYTES:
             continue
-        size = int(header[-1])
-        file = Path(copy, name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(blobs[start : start + size])
-        start += size + 1
-        yield name
+        if portion and held + int(size) > MOST_BYTES:
+            yield portion
+            portion, held = [], 0
+        portion.append((blob, name, int(size)))
+        held += int(size)
+    yield portion
 
 
-def _listed(tree: bytes) -> Sequence[tuple[str, str]]:
+def _of_blobs(root: str, commit: str, files: Sequence[tuple[Any, ...]], how: str) -> bytes:
+    """What git says of files, whose blobs come first in each."""
+    told = asked(root, "cat-file", how, told="".join(f"{blob}\n" for blob, *_ in files).encode())
+    if told is None:
+        raise CheckError(f"--diff-base: git can't give the files of {commit[:12]}")
+    return told
+
+
+def _listed(tree: bytes) -> Sequence[_Listed]:
     """The blob and the path of every file that an analysis may read, without those that would lead out of the copy."""
     found = []
     for entry in tree.split(b"\0"):

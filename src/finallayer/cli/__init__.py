@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
 from finallayer import __version__
+from finallayer.cli.signals import INTERRUPTED, never_lost
 
 # verb -> one-line help; the verb's command is `command` in finallayer.cli.<verb>
 VERBS: dict[str, str] = {
@@ -20,6 +21,7 @@ VERBS: dict[str, str] = {
     "audit": "Run a PyTorch script, and audit the losses that it really computes.",
     "probe": "Measure a loss: to which margins it is right, and what it does at its ends.",
     "head": "Tell what a saved model gives, logits or probabilities; take its softmax out, or put it in.",
+    "server": "Speak to an editor: findings, fixes and what is known of a value.",
     "rules": "List the rules.",
     "explain": "Explain a rule.",
 }
@@ -49,7 +51,8 @@ class Verbs(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a verb. What can't be written (a full disk behind standard output) is one line."""
         try:
-            return super().main(*args, **options)
+            with never_lost():
+                return super().main(*args, **options)
         except OSError as error:
             from finallayer.cli.terminal import could_not_write
 
@@ -66,9 +69,8 @@ def _ended_quietly() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        from finallayer.cli.terminal import INTERRUPTED, say
-
-        say("interrupted")
+        with suppress(OSError):
+            click.echo("finallayer: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         from finallayer.cli.terminal import discard

@@ -8,6 +8,7 @@ from pathlib import Path
 from finallayer.check import baseline
 from finallayer.check.config import Config
 from finallayer.check.run import Outcome
+from finallayer.cli.choosing import Bounds
 from finallayer.cli.signals import Interruptions
 from finallayer.cli.terminal import COULD_NOT_RUN, say, show
 from finallayer.report.places import shown_path
@@ -42,7 +43,7 @@ def write_baseline(file: Path, outcome: Outcome) -> int:
     return 0 if outcome.complete else COULD_NOT_RUN
 
 
-def add_ignores(outcome: Outcome, signals: Interruptions) -> int:
+def add_ignores(outcome: Outcome, bounds: Bounds, signals: Interruptions) -> int:
     """Write a comment behind the statement of each finding, in all files or none; the exit code."""
     from finallayer.check.silencing import CannotSilenceError, by_file, silenced
     from finallayer.fix.text.documents import write_together
@@ -50,6 +51,8 @@ def add_ignores(outcome: Outcome, signals: Interruptions) -> int:
     changes, done, failed = [], 0, False
     for path, findings in by_file(outcome.findings).items():
         try:
+            if not bounds.cover(path):
+                raise CannotSilenceError("it is a link out of the project")
             changes.append(silenced(path, findings))
             done += len(findings)
         except CannotSilenceError as error:

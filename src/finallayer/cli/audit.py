@@ -9,7 +9,7 @@ import click
 
 from finallayer import report
 from finallayer.check.config import SEVERITIES
-from finallayer.cli.terminal import COULD_NOT_RUN, say, show
+from finallayer.cli.terminal import COULD_NOT_RUN, say, show, working_folder
 from finallayer.disk import size_of
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def command(script: Path, arguments: Sequence[str], go_on: bool, severity: str, 
     """
     from finallayer.auditing.script import run
 
+    working_folder()
     try:
         size_of(script)  # a pipe would keep us waiting, a device would never end
     except OSError as error:

@@ -101,7 +101,7 @@ def _formats(ctx: click.Context, _param: click.Parameter, value: str) -> str:
     "from [tool.finallayer] in the nearest pyproject.toml. A comment '# finallayer: ignore[FL101]' on a line of the "
     "statement keeps a finding quiet, '# finallayer: ignore-file' a file."
 )
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH...")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, readable=False), metavar="PATH...")
 @click.option(
     "--statistics", "show_statistics", is_flag=True, is_eager=True, help="Show how often each rule was met instead."
 )
@@ -166,8 +166,9 @@ def _check(options: Options, signals: Interruptions) -> int:
 
     stdin = read_stdin(options.stdin_filename) if Path(STDIN) in options.paths else None
     on_disk = [p for p in options.paths if p != Path(STDIN)]
+    named = [*on_disk, *([Path(stdin[0])] if stdin else [])]
     rules = all_rules()
-    found = config.find([*on_disk, *([Path(stdin[0])] if stdin else [])], rules)
+    found = config.find(named, rules)
     settings = found.with_options(flat(options.select), flat(options.ignore), options.severity, rules)
     outcome = run.check(
         on_disk,
@@ -189,12 +190,14 @@ def _check(options: Options, signals: Interruptions) -> int:
         if options.write_baseline and options.baseline:
             return accepting.write_baseline(options.baseline, outcome)
         if options.add_ignore:
-            return accepting.add_ignores(outcome, signals)
+            from finallayer.cli.choosing import Bounds
+
+            return accepting.add_ignores(outcome, Bounds(named), signals)
     bounds = None
     if options.fix or any(f.fix for f in outcome.findings):
         from finallayer.cli.choosing import Bounds
 
-        bounds = Bounds([*on_disk, *([Path(stdin[0])] if stdin else [])])
+        bounds = Bounds(named)
     if options.fix and bounds:
         from finallayer.cli.fixing import Fixing
 

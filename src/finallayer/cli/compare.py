@@ -13,13 +13,15 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from finallayer.cli.signals import INTERRUPTED
+from finallayer.cli.terminal import say, working_folder
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.grid import INPUTS, PRECISIONS
 from finallayer.compare.heads import ALL, DEFAULT, choices
 from finallayer.report.places import plain
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT = 2
 # What the extra brings beside the frameworks: asked for before hours of training, not after.
 NEEDED = ("filelock", "jinja2", "matplotlib", "numpy", "pooch", "rich", "scipy", "sklearn")
 
@@ -116,6 +118,7 @@ def command(**options: Any) -> None:
         signal.signal(ending, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # but nohup means it
         signal.signal(signal.SIGHUP, signal.default_int_handler)
+    working_folder()
     ours = {name: options.pop(name) for name in _OF_SCRIPT}
     context = click.get_current_context()
     try:
@@ -123,11 +126,7 @@ def command(**options: Any) -> None:
             _must_not_be_given(context, _OF_SCRIPT, "goes with a SCRIPT")
             code = _compare(options)
         else:
-            _must_not_be_given(
-                context,
-                _OF_ARTICLE,
-                "is of the article's network, and doesn't go with a SCRIPT, whose arguments stand behind --",
-            )
+            _must_not_be_given(context, _OF_ARTICLE, _NOT_OF_SCRIPT)
             code = _compare_own(ours, options)
     except BadInputError as error:
         for line in f"Error: {error}".split("\n"):
@@ -138,6 +137,7 @@ def command(**options: Any) -> None:
         click.echo(f"Error: {what}: {error.strerror or error}", err=True)
         code = BAD_INPUT
     except KeyboardInterrupt:
+        say("interrupted")
         code = INTERRUPTED
     sys.exit(code)
 
@@ -145,6 +145,9 @@ def command(**options: Any) -> None:
 #: What goes with a script, and what without one.
 _OF_SCRIPT = "script arguments against metric lower_is_better unsafe_fixes engine".split()
 _OF_ARTICLE = "data data_dir backends precisions inputs heads epochs batch_size".split()
+
+
+_NOT_OF_SCRIPT = "is of the article's network, and doesn't go with a SCRIPT, whose arguments stand behind --"
 
 
 def _must_not_be_given(context: click.Context, names: Iterable[str], why: str) -> None:

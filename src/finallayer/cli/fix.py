@@ -69,7 +69,7 @@ class Options:
     "not run, or not read or write a file. Settings are read from [tool.finallayer] in the nearest pyproject.toml, as "
     "by `finallayer check`."
 )
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH...")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, readable=False), metavar="PATH...")
 @click.option("--diff", "show_diff", is_flag=True, help="Show what would change, and change nothing.")
 @click.option(
     "--unsafe-fixes", is_flag=True, help="Also make the fixes that change what some reader of a model's output sees."

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+#: The exit code of a command that was interrupted: 128 and the number of the signal, as shells have it.
+INTERRUPTED = 130
 _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+#: After so long, Python is out of where it can raise nothing.
+_SOON_SECONDS = 0.01
 
 
 class Interruptions:
@@ -51,3 +57,23 @@ def interruptible() -> Iterator[Interruptions]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def never_lost() -> Iterator[None]:
+    """Inside, Ctrl-C that came where Python can't raise it (while a lock of its imports is let go) comes once more."""
+    before = sys.unraisablehook
+
+    def lost(found: sys.UnraisableHookArgs) -> None:
+        if not isinstance(found.exc_value, KeyboardInterrupt):
+            before(found)
+            return
+        again = threading.Timer(_SOON_SECONDS, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = lost
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
-from finallayer.cli.signals import Interruptions, interruptible
+from finallayer.cli.signals import INTERRUPTED, Interruptions, interruptible
 from finallayer.disk import MOST_BYTES
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 STDIN = "-"
 #: The exit code of a command that could not do what it was asked.
 COULD_NOT_RUN = 2
-#: The exit code of a command that was interrupted: 128 and the number of the signal, as shells have it.
-INTERRUPTED = 130
 
 
 def wants_colour(aside: bool = False) -> bool:

@@ -12,10 +12,11 @@ from finallayer.compare.folder import FIGURES, PAGE, TABLE
 from finallayer.compare.grid import order
 from finallayer.compare.page import make_page
 from finallayer.compare.results import Results, write_atomically
-from finallayer.compare.style import as_png, as_svg, darkened
+from finallayer.compare.style import as_it_comes, as_png, as_svg, darkened
 from finallayer.compare.verdict import most_telling
 
 
+@as_it_comes()
 def write_report(results: Results, folder: Path) -> Path:
     """Write the page and the figures; the page's path."""
     pictures = folder / FIGURES

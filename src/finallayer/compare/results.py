@@ -186,7 +186,7 @@ def environment(versions: dict[str, dict[str, str]]) -> dict[str, Any]:
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write beside the file and rename over it, so that a reader or a crash never meets half of it."""
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content  # names that aren't UTF-8
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

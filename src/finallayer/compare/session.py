@@ -18,6 +18,7 @@ from finallayer.compare.report_folder import write_report
 from finallayer.compare.results import Results, Settings
 from finallayer.compare.table import summary_table
 from finallayer.processes import processors
+from finallayer.report.places import plain
 
 COMPLETE, INCOMPLETE, INTERRUPTED = 0, 1, 130
 
@@ -85,7 +86,8 @@ def tell(results: Results, page: Path) -> None:
     if results.missing:
         reasons = "; ".join(dict.fromkeys(results.missing.values()))
         console.print(f"{len(results.missing)} runs are missing ({reasons}): add --resume to go on.", style="yellow")
-    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+    place = plain(str(page)).encode(errors="backslashreplace").decode()
+    console.print(f"Report: {place}", highlight=False, soft_wrap=True)
 
 
 def _how_to_install(backend: Backend) -> str:

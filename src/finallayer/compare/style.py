@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from finallayer.compare.heads import BASELINE, head_names
@@ -101,6 +103,19 @@ class Room:
     right: float = 0.12
     bottom: float = 0.5
     top: float = 0.34
+
+
+@contextmanager
+def as_it_comes() -> Iterator[None]:
+    """Inside, matplotlib draws by its own settings.
+
+    One of its settings has LaTeX run, and it reads them in the working folder, too, which may be anybody's.
+    """
+    with chdir(Path(__file__).parent):
+        import matplotlib as mpl
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
 
 
 def new_figure(

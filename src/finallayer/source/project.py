@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -78,6 +78,14 @@ class Project:
         made._around = self._around
         made._asked = self._asked
         return made
+
+    def take_over(self, other: Project, but: Collection[str]) -> None:
+        """Take over what a copy has parsed since, but for some files that it has taken in from elsewhere."""
+        for path, file in other._files.items():
+            if path not in but and path not in self._files:
+                self._files[path] = file
+                self._contents[path] = other._contents.get(path, "")
+        self._broken |= other._broken.difference(but)
 
     def file(self, path: Path) -> SourceFile | None:
         """The file at a path, parsed; None where it can't be, or holds nothing that a loss could meet."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import pytest
@@ -324,33 +324,43 @@ def test_buffers_come_back_from_the_pool(kernel: ctypes.CDLL) -> None:
     kernel.fl_buffer_trim()
 
 
+#: Threads that are at the pool all the time, and children of theirs that go there once. (In a process of its own: to
+#: fork one that has loaded frameworks takes long.)
+FORKING = """
+import ctypes, os, signal, sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+kernel = ctypes.CDLL(sys.argv[1])
+kernel.fl_buffer_acquire.restype, kernel.fl_buffer_acquire.argtypes = ctypes.c_void_p, [ctypes.c_int64]
+kernel.fl_buffer_release.argtypes = [ctypes.c_void_p]
+is_over = Event()
+
+def use():
+    kernel.fl_buffer_release(kernel.fl_buffer_acquire(1 << 12))
+
+def use_again_and_again():
+    while not is_over.is_set():
+        use()
+
+with ThreadPoolExecutor(3) as others:
+    for _ in range(3):
+        others.submit(use_again_and_again)
+    statuses = []
+    while len(statuses) < 200 and not any(statuses):
+        if (child := os.fork()) == 0:
+            signal.alarm(10)  # ends it, where it waits for a thread that only its parent has
+            use()
+            os._exit(0)
+        statuses.append(os.waitpid(child, 0)[1])
+    is_over.set()
+sys.exit(any(statuses))
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX")
 def test_a_fork_while_others_are_at_the_pool_may_use_it(kernel: ctypes.CDLL) -> None:
-    kernel.fl_buffer_acquire.restype, kernel.fl_buffer_acquire.argtypes = ctypes.c_void_p, [ctypes.c_int64]
-    kernel.fl_buffer_release.argtypes = [ctypes.c_void_p]
-    is_over = Event()
-
-    def use() -> None:
-        kernel.fl_buffer_release(kernel.fl_buffer_acquire(1 << 12))
-
-    def use_again_and_again() -> None:
-        while not is_over.is_set():
-            use()
-
-    with ThreadPoolExecutor(3) as others:
-        for _ in range(3):
-            others.submit(use_again_and_again)
-        statuses = []
-        for _ in range(200):
-            if (child := os.fork()) == 0:
-                signal.alarm(10)  # ends it, where it waits for a thread that only its parent has
-                use()
-                os._exit(0)
-            statuses.append(os.waitpid(child, 0)[1])
-            if statuses[-1]:
-                break
-        is_over.set()
-    assert not any(statuses)
+    assert subprocess.run([sys.executable, "-c", FORKING, kernel._name], timeout=120).returncode == 0
 
 
 @pytest.mark.parametrize("classes", [2**42, 2**57, 2**60])

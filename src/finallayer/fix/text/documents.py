@@ -31,6 +31,7 @@ class Document:
     def __init__(self, path: Path, data: bytes) -> None:
         self.path = path
         self.data = data
+        self._leads_to = os.path.realpath(path)
 
     @classmethod
     def read(cls, path: Path) -> Document:
@@ -46,8 +47,8 @@ class Document:
         return new if self.data.startswith(codecs.BOM_UTF8) else new.removeprefix(codecs.BOM_UTF8)
 
     def check(self) -> None:
-        """Raises OSError where the file isn't any more what was read, or is not to be written."""
-        if contents(self.path) != self.data:
+        """Raises OSError where the file isn't any more what was read, where it was, or is not to be written."""
+        if os.path.realpath(self.path) != self._leads_to or contents(self.path) != self.data:
             raise ChangedMeanwhileError(f"{self.path} has changed since it was read")
         if not os.access(self.path, os.W_OK):
             raise PermissionError(errno.EACCES, "the file is read-only")
@@ -66,17 +67,17 @@ class _Staged:
                 file.write(new)
                 file.flush()
                 os.fsync(file.fileno())  # a full disk, or one across a network, says so here
-            self._keep_all_else()
+            self._in_place = not self._stands_for_it()
         except BaseException:
             self.discard()
             raise
 
     def put(self) -> None:
         self.document.check()  # staging the others took its time
-        if self._target.stat().st_nlink == 1:
+        if not self._in_place:
             self._temporary.replace(self._target)
             return
-        try:  # a file that goes by several names would part from them; the copy beside it is whole meanwhile
+        try:  # the copy beside it is whole meanwhile
             _fill(self._target, self.new)
         except BaseException:
             _fill(self._target, self.document.data)
@@ -86,16 +87,32 @@ class _Staged:
     def discard(self) -> None:
         self._temporary.unlink(missing_ok=True)
 
-    def _keep_all_else(self) -> None:
-        """Owner, mode, and what else the system keeps of a file, such as who may read it."""
+    def _stands_for_it(self) -> bool:
+        """Give the copy the owner, mode and attributes of the file; whether it may then take its place.
+
+        It may not where somebody else's file would become ours, or one that goes by several names would part from them.
+        """
         kept = self._target.stat()
         with suppress(OSError, AttributeError):  # only root may give files away, and not on every system
             os.chown(self._temporary, kept.st_uid, kept.st_gid)
         self._temporary.chmod(kept.st_mode & 0o7777)
-        with suppress(OSError, AttributeError):  # not on every system, nor on every disk
-            for name in os.listxattr(self._target):
-                with suppress(OSError):  # some are the system's to set
-                    os.setxattr(self._temporary, name, os.getxattr(self._target, name))
+        for name, value in _attributes(self._target).items():
+            with suppress(OSError):  # some are the system's to set
+                os.setxattr(self._temporary, name, value)
+        return kept.st_nlink == 1 and _beside_its_text(self._temporary) == _beside_its_text(self._target)
+
+
+def _beside_its_text(path: Path) -> tuple[object, ...]:
+    """What the system keeps of a file: owner, mode, and attributes, such as who may read it."""
+    kept = path.stat()
+    return kept.st_uid, kept.st_gid, kept.st_mode, _attributes(path)
+
+
+def _attributes(path: Path) -> dict[str, bytes]:
+    try:
+        return {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    except (OSError, AttributeError):  # not on every system, nor on every disk
+        return {}
 
 
 def _fill(path: Path, data: bytes) -> None:
