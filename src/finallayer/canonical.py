@@ -17,6 +17,8 @@ from finallayer.kinds import PROBABILITY_KINDS, Kind
 LARGEST_SAFE_SCORE = 80.0
 #: A constant up to this size, added to a probability, is there to keep a log from zero.
 LARGEST_EPS = 1e-2
+#: The largest numbers of float16, bfloat16, float32 and float64.
+_LIMITS = frozenset({65504.0, 3.3895313892515355e38, 3.4028234663852886e38, 1.7976931348623157e308})
 _GUARDED = MOVES | GUARDS
 _RECKONED = having(Role.ARITHMETIC) | {"scale", "shift"}
 _OF_TWO = having(Role.ARITHMETIC) | {"where", "logaddexp", "matmul"}
@@ -137,6 +139,18 @@ def _sigmoid_by_tanh(tanh: Node, origin: Origin | None) -> Node:
 def _is_taken_for_epsilon(node: Node) -> bool:
     """Whether the front end, which knows no more of a value than its name, takes it for a small number."""
     return node.op == "opaque" and node.attrs.get("taken_for") == "epsilon"
+
+
+@_builds("clip")
+def _clip(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """A bound that no number of its format lies beyond is none."""
+    bounds = {side: attrs.get(side) for side in ("low", "high")}
+    kept = {side: bound for side, bound in bounds.items() if not (isinstance(bound, float) and abs(bound) in _LIMITS)}
+    if len(kept) == len(bounds) or len(args) != 1:
+        return None
+    if all(bound is None for bound in kept.values()):
+        return args[0]
+    return Node("clip", args, {name: v for name, v in attrs.items() if name not in bounds or name in kept}, origin)
 
 
 @_builds("sub")

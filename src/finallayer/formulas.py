@@ -277,9 +277,9 @@ def _without_log(term: Term, origin: Origin | None) -> Iterator[Node]:
     if p.kind is not Kind.PROBS or term.sign > 0 or not averaged:
         return
     others = [w for w in term.weights if w not in labels and constant(w) is None]
-    if any(not _is_share(w) or _is_made_of(Term(w), p) for w in others):
+    if any(not is_share(w) or _is_made_of(Term(w), p) for w in others):
         return
-    if labels or ((not term.weights or all(map(_is_share, term.weights))) and any(map(_is_by_label, term.picked))):
+    if labels or ((not term.weights or all(map(is_share, term.weights))) and any(map(_is_by_label, term.picked))):
         yield make("nll", p, labels[0] if labels else make("opaque", name="label"), origin=origin)
 
 
@@ -292,7 +292,7 @@ def is_another(op: str, args: Sequence[Node], made: Node, p: Node) -> bool:
     return made.op not in COMPLETING | MOVES or (op in ("add", "sub") and number)
 
 
-def _is_share(weight: Node) -> bool:
+def is_share(weight: Node) -> bool:
     """Whether a factor is one over something, such as over how many there are."""
     return constant(weight) is not None or (weight.op == "div" and constant(weight.args[0]) is not None)
 

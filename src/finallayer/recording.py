@@ -90,13 +90,13 @@ class Recorder:
         if op == "xlogy" and len(args) == 2:
             log = self.record("log", args[1:], attrs, origin, framework, scene, silent)
             if bare(args[0]) == bare(args[1]):
-                self._note(log, "no_loss")  # an entropy, whose terms are 0 where p is
+                self.note(log, "no_loss")  # an entropy, whose terms are 0 where p is
             op, args = "mul", (args[0], log)
         if op in TELLING:
             for log, purpose in purposes(op, args, attrs):
-                self._note(log, purpose)
+                self.note(log, purpose)
             for log, axis in summed_along(op, args, attrs):
-                self._note(log, "summed_along", axis)
+                self.note(log, "summed_along", axis)
         made = build(op, tuple(args), attrs, origin)
         if self.destinations:
             self.destinations.follow(op, args, made)
@@ -127,9 +127,9 @@ class Recorder:
         total = terms(made)
         if "log" in [term.about.op for term in total]:
             for log, purpose in (*likelihoods(total), *opposites(total), *weighed(total)):
-                self._note(log, purpose)
+                self.note(log, purpose)
         for loss in summed(total):
-            self._note(loss, "summed")
+            self.note(loss, "summed")
         return total
 
     def _said(self, made: Node, total: Sequence[Term]) -> Iterator[Node]:
@@ -196,11 +196,11 @@ class Recorder:
         """Follow the negative of a picked probability: what is done with it may show that it is no loss."""
         for _, loss in [self._negatives[id(arg)] for arg in args if id(arg) in self._negatives]:
             if is_another(op, args, made, loss.args[0]):
-                self._note(loss, "no_loss")
+                self.note(loss, "no_loss")
             else:
                 self._negatives[id(made)] = made, loss
 
-    def _note(self, log: Node, purpose: str, value: object = True) -> None:
+    def note(self, log: Node, purpose: str, value: object = True) -> None:
         """Say of a log that was written down, on whichever way, what it is for, as what is now done with it shows."""
         for i in self._at.get(id(log.origin), ()):
             seen = self._seen[i].node

@@ -51,6 +51,58 @@ def test_the_batchs_margins_are_those_of_its_logits() -> None:
         np.testing.assert_allclose(finallayer.audit(loss, z, y).margins, wanted, atol=1e-5)
 
 
+def weights() -> Any:
+    import torch
+
+    return torch.linspace(-1, 1, 16).reshape(4, 4).requires_grad_()
+
+
+def test_a_margin_is_told_of_a_classifiers_loss_on_a_target_alone() -> None:
+    import torch
+    from torch.nn import functional
+
+    z, y = batch([-3.0, 0.5, 2.0, 20.0])
+    w, onehot = weights(), functional.one_hot(y, 4).float()
+
+    def entropy(z: Any) -> Any:
+        return -(z.softmax(1) * z.log_softmax(1)).sum(1).mean()
+
+    def chain(z: Any, y: Any) -> Any:
+        ends = z[0]
+        for row in z[1:]:
+            ends = torch.logsumexp(ends[:, None] + w + row, 0)
+        return torch.logsumexp(ends, 0) - z[torch.arange(4), y].sum() - w[y[:-1], y[1:]].sum()
+
+    def attention(z: Any, y: Any) -> Any:
+        return functional.cross_entropy((z @ w).softmax(1) * z, y)
+
+    def smoothed(z: Any, y: Any) -> Any:
+        log = z.log_softmax(1)
+        return (0.9 * functional.nll_loss(log, y, reduction="none") - 0.1 * log.mean(1)).mean()
+
+    def by_parts(z: Any, y: Any) -> Any:
+        return (torch.logsumexp(z, 1) - z.gather(1, y[:, None])[:, 0]).mean()
+
+    told = {
+        "entropy": (lambda z, y: entropy(z @ w), None, 0),
+        "with an entropy": (lambda z, y: functional.cross_entropy(z, y) - 0.1 * entropy(z), math.inf, 4),
+        "entropy of itself": (lambda z, y: functional.cross_entropy(z, z.softmax(1)), None, 0),
+        "chain": (chain, None, 0),
+        "attention": (attention, math.inf, 4),
+        "smoothed": (smoothed, math.inf, 4),
+        "smoothed labels": (lambda z, y: -(z.log_softmax(1) * (0.9 * onehot + 0.025)).sum(1).mean(), math.inf, 4),
+        "by parts": (by_parts, math.inf, None),
+        "regression": (lambda z, y: functional.mse_loss(z @ w, onehot), None, 0),
+        "focal": (lambda z, y: -((1 - z.softmax(1)) ** 2 * z.log_softmax(1) * onehot).sum(1).mean(), None, 0),
+    }
+    for name, (loss, margin, samples) in told.items():
+        audit = finallayer.audit(loss, z, y)
+        assert (audit.safe_margin and audit.safe_margin["float32"]) == margin, name
+        assert samples is None or len(audit.margins) == samples, name
+        assert ("safe margin: not known" in str(audit)) == (margin is None), name
+    assert "without a target" in str(finallayer.audit(told["with an entropy"][0], z, y))
+
+
 def test_silenced_is_the_share_past_the_safe_margin() -> None:
     z, y = batch([-3.0, 5.0, 13.0, 14.0, 30.0])
     audit = finallayer.audit(with_epsilon, z, y)

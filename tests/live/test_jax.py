@@ -106,6 +106,17 @@ BAD: dict[str, tuple[str, set[tuple[str, str]]]] = {
         "    return cross(net(params, x))",
         {("FL201", "jnp.log(nn.softmax(z))")},
     ),
+    "a Python `if` on the loss": (
+        "p = nn.softmax(net(params, x))\n    value = -jnp.log(p[jnp.arange(8), y] + 1e-8).mean()\n"
+        "    return 2 * value if value > 1 else value",
+        {("FL203", "jnp.log(p[jnp.arange(8), y] + 1e-8)")},
+    ),
+    "a gradient written beside it, and an `if`": (
+        "cross = jax.custom_vjp(lambda z: -jnp.log(nn.softmax(z)).mean())\n"
+        "    cross.defvjp(lambda z: (cross(z), z), lambda z, g: (g * z,))\n"
+        "    return cross(net(params, x)) if x.sum() > 0 else 0.0",
+        {("FL201", "jnp.log(nn.softmax(z))")},
+    ),
     "one bad loss of a sum": (
         "z = net(params, x)\n    bad = jnp.log(nn.softmax(2 * z))\n"
         "    return optax.softmax_cross_entropy(z, onehot).mean() - bad.mean()",
@@ -122,6 +133,16 @@ GOOD: dict[str, str] = {
     "a teacher": """t = jax.lax.stop_gradient(nn.softmax(net(params, x) / 2))
     entropy = jax.lax.stop_gradient(-(t * jnp.log(t + 1e-8)).sum())
     return optax.kl_divergence(nn.log_softmax(net(params, x)), t).mean() + 0 * entropy""",
+    "the softmax of a teacher that isn't trained": "return optax.kl_divergence("
+    "nn.log_softmax(net(params, x)), nn.softmax(x @ jnp.ones((4, 5)))).mean()",
+    "samples picked by their numbers": """keep = x.sum(1) > 0
+    rows = nn.log_softmax(net(params, x))[keep]
+    return -rows[jnp.arange(len(rows)), y[keep]].mean() + float(x.sum()) * 0""",
+    "for each sample, a loop over branches": """total = 0.0
+    for z, label in zip(net(params, x), y):
+        loss = optax.softmax_cross_entropy_with_integer_labels(nn.relu(z), label)
+        total = total + (jnp.minimum(loss, 3.0) if loss > 1 else jax.jit(lambda l: l * 2)(loss))
+    return total""",
     "the norm of a gradient": """
     def loss(p):
         return optax.softmax_cross_entropy(net(p, x), onehot).mean()
@@ -208,3 +229,26 @@ def test_an_equation_that_gives_nothing_is_passed_over() -> None:
 
     audit = finallayer.audit(loss, {"w": jnp.ones((4, 3))}, jnp.ones((2, 4)), jnp.array([0, 1]))
     assert audit.safe_margin is not None and audit.safe_margin["float32"] == float("inf")
+
+
+def test_a_loss_that_looks_at_its_numbers_is_read_as_one_that_does_not(tmp_path: Path) -> None:
+    body = BAD["log(softmax + eps)"][0]
+    traced, looked = audit(tmp_path, body), audit(tmp_path, f"assert net(params, x).sum() > 0\n    {body}")
+    assert traced.expressions == looked.expressions and traced.safe_margin == looked.safe_margin
+    assert looked.blind == ()
+
+
+def test_what_a_loss_raises_that_looks_at_its_numbers_is_its_own(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError) as raised:
+        audit(tmp_path, "return 1 / 0 if x.sum() > 0 else x.sum()")
+    assert raised.value.__context__ is None
+
+
+def test_numpys_generator_is_as_it_was(tmp_path: Path) -> None:
+    import numpy as np
+
+    np.random.seed(3)
+    wanted = np.random.rand()
+    np.random.seed(3)
+    audit(tmp_path, "import numpy as np\n    return net(params, x + np.random.rand(8, 4)).sum()")
+    assert np.random.rand() == wanted

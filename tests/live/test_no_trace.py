@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -62,7 +64,14 @@ class Program:
                 torch.is_grad_enabled(),
                 torch.get_default_dtype(),
                 torch.compiler.is_compiling(),
+                torch.are_deterministic_algorithms_enabled(),
+                torch.is_deterministic_algorithms_warn_only_enabled(),
+                torch.get_float32_matmul_precision(),
+                torch.is_anomaly_enabled(),
+                torch.backends.cudnn.benchmark,
+                torch._tensor_str.PRINT_OPTS.precision,
             ),
+            "threads": threading.Thread.__dict__["_bootstrap_inner"],
             "dispatch": torch._C._len_torch_dispatch_stack(),
             "functions": torch._C._len_torch_function_stack(),
             "train": torch.nn.Module.train,
@@ -147,6 +156,29 @@ def change_modes(program: Program) -> Any:
     return loss
 
 
+def change_settings(program: Program) -> Any:
+    import torch
+
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_float32_matmul_precision("medium")
+    torch.autograd.set_detect_anomaly(True)
+    torch.backends.cudnn.benchmark = True
+    torch.set_printoptions(precision=2)
+    return program.loss()
+
+
+def in_threads(program: Program) -> Any:
+    import torch
+
+    def work(part: slice) -> Any:
+        with torch.no_grad():
+            program.model[0].weight[0] += 1
+        return program.model(program.x[part]).sum()
+
+    with ThreadPoolExecutor(2) as pool:
+        return sum(pool.map(work, [slice(0, 8), slice(8, 16)]))
+
+
 CHANGES: list[Callable[[Program], Any]] = [
     Program.loss,
     Program.step,
@@ -160,6 +192,8 @@ CHANGES: list[Callable[[Program], Any]] = [
     schedule,
     work_in_place,
     change_modes,
+    change_settings,
+    in_threads,
 ]
 
 
@@ -170,6 +204,10 @@ def test_everything_is_as_it_was(change: Callable[[Program], Any]) -> None:
     finallayer.audit(change, program)
     after = program.state()
     assert {k for k in before if before[k] != after[k]} == set()
+
+
+def test_what_a_thread_computes_is_named() -> None:
+    assert "thread" in finallayer.audit(in_threads, Program()).blind[0].name
 
 
 def test_everything_is_as_it_was_after_a_loss_that_raises() -> None:

@@ -22,6 +22,11 @@ DIFFERENCES: dict[str, tuple[Found, Found, str]] = {
         {(8, "FL108")},
         "nor has it the loss that says what the accuracy reads",
     ),
+    "    positive = torch.exp(torch.diag(scores))": (
+        {(10, "FL201"), (10, "FL204")},
+        {(10, "FL207")},
+        "source doesn't know which entries `diag` takes of what; that they are those of a softmax shows in the run",
+    ),
     "    return optax.softmax_cross_entropy(scores, y).mean()  # FL106": (
         set(),
         {(7, "FL106")},

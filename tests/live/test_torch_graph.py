@@ -56,3 +56,14 @@ def test_a_graph_that_is_gone_is_no_crash(tmp_path: Path) -> None:
     loss.backward()
     finallayer.audit(loss)
     assert finallayer.audit(loss.detach()).findings == ()
+
+
+def test_the_graph_of_a_gradients_gradient_is_no_loss_of_its_own(tmp_path: Path) -> None:
+    text = """
+def loss():
+    first = F.cross_entropy(net(x), y)
+    (gradient,) = torch.autograd.grad(first, net.weight, create_graph=True)
+    return first + gradient.pow(2).sum()
+"""
+    audit = finallayer.audit(program(tmp_path, text)())
+    assert audit.findings == () and "backward" in audit.blind[0].name

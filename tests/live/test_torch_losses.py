@@ -31,7 +31,7 @@ BAD: dict[str, tuple[str, list[tuple[str, int, str]]]] = {
 def loss():
     return F.cross_entropy(F.softmax(net(x), 1), y)
 """,
-        [("FL101", 2, "xent_logits(softmax(affine(data@loss, units=5), axis=1), data@loss)")],
+        [("FL101", 2, "xent_logits(softmax(affine(data@loss, weight, units=5), axis=1), data@loss)")],
     ),
     "the same in modules": (
         """
@@ -40,7 +40,7 @@ def loss():
     p = model(x)
     return criterion(p, y)
 """,
-        [("FL101", 4, "xent_logits(softmax(affine(data@loss, units=5), axis=1), data@loss)")],
+        [("FL101", 4, "xent_logits(softmax(affine(data@loss, weight, units=5), axis=1), data@loss)")],
     ),
     "log(softmax + eps)": (
         """
@@ -84,7 +84,7 @@ class CrossEntropy(torch.autograd.Function):
 def loss():
     return CrossEntropy.apply(net(x))
 """,
-        [("FL201", 6, "log(softmax(affine(data@loss, units=5), axis=1))")],
+        [("FL201", 6, "log(softmax(affine(data@loss, weight, units=5), axis=1))")],
     ),
     "compiled": (
         """
@@ -121,14 +121,14 @@ criterion = nn.BCEWithLogitsLoss()
 def loss():
     return criterion(torch.sigmoid(net(x)), onehot)
 """,
-        [("FL104", 3, "bce_logits(sigmoid(affine(data@loss, units=5)), onehot@loss)")],
+        [("FL104", 3, "bce_logits(sigmoid(affine(data@loss, weight, units=5)), onehot@loss)")],
     ),
     "KL of probabilities": (
         """
 def loss():
     return F.kl_div(F.softmax(net(x), 1), onehot, reduction="batchmean")
 """,
-        [("FL103", 2, "kl(softmax(affine(data@loss, units=5), axis=1), onehot@loss)")],
+        [("FL103", 2, "kl(softmax(affine(data@loss, weight, units=5), axis=1), onehot@loss)")],
     ),
     "mapped over the samples": (
         """
@@ -161,7 +161,36 @@ def loss():
 def loss():
     return F.nll_loss(F.softmax(net(x), 1), y)
 """,
-        [("FL103", 2, "nll(softmax(affine(data@loss, units=5), axis=1), data@loss)")],
+        [("FL103", 2, "nll(softmax(affine(data@loss, weight, units=5), axis=1), data@loss)")],
+    ),
+    "the last axis": (
+        """
+def loss():
+    return F.cross_entropy(net(x).softmax(-1), y)
+""",
+        [("FL101", 2, "xent_logits(softmax(affine(data@loss, weight, units=5), axis=-1), data@loss)")],
+    ),
+    "for each row": (
+        """
+def loss():
+    return torch.func.vmap(lambda z, t: -(torch.log(z.softmax(0)) * t).sum())(net(x), onehot).mean()
+""",
+        [("FL201", 2, "neg(gather(log(softmax(z)), y))")],
+    ),
+    "a distribution's log_prob of probabilities": (
+        """
+def loss():
+    d = torch.distributions.Categorical(probs=F.softmax(net(x), 1))
+    return -d.log_prob(y).mean() - 0.01 * d.entropy().mean()
+""",
+        [("FL202", 3, "neg(gather(log(clip(softmax(z), low=1.1920928955078125e-07, high=0.9999998807907104)), y))")],
+    ),
+    "the same of an outcome": (
+        """
+def loss():
+    return -torch.distributions.Bernoulli(probs=torch.sigmoid(net(x))).log_prob(onehot).mean()
+""",
+        [("FL202", 2, "")],
     ),
 }
 
@@ -196,11 +225,33 @@ def loss():
     d = torch.distributions.Categorical(logits=net(x))
     return -d.log_prob(y).mean() - 0.01 * d.entropy().mean()
 """,
+    "an entropy of probabilities": """
+def loss():
+    return -torch.distributions.Categorical(probs=F.softmax(net(x), 1)).entropy().mean()
+""",
     "a mixture of convolutions": """
 body = nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
 last = nn.Linear(3, 5)
 def loss():
     return F.cross_entropy(last(body(x)), y)
+""",
+    "a teacher that is frozen": """
+teacher.requires_grad_(False)
+def loss():
+    t = F.softmax(teacher(x), 1)
+    return (t * (t.log() - F.log_softmax(net(x), 1))).sum(1).mean()
+""",
+    "similarities of rows of length 1": """
+def loss():
+    z = net(x) / net(x).norm(dim=1, keepdim=True)
+    s = torch.exp(z @ z.T / 0.1)
+    return -(s.diag() / (s * (1 - torch.eye(8))).sum(1)).log().mean() - (s / s.sum(1, keepdim=True)).diag().log().mean()
+""",
+    "the same by a function": """
+def loss():
+    z = F.normalize(net(x), dim=1)
+    s = torch.exp(z @ z.T / 0.1)
+    return -(s / s.sum(1, keepdim=True)).diag().log().mean()
 """,
     "a regression": "loss = lambda: F.mse_loss(net(x), onehot) + net(x).pow(2).mean() + torch.linalg.det(torch.eye(3))",
 }
@@ -218,8 +269,8 @@ def program(folder: Path, text: str) -> Any:
 
 
 def plain(expression: str) -> str:
-    """An expression without the numbers by which data are told apart."""
-    return re.sub(r"data \d+", "data", expression)
+    """An expression without the numbers by which data and weights are told apart."""
+    return re.sub(r"parameter \d+", "weight", re.sub(r"data \d+", "data", expression))
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -309,3 +360,32 @@ def test_a_loss_that_grows_again_with_certainty_has_no_floor_there() -> None:
         return (0.9 * -log_p.gather(1, y[:, None])[:, 0] - 0.1 * log_p.mean(-1)).mean()
 
     assert finallayer.audit(smoothed, torch.ones(8, 4), torch.arange(8)).floor is None
+
+
+def test_what_is_drawn_from_a_distribution_is_never_so_unlikely(tmp_path: Path) -> None:
+    text = """
+def loss():
+    d = torch.distributions.Categorical(probs=F.softmax(net(x), 1))
+    action = d.sample()
+    return -(d.log_prob(action) * torch.randn(8)).mean()
+"""
+    assert finallayer.audit(program(tmp_path, text)).findings == ()
+
+
+def test_a_gradient_or_tangent_that_is_minimised_is_named(tmp_path: Path) -> None:
+    text = """
+def loss():
+    return torch.func.jvp(lambda z: F.cross_entropy(net(z), y), (x,), (x,))[1]
+"""
+    audit = finallayer.audit(program(tmp_path, text))
+    assert audit.findings == () and ["gradient" in b.name for b in audit.blind] == [True]
+
+
+def test_a_model_called_for_each_row_is_followed(tmp_path: Path) -> None:
+    text = """
+def loss():
+    call = lambda a, t: F.cross_entropy(torch.func.functional_call(net, dict(net.named_parameters()), (a,)), t)
+    return torch.func.vmap(call)(x, y).mean()
+"""
+    audit = finallayer.audit(program(tmp_path, text))
+    assert audit.blind == () and audit.safe_margin is not None and audit.safe_margin["float32"] == float("inf")

@@ -85,6 +85,13 @@ def test_a_clip_and_an_epsilon_end_the_safe_margin(options: Any, safe: float, si
     assert (masked.case, masked.verdict, masked.true_loss) == ("-inf at the target", "wrong", math.inf)
 
 
+@pytest.mark.parametrize("factor", [1.0, 0.3])
+def test_a_large_epsilon_ends_it_where_its_gradient_is_off_by_a_hundredth(factor: float) -> None:
+    for classes in (2, 3, 10):
+        card = finallayer.probe(lambda z, y: factor * torch_on_probabilities(added=1e-3)(z, y), classes=classes)
+        assert card.safe_margin == pytest.approx(math.log(10.1 - (classes - 1)), abs=0.01)
+
+
 def test_a_double_softmax_is_right_nowhere_and_has_a_floor() -> None:
     from torch.nn import functional
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -139,3 +140,21 @@ def test_an_empty_batch_counts_for_nothing(classes: int) -> None:
     watch.update(torch.zeros(0, classes), torch.zeros(0, dtype=torch.int64))
     watch.update(torch.tensor([[0.0, 2.0, 0.0]]), torch.tensor([0]))
     assert watch.values()["finallayer/silenced"] == 0
+
+
+def test_a_loss_that_is_nan_once_is_not_nan_for_ever() -> None:
+    watch = Watch()
+    z, y = batch()
+    watch.update(z, y, torch.tensor(2.0))
+    watch.update(z * torch.nan, y, torch.tensor(torch.nan))
+    values = watch.values()
+    assert values["finallayer/loss_above_floor"] == 2 and values["finallayer/nonfinite"] == 0.5
+
+
+def test_what_watches_is_pickled_with_what_it_watches() -> None:
+    model = torch.nn.Linear(4, 3)
+    model.watch = Watch()
+    with model.watch:
+        functional.cross_entropy(model(torch.ones(2, 4)), torch.tensor([0, 1])).backward()
+        copy = pickle.loads(pickle.dumps(model))
+    assert copy.watch.values() == model.watch.values() != {}

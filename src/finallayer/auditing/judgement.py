@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 from math import inf
 from pathlib import Path
 
 from finallayer.auditing.outcome import Audit
+from finallayer.auditing.terms import classifiers
 from finallayer.check.config import Config
 from finallayer.check.filters import Filter, Sources
-from finallayer.expr import Node, Origin, through
+from finallayer.expr import Origin
 from finallayer.findings import Finding
 from finallayer.live.observation import Observation
 from finallayer.rules import all_rules
 from finallayer.rules.judging import judge, outermost
-from finallayer.rules.margin import safe_margins
-
-#: What adds losses up.
-_ADDS = frozenset({"add", "sub"})
-#: What weighs a loss, or averages it.
-_WEIGHS = frozenset({"scale", "neg", "mean", "identity", "cast", "reshape"})
 
 
 def judged(seen: Observation) -> Audit:
@@ -31,7 +27,10 @@ def judged(seen: Observation) -> Audit:
     config = Config(Path.cwd(), frozenset(rules))
     once = {(f.rule.code, f.origin): f for f in reversed(every)}  # a traced function is met at each of its calls
     findings = tuple(Filter(config, rules, sources).shown(list(reversed(once.values()))))
-    return Audit(findings, tuple(map(str, seen.losses)), _margin(findings, seen.losses), seen, sources.lines)
+    split = [classifiers(loss) for loss in seen.losses]
+    terms, others = (tuple(chain.from_iterable(parts)) for parts in zip(*split, strict=True)) if split else ((), ())
+    margin = _least([*(f.safe_margin for f in every), *(term.margins for term in terms)])
+    return Audit(findings, tuple(map(str, seen.losses)), margin, seen, sources.lines, terms, others)
 
 
 def _with_layers(finding: Finding, layers: Mapping[tuple[Origin, str], str]) -> Finding:
@@ -41,22 +40,8 @@ def _with_layers(finding: Finding, layers: Mapping[tuple[Origin, str], str]) -> 
     return finding if related == finding.related else replace(finding, related=related)
 
 
-def _margin(findings: Iterable[Finding], losses: Iterable[Node]) -> dict[str, float] | None:
+def _least(margins: Iterable[dict[str, float] | None]) -> dict[str, float] | None:
     """The safe margin of the whole: the least of all that is known of its parts."""
-    known = [f.safe_margin for f in findings if f.safe_margin]
-    known += [m for loss in losses for term in terms(loss) if (m := safe_margins(term)) is not None]
+    known = [m for m in margins if m]
     formats = known[0].keys() if known else ()
     return {dtype: min(m.get(dtype, inf) for m in known) for dtype in formats} or None
-
-
-def terms(loss: Node) -> Iterator[Node]:
-    """The losses that a sum of losses adds up."""
-    waiting = [loss]
-    while waiting:
-        term = waiting.pop()
-        if term.op in _ADDS:
-            waiting += term.args
-        elif through(term, _WEIGHS).op in _ADDS:
-            waiting += term.args[:1]
-        else:
-            yield term

@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any
 
 from finallayer import report
+from finallayer.auditing.terms import Classifiers
 from finallayer.expr import Node, Origin
 from finallayer.findings import Finding, Severity
 from finallayer.live.observation import Batch, Blind, Observation
@@ -19,6 +20,13 @@ from finallayer.live.observation import Batch, Blind, Observation
 USUAL = "float32"
 #: A floor below this is none, however many samples are added up.
 TINY = 1e-6
+
+
+#: Why no margin is told: whether any term is a classifier's.
+_UNKNOWN = {
+    False: "no term is seen to be a classifier's loss on a target",
+    True: "the loss is no cross-entropy, or not all of it is understood",
+}
 
 
 class LossError(AssertionError):
@@ -34,6 +42,8 @@ class Audit:
     safe_margin: dict[str, float] | None  # format -> up to which margin its gradient is right; None: not known
     observed: Observation
     lines: Callable[[Origin], Sequence[str]]
+    terms: tuple[Classifiers, ...] = ()  # where a prediction meets its target
+    others: tuple[Node, ...] = ()  # what else is made of a softmax or sigmoid, and has no margin
 
     @property
     def blind(self) -> tuple[Blind, ...]:
@@ -47,7 +57,9 @@ class Audit:
 
     @property
     def silenced(self) -> float | None:
-        """The share of the batch past the safe margin, misclassified: its gradient is wrong, or 0."""
+        """The share of the batch past the safe margin, misclassified: its gradient is wrong, or 0; None: not known."""
+        if any(self._limit(batch) is None for batch in self._batches):
+            return None
         return self._share(lambda batch: (batch.margins > self._limit(batch)).sum())
 
     @cached_property
@@ -77,12 +89,12 @@ class Audit:
 
     @property
     def _batches(self) -> list[Batch]:
-        parts = {id(n) for loss in self.observed.losses for n in loss.walk()}
-        return [b for b in self.observed.batches if id(b.loss) in parts]
+        return [b for b in self.observed.batches if any(term.measures(b.loss) for term in self.terms)]
 
-    def _limit(self, batch: Batch) -> float:
-        margins = self.safe_margin or {}
-        return margins.get(batch.dtype, margins.get(USUAL, float("inf")))
+    def _limit(self, batch: Batch) -> float | None:
+        own = (term.margins for term in self.terms if term.measures(batch.loss))
+        margins = next(own, None) or self.safe_margin or {}
+        return margins.get(batch.dtype, margins.get(USUAL))
 
     def _share(self, count: Callable[[Batch], Any]) -> float | None:
         batches = self._batches
@@ -121,9 +133,13 @@ class Audit:
     def _of_batch(self) -> Iterator[str]:
         if self.safe_margin is not None:
             yield f"safe margin: {', '.join(f'{_nats(m)} ({dtype})' for dtype, m in self.safe_margin.items())}"
+        elif self.expressions:
+            yield f"safe margin: not known, {_UNKNOWN[bool(self.terms)]}"
+        for other in dict.fromkeys(map(str, self.others if self.safe_margin is not None else ())):
+            yield f"without a target, and so without a margin: {other}"
         if self.margins:
-            top = max(self.margins)
-            yield f"batch: {len(self.margins)} samples, the worst trails by {top:.1f}; silenced {self.silenced:.1%}"
+            silenced = "" if self.silenced is None else f"; silenced {self.silenced:.1%}"
+            yield f"batch: {len(self.margins)} samples, the worst trails by {max(self.margins):.1f}{silenced}"
 
     def _report(self) -> report.Report:
         files = len({f.origin.path for f in self.findings}) or 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
@@ -37,13 +39,16 @@ def run(script: Path, arguments: Sequence[str], go_on: bool, tell: Callable[[Aud
     from finallayer.live.minimising import losses_told
 
     done = ScriptRun()
+    process = os.getpid()
 
     def audited(observation: Observation) -> None:
+        if os.getpid() != process:
+            return  # what a forked child finds nobody would hear of
         audit = judged(observation).besides(f for before in done.audits for f in before.findings)
         done.audits.append(audit)
         tell(audit)
         if not go_on:
-            raise Enough
+            raise Enough if threading.current_thread() is threading.main_thread() else SystemExit
 
     with losses_told(audited), suppress(Enough):
         done.failed = execute(script, arguments) is not None
@@ -63,9 +68,18 @@ def execute(script: Path, arguments: Sequence[str]) -> str | None:
             print(ended.code, file=sys.stderr)
         return None if ended.code in (None, 0) else f"it exited with {ended.code}"
     except BaseException as error:
-        traceback.print_exc()
+        _show(script)
         return traceback.format_exception_only(error)[-1].splitlines()[0]
     return None
+
+
+def _show(script: Path) -> None:
+    """The traceback as Python shows it, from the script on."""
+    kind, error, trace = sys.exc_info()
+    own = trace
+    while own is not None and own.tb_frame.f_code.co_filename != str(script):
+        own = own.tb_next
+    traceback.print_exception(kind, error, own or trace)
 
 
 @contextmanager

@@ -46,6 +46,7 @@ OPERATORS: dict[str, str] = {
     "log_sigmoid_forward": "log_sigmoid(self: x)",
     "softplus": "softplus(self: x, beta, threshold)",
     "special_xlogy": "xlogy(self: x, other: y)",
+    **each("", "linalg_vector_norm linalg_norm", "length(self: x, ord, dim: axis, keepdim: keepdims)"),
     "rsub": "sub(self: y, other: x, alpha)",
     # losses
     **each("", "nll_loss_forward nll_loss2d_forward nll_loss nll_loss2d", "nll(self: x, target)"),
@@ -84,7 +85,7 @@ OPERATORS: dict[str, str] = {
     ),
     "constant_pad_nd": "mask(self: x, pad, value)",
     # shape, type and place
-    **each("", "_unsafe_view view_copy alias lift_fresh lift_fresh_copy detach detach_", "identity(self: x)"),
+    **each("", "_unsafe_view alias lift_fresh detach detach_", "identity(self: x)"),
     **each("", "_to_copy _conj", "cast(self: x)"),
     "cat": "concat(tensors: x, dim: axis)",
     "stack": "concat(tensors: x, dim: axis)",

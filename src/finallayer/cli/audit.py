@@ -52,7 +52,7 @@ def command(script: Path, arguments: Sequence[str], go_on: bool, severity: str, 
     say(f"executing {script}")
     done = run(script, arguments, go_on, _tell if output_format == "text" else _keep)
     if not done.audits:
-        say("no loss was met: the script asked for no gradient")
+        say("no loss was met: the script asked for no gradient in this process")
     found = [f for audit in done.audits for f in audit.findings if f.severity >= SEVERITIES[severity]]
     if output_format != "text":
         lines = done.audits[0].lines if done.audits else report.Report(()).lines

@@ -12,7 +12,6 @@ import jax
 from finallayer.expr import Origin
 from finallayer.live.jax import HANDING_ON, observe
 from finallayer.live.observation import Observation
-from finallayer.live.randomness import plain_generators
 from finallayer.live.stack import Stack, folders_of
 
 #: What makes a function that gives a gradient.
@@ -75,8 +74,7 @@ class _Losses:
 
         self._tracing = True
         try:
-            with plain_generators():
-                observation = observe(alone, args, kwargs, [n % len(args) for n in trained if args])
+            observation = observe(alone, args, kwargs, [n % len(args) for n in trained if args])
         except Exception:
             return  # the program's own call will say what is wrong
         finally:

@@ -17,8 +17,11 @@ from jax._src import source_info_util
 from finallayer.canonical import is_shift_of
 from finallayer.catalog.family import each
 from finallayer.expr import MOVES, Node, Origin, make, through
+from finallayer.live import eager_jax
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
+from finallayer.live.randomness import plain_generators
 from finallayer.live.stack import Stack, folders_of
+from finallayer.live.trained import as_trained, may_be_trained, reached
 from finallayer.recording import Recorder, Scene
 
 #: Primitives that are one operation on their operands, element by element or of two.
@@ -73,7 +76,8 @@ class Traced(NamedTuple):
     """A loss as it was traced: what it does, its jaxpr, what that is applied to, and the variables of each node."""
 
     observation: Observation
-    closed: Any
+    jaxpr: Any
+    constants: Sequence[Any]
     leaves: list[Any]
     variables: dict[int, list[Any]]  # by the node's identity
 
@@ -93,15 +97,26 @@ def traced(
         return [leaf for leaf in jax.tree_util.tree_leaves(loss(*given, **named)) if _is_numeric(leaf)]
 
     given = [leaves[i] for i in arrays_at]
-    closed = jax.make_jaxpr(of_arrays)(given)
+    with plain_generators():
+        jaxpr, constants = _traced(of_arrays, given) or eager_jax.run(of_arrays, given)
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path((tuple(args), dict(kwargs)))[0]]
     names = _names(loss, len(args))
     reading = _Reading(trained)
-    inputs = [reading.input(paths[i], names, v.aval) for i, v in zip(arrays_at, closed.jaxpr.invars, strict=True)]
-    results = reading.run(closed.jaxpr, closed.consts, inputs)
+    inputs = [reading.input(paths[i], names, v.aval) for i, v in zip(arrays_at, jaxpr.invars, strict=True)]
+    results = reading.run(jaxpr, constants, inputs)
     losses = [value.node for value in results]
-    observation = Observation(reading.recorder.sightings(), losses, blind_spots(reading.unknown, losses))
-    return Traced(observation, closed, given, reading.variables)
+    seen = as_trained(reading.recorder.sightings(), losses)
+    observation = Observation(seen, losses, blind_spots(reading.unknown, losses))
+    return Traced(observation, jaxpr, constants, given, reading.variables)
+
+
+def _traced(of_arrays: Callable[[list[Any]], list[Any]], arrays: list[Any]) -> tuple[Any, list[Any]] | None:
+    """The jaxpr of a function, and its constants; None where it asks for numbers that tracing doesn't have."""
+    try:
+        closed = jax.make_jaxpr(of_arrays)(arrays)
+    except eager_jax.LOOKED_AT:
+        return None
+    return closed.jaxpr, closed.consts
 
 
 def inner_jaxpr(eqn: Any) -> tuple[Any, Sequence[Any]] | None:
@@ -138,11 +153,14 @@ class _Reading:
         self.recorder = Recorder()
         self._trained = trained
         self.unknown: Unknown = {}
+        self._is_reached = reached(may_be_trained)
         self._folders = folders_of(*HANDING_ON)
         self._stack = Stack(self._folders)
         self._called = self._stack.place()  # where the loss is handed over, for what a library does by itself
         self._leaves = 0
         self._by_hand = 0  # > 0 in a function whose gradient is written beside it
+        self._library: list[Origin | None] = []  # where functions of JAX's own are called that are being read
+        self._finite: dict[int, Node] = {}  # what is asked whether it is finite, by the identity of the question
         self._origins: dict[Any, Origin] = {}
         self.variables: dict[int, list[Any]] = {}
         self._kept: list[Node] = []  # so that no other node gets the identity of one
@@ -225,10 +243,13 @@ class _Reading:
                 attrs["name"] = f"jax.nn.{eqn.params['name']}"
             made = self._record(eqn, whole, [given[0].node], {k: v for k, v in attrs.items() if v is not None})
             return [_Value(made, tuple(v.aval.shape)) for v in eqn.outvars]
-        by_hand = eqn.primitive.name == "custom_vjp_call" and not self._is_library(jaxpr)
+        is_library = self._is_library(jaxpr)
+        by_hand = eqn.primitive.name == "custom_vjp_call" and not is_library
         self._by_hand += by_hand
+        self._library += [self._origin(eqn)] if is_library else []
         results = self.run(jaxpr, consts, given[len(given) - len(jaxpr.invars) :])
         self._by_hand -= by_hand
+        self._library = self._library[: len(self._library) - is_library]
         return results
 
     def _either(self, eqn: Any, given: list[_Value]) -> list[_Value]:
@@ -245,7 +266,11 @@ class _Reading:
         """What a loop over rows gives: of its body, which runs on any row, and on what nobody knows of those before."""
         body, carried = eqn.params["jaxpr"], eqn.params["num_carry"]
         first = eqn.params["num_consts"]
-        state = [_Value(self._data(len(v.shape)), v.shape) for v in given[first : first + carried]]
+        handed = tuple(hash(v.node) for v in given)
+        state = [
+            _Value(make("opaque", name=f"carried:{i}:0", of=handed, rank=len(v.shape)), v.shape)
+            for i, v in enumerate(given[first : first + carried])
+        ]
         rows = [
             _Value(self._record(eqn, "index", [v.node], {"rows": True, "rank": len(v.shape) - 1}), v.shape[1:])
             for v in given[first + carried :]
@@ -270,14 +295,15 @@ class _Reading:
         """What guards against infinities, and changes no finite number; a mean, and a logsumexp, of their parts."""
         name, nodes = eqn.primitive.name, [value.node for value in given]
         if name in ("max", "min"):
-            for x, other in (nodes, nodes[::-1]):
+            for x, bound in (nodes, nodes[::-1]):
+                other = through(bound, MOVES)
                 value = other.attrs.get("value") if other.op == "const" else None
                 if isinstance(value, float) and isinf(value):
                     return x
-        if name == "select_n" and len(nodes) == 3:
-            asked = made_by.get(eqn.invars[0])
-            if asked is not None and asked.primitive.name == "is_finite" and asked.invars[0] is eqn.invars[2]:
-                return nodes[2]
+        if name == "select_n" and len(nodes) == 3 and self._finite.get(id(nodes[0])) is nodes[2]:
+            return nodes[2]
+        if name == "convert_element_type" and nodes[0].op == "const":
+            return nodes[0]
         if name == "abs" and nodes[0].op == "sum" and through(nodes[0].args[0], MOVES).op == "exp":
             return nodes[0]
         if name == "add":
@@ -318,7 +344,11 @@ class _Reading:
             return self._record(eqn, op, nodes, {"rank": len(shape)})
         if op == "activation":
             return self._record(eqn, op, nodes, {"name": f"jax.numpy.{name}"})
-        return self._record(eqn, op, nodes, {"value": 2} if name == "square" else {})
+        made = self._record(eqn, op, nodes, {"value": 2} if name == "square" else {})
+        if name == "is_finite":
+            self._finite[id(made)] = nodes[0]
+            self._kept.append(made)
+        return made
 
     def _picked(self, eqn: Any, nodes: list[Node], rank: int) -> Node:
         """An entry of each row, where single entries are picked by what isn't a constant."""
@@ -333,7 +363,10 @@ class _Reading:
         return self.recorder.record(op, args, attrs, self._origin(eqn), "jax", lambda: scene)
 
     def _origin(self, eqn: Any) -> Origin | None:
-        """The place of the user's that an equation comes from."""
+        """The place of the user's that an equation comes from; within a function of JAX's own, which may have been
+        traced for another caller, that of its call."""
+        if self._library:
+            return self._library[-1]
         for frame in source_info_util.user_frames(eqn.source_info.traceback):
             if self._stack.is_users(frame.file_name):
                 place = Origin(frame.file_name, frame.start_line, frame.start_column, frame.end_line, frame.end_column)
@@ -343,7 +376,9 @@ class _Reading:
     def _not_understood(self, eqn: Any, nodes: list[Node], rank: int) -> Node:
         self._leaves += 1
         origin = self._origin(eqn)
-        made = make("opaque", name=f"{eqn.primitive.name}:{self._leaves}:0", of=tuple(map(hash, nodes)), rank=rank)
+        data: dict[str, Any] = {} if any(map(self._is_reached, nodes)) or _is_backward(eqn) else {"fed": True}
+        name = f"{eqn.primitive.name}:{self._leaves}:0"
+        made = make("opaque", name=name, of=tuple(map(hash, nodes)), rank=rank, **data)
         self.unknown[id(made)] = made, Blind(eqn.primitive.name, origin), nodes
         return made
 

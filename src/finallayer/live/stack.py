@@ -6,6 +6,7 @@ import linecache
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -89,6 +90,7 @@ class Stack:
         return self._origins[key]
 
 
+@cache
 def folders_of(*packages: str) -> list[str]:
     """The folders of those of these packages that are installed."""
     found = map(find_spec, packages)

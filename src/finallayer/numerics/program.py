@@ -28,7 +28,7 @@ CATEGORICAL = frozenset(op for op, row in ROWS.items() if row.over == "classes")
 BINARY = frozenset(op for op, row in ROWS.items() if row.over == "outcome")
 ACROSS_CLASSES = frozenset({"sum", "max"})
 #: What normalises scores: given something normalised already, the maths is wrong.
-NORMALISING = frozenset(op for op in READS_SCORES if op in LOSSES or ROWS[op].gives in PROBABILITY_KINDS)
+NORMALISING = frozenset(op for op in READS_SCORES if op in LOSSES or ROWS[op].gives in PROBABILITY_KINDS | LOG_KINDS)
 #: Leaves whose numbers nobody knows: weights, masks. As a factor or a term they do not move the margin.
 UNKNOWN_LEAVES = LEAVES - {"logits", "target", "const"}
 #: How many arguments an operation reads, where that is not one.

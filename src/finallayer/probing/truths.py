@@ -178,6 +178,8 @@ def _fitted(truth: Truth, samples: Sequence[Sample], tolerance: float) -> Truth 
     wanted = np.array([g.gradient for g in given])
     got = np.array([s.gradient for s in samples])
     factor = float(np.vdot(got, wanted) / np.vdot(wanted, wanted))
+    if tolerance == ROUGH:
+        factor = _without_epsilon(truth, samples, got, wanted) or factor
     if not factor > 0 or np.abs(got - factor * wanted).max() > tolerance * factor:
         return None
     chosen, exact = _chosen(factor, tolerance, len(samples[0].row))
@@ -189,6 +191,22 @@ def _fitted(truth: Truth, samples: Sequence[Sample], tolerance: float) -> Truth 
     elif abs(shifts).max() <= near:
         shift = 0.0
     return replace(truth, factor=chosen, shift=shift, exact=truth.exact and exact and not shift and tolerance == CLOSE)
+
+
+def _without_epsilon(truth: Truth, samples: Sequence[Sample], got: Array, wanted: Array) -> float | None:
+    """The factor of a loss whose log is of ``p + eps``: a gradient is ``p / (p + eps)`` of what it ought to be, whose
+    inverse is linear in ``1 / p``; None where it isn't."""
+    if truth.binary:
+        ratios, p = (got / wanted).ravel(), 1 - np.abs(wanted).ravel()
+    else:
+        ratios = (got * wanted).sum(1) / (wanted * wanted).sum(1)
+        p = np.array([1 - abs(row[s.label]) for row, s in zip(wanted, samples, strict=True)])
+    if not (ratios > 0).all() or not (p > 0).all():
+        return None
+    lines = np.stack([np.ones_like(p), 1 / p], axis=1)
+    (offset, slope), *_ = np.linalg.lstsq(lines, 1 / ratios, rcond=None)
+    fits = offset > 0 and slope > 0 and np.allclose(lines @ (offset, slope), 1 / ratios, rtol=100 * CLOSE)
+    return float(1 / offset) if fits else None
 
 
 def _leans(truth: Truth, sample: Sample) -> bool:

@@ -39,16 +39,16 @@ def _bare(node: Node) -> Node:
     if node.op == "bernoulli":
         return _stated(node.args[0])
     if node.op in _HEADS:
-        return _again(node, logits())
+        return again(node, logits())
     if not node.args:
         return node
     inner = _bare(node.args[0])
     if node.op in TRANSPARENT:
         return inner
-    return _again(node, inner, target()) if len(node.args) > 1 else _again(node, inner)
+    return again(node, inner, target()) if len(node.args) > 1 else again(node, inner)
 
 
-def _again(node: Node, *args: Node) -> Node:
+def again(node: Node, *args: Node) -> Node:
     """The same operation of other arguments, with those of its attributes that change numbers."""
     return make(node.op, *args, **{name: node.attrs[name] for name in _NUMERIC_ATTRS if name in node.attrs})
 
@@ -58,7 +58,7 @@ def _stated(p: Node) -> Node:
     if not p.args or p.op not in TRANSPARENT | GUARDS:
         return make("sigmoid", logits())
     inner = _stated(p.args[0])
-    return _again(p, inner) if p.op in GUARDS else inner
+    return again(p, inner) if p.op in GUARDS else inner
 
 
 @cache

@@ -101,7 +101,11 @@ class Watch:
 
     def __exit__(self, *_raised: object) -> None:
         self._context.__exit__(None, None, None)
+        del self._context
         self.notices.after_epoch(self.values())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_context"}  # which is of this process
 
     def _audit(self, loss: torch.Tensor) -> None:
         from finallayer.auditing import audit
@@ -181,7 +185,8 @@ class _Buffer:
         finite = torch.isfinite(odds)
         known = counted & finite
         each = torch.nn.functional.softplus(torch.where(known, odds, 0))
-        losses = [self.losses[: self.filled].sum(), torch.full_like(own[0], self.filled)]
+        told = self.losses[: self.filled]
+        losses = [told.nan_to_num(0, 0, 0).sum(), torch.isfinite(told).sum()]
         if not self.has_loss:
             losses = [(each * known).sum(), known.sum()]
         counts = [counted, (odds > limits.silenced) & counted, (odds < -limits.collapsed) & counted, counted & ~finite]

@@ -43,6 +43,12 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "shown = torch.softmax(logits, dim=1).max()\n"
         "print(torch.softmax(net(x), dim=1))\n",
     ),
+    "what is only as long as they are": (
+        TORCH + NET.format("F.softmax(self.fc(x), dim=1)") + "net = Net()\nx = torch.randn(5, 3)\np = net(x)\n"
+        "w = torch.ones(20).view_as(p.t()).sum(0)\nloss = -(w * torch.log(p + 1e-9)[:, 0]).mean()\n",
+        TORCH + NET.format("self.fc(x)") + "net = Net()\nx = torch.randn(5, 3)\nlogits = net(x)\n"
+        "w = torch.ones(20).view_as(logits.t()).sum(0)\nloss = -(w * F.log_softmax(logits, dim=1)[:, 0]).mean()\n",
+    ),
     "a Sequential, and a threshold": (
         TORCH + "net = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())\nx = torch.randn(5, 3)\np = net(x)\n"
         "loss = -(torch.log(p) + torch.log(1 - p)).mean()\nshown = (p > 0.5).float()\n",

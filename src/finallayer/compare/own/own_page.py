@@ -17,7 +17,7 @@ from finallayer.compare.own.arms import ARMS, AS_IS, FIXED
 from finallayer.compare.own.measured import Outcome
 from finallayer.compare.page import templates
 from finallayer.compare.results import write_atomically
-from finallayer.compare.style import STROKES, as_inline_svg, new_figure, set_title
+from finallayer.compare.style import STROKES, as_inline_svg, as_it_comes, new_figure, set_title
 
 PANEL = (4.0, 2.9)  # inches
 #: The head whose line an arm has.
@@ -30,6 +30,7 @@ MOST_LINES = 400
 Curves = Mapping[str, Mapping[int, Sequence[float | None]]]
 
 
+@as_it_comes()
 def write_page(outcome: Outcome, folder: Path) -> Path:
     """Write the page; its path."""
     page = folder / PAGE

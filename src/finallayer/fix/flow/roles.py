@@ -12,7 +12,7 @@ from finallayer.fix.flow.analysed import AnalysedModule, alternatives
 from finallayer.fix.flow.bindings import home
 from finallayer.fix.flow.callers import reads_of_default
 from finallayer.fix.flow.head import Output, keeps_numbers
-from finallayer.fix.flow.known_calls import runs
+from finallayer.fix.flow.known_calls import known_call, runs
 from finallayer.fix.text.spelling import FRAMEWORKS
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.importers import importers_below, root_of
@@ -176,7 +176,8 @@ class Roles:
             if _takes_apart(module, call):
                 return Role.NEEDS
             return Role.BOUNDARY if _is_own_list(module.syntax, call) else Role.STORED
-        if callees and all(_updates_accuracy(c) for c in callees):
+        known = known_call(module, call)
+        if (known is not None and known.argument("like")) or (callees and all(map(_updates_accuracy, callees))):
             return Role.INDIFFERENT
         return self._by_result(module, call)
 

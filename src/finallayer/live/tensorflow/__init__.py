@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from finallayer.live.handing import by_name, minimised
 from finallayer.live.observation import Observation
+from finallayer.live.stack import folders_of
 from finallayer.live.tensorflow.variables import untouched
 from finallayer.live.tensorflow.watcher import Watcher
 
@@ -19,7 +20,7 @@ def watching(
     loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[Callable[[Any], Observation]]:
     """Around a run of a loss on these arguments; gives what tells of it, once it has given its result."""
-    watcher = Watcher()
+    watcher = Watcher(folders_of("keras"))
     with untouched(), watcher.watching(), tf.GradientTape(watch_accessed_variables=False):
         for name, value in by_name(loss, args, kwargs).items():
             if tf.is_tensor(value):

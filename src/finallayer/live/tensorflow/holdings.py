@@ -12,6 +12,7 @@ from tensorflow.python.framework import tensor_util
 
 from finallayer.catalog import tensorflow_graph as operations
 from finallayer.expr import Node, make
+from finallayer.live.trained import frozen
 
 
 class Tensors:
@@ -20,6 +21,7 @@ class Tensors:
     def __init__(self) -> None:
         self._entries: dict[int, tuple[Node, bool]] = {}  # what it holds, and whether a tape could see it made
         self.sizes: set[int] = set()  # those that only say how many there are of something
+        self.frozen: set[int] = set()  # the handles of variables that no tape watches by itself
         self._leaves = 0
 
     def holds(self, tensor: Any) -> bool:
@@ -59,7 +61,8 @@ class Tensors:
                 return self.node(outer)
         self._leaves += 1
         if tensor.dtype == tf.resource:
-            return make("parameter", name=f"parameter {self._leaves}")
+            parameter = make("parameter", name=f"parameter {self._leaves}")
+            return frozen(parameter) if tensor._id in self.frozen else parameter
         number = as_number(tensor)
         if number is not None:
             return make("const", value=number)

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record as tapes
 from tensorflow.python.framework import op_callbacks
-from tensorflow.python.ops import custom_gradient, nn_impl
+from tensorflow.python.ops import custom_gradient, nn_impl, resource_variable_ops
 
 from finallayer.catalog import tensorflow_graph as operations
 from finallayer.catalog.applying import Applied
@@ -25,6 +25,7 @@ from finallayer.live.tensorflow import composed, generated
 from finallayer.live.tensorflow.fitting import Fitting
 from finallayer.live.tensorflow.holdings import Tensors, is_eager
 from finallayer.live.tensorflow.traced import called, replayed
+from finallayer.live.trained import as_trained, may_be_trained, reached
 from finallayer.recording import Recorder, Scene
 
 #: The folder of TensorFlow's own code.
@@ -63,6 +64,7 @@ class Watcher:
         self.tensors = Tensors()
         self.fitting = Fitting(self.tensors)
         self.unknown: Unknown = {}
+        self._is_reached = reached(may_be_trained)
         self.failed: list[Blind] = []
         self._unknowns = 0
 
@@ -70,7 +72,7 @@ class Watcher:
         """What was seen, of a program that gave these losses."""
         nodes = [self.tensors.node(loss) for loss in losses]
         blind = [*blind_spots(self.unknown, nodes), *dict.fromkeys(self.failed)]
-        return Observation(self.recorder.sightings(), nodes, blind, self.measuring.batches)
+        return Observation(as_trained(self.recorder.sightings(), nodes), nodes, blind, self.measuring.batches)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -79,9 +81,26 @@ class Watcher:
             op_callbacks.add_op_callback(self._ran)
             undo.callback(op_callbacks.remove_op_callback, self._ran)
             undo.enter_context(called(self._called))
+            undo.enter_context(self._accessed())
             for name in _ASIDE:
                 undo.enter_context(self._aside(name))
             yield
+
+    @contextmanager
+    def _accessed(self) -> Iterator[None]:
+        """While it is seen of each variable that is read whether it is trained."""
+        original = resource_variable_ops.variable_accessed
+
+        def accessed(variable: Any) -> None:
+            if not variable.trainable:
+                self.tensors.frozen.add(variable.handle._id)
+            original(variable)
+
+        resource_variable_ops.variable_accessed = accessed
+        try:
+            yield
+        finally:
+            resource_variable_ops.variable_accessed = original
 
     @contextmanager
     def _aside(self, name: str) -> Iterator[None]:
@@ -176,10 +195,11 @@ class Watcher:
         self._unknowns += 1
         origin = self.place()
         handed = [self.tensors.node(t) for t in inputs]
+        data: dict[str, Any] = {} if any(map(self._is_reached, handed)) else {"fed": True}
         place = f"{Path(origin.path).name}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
         for number, part in enumerate(outputs):
             of = (*map(hash, handed), self._unknowns, number)
-            made = make("opaque", name=place, of=of, rank=part.shape.rank)
+            made = make("opaque", name=place, of=of, rank=part.shape.rank, **data)
             self.unknown[id(made)] = made, Blind(name, origin), handed
             self.tensors.bind(part, made)
 

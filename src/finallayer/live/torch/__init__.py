@@ -10,7 +10,7 @@ import torch
 
 from finallayer.live.handing import by_name, minimised
 from finallayer.live.observation import Observation
-from finallayer.live.stack import Stack
+from finallayer.live.stack import Stack, folders_of
 from finallayer.live.torch import graph
 from finallayer.live.torch.following import tensors_in
 from finallayer.live.torch.observer import TORCH, Observer
@@ -26,10 +26,10 @@ def observe(
 
 @contextmanager
 def watching(
-    loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], packages: Sequence[str] = ()
+    loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], packages: Sequence[str] | None = None
 ) -> Iterator[Callable[[Any], Observation]]:
     """Around a run of a loss on these arguments; gives what tells of it, once it has given its result."""
-    observer = Observer(packages)
+    observer = Observer(folders_of("keras") if packages is None else packages)
     with observer.watching():
         for name, value in by_name(loss, args, kwargs).items():
             if isinstance(value, torch.Tensor):

@@ -61,13 +61,14 @@ def operator(func: Any) -> Known | None:
     namespace, _, name = func._schema.name.partition("::")
     if namespace not in ("aten", "prims"):
         return None
-    return _known("", name, "operator")
+    return _known("", name, "operator") or _known("", name.removesuffix("_copy"), "operator")  # of a view
 
 
 @cache
 def named_operator(name: str) -> Known | None:
     """The same of an operator by its name, as the autograd graph has it."""
-    return _known("", name, "operator") or _known("", f"_{name}", "operator")
+    spelled = (name, f"_{name}", name.removesuffix("_copy"))
+    return next((known for known in (_known("", n, "operator") for n in spelled) if known is not None), None)
 
 
 def _known(dotted: str, name: str, how: str) -> Known | None:

@@ -11,11 +11,14 @@ import torch
 
 from finallayer.catalog import Signature, bind_signature, lookup
 from finallayer.catalog.torch import NAMES
-from finallayer.expr import Node
+from finallayer.expr import MOVES, Node, through
+from finallayer.recording import Recorder
 
 
 class Recording(Protocol):
     """Who is told of the distributions that a program makes."""
+
+    recorder: Recorder
 
     def node(self, value: Any) -> Node | None: ...
     def record(self, op: str, args: list[Node], attrs: dict[str, Any]) -> Node: ...
@@ -37,6 +40,10 @@ def told(recording: Recording) -> Iterator[None]:
                 original = cls.__init__
                 cls.__init__ = _telling(original, name, signature, recording)
                 undo.callback(setattr, cls, "__init__", original)
+            if cls is not None and "log_prob" in vars(cls):
+                given = cls.log_prob
+                cls.log_prob = _of_drawn(given, recording)
+                undo.callback(setattr, cls, "log_prob", given)
         yield
 
 
@@ -54,3 +61,17 @@ def _telling(
         original(self, *args, **kwargs)
 
     return made
+
+
+def _of_drawn(original: Callable[..., Any], recording: Recording) -> Callable[..., Any]:
+    """``log_prob``: what was drawn from a distribution is never so unlikely that the clip on the way matters."""
+
+    def log_prob(self: Any, value: Any) -> Any:
+        result = original(self, value)
+        made, of = recording.node(result), recording.node(value)
+        if made is not None and of is not None and through(of, MOVES).op == "sample":
+            for log in [part for part in made.walk() if part.op == "log"]:
+                recording.recorder.note(log, "no_loss")
+        return result
+
+    return log_prob

@@ -45,6 +45,7 @@ class _Graph:
         self._made: dict[Any, Node] = {}
         self._given: dict[Any, torch.Tensor] = {}  # what an operator gave, where the next one has saved it
         self._leaves = 0
+        self._known: dict[Any, Node] = {}  # the leaves by the place of their numbers, which the graph keeps
 
     def node(self, root: Any) -> Node:
         """What a node of the graph gives; what it is made of comes before."""
@@ -72,16 +73,18 @@ class _Graph:
     def _operation(self, fn: Any) -> Node:
         name = _name(fn)
         if "variable" in dir(fn):
-            return self._leaf("parameter", fn.variable.dim())
+            return self._leaf("parameter", fn.variable.dim(), _place(fn.variable))
         known = callables.named_operator(name)
         if known is None:
             return self._unknown(fn, name)
-        operands = iter([*(self._operand(fn, i, name) for i in range(_BEFORE.get(name, 0), len(fn.next_functions)))])
+        operands = iter(range(_BEFORE.get(name, 0), len(fn.next_functions)))
         kwargs: dict[str, Any] = {}
         for param in known.signature.params:
             saved = _saved(fn, param.name)
             if param.canonical in TENSORS or param.rest:
-                kwargs[param.name] = next(operands, None) or self._saved_operand(saved) or self._lost(fn, name)
+                number = next(operands, None)
+                is_given = number is not None or name in _CONSTANTS
+                kwargs[param.name] = self._operand(fn, number, saved) or (self._lost(fn, name) if is_given else None)
             elif saved is not None and not isinstance(saved, torch.Tensor):
                 kwargs[param.name] = saved
         what = applied(known.signature, (), {k: v for k, v in kwargs.items() if v is not None}, known.name, _read)
@@ -89,20 +92,21 @@ class _Graph:
             return self._unknown(fn, name)
         if name == "index":
             what.attrs.update(_of_each_row(_saved(fn, "indices")))
+        what.attrs.update(_shaped(what.op, fn))
         return self.recorder.record(what.op, what.args, what.attrs, self._origin, "torch")
 
-    def _operand(self, fn: Any, number: int, name: str) -> Node | None:
+    def _operand(self, fn: Any, number: int | None, saved: Any) -> Node | None:
+        """What an operator was given at a place: what made that, or else what it has saved of it."""
+        if number is None:
+            return self._saved_operand(saved)
         inner = fn.next_functions[number][0]
         if inner is not None:
             return self._made.get(inner) or self._leaf("opaque", 0)
-        saved = _saved(fn, "other" if number else "self")
-        return self._saved_operand(saved) if saved is not None else self._lost(fn, name) or self._leaf("opaque", None)
+        return self._saved_operand(_saved(fn, "other" if number else "self")) or self._saved_operand(saved)
 
-    def _lost(self, fn: Any, name: str) -> Node | None:
-        """An operand of which the graph has kept nothing; None where an operator needs no such."""
-        if name not in _CONSTANTS:
-            return None
-        constant = self._constant(fn, name)
+    def _lost(self, fn: Any, name: str) -> Node:
+        """An operand of which the graph has kept nothing."""
+        constant = self._constant(fn, name) if name in _CONSTANTS else None
         return self._leaf("opaque", None) if constant is None else make("const", value=constant)
 
     def _constant(self, fn: Any, name: str) -> float | None:
@@ -127,10 +131,15 @@ class _Graph:
         if isinstance(saved, torch.Tensor):
             if saved.dim() == 0 and saved.device.type == "cpu":
                 return make("const", value=saved.detach().item())
-            return self._leaf("opaque", saved.dim())
+            return self._leaf("opaque", saved.dim(), _place(saved))
         return None
 
-    def _leaf(self, op: str, rank: int | None) -> Node:
+    def _leaf(self, op: str, rank: int | None, place: Any = None) -> Node:
+        """A leaf; the same for the same numbers, whose place says which they are."""
+        if place is not None:
+            if (op, place) not in self._known:
+                self._known[op, place] = self._leaf(op, rank)
+            return self._known[op, place]
         self._leaves += 1
         name = f"parameter {self._leaves}" if op == "parameter" else f"data {self._leaves}@loss"
         return make(op, name=name, rank=rank)
@@ -141,6 +150,22 @@ class _Graph:
         made = make("opaque", name=f"{name}:{self._leaves}:0", of=tuple(map(hash, handed)))
         self.unknown[id(made)] = made, Blind(name, self._origin), handed
         return made
+
+
+def _shaped(op: str, fn: Any) -> dict[str, Any]:
+    """What the shape of an operator's result tells: how many axes there are, and of a layer how many units."""
+    shape = next((tuple(given.shape) for given in getattr(fn, "_input_metadata", ())), None)
+    if shape is None:
+        return {}
+    return {"rank": len(shape), **({"units": shape[-1]} if op == "affine" and len(shape) == 2 else {})}
+
+
+def _place(tensor: torch.Tensor) -> Any:
+    """Where a tensor's numbers lie, and how; None where it hides that."""
+    try:
+        return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
+    except RuntimeError:
+        return None
 
 
 def _of_each_row(indices: Any) -> dict[str, Any]:
@@ -157,7 +182,7 @@ def _read(value: Any) -> Node | None:
 
 def _name(fn: Any) -> str:
     """The operator's name: ``log_softmax`` of ``LogSoftmaxBackward0``."""
-    name = re.sub(r"Backward\d*$", "", fn.name().rpartition("::")[2])
+    name = re.sub(r"Backward\d*(?=(_copy)?$)", "", fn.name().rpartition("::")[2])
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 

@@ -22,13 +22,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from finallayer.catalog import Signature
 from finallayer.catalog.applying import Applied, applied
 from finallayer.expr import LOSSES, Node, Origin, Role, having, make
+from finallayer.live import threads
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
-from finallayer.live.torch import callables, distributions, indexing
+from finallayer.live.torch import callables, distributions, indexing, transforms
 from finallayer.live.torch.callables import Known, is_native
 from finallayer.live.torch.following import Following, tensors_in
 from finallayer.live.torch.untouched import Untouched
+from finallayer.live.trained import as_trained, frozen
 from finallayer.recording import Recorder, Scene
 
 #: Operations whose result has another number of axes than what is known of their arguments says.
@@ -47,6 +49,9 @@ TORCH = str(Path(torch.__file__).parent)
 _INDEXING = frozenset({"torch.Tensor.__getitem__", "torch.Tensor.index"})
 _OF_A_CUSTOM_FUNCTION = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
+
+#: What nobody follows, whose results need no gradient of their own.
+GRADIENT = "a gradient of torch.func's"
 
 T = TypeVar("T")
 
@@ -79,6 +84,7 @@ class Observer:
         self.unknown: Unknown = {}
         self.altered: list[Node] = []  # losses with options that their expression doesn't tell of
         self.failed: list[Blind] = []
+        self._parameters: dict[int, tuple[torch.Tensor, Node]] = {}
         self.layers: dict[tuple[Origin, str], str] = {}  # what the layers are called that give heads
         self._leaves = 0
 
@@ -86,7 +92,8 @@ class Observer:
         """What was seen, of a program that gave these losses."""
         nodes = [n for n in map(self.node, losses) if n is not None]
         blind = [*blind_spots(self.unknown, nodes), *dict.fromkeys(self.failed)]
-        return Observation(self.recorder.sightings(), nodes, blind, self.measuring.batches, self.altered, self.layers)
+        seen = as_trained(self.recorder.sightings(), nodes)
+        return Observation(seen, nodes, blind, self.measuring.batches, self.altered, self.layers)
 
     @contextmanager
     def watching(self, restoring: bool = True) -> Iterator[None]:
@@ -98,8 +105,19 @@ class Observer:
             if "torch._dynamo" in sys.modules:  # else nothing is compiled
                 undo.enter_context(torch.compiler.set_stance("force_eager"))
             undo.enter_context(distributions.told(self))
+            if "torch._functorch" in sys.modules:
+                undo.enter_context(transforms.followed(self))
+            if restoring:
+                undo.enter_context(threads.each(self.in_thread))
             undo.enter_context(_Operators(self))
             undo.enter_context(_Functions(self))
+            yield
+
+    @contextmanager
+    def in_thread(self) -> Iterator[None]:
+        """Around what a thread of the program's does: what it changes is put back; what it computes isn't followed."""
+        self.failed.append(Blind("what a thread of the program's computes", self.stack.place()))
+        with _Changes(self.untouched):
             yield
 
     @contextmanager
@@ -153,17 +171,40 @@ class Observer:
             self.following.bind(value, known)
         return known
 
+    def known(self, tensor: torch.Tensor) -> Node | None:
+        """What a tensor holds that was seen before, or was there before the run; None of what a transform has made."""
+        if self.following.get(tensor) is None and torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            return None
+        return self.node(tensor)
+
+    def bind(self, tensor: torch.Tensor, node: Node) -> None:
+        """A tensor holds this."""
+        self.following.bind(tensor, node)
+
+    def not_followed(self, tensor: torch.Tensor) -> None:
+        """A tensor holds what nobody follows, of whatever is trained."""
+        self.following.bind(tensor, self._not_understood(GRADIENT, [make("parameter", name="what is trained")], tensor))
+
     def _leaf(self, tensor: torch.Tensor) -> Node:
         """What a tensor is that was there before the run."""
         self._leaves += 1
         if _is_parameter(tensor):
-            return make("parameter", name=f"parameter {self._leaves}", rank=tensor.dim())
+            return self._parameter(tensor)
         if _is_number(tensor):
             with self.aside():
                 return make("const", value=tensor.detach().item())
         if tensor.grad_fn is not None:  # a prediction, perhaps
             return make("opaque", name=f"given {self._leaves}:0:0", rank=tensor.dim())
         return make("opaque", name=f"data {self._leaves}@loss", rank=tensor.dim())
+
+    def _parameter(self, tensor: torch.Tensor) -> Node:
+        """A parameter, whatever its numbers are by now."""
+        known = self._parameters.get(id(tensor))
+        if known is None or known[0] is not tensor:
+            parameter = make("parameter", name=f"parameter {len(self._parameters) + 1}", rank=tensor.dim())
+            known = tensor, parameter if tensor.requires_grad else frozen(parameter)
+            self._parameters[id(tensor)] = known
+        return known[1]
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -205,7 +246,12 @@ class Observer:
         if _changes_meaning(kwargs):
             return None
         what = indexing.entries(self.node, args) if known.name in _INDEXING and not kwargs else None
-        return what or applied(known.signature, args, kwargs, known.name, self.node)
+        what = what or applied(known.signature, args, kwargs, known.name, self.node)
+        if what is not None and what.op == "affine":
+            given = (*args, *kwargs.values())
+            weights = [a for a in given if isinstance(a, torch.Tensor) and _is_parameter(a) and a.dim() > 1]
+            return what._replace(args=[*what.args[:1], *map(self._parameter, weights[-1:])])  # which tell layers apart
+        return what
 
     def _give(
         self, result: Any, what: Applied, known: Known, args: Sequence[Any], kwargs: Mapping[str, Any], pure: bool
@@ -252,9 +298,13 @@ class Observer:
         return attrs
 
     def record(self, op: str, args: list[Node], attrs: dict[str, Any]) -> Node:
-        """An operation, written down at the place of the program that runs."""
+        """An operation, written down at the place of the program that runs.
+
+        Of a distribution's own operations it is the log of the probabilities that it was given, which it has clipped.
+        """
         place = self._place()
-        made = self.recorder.record(op, args, attrs, place, "torch", self._scene, silent=self.stack.in_private)
+        silent = self.stack.in_private and not (op == "log" and args[0].op == "clip")
+        made = self.recorder.record(op, args, attrs, place, "torch", self._scene, silent=silent)
         if made.op in _HEADS and place is not None and self.modules:
             name = _path(self.modules[0].module, self.modules[-1].module)
             known = self.layers.setdefault((place, made.op), name)
@@ -298,7 +348,9 @@ class Observer:
         origin = self._place()
         place = f"{Path(origin.path).name}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
         parts = tuple(map(hash, handed)) or (self._leaves,)
-        made = make("opaque", name=place, of=parts, rank=result.dim())
+        is_data = torch.is_grad_enabled() and not result.requires_grad and name != GRADIENT
+        data: dict[str, Any] = {"fed": True} if is_data else {}
+        made = make("opaque", name=place, of=parts, rank=result.dim(), **data)
         self.unknown[id(made)] = made, Blind(name, origin), handed
         return made
 
@@ -345,6 +397,20 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._observer.idle:
             return func(*args, **(kwargs or {}))
         return self._observer.operator(func, args, kwargs or {})
+
+
+class _Changes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """What operators of another thread's are about to change is saved."""
+
+    def __init__(self, untouched: Untouched) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._untouched = untouched
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._untouched.changing(func, args, kwargs or {})
+        result = func(*args, **(kwargs or {}))
+        self._untouched.made(tensors_in(result), tensors_in((args, kwargs)))
+        return result
 
 
 def is_pure(known: Known, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from finallayer.live.randomness import plain_generators
 from finallayer.live.torch.following import storage_of, tensors_in
+from finallayer.live.torch.settings import generators_kept, settings_kept
 
 #: Operators that change arguments though their schema doesn't say so, with where those stand.
 _UNSAID = {
@@ -78,8 +78,8 @@ class Untouched:
         """Around a run, after which everything is as it was."""
         self._restoring = True
         with ExitStack() as undo:
-            undo.enter_context(_generators())
-            undo.enter_context(_modes())
+            undo.enter_context(generators_kept())
+            undo.enter_context(settings_kept())
             undo.callback(self._restore)
             undo.callback(register_optimizer_step_pre_hook(lambda optimizer, *_: self._optimizer(optimizer)).remove)
             undo.enter_context(patched(nn.Module, "train", self._before_train))
@@ -215,35 +215,3 @@ def patched(owner: Any, name: str, before: Callable[..., None]) -> Iterator[None
         yield
     finally:
         setattr(owner, name, original)
-
-
-@contextmanager
-def _generators() -> Iterator[None]:
-    """Every generator of random numbers is as it was, afterwards."""
-    cpu = torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if _has_cuda() else None
-    try:
-        with plain_generators():
-            yield
-    finally:
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
-
-
-def _has_cuda() -> bool:
-    return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def _modes() -> Iterator[None]:
-    """Whether gradients are asked for, the default type and autocasting are as they were, afterwards."""
-    enabled, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
-    casting = {device: torch.is_autocast_enabled(device) for device in ("cpu", "cuda")}
-    try:
-        yield
-    finally:
-        torch.set_grad_enabled(enabled)
-        torch.set_default_dtype(dtype)
-        for device, is_on in casting.items():
-            torch.set_autocast_enabled(device, is_on)

@@ -100,7 +100,7 @@ class _Differentiating:
         """Have logits and labels computed, and told whenever they are; whether that can be."""
         wanted = [seen.variables.get(id(node), []) for node in (pair.logits, pair.labels)]
         values: dict[Any, Any] = {}
-        _evaluate(seen.closed.jaxpr, seen.closed.consts, seen.leaves, {v for some in wanted for v in some}, values)
+        _evaluate(seen.jaxpr, seen.constants, seen.leaves, {v for some in wanted for v in some}, values)
         logits, labels = (next((values[v] for v in reversed(some) if v in values), None) for some in wanted)
         if logits is None or labels is None or not np.shape(logits):
             return False
