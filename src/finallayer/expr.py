@@ -420,6 +420,7 @@ OPERATIONS: dict[str, Operation] = {
     # over the classes, or of an outcome, to be sampled from; and what draws from one
     "distribution": Operation(Kind.UNKNOWN, Role.READER, _ANY, _OF_DRAWS),
     "sample": Operation(Kind.UNKNOWN, Role.READER | Role.DRAW, _ANY, f"{_OF_DRAWS} axis eps"),
+    "output": Operation(Kind.UNKNOWN, Role.READER, _ANY, "axis"),  # what a saved model gives to whoever runs it
     "metric": Operation(Kind.UNKNOWN, Role.READER, _ANY, "name reads value from_logits on_logits axis units loss"),
 }
 

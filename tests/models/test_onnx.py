@@ -204,3 +204,18 @@ def test_the_command_writes_proves_and_tells(made: dict[str, Path], tmp_path: Pa
     }
     assert told["proof"]["max_ulp"] == 0 and "onnxruntime" in told["proof"]["how"]
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_weights_in_another_file_keep_the_model_in_its_folder(made: dict[str, Path], tmp_path: Path) -> None:
+    model = onnx.load(made["softmax"])
+    weights = tmp_path / "weights"
+    weights.write_bytes(model.graph.initializer[0].raw_data)
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    model.graph.initializer[0].ClearField("raw_data")
+    model.graph.initializer[0].external_data.add(key="location", value="weights")
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "sub").mkdir()
+    for place, code in (("sub/b.onnx", 2), ("b.onnx", 0)):
+        asked = ["head", str(tmp_path / "a.onnx"), "--strip", "-o", str(tmp_path / place)]
+        assert CliRunner().invoke(main, asked).exit_code == code
+    assert models.read(tmp_path / "b.onnx").outputs[0].kind == "logits"

@@ -5,6 +5,10 @@ Most operators of ATen are called as the tensor's method is, and found there; a 
 
 from __future__ import annotations
 
+from functools import cache
+
+from finallayer.catalog import Signature, method, parse
+from finallayer.catalog.applying import is_applicable
 from finallayer.catalog.family import each
 
 #: Methods that operators of Python's call, and properties.
@@ -97,3 +101,12 @@ OPERATORS: dict[str, str] = {
     **each("", "arange linspace", "numbers()"),
     "one_hot": "one_hot(self: x, num_classes: units)",
 }
+
+
+@cache
+def operator(name: str) -> Signature | None:
+    """What an operator of ATen's does, by its name; None where that isn't known."""
+    plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+    line = OPERATORS.get(name) or OPERATORS.get(plain) or METHODS.get(name)
+    signature = parse(line) if line is not None else method(name) or method(plain)
+    return signature if signature is not None and is_applicable(signature) else None

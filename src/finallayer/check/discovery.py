@@ -1,4 +1,4 @@
-"""Which files a check reads: those named, and below a folder each Python file and notebook that git wouldn't ignore."""
+"""Which files a check reads: those named, and below a folder each program, notebook and model git doesn't ignore."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from finallayer.check.check_error import CheckError
 from finallayer.check.ignore import Patterns
+from finallayer.check.saved import SUFFIXES as SAVED
 from finallayer.disk import contents
 from finallayer.source.folders import SUFFIXES, is_foreign
 
@@ -91,7 +92,7 @@ class _Folder(NamedTuple):
             if _is(entry, os.DirEntry.is_dir, follow_symlinks=False):
                 if not (is_foreign(entry) or _ignored(entry.path, True, specs)):
                     yield cls(entry.path, specs, in_work_tree)
-            elif entry.name.endswith(SUFFIXES) and _is(entry, os.DirEntry.is_file):
+            elif entry.name.endswith((*SUFFIXES, *SAVED)) and _is(entry, os.DirEntry.is_file):
                 yield from () if _ignored(entry.path, False, specs) else (entry.path,)
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from finallayer.check import suppression
 from finallayer.check.config import Config
 from finallayer.check.ignore import Patterns
+from finallayer.check.saved import is_saved
 from finallayer.expr import Origin
 from finallayer.findings import Finding, Note
 from finallayer.rules.base import Rule
@@ -29,7 +30,7 @@ class Sources:
         """The file, or None where it can't be read (any more)."""
         if path not in self._read:
             try:
-                self._read[path] = read(path, self._at_hand.get(path))
+                self._read[path] = None if is_saved(path) else read(path, self._at_hand.get(path))
             except Unreadable:
                 self._read[path] = None
         return self._read[path]

@@ -16,6 +16,7 @@ from finallayer.check.filters import Filter, Sources
 from finallayer.check.glance import Files
 from finallayer.check.ignore import Patterns
 from finallayer.check.judge import Analysis, analyse, unread, what_is_wrong
+from finallayer.check.saved import analyse_saved, is_saved
 from finallayer.check.workers import analyse_all
 from finallayer.findings import Finding, Note
 from finallayer.rules.base import Rule
@@ -69,13 +70,15 @@ def check(
     discovered = discover(paths, Patterns(str(config.root), config.exclude))
     files = [str(f) for f in discovered.files]
     known = Files(Project())
-    relevant = [f for f in files if known.matters(f)]
+    programs = [f for f in files if not is_saved(f)]
+    relevant = [f for f in programs if known.matters(f)]
     if use_cache:
         analyses = _cached_or_new(relevant, known, config, rules, jobs, fixes)
     else:
         analyses = list(analyse_all(relevant, jobs, fixes))
     named = {os.path.abspath(p) for p in paths}.difference(relevant)  # noqa: PTH100
-    analyses += [a for f in files if f in named and (a := what_is_wrong(f)) is not None]
+    analyses += [analyse_saved(f) for f in files if is_saved(f)]
+    analyses += [a for f in programs if f in named and (a := what_is_wrong(f)) is not None]
     analyses += [unread(folder, f"can't be read: {why}") for folder, why in discovered.unread.items()]
     at_hand = {}
     if stdin is not None:

@@ -101,6 +101,8 @@ def _changed(options: Options, model: Model) -> tuple[Model, Proof]:
     target = options.file if options.in_place else options.out or options.file
     if not options.in_place and target.exists() and target.samefile(options.file):
         raise NotDone(f"{target} is the file itself: --in-place changes it")
+    if model.bound and target.resolve().parent != options.file.resolve().parent:
+        raise NotDone(f"{model.bound}: write {target.name} into the same folder")
     name = model.output(options.output).name
     edited = model.strip(name) if options.strip else model.append(str(options.append), name)
     done: list[tuple[Model, Proof]] = []

@@ -31,8 +31,8 @@ def read(path: str) -> Model:
         return Model(path, "keras", (unknown,), frozen=note)
     layers = KerasGraph(config)
     graph = Graph(path, in_order(layers.steps, ()), layers.facts(), "keras")
-    graph.ends = {tensor: name for name, tensor in layers.outputs.items()}
     graph.run(lambda step: lookup(step.op), layers.fitted)
+    graph.ends_in(layers.outputs)
     compiled, names = Compiled.of(config.get("compile_config")), list(layers.outputs)
     outputs = tuple(_output(graph, layers, compiled, number, names) for number in range(len(names)))
     return Model(path, "keras", outputs, graph, KerasSurgeon(archive, config, graph))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
@@ -104,6 +104,7 @@ class Model:
     graph: Graph | None = field(default=None, repr=False)
     surgeon: Surgeon | None = field(default=None, repr=False)
     frozen: str = ""  # why it can't be changed
+    bound: str = ""  # why what it becomes has to lie in the same folder
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -129,7 +130,10 @@ class Model:
             raise NotDone(f"output {chosen.name!r} gives logits already")
         if chosen.expression is None or chosen.expression.kind not in _NORMALISED:
             raise NotDone(f"output {chosen.name!r}: no softmax or sigmoid is known to make it")
-        return self._surgeon().strip(chosen)
+        head = head_of(chosen.expression)
+        if head is not None and head.args[0].kind in _NORMALISED:
+            raise NotDone(f"output {chosen.name!r}: its {head.op} is applied to {head.args[0].kind}, not to logits")
+        return self._changed(lambda surgeon: surgeon.strip(chosen))
 
     def append(self, head: str, output: str | None = None) -> Edited:
         """The file with an output that gives ``head`` (``softmax`` or ``sigmoid``) of what it gives now.
@@ -141,12 +145,15 @@ class Model:
         chosen = self.output(output)
         if chosen.expression is not None and chosen.expression.kind in _NORMALISED:
             raise NotDone(f"output {chosen.name!r} gives {chosen.kind} already")
-        return self._surgeon().append(chosen, head)
+        return self._changed(lambda surgeon: surgeon.append(chosen, head))
 
-    def _surgeon(self) -> Surgeon:
+    def _changed(self, change: Callable[[Surgeon], Edited]) -> Edited:
         if self.surgeon is None:
             raise NotDone(self.frozen)
-        return self.surgeon
+        try:
+            return change(self.surgeon)
+        except (LookupError, TypeError, AttributeError, RecursionError) as error:  # no framework writes such a file
+            raise NotDone(f"what it says of its layers is damaged ({type(error).__name__})") from None
 
 
 def told(node: Node) -> str:

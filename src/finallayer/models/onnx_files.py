@@ -12,7 +12,7 @@ from finallayer.catalog.onnx import CLASSIFIERS, OF_CLASSIFIERS, POST_TRANSFORMS
 from finallayer.kinds import PROBABILITY_KINDS
 from finallayer.models.model import Model, Output, head_of, made_by, told
 from finallayer.models.needed import needed
-from finallayer.models.onnx_messages import captured, checked, parsed
+from finallayer.models.onnx_messages import captured, checked, has_weights_elsewhere, parsed
 from finallayer.models.onnx_surgery import OnnxSurgeon
 from finallayer.models.steps import Facts, Graph, Shape, Step, in_order
 
@@ -62,8 +62,10 @@ class _Reading:
         training = any(step.op in _TRAINING for step in steps)
         graph = Graph(self.path, steps, facts, "onnx", training)
         graph.run(self._signature, self._fitted)
+        graph.ends_in({value.name: value.name for value in self.proto.graph.output})
         outputs = tuple(self._output(graph, value) for value in self.proto.graph.output)
-        return Model(self.path, "onnx", outputs, graph, OnnxSurgeon(self.proto, graph, self.opset))
+        bound = "its weights lie beside it, in other files" if has_weights_elsewhere(self.proto) else ""
+        return Model(self.path, "onnx", outputs, graph, OnnxSurgeon(self.proto, graph, self.opset), bound=bound)
 
     def _steps(self, number: int, node: onnx.NodeProto) -> Iterator[Step]:
         """The steps that a node is: one, but for a classifier as scikit-learn's exporter writes it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from finallayer.expr import Node
@@ -23,6 +23,10 @@ LONGEST = 120
 MOST_ULP = 16.0
 
 
+Task = Mapping[str, Any]
+Run = Callable[[Task], dict[str, Any]]
+
+
 class Proof(NamedTuple):
     """How it was shown that the old output is softmax, or sigmoid, of the new one; or the new one of the old."""
 
@@ -30,16 +34,36 @@ class Proof(NamedTuple):
     max_ulp: float | None = None  # by how much, at the most, where it was run
 
 
-def prove(old: Model, new: Model, edited: Edited, output: str) -> Proof:
+def run_apart(task: Task) -> dict[str, Any]:
+    """What a runtime finds in a process of its own; an error, in words, where it finds nothing."""
+    runtime = task["runtime"]
+    try:
+        done = subprocess.run(
+            command(f"finallayer.models.run_{runtime}"),
+            input=json.dumps(task).encode(),
+            capture_output=True,
+            timeout=LONGEST,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            check=False,
+        )
+        found = json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        return {"error": f"{runtime} took longer than {LONGEST} s"}
+    except (ValueError, IndexError, OSError):
+        return {"error": f"{runtime} could not run it"}
+    return found if isinstance(found, dict) else {"error": f"{runtime} could not run it"}
+
+
+def prove(old: Model, new: Model, edited: Edited, output: str, run: Run = run_apart) -> Proof:
     """Compare an output of two files, of which one has a head that the other hasn't.
 
-    Raises :class:`NotDone` where they don't agree.
+    ``run``: runs both. Raises :class:`NotDone` where they don't agree.
     """
     _agree(old.output(output).expression, new.output(output).expression)
     task = edited.task(old.path, new.path, output)
     if isinstance(task, str):
         return Proof(f"by expression: {task}")
-    found = _run(task)
+    found = run(task)
     if "error" in found:
         return Proof(f"by expression: {found['error']}")
     if not found["max_ulp"] <= MOST_ULP:
@@ -59,23 +83,3 @@ def _agree(old: Node | None, new: Node | None) -> None:
             if head is not None and bare_scores(head.args[0]) == bare_scores(logits):
                 return
     raise NotDone("the new file's expression isn't that of the old one's logits: please report this")
-
-
-def _run(task: Mapping[str, Any]) -> dict[str, Any]:
-    """What a runtime finds in a process of its own; an error, in words, where it finds nothing."""
-    runtime = task["runtime"]
-    try:
-        done = subprocess.run(
-            command(f"finallayer.models.run_{runtime}"),
-            input=json.dumps(task).encode(),
-            capture_output=True,
-            timeout=LONGEST,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            check=False,
-        )
-        found = json.loads(done.stdout.splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        return {"error": f"{runtime} took longer than {LONGEST} s"}
-    except (ValueError, IndexError, OSError):
-        return {"error": f"{runtime} could not run it"}
-    return found if isinstance(found, dict) else {"error": f"{runtime} could not run it"}

@@ -35,6 +35,13 @@ class Step(NamedTuple):
     inputs: tuple[str, ...]  # the tensors that it reads; an empty name is an input left out
     outputs: tuple[str, ...]
     attrs: Mapping[str, Any]
+    named: bool = False  # whether its inputs stand among its attributes, by the names of its parameters
+
+
+class Tensor(NamedTuple):
+    """A tensor, by its name, that stands for an argument."""
+
+    name: str
 
 
 class Facts(NamedTuple):
@@ -151,6 +158,8 @@ class Graph:
         if what is None:
             return self._unknown(step, 0)
         op, args, attrs = fitted(step, what)
+        if op == "dropout":  # what is saved is run without
+            op, attrs = "identity", {}
         scene = Scene(training=self._training or op != "log")
         return self.recorder.record(op, args, attrs, origin, self.framework, lambda: scene)
 
@@ -167,6 +176,9 @@ class Graph:
         return self.recorder.record(what.op, what.args, attrs, origin, self.framework, lambda: scene)
 
     def _applied(self, step: Step, signature: Signature) -> Applied | None:
+        if step.named:
+            what = applied(signature, [], step.attrs, step.op, self._read)
+            return None if what is None else self._shaped(step, what)
         rest = any(p.rest for p in signature.params)
         names = [""] * len(step.inputs) if rest else [p.canonical for p in signature.params]
         args = [self._argument(i, name) for i, name in zip(step.inputs, names, strict=False)]
@@ -178,10 +190,10 @@ class Graph:
         if not tensor:
             return None
         number = self._facts.number(tensor) if canonical in ("axis", "low", "high", "value", "units") else None
-        return number if number is not None else _Tensor(tensor)
+        return number if number is not None else Tensor(tensor)
 
     def _read(self, value: Any) -> Node | None:
-        return self.of(value.name) if isinstance(value, _Tensor) else value if isinstance(value, Node) else None
+        return self.of(value.name) if isinstance(value, Tensor) else value if isinstance(value, Node) else None
 
     def _shaped(self, step: Step, what: Applied) -> Applied:
         """What shapes and parameters tell of an operation: a product with a parameter is a layer."""
@@ -208,6 +220,15 @@ class Graph:
         name = f"{step.name or step.op}:{output}:0"
         return make("opaque", name=name, of=(step.name, output, *handed), rank=None if shape is None else len(shape))
 
+    def ends_in(self, outputs: Mapping[str, str]) -> None:
+        """Which tensors the model gives, by their names. Of a row each, the classes lie along the last axis."""
+        self.ends = {tensor: name for name, tensor in outputs.items()}
+        for name, tensor in outputs.items():
+            node = self.of(tensor)
+            if node.rank == 2:
+                origin = self.origin(Step(f"output {name}", "", (tensor,), (), {}))
+                self.recorder.record("output", [node], {"axis": -1}, origin, self.framework)
+
     def between(self, output: str, *ends: Node) -> list[Step]:
         """The steps that make a tensor of these values, in order: those that the values don't need themselves."""
         found: dict[int, Step] = {}
@@ -224,10 +245,6 @@ class Graph:
     def readers(self, tensor: str) -> Iterator[Step]:
         """The steps that read a tensor."""
         yield from (step for step in self.steps if tensor in step.inputs)
-
-
-class _Tensor(NamedTuple):
-    name: str
 
 
 def _goes_along(attrs: dict[str, Any], rank: int | None) -> bool:

@@ -49,7 +49,7 @@ _LOSSES = {"nll": 1, "xent_probs": -1}
 _SEARCHES = {"argmax": None, "max": None, "topk": -1}
 
 
-@RULE.on("nll", "xent_probs", "log", "neg", "sum", "mean", "argmax", "max", "topk", "xent_logits")
+@RULE.on("nll", "xent_probs", "log", "neg", "sum", "mean", "argmax", "max", "topk", "output", "xent_logits")
 def judge(sighting: Sighting) -> Iterator[Match]:
     match sighting.node:
         case Node(op="nll" | "xent_probs", args=(Node(kind=kind) as x, *_)) as loss if kind in _READ_KINDS:
@@ -68,6 +68,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
         case Node(op="mean") as mean:
             reads = (r for r in averaged(mean) if not _is_read_along_another(r._replace(least=0), sighting.compiled))
             yield from _matches(reads, "the loss", sighting)
+        case Node(op="output", args=(Node(kind=kind) as x,), attrs={"axis": int() as along}) if kind in _READ_KINDS:
+            yield from _matches(iter([Read(x, along)]), "whoever runs the model", sighting)
         case Node(op="argmax" | "max" | "topk", args=(Node(kind=kind) as x, *_)) as search if kind in _READ_KINDS:
             axis = search.attrs.get("axis", _SEARCHES[search.op])
             if type(axis) is int:
