@@ -7,6 +7,7 @@ framework is skipped where there is none: the checker's own run on every Python,
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -14,6 +15,9 @@ import pytest
 from hypothesis import settings
 
 from finallayer.expr import Node, Origin, undeclared
+
+# What a process has loaded (frameworks, above all) stays: to look for garbage among it again and again costs time only.
+gc.set_threshold(200_000, 20, 100)
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("deterministic")

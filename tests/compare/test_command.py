@@ -110,26 +110,36 @@ def test_versions_and_data_are_recorded(results: dict[str, Any]) -> None:
     assert (results["data"]["train_samples"], results["data"]["val_samples"]) == (240, 60)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "a terminal that is closed"])
-def test_interrupted_and_resumed(mine: str, tmp_path: Path, ending: signal.Signals) -> None:
-    options = f"--data {mine} --backends torch --precisions float32 --inputs raw --heads clipped-log --epochs 1".split()
-    command = [*COMMAND, *options, "--seeds", "400", "--out", str(tmp_path)]
+LONG = "--backends torch --precisions float32 --inputs raw --heads clipped-log --epochs 1 --seeds 400".split()
+
+
+def ended_early(mine: str, out: Path, ending: signal.Signals) -> dict[str, Any]:
+    """The results of a run of 800 cells that is ended after the third, with one line and exit code 130."""
+    command = [*COMMAND, "--data", mine, *LONG, "--out", str(out)]
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("[  3/800]"):
             process.send_signal(ending)
             break
-    out, _ = process.communicate(timeout=300)
+    said, _ = process.communicate(timeout=300)
     assert process.returncode == 130
-    assert "Traceback" not in out and "to go on" in out
-    before = json.loads((tmp_path / "results.json").read_text())
-    assert len(before["cells"]) >= 3 and before["missing"][0]["reason"] == "interrupted"
-    assert len(before["cells"]) + len(before["missing"]) == 800
-    assert "runs are missing" in (tmp_path / "report.html").read_text()
+    assert "Traceback" not in said and "to go on" in said
+    results: dict[str, Any] = json.loads((out / "results.json").read_text())
+    assert len(results["cells"]) >= 3 and results["missing"][0]["reason"] == "interrupted"
+    assert len(results["cells"]) + len(results["missing"]) == 800
+    assert "runs are missing" in (out / "report.html").read_text()
+    return results
 
+
+def test_a_terminal_that_is_closed_ends_it_as_ctrl_c_does(mine: str, tmp_path: Path) -> None:
+    ended_early(mine, tmp_path, signal.SIGHUP)
+
+
+def test_interrupted_and_resumed(mine: str, tmp_path: Path) -> None:
+    before = ended_early(mine, tmp_path, signal.SIGINT)
     seeds = 1 + max(cell["seed"] for cell in before["cells"])
-    again = [*COMMAND, *options, "--seeds", str(seeds + 1), "--out", str(tmp_path), "--resume"]
+    again = [*COMMAND, "--data", mine, *LONG, "--seeds", str(seeds + 1), "--out", str(tmp_path), "--resume"]
     assert subprocess.run(again, env=ENVIRONMENT, capture_output=True, timeout=300, check=False).returncode == 0
     after = json.loads((tmp_path / "results.json").read_text())
     assert len(after["cells"]) == 2 * (seeds + 1) and after["missing"] == []

@@ -147,3 +147,26 @@ def test_what_is_no_regular_file_is_named_and_not_read(tmp_path: Path) -> None:
     done = audit(tmp_path, "train.py")
     assert done.returncode == 2
     assert done.stderr == "finallayer: train.py: not a regular file; expected a script\n"
+
+
+def test_an_error_is_shown_from_the_script_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("def step():\n    raise ValueError('no data')\n\nstep()\n")
+    assert run(script, [], False, lambda _: None).failed
+    shown = capsys.readouterr().err
+    assert "no data" in shown and 'train.py", line 4' in shown and "runpy" not in shown
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # pytest's hook, not Python's
+def test_a_loss_in_a_thread_is_told_and_the_thread_ends_silently(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import threading, torch\nfrom torch.nn import functional as F\nw = torch.ones(2, 3, requires_grad=True)\n"
+        "def step():\n    F.cross_entropy(w.softmax(1), torch.tensor([0, 1])).backward()\n"
+        "thread = threading.Thread(target=step)\nthread.start()\nthread.join()\nassert w.grad is None\n"
+    )
+    done = run(script, [], False, lambda _: None)
+    assert not done.failed and len(done.audits) == 1 and capsys.readouterr().err == ""

@@ -19,6 +19,7 @@ from tensorflow import nn
 y = tf.range(8) % 5
 onehot = tf.one_hot(y, 5)
 W, b = tf.Variable(tf.random.normal((4, 5))), tf.Variable(tf.zeros(5))
+frozen = tf.Variable(tf.ones((4, 5)), trainable=False)
 x = tf.random.normal((8, 4))
 
 def net(x):
@@ -128,6 +129,8 @@ GOOD: dict[str, str] = {
     "a teacher": """t = tf.stop_gradient(nn.softmax(net(x) / 2))
     entropy = tf.stop_gradient(-tf.reduce_sum(t * tf.math.log(t + 1e-8)))
     return tf.reduce_mean(nn.softmax_cross_entropy_with_logits(t, net(x) / 2)) + 0 * entropy""",
+    "the softmax of a teacher that isn't trained": """t = nn.softmax(x @ frozen)
+    return tf.reduce_mean(tf.reduce_sum(t * (tf.math.log(t) - nn.log_softmax(net(x))), 1))""",
     "accuracy beside the loss": """z = net(x)
     correct = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(z, 1, tf.int32), y), tf.float32))
     return tf.reduce_mean(nn.softmax_cross_entropy_with_logits(onehot, z)) + 0 * correct""",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from finallayer.kernels import build, library
 
@@ -46,7 +47,11 @@ def _loaded(path: Path) -> ctypes.CDLL:
 def emulated_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedKernel]:
     if not emulated.is_available():
         pytest.skip(f"needs {emulated.COMPILER} and {emulated.EMULATOR}")
-    kernel = EmulatedKernel(tmp_path_factory.mktemp("emulated"))
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # by all processes of this run
+    with FileLock(shared / "emulated.lock"):
+        program = emulated.compiled(shared)
+    kernel = EmulatedKernel(program)
     yield kernel
     kernel.close()
 

@@ -50,14 +50,20 @@ def is_available() -> bool:
     return shutil.which(COMPILER) is not None and shutil.which(EMULATOR) is not None
 
 
-class EmulatedKernel:
-    """Has ``fl_xent``, ``fl_bce`` and ``fl_scale`` as the library has them."""
-
-    def __init__(self, folder: Path) -> None:
-        program = folder / "emulated"
+def compiled(folder: Path) -> Path:
+    """The program, compiled into a folder unless it is there."""
+    program = folder / "emulated"
+    if not program.exists():
         sources = [Path(__file__).with_suffix(".cpp"), build.HERE / "finallayer_kernels.cpp"]
         flags = ["-std=c++17", "-O2", "-static", "-ffp-contract=fast", "-Wno-psabi", "-pthread", f"-I{build.HERE}"]
         subprocess.run([COMPILER, *flags, *map(str, sources), "-o", str(program)], check=True)
+    return program
+
+
+class EmulatedKernel:
+    """Has ``fl_xent``, ``fl_bce`` and ``fl_scale`` as the library has them."""
+
+    def __init__(self, program: Path) -> None:
         self._process = subprocess.Popen([EMULATOR, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.fl_scale = _Scale(self)
 
