@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from finallayer.compare.own.cells import run_cell
+from finallayer.compare.own.cell import run_cell
 
 PROGRAM = """\
 import os, random, sys

@@ -12,7 +12,7 @@ import pytest
 
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.own import engines
-from finallayer.compare.own.cells import run_cell
+from finallayer.compare.own.cell import run_cell
 
 PROGRAM = """\
 import os, sys

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from finallayer.compare.compare_error import BadInputError
-from finallayer.compare.own.cells import begin_cells, stop_cells
+from finallayer.compare.own.cell import begin_cells, stop_cells
 
 LOCAL, DASK, SLURM = "local", "dask", "slurm"
 #: How long a scheduler may take to answer, and how often Slurm is asked, in seconds.

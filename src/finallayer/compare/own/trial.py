@@ -21,7 +21,7 @@ from finallayer.compare.folder import TABLE, alone_in, set_aside
 from finallayer.compare.own import engines
 from finallayer.compare.own.answer import EVALUATED, METRIC, TRAINED, conclude, final, named, shown
 from finallayer.compare.own.arms import ARMS, Program
-from finallayer.compare.own.cells import Job, run_cell
+from finallayer.compare.own.cell import Job, run_cell
 from finallayer.compare.own.folder_copy import copy_folder
 from finallayer.compare.own.measured import Outcome, Place, load
 from finallayer.compare.own.own_page import write_page
