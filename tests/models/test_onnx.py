@@ -219,3 +219,27 @@ def test_weights_in_another_file_keep_the_model_in_its_folder(made: dict[str, Pa
         asked = ["head", str(tmp_path / "a.onnx"), "--strip", "-o", str(tmp_path / place)]
         assert CliRunner().invoke(main, asked).exit_code == code
     assert models.read(tmp_path / "b.onnx").outputs[0].kind == "logits"
+
+
+def test_a_head_that_computes_in_eight_bits_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        affine(),
+        node("QuantizeLinear", "z scale zero", "q"),
+        node("QLinearSoftmax", "q scale zero scale zero", "s", "in bits", domain="com.microsoft", axis=-1, opset=17),
+        node("DequantizeLinear", "s scale zero", "p"),
+    ]
+    path = write(tmp_path / "a.onnx", nodes, stored=SCALE, extra=[("com.microsoft", 1)])
+    assert models.read(path).outputs[0].kind == "probabilities"
+    with pytest.raises(NotDone, match="in eight bits"):
+        models.read(path).strip()
+
+
+def test_a_softmax_is_appended_along_the_channels_of_a_convolution(tmp_path: Path) -> None:
+    kernel = {"K": np.random.default_rng(0).normal(size=(3, 4, 1, 1)).astype("f4")}
+    picture: dict[str, Any] = {"rows": ("N", 4, 5, 6), "outputs": {"p": ("N", 3, 5, 6)}, "stored": kernel}
+    path = write(tmp_path / "a.onnx", [node("Conv", "x K", "p", "conv")], **picture)
+    new = changed(models.read(path).append("softmax"), tmp_path / "b.onnx")
+    assert new.outputs[0].expression.attrs["axis"] == -3  # type: ignore[union-attr]
+    path = write(tmp_path / "c.onnx", [node("Conv", "x K", "p", "conv")], 11, **picture)
+    with pytest.raises(NotDone, match="no softmax along axis 1 alone"):
+        models.read(path).append("softmax")

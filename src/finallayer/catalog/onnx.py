@@ -31,6 +31,8 @@ OPERATORS: dict[str, str] = {
     "Sub": "sub(A: x, B: y)",
     "Mul": "mul(A: x, B: y)",
     "Div": "div(A: x, B: y)",
+    "Max": "maximum(x, y)",
+    "Min": "minimum(x, y)",
     "Clip": "clip(input: x, min: low, max: high)",
     "Where": "where(condition, X: x, Y: y)",
     **each(

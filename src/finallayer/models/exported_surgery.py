@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from finallayer.models.archive import Archive
 from finallayer.models.exported_program import Program, format_of, user_output
-from finallayer.models.model import Edited, Output, head_of
+from finallayer.models.model import Edited, Output, class_axis, head_of
 from finallayer.models.refusals import NotDone
 from finallayer.models.steps import Graph
 
@@ -93,8 +93,9 @@ class ExportedSurgeon:
         edit, program = self._begun()
         target, arguments = _SIGMOID, [_argument("self", {"as_tensor": {"name": output.tensor}})]
         if head == "softmax":
+            axis = -1 if output.expression is None else class_axis(output.expression)
             target, flags = _SOFTMAX["TRAINING" in (self._content.get("verifiers") or ())]
-            arguments += [_argument("dim", {"as_int": -1}), *(_argument(name, {"as_bool": False}) for name in flags)]
+            arguments += [_argument("dim", {"as_int": axis}), *(_argument(name, {"as_bool": False}) for name in flags)]
         step = self._graph.made_by.get(output.tensor)
         ends = [user_output(spec) for spec in program.outputs]
         alone = not any(True for _ in self._graph.readers(output.tensor)) and ends.count(output.tensor) == 1

@@ -48,6 +48,7 @@ class KerasEdited:
             "with_head": old if self.strips else new,
             "without": new if self.strips else old,
             "output": output,
+            "strips": self.strips,
             "number": self.number,
             "head": self.head,
             "how": {} if self.axis is None else {"axis": self.axis},

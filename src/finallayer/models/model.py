@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
-from finallayer.expr import OPERATIONS, Node, having, through
+from finallayer.expr import OPERATIONS, Keeps, Node, having, keeping, through
 from finallayer.expr import Role as Of
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
 from finallayer.models.refusals import NotDone
@@ -22,6 +22,8 @@ _TOLD = {
     Kind.LOG_SIGMOID: "log-probabilities",
     Kind.LOGITS: "logits",
 }
+#: What leaves every axis where it was.
+_UNMOVED = keeping(Keeps.AXES) | {"add", "sub"}
 _ACTIVE = frozenset({"activation", "norm"})
 _ONWARD = frozenset(op for op, row in OPERATIONS.items() if Of.PLACE in row.role) | {"scale", "dropout", "pool", "mask"}
 _NORMALISED = PROBABILITY_KINDS | LOG_KINDS
@@ -187,6 +189,14 @@ def head_of(node: Node) -> Node | None:
 def bare_scores(node: Node) -> Node:
     """Scores without what moves them, or counts them in another format."""
     return through(node, _ONWARD - {"scale", "pool", "mask"})
+
+
+def class_axis(node: Node) -> int:
+    """The axis along which an output has its classes: that of the units of the layer that made it, else the last."""
+    while node.args and node.op != "affine" and node.op in _UNMOVED:
+        node = next((a for a in node.args if a.kind is not Kind.PARAMETER), node.args[0])
+    axis = node.attrs.get("axis", -1) if node.op == "affine" else -1
+    return axis if isinstance(axis, int) else -1
 
 
 def made_by(graph: Graph, tensor: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from finallayer.catalog import Signature, parse
@@ -13,7 +14,7 @@ from finallayer.kinds import PROBABILITY_KINDS
 from finallayer.models.model import Model, Output, head_of, made_by, told
 from finallayer.models.needed import needed
 from finallayer.models.onnx_messages import captured, checked, has_weights_elsewhere, parsed
-from finallayer.models.onnx_surgery import OnnxSurgeon
+from finallayer.models.onnx_surgery import ALONG_ONE_AXIS, OnnxSurgeon
 from finallayer.models.steps import Facts, Graph, Shape, Step, in_order
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 #: A constant of more numbers than this is no axis, no bound and no shape of ours.
 _FEW = 16
-#: The version of ONNX's operators from which on a softmax goes along one axis.
-ALONG_ONE_AXIS = 13
 #: What is called otherwise elsewhere.
 _DTYPES = {"FLOAT": "float32", "DOUBLE": "float64"}
 _OWN_DOMAINS = ("", "ai.onnx")
@@ -104,6 +103,10 @@ class _Reading:
             units = weights[0] if weights else None
             attrs = {"axis": 1, "units": units if isinstance(units, int) else None}
             return what._replace(attrs=attrs | ({"rank": len(weights)} if weights else {}))
+        if op in ("maximum", "minimum"):
+            bounds = [n for n in nodes if n.op == "const" and isinf(n.attrs["value"])]
+            others = [n for n in nodes if n not in bounds]
+            return Applied("identity", others, {}) if bounds and len(others) == 1 else what  # as JAX writes a maximum
         if op == "clip":
             attrs = {k: step.attrs.get({"low": "min", "high": "max"}[k], attrs.get(k)) for k in ("low", "high")}
             return what._replace(attrs=attrs)

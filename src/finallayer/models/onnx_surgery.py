@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from finallayer.catalog.onnx import OF_CLASSIFIERS
-from finallayer.models.model import Edited, Output, head_of
+from finallayer.models.model import Edited, Output, class_axis, head_of
 from finallayer.models.onnx_messages import captured, parsed
 from finallayer.models.refusals import NotDone
 from finallayer.models.steps import Graph, Step
@@ -27,7 +27,8 @@ _FOR_PROBABILITIES = frozenset({"QuantizeLinear", "DequantizeLinear", "ai.onnx.m
 #: The domains of operators that onnxruntime brings along.
 _KNOWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "double", "float64"})
-#: The version of ONNX's operators from which on an axis may be counted from the last.
+#: The versions of ONNX's operators from which on a softmax goes along one axis, and one may be counted from the last.
+ALONG_ONE_AXIS = 13
 NEGATIVE_AXES = 11
 
 
@@ -72,6 +73,7 @@ class OnnxEdited:
             "with_head": old if self.strips else new,
             "without": new if self.strips else old,
             "output": output,
+            "strips": self.strips,
             "tail": self.tail,
             "logits": self.logits,
             "head": self.head,
@@ -121,6 +123,10 @@ class OnnxSurgeon:
     def strip(self, output: Output) -> Edited:
         """Have an output give logits. Raises :class:`NotDone`."""
         way = self._way(output)
+        if any("QLinear" in step.op for step in way.head):
+            raise NotDone(
+                f"{way.head[-1].name!r} computes its {way.head[-1].op} in eight bits: strip it before quantising"
+            )
         edit, nodes = self._begun()
         edit.logits = way.logits
         edit.tail = tuple(s.outputs[0] for s in (*way.head, *way.after))
@@ -155,7 +161,7 @@ class OnnxSurgeon:
             made = nodes.making(spare)
             made.op_type = _OPERATORS[head]
         if head == "softmax":
-            _set(made, "axis", self._last_axis(tensor if spare is None else made.input[0]))
+            _set(made, "axis", self._class_axis(tensor if spare is None else made.input[0]))
         edit.logits = made.input[0]
         edit.touched.add(made.output[0])
         edit.strips, edit.tail = False, (made.output[0], *self._after(made.output[0], output.tensor))
@@ -246,11 +252,14 @@ class OnnxSurgeon:
         node.input[:] = [names.get(name, name) for name in node.input]
         edit.rewired[node.output[0]] = names
 
-    def _last_axis(self, tensor: str) -> int:
-        """The last axis, as this file's version of ONNX may have it."""
-        if self._opset >= NEGATIVE_AXES:
-            return -1
-        rank = self._graph.of(tensor).rank
+    def _class_axis(self, tensor: str) -> int:
+        """The axis of the classes, as this file's version of ONNX may have it. Raises :class:`NotDone`."""
+        node = self._graph.of(tensor)
+        axis, rank = class_axis(node), node.rank
+        if axis >= 0 and self._opset < ALONG_ONE_AXIS:
+            raise NotDone(f"operators of version {self._opset} have no softmax along axis {axis} alone")
+        if self._opset >= NEGATIVE_AXES or axis >= 0:
+            return axis
         if rank is None:
             raise NotDone(f"how many axes {tensor!r} has isn't known, as operators of version {self._opset} are told")
         return rank - 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from finallayer.models.ulps import answer, most_ulp
+from finallayer.models.ulps import answer, broken_after, most_ulp
 
 #: Sizes of axes that the file leaves open: of the first, and of others.
 _BATCH, _ELSEWHERE = 3, 8
@@ -24,9 +24,12 @@ def run(task: dict[str, Any]) -> dict[str, Any]:
     with contextlib.redirect_stdout(sys.stderr):
         import keras
 
-        models = [keras.saving.load_model(task[k], compile=False) for k in ("with_head", "without")]
-        given = _inputs(models[0])
-        full, plain = (_output(task, model(given, training=False)) for model in models)
+        runs: dict[str, Any] = {}
+        for which in ("with_head", "without") if task["strips"] else ("without", "with_head"):
+            with broken_after(runs):
+                model = keras.saving.load_model(task[which], compile=False)
+                runs[which] = _output(task, model(_inputs(model), training=False))
+        full, plain = runs["with_head"], runs["without"]
         made = getattr(keras.ops, task["head"])(keras.ops.cast(plain, full.dtype), **task["how"])
         apart = most_ulp(*map(keras.ops.convert_to_numpy, (full, made)))
     return {"runtime": f"Keras {keras.__version__} on {keras.backend.backend()}", "max_ulp": apart}

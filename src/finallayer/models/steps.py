@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from finallayer.catalog import Signature
 from finallayer.catalog.applying import Applied, applied, constructed
-from finallayer.expr import Node, Origin, make
+from finallayer.expr import MOVES, Node, Origin, make
 from finallayer.kinds import Kind
 from finallayer.models.refusals import NotRead
 from finallayer.recording import Recorder, Scene
@@ -239,7 +239,8 @@ class Graph:
             if step is None or id(step) in found or any(self._nodes.get(tensor) is end for end in ends):
                 continue
             found[id(step)] = step
-            waiting += [i for i in step.inputs if i and self.of(i).kind is not Kind.PARAMETER]
+            read = step.inputs[:1] if self.of(tensor).op in MOVES else step.inputs  # a shape is no value
+            waiting += [i for i in read if i and self.of(i).kind is not Kind.PARAMETER]
         return [step for step in self.steps if id(step) in found]
 
     def readers(self, tensor: str) -> Iterator[Step]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,28 @@ def most_ulp(got: Any, expected: Any) -> float:
     return float(np.max(np.where(np.isnan(apart), np.inf, apart)))
 
 
+class Broken(Exception):
+    """The old file runs, and the new one doesn't."""
+
+
+@contextmanager
+def broken_after(runs: Mapping[str, Any]) -> Iterator[None]:
+    """Around the run of a file: raises :class:`Broken` where it fails, and another has run before."""
+    try:
+        yield
+    except Exception as error:
+        if runs:
+            raise Broken(str(error).partition("\n")[0]) from None
+        raise
+
+
 def answer(run: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Do the task on standard input, and write on the last line of standard output what was found."""
     task = json.loads(sys.stdin.read())
     try:
         found = run(task)
+    except Broken as error:
+        found = {"broken": str(error)}
     except ImportError as error:
         found = {"error": f"{error.name or task['runtime']} isn't installed"}
     except Exception as error:  # whatever a runtime makes of a file that it doesn't like
