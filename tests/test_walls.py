@@ -38,10 +38,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "destinations": {"expr"},
     "recording": CORE | {"formulas", "purposes", "destinations"},
     "rules": FOUNDATIONS | {"formulas"},
-    **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"disk", "recording", "formulas", "purposes"}),
+    **dict.fromkeys(FRONT_ENDS, FOUNDATIONS | {"disk", "recording", "formulas", "purposes", "loading"}),
     "models": FOUNDATIONS | {"disk", "recording", "processes"},
     "fix": CHECKER - {"fix"},
     "report": CHECKER,
+    "loading": set(),
     "processes": set(),
     "disk": set(),
     "check": CHECKER | {"report", "processes"},
@@ -52,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "losses": {"kernels"},
     "kernels": {"losses"},
     "watch": {"numerics", "losses", "probing", "auditing", "findings"},
+    "running": CORE | {"numerics", "watch", "auditing", "live", "loading"},
     "compare": {"numerics", "losses", "watch", "report", "fix", "processes", "disk"},
     "cli": CHECKER | {"check", "report", "compare", "losses", "kernels", "server", "auditing", "probing"},
 }
@@ -75,13 +77,14 @@ NAMED_ALIKE = {
     "cli": "a verb",
     "report": "an output format",
     "probing": "a framework",
+    "running": "a framework",
     "watch": "a framework",
 }
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "tf_keras", "jax", "jaxlib", "flax", "optax", "haiku", "equinox", "onnx"}
 FRAMEWORKS |= {"lightning", "pytorch_lightning", "transformers"}
 #: where a framework may be imported at module level: front ends, losses, and what trains (in a process of its own)
-FRAMEWORK_ROOMS = ("live/", "losses/", "watch/", "probing/frameworks/", "compare/train_")
+FRAMEWORK_ROOMS = ("live/", "losses/", "watch/", "probing/frameworks/", "running/frameworks/", "compare/train_")
 #: what neither ``import finallayer`` nor the command's start may load
 HEAVY = FRAMEWORKS | {"numpy", "mpmath", "scipy", "sklearn", "matplotlib"}
 

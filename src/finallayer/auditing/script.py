@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,21 +50,27 @@ def run(script: Path, arguments: Sequence[str], go_on: bool, tell: Callable[[Aud
         if not go_on:
             raise Enough if threading.current_thread() is threading.main_thread() else SystemExit
 
-    with _as_if_called(script, arguments), losses_told(audited):
-        try:
-            runpy.run_path(str(script), run_name="__main__")
-        except Enough:
-            pass
-        except SystemExit as ended:
-            done.failed = ended.code not in (None, 0)
-            if isinstance(ended.code, str):
-                print(ended.code, file=sys.stderr)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            _show(script)
-            done.failed = True
+    with losses_told(audited), suppress(Enough):
+        done.failed = execute(script, arguments) is not None
     return done
+
+
+def execute(script: Path, arguments: Sequence[str]) -> str | None:
+    """Execute a script as ``python script arguments`` would; what its error says in a line, None where it ended
+    well. The whole error is on standard error."""
+    try:
+        with _as_if_called(script, arguments):
+            runpy.run_path(str(script), run_name="__main__")
+    except (KeyboardInterrupt, Enough):
+        raise
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+        return None if ended.code in (None, 0) else f"it exited with {ended.code}"
+    except BaseException as error:
+        _show(script)
+        return traceback.format_exception_only(error)[-1].splitlines()[0]
+    return None
 
 
 def _show(script: Path) -> None:

@@ -58,6 +58,20 @@ def _list_option(name: str, names: Iterable[str], default: str | None, otherwise
 
 
 @click.command()
+@click.argument("script", required=False, type=click.Path(path_type=Path), metavar="[SCRIPT]")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS...]")
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="OTHER", help="With SCRIPT: what to compare it with."
+)
+@click.option("--metric", metavar="REGEX", help="With SCRIPT: the metric in its output; the last group is the number.")
+@click.option("--lower-is-better", is_flag=True, help="With SCRIPT: of --metric.")
+@click.option("--unsafe-fixes", is_flag=True, help="With SCRIPT: make fixes that change what others read, too.")
+@click.option(
+    "--engine",
+    default="local",
+    metavar="ENGINE",
+    help="With SCRIPT: local, dask:ADDRESS or slurm[:PARTITION].  [local]",
+)
 @click.option(
     "--data",
     default="digits",
@@ -91,8 +105,12 @@ def _list_option(name: str, names: Iterable[str], default: str | None, otherwise
 def command(**options: Any) -> None:
     """Train the same classifier with softmax in the model and softmax in the loss.
 
-    Runs every combination of the lists below, prints a table and a verdict, and writes results.json, report.html and
-    the figures into the report folder. Lists are separated by commas.
+    Without SCRIPT it is the article's network: every combination of the lists below. Prints a table and a verdict, and
+    writes results.json, report.html and the figures into the report folder. Lists are separated by commas.
+
+    With SCRIPT it is your own program, a Python file or a notebook, against the same with what `finallayer fix` makes
+    of it (or --against OTHER). The code of both is EXECUTED, with ARGS, once a seed, each time in a copy of the working
+    folder; your files are left as they are.
 
     Exits 0 when every requested run finished, 1 when some are missing, 2 when it could not start, 130 after Ctrl-C.
     """
@@ -101,10 +119,18 @@ def command(**options: Any) -> None:
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # but nohup means it
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     working_folder()
+    ours = {name: options.pop(name) for name in _OF_SCRIPT}
+    context = click.get_current_context()
     try:
-        code = _compare(options)
+        if ours["script"] is None:
+            _must_not_be_given(context, _OF_SCRIPT, "goes with a SCRIPT")
+            code = _compare(options)
+        else:
+            _must_not_be_given(context, _OF_ARTICLE, _NOT_OF_SCRIPT)
+            code = _compare_own(ours, options)
     except BadInputError as error:
-        click.echo(f"Error: {plain(str(error))}", err=True)
+        for line in f"Error: {error}".split("\n"):
+            click.echo(plain(line), err=True)
         code = BAD_INPUT
     except OSError as error:  # a disk that filled up, say: what was finished is on it
         what = plain(str(error.filename or "the report or the output"))
@@ -116,12 +142,50 @@ def command(**options: Any) -> None:
     sys.exit(code)
 
 
+#: What goes with a script, and what without one.
+_OF_SCRIPT = "script arguments against metric lower_is_better unsafe_fixes engine".split()
+_OF_ARTICLE = "data data_dir backends precisions inputs heads epochs batch_size".split()
+
+
+_NOT_OF_SCRIPT = "is of the article's network, and doesn't go with a SCRIPT, whose arguments stand behind --"
+
+
+def _must_not_be_given(context: click.Context, names: Iterable[str], why: str) -> None:
+    given = click.core.ParameterSource.COMMANDLINE
+    for name in names:
+        if context.get_parameter_source(name) is given:
+            raise BadInputError(f"--{name.replace('_', '-')} {why}")
+
+
+def _compare_own(ours: dict[str, Any], options: dict[str, Any]) -> int:
+    _must_be_installed()
+    from finallayer.check.check_error import CheckError
+    from finallayer.cli.own_program import compare_own
+
+    plan = {name: options[name] for name in ("seeds", "jobs", "out", "resume")}
+    plan |= {name: ours[name] for name in ("metric", "lower_is_better", "engine")}
+    try:
+        return compare_own(
+            ours["script"], ours["arguments"], ours["against"], ours["unsafe_fixes"], plan | {"command": _command()}
+        )
+    except CheckError as error:
+        raise BadInputError(str(error)) from None
+
+
 def _compare(options: dict[str, Any]) -> int:
+    _must_be_installed()
+    from finallayer.compare.session import compare
+
+    return compare(**options, command=_command())
+
+
+def _command() -> str:
+    return shlex.join(["finallayer", *sys.argv[1:]])
+
+
+def _must_be_installed() -> None:
     missing = [module for module in NEEDED if util.find_spec(module) is None]
     if missing:
         raise BadInputError(
             f"compare needs {', '.join(missing)}, not installed; expected the extra: pip install 'finallayer[compare]'"
         )
-    from finallayer.compare.session import compare
-
-    return compare(**options, command=shlex.join(["finallayer", *sys.argv[1:]]))

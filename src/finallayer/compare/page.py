@@ -24,13 +24,7 @@ def make_page(results: Results) -> str:
     rows = summary.compared
     names = [head for head in STROKES if any(row.head == head for row in rows)]
     telling = most_telling(rows)
-    environment = Environment(
-        loader=PackageLoader("finallayer.compare", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters |= {
         "percent": phrases.percent,
         "points": phrases.signed_points,
@@ -46,8 +40,6 @@ def make_page(results: Results) -> str:
         heads=names,
         strokes=STROKES,
         head_table=_heads_shown(rows),
-        light=variables(dark=False),
-        dark=variables(dark=True),
         baseline=BASELINE,
         telling=telling,
         story=[] if telling is None else _draw(figures.story(results.cells, results.gradients, telling)),
@@ -60,6 +52,19 @@ def make_page(results: Results) -> str:
         missing=_missing(results),
         backends=BY_NAME,
     )
+
+
+def templates() -> Environment:
+    """The pages' templates, with the colours that their style is made of."""
+    environment = Environment(
+        loader=PackageLoader("finallayer.compare", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"light": variables(dark=False), "dark": variables(dark=True)}
+    return environment
 
 
 def _draw(panels: Sequence[figures.Panel]) -> list[dict[str, Any]]:

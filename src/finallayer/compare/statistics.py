@@ -193,10 +193,14 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float], sa
     """
     by_seed = {seed: ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))}
     baseline = _mean([ours[seed] for seed in by_seed])
-    return _difference(by_seed, rounding=1 / (6 * samples**2), low=baseline - 1, high=baseline)
+    return difference(by_seed, rounding=1 / (6 * samples**2), low=baseline - 1, high=baseline)
 
 
-def _difference(by_seed: Mapping[int, float], rounding: float, low: float, high: float) -> Difference:
+def difference(by_seed: Mapping[int, float], rounding: float, low: float, high: float) -> Difference:
+    """The mean of paired differences, with its interval, no further than ``low`` and ``high``, and its p value.
+
+    ``rounding``: the variance that rounding adds to each.
+    """
     from scipy.special import stdtr, stdtrit
 
     count = len(by_seed)
@@ -222,7 +226,7 @@ def _overall(compared: Mapping[tuple[str, Setting], Difference], samples: int) -
         seeds = sorted(set.intersection(*(set(gain.by_seed) for gain in gains))) if gains else []
         if seeds:
             by_seed = {seed: _mean([gain.by_seed[seed] for gain in gains]) for seed in seeds}
-            found[head] = len(gains), _difference(by_seed, 1 / (6 * samples**2 * len(gains)), -1.0, 1.0)
+            found[head] = len(gains), difference(by_seed, 1 / (6 * samples**2 * len(gains)), -1.0, 1.0)
     return found
 
 

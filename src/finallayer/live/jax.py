@@ -69,26 +69,45 @@ def observe(
     loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], trained: Sequence[int] | None = None
 ) -> Observation:
     """Trace a loss and tell what it does; ``trained``: the arguments that are differentiated, else nobody knows."""
+    return traced(loss, args, kwargs, trained).observation
+
+
+class Traced(NamedTuple):
+    """A loss as it was traced: what it does, its jaxpr, what that is applied to, and the variables of each node."""
+
+    observation: Observation
+    jaxpr: Any
+    constants: Sequence[Any]
+    leaves: list[Any]
+    variables: dict[int, list[Any]]  # by the node's identity
+
+
+def traced(
+    loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], trained: Sequence[int] | None = None
+) -> Traced:
+    """The same with what it was read off."""
     leaves, structure = jax.tree_util.tree_flatten((tuple(args), dict(kwargs)))
-    traced = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) or hasattr(leaf, "__array__")]
+    arrays_at = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) or hasattr(leaf, "__array__")]
 
     def of_arrays(arrays: list[Any]) -> Any:
         filled = list(leaves)
-        for i, array in zip(traced, arrays, strict=True):
+        for i, array in zip(arrays_at, arrays, strict=True):
             filled[i] = array
         given, named = jax.tree_util.tree_unflatten(structure, filled)
         return [leaf for leaf in jax.tree_util.tree_leaves(loss(*given, **named)) if _is_numeric(leaf)]
 
-    arrays = [leaves[i] for i in traced]
+    given = [leaves[i] for i in arrays_at]
     with plain_generators():
-        jaxpr, constants = _traced(of_arrays, arrays) or eager_jax.run(of_arrays, arrays)
+        jaxpr, constants = _traced(of_arrays, given) or eager_jax.run(of_arrays, given)
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path((tuple(args), dict(kwargs)))[0]]
     names = _names(loss, len(args))
     reading = _Reading(trained)
-    inputs = [reading.input(paths[i], names, v.aval) for i, v in zip(traced, jaxpr.invars, strict=True)]
+    inputs = [reading.input(paths[i], names, v.aval) for i, v in zip(arrays_at, jaxpr.invars, strict=True)]
     results = reading.run(jaxpr, constants, inputs)
     losses = [value.node for value in results]
-    return Observation(as_trained(reading.recorder.sightings(), losses), losses, blind_spots(reading.unknown, losses))
+    seen = as_trained(reading.recorder.sightings(), losses)
+    observation = Observation(seen, losses, blind_spots(reading.unknown, losses))
+    return Traced(observation, jaxpr, constants, given, reading.variables)
 
 
 def _traced(of_arrays: Callable[[list[Any]], list[Any]], arrays: list[Any]) -> tuple[Any, list[Any]] | None:
@@ -98,6 +117,14 @@ def _traced(of_arrays: Callable[[list[Any]], list[Any]], arrays: list[Any]) -> t
     except eager_jax.LOOKED_AT:
         return None
     return closed.jaxpr, closed.consts
+
+
+def inner_jaxpr(eqn: Any) -> tuple[Any, Sequence[Any]] | None:
+    """The jaxpr, and its constants, that runs in an equation's place; None where none does."""
+    if eqn.primitive.name not in _CALLS:
+        return None
+    inner = next(eqn.params[name] for name in _INLINED if name in eqn.params)
+    return getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
 
 
 def _names(loss: Callable[..., Any], positional: int) -> list[str]:
@@ -134,8 +161,9 @@ class _Reading:
         self._by_hand = 0  # > 0 in a function whose gradient is written beside it
         self._library: list[Origin | None] = []  # where functions of JAX's own are called that are being read
         self._finite: dict[int, Node] = {}  # what is asked whether it is finite, by the identity of the question
-        self._kept: list[Node] = []
         self._origins: dict[Any, Origin] = {}
+        self.variables: dict[int, list[Any]] = {}
+        self._kept: list[Node] = []  # so that no other node gets the identity of one
 
     def input(self, path: tuple[Any, ...], names: Sequence[str], aval: Any) -> _Value:
         """An argument: what is differentiated is a parameter, anything else data.
@@ -156,6 +184,8 @@ class _Reading:
         values: dict[Any, _Value] = dict(zip(jaxpr.invars, inputs, strict=True))
         for var, const in zip(jaxpr.constvars, consts, strict=True):
             values[var] = self._constant(const, var.aval)
+        for var, value in values.items():
+            self._stands_for(var, value)
         made_by: dict[Any, Any] = {}
         for eqn in jaxpr.eqns:
             given = [self._read(values, v) for v in eqn.invars]
@@ -163,7 +193,12 @@ class _Reading:
             for var, result in zip(eqn.outvars, results, strict=False):
                 values[var] = result
                 made_by[var] = eqn
+                self._stands_for(var, result)
         return [self._read(values, v) for v in jaxpr.outvars]
+
+    def _stands_for(self, var: Any, value: _Value) -> None:
+        self.variables.setdefault(id(value.node), []).append(var)
+        self._kept.append(value.node)
 
     def _read(self, values: dict[Any, _Value], var: Any) -> _Value:
         return self._constant(var.val, var.aval) if hasattr(var, "val") else values[var]
@@ -182,8 +217,8 @@ class _Reading:
 
     def _equation(self, eqn: Any, given: list[_Value], made_by: dict[Any, Any]) -> list[_Value]:
         name = eqn.primitive.name
-        if name in _CALLS:
-            return self._call(eqn, given)
+        if (inner := inner_jaxpr(eqn)) is not None:
+            return self._call(eqn, given, *inner)
         if name in ("cond", "scan") and not _is_backward(eqn):
             return self._either(eqn, given) if name == "cond" else self._each(eqn, given)
         out = [tuple(v.aval.shape) for v in eqn.outvars]
@@ -197,9 +232,7 @@ class _Reading:
             made = self._not_understood(eqn, nodes, len(out[0]))
         return [_Value(made, shape) for shape in out]
 
-    def _call(self, eqn: Any, given: list[_Value]) -> list[_Value]:
-        inner = next(eqn.params[name] for name in _INLINED if name in eqn.params)
-        jaxpr, consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
+    def _call(self, eqn: Any, given: list[_Value], jaxpr: Any, consts: Sequence[Any]) -> list[_Value]:
         plain = len(jaxpr.outvars) == 1 and not _is_backward(eqn) and self._is_library(jaxpr)
         whole = _WHOLE.get(str(eqn.params.get("name"))) if plain else None
         if whole is not None and len(given) == 1:

@@ -30,5 +30,10 @@ def painted(line: str) -> str:
     return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 
 
+def between(old_name: str, old: str, new_name: str, new: str) -> Iterator[str]:
+    """The lines of a unified diff from one text to another."""
+    yield from unified_diff(old.split("\n"), new.split("\n"), plain(old_name), plain(new_name), lineterm="")
+
+
 def _unified(name: str, old: str, new: str) -> Iterator[str]:
-    yield from unified_diff(old.split("\n"), new.split("\n"), name, name, lineterm="")
+    yield from between(name, old, name, new)

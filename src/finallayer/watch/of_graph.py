@@ -10,6 +10,7 @@ import torch
 #: As many nodes above a softmax are looked at.
 MOST_NODES = 64
 _HEADS = {"LogSoftmaxBackward0": False, "SoftmaxBackward0": True}
+_BINARY = {"BinaryCrossEntropyWithLogitsBackward0": False, "BinaryCrossEntropyBackward0": True}
 _LABELS = {
     "NllLossBackward0": "_saved_target",
     "NllLoss2DBackward0": "_saved_target",
@@ -22,29 +23,55 @@ WRAPS = 2**64
 
 
 class Prediction(NamedTuple):
-    """Rows of log-probabilities, or of probabilities, ``(N, C)``, and class indices ``(N,)``."""
+    """Rows of log-probabilities, or of probabilities, ``(N, C)``, and class indices ``(N,)``; or of an outcome each,
+    ``(N,)``, and whether it came about. ``node``: the node of the graph that knows the gradient of the logits.
+    """
 
     scores: torch.Tensor
     target: torch.Tensor
     are_probabilities: bool
+    node: Any = None
 
 
-def prediction(loss: torch.Tensor) -> Prediction | None:
-    """The softmax nearest to a loss, and the labels it was picked by; None where the graph doesn't show both."""
+def prediction(loss: torch.Tensor, *, deepest: bool = False) -> Prediction | None:
+    """The softmax nearest to a loss, and the labels it was picked by; None where the graph doesn't show both.
+
+    ``deepest``: where the softmax is handed another softmax's result, that one: the model's own.
+    """
     labels: list[torch.Tensor] = []
     for node, name in _nodes(loss):
         if name in _HEADS:
-            scores, axis = node._saved_result, node._saved_dim
-            rows = scores.movedim(axis - WRAPS if axis >= WRAPS // 2 else axis, -1)
+            while deepest and (inner := node.next_functions[0][0]) is not None and inner.name() in _HEADS:
+                node, name = inner, inner.name()
+            rows = node._saved_result.movedim(along(node), -1)
             for label in labels:
                 target = _indices(label, rows)
                 if target is not None:
-                    return Prediction(rows.reshape(-1, rows.shape[-1]), target, _HEADS[name])
+                    return Prediction(rows.reshape(-1, rows.shape[-1]), target, _HEADS[name], node)
             return None
         for field in _LABELS.get(name, "").split():
             saved = getattr(node, field, None)
             each = saved[::-1] if isinstance(saved, tuple) else (saved,)  # rows are counted before classes
             labels += [t for t in each if isinstance(t, torch.Tensor)]
+    return None
+
+
+def along(node: Any) -> int:
+    """The axis of a softmax's node."""
+    axis: int = node._saved_dim
+    return axis - WRAPS if axis >= WRAPS // 2 else axis
+
+
+def outcomes(loss: torch.Tensor) -> Prediction | None:
+    """What the binary cross-entropy nearest to a loss was handed, or the sigmoid before it; None where the graph shows
+    none."""
+    for node, name in _nodes(loss):
+        if name in _BINARY:
+            target = node._saved_target.reshape(-1)
+            inner = node.next_functions[0][0]
+            if inner is not None and inner.name() == "SigmoidBackward0":
+                return Prediction(inner._saved_result.reshape(-1), target, True, inner)
+            return Prediction(node._saved_self.reshape(-1), target, _BINARY[name], node)
     return None
 
 
