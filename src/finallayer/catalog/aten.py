@@ -64,7 +64,11 @@ OPERATORS: dict[str, str] = {
     # layers
     "addmm": "affine(self, mat1: x, mat2: y)",
     "linear": "affine(input: x, weight, bias)",
-    **each("", "convolution _convolution", "affine(input: x, weight, bias)"),
+    **each(
+        "",
+        "convolution _convolution conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
+        "affine(input: x, weight, bias)",
+    ),
     **each(
         "",
         "gelu silu mish hardswish hardsigmoid hardtanh elu celu selu leaky_relu rrelu_with_noise softshrink prelu "
