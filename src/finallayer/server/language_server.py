@@ -85,7 +85,7 @@ class Server(LanguageServer):
 
     async def _check(self, path: str) -> None:
         await asyncio.sleep(PAUSE)
-        for each in (path, *(t.path for t in list(self.analyses.texts) if t.path != path)):
+        for each in (path, *(t.path for t in self.analyses.texts if t.path != path)):
             if (text := self.analyses.text(each)) is None:
                 continue
             try:
@@ -142,9 +142,8 @@ async def _saved(server: Server, params: lsp.DidSaveTextDocumentParams) -> None:
 @SERVER.feature(lsp.WORKSPACE_DID_CHANGE_WATCHED_FILES)
 async def _disk_changed(server: Server, _params: lsp.DidChangeWatchedFilesParams) -> None:
     server.analyses.look_again()
-    for text in server.analyses.texts:
-        server.check_soon(text.path)
-        return
+    if texts := server.analyses.texts:
+        server.check_soon(texts[0].path)  # and then the others
 
 
 @SERVER.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)

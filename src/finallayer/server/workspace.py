@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,11 @@ class _Seen:
 
 
 class Analyses:
-    """The open texts, and the project around them. What is on disk is read again when it is said to have changed."""
+    """The open texts, and the project around them. What is on disk is read again when it is said to have changed.
+
+    One thread analyses while another takes in what the editor says: an analysis goes on with what it began with, and
+    what it keeps is kept there.
+    """
 
     def __init__(self) -> None:
         self.rules = all_rules()
@@ -45,8 +49,8 @@ class Analyses:
         self._fixed: dict[str, _Seen] = {}
 
     @property
-    def texts(self) -> Iterable[Text]:
-        return self._texts.values()
+    def texts(self) -> Sequence[Text]:
+        return tuple(self._texts.values())
 
     def text(self, path: str) -> Text | None:
         """What is open of a file."""
@@ -63,34 +67,34 @@ class Analyses:
 
     def look_again(self) -> None:
         """Something on disk has changed."""
-        self._project = Project()
-        self._fixed.clear()
+        self._project, self._fixed = Project(), {}
         look_again()
 
     def check(self, path: str) -> Found:
         """What a check of an open file finds, without fixes, and the notes on what could not be read."""
         settings, problem = self._settings(path)
-        project = self._project.copy()
+        parsed = self._project
+        project = parsed.copy()
         now = self._adopted(project, path)
         found: Analysis = analyse(path, project, now[path])
-        self._project.take_over(project, now)
+        parsed.take_over(project, now)
         chosen = Filter(settings, self.rules, Sources(now))
         return tuple(chosen.shown(found.findings)), (*problem, *found.notes)
 
     def with_fixes(self, path: str) -> tuple[Finding, ...]:
         """The same findings with the fix of each, or the reason why it has none; worked out once a version."""
-        now = {t.path: t.data for t in self._texts.values()}
+        now, fixed = {t.path: t.data for t in self.texts}, self._fixed
         state = digest("\0".join(f"{p}\0{digest(data)}" for p, data in sorted(now.items())).encode())
-        known = self._fixed.get(path)
+        known = fixed.get(path)
         if known is None or known.state != state:
             settings, _ = self._settings(path)
-            known = self._fixed[path] = _Seen(state, found_in([path], now, Foreseen(), settings, self.rules))
+            known = fixed[path] = _Seen(state, found_in([path], now, Foreseen(), settings, self.rules))
         return known.findings
 
     def repaired(self, path: str) -> Repair:
         """What all safe fixes of a file come to."""
         settings, _ = self._settings(path)
-        at_hand = {t.path: t.data for t in self._texts.values()}
+        at_hand = {t.path: t.data for t in self.texts}
         again: Callable[..., tuple[Finding, ...]] = lambda paths, now, foreseen: found_in(  # noqa: E731
             paths, {**at_hand, **now}, foreseen, settings, self.rules
         )
@@ -104,7 +108,7 @@ class Analyses:
 
     def _adopted(self, project: Project, path: str) -> Mapping[str, bytes]:
         """Have the project read what is open as it is there; the file itself is read by its analysis."""
-        now = {t.path: t.data for t in self._texts.values()}
+        now = {t.path: t.data for t in self.texts}
         for each, data in now.items():
             if each != path:
                 with suppress(Unreadable):  # its own analysis says so
