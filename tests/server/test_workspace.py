@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("pygls")
 
+from finallayer.check import judge
 from finallayer.server import workspace
 from finallayer.server.opened import Text
 from finallayer.server.workspace import Analyses
@@ -47,11 +48,11 @@ def test_a_file_on_disk_is_read_again_when_it_is_said_to_have_changed(train: Tex
 
 
 def test_what_an_analysis_has_read_before_that_is_not_kept(train: Text, monkeypatch: pytest.MonkeyPatch) -> None:
-    analyses, analyse = Analyses(), workspace.analyse
+    analyses = Analyses()
 
     def interrupted(*arguments: Any) -> Any:
         """The file changes, and that is heard, when its analysis has read it."""
-        found = analyse(*arguments)
+        found = judge.analyse(*arguments)
         Path(train.path).with_name("model.py").write_text(WRONG)
         analyses.look_again()
         return found
@@ -74,8 +75,14 @@ def test_what_is_open_counts_and_not_what_is_on_disk(train: Text) -> None:
 
 
 def test_fixes_are_worked_out_once_a_version(train: Text, monkeypatch: pytest.MonkeyPatch) -> None:
-    analyses, asked = Analyses(), []
-    monkeypatch.setattr(workspace, "found_in", lambda *arguments: asked.append(arguments) or ())
+    analyses = Analyses()
+    asked: list[Any] = []
+
+    def found_in(*arguments: Any) -> tuple[()]:
+        asked.append(arguments)
+        return ()
+
+    monkeypatch.setattr(workspace, "found_in", found_in)
     analyses.put(train)
     assert analyses.with_fixes(train.path) == analyses.with_fixes(train.path) == ()
     assert len(asked) == 1
