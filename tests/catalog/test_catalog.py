@@ -29,7 +29,7 @@ def test_every_line_is_a_signature_of_a_known_operation():
         params = (*signature.params, *(signature.call or ()))
         renamed = [p.canonical for p in params if p.canonical != p.name]
         assert set(signature.attrs) <= ATTRIBUTES, name
-        assert set(renamed) <= KNOWN | {"initial", "hidden"}, name
+        assert set(renamed) <= KNOWN | {"initial", "hidden", "like"}, name
         positions = [p.keyword_only for p in signature.params]
         assert positions == sorted(positions), name
 

@@ -19,7 +19,7 @@ from finallayer.compare.backends import BY_NAME
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.grid import INPUTS, PRECISIONS
 from finallayer.compare.heads import ALL, DEFAULT, choices
-from finallayer.report.places import plain
+from finallayer.report.places import plain, plain_start
 
 BAD_INPUT = 2
 # What the extra brings beside the frameworks: asked for before hours of training, not after.
@@ -129,8 +129,9 @@ def command(**options: Any) -> None:
             _must_not_be_given(context, _OF_ARTICLE, _NOT_OF_SCRIPT)
             code = _compare_own(ours, options)
     except BadInputError as error:
-        for line in f"Error: {error}".split("\n"):
-            click.echo(plain(line), err=True)
+        first, *others = map(str, error.args)
+        for line in (f"Error: {plain(first)}", *map(plain_start, others)):
+            click.echo(line, err=True)
         code = BAD_INPUT
     except OSError as error:  # a disk that filled up, say: what was finished is on it
         what = plain(str(error.filename or "the report or the output"))

@@ -49,7 +49,7 @@ def _fixed(script: Path, arguments: Sequence[str], unsafe_fixes: bool) -> Progra
     root = _root([script])
     fixing, repaired = _repaired(script, unsafe_fixes)
     if not repaired.changed:
-        raise BadInputError("\n".join([f"{script}: nothing to fix, so nothing to compare", *_left(fixing, repaired)]))
+        raise BadInputError(f"{script}: nothing to fix, so nothing to compare", *_left(fixing, repaired))
     changed = {str(document.path): new for document, new in repaired.changed}
     outside = [path for path in changed if not _is_within(Path(path), root)]
     if outside:

@@ -1,5 +1,5 @@
-"""The one exception of bad input: its message is the line the user reads."""
+"""The one exception of bad input: its arguments are the lines that the user reads, mostly one."""
 
 
 class BadInputError(ValueError):
-    """What the user asked for cannot be done; the message says what, where, and what was expected."""
+    """What the user asked for cannot be done; the first line says what, where, and what was expected."""
