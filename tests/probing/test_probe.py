@@ -87,6 +87,7 @@ def test_a_clip_and_an_epsilon_end_the_safe_margin(options: Any, safe: float, si
 
 @pytest.mark.parametrize("factor", [1.0, 0.3])
 def test_a_large_epsilon_ends_it_where_its_gradient_is_off_by_a_hundredth(factor: float) -> None:
+    pytest.importorskip("torch")
     for classes in (2, 3, 10):
         card = finallayer.probe(lambda z, y: factor * torch_on_probabilities(added=1e-3)(z, y), classes=classes)
         assert card.safe_margin == pytest.approx(math.log(10.1 - (classes - 1)), abs=0.01)
@@ -236,6 +237,7 @@ def test_what_cant_be_measured_is_one_line(loss: Any, options: Any, said: str) -
 
 
 def test_the_card_as_json_and_as_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     card = finallayer.probe(with_gradient, framework="numpy")
     said = json.loads(card.to_json())
     assert said["safe_margin"] is None and "safe_margin" in said["unlimited"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+pytest.importorskip("keras")
+
 import keras
 import numpy as np
-import pytest
 
 from finallayer.running.frameworks.keras import around
 from finallayer.running.ledger import Ledger

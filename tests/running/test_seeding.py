@@ -6,8 +6,11 @@ import random
 import subprocess
 import sys
 
-import numpy as np
 import pytest
+
+pytest.importorskip("torch")
+
+import numpy as np
 import torch
 
 from finallayer.running.seeding import seeded
