@@ -154,7 +154,7 @@ _NOT_OF_SCRIPT = "is of the article's network, and doesn't go with a SCRIPT, who
 def _must_not_be_given(context: click.Context, names: Iterable[str], why: str) -> None:
     given = click.core.ParameterSource.COMMANDLINE
     for name in names:
-        if context.get_parameter_source(name) is given:
+        if context.get_parameter_source(name) is given and context.params[name] != ():  # none at all, in an old click
             raise BadInputError(f"--{name.replace('_', '-')} {why}")
 
 
