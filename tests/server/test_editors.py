@@ -21,39 +21,11 @@ from lsprotocol import types as lsp
 from pygls.workspace import PositionCodec
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 
+from ..check.programs import DOUBLE, MODEL, TRAIN
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DOUBLE = """\
-import torch
-import torch.nn.functional as F
-
-
-def step(net, x, y):
-    return F.cross_entropy(torch.softmax(net(x), dim=1), y)
-"""
-MODEL = """\
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.head = nn.Linear(10, 10)
-
-    def forward(self, x):
-        return self.head(x)
-"""
-TRAIN = """\
-from torch import nn
-from model import Net
-
-net = Net()
-criterion = nn.CrossEntropyLoss()
-
-
-def step(x, y):
-    return criterion(net(x), y)
-"""
+RIGHT = MODEL.replace("torch.softmax(self.head(x), dim=1)", "self.head(x)")
 EPSILON = """\
 import torch
 import torch.nn.functional as F
@@ -179,11 +151,10 @@ async def test_what_is_found_is_shown_as_it_is_typed_and_goes_when_it_is_mended(
 
 
 async def test_a_model_that_is_not_saved_counts_for_the_loss_in_another_file(editor: Editor, tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text(MODEL)
-    assert await editor.open(tmp_path / "model.py", MODEL) == []
+    (tmp_path / "model.py").write_text(RIGHT)
+    assert await editor.open(tmp_path / "model.py", RIGHT) == []
     assert await editor.open(tmp_path / "train.py", TRAIN) == []
-    wrong = MODEL.replace("self.head(x)", "self.head(x).softmax(1)")
-    found = await editor.change(tmp_path / "model.py", wrong, also=tmp_path / "train.py")
+    found = await editor.change(tmp_path / "model.py", MODEL, also=tmp_path / "train.py")
     assert shown(found) == [("FL101", 9)]
     (softmax, *_) = found[0].related_information or ()
     assert softmax.location.uri == (tmp_path / "model.py").as_uri()
@@ -199,12 +170,11 @@ async def test_a_quick_fix_is_what_the_command_makes(editor: Editor, tmp_path: P
 
 
 async def test_a_fix_of_two_files_changes_the_one_that_is_not_open_on_disk(editor: Editor, tmp_path: Path) -> None:
-    wrong = MODEL.replace("self.head(x)", "self.head(x).softmax(1)")
-    (tmp_path / "model.py").write_text(wrong)
+    (tmp_path / "model.py").write_text(MODEL)
     (tmp_path / "train.py").write_text(TRAIN)
     (found,) = await editor.open(tmp_path / "train.py", TRAIN)
     fix = (await editor.actions((tmp_path / "train.py").as_uri(), found.range))[0]
-    assert editor.applied(fix, (tmp_path / "model.py").as_uri(), wrong) == MODEL
+    assert editor.applied(fix, (tmp_path / "model.py").as_uri(), MODEL) == RIGHT
 
 
 async def test_to_ignore_it_keeps_it_quiet(editor: Editor, tmp_path: Path) -> None:
