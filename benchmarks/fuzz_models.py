@@ -1,4 +1,4 @@
-"""Damages saved models in many ways, then reads, checks, strips and appends them: what a file holds is one line, or a model.
+"""Damages saved models in many ways, then reads, checks, strips and appends them: each is one line, or a model.
 
     python benchmarks/fuzz_models.py FOLDER [--cases 20000] [--seed 0] [--seconds 600]
 
@@ -24,7 +24,7 @@ import traceback
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from typing import Any
 
 from finallayer import models
 from finallayer.check.saved import analyse_saved
-from finallayer.models.model import HEADS
+from finallayer.models.model import HEADS, Edited
 from finallayer.models.refusals import NotDone, NotRead
 
 SECONDS, BYTES = 10, 2 * 2**30
@@ -95,9 +95,10 @@ def _used(path: Path) -> str:
     analyse_saved(str(path))
     model = models.read(path)
     done = "read"
+    changes: list[Callable[[str], Edited]] = [model.strip, *(partial(model.append, head) for head in HEADS)]
     for output in model.outputs[:8]:
         json.dumps(output.fields())
-        for change in (model.strip, *(partial(model.append, head) for head in HEADS)):
+        for change in changes:
             try:
                 change(output.name).write(io.BytesIO())
                 done = "read and changed"
