@@ -15,13 +15,14 @@ from finallayer.check.check_error import CheckError
 from finallayer.check.config import FILE, Config
 from finallayer.check.git import asked
 from finallayer.check.run import Outcome, check
+from finallayer.check.saved import SUFFIXES as SAVED
 from finallayer.disk import MOST_BYTES
 from finallayer.findings import Finding
 from finallayer.report.fingerprints import source_of
 from finallayer.rules.base import Rule
 
-#: What an analysis reads of a project.
-_READ = (".py", ".pyi", ".ipynb", FILE)
+#: What a check reads of a project.
+_READ = (".py", ".pyi", ".ipynb", FILE, *SAVED)
 _FILE_MODES = ("100644", "100755")
 #: What git itself writes into no tree, but somebody else may.
 _NO_NAMES = frozenset({"", ".", "..", ".git"})
@@ -52,7 +53,7 @@ class _Base:
 
 
 def added_since(
-    revision: str, outcome: Outcome, config: Config, rules: Mapping[str, Rule], jobs: int | None = None
+    revision: str, outcome: Outcome, config: Config, rules: Mapping[str, Rule], jobs: int | None
 ) -> Outcome:
     """The findings of a check that the files at ``revision`` don't have; of a file that was moved they are the same.
 
