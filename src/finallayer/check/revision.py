@@ -20,9 +20,11 @@ from finallayer.disk import MOST_BYTES
 from finallayer.findings import Finding
 from finallayer.report.fingerprints import source_of
 from finallayer.rules.base import Rule
+from finallayer.source.folders import SUFFIXES
 
-#: What a check reads of a project.
-_READ = (".py", ".pyi", ".ipynb", FILE, *SAVED)
+#: What is checked of a project, and what is read for it.
+_CHECKED = (*SUFFIXES, *SAVED)
+_READ = (*_CHECKED, ".pyi", FILE)
 _FILE_MODES = ("100644", "100755")
 #: What git itself writes into no tree, but somebody else may.
 _NO_NAMES = frozenset({"", ".", "..", ".git"})
@@ -64,7 +66,7 @@ def added_since(
     if not outcome.findings:
         return outcome
     with _at(root, commit) as base:
-        gone = [f for f in base.files if f.endswith((".py", ".ipynb")) and not os.path.lexists(Path(base.root, f))]
+        gone = [f for f in base.files if f.endswith(_CHECKED) and not os.path.lexists(Path(base.root, f))]
         there = [then for path in outcome.concerned if (then := base.then(path)) is not None]
         moved = any(base.then(path) is None for path in outcome.concerned)
         paths = [Path(p) for p in there] + [Path(base.copy, f) for f in gone if moved]
