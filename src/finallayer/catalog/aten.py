@@ -113,4 +113,6 @@ def operator(name: str) -> Signature | None:
     plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
     line = OPERATORS.get(name) or OPERATORS.get(plain) or METHODS.get(name)
     signature = parse(line) if line is not None else method(name) or method(plain)
+    if signature is None and name.endswith("_copy"):  # of a view
+        return operator(name.removesuffix("_copy"))
     return signature if signature is not None and is_applicable(signature) else None

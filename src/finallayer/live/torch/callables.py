@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from finallayer.catalog import Signature, lookup, method, parse
+from finallayer.catalog import Signature, aten, lookup, method, parse
 from finallayer.catalog.applying import is_applicable
-from finallayer.catalog.aten import METHODS, OPERATORS
 
 
 class Known(NamedTuple):
@@ -61,28 +60,25 @@ def operator(func: Any) -> Known | None:
     namespace, _, name = func._schema.name.partition("::")
     if namespace not in ("aten", "prims"):
         return None
-    return _known("", name, "operator") or _known("", name.removesuffix("_copy"), "operator")  # of a view
+    return _known("", name, "operator")
 
 
 @cache
 def named_operator(name: str) -> Known | None:
     """The same of an operator by its name, as the autograd graph has it."""
-    spelled = (name, f"_{name}", name.removesuffix("_copy"))
-    return next((known for known in (_known("", n, "operator") for n in spelled) if known is not None), None)
+    return _known("", name, "operator") or _known("", f"_{name}", "operator")
 
 
 def _known(dotted: str, name: str, how: str) -> Known | None:
     plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-    line = (OPERATORS.get(name) or OPERATORS.get(plain)) if how == "operator" else None
-    line = line or (METHODS.get(name) if how != "function" else None)
-    if how == "function":
+    if how == "operator":
+        signature = aten.operator(name)
+    elif how == "function":
         signature = lookup(dotted)
-    elif line is not None:
+    elif (line := aten.METHODS.get(name)) is not None:
         signature = parse(line)
-    elif how == "property":
-        signature = None
     else:
-        signature = method(name) or method(plain)
+        signature = None if how == "property" else method(name) or method(plain)
     if signature is None or not is_applicable(signature):
         return None
     in_place = plain != name or name in ("__iadd__", "__isub__", "__imul__", "__itruediv__", "__idiv__", "__ipow__")
