@@ -18,16 +18,50 @@ from finallayer.live.stack import Stack, folders_of
 _DIFFERENTIATES = ("grad", "value_and_grad")
 
 
+#: Is told, before a gradient is computed, the loss (a function that gives it alone), its arguments, positional and
+#: named, and which of the former are trained.
+Before = Callable[[Callable[..., Any], Sequence[Any], Mapping[str, Any], Sequence[int]], None]
+
+
 @contextmanager
 def around(tell: Callable[[Observation], None]) -> Iterator[None]:
     """Around a program: each loss of which it asks the gradient is told, once for each place."""
-    losses = _Losses(tell)
+    with gradients(_Losses(tell).called):
+        yield
+
+
+@contextmanager
+def gradients(before: Before) -> Iterator[None]:
+    """Inside, the functions that ``jax.grad`` and its like give tell of the loss before they run."""
     with ExitStack() as undo:
         for name in _DIFFERENTIATES:
             original = getattr(jax, name)
-            setattr(jax, name, losses.telling(original))
+            setattr(jax, name, _telling(original, before))
             undo.callback(setattr, jax, name, original)
         yield
+
+
+def _telling(original: Callable[..., Any], before: Before) -> Callable[..., Any]:
+    """``jax.grad``, or its like, whose functions tell of the loss before they run."""
+
+    @wraps(original)
+    def differentiate(loss: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, **more: Any) -> Any:
+        gradient = original(loss, argnums, has_aux, **more)
+        trained = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+        @wraps(loss)
+        def alone(*args: Any, **kwargs: Any) -> Any:
+            given = loss(*args, **kwargs)
+            return given[0] if has_aux else given
+
+        @wraps(gradient)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            before(alone, args, kwargs, [n % len(args) for n in trained if args])
+            return gradient(*args, **kwargs)
+
+        return run
+
+    return differentiate
 
 
 class _Losses:
@@ -37,44 +71,17 @@ class _Losses:
         self._told: set[Origin | None] = set()
         self._tracing = False
 
-    def telling(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """``jax.grad``, or its like, whose functions tell of the loss before they run."""
-
-        @wraps(original)
-        def differentiate(loss: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, **more: Any) -> Any:
-            gradient = original(loss, argnums, has_aux, **more)
-            trained = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-
-            @wraps(gradient)
-            def run(*args: Any, **kwargs: Any) -> Any:
-                self._called(loss, has_aux, trained, args, kwargs)
-                return gradient(*args, **kwargs)
-
-            return run
-
-        return differentiate
-
-    def _called(
-        self,
-        loss: Callable[..., Any],
-        has_aux: bool,
-        trained: Sequence[int],
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
+    def called(
+        self, loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], trained: Sequence[int]
     ) -> None:
+        """A gradient is asked for."""
         place = self._stack.place()
         if self._tracing or place in self._told:
             return
         self._told.add(place)
-
-        @wraps(loss)
-        def alone(*args: Any, **kwargs: Any) -> Any:
-            given = loss(*args, **kwargs)
-            return given[0] if has_aux else given
-
         self._tracing = True
         try:
-            observation = observe(alone, args, kwargs, [n % len(args) for n in trained if args])
+            observation = observe(loss, args, kwargs, trained)
         except Exception:
             return  # the program's own call will say what is wrong
         finally:

@@ -12,13 +12,13 @@ from finallayer.expr import GUARDS, MOVES, PICKS, Node, Role, having, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
 from finallayer.live.observation import Batch
 
-_HEADS = having(Role.HEAD)
+HEADS = having(Role.HEAD)
 _LOSSES = having(Role.LOSS)
 #: What may stand between a softmax and what reads it.
-_ROUTE = MOVES | GUARDS | {"log", "neg"}
+ROUTE = MOVES | GUARDS | {"log", "neg"}
 #: The operations that are worth a look.
-MEASURED = _HEADS | _LOSSES | PICKS | {"mul"}
-_KINDS = PROBABILITY_KINDS | LOG_KINDS
+MEASURED = HEADS | _LOSSES | PICKS | {"mul"}
+KINDS = PROBABILITY_KINDS | LOG_KINDS
 
 
 class Measuring:
@@ -34,23 +34,23 @@ class Measuring:
 
     def saw(self, made: Node, what: Applied, tensors: Sequence[Any], dtype: str) -> None:
         """An operation was run: a head, which is remembered, or one that brings a prediction and its label together."""
-        if made.op in _HEADS and tensors:
+        if made.op in HEADS and tensors:
             axis = what.attrs.get("axis")
             self._scores[id(made)] = made, tensors[0], axis if isinstance(axis, int) else -1
         elif made.op in _LOSSES and len(tensors) > 1:
             self._measure(made, what.args[0], tensors[0], tensors[1], dtype)
-        elif made.op in PICKS | {"mul"} and len(tensors) > 1 and any(n.kind in _KINDS for n in what.args):
+        elif made.op in PICKS | {"mul"} and len(tensors) > 1 and any(n.kind in KINDS for n in what.args):
             self._of_formula(made, what, tensors, dtype)
 
     def _of_formula(self, made: Node, what: Applied, tensors: Sequence[Any], dtype: str) -> None:
         first, last = what.args[0], tensors[-1]
-        if first.kind in _KINDS:
+        if first.kind in KINDS:
             self._measure(made, first, None, last, dtype)
-        elif made.op == "mul" and what.args[-1].kind in _KINDS:
+        elif made.op == "mul" and what.args[-1].kind in KINDS:
             self._measure(made, what.args[-1], None, tensors[0], dtype)
 
     def _measure(self, made: Node, prediction: Node, own: Any, label: Any, dtype: str) -> None:
-        head = through(prediction, _ROUTE)
+        head = through(prediction, ROUTE)
         if id(head) in self._scores:
             _, given, axis = self._scores[id(head)]
             logits = self._numbers(given)

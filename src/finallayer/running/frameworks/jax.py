@@ -7,38 +7,31 @@ gradient; in a compiled step the two have that in common. The numbers come back 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import wraps
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from finallayer.auditing.judgement import judged
-from finallayer.expr import GUARDS, MOVES, PICKS, Node, Role, having, through
-from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS, Kind
+from finallayer.expr import MOVES, PICKS, Node, through
+from finallayer.kinds import Kind
+from finallayer.live.differentiated import gradients
 from finallayer.live.jax import Traced, inner_jaxpr, traced
+from finallayer.live.margins import HEADS, KINDS, ROUTE
 from finallayer.live.randomness import plain_generators
 from finallayer.running.first_loss import audited
 from finallayer.running.ledger import Ledger
 from finallayer.running.samples import of_classes, of_outcomes
 
-_DIFFERENTIATES = ("grad", "value_and_grad")
-_HEADS = having(Role.HEAD)
-#: What may stand between a softmax and what reads it, and between a label and its factor.
-_ROUTE = MOVES | GUARDS | {"log", "neg"}
+#: What may stand between a label and its factor.
 _TO_LABEL = MOVES | {"neg", "cast", "identity"}
-_KINDS = PROBABILITY_KINDS | LOG_KINDS
 
 
 @contextmanager
 def around(ledger: Ledger, _module: str) -> Iterator[None]:
     """Inside, every gradient of a loss that shows logits and labels is a step of the ledger's."""
-    with ExitStack() as undo:
-        for name in _DIFFERENTIATES:
-            original = getattr(jax, name)
-            setattr(jax, name, _Differentiating(ledger).making(original))
-            undo.callback(setattr, jax, name, original)
+    with gradients(_Steps(ledger).measure):
         yield
 
 
@@ -51,41 +44,21 @@ class _Pair(NamedTuple):
     binary: bool
 
 
-class _Differentiating:
+class _Steps:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._tracing = False
 
-    def making(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """``jax.grad``, or its like, whose functions measure the loss beside its gradient."""
-
-        @wraps(original)
-        def differentiate(loss: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, **more: Any) -> Any:
-            gradient = original(loss, argnums, has_aux, **more)
-            trained = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-
-            @wraps(loss)
-            def alone(*args: Any, **kwargs: Any) -> Any:
-                given = loss(*args, **kwargs)
-                return given[0] if has_aux else given
-
-            @wraps(gradient)
-            def run(*args: Any, **kwargs: Any) -> Any:
-                if not self._tracing and self._ledger.trainer is None:
-                    self._measure(alone, trained, args, kwargs)
-                return gradient(*args, **kwargs)
-
-            return run
-
-        return differentiate
-
-    def _measure(
-        self, loss: Callable[..., Any], trained: Sequence[int], args: Sequence[Any], kwargs: Mapping[str, Any]
+    def measure(
+        self, loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], trained: Sequence[int]
     ) -> None:
+        """A gradient is asked for: the loss is measured beside it."""
+        if self._tracing or self._ledger.trainer is not None:
+            return
         self._tracing = True
         try:
             with plain_generators():
-                seen = traced(loss, args, kwargs, [n % len(args) for n in trained if args])
+                seen = traced(loss, args, kwargs, trained)
             if self._ledger.audit is None:
                 audited(self._ledger, "float32", seen.observation, by=judged)
             pair = next(_pairs(seen.observation.losses), None)
@@ -131,8 +104,8 @@ def _pairs(losses: Iterable[Node]) -> Iterator[_Pair]:
                     yield _Pair(logits, node.args[1], True, False)
             elif node.op == "mul":
                 for prediction, label in (node.args, node.args[::-1]):
-                    head = through(prediction, _ROUTE)
-                    if prediction.kind in _KINDS and head.op in _HEADS:
+                    head = through(prediction, ROUTE)
+                    if prediction.kind in KINDS and head.op in HEADS:
                         binary = head.operation.over == "outcome"
                         if not binary or head.args[0].op != "neg":
                             yield _Pair(_deepest(head), through(label, _TO_LABEL), False, binary)
@@ -140,8 +113,8 @@ def _pairs(losses: Iterable[Node]) -> Iterator[_Pair]:
 
 def _logits(prediction: Node) -> Node | None:
     """What a prediction that a label picks from is made of, as far down as softmaxes go."""
-    head = through(prediction, _ROUTE)
-    if head.op in _HEADS:
+    head = through(prediction, ROUTE)
+    if head.op in HEADS:
         return _deepest(head)
     return prediction if prediction.kind is Kind.LOGITS else None
 
@@ -149,7 +122,7 @@ def _logits(prediction: Node) -> Node | None:
 def _deepest(head: Node) -> Node:
     """The logits of a softmax, or of the one that it is handed."""
     inner = through(head.args[0], MOVES)
-    return _deepest(inner) if inner.op in _HEADS else head.args[0]
+    return _deepest(inner) if inner.op in HEADS else head.args[0]
 
 
 def _evaluate(
