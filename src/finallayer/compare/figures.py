@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from finallayer.compare.backends import BY_NAME
@@ -90,7 +91,7 @@ def epoch_panels(runs: Runs, measure: str, label: str) -> list[Panel]:
 
 
 def epoch_panel(series: Series, measure: str, label: str, setting: Setting, title: str) -> Panel:
-    last = "; ".join(f"{head} {percent(_mean(values[-1]))} %" for head, values in series.items())
+    last = "; ".join(f"{head} {percent(fmean(values[-1]))} %" for head, values in series.items())
     return Panel(
         f"{measure.replace('_', '-')}-{setting.backend}-{setting.precision}-{setting.inputs}",
         title,
@@ -219,21 +220,18 @@ def draw_doses(ax: Any, series: Sequence[tuple[float, Row]], logits: Row | None)
 def draw_epochs(ax: Any, series: Series, label: str) -> None:
     """Mean over seeds, in a band from the lowest to the highest."""
     for head in _baseline_first(series, key=lambda head: head):
-        values = series[head]
-        epochs = range(1, len(values) + 1)
-        ax.fill_between(
-            epochs,
-            [100 * min(v) for v in values],
-            [100 * max(v) for v in values],
-            color=color(head),
-            alpha=0.13,
-            linewidth=0,
-        )
-        ax.plot(epochs, [100 * _mean(v) for v in values], **_line(head), marker="o", markersize=3)
+        draw_band(ax, head, range(1, len(series[head]) + 1), series[head], 100)
     ax.set_ylim(-3, 103)
     ax.set_xlabel("epoch")
     ax.set_ylabel(label)
     ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+def draw_band(ax: Any, head: str, places: Sequence[int], values: Sequence[Sequence[float]], scale: float) -> None:
+    """The mean of the values at each place by a head's line, in a band from the lowest to the highest."""
+    lows, highs = ([scale * end(v) for v in values] for end in (min, max))
+    ax.fill_between(places, lows, highs, color=color(head), alpha=0.13, linewidth=0)
+    ax.plot(places, [scale * fmean(v) for v in values], **_line(head), marker="o", markersize=3)
 
 
 def series_of(runs: Runs, setting: Setting, measure: str) -> Series:
@@ -279,7 +277,3 @@ def _tile(x: int, y: int, face: str, alpha: float) -> Any:
         alpha=alpha,
         linewidth=0,
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

@@ -39,14 +39,15 @@ def make_page(results: Results) -> str:
         rows=rows,
         heads=names,
         strokes=STROKES,
+        line_names={name: phrases.head_name(name) for name in STROKES},
         head_table=_heads_shown(rows),
         baseline=BASELINE,
         telling=telling,
-        story=[] if telling is None else _draw(figures.story(results.cells, results.gradients, telling)),
-        cliffs=_draw(figures.cliff_panels(results.gradients)),
-        accuracy=_draw(figures.epoch_panels(results.cells, "val_accuracy", "validation accuracy")),
-        silenced=_draw(figures.epoch_panels(results.cells, "silenced", "silenced samples")),
-        doses=_draw(figures.dose_panels(summary)),
+        story=[] if telling is None else drawn(figures.story(results.cells, results.gradients, telling)),
+        cliffs=drawn(figures.cliff_panels(results.gradients)),
+        accuracy=drawn(figures.epoch_panels(results.cells, "val_accuracy", "validation accuracy")),
+        silenced=drawn(figures.epoch_panels(results.cells, "silenced", "silenced samples")),
+        doses=drawn(figures.dose_panels(summary)),
         grid=_grid(rows, names),
         safe_margins=_safe_margins(results, names),
         missing=_missing(results),
@@ -67,7 +68,8 @@ def templates() -> Environment:
     return environment
 
 
-def _draw(panels: Sequence[figures.Panel]) -> list[dict[str, Any]]:
+def drawn(panels: Sequence[figures.Panel]) -> list[dict[str, Any]]:
+    """Panels as a page holds them."""
     return [
         {"svg": Markup(as_inline_svg(panel.alone(), panel.description, panel.key)), "title": panel.title}
         for panel in panels

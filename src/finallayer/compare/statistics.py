@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from finallayer.compare.grid import Cell, Setting, order
@@ -133,12 +134,12 @@ def summarize(cells: Mapping[Cell, Mapping[str, Any]], val_samples: int) -> Summ
             head=head,
             seeds=len(by_seed),
             gain=_gain(final.get((setting, BASELINE), {}), by_seed, val_samples) if head != BASELINE else None,
-            val_accuracy=_mean(_each(by_seed, "val_accuracy")),
-            train_accuracy=_mean(_each(by_seed, "train_accuracy")),
-            silenced=_mean(_each(by_seed, "silenced")),
-            underflow=_mean(_each(by_seed, "underflow")),
-            nonfinite=_mean(_each(by_seed, "nonfinite")),
-            skipped=_mean(_each(by_seed, "skipped")),
+            val_accuracy=fmean(_each(by_seed, "val_accuracy")),
+            train_accuracy=fmean(_each(by_seed, "train_accuracy")),
+            silenced=fmean(_each(by_seed, "silenced")),
+            underflow=fmean(_each(by_seed, "underflow")),
+            nonfinite=fmean(_each(by_seed, "nonfinite")),
+            skipped=fmean(_each(by_seed, "skipped")),
             largest_margin=_mean_of_finite(_each(by_seed, "largest_margin")),
             true_loss=_mean_of_finite(_each(by_seed, "true_loss")),
         )
@@ -192,7 +193,7 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float], sa
     Formula: https://en.wikipedia.org/wiki/Paired_difference_test
     """
     by_seed = {seed: ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))}
-    baseline = _mean([ours[seed] for seed in by_seed])
+    baseline = fmean([ours[seed] for seed in by_seed])
     return difference(by_seed, rounding=1 / (6 * samples**2), low=baseline - 1, high=baseline)
 
 
@@ -204,7 +205,7 @@ def difference(by_seed: Mapping[int, float], rounding: float, low: float, high: 
     from scipy.special import stdtr, stdtrit
 
     count = len(by_seed)
-    mean = _mean(list(by_seed.values()))
+    mean = fmean(by_seed.values())
     if count < 2:
         return Difference(mean, None, None, None, by_seed)
     variance = math.fsum((d - mean) ** 2 for d in by_seed.values()) / (count - 1) + rounding
@@ -225,7 +226,7 @@ def _overall(compared: Mapping[tuple[str, Setting], Difference], samples: int) -
         gains = [gain for (one, _), gain in compared.items() if one == head and (gain.pairs > 1 or _single(compared))]
         seeds = sorted(set.intersection(*(set(gain.by_seed) for gain in gains))) if gains else []
         if seeds:
-            by_seed = {seed: _mean([gain.by_seed[seed] for gain in gains]) for seed in seeds}
+            by_seed = {seed: fmean([gain.by_seed[seed] for gain in gains]) for seed in seeds}
             found[head] = len(gains), difference(by_seed, 1 / (6 * samples**2 * len(gains)), -1.0, 1.0)
     return found
 
@@ -246,11 +247,7 @@ def _each(by_seed: Mapping[int, Mapping[str, Any]], name: str) -> list[Any]:
     return [run[name] for run in by_seed.values()]
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 def _mean_of_finite(values: Sequence[float | None]) -> float | None:
     """The mean, or None as soon as one of them was not finite."""
     finite = [value for value in values if value is not None]
-    return _mean(finite) if len(finite) == len(values) else None
+    return fmean(finite) if len(finite) == len(values) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 from finallayer.compare.backends import BY_NAME
@@ -336,7 +337,7 @@ def _validation(summary: Summary, judged: Sequence[Row]) -> str:
     """What the intervals don't hold: how well the validation samples stand for others."""
     settings = {row.setting for row in judged}
     accuracies = [row.val_accuracy for row in summary.rows if row.head == BASELINE and row.setting in settings]
-    accuracy = math.fsum(accuracies) / len(accuracies)
+    accuracy = fmean(accuracies)
     noise = 1.96 * math.sqrt(accuracy * (1 - accuracy) / summary.val_samples)
     return (
         f"Intervals are over seeds, on the same {summary.val_samples} validation samples; how well those stand for "

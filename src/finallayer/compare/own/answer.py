@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 from finallayer.compare.own.arms import ARMS, AS_IS, FIXED
@@ -91,10 +92,17 @@ def _rank(name: str) -> tuple[bool, bool, str]:
 
 def final(cell: Mapping[str, Any], name: str) -> float | None:
     """The last value of a quantity in a run."""
+    values = along(cell, name)
+    if name == METRIC:  # printed, and where that is no number, the run has ended without one
+        return values[-1] if values else None
+    return next((value for value in reversed(values) if value is not None), None)
+
+
+def along(cell: Mapping[str, Any], name: str) -> list[float | None]:
+    """A quantity along a run: the values of a metric in its output, or a value an epoch, None where it has none."""
     if name == METRIC:
-        return cell["metric"][-1] if cell["metric"] else None
-    rows = [row.get(name, row.get("logged", {}).get(name)) for row in cell["epochs"]]
-    return next((value for value in reversed(rows) if value is not None), None)
+        return list(cell["metric"])
+    return [row.get(name, row.get("logged", {}).get(name)) for row in cell["epochs"]]
 
 
 def _logged(cell: Mapping[str, Any]) -> Iterator[str]:
@@ -122,7 +130,7 @@ def _lines(outcome: Outcome, names: Sequence[str]) -> list[Line]:
     }
     certain = rejected(questions, 1 - CONFIDENCE)
     return [
-        Line(name, {arm: _mean(values[arm].values()) for arm in ARMS}, differences[name], name in certain)
+        Line(name, {arm: fmean(values[arm].values()) for arm in ARMS}, differences[name], name in certain)
         for name, values in found
     ]
 
@@ -315,8 +323,3 @@ def _interval(line: Line) -> str:
 def _other(outcome: Outcome) -> str:
     other = outcome.settings["against"]
     return f"With {other}" if other else "Fixed"
-
-
-def _mean(values: Any) -> float:
-    values = list(values)
-    return math.fsum(values) / len(values)

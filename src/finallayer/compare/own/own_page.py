@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from markupsafe import Markup
-
 from finallayer.compare import phrases
+from finallayer.compare.figures import Panel, draw_band
 from finallayer.compare.folder import PAGE
 from finallayer.compare.heads import BASELINE, STATUS_QUO
-from finallayer.compare.own.answer import METRIC, TRAINED, final, is_share, named, shown
+from finallayer.compare.own.answer import METRIC, TRAINED, along, final, is_share, named, shown
 from finallayer.compare.own.arms import ARMS, AS_IS, FIXED
 from finallayer.compare.own.measured import Outcome
-from finallayer.compare.page import templates
+from finallayer.compare.page import drawn, templates
 from finallayer.compare.results import write_atomically
-from finallayer.compare.style import STROKES, as_inline_svg, as_it_comes, new_figure, set_title
+from finallayer.compare.style import STROKES, as_it_comes
 
-PANEL = (4.0, 2.9)  # inches
 #: The head whose line an arm has.
 LINES = {AS_IS: STATUS_QUO, FIXED: BASELINE}
 #: What is drawn beside the metric that answers.
@@ -48,16 +47,17 @@ def make_page(outcome: Outcome) -> str:
         "named": named,
         "shown": shown,
         "kind": _kind_of_line,
+        "signed": _signed,
     }
     environment.globals |= {"interval": phrases.interval, "is_share": is_share}
-    environment.filters["signed"] = _signed
     return environment.get_template("own/own_report.html.j2").render(
         results=outcome.as_dict(),
         titles=titles(outcome),
         arms=ARMS,
         lines=LINES,
         strokes=STROKES,
-        panels=_panels(outcome),
+        line_names={line: titles(outcome)[arm] for arm, line in LINES.items()},
+        pictures=drawn(list(_panels(outcome))),
         runs=_runs(outcome),
         diff=outcome.settings["diff"][:MOST_LINES],
         cut=len(outcome.settings["diff"]) > MOST_LINES,
@@ -76,59 +76,47 @@ def curves(outcome: Outcome, name: str) -> Curves:
     found: dict[str, dict[int, list[float | None]]] = {}
     for arm in ARMS:
         for seed, cell in outcome.of(arm).items():
-            values = (
-                list(cell["metric"])
-                if name == METRIC
-                else [row.get(name, row.get("logged", {}).get(name)) for row in cell["epochs"]]
-            )
+            values = along(cell, name)
             if any(value is not None for value in values):
                 found.setdefault(arm, {})[seed] = values
     return found
 
 
-def _panels(outcome: Outcome) -> list[Markup]:
+def _panels(outcome: Outcome) -> Iterator[Panel]:
     names = dict.fromkeys([name for name in (outcome.verdict["metric"],) if name] + list(DRAWN))
-    drawn = []
     for name in names:
         found = curves(outcome, name)
         if len(found) == len(ARMS) and any(_points(one) > 1 for by_seed in found.values() for one in by_seed.values()):
-            drawn.append(Markup(_picture(outcome, name, found)))
-    return drawn
+            yield _panel(outcome, name, found)
 
 
 def _points(values: Sequence[float | None]) -> int:
     return sum(value is not None for value in values)
 
 
-def _picture(outcome: Outcome, name: str, found: Curves) -> str:
+def _panel(outcome: Outcome, name: str, found: Curves) -> Panel:
+    last = "; ".join(f"{titles(outcome)[arm]} {shown(name, _last(found[arm]))}" for arm in ARMS)
+    return Panel(
+        f"own-{name}",
+        named(name),
+        f"{named(name)} along the training. At the end: {last}.",
+        tuple(LINES.values()),
+        lambda ax: _draw(ax, outcome, name, found),
+    )
+
+
+def _draw(ax: Any, outcome: Outcome, name: str, found: Curves) -> None:
+    """Mean over seeds, in a band from the lowest to the highest."""
     share = is_share(name, [v for by_seed in found.values() for values in by_seed.values() for v in values])
-    figure, (ax,) = new_figure(PANEL)
     for arm in ARMS:
-        _draw(ax, found[arm], LINES[arm], 100 if share else 1)
+        at = [[v for v in values if v is not None] for values in zip_longest(*found[arm].values())]
+        places = [number for number, values in enumerate(at, start=1) if values]
+        draw_band(ax, LINES[arm], places, [values for values in at if values], 100 if share else 1)
     if share:
         ax.set_ylim(-3, 103)
     ax.set_xlabel("occurrence in the output" if name == METRIC else _along(outcome))
     ax.set_ylabel("%" if share else "" if name == METRIC else "nats" if name in DRAWN else "")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    set_title(ax, named(name))
-    last = "; ".join(f"{titles(outcome)[arm]} {shown(name, _last(found[arm]))}" for arm in ARMS)
-    return as_inline_svg(figure, f"{named(name)} along the training. At the end: {last}.", f"own-{name}")
-
-
-def _draw(ax: Any, by_seed: Mapping[int, Sequence[float | None]], line: str, scale: float) -> None:
-    """The mean over seeds, in a band from the lowest to the highest."""
-    stroke = STROKES[line]
-    length = max(map(len, by_seed.values()))
-    at, means, lows, highs = [], [], [], []
-    for place in range(length):
-        values = [v for one in by_seed.values() if place < len(one) and (v := one[place]) is not None]
-        if values:
-            at.append(place + 1)
-            means.append(scale * math.fsum(values) / len(values))
-            lows.append(scale * min(values))
-            highs.append(scale * max(values))
-    ax.fill_between(at, lows, highs, color=stroke.light, alpha=0.13, linewidth=0)
-    ax.plot(at, means, color=stroke.light, linestyle=stroke.linestyle, linewidth=stroke.width, marker="o", markersize=3)
 
 
 def _along(outcome: Outcome) -> str:
@@ -137,8 +125,7 @@ def _along(outcome: Outcome) -> str:
 
 
 def _last(by_seed: Mapping[int, Sequence[float | None]]) -> float:
-    values = [next(v for v in reversed(one) if v is not None) for one in by_seed.values()]
-    return math.fsum(values) / len(values)
+    return fmean(next(v for v in reversed(one) if v is not None) for one in by_seed.values())
 
 
 def _runs(outcome: Outcome) -> list[dict[str, Any]]:
