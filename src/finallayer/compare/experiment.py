@@ -13,6 +13,7 @@ from finallayer.compare.backends import Backend
 from finallayer.compare.children import Event, run_children
 from finallayer.compare.cliff import MARGINS, reference
 from finallayer.compare.dataset import Dataset
+from finallayer.compare.endings import NOT_RUN_YET, cut_short
 from finallayer.compare.estimate import Estimator
 from finallayer.compare.folder import MEASUREMENTS, make_folder, set_aside
 from finallayer.compare.grid import Cell, doses, plan
@@ -20,8 +21,6 @@ from finallayer.compare.phrases import clock, setting_name
 from finallayer.compare.results import Results, Settings, environment, resume
 from finallayer.compare.verdict import give_verdict
 
-NOT_RUN_YET = "not run yet"
-INTERRUPTED = "interrupted"
 ESTIMATE_EVERY = 5.0  # seconds between the estimates that the results keep
 
 
@@ -96,9 +95,7 @@ def run(experiment: Experiment, results: Results, display: Display) -> bool:
                 events.close()
         return True
     except KeyboardInterrupt:
-        results.missing = {
-            cell: INTERRUPTED if reason == NOT_RUN_YET else reason for cell, reason in results.missing.items()
-        }
+        results.missing = cut_short(results.missing)
         return False
     finally:
         display.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from finallayer.compare.backends import BY_NAME
 from finallayer.compare.grid import Setting
 from finallayer.compare.heads import BASELINE, STATUS_QUO
+from finallayer.report.places import plain
 
 NOT_FINITE = "inf or nan"
 
@@ -46,6 +47,13 @@ def edge(safe_margin: float | None, overflows_from: float | None = None) -> str:
     """
     words = "any margin" if safe_margin is None else "none" if safe_margin == 0 else f"{safe_margin:.2f}"
     return words if overflows_from is None else f"{words}; scaled, it overflows from {overflows_from:.2f}"
+
+
+def printable(text: str) -> str:
+    """What the user's program, or a name of the user's, says: on one line, with what a terminal obeys, or no encoding
+    holds, escaped.
+    """
+    return plain(text).encode(errors="backslashreplace").decode()
 
 
 def clock(seconds: float) -> str:

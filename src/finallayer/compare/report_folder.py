@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,20 @@ def write_report(results: Results, folder: Path) -> Path:
 
 def as_csv(results: Results) -> str:
     """Every measurement of every epoch, a line each."""
+    return table(
+        [
+            {**cell.as_dict(), **epoch}
+            for cell, run in sorted(results.cells.items(), key=lambda item: order(item[0]))
+            for epoch in run["epochs"]
+        ]
+    )
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Lines for a spreadsheet, under the names that any of them has; nothing where there are none."""
     text = io.StringIO()
-    lines = [
-        {**cell.as_dict(), **epoch}
-        for cell, run in sorted(results.cells.items(), key=lambda item: order(item[0]))
-        for epoch in run["epochs"]
-    ]
     if lines:
-        writer = csv.DictWriter(text, list(lines[0]))
+        writer = csv.DictWriter(text, list(dict.fromkeys(name for line in lines for name in line)))
         writer.writeheader()
         writer.writerows(lines)
     return text.getvalue()

@@ -9,18 +9,17 @@ from rich.console import Console
 from finallayer.compare import sources
 from finallayer.compare.backends import BACKENDS, Backend, parse_backends
 from finallayer.compare.compare_error import BadInputError
+from finallayer.compare.endings import COMPLETE, INCOMPLETE, INTERRUPTED
 from finallayer.compare.experiment import Experiment, prepare, run
 from finallayer.compare.folder import alone_in
 from finallayer.compare.grid import INPUTS, PRECISIONS, parse_choices
 from finallayer.compare.heads import parse_heads
+from finallayer.compare.phrases import printable
 from finallayer.compare.progress import make_display
 from finallayer.compare.report_folder import write_report
 from finallayer.compare.results import Results, Settings
 from finallayer.compare.table import summary_table
 from finallayer.processes import processors
-from finallayer.report.places import plain
-
-COMPLETE, INCOMPLETE, INTERRUPTED = 0, 1, 130
 
 
 def compare(
@@ -86,8 +85,7 @@ def tell(results: Results, page: Path) -> None:
     if results.missing:
         reasons = "; ".join(dict.fromkeys(results.missing.values()))
         console.print(f"{len(results.missing)} runs are missing ({reasons}): add --resume to go on.", style="yellow")
-    place = plain(str(page)).encode(errors="backslashreplace").decode()
-    console.print(f"Report: {place}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {printable(str(page))}", highlight=False, soft_wrap=True)
 
 
 def _how_to_install(backend: Backend) -> str:

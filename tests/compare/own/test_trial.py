@@ -18,6 +18,9 @@ from click.testing import CliRunner, Result
 
 import finallayer
 from finallayer.cli import main
+from finallayer.compare.own.trial import tell
+
+from .trials import cell, epoch, trial
 
 SRC = Path(finallayer.__file__).parents[1]
 COMMAND = [sys.executable, "-m", "finallayer", "compare"]
@@ -157,6 +160,14 @@ def test_what_cannot_begin_is_said_in_a_line(here: Path, arguments: list[str], s
     done = invoke(*arguments, "--out", "out")
     assert done.exit_code == 2 and said in done.output and "Traceback" not in done.output
     assert not (here / "out/results.json").exists()
+
+
+def test_names_that_are_not_utf8_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    made = trial([cell(epoch(1))], [], against="\udcff.py")
+    made.missing = {("fixed", 0): "not run yet"}
+    tell(made, Path("\udcfe/report.html"), Path("\udcfe"))
+    told = capsys.readouterr().out
+    assert r"Report: \udcfe/report.html" in told and r"is in \udcfe/output" in told
 
 
 def book(*cells: str) -> str:

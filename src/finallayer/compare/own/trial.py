@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import re
 import shutil
@@ -17,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from finallayer.compare.compare_error import BadInputError
+from finallayer.compare.endings import COMPLETE, INCOMPLETE, INTERRUPTED, NOT_RUN_YET, cut_short
 from finallayer.compare.folder import TABLE, alone_in, set_aside
 from finallayer.compare.own import engines
 from finallayer.compare.own.answer import EVALUATED, METRIC, TRAINED, conclude, final, named, shown
@@ -25,12 +24,11 @@ from finallayer.compare.own.cell import Job, run_cell
 from finallayer.compare.own.folder_copy import copy_folder
 from finallayer.compare.own.measured import Outcome, Place, load
 from finallayer.compare.own.own_page import write_page
+from finallayer.compare.phrases import printable
+from finallayer.compare.report_folder import table
 from finallayer.compare.results import environment, write_atomically
 from finallayer.processes import processors
-from finallayer.report.places import plain
 
-COMPLETE, INCOMPLETE, INTERRUPTED = 0, 1, 130
-NOT_RUN_YET, CUT_SHORT = "not run yet", "interrupted"
 #: Within the report folder: the arms' programs, what each run wrote, and what Slurm writes.
 TREES, LOGS, SUBMITTED = "arms", "output", "slurm"
 #: Where there is a graphics card, one run at a time has it.
@@ -65,7 +63,6 @@ def compare_program(program: Program, plan: Plan) -> int:
 
     Raises ``BadInputError`` where that can't begin.
     """
-    plan.check()
     log = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     with alone_in(plan.out):
         outcome = _begun(program, plan)
@@ -137,7 +134,7 @@ class _Trial:
                     self._take(place, answer)
             return True
         except KeyboardInterrupt:
-            outcome.missing = {p: CUT_SHORT if why == NOT_RUN_YET else why for p, why in outcome.missing.items()}
+            outcome.missing = cut_short(outcome.missing)
             return False
         finally:
             outcome.verdict = conclude(outcome)
@@ -172,7 +169,7 @@ class _Trial:
         self._keep_output(place, answer.pop("output", ""))
         told = f"[{self._done}/{self._count}] {arm}, seed {seed}"
         error = answer.pop("error")
-        error = None if error is None else plain(error)  # it may be anything that the program says
+        error = None if error is None else printable(error)  # it may be anything that the program says
         if error is None:
             self._outcome.cells[place] = answer
             del self._outcome.missing[place]
@@ -185,7 +182,7 @@ class _Trial:
     def _keep_output(self, place: Place, output: str) -> None:
         logs = self._plan.out / LOGS
         logs.mkdir(exist_ok=True)
-        write_atomically(logs / f"{place[0]}-{place[1]}.txt", output.encode(errors="backslashreplace"))
+        write_atomically(logs / f"{place[0]}-{place[1]}.txt", output)
 
 
 def _sentence(error: BaseException) -> str:
@@ -213,22 +210,17 @@ def as_csv(outcome: Outcome) -> str:
             for row in cell["epochs"]:
                 logged = {f"logged {name}": value for name, value in row.get("logged", {}).items()}
                 lines.append({"arm": arm, "seed": seed, **{k: v for k, v in row.items() if k != "logged"}, **logged})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for line in lines for name in line)))
-    if lines:
-        writer.writeheader()
-        writer.writerows(lines)
-    return text.getvalue()
+    return table(lines)
 
 
 def tell(outcome: Outcome, page: Path, out: Path) -> None:
     """The verdict, and what is missing, on standard output."""
     console = Console(markup=False, highlight=False)
-    console.print(plain(outcome.verdict["answer"]), style="bold")  # names in it are the program's
+    console.print(printable(outcome.verdict["answer"]), style="bold")  # names in it are the program's
     for sentence in outcome.verdict["sentences"]:
-        console.print(plain(f"- {sentence}"))
+        console.print(printable(f"- {sentence}"))
     for (arm, seed), reason in outcome.missing.items():
         console.print(f"missing: {arm}, seed {seed}: {reason}", style="yellow", soft_wrap=True)
     if outcome.missing:
-        console.print(f"What each run wrote is in {out / LOGS}; --resume goes on.", soft_wrap=True)
-    console.print(f"Report: {page}", soft_wrap=True)
+        console.print(f"What each run wrote is in {printable(str(out / LOGS))}; --resume goes on.", soft_wrap=True)
+    console.print(f"Report: {printable(str(page))}", soft_wrap=True)
