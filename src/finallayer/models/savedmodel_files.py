@@ -11,7 +11,7 @@ from typing import Any
 from finallayer import disk
 from finallayer.catalog import Signature, tensorflow_graph
 from finallayer.catalog.applying import Applied
-from finallayer.models.model import Model, Output, made_by, told
+from finallayer.models.model import Model, output_of
 from finallayer.models.refusals import NotRead
 from finallayer.models.savedmodel_messages import saved_model
 from finallayer.models.steps import HANDS_ON, MOST_STEPS, Facts, Graph, Shape, Step, in_order
@@ -68,7 +68,10 @@ class _Reading:
         graph = Graph(self._path, in_order(self._steps, ()), facts, "tensorflow")
         graph.run(_signature, _fitted)
         graph.ends_in({info.key: _whole(info.value.name) for info in self._signature.outputs})
-        outputs = tuple(self._output(graph, info.key, info.value) for info in self._signature.outputs)
+        outputs = tuple(
+            output_of(graph, info.key, _whole(info.value.name), _sizes(info.value.shape), _DTYPES.get(info.value.dtype))
+            for info in self._signature.outputs
+        )
         return Model(self._path, "savedmodel", outputs, graph, frozen=_FROZEN)
 
     def _body(self, nodes: Any, scope: str, deep: int) -> None:
@@ -133,22 +136,13 @@ class _Reading:
             self._numbers[name] = values if sizes else values[0]
 
     def _shape_of(self, tensor: str, shape: Any) -> None:
-        if not shape.unknown_rank:
-            self._shapes.setdefault(tensor, tuple(d.size if d.size >= 0 else None for d in shape.dim))
+        sizes = _sizes(shape)
+        if sizes is not None:
+            self._shapes.setdefault(tensor, sizes)
 
-    def _output(self, graph: Graph, name: str, info: Any) -> Output:
-        tensor = _whole(info.name)
-        node = graph.of(tensor)
-        shape = None if info.shape.unknown_rank else tuple(d.size if d.size >= 0 else None for d in info.shape.dim)
-        return Output(
-            name,
-            shape,
-            _DTYPES.get(info.dtype),
-            told(node),
-            made_by(graph, tensor),
-            tensor=tensor,
-            expression=node,
-        )
+
+def _sizes(shape: Any) -> Shape | None:
+    return None if shape.unknown_rank else tuple(d.size if d.size >= 0 else None for d in shape.dim)
 
 
 def _whole(name: str) -> str:
