@@ -6,7 +6,6 @@ has the layer which makes them shows in the names and sizes of the weights.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from finallayer import disk
 from finallayer.models.model import Model, Output
+from finallayer.models.parsing import json_in
 from finallayer.models.refusals import NotRead
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -84,10 +84,7 @@ def _json(file: Path, most: int) -> dict[str, Any]:
 
 
 def _parsed(data: bytes, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        raise NotRead(f"{name} is no JSON, or too deeply nested") from None
+    found = json_in(data, name)
     if not isinstance(found, dict):
         raise NotRead(f"{name}: expected an object")
     return found

@@ -16,13 +16,12 @@ from finallayer.models.model import Model, Output, head_of, output_of
 from finallayer.models.needed import needed
 from finallayer.models.onnx_messages import captured, checked, has_weights_elsewhere, parsed
 from finallayer.models.onnx_surgery import ALONG_ONE_AXIS, OnnxSurgeon
+from finallayer.models.parsing import FEW, as_written
 from finallayer.models.steps import Facts, Graph, Shape, Step, in_order
 
 if TYPE_CHECKING:
     import onnx
 
-#: A constant of more numbers than this is no axis, no bound and no shape of ours.
-_FEW = 16
 #: What is called otherwise elsewhere.
 _DTYPES = {"FLOAT": "float32", "DOUBLE": "float64"}
 _OWN_DOMAINS = ("", "ai.onnx")
@@ -207,7 +206,7 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
 def _numbers(tensor: onnx.TensorProto | None) -> Any:
     from math import prod
 
-    if tensor is None or tensor.data_location == tensor.EXTERNAL or not 0 < prod(tensor.dims) <= _FEW:
+    if tensor is None or tensor.data_location == tensor.EXTERNAL or not 0 < prod(tensor.dims) <= FEW:
         return None
     from onnx import numpy_helper
 
@@ -215,11 +214,6 @@ def _numbers(tensor: onnx.TensorProto | None) -> Any:
         values = numpy_helper.to_array(tensor)
         if values.dtype.kind not in "fiub":
             return None
-        found = tuple(_rounded(v) for v in values.reshape(-1).tolist())
+        found = tuple(map(as_written, values.reshape(-1).tolist()))
         return found if tensor.dims else found[0]
     return None
-
-
-def _rounded(number: bool | int | float) -> bool | int | float:
-    """A constant as the program has written it: 1e-08, not the 9.99999993922529e-09 that 32 bits make of it."""
-    return float(f"{number:.7g}") if isinstance(number, float) else number
