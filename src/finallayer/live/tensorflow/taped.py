@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from finallayer.expr import Origin
 from finallayer.live.observation import Observation
+from finallayer.live.replacing import preceded
 from finallayer.live.stack import folders_of
 from finallayer.live.tensorflow.watcher import Watcher
 
@@ -20,7 +21,7 @@ def around(tell: Callable[[Observation], None]) -> Iterator[None]:
     watcher = Watcher(folders_of("keras"))
     told: set[Origin | None] = set()
 
-    def gradient(tape: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+    def before(_tape: Any, target: Any, *_: Any, **__: Any) -> None:
         place = watcher.place()
         if place in told:
             watcher.begin()  # the program goes round
@@ -28,12 +29,6 @@ def around(tell: Callable[[Observation], None]) -> Iterator[None]:
             told.add(place)
             losses = [t for t in tf.nest.flatten(target) if tf.is_tensor(t)]
             tell(watcher.observation(losses))
-        return original(tape, target, *args, **kwargs)
 
-    with watcher.watching():
-        original = tf.GradientTape.gradient
-        tf.GradientTape.gradient = gradient
-        try:
-            yield
-        finally:
-            tf.GradientTape.gradient = original
+    with watcher.watching(), preceded(tf.GradientTape, "gradient", before):
+        yield
