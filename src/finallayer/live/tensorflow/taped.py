@@ -11,14 +11,13 @@ import tensorflow as tf
 from finallayer.expr import Origin
 from finallayer.live.observation import Observation
 from finallayer.live.replacing import preceded
-from finallayer.live.stack import folders_of
 from finallayer.live.tensorflow.watcher import Watcher
 
 
 @contextmanager
 def around(tell: Callable[[Observation], None]) -> Iterator[None]:
     """Around a program: each loss that its tapes differentiate is told, once for each place."""
-    watcher = Watcher(folders_of("keras"))
+    watcher = Watcher()
     told: set[Origin | None] = set()
 
     def before(_tape: Any, target: Any, *_: Any, **__: Any) -> None:

@@ -20,7 +20,7 @@ from finallayer.expr import Node, Origin, make
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.replacing import preceded, replaced
-from finallayer.live.stack import Stack, frames, is_running
+from finallayer.live.stack import Stack, folders_of, frames, is_running
 from finallayer.live.tensorflow import composed, generated
 from finallayer.live.tensorflow.fitting import Fitting
 from finallayer.live.tensorflow.holdings import Tensors, is_eager
@@ -48,9 +48,9 @@ class Measured(NamedTuple):
 class Watcher:
     """What a program has done so far."""
 
-    def __init__(self, packages: Sequence[str] = ()) -> None:
-        self.stack = Stack([TENSORFLOW, *packages], [nn_impl.__file__])
-        self._packages = tuple(packages)
+    def __init__(self) -> None:
+        self._keras = tuple(folders_of("keras"))
+        self.stack = Stack([TENSORFLOW, *self._keras], [nn_impl.__file__])
         self.idle = False  # nothing is watched any more
         self._beneath = 0  # > 0 while a gradient is computed
         self.begin()
@@ -135,7 +135,7 @@ class Watcher:
             operands = whole.tensors
             what = Applied(whole.op or what.op, [self.tensors.node(t) for t in operands], {**what.attrs, **whole.attrs})
         silent = False if whole is not None else None
-        if what.op == "xent_logits" and what.args[0].op == "log" and self._is_in_packages():
+        if what.op == "xent_logits" and what.args[0].op == "log" and self._is_in_keras():
             silent = True  # Keras' way from probabilities that it has clipped: what is to be said of it, the log has
         made = self.record(what.op, what.args, what.attrs, silent)
         self.fitting.made(made, name, inputs, outputs[0])
@@ -159,11 +159,11 @@ class Watcher:
         place = self.stack.place()
         return generated.original(place) if place is not None else None
 
-    def _is_in_packages(self) -> bool:
-        """Whether the operation is called by code that isn't the user's, nor TensorFlow's."""
+    def _is_in_keras(self) -> bool:
+        """Whether the operation is called by Keras' code."""
         paths = (frame.f_code.co_filename for frame in frames())
         hidden = takewhile(lambda path: not self.stack.is_users(path), paths)
-        return any(path.startswith(self._packages) for path in hidden)
+        return any(path.startswith(self._keras) for path in hidden)
 
     def _scene(self) -> Scene:
         is_taped = tapes.could_possibly_record()

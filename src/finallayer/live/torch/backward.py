@@ -11,7 +11,6 @@ import torch
 from finallayer.expr import Origin
 from finallayer.live.observation import Observation
 from finallayer.live.replacing import preceded
-from finallayer.live.stack import folders_of
 from finallayer.live.torch import graph
 from finallayer.live.torch.following import tensors_in
 from finallayer.live.torch.observer import Observer
@@ -27,7 +26,7 @@ def around(tell: Callable[[Observation], None]) -> Iterator[None]:
 class _Losses:
     def __init__(self, tell: Callable[[Observation], None]) -> None:
         self._tell = tell
-        self._observer = Observer(folders_of("keras"))
+        self._observer = Observer()
         self._told: set[Origin | None] = set()
 
     @contextmanager

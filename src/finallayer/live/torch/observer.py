@@ -26,12 +26,12 @@ from finallayer.live import threads
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.replacing import replaced
-from finallayer.live.stack import Stack, is_running
+from finallayer.live.stack import Stack, folders_of, is_running
 from finallayer.live.torch import callables, distributions, indexing, transforms
 from finallayer.live.torch.callables import Known, is_native
 from finallayer.live.torch.following import Following, tensors_in
 from finallayer.live.torch.untouched import Untouched
-from finallayer.live.trained import as_trained, frozen
+from finallayer.live.trained import as_trained, data, frozen
 from finallayer.recording import Recorder, Scene
 
 #: Operations whose result has another number of axes than what is known of their arguments says.
@@ -70,8 +70,8 @@ class _Running(NamedTuple):
 class Observer:
     """What a program has done so far."""
 
-    def __init__(self, packages: Sequence[str] = ()) -> None:
-        self.stack = Stack([TORCH, *packages], [f"{TORCH}/distributions"])
+    def __init__(self) -> None:
+        self.stack = Stack([TORCH, *folders_of("keras")], [f"{TORCH}/distributions"])
         self.untouched = Untouched()
         self.modules: list[_Running] = []  # those that are running, the innermost last
         self.beneath = 0  # > 0 within a call that is recorded as a whole, or not at all
@@ -155,7 +155,7 @@ class Observer:
     def named(self, tensor: torch.Tensor, name: str) -> None:
         """A tensor is an argument of the loss's, by this name."""
         if self.following.get(tensor) is None and tensor.is_leaf and not _is_parameter(tensor):
-            self.following.bind(tensor, make("opaque", name=f"{name}@loss", rank=tensor.dim()))
+            self.following.bind(tensor, data(name, tensor.dim()))
 
     def node(self, value: Any) -> Node | None:
         """What a tensor holds; None for what is no tensor."""
@@ -191,7 +191,7 @@ class Observer:
                 return make("const", value=tensor.detach().item())
         if tensor.grad_fn is not None:  # a prediction, perhaps
             return make("opaque", name=f"given {self._leaves}:0:0", rank=tensor.dim())
-        return make("opaque", name=f"data {self._leaves}@loss", rank=tensor.dim())
+        return data(f"data {self._leaves}", tensor.dim())
 
     def _parameter(self, tensor: torch.Tensor) -> Node:
         """A parameter, whatever its numbers are by now."""
@@ -345,8 +345,8 @@ class Observer:
         place = f"{Path(origin.path).name}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
         parts = tuple(map(hash, handed)) or (self._leaves,)
         is_data = torch.is_grad_enabled() and not result.requires_grad and name != GRADIENT
-        data: dict[str, Any] = {"fed": True} if is_data else {}
-        made = make("opaque", name=place, of=parts, rank=result.dim(), **data)
+        fed: dict[str, Any] = {"fed": True} if is_data else {}
+        made = make("opaque", name=place, of=parts, rank=result.dim(), **fed)
         self.unknown[id(made)] = made, Blind(name, origin), handed
         return made
 
