@@ -246,10 +246,12 @@ class _Reading:
         is_library = self._is_library(jaxpr)
         by_hand = eqn.primitive.name == "custom_vjp_call" and not is_library
         self._by_hand += by_hand
-        self._library += [self._origin(eqn)] if is_library else []
+        if is_library:
+            self._library.append(self._origin(eqn))
         results = self.run(jaxpr, consts, given[len(given) - len(jaxpr.invars) :])
         self._by_hand -= by_hand
-        self._library = self._library[: len(self._library) - is_library]
+        if is_library:
+            self._library.pop()
         return results
 
     def _either(self, eqn: Any, given: list[_Value]) -> list[_Value]:
@@ -347,7 +349,6 @@ class _Reading:
         made = self._record(eqn, op, nodes, {"value": 2} if name == "square" else {})
         if name == "is_finite":
             self._finite[id(made)] = nodes[0]
-            self._kept.append(made)
         return made
 
     def _picked(self, eqn: Any, nodes: list[Node], rank: int) -> Node:
