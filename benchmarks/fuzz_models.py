@@ -1,4 +1,4 @@
-"""Damages saved models in many ways and reads, strips and appends them: whatever a file holds is one line, or a model.
+"""Damages saved models in many ways, then reads, checks, strips and appends them: each is one line, or a model.
 
     python benchmarks/fuzz_models.py FOLDER [--cases 20000] [--seed 0] [--seconds 600]
 
@@ -24,13 +24,15 @@ import traceback
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finallayer import models
+from finallayer.check.saved import analyse_saved
+from finallayer.models.model import HEADS, Edited
 from finallayer.models.refusals import NotDone, NotRead
 
 SECONDS, BYTES = 10, 2 * 2**30
@@ -89,12 +91,14 @@ def _case(case: int, seeds: list[Path], scratch: Path) -> str:
 
 
 def _used(path: Path) -> str:
-    """Read a file, and change each of its outputs both ways."""
+    """Put a file before the rules, read it, and change each of its outputs all ways."""
+    analyse_saved(str(path))
     model = models.read(path)
     done = "read"
+    changes: list[Callable[[str], Edited]] = [model.strip, *(partial(model.append, head) for head in HEADS)]
     for output in model.outputs[:8]:
         json.dumps(output.fields())
-        for change in (model.strip, partial(model.append, "softmax")):
+        for change in changes:
             try:
                 change(output.name).write(io.BytesIO())
                 done = "read and changed"

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from finallayer.cli import main
 
+from ..models.test_strangers_files import dense, keras_file, sequential
 from .programs import CLEAN, DOUBLE, MODEL, TRAIN, lay
 
 IDENTITY = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org", "-c", "commit.gpgsign=false")
@@ -292,3 +293,36 @@ def test_what_does_not_go_together_is_said(args: list[str]) -> None:
         or "goes with" in one_line(".", *args)
         or "is for files" in one_line(".", *args)
     )
+
+
+# Saved models among the files
+
+
+@pytest.fixture
+def saved(here: Path) -> None:
+    """A committed model that ends in a softmax over one unit."""
+    keras_file(here / "model.keras", sequential(dense("lonely", 1, build_config={"input_shape": [None, 4]})))
+    committed(train=CLEAN)
+    assert rules_of(".") == ["FL105"]
+
+
+def test_a_saved_model_that_was_there_adds_nothing(here: Path, saved: None) -> None:
+    assert rules_of(".", "--diff-base", "HEAD") == []
+    (here / "model.keras").rename(here / "other.keras")
+    assert rules_of(".", "--diff-base", "HEAD") == []
+    (here / "model.keras").write_bytes((here / "other.keras").read_bytes())
+    assert rules_of(".", "--diff-base", "HEAD") == ["FL105"]
+
+
+def test_a_saved_model_gets_no_comment(here: Path, saved: None) -> None:
+    before = (here / "model.keras").read_bytes()
+    assert (
+        check(".", "--add-ignore", code=2).stderr.strip()
+        == "finallayer: model.keras: nothing added: a saved model has no comments"
+    )
+    assert (here / "model.keras").read_bytes() == before
+
+
+def test_a_saved_model_may_be_in_the_baseline(saved: None) -> None:
+    check(".", "--baseline", "known.json", "--write-baseline")
+    assert rules_of(".", "--baseline", "known.json") == []

@@ -65,3 +65,13 @@ def test_a_damaged_model_costs_its_own_findings_and_no_other(tmp_path: Path) -> 
     done = CliRunner().invoke(main, ["check", str(tmp_path), "--no-cache"])
     assert done.exit_code == 2 and "FL105" in done.stdout
     assert "cut.keras: can't be read" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_rule_that_fails_at_a_model_costs_its_findings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(seen: Any) -> Any:
+        raise ZeroDivisionError("in a rule")
+
+    monkeypatch.setattr("finallayer.check.saved.judge", failing)
+    keras_file(tmp_path / "a.keras", sequential(dense("d")))
+    done = CliRunner().invoke(main, ["check", str(tmp_path), "--no-cache"])
+    assert done.exit_code == 2 and "a.keras: could not be analysed (ZeroDivisionError: in a rule)" in done.stderr

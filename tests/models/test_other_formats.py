@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from finallayer import models
+from finallayer.catalog.aten import operator
 from finallayer.models.refusals import NotDone, NotRead
 
 
@@ -126,6 +127,10 @@ def test_a_saved_model_tells_what_it_gives_and_is_not_changed(tmp_path: Path) ->
     graph.write_bytes(graph.read_bytes()[:-50])
     with pytest.raises(NotRead, match="damaged"):
         models.read(tmp_path)
+
+
+def test_a_copy_of_a_view_is_known_as_the_view() -> None:
+    assert operator("view_copy") == operator("view") is not None and operator("nothing_copy") is None
 
 
 def checkpoint(folder: Path, shapes: dict[str, list[int]], **config: Any) -> Path:

@@ -165,6 +165,15 @@ def test_nothing_in_a_file_is_run_imported_or_unpickled(tmp_path: Path) -> None:
     assert done.stdout.startswith("done") and "antigravity" not in done.stdout, done.stderr[-500:]
 
 
+@pytest.mark.parametrize("threshold", [-1e4, 10**400, float("nan"), "0.5"])
+def test_a_threshold_that_no_probability_has_is_refused(tmp_path: Path, threshold: Any) -> None:
+    told = {"module": "keras.losses", "class_name": "BinaryCrossentropy", "config": {"from_logits": True}}
+    sure = {"module": "keras.metrics", "class_name": "BinaryAccuracy", "config": {"threshold": threshold}}
+    scores = sequential(dense("d", 1, None), compile_config={"loss": told, "metrics": [sure]})
+    with pytest.raises(NotDone, match="threshold is no number"):
+        models.read(keras_file(tmp_path / "a.keras", scores)).append("sigmoid")
+
+
 def test_a_file_with_code_of_its_own_is_changed_but_not_run(tmp_path: Path) -> None:
     """Keras would run what a Lambda holds, so the proof is by expression."""
     layer = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l"}, "registered_name": None}

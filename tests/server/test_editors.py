@@ -248,6 +248,19 @@ async def test_what_is_known_of_a_value_is_shown_where_the_cursor_is(editor: Edi
     assert await at(3, 0) == ""
 
 
+async def test_what_is_open_counts_for_what_is_known_of_a_value(editor: Editor, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(RIGHT)
+    await editor.open(tmp_path / "model.py", MODEL)
+    await editor.open(tmp_path / "train.py", TRAIN)
+    asked = lsp.TextDocumentIdentifier((tmp_path / "train.py").as_uri())
+    hover = await editor.client.text_document_hover_async(lsp.HoverParams(asked, lsp.Position(8, 24)))
+    assert hover is not None and isinstance(hover.contents, lsp.MarkupContent)
+    assert "`net(x)`: probabilities" in hover.contents.value
+    whole = lsp.Range(lsp.Position(0, 0), lsp.Position(9, 0))
+    hints = await editor.client.text_document_inlay_hint_async(lsp.InlayHintParams(asked, whole))
+    assert [hint.label for hint in hints or ()] == [": probabilities"]
+
+
 async def test_hints_say_what_a_loss_is_handed(editor: Editor, tmp_path: Path) -> None:
     file = tmp_path / "train.py"
     await editor.open(file, DOUBLE)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from finallayer.canonical import SPELLINGS_OF_LOSSES
-from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, OF_THE_CALL, Signature, bind_signature
+from finallayer.catalog import ATTRIBUTES, CONSTRUCTS, OF_THE_CALL, Param, Signature, bind_signature
 from finallayer.expr import ATTRIBUTES as TYPES
 from finallayer.expr import LEAVES, SEVERAL, UNREAD, Node, declaring, make
 
@@ -32,12 +32,16 @@ def is_applicable(signature: Signature) -> bool:
     return signature.op not in CONSTRUCTS and signature.op != "opaque"
 
 
+def params_of_call(signature: Signature) -> tuple[Param, ...]:
+    """The parameters of a call on tensors: for layers and losses, of what was constructed."""
+    return signature.params if signature.call is None else signature.call
+
+
 def applied(
     signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any], name: str, read: Read
 ) -> Applied | None:
     """What a call of a signature applies; None where its arguments don't fit."""
-    params = signature.params if signature.call is None else signature.call
-    given = bind_signature(params, args, kwargs)
+    given = bind_signature(params_of_call(signature), args, kwargs)
     op = signature.op
     operands: list[Node] = []
     for which in _ORDER:
@@ -53,9 +57,7 @@ def applied(
     attrs = (
         {k: v for k, v in signature.attrs.items() if k not in OF_THE_CALL and k != "rank"} if signature.attrs else {}
     )
-    for k, v in given.items():
-        if v is not None and k in _CARRIED:
-            attrs[k] = _plain(k, v)
+    attrs |= _carried(given)
     if op in _NAMED:
         attrs["name"] = name
     return Applied(op, operands, attrs)
@@ -63,7 +65,11 @@ def applied(
 
 def constructed(signature: Signature, config: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes that a layer, loss or metric has by what it was constructed with."""
-    given = bind_signature(signature.params, (), config)
+    return _carried(bind_signature(signature.params, (), config))
+
+
+def _carried(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that are attributes of the node."""
     return {k: _plain(k, v) for k, v in given.items() if v is not None and k in _CARRIED}
 
 

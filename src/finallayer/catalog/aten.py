@@ -112,6 +112,8 @@ def operator(name: str) -> Signature | None:
     """What an operator of ATen's does, by its name; None where that isn't known."""
     line = OPERATORS.get(name) or OPERATORS.get(out_of_place(name))
     signature = tensor_method(name) if line is None else parse(line)
+    if signature is None and name.endswith("_copy"):  # of a view
+        return operator(name.removesuffix("_copy"))
     return signature if signature is not None and is_applicable(signature) else None
 
 

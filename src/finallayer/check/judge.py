@@ -68,7 +68,7 @@ def analyse(path: str, project: Project, data: bytes | None = None, fixes: Conte
     except Unreadable as why:
         return unread(path, str(why), content)
     except (Exception, RecursionError) as error:  # ours to mend, but no reason to leave the other files unchecked
-        return unread(path, f"could not be analysed ({type(error).__name__}: {error}); please report this", content)
+        return not_analysed(path, error, content)
     notes = (*file.notes, *shortfalls.notes(file, budget), *broken)
     states = (project.state(path, content), *map(project.state, sorted(project.dependencies(path))))
     return Analysis(path, findings, states, notes, in_part=budget.cut_short)
@@ -93,6 +93,11 @@ def _is_on_lines_of(place: Origin, other: Origin) -> bool:
 def unread(path: str, why: str, content: str = "") -> Analysis:
     """What there is of a file that could not be read; ``content``: what stands for what it holds."""
     return Analysis(path, (), (State(path, "", fingerprint(content, ())),), notes=(why,), unread=True)
+
+
+def not_analysed(path: str, error: BaseException, content: str = "") -> Analysis:
+    """What there is of a file in which we failed."""
+    return unread(path, f"could not be analysed ({type(error).__name__}: {error}); please report this", content)
 
 
 def what_is_wrong(path: str) -> Analysis | None:

@@ -15,13 +15,16 @@ from finallayer.check.check_error import CheckError
 from finallayer.check.config import FILE, Config
 from finallayer.check.git import asked
 from finallayer.check.run import Outcome, check
+from finallayer.check.saved import SUFFIXES as SAVED
 from finallayer.disk import MOST_BYTES
 from finallayer.findings import Finding
 from finallayer.report.fingerprints import source_of
 from finallayer.rules.base import Rule
+from finallayer.source.folders import SUFFIXES
 
-#: What an analysis reads of a project.
-_READ = (".py", ".pyi", ".ipynb", FILE)
+#: What is checked of a project, and what is read for it.
+_CHECKED = (*SUFFIXES, *SAVED)
+_READ = (*_CHECKED, ".pyi", FILE)
 _FILE_MODES = ("100644", "100755")
 #: What git itself writes into no tree, but somebody else may.
 _NO_NAMES = frozenset({"", ".", "..", ".git"})
@@ -52,7 +55,7 @@ class _Base:
 
 
 def added_since(
-    revision: str, outcome: Outcome, config: Config, rules: Mapping[str, Rule], jobs: int | None = None
+    revision: str, outcome: Outcome, config: Config, rules: Mapping[str, Rule], jobs: int | None
 ) -> Outcome:
     """The findings of a check that the files at ``revision`` don't have; of a file that was moved they are the same.
 
@@ -63,7 +66,7 @@ def added_since(
     if not outcome.findings:
         return outcome
     with _at(root, commit) as base:
-        gone = [f for f in base.files if f.endswith((".py", ".ipynb")) and not os.path.lexists(Path(base.root, f))]
+        gone = [f for f in base.files if f.endswith(_CHECKED) and not os.path.lexists(Path(base.root, f))]
         there = [then for path in outcome.concerned if (then := base.then(path)) is not None]
         moved = any(base.then(path) is None for path in outcome.concerned)
         paths = [Path(p) for p in there] + [Path(base.copy, f) for f in gone if moved]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from finallayer.check.judge import Analysis, unread
+from finallayer.check.judge import Analysis, not_analysed, unread
 from finallayer.findings import Finding, Related
 from finallayer.rules.judging import judge, outermost
 
@@ -33,16 +34,21 @@ def analyse_saved(path: str) -> Analysis:
 
     try:
         model = models.read(path)
+        findings = () if model.graph is None else tuple(_findings(model.graph))
     except NotInstalled as why:
         return Analysis(path, notes=(str(why),))
     except NotRead as why:
         return unread(path, f"can't be read: {why}")
     except OSError as error:
         return unread(path, f"can't be read: {error.strerror or error}")
-    if model.graph is None:
-        return Analysis(path)
-    found = outermost([finding for finding, _, _ in judge(model.graph.recorder.sightings())])
-    return Analysis(path, tuple(_named(finding, model.graph) for finding in found))
+    except (Exception, RecursionError) as error:  # ours to mend, but no reason to leave the other files unchecked
+        return not_analysed(path, error)
+    return Analysis(path, findings)
+
+
+def _findings(graph: Graph) -> Iterator[Finding]:
+    for finding in outermost([finding for finding, _, _ in judge(graph.recorder.sightings())]):
+        yield _named(finding, graph)
 
 
 def _named(finding: Finding, graph: Graph) -> Finding:

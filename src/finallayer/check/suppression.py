@@ -52,7 +52,7 @@ def read(text: str, rules: Mapping[str, Rule]) -> Suppressions:
     whole: frozenset[str] = frozenset()
     spans: list[Span] = []
     notes: list[tuple[int, str]] = []
-    for line, first, last, comment in _comments(text):
+    for first, last, line, comment in ((s.first, s.last, c[0], c[2]) for s in statements(text) for c in s.comments):
         got = COMMENT.search(comment)
         if got is None:
             if strange := _ANY.search(comment):
@@ -80,27 +80,37 @@ def _meant(listed: str | None, rules: Mapping[str, Rule], line: int, notes: list
     return quiet
 
 
-def _comments(text: str) -> Iterator[tuple[int, int, int, str]]:
-    """Each comment that may be ours: its line, and the first and last line of its statement."""
-    waiting: list[tuple[int, str]] = []
+class Statement(NamedTuple):
+    """The lines of a statement, first and last, and the comments in it: line, column, text."""
+
+    first: int
+    last: int
+    comments: tuple[tuple[int, int, str], ...]
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """The statements of a module; a comment between two is one by itself. Where the text breaks, they end."""
+    comments: list[tuple[int, int, str]] = []
     first = 0  # of the statement that is being read; 0 between statements
     last = 0
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             last = token.end[0]
-            if token.type == tokenize.COMMENT:
-                if not first:
-                    yield token.start[0], token.start[0], token.start[0], token.string
-                else:
-                    waiting.append((token.start[0], token.string))
-            elif token.type == tokenize.NEWLINE:
-                yield from ((line, first, token.start[0], comment) for line, comment in waiting)
-                waiting, first = [], 0
+            if token.type == tokenize.COMMENT and not first:
+                yield Statement(last, last, ((*token.start, token.string),))
+            elif token.type == tokenize.COMMENT:
+                comments.append((*token.start, token.string))
+            elif token.type == tokenize.NEWLINE and first:
+                yield Statement(first, token.start[0], tuple(comments))
+                comments, first = [], 0
             elif token.type not in _BETWEEN and not first:
                 first = token.start[0]
     except (tokenize.TokenError, SyntaxError, ValueError):
         pass
-    yield from ((line, first, last, comment) for line, comment in waiting)
+    if first:
+        yield Statement(first, last, tuple(comments))
 
 
-_BETWEEN = frozenset({tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER})
+_BETWEEN = frozenset(
+    {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER}
+)

@@ -76,9 +76,12 @@ class Why:
     silent: str = ""  # why there is nothing to tell
 
 
-def why(file: SourceFile, line: int) -> Why:
-    """What the analysis of a file's program knows at one of its lines. Raises Unreadable for a broken file."""
-    project, uses = Project(), Uses()
+def why(file: SourceFile, line: int, project: Project | None = None) -> Why:
+    """What the analysis of a file's program knows at one of its lines. Raises Unreadable for a broken file.
+
+    ``project``: where its imports are looked for; by default on disk.
+    """
+    project, uses = project or Project(), Uses()
     project.adopt(file)
     seen, budget, _ = interpret(file, project, uses)
     told = tuple(_told(file, line, uses, project))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 
 from finallayer.check import baseline
@@ -17,14 +18,19 @@ from finallayer.rules.base import Rule
 
 
 def narrowed(
-    outcome: Outcome, known: Path | None, revision: str | None, config: Config, rules: Mapping[str, Rule]
+    outcome: Outcome,
+    known: Path | None,
+    revision: str | None,
+    config: Config,
+    rules: Mapping[str, Rule],
+    jobs: int | None,
 ) -> Outcome:
     """What is left of an outcome without what a baseline, or a revision, has already. What that is, is said."""
     if revision is not None:
         from finallayer.check.revision import added_since
 
         before = len(outcome.findings)
-        outcome = added_since(revision, outcome, config, rules)
+        outcome = added_since(revision, outcome, config, rules, jobs)
         if older := before - len(outcome.findings):
             say(f"{count(older, 'finding')} not shown, which {revision} has, too")
     if known is not None:
@@ -45,11 +51,12 @@ def write_baseline(file: Path, outcome: Outcome) -> int:
 
 def add_ignores(outcome: Outcome, bounds: Bounds, signals: Interruptions) -> int:
     """Write a comment behind the statement of each finding, in all files or none; the exit code."""
-    from finallayer.check.silencing import CannotSilenceError, by_file, silenced
+    from finallayer.check.silencing import CannotSilenceError, silenced
     from finallayer.fix.text.documents import write_together
 
     changes, done, failed = [], 0, False
-    for path, findings in by_file(outcome.findings).items():
+    for path, found in groupby(outcome.findings, key=lambda finding: finding.origin.path):
+        findings = list(found)
         try:
             if not bounds.cover(path):
                 raise CannotSilenceError("it is a link out of the project")

@@ -182,17 +182,13 @@ def _check(options: Options, signals: Interruptions) -> int:
     )
     for note in outcome.notes:
         say(noted(note))
-    if options.accepts or options.baseline or options.diff_base is not None:
-        from finallayer.cli import accepting
+    if options.baseline or options.diff_base is not None:
+        from finallayer.cli.accepting import narrowed
 
         known = None if options.write_baseline else options.baseline
-        outcome = accepting.narrowed(outcome, known, options.diff_base, settings, rules)
-        if options.write_baseline and options.baseline:
-            return accepting.write_baseline(options.baseline, outcome)
-        if options.add_ignore:
-            from finallayer.cli.choosing import Bounds
-
-            return accepting.add_ignores(outcome, Bounds(named), signals)
+        outcome = narrowed(outcome, known, options.diff_base, settings, rules, options.jobs)
+    if options.accepts:
+        return _accepted(options, outcome, named, signals)
     bounds = None
     if options.fix or any(f.fix for f in outcome.findings):
         from finallayer.cli.choosing import Bounds
@@ -206,6 +202,16 @@ def _check(options: Options, signals: Interruptions) -> int:
         outcome = replace(outcome, findings=bounds.kept(outcome.findings))
     show(_rendered(options, outcome))
     return options.exit_code(outcome)
+
+
+def _accepted(options: Options, outcome: Outcome, named: Sequence[Path], signals: Interruptions) -> int:
+    """Write down what is found, in a baseline or in comments."""
+    from finallayer.cli import accepting
+    from finallayer.cli.choosing import Bounds
+
+    if options.write_baseline and options.baseline:
+        return accepting.write_baseline(options.baseline, outcome)
+    return accepting.add_ignores(outcome, Bounds(named), signals)
 
 
 def _fixed(options: Options, fixing: Fixing, signals: Interruptions) -> int:

@@ -69,11 +69,9 @@ def _head(options: Options, _signals: Interruptions) -> int:
     from finallayer import models
     from finallayer.models.refusals import NotDone, NotRead
 
-    name = plain(shown_path(str(options.file)))
+    name = shown_path(str(options.file))
     try:
         model, proof = models.read(options.file), None
-        for note in model.notes:
-            say(f"{name}: {note}")
         if options.strip or options.append:
             model, proof = _changed(options, model)
         elif options.output is not None:

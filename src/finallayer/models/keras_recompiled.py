@@ -19,6 +19,8 @@ from finallayer.models.refusals import NotDone
 _LOSSES = {"softmax": "xent", "sigmoid": "bce"}
 #: What of a prediction a metric may read, and find in logits as well.
 _INDIFFERENT = frozenset({"any", "labels"})
+#: As far from 0 as a logit may lie whose probability is a number.
+_FARTHEST = 700
 
 
 def recompile(compiled: dict[str, Any], output: Output, names: Sequence[str], head: str, on_logits: bool) -> None:
@@ -74,7 +76,7 @@ def _metrics(metrics: Any, output: Output, head: str, on_logits: bool) -> Any:
 
 def _metric(metric: Any, output: Output, head: str, on_logits: bool) -> Any:
     """A metric that reads the same of logits as it did of probabilities, or the other way round."""
-    known, calls_itself = described(metric, keras.METRICS), None
+    known = described(metric, keras.METRICS)
     if isinstance(metric, str) and metric in keras.METRICS_BY_UNITS:
         units = output.shape[-1] if output.shape else None
         if units is None and head == "sigmoid":
@@ -89,14 +91,15 @@ def _metric(metric: Any, output: Output, head: str, on_logits: bool) -> Any:
     if reads in _INDIFFERENT and signature.op == "metric" and not _asks_for_numbers(known.name):
         return metric
     name = camel_case(known.name.rpartition(".")[2])
-    argument = keras.METRICS_ON_LOGITS[head].get(name)
-    if argument is None:
+    if name not in keras.METRICS_ON_LOGITS[head]:
         raise NotDone(f"it is compiled with the metric {known}, which can't read logits: compile it anew first")
-    calls_itself = metric if isinstance(metric, str) else None
-    value = _moved(known.config.get("threshold", 0.5), on_logits) if argument[0] == "threshold" else on_logits
-    if known.config.get(argument[0], 0.5 if argument[0] == "threshold" else False) == value:
+    argument, _ = keras.METRICS_ON_LOGITS[head][name]
+    stated = known.config.get(argument, 0.5 if argument == "threshold" else False)
+    value = _moved(stated, on_logits) if argument == "threshold" else on_logits
+    if stated == value:
         return metric
-    return _told(metric, known, "metrics", {argument[0]: value} | ({"name": calls_itself} if calls_itself else {}))
+    calls_itself = {"name": metric} if isinstance(metric, str) else {}
+    return _told(metric, known, "metrics", {argument: value, **calls_itself})
 
 
 def _asks_for_numbers(name: str) -> bool:
@@ -107,10 +110,10 @@ def _asks_for_numbers(name: str) -> bool:
 
 def _moved(threshold: Any, on_logits: bool) -> float:
     """A threshold on probabilities as one on logits, or back."""
-    if not isinstance(threshold, (int, float)):
-        raise NotDone("a metric's threshold is no number")
+    if not isinstance(threshold, (int, float)) or not abs(threshold) <= _FARTHEST:
+        raise NotDone(f"a metric's threshold is no number from {-_FARTHEST} to {_FARTHEST}")
     if not on_logits:
-        return 1 / (1 + exp(-threshold)) if threshold <= 0 or threshold >= 1 or threshold != 0.5 else threshold
+        return threshold if threshold == 0.5 else 1 / (1 + exp(-threshold))
     if not 0 < threshold < 1:
         raise NotDone(f"a metric's threshold of {threshold} is none of a probability")
     return log(threshold / (1 - threshold))

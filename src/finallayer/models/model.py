@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
@@ -107,8 +107,6 @@ class Model:
     surgeon: Surgeon | None = field(default=None, repr=False)
     frozen: str = ""  # why it can't be changed
     bound: str = ""  # why what it becomes has to lie in the same folder
-    notes: tuple[str, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def output(self, name: str | None = None) -> Output:
         """The output of this name, or the only one. Raises :class:`NotDone`."""

@@ -12,8 +12,6 @@ from finallayer.models.archive import Archive
 from finallayer.models.model import Model
 from finallayer.models.refusals import NotRead
 
-#: The ends of names by which a folder's model files are found.
-SUFFIXES = (".keras", ".onnx", ".pt2")
 #: What is said where a file is none of these.
 EXPECTED = "expected .keras, ONNX, .pt2, a SavedModel's folder, or safetensors with a config.json"
 _ZIP = b"PK\x03\x04"

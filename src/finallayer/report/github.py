@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from finallayer.findings import Finding, Severity
 from finallayer.report import Report
-from finallayer.report.places import plain, shown_path
+from finallayer.report.places import in_its_cell, plain, shown_path
 
 _COMMAND = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "notice"}
 
@@ -31,7 +31,7 @@ def _command(finding: Finding) -> str:
         else:
             del where["col"]
     else:  # a line within a cell is not a line of the file
-        message = f"cell {origin.code_cell}, line {origin.line}: {message}"
+        message = f"{in_its_cell(origin)}: {message}"
     where["title"] = f"{rule.code} {rule.name}"
     properties = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in where.items())
     return f"::{_COMMAND[finding.severity]} {properties}::{_escaped(message)}"

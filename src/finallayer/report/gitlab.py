@@ -12,7 +12,7 @@ from typing import Any
 from finallayer.findings import Finding, Severity
 from finallayer.report import Report
 from finallayer.report.fingerprints import fingerprints
-from finallayer.report.places import plain, plain_json, shown_path, shown_uri
+from finallayer.report.places import in_its_cell, plain, plain_json, shown_path, shown_uri
 
 _SEVERITY = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.ADVICE: "info"}
 
@@ -30,7 +30,7 @@ def _issue(finding: Finding, fingerprint: str) -> dict[str, Any]:
     if origin.cell is None:
         text, lines = finding.message, {"begin": max(origin.line, 1), "end": max(origin.line, origin.end_line, 1)}
     else:  # a line within a cell is not a line of the file
-        text, lines = f"cell {origin.code_cell}, line {origin.line}: {finding.message}", {"begin": 1, "end": 1}
+        text, lines = f"{in_its_cell(origin)}: {finding.message}", {"begin": 1, "end": 1}
     return {
         "description": f"{rule.code} {text} ({rule.name})",
         "check_name": rule.code,

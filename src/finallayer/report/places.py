@@ -67,6 +67,11 @@ def shown(origin: Origin) -> str:
     return f"{plain_start(shown_path(origin.path))}:{cell}{origin.line}:{origin.column + 1}"
 
 
+def in_its_cell(origin: Origin) -> str:
+    """A place in a notebook where only files and lines of files are known: in words."""
+    return f"cell {origin.code_cell}, line {origin.line}"
+
+
 def fields(origin: Origin) -> dict[str, Any]:
     """A place as JSON has it."""
     return {

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from finallayer import __version__
@@ -17,7 +16,7 @@ from finallayer.findings import Fix, Note, Severity
 from finallayer.report import Report
 from finallayer.report.explanation import explanation
 from finallayer.report.fingerprints import fingerprints
-from finallayer.report.places import plain_json, replaced, shown_uri
+from finallayer.report.places import in_its_cell, plain_json, replaced, shown_uri
 from finallayer.rules.base import Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -50,13 +49,11 @@ def _gravest(report: Report) -> Report:
     """The report with as many findings as a service takes, and a note where that leaves some out."""
     if len(report.findings) <= MOST_RESULTS:
         return report
-    least = sorted((f.severity for f in report.findings), reverse=True)[MOST_RESULTS - 1]
-    graver = sum(f.severity > least for f in report.findings)
-    those = islice((f for f in report.findings if f.severity == least), MOST_RESULTS - graver)
-    kept = {id(f) for f in (*(f for f in report.findings if f.severity > least), *those)}
-    left_out = len(report.findings) - MOST_RESULTS
-    note = Note(report.findings[0].origin.path, None, f"{left_out:,} findings of the least severity are left out")
-    return replace(report, findings=[f for f in report.findings if id(f) in kept], notes=(*report.notes, note))
+    found = report.findings
+    kept = sorted(sorted(range(len(found)), key=lambda i: -found[i].severity)[:MOST_RESULTS])
+    left_out = f"{len(found) - MOST_RESULTS:,} findings of the least severity are left out"
+    note = Note(found[0].origin.path, None, left_out)
+    return replace(report, findings=[found[i] for i in kept], notes=(*report.notes, note))
 
 
 def _invocation(report: Report) -> dict[str, Any]:
@@ -115,8 +112,10 @@ def _location(origin: Origin) -> dict[str, Any]:
     """A place; in a notebook, where a line of a cell is not a line of the file, a logical one."""
     artifact = {"artifactLocation": {"uri": shown_uri(origin.path)}}
     if origin.cell is not None:
-        name = f"cell {origin.code_cell}, line {origin.line}"
-        return {"physicalLocation": artifact, "logicalLocations": [{"name": name, "kind": "element"}]}
+        return {
+            "physicalLocation": artifact,
+            "logicalLocations": [{"name": in_its_cell(origin), "kind": "element"}],
+        }
     return {"physicalLocation": artifact | ({"region": _region(origin)} if origin.line else {})}
 
 

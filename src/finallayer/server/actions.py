@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
+from pathlib import Path
 
 from lsprotocol import types as lsp
 from pygls import uris
 from pygls.workspace import PositionCodec
 
 from finallayer.check.silencing import CannotSilenceError, silenced
-from finallayer.disk import contents
 from finallayer.findings import Finding
+from finallayer.fix.text.documents import Document
+from finallayer.fix.text.edits import lines_of
 from finallayer.report.places import plain, replaced
 from finallayer.server.diagnostics import Opened, diagnostic
-from finallayer.server.opened import Text, lines_of, range_of
+from finallayer.server.opened import Text, range_of
 from finallayer.server.workspace import Analyses
 
 #: The kind of :func:`fix_all`, for editors that make it when a file is saved.
@@ -99,7 +99,7 @@ def _replaced(
 def _texts_of(text: Text, data: bytes) -> list[str]:
     """The documents' texts in a file's new bytes."""
     if not text.cells:
-        return [_decoded(data).removeprefix("\ufeff")]
+        return [Document(Path(text.path), data).text.removeprefix("\ufeff")]
     cells = json.loads(data)["cells"]
     return ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
 
@@ -132,9 +132,4 @@ def _workspace_edit(edits: Mapping[tuple[str, int | None], Iterable[lsp.TextEdit
 
 def _on_disk(path: str) -> Text:
     """A file that isn't open."""
-    return Text(path, uris.from_fs_path(path) or "", _decoded(contents(path)))
-
-
-def _decoded(data: bytes) -> str:
-    """A file's text, with the line ends that it has."""
-    return data.decode(tokenize.detect_encoding(io.BytesIO(data).readline)[0])
+    return Text(path, uris.from_fs_path(path) or "", Document.read(Path(path)).text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from finallayer.check.why import Told, Why
 from finallayer.expr import Origin
@@ -10,7 +10,7 @@ from finallayer.findings import Finding
 from finallayer.report.places import plain, shown
 
 
-def hover(why: Why, place: Origin, findings: tuple[Finding, ...]) -> tuple[Origin, str] | None:
+def hover(why: Why, place: Origin, findings: Sequence[Finding]) -> tuple[Origin, str] | None:
     """The smallest expression of the line that the place lies in, and Markdown on its values; None where there is none.
 
     ``place``: a line and a column of the module; ``findings``: those of the file, at places of the module.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from lsprotocol import types as lsp
@@ -14,15 +15,12 @@ from pygls.lsp.server import LanguageServer
 from pygls.workspace import PositionCodec
 
 from finallayer import __version__
-from finallayer.check.why import why
-from finallayer.expr import Origin
+from finallayer.findings import Finding
 from finallayer.server import actions
 from finallayer.server.diagnostics import diagnostic
-from finallayer.server.hints import hints
 from finallayer.server.hover import hover
 from finallayer.server.opened import Cell, Text, character_of, range_of
 from finallayer.server.workspace import Analyses
-from finallayer.source import Project
 from finallayer.source.files import Unreadable
 from finallayer.source.reading import read
 
@@ -94,7 +92,7 @@ class Server(LanguageServer):
                 said = f"{each}: could not be checked ({type(error).__name__}: {error}); please report this"
                 self.window_log_message(lsp.LogMessageParams(lsp.MessageType.Error, said))
 
-    def _publish(self, text: Text, findings: Any, notes: tuple[str, ...]) -> None:
+    def _publish(self, text: Text, findings: Sequence[Finding], notes: Sequence[str]) -> None:
         by_document: dict[str, list[lsp.Diagnostic]] = {uri: [] for uri, _ in text.documents()}
         for finding in findings:
             if finding.origin.path == text.path:
@@ -195,23 +193,17 @@ def _hovered(server: Server, text: Text, uri: str, position: lsp.Position) -> ls
     try:
         file = read(text.path, text.data)
         place = file.in_module(text.origin_of(uri, line)._replace(column=column))
-        known = why(file, place.line)
+        known = server.analyses.why(text, file, place.line)
     except Unreadable:
         return None
     findings, _ = server.analyses.check(text.path)
-    in_module = tuple(f for f in findings if f.origin.path == text.path)
-    found = hover(known, place, tuple(_placed(f, file.in_module(f.origin)) for f in in_module))
+    ours = [replace(f, origin=file.in_module(f.origin)) for f in findings if f.origin.path == text.path]
+    found = hover(known, place, ours)
     if found is None:
         return None
     origin, markdown = found
     shown = range_of(file.in_cell(origin), content, server.codec)
     return lsp.Hover(lsp.MarkupContent(lsp.MarkupKind.Markdown, markdown), shown)
-
-
-def _placed(finding: Any, origin: Origin) -> Any:
-    from dataclasses import replace
-
-    return replace(finding, origin=origin)
 
 
 @SERVER.feature(lsp.TEXT_DOCUMENT_INLAY_HINT)
@@ -225,7 +217,7 @@ def _hinted(server: Server, text: Text, uri: str) -> list[lsp.InlayHint]:
     found: list[lsp.InlayHint] = []
     try:
         file = read(text.path, text.data)
-        known = list(hints(file, Project()))
+        known = server.analyses.hints(text, file)
     except Unreadable:
         return found
     for origin, kind in known:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,7 @@ from lsprotocol import types as lsp
 from pygls.workspace import PositionCodec, ServerTextPosition, ServerTextRange
 
 from finallayer.expr import Origin
-
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$")
+from finallayer.fix.text.edits import lines_of
 
 
 class Cell(NamedTuple):
@@ -64,11 +62,6 @@ class Text:
             if cell.uri == uri:
                 return Origin(self.path, line + 1, end_line=line + 1, cell=number)
         return Origin(self.path, line + 1, end_line=line + 1)
-
-
-def lines_of(text: str) -> list[str]:
-    """The lines of a text with their ends, as the protocol counts them."""
-    return _LINE.findall(text) or [""]
 
 
 def range_of(origin: Origin, text: str, codec: PositionCodec) -> lsp.Range:

@@ -42,9 +42,17 @@ class Document:
         if self.path.suffix == ".ipynb":
             text, mark = self.data.decode("utf-8-sig"), self.data.startswith(codecs.BOM_UTF8)
             return cells.edited(text, edits).encode("utf-8-sig" if mark else "utf-8")
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(self.data).readline)
-        new = apply(self.data.decode(encoding), edits).encode(encoding)
+        new = apply(self.text, edits).encode(self._encoding)
         return new if self.data.startswith(codecs.BOM_UTF8) else new.removeprefix(codecs.BOM_UTF8)
+
+    @property
+    def text(self) -> str:
+        """A program's text, by its encoding, with the line ends that it has."""
+        return self.data.decode(self._encoding)
+
+    @property
+    def _encoding(self) -> str:
+        return tokenize.detect_encoding(io.BytesIO(self.data).readline)[0]
 
     def check(self) -> None:
         """Raises OSError where the file isn't any more what was read, where it was, or is not to be written."""

@@ -21,7 +21,7 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
     Lines count from 1 and end in LF, CRLF or CR; columns count from 0, in characters. Equal edits are made once.
     Raises ConflictError where two overlap.
     """
-    lines = _LINE.findall(text) or [""]
+    lines = lines_of(text)
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))
@@ -34,6 +34,11 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
         text = text[:start] + new.replace("\n", newline) + text[stop:]
         limit = start
     return text
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text with their ends: LF, CRLF or CR; an empty text is one."""
+    return _LINE.findall(text) or [""]
 
 
 def together(parts: Iterable[tuple[Edit, ...] | None]) -> tuple[Edit, ...] | None:

@@ -63,17 +63,13 @@ def operator(func: Any) -> Known | None:
     namespace, _, name = func._schema.name.partition("::")
     if namespace not in ("aten", "prims"):
         return None
-    return _first_known(name, name.removesuffix("_copy"))  # of a view
+    return _known(name, aten.operator(name))
 
 
 @cache
 def named_operator(name: str) -> Known | None:
     """The same of an operator by its name, as the autograd graph has it."""
-    return _first_known(name, f"_{name}", name.removesuffix("_copy"))
-
-
-def _first_known(*names: str) -> Known | None:
-    return next((known for n in names if (known := _known(n, aten.operator(n))) is not None), None)
+    return _known(name, aten.operator(name)) or _known(f"_{name}", aten.operator(f"_{name}"))
 
 
 def _known(name: str, signature: Signature | None, dotted: str = "") -> Known | None:
