@@ -166,9 +166,8 @@ class Watcher:
         return any(path.startswith(self._keras) for path in hidden)
 
     def _scene(self) -> Scene:
-        is_taped = tapes.could_possibly_record()
-        by_hand = not is_taped and is_running(*_OF_CUSTOM_GRADIENTS)
-        return Scene(is_taped or by_hand, self.stack.caller(), by_hand=by_hand)
+        by_hand = is_running(*_OF_CUSTOM_GRADIENTS)  # which a tape sees run as well
+        return Scene(tapes.could_possibly_record() or by_hand, self.stack.caller(), by_hand=by_hand)
 
     def _not_understood(self, name: str, inputs: list[Any], outputs: list[Any]) -> None:
         self._unknowns += 1
