@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+#: Is handed a module's name, and a stack for what is to be undone in the end.
+Begin = Callable[[str, ExitStack], None]
+
 
 @contextmanager
-def when_loaded(modules: Iterable[str], say: Callable[[str], None]) -> Iterator[None]:
-    """Inside, each of these modules is said once it is loaded: at once, if it is already, else when it is imported."""
+def when_loaded(modules: Iterable[str], begin: Begin) -> Iterator[None]:
+    """Inside, each of these modules is begun with once it is loaded: at once, if it is already, else when it is
+    imported. What that leaves on the stack that it is handed is undone at the end.
+    """
     modules = list(modules)
-    finder = _WhenLoaded([name for name in modules if name not in sys.modules], say)
-    sys.meta_path.insert(0, finder)
-    try:
-        for name in modules:
-            if name in sys.modules:
-                say(name)
+    loaded = [name for name in modules if name in sys.modules]
+    with ExitStack() as undo:
+        finder = _WhenLoaded({*modules}.difference(loaded), lambda name: begin(name, undo))
+        sys.meta_path.insert(0, finder)
+        undo.callback(sys.meta_path.remove, finder)
+        for name in loaded:
+            begin(name, undo)
         yield
-    finally:
-        sys.meta_path.remove(finder)
 
 
 class _WhenLoaded(MetaPathFinder):
     """Says when one of several modules has been imported."""
 
-    def __init__(self, modules: Iterable[str], say: Callable[[str], None]) -> None:
-        self._waiting = set(modules)
+    def __init__(self, modules: set[str], say: Callable[[str], None]) -> None:
+        self._waiting = modules
         self._say = say
 
     def find_spec(
@@ -40,11 +44,11 @@ class _WhenLoaded(MetaPathFinder):
         spec = self._found_by_others(fullname, path, target)
         if spec is None or spec.loader is None:
             return None
-        self._waiting.discard(fullname)
         execute = spec.loader.exec_module
 
-        def executed(module: ModuleType) -> None:
+        def executed(module: ModuleType) -> None:  # whoever only asks whether there is such a module loads none
             execute(module)
+            self._waiting.discard(fullname)
             self._say(fullname)
 
         spec.loader.exec_module = executed  # type: ignore[method-assign]

@@ -72,18 +72,26 @@ def test_all_is_as_before_afterwards() -> None:
 
 
 LATE = """
-from contextlib import ExitStack
+from importlib.util import find_spec
 from finallayer.loading import when_loaded
 told = []
-with when_loaded(["wave"], lambda n: told.append("a")), when_loaded(["wave", "json"], lambda n: told.append("b " + n)):
+def b(name, undo):
+    told.append("b " + name)
+    undo.callback(told.append, "end of " + name)
+with when_loaded(["wave"], lambda n, _: told.append("a")), when_loaded(["wave", "json"], b):
     import json
     assert told == ["b json"], told
+    assert find_spec("wave") and len(told) == 1
     import wave
     assert wave.open and sorted(told) == ["a", "b json", "b wave"], told
     import wave
-assert len(told) == 3
+    assert len(told) == 3
+assert told[3:] == ["end of wave", "end of json"], told
+told.clear()
+with when_loaded(["json", "colorsys"], lambda n, _: (told.append(n), __import__("colorsys"))):
+    assert told == ["json", "colorsys"], told
 """
 
 
-def test_several_may_wait_for_the_same_module() -> None:
+def test_several_may_wait_for_a_module_whoever_asked_for_it_before() -> None:
     subprocess.run([sys.executable, "-c", LATE], check=True, timeout=60)

@@ -69,8 +69,14 @@ def execute(script: Path, arguments: Sequence[str]) -> str | None:
         return None if ended.code in (None, 0) else f"it exited with {ended.code}"
     except BaseException as error:
         _show(script)
-        return traceback.format_exception_only(error)[-1].splitlines()[0]
+        return _line(error)
     return None
+
+
+def _line(error: BaseException) -> str:
+    """The line that says what an error is: behind the place of one of syntax, before any notes, such as JAX's."""
+    told = traceback.format_exception_only(error)
+    return next(part for part in told if not part.startswith(" ")).splitlines()[0]
 
 
 def _show(script: Path) -> None:

@@ -23,6 +23,7 @@ import math
 import os
 import platform
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +65,7 @@ class Results:
     data: dict[str, Any]
     environment: dict[str, Any]
     command: str = ""
-    created: str = field(default_factory=lambda: _now())
+    created: str = field(default_factory=lambda: now())
     cells: dict[Cell, dict[str, Any]] = field(default_factory=dict)
     missing: dict[Cell, str] = field(default_factory=dict)
     not_installed: list[dict[str, Any]] = field(default_factory=list)
@@ -77,10 +78,7 @@ class Results:
     def as_dict(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
-            "finallayer": __version__,
-            "created": self.created,
-            "updated": _now(),
-            "command": self.command,
+            **stamped(self.created, self.command),
             "settings": asdict(self.settings),
             "data": self.data,
             "environment": self.environment,
@@ -99,17 +97,12 @@ class Results:
         return summarize(self.cells, self.data["val_samples"])
 
     def save(self, folder: Path) -> None:
-        write_atomically(folder / MEASUREMENTS, json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
+        write_measurements(folder, self.as_dict())
 
 
 def load(path: Path) -> Results:
     """Read a results file to go on from; ``BadInputError`` says why it cannot be."""
-    try:
-        content = json.loads(contents(path, MOST_BYTES).decode(), parse_float=_finite, parse_constant=_finite)
-    except FileNotFoundError as error:
-        raise BadInputError(f"--resume: {path} not found; expected the results of an earlier run") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInputError(f"--resume: {path} cannot be read as results ({error})") from error
+    content = read_measurements(path)
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise BadInputError(
@@ -133,6 +126,26 @@ def load(path: Path) -> Results:
         raise BadInputError(f"--resume: {path} lacks a part of its schema version {version} ({error})") from error
     _refuse_strangers(results, path)
     return results
+
+
+def stamped(created: str, command: str) -> dict[str, Any]:
+    """What results say of their making: by which finallayer, when, and who asked for it."""
+    return {"finallayer": __version__, "created": created, "updated": now(), "command": command}
+
+
+def write_measurements(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write a results file into its report folder."""
+    write_atomically(folder / MEASUREMENTS, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def read_measurements(path: Path) -> Any:
+    """What a results file holds, of whatever shape; ``BadInputError`` says why it cannot be read."""
+    try:
+        return json.loads(contents(path, MOST_BYTES).decode(), parse_float=_finite, parse_constant=_finite)
+    except FileNotFoundError as error:
+        raise BadInputError(f"--resume: {path} not found; expected the results of an earlier run") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInputError(f"--resume: {path} cannot be read as results ({error})") from error
 
 
 def _finite(text: str) -> float:
@@ -208,5 +221,6 @@ def _short(value: Any) -> str:
     return str(value)[:12]
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, as results have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -12,6 +12,7 @@ import jax
 from finallayer.expr import Origin
 from finallayer.live.jax import HANDING_ON, observe
 from finallayer.live.observation import Observation
+from finallayer.live.replacing import replaced
 from finallayer.live.stack import Stack, folders_of
 
 #: What makes a function that gives a gradient.
@@ -24,9 +25,7 @@ def around(tell: Callable[[Observation], None]) -> Iterator[None]:
     losses = _Losses(tell)
     with ExitStack() as undo:
         for name in _DIFFERENTIATES:
-            original = getattr(jax, name)
-            setattr(jax, name, losses.telling(original))
-            undo.callback(setattr, jax, name, original)
+            undo.enter_context(replaced(jax, name, losses.telling))
         yield
 
 

@@ -5,8 +5,8 @@ A framework is watched from the moment on at which the program has loaded it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from importlib import import_module
 
 from finallayer.live.observation import Observation
@@ -21,14 +21,10 @@ _FRONTS = {
 }
 
 
-@contextmanager
-def losses_told(tell: Tell) -> Iterator[None]:
+def losses_told(tell: Tell) -> AbstractContextManager[None]:
     """Around a program, of which each loss that it minimises is told once for each place at which it does."""
-    with ExitStack() as undo:
 
-        def watch(framework: str) -> None:
-            around: AbstractContextManager[None] = import_module(_FRONTS[framework]).around(tell)
-            undo.enter_context(around)
+    def watch(framework: str, undo: ExitStack) -> None:
+        undo.enter_context(import_module(_FRONTS[framework]).around(tell))
 
-        undo.enter_context(when_loaded(_FRONTS, watch))
-        yield
+    return when_loaded(_FRONTS, watch)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from importlib import import_module
 
 from finallayer.loading import when_loaded
@@ -20,18 +19,14 @@ _FRONTS = {
 }
 
 
-@contextmanager
-def measured(ledger: Ledger) -> Iterator[None]:
+def measured(ledger: Ledger) -> AbstractContextManager[None]:
     """Around a program, of which the ledger learns what its training shows."""
-    with ExitStack() as undo:
 
-        def begin(module: str) -> None:
-            try:
-                front = import_module(f"finallayer.running.frameworks.{_FRONTS[module]}")
-                around: AbstractContextManager[None] = front.around(ledger, module)
-                undo.enter_context(around)
-            except (ImportError, AttributeError) as error:  # a version that we don't know: the program goes on
-                ledger.note(f"{module} is of a version that isn't measured ({error})")
+    def begin(module: str, undo: ExitStack) -> None:
+        try:
+            front = import_module(f"finallayer.running.frameworks.{_FRONTS[module]}")
+            undo.enter_context(front.around(ledger, module))
+        except (ImportError, AttributeError) as error:  # a version that we don't know: the program goes on
+            ledger.note(f"{module} is of a version that isn't measured ({error})")
 
-        undo.enter_context(when_loaded(_FRONTS, begin))
-        yield
+    return when_loaded(_FRONTS, begin)

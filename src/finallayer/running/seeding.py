@@ -8,20 +8,21 @@ data.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from functools import wraps
 from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
 from finallayer.loading import when_loaded
+from finallayer.running.replacing import replaced
 
 #: Seeds are this far apart, and smaller than the other: NumPy's have 32 bits.
 APART, MOST = 1_000_003, 2**32
 #: module -> its functions that take a seed first, as ``module:name``; the first of them is called with ours
 _TAKING = {
+    "random": ("random:seed",),
     "numpy": ("numpy.random:seed",),
     "torch": ("torch:manual_seed", "torch.random:manual_seed", "torch.cuda:manual_seed", "torch.cuda:manual_seed_all"),
     "tensorflow": ("tensorflow.random:set_seed",),
@@ -32,16 +33,9 @@ _TAKING = {
 _MAKING = frozenset({"jax"})
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> AbstractContextManager[None]:
     """Around a program: Python's generator begins with the seed, and each framework's once it is loaded."""
-    moving = _Moving(seed)
-    with ExitStack() as undo:
-        moving.undo = undo
-        random.seed(seed)
-        moving.move("random:seed")
-        undo.enter_context(when_loaded(_TAKING, moving.loaded))
-        yield
+    return when_loaded(_TAKING, _Moving(seed).loaded)
 
 
 class _Moving:
@@ -51,28 +45,17 @@ class _Moving:
         self._seed = seed
         self._within = False  # a function that sets a seed calls others that do
         self._made = 0
-        self.undo = ExitStack()
 
-    def loaded(self, module: str) -> None:
+    def loaded(self, module: str, undo: ExitStack) -> None:
         """A framework was loaded: begin with our seed, and move the program's."""
         if module not in _MAKING:
             begin = _TAKING[module][0]
             self._alone(_found(begin.replace(":", ".")), self._seed)
         for place in _TAKING[module]:
-            self.move(place)
+            home, _, name = place.partition(":")
+            undo.enter_context(replaced(_found(home), name, self._moved))
         if module == "numpy":
-            self._replace("numpy.random", "default_rng", self._with_a_seed)
-
-    def move(self, place: str) -> None:
-        """Have a function take each seed moved."""
-        module, _, name = place.partition(":")
-        self._replace(module, name, self._moved)
-
-    def _replace(self, module: str, name: str, made: Callable[[Any], Any]) -> None:
-        home = _found(module)
-        original = getattr(home, name)
-        setattr(home, name, made(original))
-        self.undo.callback(setattr, home, name, original)
+            undo.enter_context(replaced(_found("numpy.random"), "default_rng", self._with_a_seed))
 
     def _alone(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self._within = True

@@ -18,7 +18,12 @@ import helper
 print("args", sys.argv[1:], "in", Path.cwd() == Path(sys.argv[0]).parent, helper.WHERE)
 Path("written").write_text("x")
 print(f"acc: {random.random():.3f}%\\racc: {random.random():.6f}")
-if "fail" in sys.argv: raise ValueError("no such thing\\nreally")
+if "diverge" in sys.argv: print("acc: nan\\nacc: -Infinity\\nacc: 1e999")
+if "fail" in sys.argv:
+    error = ValueError("no such thing\\nreally")
+    error.add_note("a note")
+    raise error
+if "syntax" in sys.argv: compile("x =", "y", "exec")
 if "exit" in sys.argv: sys.exit("that is all")
 if "die" in sys.argv: os.kill(os.getpid(), 9)
 """
@@ -44,7 +49,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "arguments": list(arguments),
             "original": str((tmp_path / "original").resolve()),
             "changed": ["lib/helper.py"],
-            "metric": r"acc: ([\d.]+)",
+            "metric": r"acc: (\S+)",
             "threads": 1,
         }
         return run_cell(job | more)
@@ -66,6 +71,7 @@ def test_a_program_runs_in_a_copy_as_it_would_at_its_place(ask: Any, tmp_path: P
     ("how", "error"),
     [
         ("fail", "ValueError: no such thing"),
+        ("syntax", "SyntaxError: invalid syntax"),
         ("exit", "it exited with that is all"),
         ("die", "it was killed by signal 9: acc: "),
     ],
@@ -74,6 +80,12 @@ def test_a_program_that_fails_says_so_in_one_line(ask: Any, how: str, error: str
     answer = ask(how)
     assert error in answer["error"] and "\n" not in answer["error"]
     assert "acc: " in answer["output"] and len(answer["metric"]) == 2
+
+
+def test_a_metric_that_is_not_finite_is_none_and_noted(ask: Any) -> None:
+    answer = ask("diverge")
+    assert answer["error"] is None and answer["metric"][2:] == [None, None, None] and None not in answer["metric"][:2]
+    assert any("no finite number" in note for note in answer["notes"])
 
 
 def test_a_module_that_is_imported_from_the_original_is_told(ask: Any, tmp_path: Path) -> None:

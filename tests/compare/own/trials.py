@@ -29,7 +29,7 @@ def epoch(number: int, **measured: Any) -> dict[str, Any]:
     return {"epoch": number, **healthy, **measured}
 
 
-def cell(*epochs: dict[str, Any], metric: Sequence[float] = (), **more: Any) -> dict[str, Any]:
+def cell(*epochs: dict[str, Any], metric: Sequence[float | None] = (), **more: Any) -> dict[str, Any]:
     """What a run answers."""
     audit = {"expressions": ["nll(...)"], "findings": ["FL101"], "safe_margin": 16.1, "dtype": "float32"}
     given = {"seconds": 1.5, "metric": list(metric), "of": "epoch", "audit": audit, "notes": [], "versions": {}}

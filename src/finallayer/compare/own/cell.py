@@ -7,6 +7,7 @@ process that asked for it but the arms' folders.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ JOB = "FINALLAYER_JOB"
 #: What of a run's output is kept, and what of it is looked through for a metric, in characters.
 KEPT, MOST_OUTPUT = 20_000, 100_000_000
 STOP_SECONDS = 3.0
+NOT_FINITE = "the metric of a run ended as no finite number, so its seed is not compared"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def run_cell(told: Mapping[str, Any]) -> dict[str, Any]:
         answer["error"] = _loaded_from_elsewhere(job, answer)
     answer.pop("files", None)
     values = list(_values(job.metric, output)) if job.metric is not None else []
+    if values and values[-1] is None:
+        answer["notes"] = [*answer.get("notes", ()), NOT_FINITE]
     return answer | {"seconds": round(seconds, 2), "metric": values, "output": output[-KEPT:]}
 
 
@@ -177,12 +181,13 @@ def _loaded_from_elsewhere(job: Job, answer: Mapping[str, Any]) -> str | None:
     return f"it imported {loaded[0]} itself, not the arm's copy; expected a program that imports from where it lies"
 
 
-def _values(pattern: str, output: str) -> Iterator[float]:
-    """The numbers that a pattern finds in the output: its last group, or all of it."""
+def _values(pattern: str, output: str) -> Iterator[float | None]:
+    """The numbers that a pattern finds in the output, its last group, or all of it; None of what isn't finite."""
     for match in re.finditer(pattern, output.replace("\r", "\n"), re.M):
         found = match.group(match.lastindex or 0)
         with suppress(ValueError):
-            yield float(found.strip().rstrip("%").replace(",", ""))
+            value = float(found.strip().rstrip("%").replace(",", ""))
+            yield value if math.isfinite(value) else None
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:

@@ -13,20 +13,16 @@ Layout (schema version 1 of kind ``own program``)::
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from finallayer import __version__
 from finallayer.compare.compare_error import BadInputError
 from finallayer.compare.folder import MEASUREMENTS
 from finallayer.compare.own.arms import ARMS
-from finallayer.compare.results import MOST_BYTES, write_atomically
+from finallayer.compare.results import now, read_measurements, stamped, write_measurements
 from finallayer.compare.shape import Shape, is_count, is_number_or_none, is_object, is_text, misfit
-from finallayer.disk import contents
 
 KIND, VERSION = "own program", 1
 #: arm, seed
@@ -53,7 +49,7 @@ class Outcome:
     settings: dict[str, Any]
     environment: dict[str, Any]
     command: str = ""
-    created: str = field(default_factory=lambda: _now())
+    created: str = field(default_factory=now)
     cells: dict[Place, dict[str, Any]] = field(default_factory=dict)
     missing: dict[Place, str] = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
@@ -67,10 +63,7 @@ class Outcome:
         return {
             "kind": KIND,
             "schema_version": VERSION,
-            "finallayer": __version__,
-            "created": self.created,
-            "updated": _now(),
-            "command": self.command,
+            **stamped(self.created, self.command),
             "settings": self.settings,
             "environment": self.environment,
             "arms": {arm: self._arm(arm) for arm in ARMS},
@@ -87,18 +80,13 @@ class Outcome:
 
     def save(self, folder: Path) -> None:
         """Write it into the report folder."""
-        write_atomically(folder / MEASUREMENTS, json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
+        write_measurements(folder, self.as_dict())
 
 
 def load(folder: Path, settings: Mapping[str, Any]) -> dict[Place, dict[str, Any]]:
     """The cells of an earlier trial to go on with. Raises ``BadInputError`` where they can't be compared with ours."""
     path = folder / MEASUREMENTS
-    try:
-        content = json.loads(contents(path, MOST_BYTES))
-    except FileNotFoundError:
-        raise BadInputError(f"--resume: {path} not found; expected the results of an earlier run") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInputError(f"--resume: {path} cannot be read as results ({error})") from None
+    content = read_measurements(path)
     kind = (content.get("kind"), content.get("schema_version")) if isinstance(content, dict) else (None, None)
     if kind != (KIND, VERSION):
         raise BadInputError(f"--resume: {path} is no trial of a program; expected another --out, or no --resume")
@@ -120,7 +108,3 @@ def _cells(content: Mapping[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]]
                 (arm, run["seed"]),
                 {**{name: run.get(name) for name in _OF_RUN}, "epochs": rows.get(run["seed"], [])},
             )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

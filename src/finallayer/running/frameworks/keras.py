@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
 from finallayer.running.ledger import Ledger
+from finallayer.running.replacing import replaced
 from finallayer.running.samples import Samples, class_indices, look_like_probabilities, of_classes, of_outcomes
 
 #: As many samples are looked at, so many at a time.
@@ -22,11 +24,10 @@ AUDITED = 32
 @contextmanager
 def around(ledger: Ledger, _module: str) -> Iterator[None]:
     """Inside, every ``fit`` has one more callback, and what ``evaluate`` gives is logged."""
-    with ExitStack() as undo:
-        for name, made in (("fit", _fitting), ("evaluate", _evaluating)):
-            original = getattr(keras.Model, name)
-            setattr(keras.Model, name, made(original, ledger))
-            undo.callback(setattr, keras.Model, name, original)
+    with (
+        replaced(keras.Model, "fit", partial(_fitting, ledger)),
+        replaced(keras.Model, "evaluate", partial(_evaluating, ledger)),
+    ):
         yield
 
 
@@ -40,7 +41,7 @@ def _at_work(ledger: Ledger) -> Iterator[bool]:
         ledger.trainer = before
 
 
-def _fitting(original: Callable[..., Any], ledger: Ledger) -> Callable[..., Any]:
+def _fitting(ledger: Ledger, original: Callable[..., Any]) -> Callable[..., Any]:
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
         given = inspect.signature(original).bind(self, *args, **kwargs).arguments
         with _at_work(ledger) as alone:
@@ -58,7 +59,7 @@ def _fitting(original: Callable[..., Any], ledger: Ledger) -> Callable[..., Any]
     return fit
 
 
-def _evaluating(original: Callable[..., Any], ledger: Ledger) -> Callable[..., Any]:
+def _evaluating(ledger: Ledger, original: Callable[..., Any]) -> Callable[..., Any]:
     def evaluate(self: Any, *args: Any, **kwargs: Any) -> Any:
         with _at_work(ledger) as alone:
             given = original(self, *args, **kwargs)
@@ -75,12 +76,13 @@ def _split(given: Mapping[str, Any]) -> tuple[Any, Any]:
     aside = given.get("validation_data")
     if share and aside is None and y is not None:
         at = int(len(y) * (1 - share))
-        return _some(*_rows(x, y, slice(0, at))), _some(*_rows(x, y, slice(at, None)))
+        fitted, validated = slice(0, at), slice(at, None)
+        return _some(_rows(x, fitted), y[fitted]), _some(_rows(x, validated), y[validated])
     return _some(x, y), _some(*aside[:2]) if isinstance(aside, (tuple, list)) else _some(aside, None)
 
 
-def _rows(x: Any, y: Any, which: Any) -> tuple[Any, Any]:
-    return keras.tree.map_structure(lambda a: a[which], x), y[which]
+def _rows(x: Any, which: slice) -> Any:
+    return keras.tree.map_structure(lambda a: a[which], x)
 
 
 def _some(x: Any, y: Any) -> tuple[Any, Any] | None:
@@ -149,9 +151,7 @@ class _Look(keras.callbacks.Callback):  # type: ignore[misc]
     def _audit(self) -> None:
         from finallayer.running.first_loss import audited
 
-        x, y = self._fitted
-        few = slice(0, AUDITED)
-        x, y = keras.tree.map_structure(lambda a: a[few], x), y[few]
+        x, y = _rows(self._fitted, slice(0, AUDITED))
         audited(self._ledger, str(self.model.compute_dtype), self.model, x, y)
 
     def _samples(self, data: Any) -> Samples | None:
@@ -184,9 +184,8 @@ def _scores(model: Any, x: Any, count: int) -> tuple[Any, bool | None] | None:
     given: list[Any] = []
     with _remembering() as heads, _without_gradients():
         for start in range(0, count, AT_ONCE):
-            part = slice(start, start + AT_ONCE)
             heads.clear()
-            out = model(keras.tree.map_structure(lambda a, part=part: a[part], x), training=False)
+            out = model(_rows(x, slice(start, start + AT_ONCE)), training=False)
             if keras.tree.is_nested(out):
                 return None
             out = keras.ops.convert_to_numpy(keras.ops.cast(out, "float32"))
@@ -211,11 +210,7 @@ def _remembering() -> Iterator[list[tuple[Any, Any]]]:
 
         return head
 
-    with ExitStack() as undo:
-        for name in ("softmax", "sigmoid"):
-            original = getattr(functions, name)
-            setattr(functions, name, remembering(original))
-            undo.callback(setattr, functions, name, original)
+    with replaced(functions, "softmax", remembering), replaced(functions, "sigmoid", remembering):
         yield heads
 
 

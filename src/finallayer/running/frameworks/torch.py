@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from finallayer.running.ledger import Ledger
+from finallayer.running.replacing import replaced
 from finallayer.running.samples import Samples, of_classes, of_outcomes
 from finallayer.watch.of_graph import Prediction, along, outcomes, prediction
 
@@ -26,9 +27,7 @@ def around(ledger: Ledger, _module: str) -> Iterator[None]:
             (DataLoader, "__iter__", seen.iterating),
             *((torch.nn.functional, name, seen.evaluating) for name in _FUNCTIONS),
         ):
-            original = getattr(home, name)
-            setattr(home, name, made(original))
-            undo.callback(setattr, home, name, original)
+            undo.enter_context(replaced(home, name, made))
         yield
 
 

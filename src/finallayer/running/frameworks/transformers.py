@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from finallayer.running.ledger import Ledger
+from finallayer.running.replacing import replaced
 
 
-@contextmanager
-def around(ledger: Ledger, module: str) -> Iterator[None]:
+def around(ledger: Ledger, module: str) -> AbstractContextManager[None]:
     """Inside, every Trainer has one more callback from its training on."""
     package = sys.modules[module]
-    trainer = package.Trainer
 
     class Logs(package.TrainerCallback):  # type: ignore[misc, name-defined]
         def on_log(
@@ -22,13 +21,11 @@ def around(ledger: Ledger, module: str) -> Iterator[None]:
         ) -> None:
             ledger.log(logs or {})
 
-    def train(self: Any, *args: Any, **kwargs: Any) -> Any:
-        self.add_callback(Logs())
-        return original(self, *args, **kwargs)
+    def training(original: Callable[..., Any]) -> Callable[..., Any]:
+        def train(self: Any, *args: Any, **kwargs: Any) -> Any:
+            self.add_callback(Logs())
+            return original(self, *args, **kwargs)
 
-    original = trainer.train
-    trainer.train = train
-    try:
-        yield
-    finally:
-        trainer.train = original
+        return train
+
+    return replaced(package.Trainer, "train", training)
