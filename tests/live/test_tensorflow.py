@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import finallayer
+from finallayer.findings import Severity
 
 HEAD = """\
 import tensorflow as tf
@@ -172,6 +173,11 @@ def test_a_bad_loss_is_reported_at_its_place_and_leaves_no_trace(name: str, tmp_
     assert found == expected
     assert audited.blind == ()
     assert [v.numpy().tolist() for v in variables] == before
+
+
+def test_of_a_gradient_that_is_written_beside_it_nothing_is_claimed(tmp_path: Path, tensorflow: Any) -> None:
+    (finding,) = finallayer.audit(loss_of(tmp_path, BAD["a gradient written beside it"][0])).findings
+    assert finding.severity is Severity.ADVICE and "written by hand" in finding.message
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import chain
 from math import inf
 from pathlib import Path
 
@@ -28,7 +27,8 @@ def judged(seen: Observation) -> Audit:
     once = {(f.rule.code, f.origin): f for f in reversed(every)}  # a traced function is met at each of its calls
     findings = tuple(Filter(config, rules, sources).shown(list(reversed(once.values()))))
     split = [classifiers(loss) for loss in seen.losses]
-    terms, others = (tuple(chain.from_iterable(parts)) for parts in zip(*split, strict=True)) if split else ((), ())
+    terms = tuple(term for found, _ in split for term in found)
+    others = tuple(other for _, rest in split for other in rest)
     margin = _least([*(f.safe_margin for f in every), *(term.margins for term in terms)])
     return Audit(findings, tuple(map(str, seen.losses)), margin, seen, sources.lines, terms, others)
 

@@ -110,9 +110,24 @@ OPERATORS: dict[str, str] = {
 @cache
 def operator(name: str) -> Signature | None:
     """What an operator of ATen's does, by its name; None where that isn't known."""
-    plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-    line = OPERATORS.get(name) or OPERATORS.get(plain) or METHODS.get(name)
-    signature = parse(line) if line is not None else method(name) or method(plain)
+    line = OPERATORS.get(name) or OPERATORS.get(out_of_place(name))
+    signature = tensor_method(name) if line is None else parse(line)
     if signature is None and name.endswith("_copy"):  # of a view
         return operator(name.removesuffix("_copy"))
     return signature if signature is not None and is_applicable(signature) else None
+
+
+def tensor_method(name: str) -> Signature | None:
+    """The same of a tensor's method."""
+    return tensor_property(name) or method(name) or method(out_of_place(name))
+
+
+def tensor_property(name: str) -> Signature | None:
+    """The same of a tensor's property, or of a method that an operator of Python's calls."""
+    line = METHODS.get(name)
+    return None if line is None else parse(line)
+
+
+def out_of_place(name: str) -> str:
+    """The name of what does the same and leaves its argument as it is: ``exp`` of ``exp_``."""
+    return name[:-1] if name.endswith("_") and not name.endswith("__") else name

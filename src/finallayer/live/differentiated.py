@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import wraps
+from contextlib import contextmanager
+from functools import partial, wraps
 from typing import Any
 
 import jax
@@ -12,11 +12,8 @@ import jax
 from finallayer.expr import Origin
 from finallayer.live.jax import HANDING_ON, observe
 from finallayer.live.observation import Observation
+from finallayer.live.replacing import replaced
 from finallayer.live.stack import Stack, folders_of
-
-#: What makes a function that gives a gradient.
-_DIFFERENTIATES = ("grad", "value_and_grad")
-
 
 #: Is told, before a gradient is computed, the loss (a function that gives it alone), its arguments, positional and
 #: named, and which of the former are trained.
@@ -33,15 +30,12 @@ def around(tell: Callable[[Observation], None]) -> Iterator[None]:
 @contextmanager
 def gradients(before: Before) -> Iterator[None]:
     """Inside, the functions that ``jax.grad`` and its like give tell of the loss before they run."""
-    with ExitStack() as undo:
-        for name in _DIFFERENTIATES:
-            original = getattr(jax, name)
-            setattr(jax, name, _telling(original, before))
-            undo.callback(setattr, jax, name, original)
+    telling = partial(_telling, before)
+    with replaced(jax, "grad", telling), replaced(jax, "value_and_grad", telling):
         yield
 
 
-def _telling(original: Callable[..., Any], before: Before) -> Callable[..., Any]:
+def _telling(before: Before, original: Callable[..., Any]) -> Callable[..., Any]:
     """``jax.grad``, or its like, whose functions tell of the loss before they run."""
 
     @wraps(original)

@@ -21,7 +21,7 @@ from finallayer.live import eager_jax
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.randomness import plain_generators
 from finallayer.live.stack import Stack, folders_of
-from finallayer.live.trained import as_trained, may_be_trained, reached
+from finallayer.live.trained import as_trained, data, may_be_trained, reached
 from finallayer.recording import Recorder, Scene
 
 #: Primitives that are one operation on their operands, element by element or of two.
@@ -176,7 +176,7 @@ class _Reading:
         name = which + jax.tree_util.keystr(path[2:])
         is_trained = len(path) > 2 and number == 0 if self._trained is None else number in self._trained
         is_parameter = is_trained and "float" in str(aval.dtype)
-        node = make("parameter", name=name) if is_parameter else make("opaque", name=f"{name}@loss", rank=len(shape))
+        node = make("parameter", name=name) if is_parameter else data(name, len(shape))
         return _Value(node, shape)
 
     def run(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[_Value]) -> list[_Value]:
@@ -213,7 +213,7 @@ class _Reading:
 
     def _data(self, rank: int) -> Node:
         self._leaves += 1
-        return make("opaque", name=f"data {self._leaves}@loss", rank=rank)
+        return data(f"data {self._leaves}", rank)
 
     def _equation(self, eqn: Any, given: list[_Value], made_by: dict[Any, Any]) -> list[_Value]:
         name = eqn.primitive.name
@@ -246,10 +246,12 @@ class _Reading:
         is_library = self._is_library(jaxpr)
         by_hand = eqn.primitive.name == "custom_vjp_call" and not is_library
         self._by_hand += by_hand
-        self._library += [self._origin(eqn)] if is_library else []
+        if is_library:
+            self._library.append(self._origin(eqn))
         results = self.run(jaxpr, consts, given[len(given) - len(jaxpr.invars) :])
         self._by_hand -= by_hand
-        self._library = self._library[: len(self._library) - is_library]
+        if is_library:
+            self._library.pop()
         return results
 
     def _either(self, eqn: Any, given: list[_Value]) -> list[_Value]:
@@ -347,7 +349,6 @@ class _Reading:
         made = self._record(eqn, op, nodes, {"value": 2} if name == "square" else {})
         if name == "is_finite":
             self._finite[id(made)] = nodes[0]
-            self._kept.append(made)
         return made
 
     def _picked(self, eqn: Any, nodes: list[Node], rank: int) -> Node:
@@ -376,9 +377,9 @@ class _Reading:
     def _not_understood(self, eqn: Any, nodes: list[Node], rank: int) -> Node:
         self._leaves += 1
         origin = self._origin(eqn)
-        data: dict[str, Any] = {} if any(map(self._is_reached, nodes)) or _is_backward(eqn) else {"fed": True}
+        fed: dict[str, Any] = {} if any(map(self._is_reached, nodes)) or _is_backward(eqn) else {"fed": True}
         name = f"{eqn.primitive.name}:{self._leaves}:0"
-        made = make("opaque", name=name, of=tuple(map(hash, nodes)), rank=rank, **data)
+        made = make("opaque", name=name, of=tuple(map(hash, nodes)), rank=rank, **fed)
         self.unknown[id(made)] = made, Blind(eqn.primitive.name, origin), nodes
         return made
 

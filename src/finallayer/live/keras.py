@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -53,7 +52,7 @@ def _on_torch(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> Observa
         return model.compute_loss(x, y, model(x, training=False), sample_weight)
 
     given = tuple(map(keras.ops.convert_to_tensor, (x, y)))
-    return observe(loss, given, {}, [str(Path(keras.__file__).parent)])
+    return observe(loss, given, {})
 
 
 def _on_tensorflow(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> Observation:
@@ -62,7 +61,7 @@ def _on_tensorflow(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> Ob
     def loss(x: Any, y: Any) -> Any:
         return model.compute_loss(x, y, model(x, training=False), sample_weight)
 
-    return trace(loss, tuple(map(keras.ops.convert_to_tensor, (x, y))), [str(Path(keras.__file__).parent)])
+    return trace(loss, tuple(map(keras.ops.convert_to_tensor, (x, y))))
 
 
 _BACKENDS = {"jax": _on_jax, "torch": _on_torch, "tensorflow": _on_tensorflow}

@@ -90,6 +90,19 @@ class Stack:
         return self._origins[key]
 
 
+def frames() -> Iterator[FrameType]:
+    """All frames of the Python stack, that of who asks first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def is_running(*codes: CodeType) -> bool:
+    """Whether a function of one of these codes is running."""
+    return any(frame.f_code is code for frame in frames() for code in codes)
+
+
 @cache
 def folders_of(*packages: str) -> list[str]:
     """The folders of those of these packages that are installed."""

@@ -6,27 +6,28 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Thread
 
+from finallayer.live.replacing import replaced
+
 
 @contextmanager
 def each(around: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
     """While each thread that is started runs within a context."""
-    bootstrap = Thread._bootstrap_inner  # type: ignore[attr-defined]
 
-    def begin(thread: Thread) -> None:
-        run = thread.run
+    def beginning(bootstrap: Callable[[Thread], None]) -> Callable[[Thread], None]:
+        def begin(thread: Thread) -> None:
+            run = thread.run
 
-        def within() -> None:
-            with around():
-                run()
+            def within() -> None:
+                with around():
+                    run()
 
-        thread.run = within  # type: ignore[method-assign]
-        try:
-            bootstrap(thread)
-        finally:
-            del thread.run
+            thread.run = within  # type: ignore[method-assign]
+            try:
+                bootstrap(thread)
+            finally:
+                del thread.run
 
-    Thread._bootstrap_inner = begin  # type: ignore[attr-defined]
-    try:
+        return begin
+
+    with replaced(Thread, "_bootstrap_inner", beginning):
         yield
-    finally:
-        Thread._bootstrap_inner = bootstrap  # type: ignore[attr-defined]

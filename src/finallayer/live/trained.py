@@ -47,8 +47,13 @@ def _made_of(node: Node) -> list[Node]:
     return [] if node.op == "stop_gradient" else list(node.args)
 
 
-#: How the name of data ends, that a loss is handed or has at hand.
-DATA = "@loss"
+#: How the name of data ends.
+_DATA = "@loss"
+
+
+def data(name: str, rank: int | None) -> Node:
+    """A leaf that is data, which a loss is handed or has at hand."""
+    return make("opaque", name=f"{name}{_DATA}", rank=rank)
 
 
 def _is_parameter(leaf: Node) -> bool:
@@ -62,7 +67,7 @@ def may_be_trained(leaf: Node) -> bool:
 
 def is_unknown(leaf: Node) -> bool:
     """Whether nobody knows what a leaf is made of: it is no data, as far as that is known."""
-    is_data = leaf.attrs.get("fed") or str(leaf.attrs.get("name", "")).endswith(DATA)
+    is_data = leaf.attrs.get("fed") or str(leaf.attrs.get("name", "")).endswith(_DATA)
     return leaf.op == "opaque" and not is_data
 
 

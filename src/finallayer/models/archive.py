@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import zipfile
 import zlib
@@ -13,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from finallayer import disk
+from finallayer.models.parsing import json_in
 from finallayer.models.refusals import NotDone, NotRead
 
 #: The largest member that is read: the description of a graph, never its weights.
@@ -59,11 +59,7 @@ class Archive:
 
     def json_of(self, name: str) -> Any:
         """The JSON in a member. Raises :class:`NotRead`."""
-        try:
-            return json.loads(self.bytes_of(name))
-        except (ValueError, RecursionError) as error:
-            reason = "too deeply nested" if isinstance(error, RecursionError) else str(error).partition(":")[0]
-            raise NotRead(f"{name} is no JSON ({reason})") from None
+        return json_in(self.bytes_of(name), name)
 
     def spans(self) -> dict[str, tuple[int, int]]:
         """From where to where each member lies in the file, with its header and whatever follows its content."""

@@ -6,7 +6,6 @@ has the layer which makes them shows in the names and sizes of the weights.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from finallayer import disk
 from finallayer.models.model import Model, Output
+from finallayer.models.parsing import json_in
 from finallayer.models.refusals import NotRead
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -39,7 +39,7 @@ def read(path: str) -> Model:
     if not Path(path).is_dir():
         count = len(header(Path(path)))
         note = f"{count} tensors and no graph; a config.json beside them, in a folder, may tell the architecture"
-        return Model(path, "safetensors", (Output("output", None, None, "unknown", (), notes=(note,)),), frozen=_FROZEN)
+        return Model(path, "safetensors", (Output.unknown(note),), frozen=_FROZEN)
     config = _json(Path(path) / CONFIG, MOST_CONFIG)
     tensors = {name: shape for file in _files(Path(path)) for name, shape in _shapes(header(file))}
     return Model(path, "safetensors", (_output(config, tensors),), frozen=_FROZEN)
@@ -84,10 +84,7 @@ def _json(file: Path, most: int) -> dict[str, Any]:
 
 
 def _parsed(data: bytes, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        raise NotRead(f"{name} is no JSON, or too deeply nested") from None
+    found = json_in(data, name)
     if not isinstance(found, dict):
         raise NotRead(f"{name}: expected an object")
     return found
@@ -98,14 +95,14 @@ def _output(config: Mapping[str, Any], tensors: Mapping[str, tuple[int, ...]]) -
     named = config.get("architectures")
     architecture = str(named[0]) if isinstance(named, list) and named else ""
     if "auto_map" in config:
-        return _unknown(f"{architecture or 'its model'} is code of its own (auto_map), which isn't read")
+        return Output.unknown(f"{architecture or 'its model'} is code of its own (auto_map), which isn't read")
     labels = _OF_LABELS.fullmatch(architecture) is not None
     if not labels and _OF_TOKENS.fullmatch(architecture) is None:
-        return _unknown(f"architecture {architecture or 'unknown'}: what it gives isn't known to be logits")
+        return Output.unknown(f"architecture {architecture or 'unknown'}: what it gives isn't known to be logits")
     units = _labels(config) if labels else config.get("vocab_size")
     made = [n for n, shape in tensors.items() if len(shape) == 2 and shape[0] == units and _HEADS.fullmatch(_layer(n))]
     if not made:
-        return _unknown(f"none of the weights is a layer of {units} units, as {architecture}'s last one would be")
+        return Output.unknown(f"none of the weights is a layer of {units} units, as {architecture}'s last one would be")
     loss = _LOSSES.get(str(config.get("problem_type"))) if labels else "CrossEntropyLoss"
     by = (_layer(made[-1]),)
     if loss == "MSELoss":
@@ -123,7 +120,3 @@ def _labels(config: Mapping[str, Any]) -> int | None:
     """How many labels there are; two where a configuration doesn't say."""
     labels, number = config.get("id2label"), config.get("num_labels")
     return len(labels) if isinstance(labels, dict) else number if type(number) is int else 2
-
-
-def _unknown(why: str) -> Output:
-    return Output("output", None, None, "unknown", (), notes=(why,))

@@ -14,7 +14,7 @@ from finallayer.catalog.aten import operator
 from finallayer.models.archive import Archive
 from finallayer.models.exported_program import GRAPH, Program, format_of, plain, sizes_of, stored_in, tensors_of
 from finallayer.models.exported_surgery import ExportedSurgeon
-from finallayer.models.model import Model, Output, made_by, told
+from finallayer.models.model import Model, output_of
 from finallayer.models.refusals import NotRead
 from finallayer.models.steps import Facts, Graph, Step, Tensor, in_order
 
@@ -32,7 +32,10 @@ def read(path: str) -> Model:
     graph = Graph(path, in_order(list(_steps(program)), stored), facts, "torch")
     graph.run(_signature, lambda step, what: _fitted(facts, step, what))
     graph.ends_in(program.named_outputs())
-    outputs = tuple(_output(graph, program, name, tensor) for name, tensor in program.named_outputs().items())
+    outputs = tuple(
+        output_of(graph, name, tensor, sizes_of(program.values.get(tensor)), format_of(program.values.get(tensor)))
+        for name, tensor in program.named_outputs().items()
+    )
     return Model(path, "pt2", outputs, graph, ExportedSurgeon(archive, members[0], content, graph))
 
 
@@ -62,27 +65,13 @@ def _signature(step: Step) -> Signature | None:
 def _fitted(facts: Facts, step: Step, what: Applied) -> Applied:
     """What shapes tell: axes count from the last, a layer's weights say how many units it has."""
     op, attrs = what.op, dict(what.attrs)
-    shape = facts.shape(step.outputs[0]) if step.outputs else None
+    rank = facts.rank(step.outputs[0]) if step.outputs else None
     axis = attrs.get("axis")
-    if op in ("softmax", "log_softmax") and shape and type(axis) is int and 0 <= axis < len(shape):
-        attrs["axis"] = axis - len(shape)
+    if op in ("softmax", "log_softmax") and rank and type(axis) is int and 0 <= axis < rank:
+        attrs["axis"] = axis - rank
     weights = step.attrs.get("weight", step.attrs.get("mat2"))
     if op == "affine" and isinstance(weights, Tensor):
-        stored = facts.shape(weights.name)
-        units = stored[0 if "weight" in step.attrs else -1] if stored else None
-        attrs |= {"units": units if isinstance(units, int) else None, "axis": 1 if "conv" in step.op else -1}
-        attrs |= {} if shape is None else {"rank": len(shape)}
+        units = facts.size(weights.name, 0 if "weight" in step.attrs else -1)
+        attrs |= {"units": units, "axis": 1 if "conv" in step.op else -1}
+        attrs |= {} if rank is None else {"rank": rank}
     return what._replace(attrs=attrs)
-
-
-def _output(graph: Graph, program: Program, name: str, tensor: str) -> Output:
-    node, known = graph.of(tensor), program.values.get(tensor)
-    return Output(
-        name,
-        sizes_of(known),
-        format_of(known),
-        told(node),
-        made_by(graph, tensor),
-        tensor=tensor,
-        expression=node,
-    )

@@ -10,9 +10,10 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from finallayer.expr import Node
 from finallayer.models.archive import Archive
 from finallayer.models.exported_program import Program, format_of, user_output
-from finallayer.models.model import Edited, Output, class_axis, head_of
+from finallayer.models.model import Edited, Output, class_axis
 from finallayer.models.refusals import NotDone
 from finallayer.models.steps import Graph
 
@@ -56,11 +57,8 @@ class ExportedSurgeon:
     def __init__(self, archive: Archive, member: str, content: dict[str, Any], graph: Graph) -> None:
         self._archive, self._member, self._content, self._graph = archive, member, content, graph
 
-    def strip(self, output: Output) -> Edited:
-        """Have an output give logits. Raises :class:`NotDone`."""
-        head = None if output.expression is None else head_of(output.expression)
-        if head is None:
-            raise NotDone(f"output {output.name!r}: no softmax or sigmoid is known to make it")
+    def strip(self, output: Output, head: Node) -> Edited:
+        """Have an output give the logits that ``head`` is of. Raises :class:`NotDone`."""
         tensor, after = output.tensor, []
         while self._graph.of(tensor) is not head:
             step = self._graph.made_by[tensor]
@@ -77,13 +75,13 @@ class ExportedSurgeon:
             raise NotDone(f"its {head.op} changes the format of the numbers, too")
         readers = [s for s in self._graph.readers(tensor) if not set(s.outputs) & set(after)]
         ends = [user_output(spec) for spec in program.outputs]
-        if (readers or ends.count(tensor) > 1 or (after and tensor in ends)) and after:
+        if after and (readers or tensor in ends):
             raise NotDone(f"more than {output.name!r} is made of what its {head.op} gives")
+        arguments = [_argument("self", {"as_tensor": {"name": logits}})]
         if readers or ends.count(tensor) > 1:
-            made = self._added(program, tensor, _CLONE, [_argument("self", {"as_tensor": {"name": logits}})])
-            self._have_given(program, output, made)
+            self._have_given(program, output, self._added(program, tensor, _CLONE, arguments))
         else:
-            _becomes(_making(program, tensor), _CLONE, [_argument("self", {"as_tensor": {"name": logits}})])
+            _becomes(_making(program, tensor), _CLONE, arguments)
         return edit
 
     def append(self, output: Output, head: str) -> Edited:
@@ -98,7 +96,7 @@ class ExportedSurgeon:
             arguments += [_argument("dim", {"as_int": axis}), *(_argument(name, {"as_bool": False}) for name in flags)]
         step = self._graph.made_by.get(output.tensor)
         ends = [user_output(spec) for spec in program.outputs]
-        alone = not any(True for _ in self._graph.readers(output.tensor)) and ends.count(output.tensor) == 1
+        alone = not self._graph.readers(output.tensor) and ends.count(output.tensor) == 1
         if step is not None and step.op == _CLONE and alone:
             arguments[0] = _argument("self", {"as_tensor": {"name": step.inputs[0]}})
             _becomes(_making(program, output.tensor), target, arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from finallayer.catalog import keras, lookup
@@ -11,7 +12,7 @@ from finallayer.models.archive import Archive
 from finallayer.models.keras_config import CONFIG, Compiled, described, is_network, of_output
 from finallayer.models.keras_graph import KerasGraph
 from finallayer.models.keras_surgery import KerasSurgeon
-from finallayer.models.model import Model, Output, made_by, told
+from finallayer.models.model import Model, Output, output_of
 from finallayer.models.refusals import NotRead
 from finallayer.models.steps import Graph, Shape, Step, in_order
 
@@ -27,8 +28,7 @@ def read(path: str) -> Model:
     if not is_network(config):
         name = str(config.get("class_name"))
         note = f"a class of its own ({name}): what it computes isn't in the file"
-        unknown = Output("output", None, None, "unknown", (), notes=(note,))
-        return Model(path, "keras", (unknown,), frozen=note)
+        return Model(path, "keras", (Output.unknown(note),), frozen=note)
     layers = KerasGraph(config)
     graph = Graph(path, in_order(layers.steps, ()), layers.facts(), "keras")
     graph.run(lambda step: lookup(step.op), layers.fitted)
@@ -42,24 +42,16 @@ def _output(graph: Graph, layers: KerasGraph, compiled: Compiled, number: int, n
     """One output, with what it was compiled for."""
     name = names[number]
     tensor = layers.outputs[name]
-    node, shape = graph.of(tensor), layers.shape(tensor)
+    output = output_of(graph, name, tensor, layers.shape(tensor), layers.dtype(tensor))
     loss = of_output(compiled.loss, name, number, names)
     known, metrics = described(loss, keras.LOSSES), list(compiled.metrics_of(name, number, names))
     agrees = None if known is None else _agreement(graph, tensor, known.name, known.config, name)
     for metric in metrics:
-        _record_metric(graph, tensor, metric, shape)
-    return Output(
-        name,
-        shape,
-        layers.dtype(tensor),
-        "unknown" if known is not None and _is_of_any_numbers(known.name) and told(node) == "logits" else told(node),
-        made_by(graph, tensor),
-        None if loss is None else str(known or "a loss of its own"),
-        tuple(map(_metric_told, metrics)),
-        agrees,
-        tensor=tensor,
-        expression=node,
-    )
+        _record_metric(graph, tensor, metric, output.shape)
+    if output.kind == "logits" and known is not None and _is_of_any_numbers(known.name):
+        output = replace(output, kind="unknown")
+    loss_told = None if loss is None else str(known or "a loss of its own")
+    return replace(output, loss=loss_told, metrics=tuple(map(_metric_told, metrics)), agrees=agrees)
 
 
 def _agreement(graph: Graph, tensor: str, name: str, config: Mapping[str, Any], output: str) -> bool | None:

@@ -11,16 +11,16 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from finallayer.kinds import Kind
+from finallayer.expr import Node
 from finallayer.models import keras_recompiled
 from finallayer.models.archive import Archive
 from finallayer.models.keras_config import CONFIG, is_network, not_of_keras
 from finallayer.models.keras_graph import KerasGraph
-from finallayer.models.model import Edited, Output, head_of
+from finallayer.models.model import HEADS, Edited, Output
 from finallayer.models.refusals import NotDone
 from finallayer.models.steps import HANDS_ON, Graph, Step
 
-_HEADS = {Kind.PROBS: "softmax", Kind.SIGMOID_PROBS: "sigmoid"}
+_HEADS = {kind: head for head, kind in HEADS.items()}
 #: What may stand between a head and an output, and takes logits as well.
 _STAYING = frozenset({HANDS_ON, "keras.layers.Dropout", "keras.layers.Identity", "keras.layers.ActivityRegularization"})
 #: Layers and operations that are a head, and nothing else.
@@ -72,21 +72,17 @@ class KerasSurgeon:
     def __init__(self, archive: Archive, config: dict[str, Any], graph: Graph) -> None:
         self._archive, self._config, self._graph = archive, config, graph
 
-    def strip(self, output: Output) -> Edited:
-        """Have an output give logits. Raises :class:`NotDone`."""
-        head = None if output.expression is None else head_of(output.expression)
-        tensor = output.tensor
-        while (step := self._graph.made_by[tensor]) and self._graph.of(tensor) is not head:
+    def strip(self, output: Output, head: Node) -> Edited:
+        """Have an output give the logits that ``head`` is of. Raises :class:`NotDone`."""
+        tensor, step = output.tensor, self._graph.made_by[output.tensor]
+        while self._graph.of(tensor) is not head or step.op == HANDS_ON:
             if step.op not in _STAYING:
                 raise NotDone(f"{step.name!r} ({step.op}) stands between {output.name!r} and its head")
             self._must_be_alone(tensor, output)
             tensor = step.inputs[0]
-        while step.op == HANDS_ON:
-            self._must_be_alone(tensor, output)
-            tensor = step.inputs[0]
             step = self._graph.made_by[tensor]
         self._must_be_alone(tensor, output)
-        if head is None or self._graph.of(step.inputs[0]) is not head.args[0]:
+        if self._graph.of(step.inputs[0]) is not head.args[0]:
             raise NotDone(f"{output.name!r} is made of its logits by several layers: {', '.join(output.made_by)}")
         edit, layers = self._begun(output)
         edit.head, edit.axis = head.op, head.attrs.get("axis")
@@ -114,7 +110,7 @@ class KerasSurgeon:
             raise NotDone(f"{step.name!r} has its channels first, and Keras' softmax goes along the last axis")
         calls = [t for t, other in layers.layers.items() if other is layer]
         free = layer["config"].get("activation", "missing") in (None, "linear")
-        alone = len(calls) == 1 and not any(True for _ in self._readers(tensor, output))
+        alone = len(calls) == 1 and not self._readers(tensor, output)
         if free and alone:
             layer["config"]["activation"] = head
         else:

@@ -53,6 +53,11 @@ class Output:
     tensor: str = field(default="", repr=False)  # what the format calls it
     expression: Node | None = field(default=None, repr=False)
 
+    @classmethod
+    def unknown(cls, why: str) -> Output:
+        """The output of a file that doesn't tell what it gives."""
+        return cls("output", None, None, "unknown", (), notes=(why,))
+
     def fields(self) -> dict[str, Any]:
         """The output as JSON has it."""
         return {
@@ -66,6 +71,12 @@ class Output:
             "agrees": self.agrees,
             "notes": list(self.notes),
         }
+
+
+def output_of(graph: Graph, name: str, tensor: str, shape: Shape | None, dtype: str | None) -> Output:
+    """What a graph tells of one of its outputs."""
+    node = graph.of(tensor)
+    return Output(name, shape, dtype, told(node), made_by(graph, tensor), tensor=tensor, expression=node)
 
 
 class Edited(Protocol):
@@ -87,8 +98,8 @@ class Edited(Protocol):
 class Surgeon(Protocol):
     """Who can change a file of one format."""
 
-    def strip(self, output: Output) -> Edited:
-        """Have an output give logits. Raises :class:`NotDone`."""
+    def strip(self, output: Output, head: Node) -> Edited:
+        """Have an output give the logits that ``head`` is of. Raises :class:`NotDone`."""
         ...
 
     def append(self, output: Output, head: str) -> Edited:
@@ -128,12 +139,13 @@ class Model:
         chosen = self.output(output)
         if chosen.kind == "logits":
             raise NotDone(f"output {chosen.name!r} gives logits already")
-        if chosen.expression is None or chosen.expression.kind not in _NORMALISED:
+        made = chosen.expression
+        head = None if made is None or made.kind not in _NORMALISED else head_of(made)
+        if head is None:
             raise NotDone(f"output {chosen.name!r}: no softmax or sigmoid is known to make it")
-        head = head_of(chosen.expression)
-        if head is not None and head.args[0].kind in _NORMALISED:
+        if head.args[0].kind in _NORMALISED:
             raise NotDone(f"output {chosen.name!r}: its {head.op} is applied to {head.args[0].kind}, not to logits")
-        return self._changed(lambda surgeon: surgeon.strip(chosen))
+        return self._changed(lambda surgeon: surgeon.strip(chosen, head))
 
     def append(self, head: str, output: str | None = None) -> Edited:
         """The file with an output that gives ``head`` (``softmax`` or ``sigmoid``) of what it gives now.

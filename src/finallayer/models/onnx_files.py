@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,16 @@ from finallayer.catalog import Signature, parse
 from finallayer.catalog.applying import Applied
 from finallayer.catalog.onnx import CLASSIFIERS, OF_CLASSIFIERS, POST_TRANSFORMS, signature
 from finallayer.kinds import PROBABILITY_KINDS
-from finallayer.models.model import Model, Output, head_of, made_by, told
+from finallayer.models.model import Model, Output, head_of, output_of
 from finallayer.models.needed import needed
 from finallayer.models.onnx_messages import captured, checked, has_weights_elsewhere, parsed
 from finallayer.models.onnx_surgery import ALONG_ONE_AXIS, OnnxSurgeon
+from finallayer.models.parsing import FEW, as_written
 from finallayer.models.steps import Facts, Graph, Shape, Step, in_order
 
 if TYPE_CHECKING:
     import onnx
 
-#: A constant of more numbers than this is no axis, no bound and no shape of ours.
-_FEW = 16
 #: What is called otherwise elsewhere.
 _DTYPES = {"FLOAT": "float32", "DOUBLE": "float64"}
 _OWN_DOMAINS = ("", "ai.onnx")
@@ -51,15 +51,14 @@ class _Reading:
         self.opset = next((o.version for o in proto.opset_import if o.domain in _OWN_DOMAINS), 1)
         self.types = {v.name: v.type for v in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output)}
         self.own = {(f.domain, f.name) for f in proto.functions}
+        self.facts = Facts(self.shape, self.number, lambda name: name in self.stored or name in self.constants)
 
     def model(self) -> Model:
-
         nodes = [node for node in self.proto.graph.node if node.output and node.output[0] not in self.constants]
         given = [*self.stored, *self.constants, *(i.name for i in self.proto.graph.input)]
         steps = in_order([step for number, node in enumerate(nodes) for step in self._steps(number, node)], given)
-        facts = Facts(self.shape, self.number, lambda name: name in self.stored or name in self.constants)
         training = any(step.op in _TRAINING for step in steps)
-        graph = Graph(self.path, steps, facts, "onnx", training)
+        graph = Graph(self.path, steps, self.facts, "onnx", training)
         graph.run(self._signature, self._fitted)
         graph.ends_in({value.name: value.name for value in self.proto.graph.output})
         outputs = tuple(self._output(graph, value) for value in self.proto.graph.output)
@@ -95,14 +94,14 @@ class _Reading:
         if step.op in ("Softmax", "LogSoftmax", "com.microsoft.QLinearSoftmax"):
             return what._replace(attrs=self._axis(step, attrs))
         if step.op in ("Gemm", "com.microsoft.FusedGemm"):
-            weights = self.shape(step.inputs[1]) if len(step.inputs) > 1 else None
-            units = weights[0 if step.attrs.get("transB") else -1] if weights and len(weights) == 2 else None
-            return what._replace(attrs={"axis": -1, "units": units if isinstance(units, int) else None, "rank": 2})
+            weights = step.inputs[1] if len(step.inputs) > 1 else ""
+            of_two_axes = self.facts.rank(weights) == 2
+            units = self.facts.size(weights, 0 if step.attrs.get("transB") else -1) if of_two_axes else None
+            return what._replace(attrs={"axis": -1, "units": units, "rank": 2})
         if step.op.endswith("Conv") and len(step.inputs) > 1:
-            weights = self.shape(step.inputs[1])
-            units = weights[0] if weights else None
-            attrs = {"axis": 1, "units": units if isinstance(units, int) else None}
-            return what._replace(attrs=attrs | ({"rank": len(weights)} if weights else {}))
+            rank = self.facts.rank(step.inputs[1])
+            attrs = {"axis": 1, "units": self.facts.size(step.inputs[1], 0)}
+            return what._replace(attrs=attrs | ({"rank": rank} if rank else {}))
         if op in ("maximum", "minimum"):
             bounds = [n for n in nodes if n.op == "const" and isinf(n.attrs["value"])]
             others = [n for n in nodes if n not in bounds]
@@ -129,18 +128,8 @@ class _Reading:
         return kept | {"axis": axis - len(shape)}
 
     def _output(self, graph: Graph, value: onnx.ValueInfoProto) -> Output:
-        node = graph.of(value.name)
-        by = made_by(graph, value.name)
-        return Output(
-            value.name,
-            self.shape(value.name),
-            self._dtype(value.name),
-            told(node),
-            by,
-            notes=tuple(self._lost(graph, value.name)),
-            tensor=value.name,
-            expression=node,
-        )
+        output = output_of(graph, value.name, value.name, self.shape(value.name), self._dtype(value.name))
+        return replace(output, notes=tuple(self._lost(graph, value.name)))
 
     def _lost(self, graph: Graph, tensor: str) -> Iterator[str]:
         """What is lost of probabilities in few bits."""
@@ -217,7 +206,7 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
 def _numbers(tensor: onnx.TensorProto | None) -> Any:
     from math import prod
 
-    if tensor is None or tensor.data_location == tensor.EXTERNAL or not 0 < prod(tensor.dims) <= _FEW:
+    if tensor is None or tensor.data_location == tensor.EXTERNAL or not 0 < prod(tensor.dims) <= FEW:
         return None
     from onnx import numpy_helper
 
@@ -225,11 +214,6 @@ def _numbers(tensor: onnx.TensorProto | None) -> Any:
         values = numpy_helper.to_array(tensor)
         if values.dtype.kind not in "fiub":
             return None
-        found = tuple(_rounded(v) for v in values.reshape(-1).tolist())
+        found = tuple(map(as_written, values.reshape(-1).tolist()))
         return found if tensor.dims else found[0]
     return None
-
-
-def _rounded(number: bool | int | float) -> bool | int | float:
-    """A constant as the program has written it: 1e-08, not the 9.99999993922529e-09 that 32 bits make of it."""
-    return float(f"{number:.7g}") if isinstance(number, float) else number

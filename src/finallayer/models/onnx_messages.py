@@ -8,27 +8,18 @@ from typing import TYPE_CHECKING
 
 from finallayer import disk
 from finallayer.models.needed import needed
+from finallayer.models.parsing import MOST_MESSAGE, parsed_into
 from finallayer.models.refusals import NotRead
 from finallayer.models.steps import MOST_STEPS
 
 if TYPE_CHECKING:
     import onnx
 
-#: Protobuf's own bound.
-MOST_BYTES = 2**31 - 1
-
 
 def parsed(path: str) -> onnx.ModelProto:
     """A file's content as a message. Raises :class:`NotRead`."""
     onnx = needed("onnx", "an ONNX file")
-    from google.protobuf.message import DecodeError
-
-    proto = onnx.ModelProto()
-    try:
-        proto.ParseFromString(disk.contents(path, MOST_BYTES))
-    except (DecodeError, RecursionError, ValueError):
-        raise NotRead("no ONNX file, or a damaged one: its protobuf can't be parsed") from None
-    return proto
+    return parsed_into(onnx.ModelProto(), disk.contents(path, MOST_MESSAGE), "no ONNX file, or a damaged one")
 
 
 def checked(proto: onnx.ModelProto) -> onnx.ModelProto:

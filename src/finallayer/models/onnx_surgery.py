@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from finallayer.catalog.onnx import OF_CLASSIFIERS
-from finallayer.models.model import Edited, Output, class_axis, head_of
+from finallayer.expr import Node
+from finallayer.models.model import Edited, Output, class_axis
 from finallayer.models.onnx_messages import captured, parsed
 from finallayer.models.refusals import NotDone
 from finallayer.models.steps import Graph, Step
@@ -120,9 +121,9 @@ class OnnxSurgeon:
     def __init__(self, proto: onnx.ModelProto, graph: Graph, opset: int) -> None:
         self._proto, self._graph, self._opset = proto, graph, opset
 
-    def strip(self, output: Output) -> Edited:
-        """Have an output give logits. Raises :class:`NotDone`."""
-        way = self._way(output)
+    def strip(self, output: Output, head: Node) -> Edited:
+        """Have an output give the logits that ``head`` is of. Raises :class:`NotDone`."""
+        way = self._way(output, head)
         if any("QLinear" in step.op for step in way.head):
             raise NotDone(
                 f"{way.head[-1].name!r} computes its {way.head[-1].op} in eight bits: strip it before quantising"
@@ -172,11 +173,8 @@ class OnnxSurgeon:
         new.CopyFrom(self._proto)
         return OnnxEdited(self._proto, new), _Nodes(new.graph)
 
-    def _way(self, output: Output) -> _Way:
-        """How an output is made of its logits. Raises :class:`NotDone` where that isn't known, or not simple enough."""
-        head = None if output.expression is None else head_of(output.expression)
-        if head is None:
-            raise NotDone(f"output {output.name!r}: no softmax or sigmoid is known to make it")
+    def _way(self, output: Output, head: Node) -> _Way:
+        """How an output is made of its logits. Raises :class:`NotDone` where that isn't simple enough."""
         after: list[Step] = []
         tensor = output.tensor
         while self._graph.of(tensor) is not head:

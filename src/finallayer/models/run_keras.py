@@ -8,10 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from finallayer.models.ulps import answer, broken_after, most_ulp
-
-#: Sizes of axes that the file leaves open: of the first, and of others.
-_BATCH, _ELSEWHERE = 3, 8
+from finallayer.models.ulps import answer, most_ulp, side_by_side, sizes
 
 
 def main() -> None:
@@ -24,12 +21,11 @@ def run(task: dict[str, Any]) -> dict[str, Any]:
     with contextlib.redirect_stdout(sys.stderr):
         import keras
 
-        runs: dict[str, Any] = {}
-        for which in ("with_head", "without") if task["strips"] else ("without", "with_head"):
-            with broken_after(runs):
-                model = keras.saving.load_model(task[which], compile=False)
-                runs[which] = _output(task, model(_inputs(model), training=False))
-        full, plain = runs["with_head"], runs["without"]
+        def given(path: str) -> Any:
+            model = keras.saving.load_model(path, compile=False)
+            return _output(task, model(_inputs(model), training=False))
+
+        full, plain = side_by_side(task, given)
         made = getattr(keras.ops, task["head"])(keras.ops.cast(plain, full.dtype), **task["how"])
         apart = most_ulp(*map(keras.ops.convert_to_numpy, (full, made)))
     return {"runtime": f"Keras {keras.__version__} on {keras.backend.backend()}", "max_ulp": apart}
@@ -41,8 +37,7 @@ def _inputs(model: Any) -> Any:
     random = np.random.default_rng(0)
 
     def numbers(tensor: Any) -> Any:
-        shape = [n or (_ELSEWHERE if axis else _BATCH) for axis, n in enumerate(tensor.shape)]
-        whole = "int" in str(tensor.dtype)
+        shape, whole = sizes(tensor.shape), "int" in str(tensor.dtype)
         made = random.integers(0, 2, size=shape) if whole else random.normal(size=shape)
         return keras.ops.convert_to_tensor(made.astype(str(tensor.dtype)))
 

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from finallayer.models.ulps import answer, broken_after, most_ulp
+from finallayer.models.ulps import answer, most_ulp, side_by_side, sizes
 
-#: Sizes of axes that the file leaves open: of the first, and of others.
-_BATCH, _ELSEWHERE = 3, 8
 #: What is rounded to eight bits may be rounded to the next of 255 steps, where a runtime computes in eight bits.
 _EIGHT_BITS = 1.01 / 255
 _TYPES = {"tensor(float)": "f4", "tensor(double)": "f8", "tensor(float16)": "f2"}
@@ -27,43 +25,36 @@ def run(task: dict[str, Any]) -> dict[str, Any]:
 
     onnxruntime.set_default_logger_severity(4)
     onnxruntime.set_seed(0)
-    given = _inputs(_session(task["with_head"]))
-    runs: dict[str, Any] = {}
-    for which in ("with_head", "without") if task["strips"] else ("without", "with_head"):
-        with broken_after(runs):
-            runs[which] = _session(task[which]).run([task["output"]], given)[0]
-    full, plain = runs["with_head"], _array(runs["without"])
-    tail = onnxruntime.InferenceSession(_tail(task, plain), _options(), providers=["CPUExecutionProvider"])
+
+    def given(path: str) -> Any:
+        session = _session(path)
+        return _array(session.run([task["output"]], _inputs(session))[0])
+
+    full, plain = side_by_side(task, given)
+    tail = _session(_tail(task, plain))
     (read,) = tail.get_inputs()
-    made = tail.run(None, {read.name: plain.astype(_TYPES[read.type])})[0]
-    found = {"runtime": f"onnxruntime {onnxruntime.__version__}", "max_ulp": most_ulp(_array(full), _array(made))}
+    made = _array(tail.run(None, {read.name: plain.astype(_TYPES[read.type])})[0])
+    found = {"runtime": f"onnxruntime {onnxruntime.__version__}", "max_ulp": most_ulp(full, made)}
     if task["quantised"]:
-        found["rounded"] = (
-            float(np.abs(np.asarray(full, np.float64) - np.asarray(made, np.float64)).max()) < _EIGHT_BITS
-        )
+        found["rounded"] = float(np.abs(full.astype(np.float64) - made.astype(np.float64)).max()) < _EIGHT_BITS
         found["why"] = " (the old output was rounded to eight bits)"
     elif task["head"]:
         found["why"] = " (the old file's classifier applied it in a way of its own)"
-    elif found["max_ulp"] and getattr(_array(full), "dtype", None) == np.float16:
+    elif found["max_ulp"] and full.dtype == np.float16:
         found["why"] = " (onnxruntime rounds no 16-bit logits where their softmax is in the same file)"
     elif found["max_ulp"]:
         found["why"] = " (onnxruntime does the last operations of one of the files together)"
     return found
 
 
-def _session(path: str) -> Any:
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(path, _options(), providers=["CPUExecutionProvider"])
-
-
-def _options() -> Any:
+def _session(model: str | bytes) -> Any:
+    """A model that is ready to run: by its path, or its content."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
-    return options
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _inputs(session: Any) -> dict[str, Any]:
@@ -71,9 +62,7 @@ def _inputs(session: Any) -> dict[str, Any]:
     random = np.random.default_rng(0)
     given = {}
     for one in session.get_inputs():
-        shape = [
-            n if isinstance(n, int) and n > 0 else (_ELSEWHERE if axis else _BATCH) for axis, n in enumerate(one.shape)
-        ]
+        shape = sizes(one.shape)
         if one.type in _TYPES:
             given[one.name] = random.normal(size=shape).astype(_TYPES[one.type])
         elif one.type in _INTEGERS:

@@ -11,17 +11,16 @@ from typing import Any
 from finallayer import disk
 from finallayer.catalog import Signature, tensorflow_graph
 from finallayer.catalog.applying import Applied
-from finallayer.models.model import Model, Output, made_by, told
+from finallayer.models.model import Model, output_of
+from finallayer.models.parsing import FEW, MOST_MESSAGE, as_written, parsed_into
 from finallayer.models.refusals import NotRead
 from finallayer.models.savedmodel_messages import saved_model
 from finallayer.models.steps import HANDS_ON, MOST_STEPS, Facts, Graph, Shape, Step, in_order
 
 #: The file in the folder that holds the graph.
 GRAPH = "saved_model.pb"
-MOST_BYTES = 2**31 - 1
 #: Deeper than functions call each other.
 _DEEPEST = 60
-_FEW = 16
 #: The signatures that are looked for, in this order; else the first.
 _SIGNATURES = ("serving_default", "predict")
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -36,12 +35,7 @@ _FROZEN = "a SavedModel is only read: change the model that it was exported from
 def read(path: str) -> Model:
     """The model in a SavedModel's folder. Raises :class:`NotRead`."""
     message = saved_model()
-    from google.protobuf.message import DecodeError
-
-    try:
-        proto = message.FromString(disk.contents(Path(path) / GRAPH, MOST_BYTES))
-    except (DecodeError, RecursionError, ValueError):
-        raise NotRead(f"{GRAPH} is damaged: its protobuf can't be parsed") from None
+    proto = parsed_into(message(), disk.contents(Path(path) / GRAPH, MOST_MESSAGE), f"{GRAPH} is damaged")
     for graph in proto.meta_graphs:
         signatures = {s.key: s.value for s in graph.signatures if s.value.outputs}
         name = next((s for s in (*_SIGNATURES, *signatures) if s in signatures), None)
@@ -68,7 +62,10 @@ class _Reading:
         graph = Graph(self._path, in_order(self._steps, ()), facts, "tensorflow")
         graph.run(_signature, _fitted)
         graph.ends_in({info.key: _whole(info.value.name) for info in self._signature.outputs})
-        outputs = tuple(self._output(graph, info.key, info.value) for info in self._signature.outputs)
+        outputs = tuple(
+            output_of(graph, info.key, _whole(info.value.name), _sizes(info.value.shape), _DTYPES.get(info.value.dtype))
+            for info in self._signature.outputs
+        )
         return Model(self._path, "savedmodel", outputs, graph, frozen=_FROZEN)
 
     def _body(self, nodes: Any, scope: str, deep: int) -> None:
@@ -120,7 +117,7 @@ class _Reading:
         sizes = tuple(d.size for d in tensor.shape.dim)
         self._shapes[name] = sizes
         self._variables.add(name)
-        if tensor.dtype not in _NUMBERS or not 0 < prod(sizes) <= _FEW:
+        if tensor.dtype not in _NUMBERS or not 0 < prod(sizes) <= FEW:
             return
         code, where = _NUMBERS[tensor.dtype]
         size = struct.calcsize(code)
@@ -128,27 +125,18 @@ class _Reading:
         found = [v for (v,) in struct.iter_unpack(f"<{code}", content)] if content else list(getattr(tensor, where))
         if len(found) == 1:
             found *= prod(sizes)  # one number stands for all
-        values = tuple(float(f"{v:.7g}") if isinstance(v, float) else v for v in found)
+        values = tuple(map(as_written, found))
         if len(values) == prod(sizes):
             self._numbers[name] = values if sizes else values[0]
 
     def _shape_of(self, tensor: str, shape: Any) -> None:
-        if not shape.unknown_rank:
-            self._shapes.setdefault(tensor, tuple(d.size if d.size >= 0 else None for d in shape.dim))
+        sizes = _sizes(shape)
+        if sizes is not None:
+            self._shapes.setdefault(tensor, sizes)
 
-    def _output(self, graph: Graph, name: str, info: Any) -> Output:
-        tensor = _whole(info.name)
-        node = graph.of(tensor)
-        shape = None if info.shape.unknown_rank else tuple(d.size if d.size >= 0 else None for d in info.shape.dim)
-        return Output(
-            name,
-            shape,
-            _DTYPES.get(info.dtype),
-            told(node),
-            made_by(graph, tensor),
-            tensor=tensor,
-            expression=node,
-        )
+
+def _sizes(shape: Any) -> Shape | None:
+    return None if shape.unknown_rank else tuple(d.size if d.size >= 0 else None for d in shape.dim)
 
 
 def _whole(name: str) -> str:

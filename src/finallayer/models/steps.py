@@ -6,12 +6,12 @@ and its attributes. What an operation means stands in the catalogue; nothing her
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
 from finallayer.catalog import Signature
-from finallayer.catalog.applying import Applied, applied, constructed
+from finallayer.catalog.applying import Applied, applied, constructed, params_of_call
 from finallayer.expr import MOVES, Node, Origin, make
 from finallayer.kinds import Kind
 from finallayer.models.refusals import NotRead
@@ -51,6 +51,17 @@ class Facts(NamedTuple):
     number: Callable[[str], Any]  # a constant's number or tuple of numbers; None where it is none
     is_parameter: Callable[[str], bool]  # whether a tensor is stored in the file: weights
 
+    def rank(self, tensor: str) -> int | None:
+        """How many axes a tensor has; None where that isn't known."""
+        shape = self.shape(tensor)
+        return None if shape is None else len(shape)
+
+    def size(self, tensor: str, axis: int) -> int | None:
+        """The size of one axis of a tensor; None where that isn't known, or is only named."""
+        shape = self.shape(tensor)
+        size = shape[axis] if shape else None
+        return size if isinstance(size, int) else None
+
 
 def in_order(steps: Sequence[Step], given: Iterable[str]) -> list[Step]:
     """The steps, each after those that it reads from; ``given``: the tensors that no step makes.
@@ -63,25 +74,14 @@ def in_order(steps: Sequence[Step], given: Iterable[str]) -> list[Step]:
             if maker.setdefault(output, number) != number:
                 raise NotRead(f"tensor {output!r} is made twice, by {steps[maker[output]].name!r} and {step.name!r}")
     known = set(given)
-    needs = [{maker[i] for i in step.inputs if i in maker and i not in known} for step in steps]
-    readers: list[list[int]] = [[] for _ in steps]
-    for number, makers in enumerate(needs):
-        for before in makers:
-            readers[before].append(number)
-    left = [len(makers) for makers in needs]
-    ready = deque(number for number, count in enumerate(left) if not count)
-    ordered: list[Step] = []
-    while ready:
-        number = ready.popleft()
-        ordered.append(steps[number])
-        for reader in readers[number]:
-            left[reader] -= 1
-            if not left[reader]:
-                ready.append(reader)
-    if len(ordered) < len(steps):
-        stuck = next(step.name for step, count in zip(steps, left, strict=True) if count)
-        raise NotRead(f"the graph goes round in a circle: {stuck!r} reads what is made of its own result")
-    return ordered
+    order = TopologicalSorter(dict.fromkeys(range(len(steps)), ()))
+    for number, step in enumerate(steps):
+        order.add(number, *(maker[i] for i in step.inputs if i in maker and i not in known))
+    try:
+        return [steps[number] for number in order.static_order()]
+    except CycleError as circle:
+        stuck = steps[circle.args[1][0]].name
+        raise NotRead(f"the graph goes round in a circle: {stuck!r} reads what is made of its own result") from None
 
 
 class Graph:
@@ -101,8 +101,7 @@ class Graph:
     def of(self, tensor: str) -> Node:
         """The expression of a tensor; of one that no step has made, a leaf."""
         if tensor not in self._nodes:
-            shape, number = self._facts.shape(tensor), self._facts.number(tensor)
-            rank = None if shape is None else len(shape)
+            number, rank = self._facts.number(tensor), self._facts.rank(tensor)
             if isinstance(number, (bool, int, float)):
                 leaf = make("const", value=number)
             elif self._facts.is_parameter(tensor):
@@ -145,8 +144,11 @@ class Graph:
             return None
         if all(n.op == "const" for n in given):
             return None
-        shape = self._facts.shape(step.outputs[0]) if step.outputs else None
-        return make("parameter", name=next(iter(step.outputs), ""), rank=None if shape is None else len(shape))
+        return make("parameter", name=next(iter(step.outputs), ""), rank=self._rank(step.outputs, 0))
+
+    def _rank(self, tensors: Sequence[str], number: int) -> int | None:
+        """How many axes one of a step's tensors has."""
+        return self._facts.rank(tensors[number]) if number < len(tensors) else None
 
     def _made(
         self,
@@ -169,8 +171,7 @@ class Graph:
     def compiled(self, step: Step, signature: Signature, output: str) -> Node | None:
         """Record the loss or metric that the model is compiled with, of an output and the labels."""
         given = {"target": make("target", name="y_true"), "x": self.of(output)}
-        params = signature.params if signature.call is None else signature.call
-        args = [given.get(p.canonical) for p in params if not p.keyword_only]
+        args = [given.get(p.canonical) for p in params_of_call(signature) if not p.keyword_only]
         what = applied(signature, args[: len(given)], step.attrs, step.op, self._read)
         if what is None:
             return None
@@ -179,12 +180,11 @@ class Graph:
         return self.recorder.record(what.op, what.args, attrs, origin, self.framework, lambda: scene)
 
     def _applied(self, step: Step, signature: Signature) -> Applied | None:
-        if step.named:
-            what = applied(signature, [], step.attrs, step.op, self._read)
-            return None if what is None else self._shaped(step, what)
-        rest = any(p.rest for p in signature.params)
-        names = [""] * len(step.inputs) if rest else [p.canonical for p in signature.params]
-        args = [self._argument(i, name) for i, name in zip(step.inputs, names, strict=False)]
+        args: list[Any] = []
+        if not step.named:
+            rest = any(p.rest for p in signature.params)
+            names = [""] * len(step.inputs) if rest else [p.canonical for p in signature.params]
+            args = [self._argument(i, name) for i, name in zip(step.inputs, names, strict=False)]
         what = applied(signature, args, step.attrs, step.op, self._read)
         return None if what is None else self._shaped(step, what)
 
@@ -201,27 +201,20 @@ class Graph:
     def _shaped(self, step: Step, what: Applied) -> Applied:
         """What shapes and parameters tell of an operation: a product with a parameter is a layer."""
         op, nodes, attrs = what
-        shape = self._facts.shape(step.outputs[0]) if step.outputs else None
-        read = self._facts.shape(step.inputs[0]) if step.inputs else None
-        if op in _REDUCTIONS and not _goes_along(attrs, None if read is None else len(read)):
+        if op in _REDUCTIONS and not _goes_along(attrs, self._rank(step.inputs, 0)):
             return Applied("identity", nodes, {})
         if op == "matmul" and [n.kind is Kind.PARAMETER for n in nodes] == [False, True]:
-            op, attrs = "affine", {"axis": -1, "units": self._units(step.inputs[1], -1), **attrs}
-        if op in _RANKED and shape is not None:
-            attrs["rank"] = len(shape)
+            op, attrs = "affine", {"axis": -1, "units": self._facts.size(step.inputs[1], -1), **attrs}
+        rank = self._rank(step.outputs, 0)
+        if op in _RANKED and rank is not None:
+            attrs["rank"] = rank
         return Applied(op, nodes, attrs)
-
-    def _units(self, weights: str, axis: int) -> int | None:
-        shape = self._facts.shape(weights)
-        size = shape[axis] if shape else None
-        return size if isinstance(size, int) else None
 
     def _unknown(self, step: Step, output: int) -> Node:
         """What nobody here understands, or one of several results."""
         handed = tuple(hash(self.of(i)) for i in step.inputs if i)
-        shape = self._facts.shape(step.outputs[output]) if output < len(step.outputs) else None
         name = f"{step.name or step.op}:{output}:0"
-        return make("opaque", name=name, of=(step.name, output, *handed), rank=None if shape is None else len(shape))
+        return make("opaque", name=name, of=(step.name, output, *handed), rank=self._rank(step.outputs, output))
 
     def ends_in(self, outputs: Mapping[str, str]) -> None:
         """Which tensors the model gives, by their names. Of a row each, the classes lie along the last axis."""
@@ -246,9 +239,9 @@ class Graph:
             waiting += [i for i in read if i and self.of(i).kind is not Kind.PARAMETER]
         return [step for step in self.steps if id(step) in found]
 
-    def readers(self, tensor: str) -> Iterator[Step]:
+    def readers(self, tensor: str) -> list[Step]:
         """The steps that read a tensor."""
-        yield from (step for step in self.steps if tensor in step.inputs)
+        return [step for step in self.steps if tensor in step.inputs]
 
 
 def _goes_along(attrs: dict[str, Any], rank: int | None) -> bool:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
+
+#: Sizes of axes that a file leaves open: of the first, and of others.
+_BATCH, _ELSEWHERE = 3, 8
+
+T = TypeVar("T")
 
 
 def most_ulp(got: Any, expected: Any) -> float:
@@ -33,15 +37,23 @@ class Broken(Exception):
     """The old file runs, and the new one doesn't."""
 
 
-@contextmanager
-def broken_after(runs: Mapping[str, Any]) -> Iterator[None]:
-    """Around the run of a file: raises :class:`Broken` where it fails, and another has run before."""
+def side_by_side(task: Mapping[str, Any], run: Callable[[str], T]) -> tuple[T, T]:
+    """What running the file with the head gives, and what the one without.
+
+    Raises :class:`Broken` where the old file runs, and the new one doesn't.
+    """
+    old, new = ("with_head", "without") if task["strips"] else ("without", "with_head")
+    given = {old: run(task[old])}
     try:
-        yield
+        given[new] = run(task[new])
     except Exception as error:
-        if runs:
-            raise Broken(str(error).partition("\n")[0]) from None
-        raise
+        raise Broken(str(error).partition("\n")[0]) from None
+    return given["with_head"], given["without"]
+
+
+def sizes(shape: Iterable[Any]) -> list[int]:
+    """The sizes of an input's axes, with some for those that the file leaves open."""
+    return [n if isinstance(n, int) and n > 0 else (_ELSEWHERE if axis else _BATCH) for axis, n in enumerate(shape)]
 
 
 def answer(run: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

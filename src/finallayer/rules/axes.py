@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from finallayer.expr import GUARDS, MOVES, PICKS, Node, through
 from finallayer.kinds import LOG_KINDS, PROBABILITY_KINDS
@@ -39,6 +39,11 @@ class Axes(NamedTuple):
         if (one < 0) == (other < 0):
             return one != other
         return self.least > max(one, other) - min(one, other)
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two axes, or what a program gives for them, are certainly the same."""
+        counted = bool(self.rank) and isinstance(one, int) and isinstance(other, int)
+        return bool(one == other or (counted and one % self.rank == other % self.rank))
 
     def is_first(self, axis: int) -> bool:
         """Whether an axis is certainly the first."""

@@ -38,11 +38,11 @@ probabilities gets its own softmax. A saved model keeps its weights; its loss cu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from finallayer.expr import Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
+from finallayer.rules.axes import Axes
 from finallayer.rules.base import Rule
 from finallayer.rules.route import maker
 from finallayer.rules.wording import called, made_here, rescue
@@ -67,13 +67,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 def _along_the_same_axis(again: Node, made: Node) -> bool:
     """Nested softmaxes along two axes are a normalisation of a matrix, not a mistake."""
-    axes = [_from_the_front(node.attrs.get("axis"), made.rank) for node in (again, made)]
-    return None in axes or axes[0] == axes[1]
-
-
-def _from_the_front(axis: Any, rank: int | None) -> Any:
-    """An axis as it is counted from the first on, where it is known how many there are."""
-    return axis % rank if isinstance(axis, int) and rank else axis
+    axes = again.attrs.get("axis"), made.attrs.get("axis")
+    return None in axes or Axes.of(made).same(*axes)
 
 
 BAD = [

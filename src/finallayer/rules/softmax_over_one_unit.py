@@ -37,6 +37,7 @@ from collections.abc import Iterator
 from finallayer.expr import Node
 from finallayer.findings import Match, Severity, Sighting
 from finallayer.kinds import Kind
+from finallayer.rules.axes import Axes
 from finallayer.rules.base import Rule
 from finallayer.rules.route import class_axis, softmax_of, units
 from finallayer.rules.wording import called, made_here
@@ -66,10 +67,8 @@ def judge(sighting: Sighting) -> Iterator[Match]:
 
 def _is_over_units(softmax: Node) -> bool:
     """Whether the softmax runs along the layer's units for certain: attention over time has one unit, too."""
-    axis, of_units, rank = softmax.attrs.get("axis"), class_axis(softmax.args[0]), softmax.rank
-    if not isinstance(axis, int) or of_units is None:
-        return False
-    return axis == of_units or (rank is not None and axis % rank == of_units % rank)
+    axis, of_units = softmax.attrs.get("axis"), class_axis(softmax.args[0])
+    return isinstance(axis, int) and of_units is not None and Axes.of(softmax).same(axis, of_units)
 
 
 def _are_rows(softmax: Node) -> bool:

@@ -15,8 +15,8 @@ from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
+from finallayer.live.replacing import replaced
 from finallayer.loading import when_loaded
-from finallayer.running.replacing import replaced
 
 #: Seeds are this far apart, and smaller than the other: NumPy's have 32 bits.
 APART, MOST = 1_000_003, 2**32

@@ -84,9 +84,11 @@ class Place:
 
     def logits_argument(self) -> ast.expr | None:
         """The logits in what makes the probabilities: a framework's function, a tensor's method, a layer, a formula."""
+        maker = self.maker
+        if maker is not None:
+            return maker.operand
         # a layer may do more than the softmax: Dense(10, activation="softmax")
-        made = self.maker.operand if self.maker is not None else self.descent.given
-        return made if self.maker is not None or made is not None else self._logits_of_formula(self.descent.made)
+        return self.descent.given or self._logits_of_formula(self.descent.made)
 
     def other_arguments(self, maker: KnownCall) -> list[str] | None:
         """What makes the probabilities is given besides the logits and a name; None where the place can't say it."""

@@ -125,14 +125,10 @@ _CALLED = re.compile(r"\b(\w+)\(")
 
 def comment_on_call(syntax: Syntax, old: ast.expr, new: str) -> tuple[Edit, ...]:
     """The edit that takes away the comment behind a statement which speaks of a call that leaves it, and no other."""
-    at = syntax.file.origin(syntax.statement(old))
-    line = syntax.file.lines[at.end_line - 1]
-    behind = line[at.end_column :]
-    spoken = set(_CALLED.findall(behind)) if behind.lstrip().startswith("#") else set()
+    text, gone = _comment_behind(syntax, syntax.statement(old))
+    spoken = set(_CALLED.findall(text))
     was = {last_name(n.func) for n in walk(old) if isinstance(n, ast.Call)}
-    if not spoken or not spoken <= was or not spoken.isdisjoint(_CALLED.findall(new)):
-        return ()
-    return (syntax.put((at.end_line, at.end_column), (at.end_line, len(line))),)
+    return (gone,) if spoken and spoken <= was and spoken.isdisjoint(_CALLED.findall(new)) else ()
 
 
 def false_comments(syntax: Syntax, statement: ast.stmt) -> tuple[Edit, ...]:
@@ -141,12 +137,20 @@ def false_comments(syntax: Syntax, statement: ast.stmt) -> tuple[Edit, ...]:
         return ()
     at, lines = syntax.file.origin(statement), syntax.file.lines
     edits: list[Edit] = []
-    last = lines[at.end_line - 1]
-    behind = last[at.end_column :]
-    if behind.lstrip().startswith("#") and _HEADS.search(behind) and len(behind.split()) <= _FEW_WORDS:
-        edits.append(syntax.put((at.end_line, at.end_column), (at.end_line, len(last))))
+    behind, gone = _comment_behind(syntax, statement)
+    if _HEADS.search(behind) and len(behind.split()) <= _FEW_WORDS:
+        edits.append(gone)
     above = lines[at.line - 2] if at.line > 1 else ""
     speaks = above.lstrip().startswith("#") and _HEADS.search(above) and len(above.split()) <= _FEW_WORDS
     if speaks and _indent(above) == at.column and not _is_comment(lines, at.line - 3):
         edits.append(syntax.put((at.line - 1, 0), (at.line, 0)))
     return tuple(edits)
+
+
+def _comment_behind(syntax: Syntax, statement: ast.stmt) -> tuple[str, Edit]:
+    """The comment behind a statement, empty without one, and the edit that takes away what is there."""
+    at = syntax.file.origin(statement)
+    line = syntax.file.lines[at.end_line - 1]
+    behind = line[at.end_column :]
+    gone = syntax.put((at.end_line, at.end_column), (at.end_line, len(line)))
+    return behind if behind.lstrip().startswith("#") else "", gone

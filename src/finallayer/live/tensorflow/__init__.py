@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from finallayer.live.handing import by_name, minimised
 from finallayer.live.observation import Observation
-from finallayer.live.stack import folders_of
 from finallayer.live.tensorflow.variables import untouched
 from finallayer.live.tensorflow.watcher import Watcher
 
@@ -20,7 +19,7 @@ def watching(
     loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[Callable[[Any], Observation]]:
     """Around a run of a loss on these arguments; gives what tells of it, once it has given its result."""
-    watcher = Watcher(folders_of("keras"))
+    watcher = Watcher()
     with untouched(), watcher.watching(), tf.GradientTape(watch_accessed_variables=False):
         for name, value in by_name(loss, args, kwargs).items():
             if tf.is_tensor(value):
@@ -28,9 +27,9 @@ def watching(
         yield lambda given: watcher.observation(minimised(given, tf.Tensor))
 
 
-def trace(loss: Callable[..., Any], args: Sequence[Any], packages: Sequence[str] = ()) -> Observation:
-    """Tell what a loss does as a graph of TensorFlow's; ``packages``: folders of code that isn't the user's."""
-    watcher = Watcher(packages)
+def trace(loss: Callable[..., Any], args: Sequence[Any]) -> Observation:
+    """Tell what a loss does as a graph of TensorFlow's."""
+    watcher = Watcher()
     traced: list[Any] = []
 
     def graph(*args: Any) -> Any:

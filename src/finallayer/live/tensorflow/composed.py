@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from types import CodeType, FrameType, MappingProxyType
+from itertools import islice
+from types import CodeType, MappingProxyType
 from typing import Any, NamedTuple
 
 from tensorflow.python.ops import math_ops, nn_impl, nn_ops
 from tensorflow.python.util import tf_decorator
+
+from finallayer.live.stack import frames
 
 
 class Composed(NamedTuple):
@@ -48,10 +50,7 @@ _DEEP = 12
 
 def completed(operation: str) -> Composed | None:
     """The call that ends with this operation, which has just run; None where none does."""
-    frame: FrameType | None = sys._getframe(1)
-    for _ in range(_DEEP):
-        if frame is None:
-            return None
+    for frame in islice(frames(), 1, 1 + _DEEP):
         function = _FUNCTIONS.get(frame.f_code)
         if function is not None and operation in function.last:
             given = frame.f_locals
@@ -62,5 +61,4 @@ def completed(operation: str) -> Composed | None:
             if type(axis) is int:
                 attrs["axis"] = axis
             return Composed(function.op, [given[name] for name in function.tensors], attrs)
-        frame = frame.f_back
     return None

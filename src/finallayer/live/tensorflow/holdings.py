@@ -12,7 +12,7 @@ from tensorflow.python.framework import tensor_util
 
 from finallayer.catalog import tensorflow_graph as operations
 from finallayer.expr import Node, make
-from finallayer.live.trained import frozen
+from finallayer.live.trained import data, frozen
 
 
 class Tensors:
@@ -32,7 +32,7 @@ class Tensors:
         """A tensor is an argument of the loss's, by this name."""
         if isinstance(tensor, tf.Variable):
             return
-        self.bind(tensor, make("opaque", name=f"{name}@loss", rank=tensor.shape.rank))
+        self.bind(tensor, data(name, tensor.shape.rank))
 
     def bind(self, tensor: Any, node: Node) -> None:
         """From here on a tensor holds this."""
@@ -66,7 +66,7 @@ class Tensors:
         number = as_number(tensor)
         if number is not None:
             return make("const", value=number)
-        return make("opaque", name=f"data {self._leaves}@loss", rank=tensor.shape.rank)
+        return data(f"data {self._leaves}", tensor.shape.rank)
 
     def bind_size(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> bool:
         """Bind the result of what is reckoned with sizes and numbers alone, if this is."""

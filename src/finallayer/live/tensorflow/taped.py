@@ -10,17 +10,17 @@ import tensorflow as tf
 
 from finallayer.expr import Origin
 from finallayer.live.observation import Observation
-from finallayer.live.stack import folders_of
+from finallayer.live.replacing import preceded
 from finallayer.live.tensorflow.watcher import Watcher
 
 
 @contextmanager
 def around(tell: Callable[[Observation], None]) -> Iterator[None]:
     """Around a program: each loss that its tapes differentiate is told, once for each place."""
-    watcher = Watcher(folders_of("keras"))
+    watcher = Watcher()
     told: set[Origin | None] = set()
 
-    def gradient(tape: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+    def before(_tape: Any, target: Any, *_: Any, **__: Any) -> None:
         place = watcher.place()
         if place in told:
             watcher.begin()  # the program goes round
@@ -28,12 +28,6 @@ def around(tell: Callable[[Observation], None]) -> Iterator[None]:
             told.add(place)
             losses = [t for t in tf.nest.flatten(target) if tf.is_tensor(t)]
             tell(watcher.observation(losses))
-        return original(tape, target, *args, **kwargs)
 
-    with watcher.watching():
-        original = tf.GradientTape.gradient
-        tf.GradientTape.gradient = gradient
-        try:
-            yield
-        finally:
-            tf.GradientTape.gradient = original
+    with watcher.watching(), preceded(tf.GradientTape, "gradient", before):
+        yield

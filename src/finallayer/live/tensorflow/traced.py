@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import tensorflow as tf
@@ -11,27 +11,25 @@ from tensorflow.python.eager.polymorphic_function.concrete_function import Concr
 
 from finallayer.expr import PURPOSES, Node, once
 from finallayer.live.observation import Unknown
+from finallayer.live.replacing import replaced
 
 #: Told of a call: the function's graph, the tensors that it was handed, and those that it gave.
 Told = Callable[[Any, Sequence[Any], Sequence[Any]], None]
 
 
-@contextmanager
-def called(tell: Told) -> Iterator[None]:
+def called(tell: Told) -> AbstractContextManager[None]:
     """While each call of a traced function is told."""
-    original = ConcreteFunction._call_flat
 
-    def call(function: Any, tensor_inputs: Any, captured_inputs: Any) -> Any:
-        result = original(function, tensor_inputs, captured_inputs)
-        results = [t for t in tf.nest.flatten(result, expand_composites=True) if hasattr(t, "_id")]
-        tell(function.graph, [*tensor_inputs, *captured_inputs], results)
-        return result
+    def telling(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(function: Any, tensor_inputs: Any, captured_inputs: Any) -> Any:
+            result = original(function, tensor_inputs, captured_inputs)
+            results = [t for t in tf.nest.flatten(result, expand_composites=True) if hasattr(t, "_id")]
+            tell(function.graph, [*tensor_inputs, *captured_inputs], results)
+            return result
 
-    ConcreteFunction._call_flat = call
-    try:
-        yield
-    finally:
-        ConcreteFunction._call_flat = original
+        return call
+
+    return replaced(ConcreteFunction, "_call_flat", telling)
 
 
 def replayed(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ from tensorflow.python.ops import gen_resource_variable_ops as of_variables
 
 from finallayer.catalog.tensorflow_graph import READS
 from finallayer.live.randomness import plain_generators
+from finallayer.live.replacing import preceded
 
 #: What runs an operation, and where it is told which one.
 _RUNNERS = {"TFE_Py_FastPathExecute": 1, "TFE_Py_Execute": 2}
@@ -60,24 +62,16 @@ class _Saved:
 def untouched() -> Iterator[None]:
     """Around a run, after which everything is as it was."""
     saved = _Saved()
-    originals = {name: getattr(pywrap_tfe, name) for name in _RUNNERS}
-
-    def saving(original: Callable[..., Any], at: int) -> Callable[..., Any]:
-        def run(*args: Any) -> Any:
-            saved.before(args[at], args[at + 1 :])
-            return original(*args)
-
-        return run
-
-    for name, at in _RUNNERS.items():
-        setattr(pywrap_tfe, name, saving(originals[name], at))
-    try:
+    with ExitStack() as undo:
+        undo.callback(saved.restore)
+        for name, at in _RUNNERS.items():
+            undo.enter_context(preceded(pywrap_tfe, name, partial(_saving, saved, at)))
         with plain_generators(), _seeds():
             yield
-    finally:
-        for name, original in originals.items():
-            setattr(pywrap_tfe, name, original)
-        saved.restore()
+
+
+def _saving(saved: _Saved, at: int, *args: Any) -> None:
+    saved.before(args[at], args[at + 1 :])
 
 
 @contextmanager

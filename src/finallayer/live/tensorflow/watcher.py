@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import takewhile
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,8 @@ from finallayer.catalog.applying import Applied
 from finallayer.expr import Node, Origin, make
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
-from finallayer.live.stack import Stack
+from finallayer.live.replacing import preceded, replaced
+from finallayer.live.stack import Stack, folders_of, frames, is_running
 from finallayer.live.tensorflow import composed, generated
 from finallayer.live.tensorflow.fitting import Fitting
 from finallayer.live.tensorflow.holdings import Tensors, is_eager
@@ -30,9 +30,8 @@ from finallayer.recording import Recorder, Scene
 
 #: The folder of TensorFlow's own code.
 TENSORFLOW = str(Path(tf.__file__).parent)
-_OF_CUSTOM_GRADIENTS = frozenset(
-    f.__code__ for f in (custom_gradient._eager_mode_decorator, custom_gradient._graph_mode_decorator)
-)
+#: What runs a function whose gradient is written beside it.
+_OF_CUSTOM_GRADIENTS = (custom_gradient._eager_mode_decorator.__code__, custom_gradient._graph_mode_decorator.__code__)
 #: Functions of which nothing is recorded: gradients are computed.
 _ASIDE = ("gradient", "jacobian", "batch_jacobian")
 
@@ -49,9 +48,9 @@ class Measured(NamedTuple):
 class Watcher:
     """What a program has done so far."""
 
-    def __init__(self, packages: Sequence[str] = ()) -> None:
-        self.stack = Stack([TENSORFLOW, *packages], [nn_impl.__file__])
-        self._packages = tuple(packages)
+    def __init__(self) -> None:
+        self._keras = tuple(folders_of("keras"))
+        self.stack = Stack([TENSORFLOW, *self._keras], [nn_impl.__file__])
         self.idle = False  # nothing is watched any more
         self._beneath = 0  # > 0 while a gradient is computed
         self.begin()
@@ -81,31 +80,18 @@ class Watcher:
             op_callbacks.add_op_callback(self._ran)
             undo.callback(op_callbacks.remove_op_callback, self._ran)
             undo.enter_context(called(self._called))
-            undo.enter_context(self._accessed())
+            undo.enter_context(preceded(resource_variable_ops, "variable_accessed", self._accessed))
             for name in _ASIDE:
-                undo.enter_context(self._aside(name))
+                undo.enter_context(replaced(tf.GradientTape, name, self._aside))
             yield
 
-    @contextmanager
-    def _accessed(self) -> Iterator[None]:
-        """While it is seen of each variable that is read whether it is trained."""
-        original = resource_variable_ops.variable_accessed
+    def _accessed(self, variable: Any) -> None:
+        """A variable is read: whether it is trained."""
+        if not variable.trainable:
+            self.tensors.frozen.add(variable.handle._id)
 
-        def accessed(variable: Any) -> None:
-            if not variable.trainable:
-                self.tensors.frozen.add(variable.handle._id)
-            original(variable)
-
-        resource_variable_ops.variable_accessed = accessed
-        try:
-            yield
-        finally:
-            resource_variable_ops.variable_accessed = original
-
-    @contextmanager
-    def _aside(self, name: str) -> Iterator[None]:
-        """While what a tape computes is nobody's business."""
-        original = getattr(tf.GradientTape, name)
+    def _aside(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """What a tape computes is nobody's business."""
 
         def computed(*args: Any, **kwargs: Any) -> Any:
             self._beneath += 1
@@ -114,11 +100,7 @@ class Watcher:
             finally:
                 self._beneath -= 1
 
-        setattr(tf.GradientTape, name, computed)
-        try:
-            yield
-        finally:
-            setattr(tf.GradientTape, name, original)
+        return computed
 
     def _ran(self, op_type: Any, inputs: Any, attrs: Any, outputs: Any, *_: Any, **__: Any) -> None:
         if self.idle or self._beneath or not outputs:
@@ -153,7 +135,7 @@ class Watcher:
             operands = whole.tensors
             what = Applied(whole.op or what.op, [self.tensors.node(t) for t in operands], {**what.attrs, **whole.attrs})
         silent = False if whole is not None else None
-        if what.op == "xent_logits" and what.args[0].op == "log" and self._is_in_packages():
+        if what.op == "xent_logits" and what.args[0].op == "log" and self._is_in_keras():
             silent = True  # Keras' way from probabilities that it has clipped: what is to be said of it, the log has
         made = self.record(what.op, what.args, what.attrs, silent)
         self.fitting.made(made, name, inputs, outputs[0])
@@ -177,19 +159,15 @@ class Watcher:
         place = self.stack.place()
         return generated.original(place) if place is not None else None
 
-    def _is_in_packages(self) -> bool:
-        """Whether the operation is called by code that isn't the user's, nor TensorFlow's."""
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and not self.stack.is_users(frame.f_code.co_filename):
-            if frame.f_code.co_filename.startswith(self._packages):
-                return True
-            frame = frame.f_back
-        return False
+    def _is_in_keras(self) -> bool:
+        """Whether the operation is called by Keras' code."""
+        paths = (frame.f_code.co_filename for frame in frames())
+        hidden = takewhile(lambda path: not self.stack.is_users(path), paths)
+        return any(path.startswith(self._keras) for path in hidden)
 
     def _scene(self) -> Scene:
-        is_taped = tapes.could_possibly_record()
-        by_hand = not is_taped and _is_in_custom_gradient()
-        return Scene(is_taped or by_hand, self.stack.caller(), by_hand=by_hand)
+        by_hand = is_running(*_OF_CUSTOM_GRADIENTS)  # which a tape sees run as well
+        return Scene(tapes.could_possibly_record() or by_hand, self.stack.caller(), by_hand=by_hand)
 
     def _not_understood(self, name: str, inputs: list[Any], outputs: list[Any]) -> None:
         self._unknowns += 1
@@ -221,16 +199,6 @@ class Watcher:
         for inner, outer in zip(graph.outputs, results, strict=False):
             if self.tensors.holds(inner):
                 self.tensors.bind(outer, replayed(self.tensors.node(inner), handed, record, self.unknown))
-
-
-def _is_in_custom_gradient() -> bool:
-    """Whether a function is running whose gradient is written beside it."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code in _OF_CUSTOM_GRADIENTS:
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -10,26 +10,24 @@ import torch
 
 from finallayer.live.handing import by_name, minimised
 from finallayer.live.observation import Observation
-from finallayer.live.stack import Stack, folders_of
+from finallayer.live.stack import Stack
 from finallayer.live.torch import graph
 from finallayer.live.torch.following import tensors_in
 from finallayer.live.torch.observer import TORCH, Observer
 
 
-def observe(
-    loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], packages: Sequence[str] = ()
-) -> Observation:
-    """Run a loss once and tell what it does; ``packages``: folders of code that isn't the user's."""
-    with watching(loss, args, kwargs, packages) as seen:
+def observe(loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Observation:
+    """Run a loss once and tell what it does."""
+    with watching(loss, args, kwargs) as seen:
         return seen(loss(*args, **kwargs))
 
 
 @contextmanager
 def watching(
-    loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], packages: Sequence[str] | None = None
+    loss: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[Callable[[Any], Observation]]:
     """Around a run of a loss on these arguments; gives what tells of it, once it has given its result."""
-    observer = Observer(folders_of("keras") if packages is None else packages)
+    observer = Observer()
     with observer.watching():
         for name, value in by_name(loss, args, kwargs).items():
             if isinstance(value, torch.Tensor):

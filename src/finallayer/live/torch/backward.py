@@ -10,11 +10,10 @@ import torch
 
 from finallayer.expr import Origin
 from finallayer.live.observation import Observation
-from finallayer.live.stack import folders_of
+from finallayer.live.replacing import preceded
 from finallayer.live.torch import graph
 from finallayer.live.torch.following import tensors_in
 from finallayer.live.torch.observer import Observer
-from finallayer.live.torch.untouched import patched
 
 
 @contextmanager
@@ -27,7 +26,7 @@ def around(tell: Callable[[Observation], None]) -> Iterator[None]:
 class _Losses:
     def __init__(self, tell: Callable[[Observation], None]) -> None:
         self._tell = tell
-        self._observer = Observer(folders_of("keras"))
+        self._observer = Observer()
         self._told: set[Origin | None] = set()
 
     @contextmanager
@@ -35,7 +34,7 @@ class _Losses:
         """Around the program, which changes what it likes."""
         with ExitStack() as undo:
             undo.enter_context(torch.compiler.set_stance("force_eager"))
-            undo.enter_context(patched(torch.autograd, "_engine_run_backward", self._before_backward))
+            undo.enter_context(preceded(torch.autograd, "_engine_run_backward", self._before_backward))
             undo.enter_context(self._observer.watching(restoring=False))
             yield
 

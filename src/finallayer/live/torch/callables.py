@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from finallayer.catalog import Signature, aten, lookup, method, parse
+from finallayer.catalog import Signature, aten, lookup
 from finallayer.catalog.applying import is_applicable
 
 
@@ -32,6 +32,8 @@ _PUBLIC = {
 }
 _PREFIXES = ("special_", "linalg_")
 _RENAMED = {"torch.nn.functional.log_sigmoid": "torch.nn.functional.logsigmoid"}
+#: What changes its first argument though it isn't spelled so.
+_IN_PLACE = frozenset("__iadd__ __isub__ __imul__ __itruediv__ __idiv__ __ipow__".split())
 #: What has running statistics, which it changes though it doesn't say so.
 _HAS_STATE = frozenset({"batch_norm", "instance_norm"})
 
@@ -42,16 +44,17 @@ def function(func: Callable[..., Any]) -> Known | None:
     name = getattr(func, "__name__", "")
     owner = getattr(func, "__objclass__", None)
     if name == "__get__":  # a property's
-        return _known("", str(getattr(getattr(func, "__self__", None), "__name__", "")), "property")
+        name = str(getattr(getattr(func, "__self__", None), "__name__", ""))
+        return _known(name, aten.tensor_property(name))
     if owner is not None or str(getattr(func, "__qualname__", "")).startswith(("Tensor.", "TensorBase.")):
-        return _known("", name, "method")
+        return _known(name, aten.tensor_method(name))
     module = _PUBLIC.get(getattr(func, "__module__", None) or "torch")
     if module is None:
         return None
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     dotted = _RENAMED.get(module + name, module + name)
-    return _known(dotted, name, "function")
+    return _known(name, lookup(dotted), dotted)
 
 
 @cache
@@ -60,28 +63,19 @@ def operator(func: Any) -> Known | None:
     namespace, _, name = func._schema.name.partition("::")
     if namespace not in ("aten", "prims"):
         return None
-    return _known("", name, "operator")
+    return _known(name, aten.operator(name))
 
 
 @cache
 def named_operator(name: str) -> Known | None:
     """The same of an operator by its name, as the autograd graph has it."""
-    return _known("", name, "operator") or _known("", f"_{name}", "operator")
+    return _known(name, aten.operator(name)) or _known(f"_{name}", aten.operator(f"_{name}"))
 
 
-def _known(dotted: str, name: str, how: str) -> Known | None:
-    plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-    if how == "operator":
-        signature = aten.operator(name)
-    elif how == "function":
-        signature = lookup(dotted)
-    elif (line := aten.METHODS.get(name)) is not None:
-        signature = parse(line)
-    else:
-        signature = None if how == "property" else method(name) or method(plain)
+def _known(name: str, signature: Signature | None, dotted: str = "") -> Known | None:
     if signature is None or not is_applicable(signature):
         return None
-    in_place = plain != name or name in ("__iadd__", "__isub__", "__imul__", "__itruediv__", "__idiv__", "__ipow__")
+    in_place = name != aten.out_of_place(name) or name in _IN_PLACE
     pure = not in_place and name not in _HAS_STATE
     return Known(dotted or f"torch.Tensor.{name}", signature, in_place, pure)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from finallayer.catalog import Signature, bind_signature, lookup
 from finallayer.catalog.torch import NAMES
 from finallayer.expr import MOVES, Node, through
+from finallayer.live.replacing import replaced
 from finallayer.recording import Recorder
 
 
@@ -36,14 +37,10 @@ def told(recording: Recording) -> Iterator[None]:
     with ExitStack() as undo:
         for name, signature in _known().items():
             cls = getattr(torch.distributions, name.rpartition(".")[2], None)
-            if cls is not None and "__init__" in vars(cls):
-                original = cls.__init__
-                cls.__init__ = _telling(original, name, signature, recording)
-                undo.callback(setattr, cls, "__init__", original)
-            if cls is not None and "log_prob" in vars(cls):
-                given = cls.log_prob
-                cls.log_prob = _of_drawn(given, recording)
-                undo.callback(setattr, cls, "log_prob", given)
+            telling = partial(_telling, name=name, signature=signature, recording=recording)
+            for method, by in (("__init__", telling), ("log_prob", partial(_of_drawn, recording=recording))):
+                if cls is not None and method in vars(cls):
+                    undo.enter_context(replaced(cls, method, by))
         yield
 
 

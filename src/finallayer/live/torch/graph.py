@@ -18,6 +18,7 @@ from finallayer.expr import Node, Origin, make
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
 from finallayer.live.stack import Stack
 from finallayer.live.torch import callables
+from finallayer.live.trained import data
 from finallayer.recording import Recorder
 
 #: Operands that a node of the graph has before those that its line names.
@@ -33,7 +34,7 @@ _MOST_NODES = 20_000
 def read(loss: torch.Tensor, stack: Stack) -> Observation:
     """What a loss tensor's graph tells."""
     graph = _Graph(stack.place())
-    root = graph.node(loss.grad_fn) if loss.grad_fn is not None else make("opaque", name="data@loss", rank=loss.dim())
+    root = graph.node(loss.grad_fn) if loss.grad_fn is not None else data("data", loss.dim())
     return Observation(graph.recorder.sightings(), [root], blind_spots(graph.unknown, [root]))
 
 
@@ -141,8 +142,9 @@ class _Graph:
                 self._known[op, place] = self._leaf(op, rank)
             return self._known[op, place]
         self._leaves += 1
-        name = f"parameter {self._leaves}" if op == "parameter" else f"data {self._leaves}@loss"
-        return make(op, name=name, rank=rank)
+        if op == "parameter":
+            return make("parameter", name=f"parameter {self._leaves}", rank=rank)
+        return data(f"data {self._leaves}", rank)
 
     def _unknown(self, fn: Any, name: str) -> Node:
         self._leaves += 1

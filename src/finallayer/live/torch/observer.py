@@ -25,12 +25,13 @@ from finallayer.expr import LOSSES, Node, Origin, Role, having, make
 from finallayer.live import threads
 from finallayer.live.margins import MEASURED, Measuring
 from finallayer.live.observation import Blind, Observation, Unknown, blind_spots
-from finallayer.live.stack import Stack
+from finallayer.live.replacing import replaced
+from finallayer.live.stack import Stack, folders_of, is_running
 from finallayer.live.torch import callables, distributions, indexing, transforms
 from finallayer.live.torch.callables import Known, is_native
 from finallayer.live.torch.following import Following, tensors_in
 from finallayer.live.torch.untouched import Untouched
-from finallayer.live.trained import as_trained, frozen
+from finallayer.live.trained import as_trained, data, frozen
 from finallayer.recording import Recorder, Scene
 
 #: Operations whose result has another number of axes than what is known of their arguments says.
@@ -47,6 +48,7 @@ _ASIDE = frozenset("backward grad register_hook retain_grad __repr__ __format__ 
 #: The folder of torch's own code.
 TORCH = str(Path(torch.__file__).parent)
 _INDEXING = frozenset({"torch.Tensor.__getitem__", "torch.Tensor.index"})
+#: What runs the forward of a custom autograd function, whose gradient is written beside it.
 _OF_A_CUSTOM_FUNCTION = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
 
@@ -68,8 +70,8 @@ class _Running(NamedTuple):
 class Observer:
     """What a program has done so far."""
 
-    def __init__(self, packages: Sequence[str] = ()) -> None:
-        self.stack = Stack([TORCH, *packages], [f"{TORCH}/distributions"])
+    def __init__(self) -> None:
+        self.stack = Stack([TORCH, *folders_of("keras")], [f"{TORCH}/distributions"])
         self.untouched = Untouched()
         self.modules: list[_Running] = []  # those that are running, the innermost last
         self.beneath = 0  # > 0 within a call that is recorded as a whole, or not at all
@@ -101,7 +103,7 @@ class Observer:
         with ExitStack() as undo:
             if restoring:
                 undo.enter_context(self.untouched.around())
-            undo.enter_context(self._modules())
+            undo.enter_context(replaced(nn.Module, "__call__", self._noting))
             if "torch._dynamo" in sys.modules:  # else nothing is compiled
                 undo.enter_context(torch.compiler.set_stance("force_eager"))
             undo.enter_context(distributions.told(self))
@@ -120,10 +122,8 @@ class Observer:
         with _Changes(self.untouched):
             yield
 
-    @contextmanager
-    def _modules(self) -> Iterator[None]:
-        """While it is known which modules are running; a hook of torch's would cost more than a layer does."""
-        original = nn.Module.__call__
+    def _noting(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """A module's call, by which it is known which are running; a hook of torch's would cost more than a layer."""
 
         def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             if self.idle:
@@ -138,11 +138,7 @@ class Observer:
             finally:
                 self.modules.pop()
 
-        nn.Module.__call__ = call  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            nn.Module.__call__ = original  # type: ignore[method-assign]
+        return call
 
     def _place(self) -> Origin | None:
         """Where the program is. Within layers of torch's own, which call nothing of the user's, it stays there."""
@@ -159,7 +155,7 @@ class Observer:
     def named(self, tensor: torch.Tensor, name: str) -> None:
         """A tensor is an argument of the loss's, by this name."""
         if self.following.get(tensor) is None and tensor.is_leaf and not _is_parameter(tensor):
-            self.following.bind(tensor, make("opaque", name=f"{name}@loss", rank=tensor.dim()))
+            self.following.bind(tensor, data(name, tensor.dim()))
 
     def node(self, value: Any) -> Node | None:
         """What a tensor holds; None for what is no tensor."""
@@ -195,7 +191,7 @@ class Observer:
                 return make("const", value=tensor.detach().item())
         if tensor.grad_fn is not None:  # a prediction, perhaps
             return make("opaque", name=f"given {self._leaves}:0:0", rank=tensor.dim())
-        return make("opaque", name=f"data {self._leaves}@loss", rank=tensor.dim())
+        return data(f"data {self._leaves}", tensor.dim())
 
     def _parameter(self, tensor: torch.Tensor) -> Node:
         """A parameter, whatever its numbers are by now."""
@@ -314,7 +310,7 @@ class Observer:
         return made
 
     def _scene(self) -> Scene:
-        by_hand = not torch.is_grad_enabled() and _is_in_custom_function()
+        by_hand = not torch.is_grad_enabled() and is_running(_OF_A_CUSTOM_FUNCTION)
         return Scene(torch.is_grad_enabled() or by_hand, self.stack.caller(), by_hand=by_hand)
 
     def operator(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -349,8 +345,8 @@ class Observer:
         place = f"{Path(origin.path).name}:{origin.line}:{origin.column}" if origin else f"{name}:0:0"
         parts = tuple(map(hash, handed)) or (self._leaves,)
         is_data = torch.is_grad_enabled() and not result.requires_grad and name != GRADIENT
-        data: dict[str, Any] = {"fed": True} if is_data else {}
-        made = make("opaque", name=place, of=parts, rank=result.dim(), **data)
+        fed: dict[str, Any] = {"fed": True} if is_data else {}
+        made = make("opaque", name=place, of=parts, rank=result.dim(), **fed)
         self.unknown[id(made)] = made, Blind(name, origin), handed
         return made
 
@@ -478,13 +474,3 @@ def _numbers(tensor: torch.Tensor) -> np.ndarray:
     """A tensor's numbers as NumPy has them, which knows no format of 16 bits but its own."""
     plain = tensor.float() if tensor.is_floating_point() else tensor
     return plain.cpu().numpy()
-
-
-def _is_in_custom_function() -> bool:
-    """Whether a custom autograd function's forward is running, whose gradient is written beside it."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code is _OF_A_CUSTOM_FUNCTION:
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False

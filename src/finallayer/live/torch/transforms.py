@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
 import torch
 
 from finallayer.expr import Node, make
+from finallayer.live.replacing import replaced
 
 #: Where torch's transforms take a tensor and give another for it, and whether what they give may be a gradient.
 _PLACES = {
@@ -33,10 +35,9 @@ def followed(following: Following) -> Iterator[None]:
     with ExitStack() as undo:
         for (module, name), may_be_gradient in _PLACES.items():
             owner = import_module(module)
-            original = getattr(owner, name, None)
-            if original is not None:
-                setattr(owner, name, _telling(original, may_be_gradient, following))
-                undo.callback(setattr, owner, name, original)
+            if hasattr(owner, name):
+                telling = partial(_telling, may_be_gradient=may_be_gradient, following=following)
+                undo.enter_context(replaced(owner, name, telling))
         yield
 
 

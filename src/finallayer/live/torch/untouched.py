@@ -6,7 +6,7 @@ module's attributes when it is first called; an optimizer's state when it is abo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from operator import is_not
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from finallayer.live.replacing import preceded
 from finallayer.live.torch.following import storage_of, tensors_in
 from finallayer.live.torch.settings import generators_kept, settings_kept
 
@@ -82,8 +83,8 @@ class Untouched:
             undo.enter_context(settings_kept())
             undo.callback(self._restore)
             undo.callback(register_optimizer_step_pre_hook(lambda optimizer, *_: self._optimizer(optimizer)).remove)
-            undo.enter_context(patched(nn.Module, "train", self._before_train))
-            undo.enter_context(patched(torch.autograd, "_engine_run_backward", self._before_backward))
+            undo.enter_context(preceded(nn.Module, "train", self._before_train))
+            undo.enter_context(preceded(torch.autograd, "_engine_run_backward", self._before_backward))
             yield
 
     def made(self, results: Iterable[torch.Tensor], given: Iterable[torch.Tensor]) -> None:
@@ -199,19 +200,3 @@ def _leaves(roots: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
         if variable is not None:
             yield variable
         waiting += [inner for inner, _ in node.next_functions if inner is not None]
-
-
-@contextmanager
-def patched(owner: Any, name: str, before: Callable[..., None]) -> Iterator[None]:
-    """While something else is called before a function is."""
-    original = getattr(owner, name)
-
-    def called(*args: Any, **kwargs: Any) -> Any:
-        before(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    setattr(owner, name, called)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)

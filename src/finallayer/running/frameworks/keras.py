@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from finallayer.live.replacing import replaced
 from finallayer.running.ledger import Ledger
-from finallayer.running.replacing import replaced
 from finallayer.running.samples import Samples, class_indices, look_like_probabilities, of_classes, of_outcomes
 
 #: As many samples are looked at, so many at a time.

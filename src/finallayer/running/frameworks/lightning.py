@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from finallayer.live.replacing import replaced
 from finallayer.running.ledger import Ledger
-from finallayer.running.replacing import replaced
 
 
 @contextmanager

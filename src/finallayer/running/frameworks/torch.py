@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from finallayer.live.replacing import replaced
 from finallayer.running.ledger import Ledger
-from finallayer.running.replacing import replaced
 from finallayer.running.samples import Samples, of_classes, of_outcomes
 from finallayer.watch.of_graph import Prediction, along, outcomes, prediction
 

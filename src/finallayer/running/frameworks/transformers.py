@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from finallayer.live.replacing import replaced
 from finallayer.running.ledger import Ledger
-from finallayer.running.replacing import replaced
 
 
 def around(ledger: Ledger, module: str) -> AbstractContextManager[None]:
