@@ -12,8 +12,10 @@ from click.testing import CliRunner
 
 from finallayer import models
 from finallayer.cli import main
+from finallayer.models.model import Edited
 from finallayer.models.refusals import NotDone, NotRead
 
+from . import changing
 from .onnx_files import affine, node, write
 
 onnx = pytest.importorskip("onnx")
@@ -97,12 +99,10 @@ def run(path: Path) -> Any:
     return dict(zip([o.name for o in session.get_outputs()], session.run(None, {"x": rows}), strict=True))
 
 
-def changed(edited: Any, path: Path) -> models.Model:
-    with path.open("wb") as file:
-        edited.write(file)
-    edited.compare(str(path))
+def changed(edited: Edited, path: Path) -> models.Model:
+    model = changing.changed(edited, path)
     onnx.checker.check_model(str(path), full_check=True)
-    return models.read(path)
+    return model
 
 
 def softmax(z: Any) -> Any:

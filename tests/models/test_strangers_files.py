@@ -26,6 +26,11 @@ def dense(name: str, units: int = 3, activation: Any = "softmax", **more: Any) -
     return {"module": "keras.layers", "class_name": "Dense", "config": settings, "registered_name": None, **more}
 
 
+def own_code(**settings: Any) -> dict[str, Any]:
+    """A layer whose function Keras would run."""
+    return {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l", **settings}}
+
+
 def sequential(*layers: Any, **more: Any) -> dict[str, Any]:
     config = {"name": "model", "layers": list(layers)}
     return {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None, **more}
@@ -153,9 +158,8 @@ def test_nothing_in_a_file_is_run_imported_or_unpickled(tmp_path: Path) -> None:
     folder.mkdir()
     own = {"module": "antigravity", "class_name": "Evil", "config": {}, "registered_name": "evil"}
     function = {"class_name": "__lambda__", "config": {"value": "4wEAAAAA", "defaults": None, "closure": None}}
-    lambda_layer = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l", "function": function}}
     keras_file(folder / "own.keras", {**sequential(dense("d")), **own})
-    keras_file(folder / "lambda.keras", sequential(dense("d"), lambda_layer, dense("e")))
+    keras_file(folder / "lambda.keras", sequential(dense("d"), own_code(function=function), dense("e")))
     keras_file(folder / "plain.keras", sequential(dense("d")), ("data.pkl", b"cos\nsystem\n(S'true'\ntR."))
     keras_file(folder / "named.keras", sequential({**dense("d"), "module": "antigravity"}))
     (folder / "pickle.pt2").write_bytes(b"\x80\x04cos\nsystem\n.")
@@ -176,8 +180,7 @@ def test_a_threshold_that_no_probability_has_is_refused(tmp_path: Path, threshol
 
 def test_a_file_with_code_of_its_own_is_changed_but_not_run(tmp_path: Path) -> None:
     """Keras would run what a Lambda holds, so the proof is by expression."""
-    layer = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l"}, "registered_name": None}
-    path = keras_file(tmp_path / "a.keras", sequential(layer, dense("d")))
+    path = keras_file(tmp_path / "a.keras", sequential(own_code(), dense("d")))
     out = tmp_path / "b.keras"
     done = CliRunner().invoke(main, ["head", str(path), "--strip", "-o", str(out), "--output-format", "json"])
     assert done.exit_code == 0, done.stderr
@@ -185,8 +188,7 @@ def test_a_file_with_code_of_its_own_is_changed_but_not_run(tmp_path: Path) -> N
 
 
 def test_the_file_itself_is_only_written_in_place_and_whole(tmp_path: Path) -> None:
-    layer = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l"}, "registered_name": None}
-    path = keras_file(tmp_path / "a.keras", sequential(layer, dense("d")), ("model.weights.h5", bytes(1000)))
+    path = keras_file(tmp_path / "a.keras", sequential(own_code(), dense("d")), ("model.weights.h5", bytes(1000)))
     path.chmod(0o640)
     before = path.read_bytes()
     done = CliRunner().invoke(main, ["head", str(path), "--strip", "-o", str(path)])
