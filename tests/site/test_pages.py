@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 AXE = Path(__file__).parents[2] / "docs" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ("index", "why", "playground", "guides/check", "guides/fix", "rules/index", "rules/FL203", "losses", "reference")
+PAGES = (
+    "index",
+    "why",
+    "playground",
+    "guides/check",
+    "guides/fix",
+    "rules/index",
+    "rules/FL203",
+    "losses",
+    "reference",
+)
 #: What axe-core calls a fault that keeps somebody from using a page.
 GRAVE = ("critical", "serious")
 
@@ -69,13 +79,16 @@ def test_the_figures_move_by_keyboard(visit: Visit) -> None:
     page = visit.open("why.html")
     forms = page.locator("[data-figure=forms]")
     forms.get_by_label("Written as").select_option("-log(clip(softmax(z), c, 1 - c))[y]")
-    margin = forms.get_by_label("margin")
+    margin = forms.get_by_role("slider", name="margin", exact=True)
     before = forms.locator(".fl-told").inner_text()
     assert "The gradient is right up to a margin of 16.12" in before
     margin.focus()
     for _ in range(4):
         page.keyboard.press("ArrowRight")
-    assert "At a margin of 18 the loss is 16.12 (truth 18) and its gradient at the target 0 (truth −1)" in forms.locator(".fl-told").inner_text()
+    assert (
+        "At a margin of 18 the loss is 16.12 (truth 18) and its gradient at the target 0 (truth −1)"
+        in forms.locator(".fl-told").inner_text()
+    )
     blocks = page.locator("[data-figure=blocks]")
-    blocks.get_by_label("margin").fill(str(200))
+    blocks.get_by_role("slider").fill("200")
     assert "NaN" in blocks.inner_text()

@@ -14,14 +14,26 @@ LOAD = 60_000  # ms: a loaded machine, and all of Python
 
 CELLS = [
     {"cell_type": "markdown", "source": "# A notebook"},
-    {"cell_type": "code", "source": "import torch\nfrom torch import nn\nnet = nn.Linear(4, 3)", "outputs": [], "metadata": {}},
-    {"cell_type": "code", "source": "def step(x, y):\n    return nn.CrossEntropyLoss()(torch.softmax(net(x), 1), y)", "outputs": [], "metadata": {}},
+    {
+        "cell_type": "code",
+        "source": "import torch\nfrom torch import nn\nnet = nn.Linear(4, 3)",
+        "outputs": [],
+        "metadata": {},
+    },
+    {
+        "cell_type": "code",
+        "source": "def step(x, y):\n    return nn.CrossEntropyLoss()(torch.softmax(net(x), 1), y)",
+        "outputs": [],
+        "metadata": {},
+    },
 ]
 
 
 @pytest.fixture(scope="module")
 def page(browser: Any, address: str) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1500, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
+    context = browser.new_context(
+        viewport={"width": 1500, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
     page = context.new_page()
     page.goto(f"{address}/playground.html")
     page.wait_for_selector(".fl-finding", timeout=LOAD)
@@ -50,7 +62,10 @@ def test_the_articles_program_has_its_finding_with_curve_and_fix(page: Any) -> N
 
 
 def test_what_is_typed_is_looked_at(page: Any) -> None:
-    put(page, "import torch\nimport torch.nn.functional as F\nw = torch.zeros(3, 3)\n\ndef f(x, y):\n    return F.cross_entropy(x @ w, y)\n")
+    put(
+        page,
+        "import torch\nimport torch.nn.functional as F\nw = torch.zeros(3, 3)\n\ndef f(x, y):\n    return F.cross_entropy(x @ w, y)\n",
+    )
     settled(page, "No findings.")
     page.locator(".cm-content").click()
     page.keyboard.press("Control+End")
@@ -60,14 +75,14 @@ def test_what_is_typed_is_looked_at(page: Any) -> None:
 
 
 def test_a_shared_address_brings_the_program_back(page: Any, browser: Any) -> None:
-    text = "# αβγ & \"quotes\" + %\nimport torch\n"
+    text = '# αβγ & "quotes" + %\nimport torch\n'
     put(page, text)
     settled(page, "No findings.")
     page.get_by_role("button", name="Share").click()
     shared = page.evaluate("location.href")
     other = browser.new_context().new_page()
     other.goto(shared)
-    assert "αβγ & \"quotes\" + %" in other.locator(".cm-content").inner_text()
+    assert 'αβγ & "quotes" + %' in other.locator(".cm-content").inner_text()
     other.context.close()
 
 

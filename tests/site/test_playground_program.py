@@ -41,7 +41,9 @@ def test_a_finding_comes_with_its_curve_and_the_program_mended() -> None:
 
 
 def test_a_binary_loss_has_its_curve() -> None:
-    (finding,) = look("import torch\n\ndef f(w, x, y):\n    p = torch.sigmoid(x @ w)\n    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean()\n")["findings"][:1]
+    (finding,) = look(
+        "import torch\n\ndef f(w, x, y):\n    p = torch.sigmoid(x @ w)\n    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean()\n"
+    )["findings"][:1]
     assert finding["curve"]["truth"][-1] == pytest.approx(1)
 
 
