@@ -41,6 +41,18 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     context.close()
 
 
+RIGHT = """\
+import torch
+import torch.nn.functional as F
+
+w = torch.zeros(3, 3)
+
+
+def f(x, y):
+    return F.cross_entropy(x @ w, y)
+"""
+
+
 def put(page: Any, text: str, name: str = "train.py") -> None:
     """Open a program by the address, as a shared one is."""
     page.evaluate("address => { location.hash = address; }", f"name={name}&text={quote(text, safe='')}")
@@ -62,10 +74,7 @@ def test_the_articles_program_has_its_finding_with_curve_and_fix(page: Any) -> N
 
 
 def test_what_is_typed_is_looked_at(page: Any) -> None:
-    put(
-        page,
-        "import torch\nimport torch.nn.functional as F\nw = torch.zeros(3, 3)\n\ndef f(x, y):\n    return F.cross_entropy(x @ w, y)\n",
-    )
+    put(page, RIGHT)
     settled(page, "No findings.")
     page.locator(".cm-content").click()
     page.keyboard.press("Control+End")

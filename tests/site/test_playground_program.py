@@ -22,6 +22,25 @@ def step(x, y):
     return loss, p
 """
 
+BINARY = """\
+import torch
+
+
+def f(w, x, y):
+    p = torch.sigmoid(x @ w)
+    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean()
+"""
+
+CELLS = """\
+# %%
+import torch
+from torch import nn
+net = nn.Linear(4, 3)
+# %%
+%matplotlib inline
+def step(x, y):
+    return nn.CrossEntropyLoss()(torch.softmax(net(x), 1), y)"""
+
 
 def look(text: str, name: str = "train.py") -> Any:
     return json.loads(playground.look(name, text))
@@ -41,17 +60,14 @@ def test_a_finding_comes_with_its_curve_and_the_program_mended() -> None:
 
 
 def test_a_binary_loss_has_its_curve() -> None:
-    (finding,) = look(
-        "import torch\n\ndef f(w, x, y):\n    p = torch.sigmoid(x @ w)\n    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean()\n"
-    )["findings"][:1]
-    assert finding["curve"]["truth"][-1] == pytest.approx(1)
+    first, *_ = look(BINARY)["findings"]
+    assert first["curve"]["truth"][-1] == pytest.approx(1)
 
 
 def test_a_notebooks_places_are_the_editors() -> None:
-    text = "# %%\nimport torch\nfrom torch import nn\nnet = nn.Linear(4, 3)\n# %%\n%matplotlib inline\ndef step(x, y):\n    return nn.CrossEntropyLoss()(torch.softmax(net(x), 1), y)"
-    (finding,) = look(text, "book.ipynb")["findings"]
+    (finding,) = look(CELLS, "book.ipynb")["findings"]
     assert finding["line"] == 8
-    assert finding["applied"]["text"] == text.replace("torch.softmax(net(x), 1)", "net(x)")
+    assert finding["applied"]["text"] == CELLS.replace("torch.softmax(net(x), 1)", "net(x)")
 
 
 def test_a_program_that_cant_be_read_is_a_note() -> None:
