@@ -3,8 +3,8 @@
 What `_framework` does, for usual calls. The loss is ``log1p(S / e)`` and the gradient ``e / (S + e)``, with ``e`` the
 exponentials and ``S`` the sum of all but the target's: nothing cancels. Exponentials of the logits as they stand, no
 maximum subtracted, are right to the last digit in the logits' own precision (a difference would be rounded before).
-Only the sums are in float64, and what is one number a row; with label smoothing, where a gradient is a difference,
-everything is. Logits too large or too small for float32 have their maximum subtracted, in float64.
+Only the sums are in float64, and what is one number a row; where a gradient or a log-sum-exp is a
+difference, everything is. Logits too large or too small for float32 have their maximum subtracted, in float64.
 """
 
 from __future__ import annotations
@@ -134,7 +134,8 @@ def cross_entropy(given: Given, terms: Terms, upstream: float, wanted: Wanted) -
         counted = 1.0
         if terms.reduction == "mean":
             counted = target.numel() if weights is None else weights.sum().item()
-        push = 1.0 if grad is None else _push(upstream / counted, weights, row_upstream, ignored)
+        each = upstream / counted
+        push = each if grad is None else _push(each, weights, row_upstream, ignored)
         walk = _walk_of(logits, terms, push, lse is not None)
         if not walk.is_moderate and logits.dtype is torch.float64:
             return False
@@ -196,11 +197,12 @@ def _push(each: float, weights: Tensor | None, row_upstream: Tensor | None, igno
 
 
 def _walk_of(logits: Tensor, terms: Terms, push: float | Tensor, with_lse: bool) -> _Walk:
-    held = _DOUBLE if terms.label_smoothing or logits.dtype is torch.float64 else _FLOAT
+    is_narrow = logits.dtype is not torch.float64 and not terms.label_smoothing and not with_lse
+    held = _FLOAT if is_narrow else _DOUBLE
     classes = logits.shape[1]
     least_push, most_push = _sizes(push)
     is_moderate = 1 / held.most <= least_push and most_push <= held.most
-    is_rounded = logits.dtype.itemsize == 2 and held is _FLOAT and is_moderate and not with_lse  # to 16 bits
+    is_rounded = is_narrow and is_moderate and logits.dtype.itemsize == 2  # to 16 bits
     summed = torch.float32 if is_rounded else torch.float64
     return _Walk(held, summed, classes, terms.label_smoothing / classes, most_push, is_moderate)
 
