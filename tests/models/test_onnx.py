@@ -321,3 +321,35 @@ def test_eight_bits_hold_no_logits(tmp_path: Path) -> None:
     onnx.save(proto, made)
     with pytest.raises(NotDone, match="no floating-point numbers"):
         models.read(made).strip()
+
+
+def classifier(path: Path, head: str, intercepts: list[float]) -> Path:
+    """As scikit-learn's exporter writes it: labels, scores, and the scores as a dictionary a row."""
+    weights = [0.1 * i for i in range(4 * len(intercepts))]
+    given = {"coefficients": weights, "intercepts": intercepts, "post_transform": head}
+    nodes = [
+        node("LinearClassifier", "x", "l p", "c", domain="ai.onnx.ml", classlabels_ints=[0, 1, 2], **given),
+        node("ZipMap", "p", "d", domain="ai.onnx.ml", classlabels_int64s=[0, 1, 2]),
+    ]
+    return write(path, nodes, outputs={"p": ("N", 3), "d": ()}, extra=[("ai.onnx.ml", 3)])
+
+
+def test_a_classifier_that_two_outputs_show_is_not_changed_for_one(tmp_path: Path) -> None:
+    model = models.read(classifier(tmp_path / "a.onnx", "SOFTMAX", [0.0, 0.1, 0.2]))
+    assert model.output("p").kind == "probabilities"
+    with pytest.raises(NotDone, match="which its node gives"):
+        model.strip("p")
+
+
+@pytest.mark.parametrize("head", ["SOFTMAX", "LOGISTIC", "NONE"])
+def test_a_classifier_with_scores_for_one_of_two_classes_is_not_known(tmp_path: Path, head: str) -> None:
+    assert models.read(classifier(tmp_path / "a.onnx", head, [0.1])).output("p").kind == "unknown"
+
+
+def test_what_is_no_tensor_gets_no_head(tmp_path: Path) -> None:
+    made = write(tmp_path / "a.onnx", [affine(), node("SequenceConstruct", "z", "p")])
+    proto = onnx.load(made)
+    proto.graph.output[0].CopyFrom(onnx.helper.make_tensor_sequence_value_info("p", 1, None))
+    onnx.save(proto, made)
+    with pytest.raises(NotDone, match="is no tensor"):
+        models.read(made).append("softmax")

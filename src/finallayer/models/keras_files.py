@@ -21,7 +21,7 @@ def read(path: str) -> Model:
     """The model in a ``.keras`` file. Raises :class:`NotRead`."""
     archive = Archive(path)
     if CONFIG not in archive.names:
-        raise NotRead(f"no .keras file: the archive has no {CONFIG}")
+        raise NotRead(f"no model: the archive has no {CONFIG}, as .keras has, and no models/model.json, as .pt2 has")
     config = archive.json_of(CONFIG)
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
         raise NotRead(f"{CONFIG} describes no model: expected an object with class_name and config")

@@ -133,6 +133,8 @@ class OnnxSurgeon:
         edit.logits = way.logits
         edit.tail = tuple(s.outputs[0] for s in (*way.head, *way.after))
         if way.head[-1].op.startswith(OF_CLASSIFIERS):
+            if [s for s in self._graph.readers(way.probabilities) if s not in way.after[:1]]:
+                raise NotDone(f"more than {output.name!r} is made of {way.probabilities!r}, which its node gives")
             classifier = nodes.making(way.probabilities)
             _set(classifier, "post_transform", "NONE")
             edit.touched.update(classifier.output)
@@ -156,6 +158,8 @@ class OnnxSurgeon:
             tensor = step.inputs[0]
         if tensor not in self._graph.made_by:
             raise NotDone(f"output {output.name!r} is an input, or stored in the file: no node makes it")
+        if not shown and not _holds_a_tensor(self._proto, output):
+            raise NotDone(f"output {output.name!r} is no tensor")
         if shown and tensor in self._graph.ends:
             raise NotDone(f"another output gives the tensor {tensor!r} itself")
         edit, nodes = self._begun()
@@ -320,6 +324,11 @@ class _Nodes:
         while name in taken:
             name += "_"
         return name
+
+
+def _holds_a_tensor(proto: onnx.ModelProto, output: Output) -> bool:
+    kinds = [value.type.WhichOneof("value") for value in proto.graph.output if value.name == output.tensor]
+    return set(kinds) <= {None, "tensor_type"}
 
 
 def _must_hold_floats(output: Output) -> None:
