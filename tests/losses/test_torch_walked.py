@@ -96,6 +96,23 @@ def test_large_logits(dtype: Any, size: float, classes: int, turned: bool, monke
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_a_masked_class_in_an_ignored_row_changes_nothing(reduction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    z, target = torch.randn(6, 5), torch.arange(6) % 5
+    target[2] = -100
+    masked = z.clone()
+    masked[2, 1] = -torch.inf
+    for most in (_recorded.MOST_LOGITS, 0):
+        monkeypatch.setattr(_recorded, "MOST_LOGITS", most)
+        monkeypatch.setattr(_plans, "_plans", _quick.Plans())
+        for options in ({}, {"label_smoothing": 0.1}):
+            whole, found = (
+                loss_and_gradient(cross_entropy, x, target, reduction=reduction, **options) for x in (z, masked)
+            )
+            assert all(torch.allclose(a, b, rtol=1e-6, atol=0.0) for a, b in zip(whole, found, strict=True))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("margin", [10.0, 20.0, 40.0])
 def test_few_confident_rows_without_a_gradient(reduction: str, margin: float) -> None:
     z = torch.zeros(6, 10)
