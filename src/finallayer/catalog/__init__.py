@@ -40,6 +40,8 @@ CONSTRUCTS = frozenset(
         "grad",  # (f): when called, evaluates f and gives opaque
         "vjp",  # (f, *operands): gives (f(*operands), opaque)
         "scan",  # (f, *operands): a loop over its third argument; gives what f does, the carried state and an output
+        "mapped",  # (f, x): calls f on each row of x
+        "arg_scope",  # (inputs, **kwargs): arguments that the functions called in its block get besides their own
         "while_loop",  # (f, operands): a loop whose body takes its variables one by one, and gives them
         "array",  # (): TensorFlow's TensorArray, which a loop fills entry by entry
         "rows",  # (*operands): a dataset of tensors, of which an example is a row of each

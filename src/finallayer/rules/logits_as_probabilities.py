@@ -82,12 +82,12 @@ def _may_be_probabilities(x: Node) -> bool:
 
 
 def _is_picture(sighting: Sighting, x: Node) -> bool:
-    """Whether a model is compiled with a binary loss on a tanh of many units or axes: a generator, compiled for
-    ``predict``'s sake and trained through its discriminator. No classifier's head looks like that."""
+    """Whether a model is compiled with a binary loss on a tanh of more units than two outcomes have, or of many axes: a
+    generator, compiled for ``predict``'s sake and trained through its discriminator."""
     head = through(x, TRANSPARENT)
     is_tanh = head.op == "activation" and str(head.attrs.get("name", "")).rpartition(".")[2] == "tanh"
     is_compiled = sighting.compiled and sighting.node.op == "bce_probs"
-    return is_compiled and is_tanh and (units(x) != 1 or (head.rank or 0) > 2)
+    return is_compiled and is_tanh and (units(x) not in (1, 2) or (head.rank or 0) > 2)
 
 
 BAD = [
