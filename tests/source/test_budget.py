@@ -182,9 +182,23 @@ def test_what_is_given_up_is_told(what: str) -> None:
     assert any(said in note for note in analysis.notes) and not analysis.in_part
 
 
-def test_a_function_that_calls_itself_and_has_no_part_in_a_loss_is_not_told() -> None:
-    program = "def flat(t):\n    return [flat(u) for u in t] if isinstance(t, list) else t\nflat(x)\n"
-    assert not analysed(START + program + STEP).notes
+#: What calls itself -> whether a loss may be handed what that gives after some rounds.
+RECURSIVE = {
+    "def flat(t):\n    return [flat(u) for u in t] if isinstance(t, list) else t\nflat(x)\n": False,
+    # a decision tree: entropies of counts, and what widens an array
+    "import math\nimport numpy as np\n"
+    "class Tree:\n    def _entropy(self, y):\n        return -sum(q * math.log(q) for q in y)\n"
+    "    def grow(self, t):\n        t = np.expand_dims(t, 1) * np.log(len(t)) + self._entropy(t)\n"
+    "        logging.log(self.expand)\n        return (self.grow(t[:1]), self.grow(t[1:]))\nTree().grow(x)\n": False,
+    "def f(t, n):\n    return t if n == 0 else f(torch.log(t), n - 1)\nf(x, 9)\n": True,
+    "def f(t, n):\n    return t if n == 0 else f(t.exp(), n - 1)\nf(x, 9)\n": True,
+    "def f(t, n):\n    return t if n == 0 else f(my_cross_entropy(t), n - 1)\nf(x, 9)\n": True,
+}
+
+
+@pytest.mark.parametrize("program", RECURSIVE)
+def test_of_what_calls_itself_only_that_is_told_which_a_loss_may_be_handed(program: str) -> None:
+    assert any("calls itself" in note for note in analysed(START + program + STEP).notes) == RECURSIVE[program]
 
 
 BROKEN = {

@@ -77,11 +77,12 @@ ATTRIBUTES = frozenset(
 #: Attributes that a line states after ``|``: what a metric reads, which side a threshold asks for, how a loss on
 #: probabilities is made to take logits (``on_logits``), which backend goes back to the logits by itself
 #: (``rescued_by``), how many axes ``shape`` leaves out for the batch, how many ``axes`` a value has then (the
-#: ``same``, or one ``more``), whether none is left out but those of length one (``squeezes``), whether positional
-#: arguments come in either order (TensorFlow before 1.0 took logits first), whether a trainer takes the log itself
-#: before an NLL (``takes_log``), and whether a distribution is of one outcome that is or isn't (``binary``).
+#: ``same``, or one ``more``), whether none is left out but those of length one (``squeezes``), whether a pooling
+#: gives means of what goes in (``blends``), whether positional arguments come in either order (TensorFlow before 1.0
+#: took logits first), whether a trainer takes the log itself before an NLL (``takes_log``), and whether a distribution
+#: is of one outcome that is or isn't (``binary``).
 EXTRA_ATTRIBUTES = frozenset(
-    "binary reads base above on_logits rescued_by batch_axes axes squeezes either_order rng takes_log".split()
+    "binary reads base above on_logits rescued_by batch_axes axes squeezes blends either_order rng takes_log".split()
 )
 #: Attributes that say how a call is read; all others its node carries.
 OF_THE_CALL = frozenset("shape dtype include_top batch_axes axes either_order rng activation".split())

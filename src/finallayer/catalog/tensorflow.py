@@ -106,7 +106,6 @@ _BOTH: dict[str, str] = {
     "tensorflow.repeat": "reshape(input: x, repeats, axis)",
     "tensorflow.roll": "reshape(input: x, shift, axis)",
     "tensorflow.reverse_sequence": "reshape(input: x, seq_lengths)",
-    "tensorflow.linalg.matrix_transpose": "reshape(a: x)",
     "tensorflow.broadcast_to": "reshape(input: x, shape)",
     "tensorflow.reverse": "reshape(tensor: x, axis)",
     "tensorflow.ensure_shape": "reshape(x, shape)",

@@ -488,7 +488,6 @@ METHODS: dict[str, str] = {
     "narrow_copy": "index(self: x, dim: axis, start, length)",
     "diagonal": "index(self: x, offset, dim1, dim2)",
     "diag": "index(self: x, diagonal)",
-    "unfold": "reshape(self: x, dimension, size, step)",
     **each("", "scatter_add scatter_add_", "add(self: x, dim, index, src: y)"),
     "unbind": "index(self: x, dim: axis)",
     # type and place
@@ -503,7 +502,7 @@ METHODS: dict[str, str] = {
     "requires_grad_": "identity(self: x, requires_grad)",
     **each("", "nan_to_num nan_to_num_", "identity(self: x, nan, posinf, neginf)"),
     **each("", "positive resolve_conj resolve_neg conj conj_physical conj_physical_ coalesce", "identity(self: x)"),
-    **each("", "dequantize share_memory_ to_dense", "identity(self: x)"),
+    **each("", "dequantize share_memory_", "identity(self: x)"),
     **each("", "rename refine_names align_to", "identity(self: x, *names)"),
     "pin_memory": "identity(self: x, device)",
     **each("", "detach detach_ numpy tolist", "stop_gradient(self: x, *, force)"),

@@ -119,7 +119,20 @@ def _sub(z: Node, parts: list[Interval]) -> Interval:
 def _mul(z: Node, parts: list[Interval]) -> Interval:
     if z.args[0] == z.args[1]:
         return NEVER_NEGATIVE
-    return _product(*parts)
+    return NEVER_POSITIVE if _is_minus_weighed_square(z) else _product(*parts)
+
+
+def _is_minus_weighed_square(product: Node) -> bool:
+    """``-gamma * d**2``: a precision is positive, as a temperature is, though nobody can tell."""
+    minus = square = False
+    for factor in (through(a, MOVES) for a in product.args):
+        size = through(factor.args[0], MOVES) if factor.op == "neg" else factor
+        minus ^= factor.op == "neg"
+        is_square = size.op in ("pow", "length", "abs") or (size.op == "mul" and size.args[:1] == size.args[1:])
+        if not is_square and size.op != "opaque":
+            return False
+        square = square or is_square
+    return minus and square
 
 
 def _div(z: Node, parts: list[Interval]) -> Interval:

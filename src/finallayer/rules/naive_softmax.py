@@ -177,5 +177,10 @@ def assign(x, c):
 def contrast(a, b):
     e = torch.exp(torch.cosine_similarity(a, b, dim=-1) / 0.1)
     return e / e.sum(-1, keepdim=True)
+
+def squashed(h, alpha):
+    z = score(h)
+    e = torch.exp(z / torch.sqrt(1 + alpha * torch.square(z)))
+    return e / e.sum(dim=1, keepdim=True)
 """,
 ]

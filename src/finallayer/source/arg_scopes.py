@@ -1,4 +1,4 @@
-"""Arguments that a scope gives to the functions called in its block: ``with arg_scope([dense], activation_fn=None)``."""
+"""What a scope gives to the functions that are called in it: ``with arg_scope([dense], activation_fn=None)``."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from finallayer.canonical import constant
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import COMPARED, MOVES, TRANSPARENT, Node, through
-from finallayer.source.arg_scopes import given_by
 from finallayer.source import patches, texts
+from finallayer.source.arg_scopes import given_by
 from finallayer.source.asking import found_out, keyed
 from finallayer.source.assignment import assign, change
 from finallayer.source.attributes import get_attribute

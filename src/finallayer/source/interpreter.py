@@ -17,8 +17,8 @@ from typing import TypeVar
 from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.expr import MOVES, SEVERAL, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
-from finallayer.source.arg_scopes import Scope
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
+from finallayer.source.arg_scopes import Scope
 from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
 from finallayer.source.by_hand import asks_for_gradients, differentiates_itself, has_own_gradient, only_tests
 from finallayer.source.conditions import Clause, Way, contradict

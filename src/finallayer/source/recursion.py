@@ -16,6 +16,8 @@ from finallayer.source.walking import walk
 _WORD = re.compile(r"softmax|sigmoid|cross_?entropy|logits?$|^nll|nll_loss|(?:^|_)loss$|criterion", re.I)
 #: What a hand-written one is made of. On counts and sizes it says nothing: decision trees take logs, too.
 _FORMULA = frozenset({"log", "log1p", "exp", "expm1", "logsumexp"})
+#: Whose logs nothing is trained by.
+_ON_NUMBERS = frozenset({"math", *WITHOUT_GRADIENTS})
 
 
 def is_missed(function: Function) -> bool:
@@ -43,4 +45,4 @@ def _is_of_tensors(base: ast.expr, frame: Frame) -> bool:
     while scope is not None and base.id not in scope.vars:
         scope = scope.parent
     found = scope.vars[base.id] if scope is not None else None
-    return not isinstance(found, External) or canonical(found.name).partition(".")[0] not in {"math", *WITHOUT_GRADIENTS}
+    return not isinstance(found, External) or canonical(found.name).partition(".")[0] not in _ON_NUMBERS
