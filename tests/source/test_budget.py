@@ -189,7 +189,7 @@ RECURSIVE = {
     "import math\nimport numpy as np\n"
     "class Tree:\n    def _entropy(self, y):\n        return -sum(q * math.log(q) for q in y)\n"
     "    def grow(self, t):\n        t = np.expand_dims(t, 1) * np.log(len(t)) + self._entropy(t)\n"
-    "        logging.log(self.expand)\n        return (self.grow(t[:1]), self.grow(t[1:]))\nTree().grow(x)\n": False,
+    "        logger.log(20, self.expand)\n        return (self.grow(t[:1]), self.grow(t[1:]))\nTree().grow(x)\n": False,
     "def f(t, n):\n    return t if n == 0 else f(torch.log(t), n - 1)\nf(x, 9)\n": True,
     "def f(t, n):\n    return t if n == 0 else f(t.exp(), n - 1)\nf(x, 9)\n": True,
     "def f(t, n):\n    return t if n == 0 else f(my_cross_entropy(t), n - 1)\nf(x, 9)\n": True,

@@ -449,9 +449,9 @@ def test_a_trainer_fits_a_lightning_module_of_another_file(tmp_path: Path) -> No
         TORCH + "import lightning as L\nfrom task import Task\n"
         "trainer = L.Trainer(max_epochs=3)\n{}(Task(nn.Sequential(nn.Linear(8, 3), nn.Softmax(dim=1))), data)\n"
     )
-    for call, found in (("trainer.fit", [("xent_logits", Kind.PROBS)]), ("trainer.test", []), ("print", [])):
-        train = SourceFile(str(tmp_path / "train.py"), program.format(call))
-        assert [(s.node.op, s.node.args[0].kind) for s in sightings(train, Project())] == found
+    for call, found in (("trainer.fit", [Kind.PROBS]), ("trainer.test", []), ("print", [])):
+        train = sightings(SourceFile(str(tmp_path / "train.py"), program.format(call)), Project())
+        assert [s.node.args[0].kind for s in train if s.node.op == "xent_logits"] == found
 
 
 def test_nothing_of_the_users_code_runs(tmp_path: Path) -> None:

@@ -109,6 +109,15 @@ from keras.models import Sequential
 from keras.layers import Dense
 +from keras.losses import BinaryCrossentropy
 
+model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(2, activation="tanh")])
+-model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
++model.compile(loss=BinaryCrossentropy(from_logits=True), optimizer="sgd")
+""",
+    """
+from keras.models import Sequential
+from keras.layers import Dense
++from keras.losses import BinaryCrossentropy
+
 model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(1, activation="tanh")])
 -model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
 +model.compile(loss=BinaryCrossentropy(from_logits=True), optimizer="sgd")

@@ -131,6 +131,11 @@ def attend(h):
     e = torch.exp(score(h))
     weights = e / e.sum(dim=1, keepdim=True)  # FL204
     return (weights * h).sum(1)
+
+def attend_to_some(h, mask):
+    e = torch.where(mask, torch.exp(score(h)), 0.0)
+    weights = e / e.sum(dim=1, keepdim=True)  # FL204
+    return (weights * h).sum(1)
 """,
 ]
 
