@@ -241,7 +241,8 @@ def _weighted_softmax(top: Node, bottom: Node, origin: Origin | None) -> Node | 
 
 def _masked_softmax(top: Node, bottom: Node, origin: Origin | None) -> Node | None:
     """``where(mask, exp(z), 0)`` over its sum."""
-    power = through(top.args[0], MOVES) if top.op == "clip" and top.attrs.get("low") == 0 else top
+    masked = (top.op == "clip" and top.attrs.get("low") == 0) or (top.op == "mask" and top.attrs.get("value") == 0)
+    power = through(top.args[0], MOVES) if masked else top
     total = bare(bottom)
     if power is top or power.op != "exp" or total.op != "sum" or through(total.args[0], MOVES) != top:
         return None
