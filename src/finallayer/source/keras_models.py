@@ -45,15 +45,12 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     outputs = outputs_of(run, model, call.site)
     spelled, measured = (_argument(call.site.node, *at) for at in (("loss", 1), ("metrics", 2)))
     only_measured = _is_only_measured(call.site)
+    is_asked_for = not trains_itself(model, call.site.frame.module.tree) and not _is_only_asked(call.site)
     run.compiling += 1
     try:
         for i, (name, output) in enumerate(outputs):
             one = _for_output(loss, i, name, len(outputs))
-            if (
-                one is not None
-                and not trains_itself(model, call.site.frame.module.tree)
-                and not _is_only_asked(call.site)
-            ):
+            if one is not None and is_asked_for:
                 run.no_grad += only_measured
                 hand(run, apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame)))
                 run.no_grad -= only_measured
