@@ -130,7 +130,6 @@ _TORCH: dict[str, str] = {
     "torch.tensor_split": "index(input: x, indices, dim: axis, *, sections)",
     **each("torch", "hsplit vsplit dsplit", "index(input: x, indices)"),
     "torch.diagonal": "index(input: x, offset, dim1, dim2)",
-    "torch.diag": "index(input: x, diagonal)",
     "torch.split": "index(tensor: x, split_size_or_sections, dim: axis)",
     "torch.unbind": "index(input: x, dim: axis)",
     **each("torch", "cat concat concatenate", "concat(tensors: x, dim: axis) | axes='same'"),
@@ -487,7 +486,6 @@ METHODS: dict[str, str] = {
     **each("", "hsplit vsplit dsplit", "index(self: x, indices)"),
     "narrow_copy": "index(self: x, dim: axis, start, length)",
     "diagonal": "index(self: x, offset, dim1, dim2)",
-    "diag": "index(self: x, diagonal)",
     **each("", "scatter_add scatter_add_", "add(self: x, dim, index, src: y)"),
     "unbind": "index(self: x, dim: axis)",
     # type and place
