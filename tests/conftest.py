@@ -19,6 +19,11 @@ from finallayer.expr import Node, Origin, undeclared
 # What a process has loaded (frameworks, above all) stays: to look for garbage among it again and again costs time only.
 gc.set_threshold(200_000, 20, 100)
 
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # all that was collected and loaded so far
+
+
 settings.register_profile("deterministic", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("deterministic")
 
