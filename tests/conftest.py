@@ -8,6 +8,7 @@ framework is skipped where there is none: the checker's own run on every Python,
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -15,6 +16,9 @@ import pytest
 from hypothesis import settings
 
 from finallayer.expr import Node, Origin, undeclared
+
+# A command that a test starts finds the bytecode that another has left: to compile it takes longer than it runs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # What a process has loaded (frameworks, above all) stays: to look for garbage among it again and again costs time only.
 gc.set_threshold(200_000, 20, 100)
