@@ -20,6 +20,8 @@ class Interval(NamedTuple):
 
 #: Up to here exp stays finite in float32 (88.7), summed over a few thousand terms.
 LARGEST_EXPONENT = 80.0
+#: A logit of which nearly all the probability is one class's: a sigmoid of 0.95.
+SURE = 3.0
 #: What lies deeper in an expression than this is taken for any number: shared parts are visited once for each use.
 DEEPEST = 10
 
@@ -33,6 +35,12 @@ NEVER_POSITIVE = Interval(-inf, 0)
 def exp_is_safe(z: Node) -> bool:
     """Whether ``exp(z)`` can't overflow: negated squares, cosines over a temperature, z minus its maximum ..."""
     return interval(z).high <= LARGEST_EXPONENT or _is_similarity(z)
+
+
+def may_be_logits(z: Node) -> bool:
+    """Whether numbers may be logits as they are: negative, too, and large enough that a class can become certain."""
+    low, high = interval(z)
+    return low < 0 and max(-low, high) > SURE
 
 
 def _is_similarity(z: Node) -> bool:

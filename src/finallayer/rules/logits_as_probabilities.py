@@ -25,7 +25,8 @@ model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
 ## Fix safety
 Safe: telling the loss that it gets logits, or a log that it is one of a softmax, changes nothing but the loss. What
-reads the output as probabilities was wrong before and stays so: apply softmax or sigmoid there.
+reads the output as probabilities was wrong before and stays so: apply softmax or sigmoid there. None where the output
+is a tanh's or a relu's, of which no class, or every one, could become certain.
 
 ## References
 - [Keras probabilistic losses: from_logits](https://keras.io/api/losses/probabilistic_losses/)
@@ -93,11 +94,11 @@ def _is_picture(sighting: Sighting, x: Node) -> bool:
 BAD = [
     # a tanh of many units is no generator's where the loss trains it here and now
     """
+! the output is a tanh's, of which no class could ever become certain
 import tensorflow as tf
 
 net = tf.keras.Sequential([tf.keras.layers.Dense(64), tf.keras.layers.Dense(8, activation="tanh")])
--bce = tf.keras.losses.BinaryCrossentropy()
-+bce = tf.keras.losses.BinaryCrossentropy(from_logits=True)
+bce = tf.keras.losses.BinaryCrossentropy()
 
 def train_step(x, y):
     with tf.GradientTape() as tape:
@@ -105,13 +106,12 @@ def train_step(x, y):
     return tape.gradient(loss, net.trainable_variables)
 """,
     """
+! the output is a tanh's, of which no class could ever become certain
 from keras.models import Sequential
 from keras.layers import Dense
-+from keras.losses import BinaryCrossentropy
 
 model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(1, activation="tanh")])
--model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
-+model.compile(loss=BinaryCrossentropy(from_logits=True), optimizer="sgd")
+model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
 """,
     """
 import keras

@@ -19,6 +19,7 @@ from finallayer.fix.flow.callbacks import in_callbacks
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
+from finallayer.fix.flow.hooks import in_hooks
 from finallayer.fix.flow.only_read import functions_around, only_reading
 from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.reaching import expressions
@@ -139,9 +140,9 @@ class Readers:
         for function, module in known.handed.items():
             self.unseen += unknown_callers(function, module, self._modules.values())
         self.unseen += self._owners.unseen
-        if self._owners.compiled:
-            for module in self._modules.values():
-                self.unseen += in_callbacks(module, self._owners)
+        for module in self._modules.values():
+            self.unseen += in_hooks(module) if self._met else ()
+            self.unseen += in_callbacks(module, self._owners) if self._owners.compiled else ()
         if not self._uses.complete:
             self.unseen.append("the program is too large to be followed to its end")
         for reader in self._boundaries:
