@@ -169,8 +169,7 @@ class Owners:
     def _note_mentions(self, owner: Function) -> None:
         """Note where code that the analysis never ran may call a method, or read a property, that gives the output."""
         for module in self._output.modules.values():
-            attributes = (n for n in module.syntax.nodes if isinstance(n, ast.Attribute))
-            for node in attributes:
+            for node in module.syntax.all_of(ast.Attribute):
                 if node.attr == owner.name and not module.evaluated(node) and isinstance(node.ctx, ast.Load):
                     self._cannot_see(f"`{module.syntax.text(node)}` in code that nothing runs", node)
 
