@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 
 from finallayer.catalog import keras, tensorflow
 from finallayer.expr import LOSSES, OPERATIONS, SAME_AXES, Node, make
@@ -97,14 +98,16 @@ def _is_only_asked(site: Site) -> bool:
     owner = function.owner if function is not None else None
     match node:
         case ast.Call(func=ast.Attribute(value=ast.Attribute(value=ast.Name(), attr=held))) if owner is not None:
-            classes = [c.node for c in owner.ancestry() if isinstance(c, Class)]
-            used = {
-                n.attr
-                for n in (n for c in classes for n in ast.walk(c))
-                if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Attribute) and n.value.attr == held
-            }
+            used = frozenset[str]().union(*(_asked_of(c.node, held) for c in owner.ancestry() if isinstance(c, Class)))
             return _SETS in used and bool(used & _ASKS) and not used & _FITS
     return False
+
+
+@lru_cache(maxsize=1024)  # a class compiles its models again for each object
+def _asked_of(cls: ast.ClassDef, held: str) -> frozenset[str]:
+    """What a class asks of an attribute by that name, whichever object's."""
+    asked = (n for n in walk(cls) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Attribute))
+    return frozenset(n.attr for n in asked if isinstance(n.value, ast.Attribute) and n.value.attr == held)
 
 
 #: What doesn't train a model that is called so, nor hands it to anybody who might.

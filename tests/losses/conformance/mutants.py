@@ -191,7 +191,7 @@ MUTANTS = {
             ".add_(push * (walk.smooth * (walk.classes - 1)))",
             "",
         ),
-        Mutant("a usual call's smoothing in the loss", TORCH_USUAL, "losses.add_(found.gap)", "pass"),
+        Mutant("a usual call's smoothing in the loss", TORCH_USUAL, "losses.add_(found.gap)", "losses"),
         Mutant("a confident row recorded", TORCH_RECORDED, "amax().item() < _MOST_LOG:", "amax().item() < 1:"),
         Mutant("recorded in float32", TORCH_RECORDED, "1, dtype=torch.float64)", "1, dtype=torch.float32)"),
         Mutant(

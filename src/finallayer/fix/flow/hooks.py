@@ -24,8 +24,8 @@ _BY_NAME = frozenset({"model", "pl_module"})
 
 def in_hooks(module: AnalysedModule) -> Iterator[str]:
     """Where methods of such callbacks may ask the model for its output; a phrase each."""
-    for cls in module.syntax.nodes:
-        if isinstance(cls, ast.ClassDef) and _is_callback(module, cls):
+    for cls in module.syntax.all_of(ast.ClassDef):
+        if _is_callback(module, cls):
             for method in cls.body:
                 if isinstance(method, ast.FunctionDef):
                     yield from (f"{what} of a callback ({module.syntax.where(n)})" for what, n in _asked(method))

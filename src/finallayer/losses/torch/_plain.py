@@ -241,8 +241,8 @@ def _losses(walk: _Walk, part: _Part) -> Tensor | None:
     losses = ratios.log1p_()
     if part.lse is not None:
         part.lse.copy_(part.logits.gather(1, part.at) + losses)
-    if found.gap is not None:
-        losses.add_(found.gap)
+    if found.gap is not None and not math.isfinite(losses.add_(found.gap).sum().item()):
+        return None  # a masked class
     if part.weights is not None:
         losses.mul_(part.weights)
     if part.loss is not None:

@@ -107,9 +107,8 @@ def _native_loss(plan: Plan, tensors: Tensors) -> Tensor | None:
     """The same where there is no library, the gradient computed ahead."""
     assert plan.native is not None
     logits = tensors[0]
-    for tensor, dtype, count in zip(tensors, plan.dtypes, plan.counts, strict=True):
-        if tensor is not None and not (_place(tensor, dtype, count) or _kernel.is_readable(tensor)):
-            return None
+    if not _are_readable(plan, tensors):
+        return None
     differentiable = logits.requires_grad and _is_grad_enabled()
     if plan.recorded is not None:
         recorded = plan.recorded(*tensors[:3], differentiable)
@@ -122,6 +121,17 @@ def _native_loss(plan: Plan, tensors: Tensors) -> Tensor | None:
     if not plan.native((detached, *tensors[1:]), result, gradient, 1.0 if made_for is None else made_for):
         return None
     return _apply(logits, (plan, tensors, None, (result, gradient, made_for))) if differentiable else result
+
+
+def _are_readable(plan: Plan, tensors: Tensors) -> bool:
+    """Whether torch's own operations can read them without harm, in any layout."""
+    try:
+        return all(
+            tensor is None or _place(tensor, dtype, count) or _kernel.is_readable(tensor)
+            for tensor, dtype, count in zip(tensors, plan.dtypes, plan.counts, strict=True)
+        )
+    except RuntimeError:  # there is no memory behind one
+        return False
 
 
 def _place(tensor: Tensor, dtype: torch.dtype, count: int) -> int:
