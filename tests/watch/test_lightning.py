@@ -7,10 +7,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-pytest.importorskip("lightning")
-pytest.importorskip("tensorboard")
-
 
 def scalars(folder: Path) -> dict[str, list[float]]:
     """What event files hold, by tag."""

@@ -83,12 +83,12 @@ def _may_be_probabilities(x: Node) -> bool:
 
 
 def _is_picture(sighting: Sighting, x: Node) -> bool:
-    """Whether a model is compiled with a binary loss on a tanh of many units or axes: a generator, compiled for
-    ``predict``'s sake and trained through its discriminator. No classifier's head looks like that."""
+    """Whether a model is compiled with a binary loss on a tanh of more units than two outcomes have, or of many axes: a
+    generator, compiled for ``predict``'s sake and trained through its discriminator."""
     head = through(x, TRANSPARENT)
     is_tanh = head.op == "activation" and str(head.attrs.get("name", "")).rpartition(".")[2] == "tanh"
     is_compiled = sighting.compiled and sighting.node.op == "bce_probs"
-    return is_compiled and is_tanh and (units(x) != 1 or (head.rank or 0) > 2)
+    return is_compiled and is_tanh and (units(x) not in (1, 2) or (head.rank or 0) > 2)
 
 
 BAD = [
@@ -109,6 +109,15 @@ def train_step(x, y):
 ! the output is a tanh's, of which no class could ever become certain
 from keras.models import Sequential
 from keras.layers import Dense
+
+model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(2, activation="tanh")])
+-model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
++model.compile(loss=BinaryCrossentropy(from_logits=True), optimizer="sgd")
+""",
+    """
+from keras.models import Sequential
+from keras.layers import Dense
++from keras.losses import BinaryCrossentropy
 
 model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(1, activation="tanh")])
 model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102

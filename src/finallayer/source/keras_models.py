@@ -45,11 +45,12 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     outputs = outputs_of(run, model, call.site)
     spelled, measured = (_argument(call.site.node, *at) for at in (("loss", 1), ("metrics", 2)))
     only_measured = _is_only_measured(call.site)
+    is_asked_for = not trains_itself(model, call.site.frame.module.tree) and not _is_only_asked(call.site)
     run.compiling += 1
     try:
         for i, (name, output) in enumerate(outputs):
             one = _for_output(loss, i, name, len(outputs))
-            if one is not None and not trains_itself(model) and not _is_only_asked(call.site):
+            if one is not None and is_asked_for:
                 run.no_grad += only_measured
                 hand(run, apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame)))
                 run.no_grad -= only_measured
@@ -78,12 +79,21 @@ _COMPILED_LOSS = frozenset(
 )
 
 
-def trains_itself(model: Value) -> bool:
-    """Whether a model's class is the project's, and trains without the loss that it is compiled with."""
+def trains_itself(model: Value, tree: ast.Module) -> bool:
+    """Whether a model's class is the project's, and trains without the loss that it is compiled with; which isn't asked
+    for otherwise, either: by its own way of testing, or since the file tests nothing."""
     own = [model.cls.find(name) for name in ("train_step", "test_step")] if isinstance(model, Instance) else []
     steps = [method for method in own if isinstance(method, Function)]
     read = (n for method in steps for n in walk(method.node) if isinstance(n, ast.Attribute))
-    return len(steps) == 2 and not any(n.attr in _COMPILED_LOSS for n in read)
+    trains = bool(steps) and steps[0] is own[0] and (len(steps) == len(own) or not _tests(tree))
+    return trains and not any(n.attr in _COMPILED_LOSS for n in read)
+
+
+@lru_cache(maxsize=64)
+def _tests(tree: ast.Module) -> bool:
+    """Whether a file has models evaluated, alone or while they are trained."""
+    asked = {n.attr if isinstance(n, ast.Attribute) else getattr(n, "arg", None) for n in walk(tree)}
+    return not asked.isdisjoint({"evaluate", "test_on_batch", "validation_data", "validation_split"})
 
 
 #: What an object does with a model that it neither fits nor measures: it finds the weights by other means.
