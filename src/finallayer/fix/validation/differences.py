@@ -100,6 +100,8 @@ class Differences:
         match around:
             case ast.Call() if inner is around.func:
                 return "" if self._explains(module, around) else "what an unknown call gives"
+            case ast.Call() if isinstance(inner, ast.Starred) and any(isinstance(v, Node) for v in module.values(node)):
+                return f"`{module.syntax.text(around.func)}` is handed its items"  # which nobody follows further
             case ast.Call():
                 return self._as_argument(module, around)
             case ast.Return() | ast.Lambda():
