@@ -29,7 +29,7 @@ IDIOMS: dict[str, tuple[str, str, Kind]] = {
         + "p = torch.moveaxis(torch.unflatten(nn.Linear(3, 3)(x).softmax(1), 0, (2, -1)), 0, 1)\n"
         + "q = torch.row_stack([torch.fliplr(torch.repeat_interleave(torch.rot90(p), 2, 0))])\n"
         + "q = nn.utils.rnn.pad_sequence(torch.tensor_split(q, 2))\n"
-        + "F.cross_entropy(torch.diagonal(q).rename('n'), y)\n",
+        + "F.cross_entropy(torch.diagonal(q), y)\n",
         "xent_logits",
         Kind.PROBS,
     ),

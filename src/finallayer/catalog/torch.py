@@ -501,7 +501,6 @@ METHODS: dict[str, str] = {
     **each("", "nan_to_num nan_to_num_", "identity(self: x, nan, posinf, neginf)"),
     **each("", "positive resolve_conj resolve_neg conj conj_physical conj_physical_ coalesce", "identity(self: x)"),
     **each("", "dequantize share_memory_", "identity(self: x)"),
-    **each("", "rename refine_names align_to", "identity(self: x, *names)"),
     "pin_memory": "identity(self: x, device)",
     **each("", "detach detach_ numpy tolist", "stop_gradient(self: x, *, force)"),
     "item": "stop_gradient(self: x) | rank=0",
