@@ -111,13 +111,12 @@ from keras.models import Sequential
 from keras.layers import Dense
 
 model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(2, activation="tanh")])
--model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
-+model.compile(loss=BinaryCrossentropy(from_logits=True), optimizer="sgd")
+model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
 """,
     """
+! the output is a tanh's, of which no class could ever become certain
 from keras.models import Sequential
 from keras.layers import Dense
-+from keras.losses import BinaryCrossentropy
 
 model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(1, activation="tanh")])
 model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
