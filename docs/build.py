@@ -30,9 +30,7 @@ def main(folder: str) -> None:
         "--write-all",
     ]
     subprocess.run([*command, str(DOCS), folder], check=True)
-    subprocess.run(
-        ["node", "compile.mjs", str(Path(folder, "_static", "python.zip").resolve())], cwd=browser, check=True
-    )
+    subprocess.run(["node", "prepare.mjs", str(Path(folder, "_static").resolve())], cwd=browser, check=True)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ GRAVE = ("critical", "serious")
 class Visit:
     """A page, and what went wrong while it was open."""
 
-    def __init__(self, page: Any, address: str) -> None:
-        self.page, self.address = page, address
+    def __init__(self, page: Any, address: str, pages: tuple[str, ...]) -> None:
+        self.page, self.address, self.pages = page, address, pages
         self.wrong: list[str] = []
         self.foreign: list[str] = []
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
@@ -42,18 +42,17 @@ class Visit:
         return self.page
 
 
-@pytest.fixture(params=["light", "dark", "narrow"])
+@pytest.fixture(params=LOOKS)
 def visit(request: pytest.FixtureRequest, browser: Any, address: str) -> Iterator[Visit]:
-    size = {"width": 400, "height": 800} if request.param == "narrow" else {"width": 1400, "height": 900}
-    scheme = "dark" if request.param == "dark" else "light"
-    context = browser.new_context(viewport=size, color_scheme=scheme)
-    yield Visit(context.new_page(), address)
+    width, colours, pages = LOOKS[request.param]
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=colours)
+    yield Visit(context.new_page(), address, PAGES[:pages])
     context.close()
 
 
 def test_every_page_is_whole_and_anybody_can_use_it(visit: Visit) -> None:
     grave, wide = [], []
-    for name in PAGES:
+    for name in visit.pages:
         page = visit.open(f"{name}.html")
         if name == "why":
             page.wait_for_selector(".fl-pictures svg")

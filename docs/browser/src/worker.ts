@@ -9,13 +9,23 @@ interface Playground {
 
 const tell = (answer: Answer): void => postMessage(answer);
 
-async function start(): Promise<{ playground: Playground; bytes: (data: Uint8Array) => unknown }> {
-  const archive = fetch(new URL("python.zip", import.meta.url)).then((r) => r.arrayBuffer());
+const asset = (path: string): Promise<Response> => fetch(new URL(path, import.meta.url));
+
+/** Python as it was when the site was built and had started it; started here where that can't be put back. */
+async function load(): Promise<any> {
   // @ts-expect-error It lies beside this file and isn't bundled.
-  const { loadPyodide } = await import("./pyodide/pyodide.mjs");
-  const python = await loadPyodide();
-  python.unpackArchive(await archive, "zip", { extractDir: "/finallayer" });
-  python.runPython("import sys; sys.path.insert(0, '/finallayer')");
+  const runtime = import("./pyodide/pyodide.mjs");
+  const { body } = await asset("pyodide/snapshot.bin.gz");
+  const memory = await new Response(body!.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  const { loadPyodide } = await runtime;
+  return loadPyodide({ _loadSnapshot: new Uint8Array(memory) }).catch(() => loadPyodide());
+}
+
+async function start(): Promise<{ playground: Playground; bytes: (data: Uint8Array) => unknown }> {
+  const archive = asset("python.zip").then((r) => r.arrayBuffer());
+  const python = await load();
+  python.FS.writeFile("/program.zip", new Uint8Array(await archive)); // which Python imports from as it is
+  python.runPython("import sys; sys.path.insert(0, '/program.zip')");
   const playground: Playground = python.pyimport("playground");
   tell({ ready: true });
   return { playground, bytes: (data) => python.toPy(data) };
