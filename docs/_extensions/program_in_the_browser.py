@@ -1,4 +1,4 @@
-"""finallayer and what it stands on, as one archive that Python in the browser imports from: the playground's program."""
+"""finallayer and what it stands on, as one archive that a browser's Python imports from: the playground's program."""
 
 from __future__ import annotations
 

@@ -10,17 +10,9 @@ from typing import Any
 import pytest
 
 AXE = Path(__file__).parents[2] / "docs" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = (
-    "index",
-    "why",
-    "playground",
-    "guides/check",
-    "guides/fix",
-    "rules/index",
-    "rules/FL203",
-    "losses",
-    "reference",
-)
+PAGES = ("index", "why", "playground", "rules/FL203", "guides/check", "rules/index", "losses", "reference")
+#: How a page is looked at: the width of its window, its colours, and how many of the pages (the others are alike).
+LOOKS = {"light": (1400, "light", 8), "dark": (1400, "dark", 4), "narrow": (400, "light", 8)}
 #: What axe-core calls a fault that keeps somebody from using a page.
 GRAVE = ("critical", "serious")
 
