@@ -303,3 +303,22 @@ def test_compiled_code_is_said_to_be_that(tmp_path: Path) -> None:
         archive.writestr("a/data/aotinductor/model/a.so", b"")
     with pytest.raises(NotRead, match="AOTInductor"):
         models.read(tmp_path / "a.pt2")
+
+
+TAKES = """
+import os, numpy
+from finallayer.models.ulps import answer
+taken = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * {share})
+answer(lambda task: {{"max_ulp": float(numpy.empty(taken, "u1").size > 0)}})  # asked for, and never touched
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is not limited here")
+@pytest.mark.parametrize(
+    ("share", "found"), [(0.6, {"error": "onnx could not run it (MemoryError)"}), (0.01, {"max_ulp": 1.0})]
+)
+def test_a_file_that_is_run_may_not_take_the_machines_memory(share: float, found: dict[str, Any]) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(finallayer.__file__).parents[1])}
+    command = [sys.executable, "-c", TAKES.format(share=share)]
+    done = subprocess.run(command, input='{"runtime": "onnx"}', env=environment, capture_output=True, text=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == found
