@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -19,6 +20,8 @@ from finallayer.expr import Node, Origin, undeclared
 
 # A command that a test starts finds the bytecode that another has left: to compile it takes longer than it runs.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# The tests' own processes leave none: a program that a test writes anew within a second would be taken for the old one.
+sys.dont_write_bytecode = True
 
 # What a process has loaded (frameworks, above all) stays: to look for garbage among it again and again costs time only.
 gc.set_threshold(200_000, 20, 100)
