@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -49,7 +50,11 @@ def _place_of(target: Path) -> Path:
         if not place.parent.is_dir():
             raise NotDone(f"{target}: there is no folder {target.parent}") from None
         return place
-    except RuntimeError:  # a link that leads to itself
+    except RuntimeError:  # a link that leads to itself, before Python 3.13
+        raise NotDone(f"{target} is no file") from None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
         raise NotDone(f"{target} is no file") from None
     if not place.is_file():
         raise NotDone(f"{target} is no file")
