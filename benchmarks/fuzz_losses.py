@@ -1,7 +1,7 @@
 """Tries the torch losses with combinations of arguments, good and bad: a right result or a clear error, never a crash.
 
     python benchmarks/fuzz_losses.py [--combinations 100000] [--seed 0] [--workers 2] [--sanitized]
-    python benchmarks/fuzz_losses.py --replay SEED
+    python benchmarks/fuzz_losses.py --replay SEED...
 
 Every combination is drawn from a seed of its own: function, shape, dtype, layout, values (huge, masked, NaN), target,
 weights of any dtype, every option, torch's default dtype, the kernel or the framework path. Loss, log-sum-exp and
@@ -531,14 +531,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--sanitized", action="store_true")
-    parser.add_argument("--replay", type=int)
+    parser.add_argument("--replay", type=int, nargs="+")
     parser.add_argument("--child", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         child(*options.child)
         return 0
     if options.replay is not None:
-        print(described(options.replay))
+        print(*map(described, options.replay), sep="\n")
         return 0
     counts: collections.Counter[str] = collections.Counter()
     failures = []

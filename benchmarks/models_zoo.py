@@ -120,8 +120,8 @@ def keras_models(folder: Path) -> Iterator[Made]:
     yield saved("mobilenet logits", bare, LOGITS)
 
 
-def torch_models() -> dict[str, tuple[Any, tuple[Any, ...], str, tuple[str, ...]]]:
-    """name -> a network of PyTorch's, its arguments, what of an argument is free, and what its outputs give."""
+def torch_models() -> dict[str, tuple[Any, tuple[Any, ...], tuple[str, ...]]]:
+    """name -> a network of PyTorch's, its arguments, and what its outputs give."""
     import torch
     from torch import nn
 
@@ -166,7 +166,7 @@ def torch_models() -> dict[str, tuple[Any, tuple[Any, ...], str, tuple[str, ...]
         "cnn logits": (cnn(), pictures, (LOGITS,)),
         "pixels": (Net(nn.Conv2d(3, 4, 1), lambda z: z.softmax(1)), pictures, (P,)),
     }
-    return {name: (net.eval(), args, "", kinds) for name, (net, args, kinds) in made.items()}
+    return {name: (net.eval(), args, kinds) for name, (net, args, kinds) in made.items()}
 
 
 def bert() -> Any:
@@ -193,7 +193,7 @@ def onnx_of_torch(folder: Path) -> Iterator[Made]:
     """PyTorch's two exporters of ONNX, several versions of operators, dynamic shapes, 16 bits."""
     import torch
 
-    for name, (net, args, _, kinds) in torch_models().items():
+    for name, (net, args, kinds) in torch_models().items():
         for opset in (9, 11, 13, 17) if name in ("softmax", "pixels") else (17,):
             path = folder / f"{name} old {opset}.onnx"
             torch.onnx.export(net, args, str(path), dynamo=False, opset_version=opset, input_names=["x"],
@@ -206,7 +206,7 @@ def onnx_of_torch(folder: Path) -> Iterator[Made]:
                 net, args, str(path), dynamo=True, opset_version=opset, dynamic_shapes=shapes, verbose=False
             )
             yield Made(path, kinds)
-    net, args, _, kinds = torch_models()["softmax"]
+    net, args, kinds = torch_models()["softmax"]
     torch.onnx.export(net.half(), tuple(a.half() for a in args), str(folder / "half.onnx"), dynamo=True, verbose=False)
     yield Made(folder / "half.onnx", kinds)
     net, args = bert()
@@ -220,7 +220,7 @@ def quantised(folder: Path) -> Iterator[Made]:
     import torch
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 
-    net, args, _, kinds = torch_models()["cnn"]
+    net, args, kinds = torch_models()["cnn"]
     whole = folder / "whole.onnx"
     torch.onnx.export(net, args, str(whole), dynamo=False, opset_version=17, input_names=["x"])
 
@@ -287,11 +287,11 @@ def exported(folder: Path) -> Iterator[Made]:
 
         return Made(path, kinds, run)
 
-    for name, (net, args, _, kinds) in torch_models().items():
+    for name, (net, args, kinds) in torch_models().items():
         if name != "best":
             yield saved(f"{name} traced", torch.export.export(net, args), args, *kinds)
     for name in ("softmax", "sigmoid", "cnn"):
-        net, args, _, kinds = torch_models()[name]
+        net, args, kinds = torch_models()[name]
         shapes = ({0: torch.export.Dim.DYNAMIC},)
         program = torch.export.export(net, args, dynamic_shapes=shapes).run_decompositions()
         yield saved(f"{name} core", program, args, *kinds)

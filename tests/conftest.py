@@ -8,6 +8,8 @@ framework is skipped where there is none: the checker's own run on every Python,
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -16,8 +18,27 @@ from hypothesis import settings
 
 from finallayer.expr import Node, Origin, undeclared
 
+# A command that a test starts finds the bytecode that another has left: to compile it takes longer than it runs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# The tests' own processes leave none: a program that a test writes anew within a second would be taken for the old one.
+sys.dont_write_bytecode = True
+
 # What a process has loaded (frameworks, above all) stays: to look for garbage among it again and again costs time only.
 gc.set_threshold(200_000, 20, 100)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``-n`` alone each worker has whole files, so that what a file starts is started once, and steals when it
+    has none left."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # all that was collected and loaded so far
+
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("deterministic")

@@ -211,7 +211,7 @@ def _div(args: tuple[Node, ...], _attrs: dict[str, Any], origin: Origin | None) 
     if top.op == "pow" and top.args[0].kind is Kind.PROBS and _is_sum_of(y, top) is not None:
         power = make("mul", make("log", top.args[0]), top.args[-1]) if len(top.args) > 1 else make("log", top.args[0])
         return Node("softmax", (power,), {"axis": bare(y).attrs.get("axis")}, origin)  # at another temperature
-    weighted = _weighted_softmax(top, y, origin)
+    weighted = _weighted_softmax(top, y, origin) or _masked_softmax(top, y, origin)
     if weighted is not None:
         return weighted
     if top.kind is Kind.PROBS and _is_sum_of(y, top) is not None:
@@ -237,6 +237,18 @@ def _weighted_softmax(top: Node, bottom: Node, origin: Origin | None) -> Node | 
             naive = {} if is_shifted(power.args[0]) else {"naive": True}
             return Node("weighted_softmax", (power.args[0], weights), {"axis": total.attrs.get("axis")} | naive, origin)
     return None
+
+
+def _masked_softmax(top: Node, bottom: Node, origin: Origin | None) -> Node | None:
+    """``where(mask, exp(z), 0)`` over its sum."""
+    masked = (top.op == "clip" and top.attrs.get("low") == 0) or (top.op == "mask" and top.attrs.get("value") == 0)
+    power = through(top.args[0], MOVES) if masked else top
+    total = bare(bottom)
+    if power is top or power.op != "exp" or total.op != "sum" or through(total.args[0], MOVES) != top:
+        return None
+    naive = {} if is_shifted(power.args[0]) else {"naive": True}
+    mask = make("opaque", name="mask")
+    return Node("weighted_softmax", (power.args[0], mask), {"axis": total.attrs.get("axis")} | naive, origin)
 
 
 def _is_shifted_across(z: Node, total: Node) -> bool:
@@ -431,6 +443,13 @@ def _bounded(args: tuple[Node, ...], side: str, origin: Origin | None) -> Node |
     if bound is not None or _is_taken_for_epsilon(y):
         return Node("clip", (x,), {side: bound}, origin)
     return Node("clip", (y,), {side: None}, origin) if _is_taken_for_epsilon(x) else None
+
+
+@_builds("pool")
+def _pool(args: tuple[Node, ...], attrs: dict[str, Any], origin: Origin | None) -> Node | None:
+    """Means of probabilities are a mixture of them."""
+    blends = attrs.get("blends") and args[0].kind in PROBABILITY_KINDS
+    return Node("mixture", args, {}, origin) if blends else None
 
 
 @_builds("matmul")

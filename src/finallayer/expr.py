@@ -308,6 +308,7 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "naive": (bool,),  # written by hand, without subtracting the maximum
     "whole": (bool,),  # over all axes
     "fed": (bool,),  # data that the program is fed with
+    "blends": (bool,),  # of a pooling or interpolation: its numbers are means of those that went in
     "squeezes": (bool,),  # of a reshape: no axis is left out but those of length one
     "batched": (bool,),  # a batch of examples, each of whose parts has an axis for them
     "of": (tuple,),  # what tells an opaque value from others of its name
@@ -349,7 +350,7 @@ OPERATIONS: dict[str, Operation] = {
     "activation": Operation(scores, Role.LAYER, Keeps.AXES, "name"),  # relu, tanh, gelu ...
     "norm": Operation(scores, Role.LAYER, Keeps.AXES, "name axis"),
     "dropout": Operation(scores, Role.LAYER | Role.DRAW, Keeps.AXES),
-    "pool": Operation(scores, Role.LAYER, _ANY, "keepdims"),  # pooling and interpolation: scores stay scores
+    "pool": Operation(scores, Role.LAYER, _ANY, "keepdims blends"),  # pooling and interpolation: scores stay scores
     # the final layer's own
     "softmax": Operation(Kind.PROBS, Role.HEAD, _MONOTONE, "axis naive whole no_loss", Kind.LOGITS, "classes"),
     # exp(z) over its sum, with weights or a mask in that: no framework's softmax

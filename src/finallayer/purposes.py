@@ -43,6 +43,8 @@ def purposes(op: str, args: Sequence[Node], attrs: dict[str, Any]) -> Iterator[t
         yield from ((drawn, "no_loss") for drawn in _drawn_by_noise(args[0]))
     elif op in _SCORED and args:
         yield from ((term, "no_loss") for term in _shifting(args[0]))
+        if op == "softmax":  # softmax(z + log(p)) is as small as p
+            yield from ((term, "self_weighted") for term in _weighing(args[0]))
     elif op == "cumsum" and args and args[0].op == "log":  # of which exp makes a running product
         yield args[0], "no_loss"
     elif op == "exp" and args[0].op == "sub":  # exp(log p - log q): how much likelier one policy makes an action
@@ -99,6 +101,13 @@ def _shifting(scores: Node) -> Iterator[Node]:
     terms = _terms(through(scores, _SIGNS | {"div"}))  # at some temperature
     if len(terms) > 1:
         yield from (term for term in terms if term.op == "log" and _bare(term.args[0]).op == "one_minus")
+
+
+def _weighing(scores: Node) -> Iterator[Node]:
+    """The logs that are added to other scores, which they weigh by their probabilities."""
+    terms = _terms(through(scores, _SIGNS))
+    if len(terms) > 1:
+        yield from (term for term in terms if term.op == "log")
 
 
 def _chosen(x: Node, y: Node, condition: Node) -> Iterator[Node]:

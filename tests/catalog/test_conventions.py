@@ -109,9 +109,8 @@ def called(case: object) -> str:
     return case.meaning.name if isinstance(case, Convention) else str(case)
 
 
-@pytest.mark.parametrize(("row", "name", "meant"), NAMES, ids=called)
-def test_a_name_is_taken_for_what_its_row_says(row: Convention, name: str, meant: bool) -> None:
-    assert (convention(name, row.meaning) is row) is meant
+def test_a_name_is_taken_for_what_its_row_says() -> None:
+    assert [case for case in NAMES if (convention(case[1], case[0].meaning) is case[0]) is not case[2]] == []
 
 
 @pytest.mark.parametrize(("row", "name", "meant"), IN_PROGRAMS, ids=called)

@@ -147,24 +147,22 @@ def test_interrupted_and_resumed(mine: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("output", ["/dev/full", "&-"], ids=["a full disk", "closed"])
-def test_the_report_is_whole_where_nothing_can_be_printed(mine: str, tmp_path: Path, output: str) -> None:
-    options = (
-        f"--data {mine} --backends torch --precisions float32 --inputs raw --heads clipped-log --epochs 1 --seeds 1"
-    )
-    command = [*COMMAND, *options.split(), "--out", str(tmp_path)]
-    ended = subprocess.run(
-        ["sh", "-c", f'"$@" >{output}', "sh", *command],
-        env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert json.loads((tmp_path / "results.json").read_text())["missing"] == []
-    assert (tmp_path / "report.html").stat().st_size > 10_000
-    assert "Traceback" not in ended.stderr and "Exception ignored" not in ended.stderr
-    last = ended.stderr.splitlines()[-1]
-    if output == "&-":
-        assert ended.returncode == 0 and last.startswith("[2/2]")
-    else:
-        assert (ended.returncode, last) == (2, "Error: the report or the output: No space left on device")
+def test_the_report_is_whole_where_nothing_can_be_printed(mine: str, tmp_path: Path) -> None:
+    options = f"--data {mine} --backends torch --precisions float32 --inputs raw --heads clipped-log --epochs 1"
+    command = [*COMMAND, *options.split(), "--seeds", "1", "--out", str(tmp_path)]
+    last = {}
+    for output, more in (("&-", []), ("/dev/full", ["--resume"])):  # closed, and a full disk
+        ended = subprocess.run(
+            ["sh", "-c", f'"$@" >{output}', "sh", *command, *more],
+            env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert json.loads((tmp_path / "results.json").read_text())["missing"] == []
+        assert (tmp_path / "report.html").stat().st_size > 10_000
+        (tmp_path / "report.html").unlink()
+        assert "Traceback" not in ended.stderr and "Exception ignored" not in ended.stderr
+        last[output] = ended.returncode, ended.stderr.splitlines()[-1]
+    assert last["&-"][0] == 0 and last["&-"][1].startswith("[2/2]")
+    assert last["/dev/full"] == (2, "Error: the report or the output: No space left on device")
 
 
 def refused(*options: str) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from finallayer.compare.grid import Cell, Setting
 from finallayer.compare.statistics import paired_difference, rejected
@@ -28,6 +27,8 @@ def by_seed(values: tuple[float, ...] | list[float]) -> dict[int, float]:
 @pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")  # scipy's, on nearly equal pairs
 @given(st.lists(st.tuples(shares, shares), min_size=2, max_size=8))
 def test_the_interval_is_students_on_the_pairs(pairs: list[tuple[float, float]]) -> None:
+    from scipy import stats
+
     ours, theirs = zip(*pairs, strict=True)
     difference = paired_difference(by_seed(ours), by_seed(theirs), MANY)
     test = stats.ttest_rel(ours, theirs)

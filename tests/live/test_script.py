@@ -9,12 +9,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from click.testing import CliRunner, Result
 
 import finallayer
 from finallayer.auditing.script import run
+from finallayer.cli import main
 
 SCRIPT = """\
 import argparse
@@ -62,6 +66,15 @@ def audit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
 
 
+@pytest.fixture
+def audit_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The same in this process, where torch is loaded already."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setitem(sys.modules, "helper", ModuleType("helper"))  # whose place is given back
+    del sys.modules["helper"]
+    return lambda *arguments: CliRunner().invoke(main, ["audit", *arguments])
+
+
 def test_a_script_ends_at_its_first_loss_and_that_is_told(folder: Path) -> None:
     done = audit(folder, "train.py", "--classes", "5")
     assert done.returncode == 1
@@ -76,20 +89,22 @@ def test_a_script_goes_on_and_every_loss_is_told_once(folder: Path) -> None:
     assert [(f["line"], f["rule"]) for f in found] == [(15, "FL101"), (20, "FL201")]
 
 
-def test_a_loss_that_is_right_is_exit_code_0(folder: Path) -> None:
+def test_a_loss_that_is_right_is_exit_code_0(folder: Path, audit_here: Callable[..., Result]) -> None:
     (folder / "train.py").write_text(SCRIPT.replace(", nn.Softmax(1)", ""))
-    done = audit(folder, "train.py", "--classes", "5")
-    assert done.returncode == 0 and "No findings." in done.stdout
+    done = audit_here("train.py", "--classes", "5")
+    assert done.exit_code == 0 and "No findings." in done.stdout
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [("print('nothing')", "no loss was met"), ("raise ValueError('broken')", "ValueError: broken")],
 )
-def test_what_could_not_be_audited_is_exit_code_2(text: str, said: str, folder: Path) -> None:
+def test_what_could_not_be_audited_is_exit_code_2(
+    text: str, said: str, folder: Path, audit_here: Callable[..., Result]
+) -> None:
     (folder / "train.py").write_text(text)
-    done = audit(folder, "train.py")
-    assert done.returncode == 2 and said in done.stderr
+    done = audit_here("train.py")
+    assert done.exit_code == 2 and said in done.stderr
 
 
 @pytest.mark.parametrize(("code", "failed"), [("3", True), ("'no data'", True), ("0", False), ("", False)])
@@ -135,10 +150,10 @@ def test_a_script_of_jax_is_told_of_where_it_asks_for_a_gradient(tmp_path: Path)
     assert "step 0" not in audit(tmp_path, "train.py").stdout
 
 
-def test_the_least_severity_is_asked_for(folder: Path) -> None:
+def test_the_least_severity_is_asked_for(folder: Path, audit_here: Callable[..., Result]) -> None:
     (folder / "train.py").write_text(SCRIPT.replace("F.cross_entropy(net(x), y)", "F.nll_loss(net(x).log(), y)"))
-    assert audit(folder, "train.py", "--classes", "5").returncode == 1
-    assert audit(folder, "--severity", "error", "train.py", "--classes", "5").returncode == 0
+    assert audit_here("train.py", "--classes", "5").exit_code == 1
+    assert audit_here("--severity", "error", "train.py", "--classes", "5").exit_code == 0
 
 
 def test_what_is_no_regular_file_is_named_and_not_read(tmp_path: Path) -> None:

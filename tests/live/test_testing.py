@@ -48,7 +48,8 @@ def suite(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:cacheprovider", *options]
+    needless = ["-p", "no:cacheprovider", "-p", "no:pytest-lsp"]  # the latter takes a second to load
+    command = [sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, *needless, *options]
     environment = {**os.environ, "PYTHONPATH": str(Path(finallayer.__file__).parents[1])}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
 

@@ -11,6 +11,16 @@ from keras import layers, ops
 
 from finallayer.losses import keras as losses
 
+from .conformance import frameworks
+from .test_conformance import (  # noqa: F401 - which ask for `run`
+    test_a_class_out_of_range_is_named,
+    test_all_ignored_is_zero,
+    test_binary,
+    test_gradients_in_16_bits_are_rounded_once,
+    test_rows_and_their_gradients,
+    test_the_mean_counts_what_is_not_ignored,
+)
+
 BACKEND = keras.backend.backend()
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 5)).astype(np.float32)
@@ -19,6 +29,14 @@ ONE_HOT = np.eye(3, dtype=np.float32)[LABELS]
 LOGITS = RNG.normal(size=(16, 3)).astype(np.float32) * 2
 MASSES = RNG.dirichlet(np.ones(3), 16).astype(np.float32)
 WEIGHTS = RNG.uniform(size=16).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Keras' results of the cases that each framework is held to."""
+    out = tmp_path_factory.mktemp("conformance") / "results.npz"
+    frameworks.main("keras", str(out))
+    return f"keras on {BACKEND}", np.load(out)
 
 
 def model(*head: keras.layers.Layer, compiled_with: keras.losses.Loss) -> keras.Model:

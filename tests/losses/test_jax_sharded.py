@@ -17,7 +17,8 @@ FLAGS = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_lev
 @pytest.mark.parametrize("kernel", ["", "framework"], ids=["kernel", "no kernel"])
 def test_sharded(kernel: str) -> None:
     environment = os.environ | {"XLA_FLAGS": FLAGS, "FINALLAYER_KERNEL": kernel}
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", str(SUITE)]
+    needless = ["-p", "no:cacheprovider", "-p", "no:pytest-lsp"]  # the latter takes a second to load
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", *needless, str(SUITE)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-6000:]
     assert " passed" in done.stdout

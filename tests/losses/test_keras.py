@@ -15,7 +15,8 @@ SUITE = Path(__file__).with_name("keras_on_a_backend.py")
 @pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
 def test_keras_losses_on(backend: str) -> None:
     environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", str(SUITE)]
+    needless = ["-p", "no:cacheprovider", "-p", "no:pytest-lsp"]  # the latter takes a second to load
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", *needless, str(SUITE)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-6000:]
     assert " passed" in done.stdout

@@ -39,8 +39,10 @@ def test_the_fuzzer_sees_a_wrong_gradient_and_a_crash(tmp_path: Path) -> None:
         assert ran.returncode == 1 and seen in ran.stdout, ran.stdout + ran.stderr[-2000:]
 
 
-@pytest.mark.parametrize("seed", [97833, 120756], ids=["permuted pixels", "permuted pixels, sliced"])
-def test_what_was_once_wrong(seed: int) -> None:
-    command = [sys.executable, str(FUZZER), "--replay", str(seed)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert ran.returncode == 0 and ran.stdout.splitlines()[-1] == "None", ran.stdout + ran.stderr[-2000:]
+def test_what_was_once_wrong() -> None:
+    seeds = "97833", "120756"  # permuted pixels, and permuted pixels that are a slice
+    ran = subprocess.run(
+        [sys.executable, str(FUZZER), "--replay", *seeds], capture_output=True, text=True, check=False, timeout=120
+    )
+    told = [line for line in ran.stdout.splitlines() if not line.startswith(" ") and ", wrong with it: " not in line]
+    assert ran.returncode == 0 and told == ["None"] * len(seeds), ran.stdout + ran.stderr[-2000:]

@@ -60,4 +60,6 @@ def peaks(whose: str) -> dict[str, float]:
 def test_the_peak_is_no_higher_than_torchs() -> None:
     mine, theirs = peaks("ours"), peaks("torch")
     assert {case: (mine[case], theirs[case]) for case in CASES if mine[case] > theirs[case]} == {}
-    assert all(1 <= peak < 1.5 for peak in mine.values()), mine  # the gradient, and what fits the cache
+    told = json.dumps(mine)
+    assert all(peak < 1.5 for peak in mine.values()), told  # the gradient, and what fits the cache
+    assert all(peak > 0.5 for peak in mine.values()), told  # a loaded system takes pages back while they are counted

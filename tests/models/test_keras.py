@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ import finallayer
 from finallayer import models
 from finallayer.models.refusals import NotDone, NotRead
 
+from .changing import changed
+
 BACKEND = "torch"
+
+pytestmark = pytest.mark.skipif(not all(map(find_spec, ("keras", "torch"))), reason="Keras or torch is not installed")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("keras")
-    pytest.importorskip("torch")
     made = tmp_path_factory.mktemp("keras")
     environment = {**os.environ, "KERAS_BACKEND": BACKEND, "PYTHONPATH": str(Path(finallayer.__file__).parents[1])}
     script = str(Path(__file__).parent / "keras_files.py")
@@ -69,12 +72,8 @@ def test_layers_shapes_losses_and_metrics_are_told(folder: Path) -> None:
 
 
 def stripped(folder: Path, name: str, output: str | None = None) -> tuple[Path, models.Model]:
-    model, new = models.read(folder / f"{name}.keras"), folder.parent / f"{name} stripped.keras"
-    edited = model.strip(output)
-    with new.open("wb") as file:
-        edited.write(file)
-    edited.compare(str(new))
-    return new, models.read(new)
+    new = folder.parent / f"{name} stripped.keras"
+    return new, changed(models.read(folder / f"{name}.keras").strip(output), new)
 
 
 def config_of(path: Path) -> Any:
@@ -160,19 +159,14 @@ for name, value in old(rows).items():
 
 
 def test_keras_runs_what_was_changed_and_trains_on(folder: Path, tmp_path: Path) -> None:
-    def changed(edited: Any, name: str) -> models.Model:
-        with (tmp_path / f"{name}.keras").open("wb") as file:
-            edited.write(file)
-        return models.read(tmp_path / f"{name}.keras")
-
     for name in ("softmax", "sigmoid"):
         (tmp_path / f"{name}.keras").write_bytes((folder / f"{name}.keras").read_bytes())
-        new = changed(models.read(folder / f"{name}.keras").strip(), f"{name} stripped")
-        changed(new.append(name), f"{name} again")
+        new = changed(models.read(folder / f"{name}.keras").strip(), tmp_path / f"{name} stripped.keras")
+        changed(new.append(name), tmp_path / f"{name} again.keras")
     (tmp_path / "several.keras").write_bytes((folder / "several.keras").read_bytes())
     several = models.read(folder / "several.keras")
-    changed(several.strip(output="nested"), "several nested")
-    changed(several.append("sigmoid", "score"), "several put in")
+    changed(several.strip(output="nested"), tmp_path / "several nested.keras")
+    changed(several.append("sigmoid", "score"), tmp_path / "several put in.keras")
     environment = {**os.environ, "KERAS_BACKEND": BACKEND}
     done = subprocess.run(
         [sys.executable, "-c", CHECK, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=200

@@ -12,8 +12,11 @@ from click.testing import CliRunner
 
 from finallayer import models
 from finallayer.cli import main
+from finallayer.models.model import Edited
+from finallayer.models.proving import prove
 from finallayer.models.refusals import NotDone, NotRead
 
+from . import changing
 from .onnx_files import affine, node, write
 
 onnx = pytest.importorskip("onnx")
@@ -97,12 +100,10 @@ def run(path: Path) -> Any:
     return dict(zip([o.name for o in session.get_outputs()], session.run(None, {"x": rows}), strict=True))
 
 
-def changed(edited: Any, path: Path) -> models.Model:
-    with path.open("wb") as file:
-        edited.write(file)
-    edited.compare(str(path))
+def changed(edited: Edited, path: Path) -> models.Model:
+    model = changing.changed(edited, path)
     onnx.checker.check_model(str(path), full_check=True)
-    return models.read(path)
+    return model
 
 
 def softmax(z: Any) -> Any:
@@ -254,3 +255,101 @@ def test_rows_of_a_table_that_data_picks_are_no_weights(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "a.onnx", nodes, stored={"table": np.ones((9, 4), "f4")})
     assert models.read(path).outputs[0].kind == "logits"
+
+
+@pytest.mark.parametrize(
+    ("behind", "stored"),
+    [
+        ([node("Sub", "c s", "p")], {"c": np.float32(1)}),
+        ([node("Clip", "s a c", "p")], {"a": np.float32(0), "c": np.float32(0.5)}),
+        ([node("Greater", "s c", "b"), node("Where", "b s a", "p")], {"a": np.float32(0), "c": np.float32(0.5)}),
+    ],
+)
+def test_probabilities_that_were_changed_are_not_called_so(tmp_path: Path, behind: Any, stored: Any) -> None:
+    made = write(tmp_path / "a.onnx", [affine(), node("Softmax", "z", "s"), *behind], stored=stored)
+    model = models.read(made)
+    assert model.outputs[0].kind == "unknown"
+    with pytest.raises(NotDone, match="made of probabilities already"):
+        model.append("softmax")
+
+
+def test_probabilities_cast_to_whole_numbers_are_none(tmp_path: Path) -> None:
+    made = write(tmp_path / "a.onnx", [affine(), node("Softmax", "z", "s"), node("Cast", "s", "p", to=7)])
+    proto = onnx.load(made)
+    proto.graph.output[0].type.tensor_type.elem_type = 7
+    onnx.save(proto, made)
+    assert models.read(made).outputs[0].kind == "unknown"
+
+
+SHARED = [affine(), node("Softmax", "z", "p"), node("Identity", "p", "i"), node("Cast", "i", "q", to=1)]
+
+
+@pytest.mark.parametrize("also", ["p", "i"])
+def test_what_another_output_gives_stays(tmp_path: Path, also: str) -> None:
+    both = {"q": ("N", 3), also: ("N", 3)}
+    model = models.read(write(tmp_path / "a.onnx", SHARED, outputs=both))
+    with pytest.raises(NotDone, match="more than 'q' is made of"):
+        model.strip("q")
+    plain = [affine(), node("Identity", "z", "i"), node("Cast", "i", "q", to=1)]
+    model = models.read(write(tmp_path / "b.onnx", plain, outputs={"q": ("N", 3), "i": ("N", 3)}))
+    new = changed(model.append("softmax", "q"), tmp_path / "new.onnx")
+    assert [o.kind for o in new.outputs] == ["probabilities", "logits"]
+
+
+def test_what_reads_a_tensor_between_the_head_and_the_output_goes_on_reading_probabilities(tmp_path: Path) -> None:
+    model = models.read(write(tmp_path / "a.onnx", [*SHARED, node("Log", "i", "l")], outputs={"q": (), "l": ()}))
+    with pytest.raises(NotDone, match="more than 'q' is made of"):
+        model.strip("q")
+
+
+def test_a_head_goes_behind_what_nobody_understands(tmp_path: Path) -> None:
+    model = models.read(write(tmp_path / "a.onnx", [affine(), node("Hardmax", "z", "p")]))
+    new = changed(edited := model.append("softmax"), tmp_path / "new.onnx")
+    assert prove(model, new, edited, "p", lambda task: {"error": "nothing runs"}).how == "by expression: nothing runs"
+
+
+def test_a_head_made_of_several_is_refused_for_that(tmp_path: Path) -> None:
+    model = models.read(write(tmp_path / "a.onnx", [affine(), node("Softmax", "z", "s"), node("Log", "s", "p")]))
+    with pytest.raises(NotDone, match="more than one softmax or sigmoid makes it"):
+        model.strip()
+
+
+def test_eight_bits_hold_no_logits(tmp_path: Path) -> None:
+    made = write(tmp_path / "a.onnx", [*QUANTISED[:2], node("QuantizeLinear", "s scale zero", "p")], stored=SCALE)
+    proto = onnx.load(made)
+    proto.graph.output[0].type.tensor_type.elem_type = 2
+    onnx.save(proto, made)
+    with pytest.raises(NotDone, match="no floating-point numbers"):
+        models.read(made).strip()
+
+
+def classifier(path: Path, head: str, intercepts: list[float]) -> Path:
+    """As scikit-learn's exporter writes it: labels, scores, and the scores as a dictionary a row."""
+    weights = [0.1 * i for i in range(4 * len(intercepts))]
+    given = {"coefficients": weights, "intercepts": intercepts, "post_transform": head}
+    nodes = [
+        node("LinearClassifier", "x", "l p", "c", domain="ai.onnx.ml", classlabels_ints=[0, 1, 2], **given),
+        node("ZipMap", "p", "d", domain="ai.onnx.ml", classlabels_int64s=[0, 1, 2]),
+    ]
+    return write(path, nodes, outputs={"p": ("N", 3), "d": ()}, extra=[("ai.onnx.ml", 3)])
+
+
+def test_a_classifier_that_two_outputs_show_is_not_changed_for_one(tmp_path: Path) -> None:
+    model = models.read(classifier(tmp_path / "a.onnx", "SOFTMAX", [0.0, 0.1, 0.2]))
+    assert model.output("p").kind == "probabilities"
+    with pytest.raises(NotDone, match="which its node gives"):
+        model.strip("p")
+
+
+@pytest.mark.parametrize("head", ["SOFTMAX", "LOGISTIC", "NONE"])
+def test_a_classifier_with_scores_for_one_of_two_classes_is_not_known(tmp_path: Path, head: str) -> None:
+    assert models.read(classifier(tmp_path / "a.onnx", head, [0.1])).output("p").kind == "unknown"
+
+
+def test_what_is_no_tensor_gets_no_head(tmp_path: Path) -> None:
+    made = write(tmp_path / "a.onnx", [affine(), node("SequenceConstruct", "z", "p")])
+    proto = onnx.load(made)
+    proto.graph.output[0].CopyFrom(onnx.helper.make_tensor_sequence_value_info("p", 1, None))
+    onnx.save(proto, made)
+    with pytest.raises(NotDone, match="is no tensor"):
+        models.read(made).append("softmax")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from finallayer import models
 from finallayer.catalog.aten import operator
 from finallayer.models.refusals import NotDone, NotRead
+
+from .changing import changed
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +63,6 @@ def test_an_exported_program_is_changed_bit_for_bit(programs: dict[str, Path], t
         made = torch.export.load(path).module()(rows)  # a file that this test has made
         return made if isinstance(made, dict) else {"output": made}
 
-    def changed(edited: Any, path: Path) -> models.Model:
-        with path.open("wb") as file:
-            edited.write(file)
-        edited.compare(str(path))
-        return models.read(path)
-
     output = "output" if name == "alone" else "p"
     new = changed(models.read(programs[name]).strip(output=output), tmp_path / "new.pt2")
     changed(new.append("softmax", output), tmp_path / "again.pt2")
@@ -105,13 +102,12 @@ tf.saved_model.save(module, sys.argv[1], signatures=signature)
 """
 
 
+@pytest.mark.skipif(find_spec("tensorflow") is None, reason="tensorflow is not installed")
 def test_a_saved_model_tells_what_it_gives_and_is_not_changed(tmp_path: Path) -> None:
     pytest.importorskip("google.protobuf")
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", TENSORFLOW, str(tmp_path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
-    if "No module named 'tensorflow'" in done.stderr:
-        pytest.skip("no tensorflow")
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=200)
     model = models.read(tmp_path)
     told = {o.name: (o.kind, o.shape) for o in model.outputs}
     shape = (None, 3)
@@ -145,8 +141,6 @@ def checkpoint(folder: Path, shapes: dict[str, list[int]], **config: Any) -> Pat
 
 LABELS = {"0": "no", "1": "maybe", "2": "yes"}
 BERT: dict[str, Any] = {"architectures": ["BertForSequenceClassification"], "id2label": LABELS}
-
-
 HEAD = {"classifier.weight": [3, 8]}
 GPT: dict[str, Any] = {"architectures": ["GPT2LMHeadModel"], "vocab_size": 50}
 
@@ -154,23 +148,13 @@ GPT: dict[str, Any] = {"architectures": ["GPT2LMHeadModel"], "vocab_size": 50}
 @pytest.mark.parametrize(
     ("shapes", "config", "kind", "loss"),
     [
-        (
-            {"classifier.weight": [3, 8]},
-            {**BERT, "problem_type": "multi_label_classification"},
-            "logits",
-            "BCEWithLogitsLoss",
-        ),
+        (HEAD, {**BERT, "problem_type": "multi_label_classification"}, "logits", "BCEWithLogitsLoss"),
         (HEAD, BERT, "logits", None),
         (HEAD, {**BERT, "problem_type": "regression"}, "unknown", "MSELoss"),
         ({"classifier.weight": [2, 8]}, BERT, "unknown", None),
         (HEAD, {**BERT, "auto_map": {"AutoModel": "own.Model"}}, "unknown", None),
         ({"pooler.dense.weight": [8, 8]}, {"architectures": ["BertModel"]}, "unknown", None),
-        (
-            {"wte.weight": [50, 8]},
-            {"architectures": ["GPT2LMHeadModel"], "vocab_size": 50},
-            "logits",
-            "CrossEntropyLoss",
-        ),
+        ({"wte.weight": [50, 8]}, GPT, "logits", "CrossEntropyLoss"),
     ],
 )
 def test_a_checkpoint_tells_its_head_where_the_weights_have_it(
@@ -181,7 +165,7 @@ def test_a_checkpoint_tells_its_head_where_the_weights_have_it(
 
 
 def test_weights_alone_tell_nothing_and_a_wrong_length_is_refused(tmp_path: Path) -> None:
-    weights = checkpoint(tmp_path, {"classifier.weight": [3, 8]}) / "model.safetensors"
+    weights = checkpoint(tmp_path, HEAD) / "model.safetensors"
     assert models.read(weights).outputs[0].kind == "unknown"
     weights.write_bytes((2**40).to_bytes(8, "little") + b"{}")
     with pytest.raises(NotRead, match="length"):

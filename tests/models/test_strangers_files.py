@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import random
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,17 @@ from finallayer import models
 from finallayer.cli import main
 from finallayer.models.refusals import NotDone, NotRead
 
+from .onnx_files import affine, node, write
+
 
 def dense(name: str, units: int = 3, activation: Any = "softmax", **more: Any) -> dict[str, Any]:
     settings = {"name": name, "units": units, "activation": activation}
     return {"module": "keras.layers", "class_name": "Dense", "config": settings, "registered_name": None, **more}
+
+
+def own_code(**settings: Any) -> dict[str, Any]:
+    """A layer whose function Keras would run."""
+    return {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l", **settings}}
 
 
 def sequential(*layers: Any, **more: Any) -> dict[str, Any]:
@@ -118,6 +127,36 @@ def test_names_from_a_file_are_shown_and_not_obeyed(tmp_path: Path) -> None:
     assert done.exit_code == 0 and "\x1b" not in done.stdout and "\n::error" not in done.stdout
 
 
+def exported_program(path: Path, target: str) -> None:
+    """A program of torch.export that is one operation."""
+    x, p = ({"as_tensor": {"name": name}} for name in "xp")
+    given = [{"name": "self", "arg": x, "kind": 1}, {"name": "dim", "arg": {"as_int": -1}, "kind": 1}]
+    graph = {
+        "nodes": [{"target": target, "inputs": given, "outputs": [p], "name": "p"}],
+        "tensor_values": {"x": {"dtype": 7, "sizes": []}, "p": {"dtype": 7, "sizes": []}},
+        "outputs": [p],
+    }
+    specs = {"input_specs": [{"user_input": {"arg": x}}], "output_specs": [{"user_output": {"arg": p}}]}
+    module = {"graph": graph, "signature": specs, "module_call_graph": []}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/models/model.json", json.dumps({"graph_module": module}))
+        archive.writestr("a/data.pkl", b"cos\nsystem\n(S'true'\ntR.")
+
+
+def saved_model_folder(folder: Path, op: str) -> None:
+    """A SavedModel that is one operation."""
+    from finallayer.models.savedmodel_messages import saved_model
+
+    whole = saved_model()()
+    graph = whole.meta_graphs.add()
+    graph.graph.node.add(name="x", op="Placeholder")
+    graph.graph.node.add(name="p", op=op, input=["x"])
+    signature = graph.signatures.add(key="serving_default").value
+    signature.outputs.add(key="p").value.name = "p:0"
+    folder.mkdir()
+    (folder / "saved_model.pb").write_bytes(whole.SerializeToString())
+
+
 #: Reads, strips and writes every file in a folder; anything that would run or load what a file names ends it.
 WATCHED = """
 import sys
@@ -126,8 +165,8 @@ import json, zipfile, tempfile
 from finallayer import models
 from finallayer.models.refusals import NotDone, NotRead
 for warm in sorted(Path(sys.argv[1]).iterdir()):  # what is imported lazily
-    try: models.read(warm)
-    except NotRead: pass
+    try: models.read(warm).strip().write(tempfile.TemporaryFile())
+    except (NotDone, NotRead): pass
 before = set(sys.modules)
 forbidden = ("exec", "compile", "import", "pickle.find_class", "marshal.loads", "subprocess.Popen", "os.system",
              "socket.connect", "socket.bind", "ctypes.dlopen", "os.exec", "os.posix_spawn", "os.fork")
@@ -135,16 +174,18 @@ def hook(event, args):
     if event in forbidden:
         raise SystemExit(f"{event} {args!r:.200}")
 sys.addaudithook(hook)
+seen = set()
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:
         model = models.read(path)
+        seen.add(model.format)
         for output in model.outputs:
             for change in (lambda: model.strip(output.name), lambda: model.append("softmax", output.name)):
                 try:
                     with open(Path(sys.argv[2]) / "out", "wb") as file: change().write(file)
                 except NotDone: pass
     except NotRead: pass
-print("done", *(set(sys.modules) - before))
+print("done", *sorted(seen), *(set(sys.modules) - before))
 """
 
 
@@ -153,16 +194,24 @@ def test_nothing_in_a_file_is_run_imported_or_unpickled(tmp_path: Path) -> None:
     folder.mkdir()
     own = {"module": "antigravity", "class_name": "Evil", "config": {}, "registered_name": "evil"}
     function = {"class_name": "__lambda__", "config": {"value": "4wEAAAAA", "defaults": None, "closure": None}}
-    lambda_layer = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l", "function": function}}
     keras_file(folder / "own.keras", {**sequential(dense("d")), **own})
-    keras_file(folder / "lambda.keras", sequential(dense("d"), lambda_layer, dense("e")))
+    keras_file(folder / "lambda.keras", sequential(dense("d"), own_code(function=function), dense("e")))
     keras_file(folder / "plain.keras", sequential(dense("d")), ("data.pkl", b"cos\nsystem\n(S'true'\ntR."))
     keras_file(folder / "named.keras", sequential({**dense("d"), "module": "antigravity"}))
     (folder / "pickle.pt2").write_bytes(b"\x80\x04cos\nsystem\n.")
+    exported_program(folder / "program.pt2", "torch.ops.antigravity.softmax.int")
+    exported_program(folder / "softmax.pt2", "torch.ops.aten.softmax.int")
+    formats = ["keras", "pt2"]
+    if find_spec("onnx") is not None:
+        write(folder / "a.onnx", [affine(), node("Softmax", "z", "p", domain="antigravity")])
+        write(folder / "b.onnx", [affine(), node("Softmax", "z", "p")])
+        saved_model_folder(folder / "saved", "Softmax")
+        saved_model_folder(folder / "py_func", "PyFunc")
+        formats = ["keras", "onnx", "pt2", "savedmodel"]
     command = [sys.executable, "-c", WATCHED, str(folder), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(finallayer.__file__).parents[1])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.stdout.startswith("done") and "antigravity" not in done.stdout, done.stderr[-500:]
+    assert done.stdout.split() == ["done", *formats], done.stderr[-500:]
 
 
 @pytest.mark.parametrize("threshold", [-1e4, 10**400, float("nan"), "0.5"])
@@ -176,17 +225,16 @@ def test_a_threshold_that_no_probability_has_is_refused(tmp_path: Path, threshol
 
 def test_a_file_with_code_of_its_own_is_changed_but_not_run(tmp_path: Path) -> None:
     """Keras would run what a Lambda holds, so the proof is by expression."""
-    layer = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l"}, "registered_name": None}
-    path = keras_file(tmp_path / "a.keras", sequential(layer, dense("d")))
+    path = keras_file(tmp_path / "a.keras", sequential(own_code(), dense("d")))
     out = tmp_path / "b.keras"
     done = CliRunner().invoke(main, ["head", str(path), "--strip", "-o", str(out), "--output-format", "json"])
     assert done.exit_code == 0, done.stderr
-    assert json.loads(done.stdout)["proof"] == {"how": "by expression: Lambda is none of Keras' own", "max_ulp": None}
+    how = "by expression: Lambda may run code or read files, so nothing was run"
+    assert json.loads(done.stdout)["proof"] == {"how": how, "max_ulp": None}
 
 
 def test_the_file_itself_is_only_written_in_place_and_whole(tmp_path: Path) -> None:
-    layer = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l"}, "registered_name": None}
-    path = keras_file(tmp_path / "a.keras", sequential(layer, dense("d")), ("model.weights.h5", bytes(1000)))
+    path = keras_file(tmp_path / "a.keras", sequential(own_code(), dense("d")), ("model.weights.h5", bytes(1000)))
     path.chmod(0o640)
     before = path.read_bytes()
     done = CliRunner().invoke(main, ["head", str(path), "--strip", "-o", str(path)])
@@ -225,3 +273,52 @@ def test_damage_anywhere_is_not_read_or_not_done(tmp_path: Path) -> None:
         except (NotRead, NotDone) as why:
             outcomes.add(type(why).__name__)
     assert outcomes == {"done", "NotRead", "NotDone"}
+
+
+@pytest.mark.parametrize(
+    ("out", "why"), [("loop", "is no file"), ("pipe", "is no file"), ("absent/a.keras", "there is no folder")]
+)
+def test_a_place_that_takes_no_file_is_one_line(tmp_path: Path, out: str, why: str) -> None:
+    path = keras_file(tmp_path / "a.keras", sequential(own_code(), dense("d")))
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    done = CliRunner().invoke(main, ["head", str(path), "--strip", "-o", str(tmp_path / out)])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1) and why in done.stderr, done.stderr
+
+
+def test_a_full_disk_is_told_by_the_name_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = keras_file(tmp_path / "a.keras", sequential(own_code(), dense("d")))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    done = CliRunner().invoke(main, ["head", str(path), "--strip", "-o", str(tmp_path / "new.keras")])
+    assert done.exit_code == 2 and "new.keras: No space left" in done.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_compiled_code_is_said_to_be_that(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pt2", "w") as archive:
+        archive.writestr("a/data/aotinductor/model/a.so", b"")
+    with pytest.raises(NotRead, match="AOTInductor"):
+        models.read(tmp_path / "a.pt2")
+
+
+TAKES = """
+import os, numpy
+from finallayer.models.ulps import answer
+taken = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * {share})
+answer(lambda task: {{"max_ulp": float(numpy.empty(taken, "u1").size > 0)}})  # asked for, and never touched
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is not limited here")
+@pytest.mark.parametrize(
+    ("share", "found"), [(0.6, {"error": "onnx could not run it (MemoryError)"}), (0.01, {"max_ulp": 1.0})]
+)
+def test_a_file_that_is_run_may_not_take_the_machines_memory(share: float, found: dict[str, Any]) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(finallayer.__file__).parents[1])}
+    command = [sys.executable, "-c", TAKES.format(share=share)]
+    done = subprocess.run(command, input='{"runtime": "onnx"}', env=environment, capture_output=True, text=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == found

@@ -8,8 +8,8 @@ import pytest
 
 from finallayer.check.chunk import analyse_chunk
 from finallayer.check.judge import TOO_LONG, Analysis, analyse
-from finallayer.source import Project, interpret
-from finallayer.source.budget import MOST_STEPS_ALONE, MOST_STEPS_COARSELY, Shortfall
+from finallayer.source import Project, budget, interpret, interpreter
+from finallayer.source.budget import Shortfall
 from finallayer.source.files import SourceFile
 
 START = """\
@@ -23,6 +23,14 @@ STEP = "def step(x, y):\n    return F.cross_entropy(net(x), y)\n"
 LOOPS = "".join("    " * depth + f"for {name} in range(24):\n" for depth, name in enumerate("abcd"))
 #: The same where no loop helps: calls that double at each level.
 DOUBLED = "def f0(t): return t\n" + "".join(f"def f{n}(t): return f{n - 1}(f{n - 1}(t))\n" for n in range(1, 18))
+
+
+@pytest.fixture(autouse=True)
+def _a_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every bound on steps: what runs out of them does so in a tenth of the time."""
+    for name in ("MOST_STEPS", "LEAST_STEPS_ALONE", "MOST_STEPS_ALONE", "MOST_STEPS_COARSELY", "MOST_STEPS_ALTOGETHER"):
+        monkeypatch.setattr(budget, name, getattr(budget, name) // 10)
+    monkeypatch.setattr(interpreter, "MOST_STEPS_COARSELY", budget.MOST_STEPS_COARSELY)
 
 
 def analysed(program: str) -> Analysis:
@@ -99,7 +107,7 @@ def test_calls_that_nest_too_deeply_are_told() -> None:
 
 
 def test_an_import_costs_nothing_where_it_is_made(tmp_path: Path) -> None:
-    (tmp_path / "helper.py").write_text("import torch.nn\ndef f(t):\n    return t\n" + "t = [1 + 2 - 3 * 4]\n" * 3000)
+    (tmp_path / "helper.py").write_text("import torch.nn\ndef f(t):\n    return t\n" + "t = [1 + 2 - 3 * 4]\n" * 300)
     train = tmp_path / "train.py"
     program = START + "def step(x, y):\n    import helper\n    return F.cross_entropy(helper.f(net(x)), y)\n"
     analysis = analyse(str(train), Project(), program.encode())
@@ -112,7 +120,7 @@ def test_an_object_that_costs_too_much_is_not_made_again_for_each_of_its_methods
     methods = [f"    def m{n}(self, x):\n        return x + {n}\n" for n in range(40)]
     one, all_of_them = (made + "".join(some) + STEP for some in (methods[:1], methods))
     more = steps(all_of_them) - steps(one)
-    assert more < MOST_STEPS_ALONE + MOST_STEPS_COARSELY
+    assert more < budget.MOST_STEPS_ALONE + budget.MOST_STEPS_COARSELY
     first = last_line(made) + 1
     told = {line for _, line in left_out(all_of_them)}
     assert told >= set(range(first, first + 2 * len(methods), 2))  # of every method all the same
@@ -182,9 +190,23 @@ def test_what_is_given_up_is_told(what: str) -> None:
     assert any(said in note for note in analysis.notes) and not analysis.in_part
 
 
-def test_a_function_that_calls_itself_and_has_no_part_in_a_loss_is_not_told() -> None:
-    program = "def flat(t):\n    return [flat(u) for u in t] if isinstance(t, list) else t\nflat(x)\n"
-    assert not analysed(START + program + STEP).notes
+#: What calls itself -> whether a loss may be handed what that gives after some rounds.
+RECURSIVE = {
+    "def flat(t):\n    return [flat(u) for u in t] if isinstance(t, list) else t\nflat(x)\n": False,
+    # a decision tree: entropies of counts, and what widens an array
+    "import math\nimport numpy as np\n"
+    "class Tree:\n    def _entropy(self, y):\n        return -sum(q * math.log(q) for q in y)\n"
+    "    def grow(self, t):\n        t = np.expand_dims(t, 1) * np.log(len(t)) + self._entropy(t)\n"
+    "        logger.log(20, self.expand)\n        return (self.grow(t[:1]), self.grow(t[1:]))\nTree().grow(x)\n": False,
+    "def f(t, n):\n    return t if n == 0 else f(torch.log(t), n - 1)\nf(x, 9)\n": True,
+    "def f(t, n):\n    return t if n == 0 else f(t.exp(), n - 1)\nf(x, 9)\n": True,
+    "def f(t, n):\n    return t if n == 0 else f(my_cross_entropy(t), n - 1)\nf(x, 9)\n": True,
+}
+
+
+@pytest.mark.parametrize("program", RECURSIVE)
+def test_of_what_calls_itself_only_that_is_told_which_a_loss_may_be_handed(program: str) -> None:
+    assert any("calls itself" in note for note in analysed(START + program + STEP).notes) == RECURSIVE[program]
 
 
 BROKEN = {

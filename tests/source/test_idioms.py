@@ -24,6 +24,88 @@ IDIOMS: dict[str, tuple[str, str, Kind]] = {
         "xent_logits",
         Kind.PROBS,
     ),
+    "functions that only move a tensor's numbers": (
+        TORCH
+        + "p = torch.moveaxis(torch.unflatten(nn.Linear(3, 3)(x).softmax(1), 0, (2, -1)), 0, 1)\n"
+        + "q = torch.row_stack([torch.fliplr(torch.repeat_interleave(torch.rot90(p), 2, 0))])\n"
+        + "q = nn.utils.rnn.pad_sequence(torch.tensor_split(q, 2))\n"
+        + "F.cross_entropy(torch.diagonal(q), y)\n",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "TensorFlow's functions that only move a tensor's numbers": (
+        "import tensorflow as tf\n"
+        "p = tf.reverse_sequence(tf.roll(tf.repeat(tf.nn.softmax(tf.layers.dense(x, 3)), 2, 0), 1, 0), n)\n"
+        "p, q = tf.dynamic_partition(tf.Print(p, [p]), i, 2)\n"
+        "tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=p)\n",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "a picture of probabilities that is made larger": (
+        TORCH + "up = nn.Upsample(scale_factor=2)\np = nn.Conv2d(3, 4, 1)(x).softmax(1)\n"
+        "F.cross_entropy(up(F.avg_pool2d(F.interpolate(p, size=8), 2)), y)\n",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "the largest probabilities of some places": (
+        TORCH + "F.cross_entropy(F.max_pool2d(nn.Conv2d(3, 4, 1)(x).softmax(1), 2), y)\n",
+        "xent_logits",
+        Kind.UNKNOWN,
+    ),
+    "entries that JAX sets": (
+        JAX + "def loss(w, x, y):\n    z = x @ w\n    z = z.at[:, 4:].set(jax.nn.softmax(z[:, 4:]))\n"
+        "    return optax.softmax_cross_entropy(z[:, 4:], y).mean()\n",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "other entries than those that JAX sets": (
+        JAX + "def loss(w, x, y):\n    z = x @ w\n    z = z.at[:, 4:].set(jax.nn.softmax(z[:, 4:]))\n"
+        "    return optax.softmax_cross_entropy(z[:, :4], y).mean()\n",
+        "xent_logits",
+        Kind.UNKNOWN,
+    ),
+    "a function that is mapped over rows": (
+        "import tensorflow as tf\np = tf.nn.softmax(tf.layers.dense(x, 3))\n"
+        "tf.log(tf.map_fn(lambda row: tf.gather_nd(row[1], row[0]), (i, p)))\n",
+        "log",
+        Kind.PROBS,
+    ),
+    "an activation that a scope gives": (
+        "import tensorflow as tf\nimport tensorflow.contrib.slim as slim\n"
+        "with slim.arg_scope([slim.conv2d], padding='SAME'):\n"
+        "    with slim.arg_scope([slim.fully_connected], activation_fn=tf.nn.softmax):\n"
+        "        p = slim.fully_connected(x, 10)\n"
+        "    slim.fully_connected(x, 10)\n"
+        "tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=p)\n",
+        "xent_logits",
+        Kind.PROBS,
+    ),
+    "a scope that is over": (
+        "import tensorflow as tf\nimport tensorflow.contrib.slim as slim\n"
+        "with slim.arg_scope([slim.fully_connected], activation_fn=tf.nn.softmax) as scope:\n    pass\n"
+        "z = slim.fully_connected(x, 10)\n"
+        "tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=z)\n",
+        "xent_logits",
+        Kind.LOGITS,
+    ),
+    "what a scope hands a function to change": (
+        "import tensorflow as tf\nfrom tensorflow.contrib.framework import add_arg_scope, arg_scope\n"
+        "@add_arg_scope\ndef dense(out, state=None):\n"
+        "    state['last'] = tf.matmul(state['last'], tf.get_variable('w', [3, out]))\n"
+        "state = {'last': tf.nn.softmax(x)}\n"
+        "with arg_scope([dense], state=state):\n    dense(1)\n"
+        "tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=state['last'])\n",
+        "bce_logits",
+        Kind.LOGITS,
+    ),
+    "a number that an object counts on": (
+        TORCH + "net = nn.Sequential(nn.Linear(3, 3), nn.Softmax(dim=1))\nclass Steps:\n"
+        "    def __init__(self):\n        self.done = 0\n"
+        "    def step(self, x, y):\n        self.done += 1\n        if self.done < 100:\n            return 0\n"
+        "        return F.cross_entropy(net(x), y)\n",
+        "xent_logits",
+        Kind.PROBS,
+    ),
     "the output of a Keras model": (
         KERAS
         + "from keras import backend as K\nx = keras.Input((8,))\n"
@@ -354,6 +436,22 @@ def test_a_model_and_its_loss_meet_across_files(tmp_path: Path) -> None:
     assert loss.node.args[0].kind is Kind.PROBS
     assert loss.node.args[0].origin is not None and loss.node.args[0].origin.path.endswith("net.py")
     assert any(p.endswith("net.py") for p in project.dependencies(str(train)))
+
+
+def test_a_trainer_fits_a_lightning_module_of_another_file(tmp_path: Path) -> None:
+    (tmp_path / "task.py").write_text(
+        TORCH + "import lightning as L\nclass Task(L.LightningModule):\n"
+        "    def __init__(self, net):\n        super().__init__()\n        self.net = net\n"
+        "    def training_step(self, batch, batch_idx):\n        x, y = batch\n"
+        "        return F.cross_entropy(self.net(x), y)\n"
+    )
+    program = (
+        TORCH + "import lightning as L\nfrom task import Task\n"
+        "trainer = L.Trainer(max_epochs=3)\n{}(Task(nn.Sequential(nn.Linear(8, 3), nn.Softmax(dim=1))), data)\n"
+    )
+    for call, found in (("trainer.fit", [Kind.PROBS]), ("trainer.test", []), ("print", [])):
+        train = sightings(SourceFile(str(tmp_path / "train.py"), program.format(call)), Project())
+        assert [s.node.args[0].kind for s in train if s.node.op == "xent_logits"] == found
 
 
 def test_nothing_of_the_users_code_runs(tmp_path: Path) -> None:

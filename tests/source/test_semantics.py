@@ -481,6 +481,8 @@ PURPOSES = {
     "-(y * torch.log(p)).sum(1)": set(),
     "-weight * p.detach() * torch.log(p) * gain": {"self_weighted"},  # an expectation over the actions
     "-torch.log(p) * (p / old).detach() * gain": {"self_weighted"},
+    "torch.softmax(x + torch.log(p), 1)": {"self_weighted"},  # as small as p
+    "F.log_softmax(x + torch.log(p), 1)": set(),
     "torch.xlogy(p, p).sum()": {"no_loss", "self_weighted"},
     "torch.where(z > 0, torch.log(p), torch.log1p(-p))": {"no_loss"},
     "torch.log(p)": set(),

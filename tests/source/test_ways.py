@@ -416,6 +416,26 @@ for x, y in batches:
 }
 #: What the program changes while it runs, or does only in the last round of a loop.
 CHANGING = {
+    "a compiled loss that tests read": """
+import keras
+
+
+class Picture(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.out = keras.layers.Dense(3, activation="softmax")
+
+    def call(self, x):
+        return self.out(x)
+
+    def train_step(self, x):
+        return {"loss": keras.ops.mean(keras.ops.square(x - self(x)))}
+
+
+model = Picture()
+model.compile("adam", loss="binary_crossentropy")  # FL106
+model.fit(x, validation_data=x)
+""",
     "a compiled loss that a step reads": """
 import tensorflow as tf
 from tensorflow.keras import layers
@@ -646,6 +666,26 @@ def step(x, hard):
     if hard:
         s = F.softmax(s, dim=-1)
     return (-s * torch.log(s + 1e-15)).sum(dim=-1).mean()
+""",
+    "a compiled loss that the only step doesn't read": """
+import keras
+
+
+class Picture(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.out = keras.layers.Dense(3, activation="softmax")
+
+    def call(self, x):
+        return self.out(x)
+
+    def train_step(self, x):
+        return {"loss": keras.ops.mean(keras.ops.square(x - self(x)))}
+
+
+model = Picture()
+model.compile("adam", loss="binary_crossentropy")
+model.fit(x)
 """,
     "a compiled loss that no step reads": """
 import tensorflow as tf

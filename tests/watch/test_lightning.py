@@ -7,10 +7,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-pytest.importorskip("lightning")
-pytest.importorskip("tensorboard")
-
 
 def scalars(folder: Path) -> dict[str, list[float]]:
     """What event files hold, by tag."""
@@ -72,6 +68,7 @@ def test_the_values_reach_tensorboard(tmp_path: Path) -> None:
 def test_a_loss_with_an_epsilon_is_told_of(tmp_path: Path) -> None:
     from finallayer.watch.notices import FinalLayerWarning
 
+    pytest.importorskip("lightning")
     with pytest.warns(FinalLayerWarning) as said:
         logged = trained(tmp_path, with_epsilon=True)
     assert 0 < logged["finallayer/silenced"][0] < 1

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
-pytest.importorskip("accelerate")
-pytest.importorskip("tensorboard")
-
 from .test_lightning import scalars
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _accelerate() -> None:
+    pytest.importorskip("accelerate")  # transformers says that it is missing by an ImportError of its own
 
 
 def trained(folder: Path, monkeypatch: pytest.MonkeyPatch, model: Any, rows: list[Any]) -> tuple[Any, Any]:

@@ -40,6 +40,8 @@ CONSTRUCTS = frozenset(
         "grad",  # (f): when called, evaluates f and gives opaque
         "vjp",  # (f, *operands): gives (f(*operands), opaque)
         "scan",  # (f, *operands): a loop over its third argument; gives what f does, the carried state and an output
+        "mapped",  # (f, x): calls f on each row of x
+        "arg_scope",  # (inputs, **kwargs): arguments that the functions called in its block get besides their own
         "while_loop",  # (f, operands): a loop whose body takes its variables one by one, and gives them
         "array",  # (): TensorFlow's TensorArray, which a loop fills entry by entry
         "rows",  # (*operands): a dataset of tensors, of which an example is a row of each
@@ -75,11 +77,12 @@ ATTRIBUTES = frozenset(
 #: Attributes that a line states after ``|``: what a metric reads, which side a threshold asks for, how a loss on
 #: probabilities is made to take logits (``on_logits``), which backend goes back to the logits by itself
 #: (``rescued_by``), how many axes ``shape`` leaves out for the batch, how many ``axes`` a value has then (the
-#: ``same``, or one ``more``), whether none is left out but those of length one (``squeezes``), whether positional
-#: arguments come in either order (TensorFlow before 1.0 took logits first), whether a trainer takes the log itself
-#: before an NLL (``takes_log``), and whether a distribution is of one outcome that is or isn't (``binary``).
+#: ``same``, or one ``more``), whether none is left out but those of length one (``squeezes``), whether a pooling
+#: gives means of what goes in (``blends``), whether positional arguments come in either order (TensorFlow before 1.0
+#: took logits first), whether a trainer takes the log itself before an NLL (``takes_log``), and whether a distribution
+#: is of one outcome that is or isn't (``binary``).
 EXTRA_ATTRIBUTES = frozenset(
-    "binary reads base above on_logits rescued_by batch_axes axes squeezes either_order rng takes_log".split()
+    "binary reads base above on_logits rescued_by batch_axes axes squeezes blends either_order rng takes_log".split()
 )
 #: Attributes that say how a call is read; all others its node carries.
 OF_THE_CALL = frozenset("shape dtype include_top batch_axes axes either_order rng activation".split())

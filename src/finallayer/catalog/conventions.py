@@ -150,9 +150,12 @@ CONVENTIONS: tuple[Convention, ...] = (
         rf"^(?:train|fit)(?: (?:(?:the|my|torch|pytorch|simple|basic|model|net|network|nn|cnn|mlp|classifier|loop|"
         r"epochs?|one|ch|and|validate|eval|evaluate|test|fn|func|supervised)|\d+))*"
         rf"|{_not_after('distill distillation attack adversarial gan contrastive')}(?:trainer|learner|fitter)"
-        r"|^(?:experiment|supervised runner)",
+        r"|^(?:experiment|supervised runner)|^(?:run|start|do|launch) (?:training|train|fit)",
         Errs.ALARM,
-        ("train", "fit", "train_model", "engine.Trainer", "d2l.train_ch3", "MyTrainer", "train_one_epoch", "Learner"),
+        (
+            *("train", "fit", "train_model", "engine.Trainer", "d2l.train_ch3", "MyTrainer", "train_one_epoch"),
+            *("Learner", "run_training"),
+        ),
         (
             *("trained", "train_test_split", "train_loader", "pretrain", "fit_temperature", "attack", "trainable"),
             *("DistillationTrainer", "train_with_teacher", "strip_softmax", "report", "evaluate", "train_gan"),

@@ -43,6 +43,7 @@ NAMES: dict[str, str] = {
     "jax.lax.clamp": "clip(min: low, x, max: high)",
     "jax.lax.select": "where(pred: condition, on_true: x, on_false: y)",
     "jax.lax.scan": "scan(f, init: x, xs: y)",
+    "jax.lax.map": "mapped(f, xs: x)",
     "haiku.scan": "scan(f, init: x, xs: y)",
     "jax.lax.cond": "cond(pred: condition, true_fun: x, false_fun: y, *operands)",
     # contractions

@@ -84,19 +84,27 @@ _KERAS: dict[str, str] = {
     "keras.layers.GroupNormalization": "norm(groups)(inputs: x)",
     **each(
         "keras.layers",
-        "AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D MaxPool1D MaxPool2D "
-        "MaxPool3D MaxPooling1D MaxPooling2D MaxPooling3D",
+        "AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D",
+        "pool(pool_size)(inputs: x) | blends=True",
+    ),
+    **each(
+        "keras.layers",
+        "MaxPool1D MaxPool2D MaxPool3D MaxPooling1D MaxPooling2D MaxPooling3D",
         "pool(pool_size)(inputs: x)",
     ),
     **each(
         "keras.layers",
         "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalAvgPool1D GlobalAvgPool2D "
-        "GlobalAvgPool3D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPool3D GlobalMaxPooling1D GlobalMaxPooling2D "
-        "GlobalMaxPooling3D",
+        "GlobalAvgPool3D",
+        "pool(data_format, keepdims)(inputs: x) | blends=True",
+    ),
+    **each(
+        "keras.layers",
+        "GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPool3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D",
         "pool(data_format, keepdims)(inputs: x)",
     ),
-    **each("keras.layers", "UpSampling1D UpSampling2D UpSampling3D", "pool(size)(inputs: x)"),
-    "keras.layers.Resizing": "pool(height, width)(data: x)",
+    **each("keras.layers", "UpSampling1D UpSampling2D UpSampling3D", "pool(size)(inputs: x) | blends=True"),
+    "keras.layers.Resizing": "pool(height, width)(data: x) | blends=True",
     "keras.layers.Rescaling": "norm(scale, offset)(inputs: x)",
     # layers: shape
     "keras.layers.Flatten": "reshape(data_format)(inputs: x) | rank=2",
@@ -223,7 +231,7 @@ _KERAS: dict[str, str] = {
     "keras.backend.bias_add": "add(x, bias: y)",
     **each("keras.backend", "conv1d conv2d conv3d", "affine(x, kernel)"),
     "keras.backend.pool2d": "pool(x)",
-    "keras.backend.resize_images": "pool(x)",
+    "keras.backend.resize_images": "pool(x) | blends=True",
     "keras.backend.sum": f"sum{_REDUCE}",
     "keras.backend.mean": f"mean{_REDUCE}",
     "keras.backend.max": f"max{_REDUCE}",

@@ -97,7 +97,8 @@ _TORCH: dict[str, str] = {
         "distribution_of(total_count, probs: x, logits: y) | binary=True",
     ),
     "torch.distributions.RelaxedBernoulli": "distribution_of(temperature, probs: x, logits: y) | binary=True",
-    **each("torch", "cosine_similarity", "cosine(x1: x, x2: y, dim: axis, eps)"),
+    **each("torch", "cosine_similarity nn.functional.cosine_similarity", "cosine(x1: x, x2: y, dim: axis, eps)"),
+    "torch.nn.CosineSimilarity": "cosine(dim: axis, eps)(x1: x, x2: y)",
     "torch.round": "threshold(input: x, *, decimals) | value=0.5",
     **each("torch", "gt greater ge greater_equal", "threshold(input: x, other: value) | above=True"),
     **each("torch", "lt less le less_equal", "threshold(input: x, other: value) | above=False"),
@@ -111,7 +112,11 @@ _TORCH: dict[str, str] = {
     **each("torch", "transpose swapaxes swapdims", "reshape(input: x, dim0, dim1) | axes='same'"),
     "torch.t": "reshape(input: x) | axes='same'",
     "torch.permute": "reshape(input: x, dims: shape)",
-    "torch.movedim": "reshape(input: x, source, destination) | axes='same'",
+    **each("torch", "movedim moveaxis", "reshape(input: x, source, destination) | axes='same'"),
+    "torch.unflatten": "reshape(input: x, dim, sizes)",
+    "torch.repeat_interleave": "reshape(input: x, repeats, dim)",
+    "torch.rot90": "reshape(input: x, k, dims) | axes='same'",
+    **each("torch", "fliplr flipud", "reshape(input: x) | axes='same'"),
     "torch.broadcast_to": "reshape(input: x, size: shape)",
     "torch.tile": "reshape(input: x, dims)",
     "torch.gather": "gather(input: x, dim: axis, index: y)",
@@ -121,12 +126,16 @@ _TORCH: dict[str, str] = {
     "torch.masked_select": "index(input: x, mask)",
     "torch.select": "index(input: x, dim: axis, index)",
     "torch.narrow": "index(input: x, dim: axis, start, length)",
-    **each("torch", "chunk", "index(input: x, chunks, dim: axis)"),
+    "torch.chunk": "index(input: x, chunks, dim: axis)",
+    "torch.tensor_split": "index(input: x, indices, dim: axis, *, sections)",
+    **each("torch", "hsplit vsplit dsplit", "index(input: x, indices)"),
+    "torch.diagonal": "index(input: x, offset, dim1, dim2)",
     "torch.split": "index(tensor: x, split_size_or_sections, dim: axis)",
     "torch.unbind": "index(input: x, dim: axis)",
     **each("torch", "cat concat concatenate", "concat(tensors: x, dim: axis) | axes='same'"),
     "torch.stack": "concat(tensors: x, dim: axis) | axes='more'",
-    **each("torch", "hstack vstack dstack", "concat(tensors: x)"),
+    **each("torch", "hstack vstack dstack row_stack column_stack", "concat(tensors: x)"),
+    "torch.nn.utils.rnn.pad_sequence": "concat(sequences: x, batch_first, padding_value)",
     "torch.clone": "identity(input: x)",
     "torch.detach": "stop_gradient(input: x)",
     "torch.squeeze_copy": "reshape(input: x, dim: axis)",
@@ -166,10 +175,15 @@ _TORCH: dict[str, str] = {
     **each("torch.nn.functional", "batch_norm group_norm", "norm(input: x) | least_rank=2"),
     **each(
         "torch.nn.functional",
-        "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-        "adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool1d lp_pool2d "
-        "interpolate upsample upsample_bilinear upsample_nearest grid_sample",
+        "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool1d "
+        "lp_pool2d",
         "pool(input: x) | axes='same'",
+    ),
+    **each(
+        "torch.nn.functional",
+        "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate "
+        "upsample upsample_bilinear upsample_nearest grid_sample",
+        "pool(input: x) | axes='same', blends=True",
     ),
     "torch.nn.functional.linear": "affine(input: x, weight, bias)",
     **each("torch.nn.functional", "conv1d conv_transpose1d", "affine(input: x, weight, bias) | axis=-2"),
@@ -218,10 +232,15 @@ _TORCH: dict[str, str] = {
     "torch.nn.RMSNorm": "norm()(x)",
     **each(
         "torch.nn",
-        "AvgPool1d AvgPool2d AvgPool3d MaxPool1d MaxPool2d MaxPool3d AdaptiveAvgPool1d AdaptiveAvgPool2d "
-        "AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d LPPool1d LPPool2d FractionalMaxPool2d "
-        "Upsample UpsamplingBilinear2d UpsamplingNearest2d",
+        "MaxPool1d MaxPool2d MaxPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d LPPool1d LPPool2d "
+        "FractionalMaxPool2d",
         "pool()(input: x) | axes='same'",
+    ),
+    **each(
+        "torch.nn",
+        "AvgPool1d AvgPool2d AvgPool3d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d Upsample "
+        "UpsamplingBilinear2d UpsamplingNearest2d",
+        "pool()(input: x) | axes='same', blends=True",
     ),
     "torch.nn.Embedding": "opaque(num_embeddings, embedding_dim)(input: x) | axes='more'",
     "torch.nn.EmbeddingBag": "opaque(num_embeddings, embedding_dim)(input: x, offsets) | rank=2",

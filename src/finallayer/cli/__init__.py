@@ -21,7 +21,7 @@ VERBS: dict[str, str] = {
     "audit": "Run a PyTorch script, and audit the losses that it really computes.",
     "probe": "Measure a loss: to which margins it is right, and what it does at its ends.",
     "head": "Tell what a saved model gives, logits or probabilities; take its softmax out, or put it in.",
-    "server": "Speak to an editor: findings, fixes and what is known of a value.",
+    "server": "Speak to an editor, or an agent: findings, fixes and what is known of a value.",
     "rules": "List the rules.",
     "explain": "Explain a rule.",
 }

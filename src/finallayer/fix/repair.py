@@ -18,7 +18,7 @@ from finallayer.fix.flow.outsiders import importers
 from finallayer.fix.text.documents import Document
 from finallayer.fix.text.edits import ConflictError
 from finallayer.fix.text.syntax import Syntax
-from finallayer.fix.text.unused_imports import unused_epsilons, unused_imports
+from finallayer.fix.text.unused_imports import unused_epsilons, unused_imports, unused_parameters
 from finallayer.fix.validation.validate import validate_together
 from finallayer.source.files import Unreadable, parse
 from finallayer.source.reading import read
@@ -196,7 +196,8 @@ class _Workshop:
         before = self._data(path)
         after = Document(Path(path), before).edited(edits)
         old, new = Syntax(read(path, before)), Syntax(read(path, after))
-        idle = [*unused_imports(old, new, importers), *unused_epsilons(old, new, importers)]
+        gone = (unused_imports, unused_epsilons, unused_parameters)
+        idle = [edit for unused in gone for edit in unused(old, new, importers)]
         return Document(Path(path), after).edited(idle) if idle else after
 
     def _data(self, path: str) -> bytes:

@@ -1,7 +1,7 @@
 // Cross-entropy in float, vectorised across rows: columns.h, where float_rows.h's arithmetic suffices. Rows that do not fit
 // a frame without a shift (or have a NaN, an infinity) are left to columns.h. Compiled once per instruction set.
 
-constexpr int kFloatVectors = 4;
+constexpr int kFloatVectors = 8;
 constexpr int kFloatTile = kFloatVectors * W;
 constexpr int kFloatGroups = kFloatTile / L;  // of lanes of doubles
 

@@ -75,7 +75,8 @@ class ExportedSurgeon:
             raise NotDone(f"its {head.op} changes the format of the numbers, too")
         readers = [s for s in self._graph.readers(tensor) if not set(s.outputs) & set(after)]
         ends = [user_output(spec) for spec in program.outputs]
-        if after and (readers or tensor in ends):
+        behind = [s for t in after[1:] for s in self._graph.readers(t) if not set(s.outputs) & set(after)]
+        if after and (readers or behind or {tensor, *after[1:]} & set(ends)):
             raise NotDone(f"more than {output.name!r} is made of what its {head.op} gives")
         arguments = [_argument("self", {"as_tensor": {"name": logits}})]
         if readers or ends.count(tensor) > 1:

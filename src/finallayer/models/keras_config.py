@@ -12,6 +12,25 @@ from finallayer.catalog import keras, lookup
 CONFIG = "config.json"
 #: Deeper than any argument of a layer is nested.
 _DEEPEST = 20
+#: How Keras writes values down that aren't JSON's.
+_VALUES = frozenset("__keras_tensor__ __slice__ __tuple__ __numpy__ __tensor__ __ellipsis__ __complex__".split())
+#: Classes of Keras' own that only compute, beside those of the catalogue.
+_ARITHMETIC = frozenset(
+    "Sequential Functional Model DTypePolicy DTypePolicyMap FloatDTypePolicy QuantizedDTypePolicy "
+    "QuantizedFloat8DTypePolicy InputSpec Add Average Maximum Minimum Multiply Subtract Dot Embedding "
+    "ReversibleEmbedding RNN LSTM GRU SimpleRNN LSTMCell GRUCell SimpleRNNCell StackedRNNCells Bidirectional "
+    "ConvLSTM1D ConvLSTM2D ConvLSTM3D DepthwiseConv1D MultiHeadAttention GroupQueryAttention Attention "
+    "AdditiveAttention Discretization CategoryEncoding CenterCrop AdaptiveAveragePooling1D AdaptiveAveragePooling2D "
+    "AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D".split()
+)
+#: Modules of Keras' all of whose classes only compute.
+_PLAIN_MODULES = re.compile(
+    r"keras\.(ops|src\.ops\.(nn|numpy|core|math|linalg|image)|initializers|regularizers|constraints|dtype_policies"
+    r"|losses|metrics|optimizers(\.schedules)?|src\.(backend\.\w+\.)?optimizers\.\w+)"
+)
+#: Where Keras says that its layers and networks are.
+_OF_LAYERS = re.compile(r"keras(\.layers|\.src\.models\.(functional|sequential|model))?")
+_CLASS = re.compile(r"[A-Z]\w*")
 #: Classes of Keras' own whose configuration is a graph of layers.
 _NETWORKS = frozenset({"Sequential", "Functional", "Model"})
 
@@ -89,7 +108,10 @@ def is_network(thing: Mapping[str, Any]) -> bool:
 
 
 def activation_of(settings: Mapping[str, Any]) -> str | None:
-    """The catalogued name of a layer's activation; None where it has none, ``unknown`` where nobody knows it."""
+    """The catalogued name of a layer's activation; None where it has none, ``unknown`` where nobody knows it.
+
+    It may be a layer, such as Softmax.
+    """
     given = settings.get("activation")
     if is_object(given):
         if given["class_name"] == "function" and given.get("module") == "builtins":
@@ -115,6 +137,15 @@ def described(given: Any, names: Mapping[str, str]) -> Described | None:
     signature = lookup(name)
     told = signature is not None and any(p.canonical == "from_logits" for p in signature.params)
     return Described(name, {"from_logits": False} if told else {})
+
+
+def called(given: Any, kind: str) -> str:
+    """What a loss or metric is called that the catalogue doesn't have; ``kind``: loss, or metric."""
+    if is_object(given) and str(given.get("module")).startswith(f"keras.{kind}") and given["class_name"] != "function":
+        return str(given["class_name"])
+    if is_object(given) and given.get("module") == "builtins":
+        given = given["config"]
+    return given if isinstance(given, str) and given.isidentifier() else f"a {kind} of its own"
 
 
 def tensors_in(structure: Any, deep: int = 0) -> Iterator[tuple[str, Any, Any]]:
@@ -150,19 +181,30 @@ def camel_case(name: str) -> str:
     return name if name[:1].isupper() else "".join(part.capitalize() for part in name.split("_"))
 
 
-def not_of_keras(structure: Any) -> Iterator[str]:
-    """What in a configuration is none of Keras' own objects and named functions: loading it might run anything."""
+def not_only_numbers(structure: Any) -> Iterator[str]:
+    """What in a configuration is more than arithmetic of Keras' own: loading it might run or read anything.
+
+    Keras has layers of its own that unpickle, load another model, or read the file that their vocabulary names.
+    """
     waiting = [structure]
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
             waiting += part.values()
-            name, module = part.get("class_name"), part.get("module")
-            if name is None or name == "__keras_tensor__":
-                continue
-            named = name == "function" and module == "builtins" and isinstance(part.get("config"), str)
-            own = isinstance(module, str) and (module == "keras" or module.startswith("keras."))
-            if not (named or own) or name == "Lambda" or ">" in str(part.get("registered_name")):
-                yield f"{name}"
+            if part.get("class_name") is not None and not _is_arithmetic(part):
+                yield f"{part['class_name']}"
         elif isinstance(part, list):
             waiting += part
+
+
+def _is_arithmetic(thing: Mapping[str, Any]) -> bool:
+    name, module, registered = (str(thing.get(k)) for k in ("class_name", "module", "registered_name"))
+    if name in _VALUES:
+        return True
+    if ">" in registered:
+        return False
+    if name == "function":
+        return module == "builtins" and isinstance(thing.get("config"), str)
+    if _OF_LAYERS.fullmatch(module) is not None:
+        return name in _ARITHMETIC or (lookup(f"keras.layers.{name}") is not None and name != "Lambda")
+    return _PLAIN_MODULES.fullmatch(module) is not None and _CLASS.fullmatch(name) is not None

@@ -9,7 +9,7 @@ from typing import Any
 from finallayer.catalog import keras, lookup
 from finallayer.kinds import Kind
 from finallayer.models.archive import Archive
-from finallayer.models.keras_config import CONFIG, Compiled, described, is_network, of_output
+from finallayer.models.keras_config import CONFIG, Compiled, called, described, is_network, of_output
 from finallayer.models.keras_graph import KerasGraph
 from finallayer.models.keras_surgery import KerasSurgeon
 from finallayer.models.model import Model, Output, output_of
@@ -21,7 +21,7 @@ def read(path: str) -> Model:
     """The model in a ``.keras`` file. Raises :class:`NotRead`."""
     archive = Archive(path)
     if CONFIG not in archive.names:
-        raise NotRead(f"no .keras file: the archive has no {CONFIG}")
+        raise NotRead(f"no model: the archive has no {CONFIG}, as .keras has, and no models/model.json, as .pt2 has")
     config = archive.json_of(CONFIG)
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
         raise NotRead(f"{CONFIG} describes no model: expected an object with class_name and config")
@@ -48,9 +48,10 @@ def _output(graph: Graph, layers: KerasGraph, compiled: Compiled, number: int, n
     agrees = None if known is None else _agreement(graph, tensor, known.name, known.config, name)
     for metric in metrics:
         _record_metric(graph, tensor, metric, output.shape)
-    if output.kind == "logits" and known is not None and _is_of_any_numbers(known.name):
+    loss_told = None if loss is None else str(known or called(loss, "loss"))
+    another = loss_told is not None and known is None and not loss_told.endswith("of its own")
+    if output.kind == "logits" and (another or (known is not None and _is_of_any_numbers(known.name))):
         output = replace(output, kind="unknown")
-    loss_told = None if loss is None else str(known or "a loss of its own")
     return replace(output, loss=loss_told, metrics=tuple(map(_metric_told, metrics)), agrees=agrees)
 
 
@@ -73,7 +74,7 @@ def _is_of_any_numbers(loss: str) -> bool:
 
 
 def _metric_told(metric: Any) -> str:
-    return str(described(metric, keras.METRICS) or (metric if isinstance(metric, str) else "a metric of its own"))
+    return str(described(metric, keras.METRICS) or called(metric, "metric"))
 
 
 def _record_metric(graph: Graph, tensor: str, metric: Any, shape: Shape | None) -> None:

@@ -48,7 +48,8 @@ class KerasGraph:
 
     def dtype(self, tensor: str) -> str | None:
         """In which format a tensor's numbers are; None where nobody says."""
-        policy = settings_of(self.layers.get(tensor, {})).get("dtype")
+        settings = settings_of(self.layers.get(tensor, {}))
+        policy = None if "output_mode" in settings else settings.get("dtype")  # which may be whole numbers
         if isinstance(policy, dict):
             policy = settings_of(policy).get("name")
         if not isinstance(policy, str):
@@ -111,7 +112,8 @@ class KerasGraph:
             if class_of(layer) == "keras.layers.InputLayer":
                 self._shape_of(f"{scope}{name}:0:0", settings_of(layer).get("batch_shape"))
                 continue
-            for number, call in enumerate(calls if isinstance(calls, list) else ()):
+            first = 1 if is_network(layer) and layer["class_name"] != "Sequential" else 0  # its own making counts
+            for number, call in enumerate(calls if isinstance(calls, list) else (), first):
                 found = list(tensors_in(call))
                 for tensor, shape, dtype in found:
                     self._shape_of(f"{scope}{tensor}", shape)
@@ -154,24 +156,28 @@ class KerasGraph:
         settings, op = settings_of(layer), class_of(layer)
         if op == "keras.layers.TimeDistributed" and isinstance(settings.get("layer"), dict):
             self._layer(settings["layer"], name, given, made, deep)
+            self._handed.pop(made, None)  # a model in it doesn't know of the steps
             return
         if is_network(layer):
-            outputs = list(self._network(layer, f"{made}/", f"{name}/", given, deep + 1).values())
-            for number, tensor in enumerate(outputs):
+            outputs = self._network(layer, f"{made}/", f"{name}/", given, deep + 1)
+            by_name = isinstance(settings.get("output_layers"), dict)  # in the order of their keys
+            for number, tensor in enumerate(outputs[key] for key in (sorted(outputs) if by_name else outputs)):
                 whole = made if number == 0 else f"{made.rpartition(':')[0]}:{number}"
                 self._hand_on(tensor, whole)
             return
-        activation = activation_of(settings) if "activation" in settings and not op.startswith("unknown") else None
+        activation = activation_of(settings) if may_have_activation(layer) else None
+        told = settings.get("activation")
+        attrs = settings_of(told) if isinstance(told, dict) else {}
         if op == "keras.layers.Activation":
-            self.steps.append(Step(name, activation or HANDS_ON, tuple(given), (made,), {}))
+            self.steps.append(Step(name, activation or HANDS_ON, tuple(given), (made,), attrs))
             return
         before = f"{made} before its activation" if activation else made
         self.steps.append(Step(name, op, tuple(given), (before,), settings))
         if activation:
-            self.steps.append(Step(name, activation, (before,), (made,), {}))
+            self.steps.append(Step(name, activation, (before,), (made,), attrs))
 
     def _shape_of(self, tensor: str, shape: Any) -> None:
-        if isinstance(shape, (list, tuple)) and all(n is None or type(n) is int for n in shape):
+        if isinstance(shape, (list, tuple)) and shape and all(n is None or type(n) is int for n in shape):
             self._shapes.setdefault(tensor, tuple(shape))
 
     def fitted(self, step: Step, what: Applied) -> Applied:
@@ -207,6 +213,12 @@ class KerasGraph:
         elif name == "Reshape" and isinstance(step.attrs.get("target_shape"), list):
             sizes = tuple(s if type(s) is int and s >= 0 else None for s in step.attrs["target_shape"])
             self._shapes[made] = (shape[0], *sizes)
+
+
+def may_have_activation(layer: Mapping[str, Any]) -> bool:
+    """Whether a layer applies its activation to what it gives: a recurrent one applies it to what it goes on with."""
+    signature = lookup(class_of(layer))
+    return signature is not None and (signature.op == "affine" or class_of(layer) == "keras.layers.Activation")
 
 
 def name_of(layer: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from math import exp, log
 from typing import Any
 
 from finallayer.catalog import keras, lookup
-from finallayer.models.keras_config import Described, camel_case, described, is_object
+from finallayer.models.keras_config import Described, called, camel_case, described, is_object
 from finallayer.models.model import Output
 from finallayer.models.refusals import NotDone
 
@@ -59,7 +59,7 @@ def _loss(loss: Any, head: str, on_logits: bool) -> Any:
     known = described(loss, keras.LOSSES)
     signature = None if known is None else lookup(known.name)
     if known is None or signature is None:
-        raise NotDone("it is compiled with a loss of its own: whether that takes logits isn't known")
+        raise NotDone(f"it is compiled with {called(loss, 'loss')}: whether that takes logits isn't known")
     if signature.op != _LOSSES.get(head):
         what = "logits" if on_logits else f"{head} outputs"
         raise NotDone(f"it is compiled with {known}, which can't be told to take {what}: compile it anew first")
@@ -86,7 +86,7 @@ def _metric(metric: Any, output: Output, head: str, on_logits: bool) -> Any:
         known = Described("keras.metrics.BinaryAccuracy", {})
     signature = None if known is None else lookup(known.name)
     if known is None or signature is None:
-        raise NotDone("it is compiled with a metric of its own: what that reads isn't known")
+        raise NotDone(f"it is compiled with {called(metric, 'metric')}: what that reads isn't known")
     reads = signature.attrs.get("reads")
     if reads in _INDIFFERENT and signature.op == "metric" and not _asks_for_numbers(known.name):
         return metric

@@ -14,15 +14,15 @@ from typing import Any, BinaryIO
 from finallayer.expr import Node
 from finallayer.models import keras_recompiled
 from finallayer.models.archive import Archive
-from finallayer.models.keras_config import CONFIG, is_network, not_of_keras
-from finallayer.models.keras_graph import KerasGraph
+from finallayer.models.keras_config import CONFIG, class_of, is_network, not_only_numbers
+from finallayer.models.keras_graph import KerasGraph, may_have_activation, name_of
 from finallayer.models.model import HEADS, Edited, Output
 from finallayer.models.refusals import NotDone
 from finallayer.models.steps import HANDS_ON, Graph, Step
 
 _HEADS = {kind: head for head, kind in HEADS.items()}
 #: What may stand between a head and an output, and takes logits as well.
-_STAYING = frozenset({HANDS_ON, "keras.layers.Dropout", "keras.layers.Identity", "keras.layers.ActivityRegularization"})
+_STAYING = frozenset({HANDS_ON, "keras.layers.Dropout", "keras.layers.Identity"})
 #: Layers and operations that are a head, and nothing else.
 _ALONE = frozenset({"keras.layers.Softmax", "keras.ops.softmax", "keras.ops.sigmoid", "keras.ops.log_softmax"})
 
@@ -40,9 +40,9 @@ class KerasEdited:
 
     def task(self, old: str, new: str, output: str) -> dict[str, Any] | str:
         """What Keras is to do with both files to compare an output, or why it shouldn't."""
-        foreign = next(not_of_keras(self.config), None)
+        foreign = next(not_only_numbers(self.config), None)
         if foreign is not None:
-            return f"{foreign} is none of Keras' own"
+            return f"{foreign} may run code or read files, so nothing was run"
         return {
             "runtime": "keras",
             "with_head": old if self.strips else new,
@@ -88,9 +88,12 @@ class KerasSurgeon:
         edit.head, edit.axis = head.op, head.attrs.get("axis")
         layer = layers.layers[tensor]
         self._must_be_called_once(layers, layer, step)
-        if step.op in _ALONE:
+        _must_be_free(layer)
+        if len(step.inputs) > 1:
+            raise NotDone(f"{step.name!r} is given a mask, which goes with its {head.op}")
+        if class_of(layer) in _ALONE:
             _become_activation(layer, layers.dtypes.get(step.inputs[0]))
-        elif not step.op.startswith("keras.activations."):
+        elif layer["config"].get("activation") is None:
             raise NotDone(f"{step.name!r} ({step.op}) can't be changed")
         layer["config"]["activation"] = "linear"
         self._recompile(edit, output, _HEADS.get(head.kind, ""), on_logits=True)
@@ -105,13 +108,14 @@ class KerasSurgeon:
             tensor = step.inputs[0]
         layer = layers.layers.get(tensor)
         if step is None or layer is None:
-            raise NotDone(f"output {output.name!r} is an input: no layer makes it")
+            raise NotDone(f"output {output.name!r} is an input, or one of several results of a layer")
         if head == "softmax" and step.attrs.get("data_format") == "channels_first":
             raise NotDone(f"{step.name!r} has its channels first, and Keras' softmax goes along the last axis")
         calls = [t for t, other in layers.layers.items() if other is layer]
-        free = layer["config"].get("activation", "missing") in (None, "linear")
+        free = may_have_activation(layer) and layer["config"].get("activation", "missing") in (None, "linear")
         alone = len(calls) == 1 and not self._readers(tensor, output)
         if free and alone:
+            _must_be_free(layer)
             layer["config"]["activation"] = head
         else:
             self._put_in(edit.config, output, head, layers.dtypes.get(tensor))
@@ -182,6 +186,12 @@ class KerasSurgeon:
         if isinstance(compiled, dict):
             names = list(self._graph.ends.values())
             keras_recompiled.recompile(compiled, output, names, head, on_logits)
+
+
+def _must_be_free(layer: dict[str, Any]) -> None:
+    """Raise :class:`NotDone` where training would be by other numbers: what a layer gives is a part of the loss."""
+    if layer["config"].get("activity_regularizer") is not None:
+        raise NotDone(f"the loss has a term for what {name_of(layer)!r} gives (activity_regularizer)")
 
 
 def _become_activation(layer: dict[str, Any], dtype: str | None) -> None:

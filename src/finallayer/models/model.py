@@ -25,6 +25,10 @@ _TOLD = {
 #: What leaves every axis where it was.
 _UNMOVED = keeping(Keeps.AXES) | {"add", "sub"}
 _ACTIVE = frozenset({"activation", "norm"})
+_CONDITIONAL = ("where", "select")
+_FLOATING = ("float", "bfloat", "double", "complex")
+#: Probabilities that are kept this far from 0 and 1 at the most are guarded; others are cut.
+_GUARD = 1e-2
 _ONWARD = frozenset(op for op, row in OPERATIONS.items() if Of.PLACE in row.role) | {"scale", "dropout", "pool", "mask"}
 _NORMALISED = PROBABILITY_KINDS | LOG_KINDS
 _OF_HEADS = having(Of.HEAD)
@@ -76,7 +80,27 @@ class Output:
 def output_of(graph: Graph, name: str, tensor: str, shape: Shape | None, dtype: str | None) -> Output:
     """What a graph tells of one of its outputs."""
     node = graph.of(tensor)
-    return Output(name, shape, dtype, told(node), made_by(graph, tensor), tensor=tensor, expression=node)
+    kind = told(node)
+    if (_is_whole(dtype) and not _is_code(graph, tensor)) or _is_picked(graph, tensor):
+        kind = "unknown"
+    return Output(name, shape, dtype, kind, made_by(graph, tensor), tensor=tensor, expression=node)
+
+
+def _is_picked(graph: Graph, tensor: str) -> bool:
+    """Whether a condition tells which of its probabilities an output has: all others are what they never were."""
+    head = head_of(graph.of(tensor))
+    steps = () if head is None or graph.of(tensor) is head else graph.between(tensor, head)
+    return any(step.op.rpartition(".")[2].lower().startswith(_CONDITIONAL) for step in steps)
+
+
+def _is_whole(dtype: str | None) -> bool:
+    """Whether numbers are whole ones, or none at all."""
+    return dtype is not None and not dtype.startswith(_FLOATING)
+
+
+def _is_code(graph: Graph, tensor: str) -> bool:
+    """Whether whole numbers stand for others."""
+    return tensor in graph.made_by and "Quantize" in graph.made_by[tensor].op
 
 
 class Edited(Protocol):
@@ -141,6 +165,8 @@ class Model:
             raise NotDone(f"output {chosen.name!r} gives logits already")
         made = chosen.expression
         head = None if made is None or made.kind not in _NORMALISED else head_of(made)
+        if head is None and made is not None and made.kind in _NORMALISED:
+            raise NotDone(f"output {chosen.name!r}: more than one softmax or sigmoid makes it ({made.op})")
         if head is None:
             raise NotDone(f"output {chosen.name!r}: no softmax or sigmoid is known to make it")
         if head.args[0].kind in _NORMALISED:
@@ -156,7 +182,8 @@ class Model:
             raise NotDone(f"{head!r} can't be appended; what can: {', '.join(HEADS)}")
         chosen = self.output(output)
         if chosen.expression is not None and chosen.expression.kind in _NORMALISED:
-            raise NotDone(f"output {chosen.name!r} gives {chosen.kind} already")
+            of = "gives" if chosen.kind != "unknown" else "is made of"
+            raise NotDone(f"output {chosen.name!r} {of} {told_of(chosen.expression.kind)} already")
         return self._changed(lambda surgeon: surgeon.append(chosen, head))
 
     def _changed(self, change: Callable[[Surgeon], Edited]) -> Edited:
@@ -168,9 +195,32 @@ class Model:
             raise NotDone(f"what it says of its layers is damaged ({type(error).__name__})") from None
 
 
+def told_of(kind: Kind) -> str:
+    """A kind as the file's reader is told of it."""
+    return _TOLD.get(kind, "unknown")
+
+
 def told(node: Node) -> str:
-    """The kind of an output, for its reader: scores that an activation or a norm has changed are not called logits."""
-    return "unknown" if node.kind is Kind.LOGITS and not _are_plain_scores(node) else _TOLD.get(node.kind, "unknown")
+    """The kind of an output, for its reader: scores that an activation or a norm has changed are not called logits,
+    and no more are probabilities that were cut, or taken from 1."""
+    plain = _are_plain_scores(node) if node.kind is Kind.LOGITS else not _are_changed(node)
+    return told_of(node.kind) if plain else "unknown"
+
+
+def _are_changed(node: Node) -> bool:
+    """Whether probabilities, or their logs, are no longer those of a softmax or sigmoid."""
+    while node.args and node.op not in _OF_HEADS:
+        if node.op == "one_minus" and node.kind is Kind.PROBS:
+            return True
+        if node.op == "clip" and node.kind in PROBABILITY_KINDS and not _is_guard(node):
+            return True
+        node = node.args[0]
+    return False
+
+
+def _is_guard(clip: Node) -> bool:
+    low, high = clip.attrs.get("low"), clip.attrs.get("high")
+    return (low is None or low <= _GUARD) and (high is None or high >= 1 - _GUARD)
 
 
 def _are_plain_scores(node: Node) -> bool:

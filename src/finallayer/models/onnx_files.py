@@ -76,6 +76,8 @@ class _Reading:
         if op in CLASSIFIERS and len(node.output) == 2:
             scores = f"{name}/scores of the classes"
             head = POST_TRANSFORMS.get(str(attrs.get("post_transform", "NONE")), "unknown")
+            if len(attrs.get("intercepts") or ()) == 1:
+                head = "unknown"  # of two classes, one has scores: what is made of the other's is the runtime's own
             yield Step(name, "Gemm", inputs, (scores,), {})
             yield Step(name, f"{OF_CLASSIFIERS}{head}", (scores,), (node.output[1],), {})
             yield Step(name, f"{OF_CLASSIFIERS}label", (scores,), (node.output[0],), {})

@@ -123,6 +123,7 @@ class OnnxSurgeon:
 
     def strip(self, output: Output, head: Node) -> Edited:
         """Have an output give the logits that ``head`` is of. Raises :class:`NotDone`."""
+        _must_hold_floats(output)
         way = self._way(output, head)
         if any("QLinear" in step.op for step in way.head):
             raise NotDone(
@@ -132,6 +133,8 @@ class OnnxSurgeon:
         edit.logits = way.logits
         edit.tail = tuple(s.outputs[0] for s in (*way.head, *way.after))
         if way.head[-1].op.startswith(OF_CLASSIFIERS):
+            if [s for s in self._graph.readers(way.probabilities) if s not in way.after[:1]]:
+                raise NotDone(f"more than {output.name!r} is made of {way.probabilities!r}, which its node gives")
             classifier = nodes.making(way.probabilities)
             _set(classifier, "post_transform", "NONE")
             edit.touched.update(classifier.output)
@@ -146,14 +149,19 @@ class OnnxSurgeon:
 
     def append(self, output: Output, head: str) -> Edited:
         """Have an output give the softmax or sigmoid of what it gives. Raises :class:`NotDone`."""
-        if output.dtype is not None and output.dtype not in _FLOATS:
-            raise NotDone(f"output {output.name!r} holds no floating-point numbers ({output.dtype})")
+        _must_hold_floats(output)
+        if head == "softmax" and output.shape == ():
+            raise NotDone(f"output {output.name!r} is one number, and has no axis for classes")
         tensor = output.tensor
         shown = [s for s in (self._graph.made_by.get(tensor),) if s is not None and s.op == "ai.onnx.ml.ZipMap"]
         for step in shown:
             tensor = step.inputs[0]
         if tensor not in self._graph.made_by:
             raise NotDone(f"output {output.name!r} is an input, or stored in the file: no node makes it")
+        if not shown and not _holds_a_tensor(self._proto, output):
+            raise NotDone(f"output {output.name!r} is no tensor")
+        if shown and tensor in self._graph.ends:
+            raise NotDone(f"another output gives the tensor {tensor!r} itself")
         edit, nodes = self._begun()
         spare = self._spare(tensor, shown)
         if spare is None:
@@ -180,6 +188,10 @@ class OnnxSurgeon:
         while self._graph.of(tensor) is not head:
             after.insert(0, self._graph.made_by[tensor])
             tensor = after[0].inputs[0]
+        for made in [t for step in after for t in step.inputs[:1]]:
+            others = [s for s in self._graph.readers(made) if s not in after]
+            if made in self._graph.ends or (others and made != after[0].inputs[0]):
+                raise NotDone(f"more than {output.name!r} is made of {made!r}, which stands behind its {head.op}")
         for step in after:
             if step.op not in _STAYING | _FOR_PROBABILITIES:
                 raise NotDone(f"{step.name!r} ({step.op}) stands between {output.name!r} and its {head.op}")
@@ -217,6 +229,7 @@ class OnnxSurgeon:
         for step in self._graph.readers(tensor):
             if step.op != "ai.onnx.ml.ZipMap":
                 self._rewire(edit, nodes, step, {tensor: fresh})
+        nodes.tell_alike(fresh, tensor)
         made = nodes.insert_after(maker, nodes.fresh_name(f"{tensor}_{head}"), tensor)
         made.op_type = _OPERATORS[head]
         made.input.append(fresh)
@@ -227,7 +240,7 @@ class OnnxSurgeon:
         while tensor in self._graph.made_by:
             step = self._graph.made_by[tensor]
             others = [s for s in self._graph.readers(tensor) if s not in readers]
-            if others or step.op not in _STAYING:
+            if others or step.op not in _STAYING or (readers and tensor in self._graph.ends):
                 return None
             if step.op == "Identity":
                 return tensor
@@ -291,6 +304,13 @@ class _Nodes:
         self._graph.node.insert(number + 1, made)
         return self._graph.node[number + 1]
 
+    def tell_alike(self, fresh: str, tensor: str) -> None:
+        """Say of a new tensor what the file says of another: its shape and type."""
+        told = [v for v in (*self._graph.output, *self._graph.value_info) if v.name == tensor]
+        for value in told[:1]:
+            self._graph.value_info.add().CopyFrom(value)
+            self._graph.value_info[-1].name = fresh
+
     def fresh(self, name: str) -> str:
         """A name that no tensor has."""
         while name in self._names:
@@ -304,6 +324,16 @@ class _Nodes:
         while name in taken:
             name += "_"
         return name
+
+
+def _holds_a_tensor(proto: onnx.ModelProto, output: Output) -> bool:
+    kinds = [value.type.WhichOneof("value") for value in proto.graph.output if value.name == output.tensor]
+    return set(kinds) <= {None, "tensor_type"}
+
+
+def _must_hold_floats(output: Output) -> None:
+    if output.dtype is not None and output.dtype not in _FLOATS:
+        raise NotDone(f"output {output.name!r} holds no floating-point numbers ({output.dtype})")
 
 
 def _all_inputs(node: onnx.NodeProto) -> Iterator[str]:

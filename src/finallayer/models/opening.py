@@ -50,6 +50,8 @@ def _module(path: str) -> str:
             return "exported_files"
         if _PICKLED in {PurePosixPath(name).name for name in names} and "config.json" not in names:
             raise NotRead("a pickle, as torch.save writes it, which only running it reads: export it (torch.export)")
+        if any("aotinductor/" in name for name in names):
+            raise NotRead("compiled code, as torch's AOTInductor writes it: its graph is no longer in it")
         return "keras_files"
     if start.startswith(_HDF5):
         raise NotRead("Keras' old HDF5 format: save it as .keras first (model.save('model.keras'))")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -20,9 +21,7 @@ def save(edited: Edited, target: Path, check: Callable[[str], None]) -> None:
 
     Raises :class:`NotDone` or OSError; then nothing has changed.
     """
-    place = target.resolve()  # a link goes on pointing to the file
-    if place.exists() and not place.is_file():
-        raise NotDone(f"{target} is no file")
+    place = _place_of(target)
     handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.stem[:_STEM]}.", suffix=place.suffix)
     temporary = Path(name)
     try:
@@ -34,9 +33,32 @@ def save(edited: Edited, target: Path, check: Callable[[str], None]) -> None:
         check(name)
         _keep_mode(temporary, place)
         temporary.replace(place)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror or str(error), str(target)) from None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _place_of(target: Path) -> Path:
+    """Where a file goes: a link goes on pointing to it. Raises :class:`NotDone`."""
+    try:
+        place = target.resolve()
+        place.stat()
+    except FileNotFoundError:
+        if not place.parent.is_dir():
+            raise NotDone(f"{target}: there is no folder {target.parent}") from None
+        return place
+    except RuntimeError:  # a link that leads to itself, before Python 3.13
+        raise NotDone(f"{target} is no file") from None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise NotDone(f"{target} is no file") from None
+    if not place.is_file():
+        raise NotDone(f"{target} is no file")
+    return place
 
 
 def _keep_mode(temporary: Path, place: Path) -> None:

@@ -96,6 +96,7 @@ class Graph:
         self._facts = facts
         self._training = training
         self._nodes: dict[str, Node] = {}
+        self._alike: dict[object, int] = {}  # how many steps that aren't understood do the same to the same
         self._origins: dict[int, str] = {}  # the number that an origin has for its line -> the step's name
 
     def of(self, tensor: str) -> Node:
@@ -132,10 +133,11 @@ class Graph:
             origin = self.origin(step)
             folded = self._folded(step)
             made = folded or self._made(step, signature(step), fitted, origin)
-            if folded is None and made.kind is Kind.PARAMETER:
-                made = self._unknown(step, 0)  # rows of a table that data picks are no weights: an embedding's
+            if folded is None and (made is None or made.kind is Kind.PARAMETER):
+                made = None  # rows of a table that data picks are no weights: an embedding's
+            unknown = self._unknown(step) if made is None or len(step.outputs) > 1 else []
             for number, output in enumerate(step.outputs):
-                self.bind(output, made if number == 0 else self._unknown(step, number))
+                self.bind(output, made if made is not None and number == 0 else unknown[number])
 
     def _folded(self, step: Step) -> Node | None:
         """What is reckoned with parameters alone is a parameter."""
@@ -156,12 +158,13 @@ class Graph:
         signature: Signature | None,
         fitted: Callable[[Step, Applied], Applied],
         origin: Origin,
-    ) -> Node:
+    ) -> Node | None:
+        """What a step gives first; None where that isn't understood."""
         if step.op == HANDS_ON:
             return self.of(step.inputs[0])
         what = None if signature is None else self._applied(step, signature)
         if what is None:
-            return self._unknown(step, 0)
+            return None
         op, args, attrs = fitted(step, what)
         if op == "dropout":  # what is saved is run without
             op, attrs = "identity", {}
@@ -210,11 +213,14 @@ class Graph:
             attrs["rank"] = rank
         return Applied(op, nodes, attrs)
 
-    def _unknown(self, step: Step, output: int) -> Node:
-        """What nobody here understands, or one of several results."""
-        handed = tuple(hash(self.of(i)) for i in step.inputs if i)
-        name = f"{step.name or step.op}:{output}:0"
-        return make("opaque", name=name, of=(step.name, output, *handed), rank=self._rank(step.outputs, output))
+    def _unknown(self, step: Step) -> list[Node]:
+        """The results of a step that isn't understood, told from those of any other, whatever either is called."""
+        does = (step.op, *(hash(self.of(i)) for i in step.inputs if i))
+        self._alike[does] = number = self._alike.get(does, 0) + 1
+        return [
+            make("opaque", name=f"{step.op}:{place}:0", of=(*does, number, place), rank=self._rank(step.outputs, place))
+            for place in range(len(step.outputs))
+        ]
 
     def ends_in(self, outputs: Mapping[str, str]) -> None:
         """Which tensors the model gives, by their names. Of a row each, the classes lie along the last axis."""

@@ -17,7 +17,7 @@ def render(report: Report) -> Iterator[str]:
 
     ``unfixed``: why there is no fix, or why it was not made.
     """
-    objects = [plain_json(json.dumps(_finding(f), ensure_ascii=False, allow_nan=False)) for f in report.findings]
+    objects = [plain_json(json.dumps(as_object(f), ensure_ascii=False, allow_nan=False)) for f in report.findings]
     yield "[" if objects else "[]"
     for i, text in enumerate(objects, start=1):
         yield f"  {text}{',' if i < len(objects) else ''}"
@@ -25,7 +25,8 @@ def render(report: Report) -> Iterator[str]:
         yield "]"
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def as_object(finding: Finding) -> dict[str, Any]:
+    """A finding as the array has it."""
     margin = finding.safe_margin
     return {
         **fields(finding.origin),

@@ -20,6 +20,8 @@ class Interval(NamedTuple):
 
 #: Up to here exp stays finite in float32 (88.7), summed over a few thousand terms.
 LARGEST_EXPONENT = 80.0
+#: A logit of which nearly all the probability is one class's: a sigmoid of 0.95.
+SURE = 3.0
 #: What lies deeper in an expression than this is taken for any number: shared parts are visited once for each use.
 DEEPEST = 10
 
@@ -32,10 +34,16 @@ NEVER_POSITIVE = Interval(-inf, 0)
 
 def exp_is_safe(z: Node) -> bool:
     """Whether ``exp(z)`` can't overflow: negated squares, cosines over a temperature, z minus its maximum ..."""
-    return interval(z).high <= LARGEST_EXPONENT or _is_similarity(z)
+    return interval(z).high <= LARGEST_EXPONENT or is_similarity(z)
 
 
-def _is_similarity(z: Node) -> bool:
+def may_be_logits(z: Node) -> bool:
+    """Whether numbers may be logits as they are: negative, too, and large enough that a class can become certain."""
+    low, high = interval(z)
+    return low < 0 and max(-low, high) > SURE
+
+
+def is_similarity(z: Node) -> bool:
     """Whether a cosine, or what else lies within [-1, 1], is divided by a temperature that the program is given: nobody
     gives one below 0.0125. One that is learned may become any."""
     z = through(z, MOVES | {"neg"})
@@ -119,7 +127,20 @@ def _sub(z: Node, parts: list[Interval]) -> Interval:
 def _mul(z: Node, parts: list[Interval]) -> Interval:
     if z.args[0] == z.args[1]:
         return NEVER_NEGATIVE
-    return _product(*parts)
+    return NEVER_POSITIVE if _is_minus_weighed_square(z) else _product(*parts)
+
+
+def _is_minus_weighed_square(product: Node) -> bool:
+    """``-gamma * d**2``: a precision is positive, as a temperature is, though nobody can tell."""
+    minus = square = False
+    for factor in (through(a, MOVES) for a in product.args):
+        size = through(factor.args[0], MOVES) if factor.op == "neg" else factor
+        minus ^= factor.op == "neg"
+        is_square = size.op in ("pow", "length", "abs") or (size.op == "mul" and size.args[:1] == size.args[1:])
+        if not is_square and size.op != "opaque":
+            return False
+        square = square or is_square
+    return minus and square
 
 
 def _div(z: Node, parts: list[Interval]) -> Interval:
@@ -141,9 +162,23 @@ def _is_normalised(z: Node) -> bool:
     """Whether a value is divided by its own maximum or sum, or by its range: it then lies within [-1, 1], by the
     meaning of distances, counts and weights, though a negative maximum would have it otherwise."""
     x, y = (through(a, MOVES | GUARDS) for a in z.args)
+    if y.op == "sqrt" and any(_is_square_of(x, term) for term in _terms(_unguarded(y.args[0]))):
+        return True  # x / sqrt(1 + a * x**2)
     own = through(x.args[0], MOVES) if x.op == "sub" else x
     tops = y.args if y.op == "sub" else (y,)
     return any(t.op in _OF_ALL and bool(t.args) and _size(t.args[0]) == _size(own) for t in map(_unguarded, tops))
+
+
+def _terms(x: Node) -> tuple[Node, ...]:
+    return x.args if x.op == "add" else (x,)
+
+
+def _is_square_of(x: Node, term: Node) -> bool:
+    """Whether a term is the square of x, or some times that."""
+    factors = [_unguarded(f) for f in term.args] if term.op == "mul" else [through(term, MOVES | {"scale"})]
+    if [*map(_unguarded, term.args)] == [x, x]:
+        return True
+    return any(f.args[:1] == (x,) and (f.op == "pow" or f.args[1:] == (x,)) for f in factors)
 
 
 _OF_ALL = frozenset({"max", "sum", "length"})

@@ -25,7 +25,8 @@ model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
 ## Fix safety
 Safe: telling the loss that it gets logits, or a log that it is one of a softmax, changes nothing but the loss. What
-reads the output as probabilities was wrong before and stays so: apply softmax or sigmoid there.
+reads the output as probabilities was wrong before and stays so: apply softmax or sigmoid there. None where the output
+is a tanh's or a relu's, of which no class, or every one, could become certain.
 
 ## References
 - [Keras probabilistic losses: from_logits](https://keras.io/api/losses/probabilistic_losses/)
@@ -82,22 +83,22 @@ def _may_be_probabilities(x: Node) -> bool:
 
 
 def _is_picture(sighting: Sighting, x: Node) -> bool:
-    """Whether a model is compiled with a binary loss on a tanh of many units or axes: a generator, compiled for
-    ``predict``'s sake and trained through its discriminator. No classifier's head looks like that."""
+    """Whether a model is compiled with a binary loss on a tanh of more units than two outcomes have, or of many axes: a
+    generator, compiled for ``predict``'s sake and trained through its discriminator."""
     head = through(x, TRANSPARENT)
     is_tanh = head.op == "activation" and str(head.attrs.get("name", "")).rpartition(".")[2] == "tanh"
     is_compiled = sighting.compiled and sighting.node.op == "bce_probs"
-    return is_compiled and is_tanh and (units(x) != 1 or (head.rank or 0) > 2)
+    return is_compiled and is_tanh and (units(x) not in (1, 2) or (head.rank or 0) > 2)
 
 
 BAD = [
     # a tanh of many units is no generator's where the loss trains it here and now
     """
+! the output is a tanh's, of which no class could ever become certain
 import tensorflow as tf
 
 net = tf.keras.Sequential([tf.keras.layers.Dense(64), tf.keras.layers.Dense(8, activation="tanh")])
--bce = tf.keras.losses.BinaryCrossentropy()
-+bce = tf.keras.losses.BinaryCrossentropy(from_logits=True)
+bce = tf.keras.losses.BinaryCrossentropy()
 
 def train_step(x, y):
     with tf.GradientTape() as tape:
@@ -105,13 +106,20 @@ def train_step(x, y):
     return tape.gradient(loss, net.trainable_variables)
 """,
     """
+! the output is a tanh's, of which no class could ever become certain
 from keras.models import Sequential
 from keras.layers import Dense
-+from keras.losses import BinaryCrossentropy
+
+model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(2, activation="tanh")])
+model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
+""",
+    """
+! the output is a tanh's, of which no class could ever become certain
+from keras.models import Sequential
+from keras.layers import Dense
 
 model = Sequential([Dense(8, input_dim=4, activation="relu"), Dense(1, activation="tanh")])
--model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
-+model.compile(loss=BinaryCrossentropy(from_logits=True), optimizer="sgd")
+model.compile(loss="binary_crossentropy", optimizer="sgd")  # FL102
 """,
     """
 import keras

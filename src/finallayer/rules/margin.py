@@ -9,7 +9,7 @@ from math import inf, isfinite
 from finallayer.expr import GUARDS, TRANSPARENT, Node, Role, having, logits, make, target
 from finallayer.findings import Match, Related, Severity, Sighting
 from finallayer.kinds import Kind
-from finallayer.rules.bounds import interval
+from finallayer.rules.bounds import interval, is_similarity
 from finallayer.rules.route import guard, is_by_hand, maker
 
 #: The formats whose safe margin a finding states, the one of its message first.
@@ -114,6 +114,8 @@ def _is_harmless(log: Node, loss: Node) -> bool:
     made = maker(log.args[0]) if log.op == "log" else log
     if made.op not in _HEADS or not made.args:
         return False
+    if is_similarity(made.args[0]):
+        return True
     low, high = interval(made.args[0])
     reach = high - low if made.kind is Kind.PROBS else max(-low, high)
     return reach < (safe_margins(loss) or {}).get(FORMATS[0], 0)

@@ -131,6 +131,11 @@ def attend(h):
     e = torch.exp(score(h))
     weights = e / e.sum(dim=1, keepdim=True)  # FL204
     return (weights * h).sum(1)
+
+def attend_to_some(h, mask):
+    e = torch.where(mask, torch.exp(score(h)), 0.0)
+    weights = e / e.sum(dim=1, keepdim=True)  # FL204
+    return (weights * h).sum(1)
 """,
 ]
 
@@ -177,5 +182,10 @@ def assign(x, c):
 def contrast(a, b):
     e = torch.exp(torch.cosine_similarity(a, b, dim=-1) / 0.1)
     return e / e.sum(-1, keepdim=True)
+
+def squashed(h, alpha):
+    z = score(h)
+    e = torch.exp(z / torch.sqrt(1 + alpha * torch.square(z)))
+    return e / e.sum(dim=1, keepdim=True)
 """,
 ]

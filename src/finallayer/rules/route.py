@@ -56,8 +56,14 @@ def is_exempt(x: Node) -> bool:
     return (
         all(node.op in _CONSTANTS if not node.args else node.op not in _WEIGHTED for node in x.walk())
         or scores.op == "stop_gradient"
-        or any(step.op == "stop_gradient" or (step.attrs.get("least") or 0) > 0 for step in route(x))
+        or any(step.op == "stop_gradient" or _is_no_smaller(step) for step in route(x))
     )
+
+
+def _is_no_smaller(step: Node) -> bool:
+    """Whether a mask picks only the entries that are above some number: above 0, too, no log is infinite."""
+    least = step.attrs.get("least")
+    return isinstance(least, (int, float)) and least >= 0
 
 
 def is_classifiers(log: Node) -> bool:

@@ -226,6 +226,17 @@ def _scan(run: Interpreter, made: Built) -> Value:
     return invoke(run, made.bound.get("f"), Call([made.bound.get("x"), row], {}, made.site))
 
 
+@handles(CONSTRUCTS, "mapped")
+def _mapped(run: Interpreter, made: Built) -> Value:
+    each = Partial(made.bound.get("f"), how="vmap")
+    return invoke(run, each, Call([made.bound.get("x", opaque("rows"))], {}, made.site))
+
+
+@handles(CONSTRUCTS, "arg_scope")
+def _arg_scope(_run: Interpreter, made: Built) -> Value:
+    return made
+
+
 @handles(CONSTRUCTS, "while_loop")
 def _while_loop(run: Interpreter, made: Built) -> Value:
     """One turn of the loop stands for all; it gives the variables, one alone by itself."""

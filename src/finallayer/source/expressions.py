@@ -13,6 +13,7 @@ from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import STAR_IMPORTS, UNIMPORTED
 from finallayer.expr import COMPARED, MOVES, TRANSPARENT, Node, through
 from finallayer.source import patches, texts
+from finallayer.source.arg_scopes import given_by
 from finallayer.source.asking import found_out, keyed
 from finallayer.source.assignment import assign, change
 from finallayer.source.attributes import get_attribute
@@ -129,6 +130,9 @@ def _attribute(run: Interpreter, node: ast.Attribute, frame: Frame) -> Value:
 
 @values(ast.Call)
 def _call(run: Interpreter, node: ast.Call, frame: Frame) -> Value:
+    updated = _updated(run, node, frame)
+    if updated is not None:
+        return updated
     callee = run.evaluate(node.func, frame)
     args: list[Value] = []
     kwargs: dict[str, Value] = {}
@@ -148,11 +152,21 @@ def _call(run: Interpreter, node: ast.Call, frame: Frame) -> Value:
             kwargs.update({k: v for k, v in value.slots.items() if isinstance(k, str)})
         else:
             complete = False
+    if run.scopes:
+        kwargs = given_by(run.scopes, callee) | kwargs
     value = invoke(run, callee, Call(args, kwargs, Site(node, frame), complete))
     for keyword in node.keywords:
         if keyword.arg == "out" and isinstance(value, Node) and value.op != "opaque" and isinstance(callee, External):
             change(run, keyword.value, value, frame)
     return value
+
+
+def _updated(run: Interpreter, node: ast.Call, frame: Frame) -> Node | None:
+    """``x.at[index].set(part)`` where the part is what a softmax or sigmoid gave: x with those entries."""
+    match node.func:
+        case ast.Attribute(ast.Subscript(ast.Attribute(whole, "at"), index), "set") if node.args:
+            return patches.patched(run.evaluate(whole, frame), index, run.evaluate(node.args[0], frame))
+    return None
 
 
 @values(ast.Tuple)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from finallayer.catalog.conventions import Meaning, suggests
+from finallayer.catalog.names import canonical
 from finallayer.expr import Node, Role, having, make
 from finallayer.source.calls import callable_value, invoke
 from finallayer.source.constructs import handles
@@ -21,6 +22,8 @@ from finallayer.source.values import (
     Class,
     Dict,
     External,
+    Function,
+    Instance,
     Site,
     Value,
     opaque,
@@ -82,6 +85,27 @@ def foreign_call(run: Interpreter, name: str, call: Call) -> None:
 
 
 FOREIGN.append(foreign_call)
+
+
+def fitted(run: Interpreter, name: str, call: Call) -> None:
+    """A Lightning module that a trainer fits: its training step runs, in whichever file it is written.
+
+    One of the file's own is run on each object that the file makes, as whatever nothing calls.
+    """
+    model = call.args[0] if call.args else call.kwargs.get("model")
+    if name.rpartition(".")[2] != "fit" or not isinstance(model, Instance) or not _is_lightnings(model.cls):
+        return
+    step = model.cls.find("training_step")
+    if isinstance(step, Function) and step.frame.module is not run.entry:
+        given = [opaque("batch"), opaque("batch_idx")][: len(step.node.args.args) - 1]
+        hand(run, run.call_function(step, Call([model, *given], {}, call.site)))
+
+
+FOREIGN.append(fitted)
+
+
+def _is_lightnings(cls: Class) -> bool:
+    return any(canonical(base.name) == "pytorch_lightning.LightningModule" for base in cls.external_bases())
 
 
 def _is_model(value: Value) -> bool:

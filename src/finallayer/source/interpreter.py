@@ -18,6 +18,7 @@ from finallayer.canonical import SPELLINGS_OF_LOSSES
 from finallayer.expr import MOVES, SEVERAL, Node, Origin, Role, having, through
 from finallayer.recording import Recorder, Scene
 from finallayer.source.alternatives import ON_EVERY_WAY, alternatives
+from finallayer.source.arg_scopes import Scope
 from finallayer.source.budget import MOST_STEPS_COARSELY, Budget, OutOfBudget, Shortfall
 from finallayer.source.by_hand import asks_for_gradients, differentiates_itself, has_own_gradient, only_tests
 from finallayer.source.conditions import Clause, Way, contradict
@@ -68,6 +69,7 @@ _AROUND = (
     "coupled",
     "taken",
     "repeating",
+    "scopes",
 )
 
 
@@ -117,6 +119,7 @@ class Interpreter:
         self.silent = 0  # > 0 while a call is evaluated that may not happen this way
         self.taken: Way = ()  # what the way that is run now has found out
         self.repeating: list[Loop] = []  # the loops whose bodies run, of which nobody knows how often
+        self.scopes: list[Scope] = []  # what is given to functions that are called here
         self.words: dict[ast.expr, tuple[frozenset[str], bool]] = {}  # what the texts of tests say
         self.texts: dict[ast.expr, str] = {}  # and the texts themselves
         self.ends: frozenset[Node] = frozenset()  # what the indices of the loops in their last rounds count to
@@ -437,7 +440,7 @@ class Interpreter:
     def _outside_everything(self) -> Iterator[None]:
         """As at a program's top: no call, loop or ``no_grad`` around what runs here."""
         around = {name: getattr(self, name) for name in _AROUND}
-        self.stack, self.sites, self.repeating, self.taken = [], [], [], ()
+        self.stack, self.sites, self.repeating, self.taken, self.scopes = [], [], [], (), []
         self.no_grad = self.read_out = self.compiling = self.silent = self.assumed = self.coupled = 0
         try:
             yield

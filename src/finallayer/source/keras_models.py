@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 
 from finallayer.catalog import keras, tensorflow
 from finallayer.expr import LOSSES, OPERATIONS, SAME_AXES, Node, make
@@ -44,11 +45,12 @@ def compile_model(run: Interpreter, model: Value, call: Call) -> Value:
     outputs = outputs_of(run, model, call.site)
     spelled, measured = (_argument(call.site.node, *at) for at in (("loss", 1), ("metrics", 2)))
     only_measured = _is_only_measured(call.site)
+    is_asked_for = not trains_itself(model, call.site.frame.module.tree) and not _is_only_asked(call.site)
     run.compiling += 1
     try:
         for i, (name, output) in enumerate(outputs):
             one = _for_output(loss, i, name, len(outputs))
-            if one is not None and not trains_itself(model) and not _is_only_asked(call.site):
+            if one is not None and is_asked_for:
                 run.no_grad += only_measured
                 hand(run, apply_loss(run, one, output, Site(_item(spelled, i, name), call.site.frame)))
                 run.no_grad -= only_measured
@@ -77,12 +79,21 @@ _COMPILED_LOSS = frozenset(
 )
 
 
-def trains_itself(model: Value) -> bool:
-    """Whether a model's class is the project's, and trains without the loss that it is compiled with."""
+def trains_itself(model: Value, tree: ast.Module) -> bool:
+    """Whether a model's class is the project's, and trains without the loss that it is compiled with; which isn't asked
+    for otherwise, either: by its own way of testing, or since the file tests nothing."""
     own = [model.cls.find(name) for name in ("train_step", "test_step")] if isinstance(model, Instance) else []
     steps = [method for method in own if isinstance(method, Function)]
     read = (n for method in steps for n in walk(method.node) if isinstance(n, ast.Attribute))
-    return len(steps) == 2 and not any(n.attr in _COMPILED_LOSS for n in read)
+    trains = bool(steps) and steps[0] is own[0] and (len(steps) == len(own) or not _tests(tree))
+    return trains and not any(n.attr in _COMPILED_LOSS for n in read)
+
+
+@lru_cache(maxsize=64)
+def _tests(tree: ast.Module) -> bool:
+    """Whether a file has models evaluated, alone or while they are trained."""
+    asked = {n.attr if isinstance(n, ast.Attribute) else getattr(n, "arg", None) for n in walk(tree)}
+    return not asked.isdisjoint({"evaluate", "test_on_batch", "validation_data", "validation_split"})
 
 
 #: What an object does with a model that it neither fits nor measures: it finds the weights by other means.
@@ -97,14 +108,16 @@ def _is_only_asked(site: Site) -> bool:
     owner = function.owner if function is not None else None
     match node:
         case ast.Call(func=ast.Attribute(value=ast.Attribute(value=ast.Name(), attr=held))) if owner is not None:
-            classes = [c.node for c in owner.ancestry() if isinstance(c, Class)]
-            used = {
-                n.attr
-                for n in (n for c in classes for n in ast.walk(c))
-                if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Attribute) and n.value.attr == held
-            }
+            used = frozenset[str]().union(*(_asked_of(c.node, held) for c in owner.ancestry() if isinstance(c, Class)))
             return _SETS in used and bool(used & _ASKS) and not used & _FITS
     return False
+
+
+@lru_cache(maxsize=1024)  # a class compiles its models again for each object
+def _asked_of(cls: ast.ClassDef, held: str) -> frozenset[str]:
+    """What a class asks of an attribute by that name, whichever object's."""
+    asked = (n for n in walk(cls) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Attribute))
+    return frozenset(n.attr for n in asked if isinstance(n.value, ast.Attribute) and n.value.attr == held)
 
 
 #: What doesn't train a model that is called so, nor hands it to anybody who might.

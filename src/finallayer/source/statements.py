@@ -11,6 +11,7 @@ from typing import TypeVar, cast, overload
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.catalog.frameworks import BY_ROOT
 from finallayer.expr import Node
+from finallayer.source.arg_scopes import scopes_of
 from finallayer.source.asking import cases, found_out
 from finallayer.source.assignment import assign, change, scope_of
 from finallayer.source.attributes import get_attribute
@@ -185,17 +186,20 @@ def _repeat(run: Interpreter, loop: Loop, frame: Frame) -> None:
 
 @runs(ast.With, ast.AsyncWith)
 def _with(run: Interpreter, node: ast.With | ast.AsyncWith, frame: Frame) -> bool:
-    without_gradient = 0
+    without_gradient, scopes = 0, run.scopes
     for item in node.items:
         value = run.evaluate(item.context_expr, frame)
         without_gradient += isinstance(value, Built) and value.signature.op == "no_grad"
+        scopes = [*scopes, *scopes_of(value)]
         if item.optional_vars is not None:
             assign(run, item.optional_vars, value, frame)
     run.no_grad += without_gradient
+    around, run.scopes = run.scopes, scopes
     try:
         return run.block(node.body, frame)
     finally:
         run.no_grad -= without_gradient
+        run.scopes = around
 
 
 @runs(ast.Try)

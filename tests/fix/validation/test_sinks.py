@@ -12,7 +12,7 @@ from finallayer.fix.validation.validate import Verdict, validate
 from finallayer.rules.judging import judge
 from finallayer.source.reading import read
 
-from ..workbench import fixed
+from ..workbench import fixed, repaired
 
 IMPORTS = "import numpy as np\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n"
 NET = IMPORTS + "net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))\n\n"
@@ -352,3 +352,14 @@ def test_a_parameter_that_callers_give_keeps_its_reader(
 ) -> None:
     program = BUILT.format(head=head, more=more, given=given)
     assert (fixed(tmp_path, program) != program) is safe
+
+
+@pytest.mark.parametrize("rows", ["net(x)", "list(net(x))", "[row for row in net(x)]"])
+def test_whoever_is_handed_the_rows_of_an_output_by_a_star_sees_that_they_differ(rows: str, tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(
+        "import torch\nfrom torch import nn\n\nnet = nn.Sequential(nn.Linear(4, 3), nn.Softmax(1))\n"
+        "x, y = torch.randn(6, 4), torch.arange(6) % 3\nnn.CrossEntropyLoss()(net(x), y).backward()\n\n\n"
+        "def show(*rows):\n    print([r.sum() for r in rows])\n\n\n" + f"show(*{rows})\n"
+    )
+    assert not repaired(file).changed

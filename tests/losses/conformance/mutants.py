@@ -39,6 +39,7 @@ NUMPY, JAX = "finallayer.losses.numpy", "finallayer.losses.jax._cross_entropy"
 JAX_OPERATIONS, JAX_DERIVATIVES = "finallayer.losses.jax._operations", "finallayer.losses.jax._derivatives"
 KERAS, KERAS_ROWS = "finallayer.losses.keras._functions", "finallayer.losses.keras._rows"
 TORCH_ROWS, TORCH_USUAL = "finallayer.losses.torch._framework", "finallayer.losses.torch._plain"
+TORCH_RECORDED, TORCH_PLANS = "finallayer.losses.torch._recorded", "finallayer.losses.torch._plans"
 
 
 class Mutant(NamedTuple):
@@ -157,31 +158,44 @@ MUTANTS = {
         Mutant(
             "zero gradient of a usual call",
             TORCH_USUAL,
-            "exps.mul_(factor.to(exps.dtype) if is_moderate else factor)",
+            "exps.mul_(factor.to(exps.dtype) if walk.is_moderate else factor)",
             "exps.zero_()",
         ),
-        Mutant("no -1 at a usual call's target", TORCH_USUAL, "others.neg_().to(exps.dtype)", "0.0"),
-        Mutant("a usual call's target counted twice", TORCH_USUAL, "exps.scatter_(1, at, 0.0).sum(", "exps.sum("),
+        Mutant("no -1 at a usual call's target", TORCH_USUAL, "others.neg().to(exps.dtype)", "0.0"),
         Mutant(
-            "a confident row's log", TORCH_USUAL, "(others / at_target).log1p_()", "(others / at_target).add_(1).log_()"
+            "a usual call's target counted twice",
+            TORCH_USUAL,
+            "torch.sum(exps.scatter_(1, at, 0.0), 1,",
+            "torch.sum(exps, 1,",
         ),
-        Mutant("float32 out of its range", TORCH_USUAL, "if not _is_in_range(found, logits, most_push):", "if False:"),
-        Mutant("a confident row recorded", TORCH_USUAL, "amax().item() < _LEAST_LOSS:", "amax().item() < 1:"),
-        Mutant(
-            "a lost row in float32", TORCH_USUAL, "return lost_nothing or logits.amin()", "return True or logits.amin()"
-        ),
-        Mutant("1/N missing in a usual call", TORCH_USUAL, "Tensor = upstream / counted", "Tensor = upstream"),
+        Mutant("a confident row's log", TORCH_USUAL, "ratios.log1p_()", "ratios.add_(1).log_()"),
+        Mutant("float32 out of its range", TORCH_USUAL, "if not _is_in_range(walk, part, found, ratios):", "if False:"),
+        Mutant("a lost row in float32", TORCH_USUAL, "return lost_nothing or (", "return True or ("),
+        Mutant("1/N missing in a usual call", TORCH_USUAL, "each = upstream / counted", "each = upstream"),
         Mutant(
             "another row's scale in a usual call",
             TORCH_USUAL,
-            "row_upstream.double().unsqueeze(1) * push",
-            "row_upstream.double().roll(1, -1).unsqueeze(1) * push",
+            "row_upstream.double().unsqueeze(1) * each",
+            "row_upstream.double().roll(1, -1).unsqueeze(1) * each",
         ),
         Mutant(
             "ignore mask dropped in a usual call",
             TORCH_USUAL,
             "counts = (~ignored).double().unsqueeze(1)",
             "counts = torch.ones_like(at).double()",
+        ),
+        Mutant("a usual call's smoothing dropped", TORCH_USUAL, ".sub_(push * walk.smooth)", ""),
+        Mutant(
+            "a usual call's smoothing at the target",
+            TORCH_USUAL,
+            ".add_(push * (walk.smooth * (walk.classes - 1)))",
+            "",
+        ),
+        Mutant("a usual call's smoothing in the loss", TORCH_USUAL, "losses.add_(found.gap)", "losses"),
+        Mutant("a confident row recorded", TORCH_RECORDED, "amax().item() < _MOST_LOG:", "amax().item() < 1:"),
+        Mutant("recorded in float32", TORCH_RECORDED, "1, dtype=torch.float64)", "1, dtype=torch.float32)"),
+        Mutant(
+            "recorded without smoothing", TORCH_RECORDED, "terms.reduction, terms.label_smoothing", "terms.reduction"
         ),
     ),
 }
@@ -210,24 +224,22 @@ def is_noticed(framework: Framework) -> bool:
 
 
 @contextmanager
-def serving(module: str, records: bool) -> Iterator[None]:
-    """While usual calls in torch are left to ``module``: recorded, where few logits are, or not."""
-    usual = importlib.import_module(TORCH_USUAL) if module in (TORCH_ROWS, TORCH_USUAL) else None
+def serving(module: str) -> Iterator[None]:
+    """While calls in torch are left to ``module``: recorded where few logits are, or walked as usual, or neither."""
     with ExitStack() as patches:
-        if usual is not None and not records:
-            patches.enter_context(mock.patch.object(usual, "recorded", lambda *_: None))
-        if usual is not None and module == TORCH_ROWS:
-            patches.enter_context(mock.patch.object(usual, "serves", lambda *_: False))
+        if module in (TORCH_ROWS, TORCH_USUAL):
+            recorded, plans = (importlib.import_module(m) for m in (TORCH_RECORDED, TORCH_PLANS))
+            patches.enter_context(mock.patch.object(recorded, "recorder", lambda *_: None))
+            patches.enter_context(mock.patch.object(plans, "_plans", type(plans._plans)()))
+        if module == TORCH_ROWS:
+            patches.enter_context(mock.patch.object(importlib.import_module(TORCH_USUAL), "serves", lambda *_: False))
         yield
 
 
 def is_noticed_serving(framework: Framework, module: str) -> bool:
-    """`is_noticed`, by one of the ways that the module is reached."""
-    for records in (False, True) if module == TORCH_USUAL else (False,):
-        with serving(module, records):
-            if is_noticed(framework):
-                return True
-    return False
+    """`is_noticed`, by the way that the module is reached."""
+    with serving(module):
+        return is_noticed(framework)
 
 
 def main(name: str) -> None:

@@ -60,7 +60,7 @@ class Scenario(NamedTuple):
 
 
 SCENARIOS = {
-    "plain": Scenario(FLOAT32, (70, 10)),
+    "plain": Scenario(FLOAT32, (150, 10)),  # two tiles of pixels, and a part of one
     "pixels": Scenario(FLOAT32, (3, 21, 53)),
     "few classes in double": Scenario(FLOAT32, (70, 10), in_double=True),
     "pixels in double": Scenario(FLOAT32, (3, 21, 53), in_double=True),

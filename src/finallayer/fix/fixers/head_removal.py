@@ -31,7 +31,7 @@ from finallayer.fix.flow.wrapped_names import where_named
 from finallayer.fix.registry import Offer, Proposal, Reach, cannot_see, mends
 from finallayer.fix.text.edits import together
 from finallayer.kinds import Kind
-from finallayer.rules.bounds import interval
+from finallayer.rules.bounds import may_be_logits
 from finallayer.rules.margin import loss_of
 from finallayer.rules.route import maker, units
 from finallayer.source.walking import walk
@@ -206,8 +206,8 @@ def take_logits(sighting: Sighting, _match: Match, context: Context) -> Iterator
     x = loss.args[0] if loss.args else None
     if loss.op not in ON_LOGITS or module is None or x is None or x.kind is not Kind.LOGITS:
         return
-    if dialect is None or x.origin is None or interval(x)[0] >= 0:
-        return  # a relu's outputs, as logits, would mean that nothing is ever unlikely
+    if dialect is None or x.origin is None or not may_be_logits(x):
+        return  # a relu's outputs, as logits, would mean that nothing is ever unlikely, a tanh's that nothing is likely
     head = HEAD_OF[loss.op]
     readers = context.readers(Head(x.op, frozenset({x.origin})))
     edits = together([dialect.on_logits(module, loss), *_at_metrics(readers, context.sightings(), dialect, head, x)])

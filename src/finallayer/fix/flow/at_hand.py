@@ -88,7 +88,7 @@ def _handed_together(module: AnalysedModule, read: ast.Name, context: Context) -
     names = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
     found = list[_Neighbours]()
     for there in context.modules().values():
-        for call in (n for n in there.syntax.nodes if isinstance(n, ast.Call)):
+        for call in there.syntax.all_of(ast.Call):
             callees = there.values(call.func)
             if any(runs(c, function) for c in callees):
                 bound = any(isinstance(c, Bound) for c in callees)

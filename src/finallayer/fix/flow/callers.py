@@ -21,8 +21,7 @@ _PLAIN_CONSTRUCTS = frozenset({"transform", "same", "no_grad"})
 def references(syntax: Syntax, name: str) -> Iterator[ast.expr]:
     """Every expression of a file that may mean a function by its name."""
     yield from (n for n in syntax.loads() if n.id == name)
-    attributes = (n for n in syntax.nodes if isinstance(n, ast.Attribute))
-    yield from (n for n in attributes if n.attr == name and isinstance(n.ctx, ast.Load))
+    yield from (n for n in syntax.all_of(ast.Attribute) if n.attr == name and isinstance(n.ctx, ast.Load))
 
 
 def is_plain(module: AnalysedModule, function: ast.FunctionDef) -> bool:

@@ -18,7 +18,7 @@ def unmade_heirs(program: Program, edits: Iterable[Edit]) -> Iterator[str]:
     for module, method, owner in dict.fromkeys(_changed_methods(program, edits)):
         made = set(_made(module, method))
         for other in program.modules.values():
-            for heir in (n for n in other.syntax.nodes if isinstance(n, ast.ClassDef)):
+            for heir in other.syntax.all_of(ast.ClassDef):
                 above = _above(other, heir)
                 inherits = owner in above and heir not in made and not _defines(heir, method.name)
                 if inherits and (_gives_its_own(heir) or not above & made):
@@ -35,11 +35,10 @@ def _changed_methods(
             continue
         place = Origin(edit.path, edit.line, edit.column, edit.end_line, edit.end_column, edit.cell)
         at = module.syntax.file.in_module(place)
-        for node in module.syntax.nodes:
-            owner = module.syntax.parent(node) if isinstance(node, ast.FunctionDef) else None
-            if not isinstance(node, ast.FunctionDef) or not isinstance(owner, ast.ClassDef):
-                continue
-            if node.lineno <= at.line and at.end_line <= (node.end_lineno or node.lineno):
+        for node in module.syntax.all_of(ast.FunctionDef):
+            owner = module.syntax.parent(node)
+            inside = node.lineno <= at.line and at.end_line <= (node.end_lineno or node.lineno)
+            if inside and isinstance(owner, ast.ClassDef):
                 yield module, node, owner
 
 

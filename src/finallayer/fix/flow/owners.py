@@ -12,7 +12,14 @@ from finallayer.fix.flow.head import Output, held
 from finallayer.fix.flow.roles import HARMLESS_CALLS, runs_project_code
 from finallayer.fix.flow.trained_with import are_shown_by
 from finallayer.fix.flow.trainers import runs_own_steps
-from finallayer.fix.flow.weights import LAYERS, Going, asked_for_weights, goes_over_weights, inner_layer
+from finallayer.fix.flow.weights import (
+    LAYERS,
+    Going,
+    asked_for_shape,
+    asked_for_weights,
+    goes_over_weights,
+    inner_layer,
+)
 from finallayer.source.keras_models import measures_itself
 from finallayer.source.symbols import signature_of
 from finallayer.source.values import CONSTANTS, Bound, Built, Class, External, Function, Instance, Partial, Union, Value
@@ -169,8 +176,7 @@ class Owners:
     def _note_mentions(self, owner: Function) -> None:
         """Note where code that the analysis never ran may call a method, or read a property, that gives the output."""
         for module in self._output.modules.values():
-            attributes = (n for n in module.syntax.nodes if isinstance(n, ast.Attribute))
-            for node in attributes:
+            for node in module.syntax.all_of(ast.Attribute):
                 if node.attr == owner.name and not module.evaluated(node) and isinstance(node.ctx, ast.Load):
                     self._cannot_see(f"`{module.syntax.text(node)}` in code that nothing runs", node)
 
@@ -246,7 +252,9 @@ class Owners:
         foreign = foreign and not self._is_given_by_project(module, model, name)
         if name in _SAVING:
             self._cannot_see(f"the model is kept by `{name}`", model)
-        elif name in LAYERS and asked_for_weights(module, attribute, self._going):
+        elif asked_for_shape(module, attribute) or (
+            name in LAYERS and asked_for_weights(module, attribute, self._going)
+        ):
             return
         elif name == "layers" and (foreign or _is_built(module, model)) and not inner_layer(module, attribute):
             self._cannot_see("`.layers` of the model", model)

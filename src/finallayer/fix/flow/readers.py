@@ -19,6 +19,7 @@ from finallayer.fix.flow.callbacks import in_callbacks
 from finallayer.fix.flow.callers import parameter_behind, unknown_callers
 from finallayer.fix.flow.head import Head, Output, is_predict
 from finallayer.fix.flow.head import held as contents
+from finallayer.fix.flow.hooks import in_hooks
 from finallayer.fix.flow.only_read import functions_around, only_reading
 from finallayer.fix.flow.owners import Owners
 from finallayer.fix.flow.reaching import expressions
@@ -139,9 +140,9 @@ class Readers:
         for function, module in known.handed.items():
             self.unseen += unknown_callers(function, module, self._modules.values())
         self.unseen += self._owners.unseen
-        if self._owners.compiled:
-            for module in self._modules.values():
-                self.unseen += in_callbacks(module, self._owners)
+        for module in self._modules.values():
+            self.unseen += in_hooks(module) if self._met else ()
+            self.unseen += in_callbacks(module, self._owners) if self._owners.compiled else ()
         if not self._uses.complete:
             self.unseen.append("the program is too large to be followed to its end")
         for reader in self._boundaries:
@@ -304,8 +305,8 @@ class Readers:
 
     def _unseen_names(self, module: AnalysedModule, known: _Known) -> None:
         """Code that the analysis never ran, and that speaks of the output or its model, or would give another."""
-        syntax = module.syntax
-        for node in syntax.loads():
+        syntax, names = module.syntax, {name for _, name in known.names} | known.models | _NAMESPACES
+        for node in (n for n in syntax.loads() if n.id in names):
             unrun = not module.evaluated(node) and not syntax.in_annotation(node)
             if unrun and (home(syntax, node), node.id) in known.names:
                 self._judge_unrun(module, node)
@@ -313,12 +314,12 @@ class Readers:
                 self._cannot_see(f"what `{node.id}()` shows", node)
             elif node.id in known.models and self._is_unknown_argument(module, node):
                 self._cannot_see(f"`{node.id}`, an argument in a function that nothing calls,", node)
-        for statement in syntax.nodes:
-            if isinstance(statement, ast.Assign) and not module.evaluated(statement.value):
-                bound = [n for t in statement.targets for n in walk(t) if isinstance(n, ast.Name)]
+        for assigned in syntax.all_of(ast.Assign):
+            if not module.evaluated(assigned.value):
+                bound = [n for t in assigned.targets for n in walk(t) if isinstance(n, ast.Name)]
                 another = [n.id for n in bound if (home(syntax, n), n.id) in known.names]
                 if another:
-                    self._cannot_see(f"`{min(another)}` is another in code that nothing runs", statement)
+                    self._cannot_see(f"`{min(another)}` is another in code that nothing runs", assigned)
 
         for name, statement in _imported_otherwise(syntax, self._modules):
             if (syntax.file.tree, name) in known.names:
@@ -365,8 +366,8 @@ class Readers:
 
     def _unseen_attributes(self, module: AnalysedModule, attributes: set[str]) -> None:
         """Readers of an attribute that keeps the output, to whom the analysis couldn't say that it does."""
-        for node in module.syntax.nodes:
-            if isinstance(node, ast.Attribute) and node.attr in attributes:
+        for node in module.syntax.all_of(ast.Attribute) if attributes else ():
+            if node.attr in attributes:
                 known = module.values(node) if isinstance(node.ctx, ast.Load) else _kept(module, node)
                 if not any(map(self._output.touches, known)):
                     self._cannot_see(f"`{module.syntax.text(node)}` may be the output", node)

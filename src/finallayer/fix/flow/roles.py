@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from enum import Enum, auto
+from functools import lru_cache
 
 from finallayer.catalog.conventions import Meaning, suggests
 from finallayer.expr import Node
@@ -278,8 +279,14 @@ def _takes_in(module: AnalysedModule, attribute: ast.Attribute) -> bool:
 def _is_local(syntax: Syntax, place: ast.AST, name: str) -> bool:
     """Whether a name belongs to the function around a place: it is bound there, and not declared global."""
     scope = syntax.scope(place)
+    return name in _own_names(scope)
+
+
+@lru_cache(maxsize=1024)  # every assignment asks for those of its function
+def _own_names(scope: ast.AST) -> frozenset[str]:
+    """The names that a function binds, and doesn't declare to be another's."""
     declared = {n for s in walk(scope) if isinstance(s, (ast.Global, ast.Nonlocal)) for n in s.names}
-    return name not in declared and any(n.id == name and isinstance(n.ctx, ast.Store) for n in _names(scope))
+    return frozenset(n.id for n in _names(scope) if isinstance(n.ctx, ast.Store)) - declared
 
 
 def _reads_no_numbers(callee: External) -> bool:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from finallayer.catalog.names import canonical
 from finallayer.expr import UNMOVED, Node, through
 from finallayer.fix.flow.analysed import AnalysedModule
 from finallayer.fix.flow.bindings import changes_in_place, path_of
 from finallayer.fix.flow.known_calls import known_call
-from finallayer.fix.text.syntax import last_name
+from finallayer.fix.text.syntax import Syntax, last_name
 from finallayer.source.values import External
 
 _MOST_STEPS = 8
@@ -122,6 +123,18 @@ def _is_written_out(feed: ast.expr, module: AnalysedModule) -> bool:
     return bool(bound) and all(isinstance(value, ast.Dict) for value in bound)
 
 
+@lru_cache(maxsize=256)  # whatever is fed is asked for its names
+def _writing(syntax: Syntax, name: str) -> tuple[ast.AST, ...]:
+    """Where a file binds a name, or changes what it stands for."""
+    return tuple(
+        node
+        for node in syntax.nodes
+        if (isinstance(node, ast.arg) and node.arg == name)
+        or (isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load))
+        or changes_in_place(node, name)
+    )
+
+
 class _Rows:
     """What the text says of rows of data."""
 
@@ -150,11 +163,8 @@ class _Rows:
 
     def _bound(self, name: str) -> Iterator[ast.expr | bool]:
         """What a name is bound to, everywhere in the file; True where that is the labels of a one-hot batch."""
-        for node in self._module.syntax.nodes:
-            if (isinstance(node, ast.arg) and node.arg == name) or changes_in_place(node, name):
-                yield False
-            elif isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
-                yield self._bound_here(node)
+        for node in _writing(self._module.syntax, name):
+            yield self._bound_here(node) if isinstance(node, ast.Name) else False
 
     def _bound_here(self, name: ast.Name) -> ast.expr | bool:
         match self._module.syntax.parent(name):

@@ -20,6 +20,8 @@ _OF_LAYERS = frozenset(
     "trainable requires_grad_ parameters named_parameters reset_parameters in_features out_features in_channels "
     "out_channels kernel_size __class__".split()
 )
+#: What a layer that has no weights isn't asked: no activation answers.
+_WIDTHS = frozenset({"in_features", "out_features", "in_channels", "out_channels"})
 _VIEWS = frozenset({"values", "items", "keys"})
 _COPIES = frozenset({"list", "tuple", "enumerate"})
 #: What of a layer stays the same where only the activation goes that it was told, and the layer itself is left.
@@ -60,6 +62,16 @@ def asked_for_weights(module: AnalysedModule, shown: ast.expr, head: Going) -> b
                 return (not head.layer or _is_from_the_front(around)) and _is_of_weights(module, around, head, 0)
             case _:
                 return False
+
+
+def asked_for_shape(module: AnalysedModule, layer: ast.expr) -> bool:
+    """``net.classifier[6] = nn.Linear(net.classifier[6].in_features, 3)``: how wide a layer is, or another for it."""
+    match around := module.syntax.parent(layer):
+        case ast.Subscript(value=value, ctx=ctx) if value is layer and _is_from_the_front(around):
+            return isinstance(ctx, ast.Store) or asked_for_shape(module, around)
+        case ast.Attribute(attr=attr, ctx=ctx):
+            return attr in _WIDTHS or isinstance(ctx, ast.Store) or asked_for_shape(module, around)
+    return False
 
 
 def _is_from_the_front(item: ast.Subscript) -> bool:

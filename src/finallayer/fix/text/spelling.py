@@ -126,14 +126,14 @@ class Speller:
     def is_tf1(self) -> bool:
         """Whether the file speaks TF 1: it imports a package of that time, or calls ``tf.log``, which TF 2 lacks."""
         return any(map(is_tf1, self.imports.names.values())) or any(
-            isinstance(n, ast.Attribute) and n.attr == "log" and self.imports.dotted(n) == "tensorflow.log"
-            for n in self.syntax.nodes
+            n.attr == "log" and self.imports.dotted(n) == "tensorflow.log" for n in self.syntax.all_of(ast.Attribute)
         )
 
     def is_before_tf1(self) -> bool:
         """Whether the file speaks a TensorFlow older than 1.0, which has no log_sigmoid yet."""
-        names = {self.imports.dotted(n) for n in self.syntax.nodes if isinstance(n, ast.Attribute)}
-        return not names.isdisjoint(_GONE_IN_TF1)
+        last = {name.rpartition(".")[2] for name in _GONE_IN_TF1}
+        old = (n for n in self.syntax.all_of(ast.Attribute) if n.attr in last)
+        return any(self.imports.dotted(n) in _GONE_IN_TF1 for n in old)
 
     def has(self, package: str) -> bool:
         """Whether the file imports something of a package."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar, cast
 
 from finallayer.expr import Origin
 from finallayer.findings import Edit
@@ -15,6 +15,7 @@ from finallayer.source.walking import children, walk
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Names = Callable[[Iterable[ast.AST]], Iterable[str]]
 _SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_Node = TypeVar("_Node", bound=ast.AST)
 
 
 class Syntax:
@@ -28,6 +29,17 @@ class Syntax:
     def nodes(self) -> tuple[ast.AST, ...]:
         """Every node of the file."""
         return tuple(walk(self.file.tree))
+
+    @cached_property
+    def _by_type(self) -> dict[type[ast.AST], list[ast.AST]]:
+        found: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in self.nodes:
+            found.setdefault(type(node), []).append(node)
+        return found
+
+    def all_of(self, kind: type[_Node]) -> list[_Node]:
+        """Every node of one type, in the order of ``nodes``."""
+        return cast("list[_Node]", self._by_type.get(kind, []))
 
     @cached_property
     def declared(self) -> frozenset[str]:
@@ -163,9 +175,13 @@ class Syntax:
         end = len(self.file.lines[at.end_line - 1])  # behind a comment
         return self._edit(at._replace(line=at.end_line, column=end, end_column=end), f"\n{indent}{text}")
 
+    @cached_property
+    def _loads(self) -> tuple[ast.Name, ...]:
+        return tuple(n for n in self.all_of(ast.Name) if isinstance(n.ctx, ast.Load))
+
     def loads(self) -> Iterator[ast.Name]:
         """Every name that is read."""
-        return (n for n in self.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+        return iter(self._loads)
 
     def is_displayed(self, statement: ast.Expr) -> bool:
         """Whether a notebook shows the value of an expression: the last of its cell, without a semicolon behind it."""

@@ -1,4 +1,4 @@
-"""Imports, and names of an epsilon, that a fix made unused: those, and no others, go."""
+"""Imports, and names and parameters of an epsilon, that a fix made unused: those, and no others, go."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from finallayer.findings import Edit
 from finallayer.fix.text.deletion import drop_item, whole_line
 from finallayer.fix.text.syntax import Syntax
 from finallayer.source.plain import plain_text
+from finallayer.source.walking import walk
 
 #: From here on a number is more than a guard of a log.
 _LARGEST_EPS = 1e-3
@@ -50,6 +51,48 @@ def unused_epsilons(before: Syntax, after: Syntax, importers: Callable[[str], It
                 line = whole_line(after, statement)
                 if line is not None and name not in after.declared:
                     yield line
+
+
+def unused_parameters(before: Syntax, after: Syntax, importers: Callable[[str], Iterable[str]]) -> Iterator[Edit]:
+    """The edits that take ``eps=1e-8`` off a function that doesn't read it any more, and is never handed another."""
+    functions = {f.name: f for f in before.file.tree.body if isinstance(f, ast.FunctionDef)}
+    for function in (f for f in after.file.tree.body if isinstance(f, ast.FunctionDef) and f.name in functions):
+        match function.args:
+            case ast.arguments(
+                posonlyargs=[],
+                args=[*_, other, ast.arg(arg=name)],
+                vararg=None,
+                defaults=[*defaults, ast.Constant(value=float(value)) as default],
+            ) if 0 < value <= _LARGEST_EPS and _reads(functions[function.name], name) and not _reads(function, name):
+                words = (name, function.name)
+                known = not any(_is_mentioned(word, after, importers) for word in words)
+                if known and _is_never_handed(after, function, name, len(function.args.args) - 1):
+                    ends = [other, *defaults][-1], default
+                    start, stop = (after.file.origin(n) for n in ends)  # type: ignore[arg-type]  # of a parameter, too
+                    if "#" not in "".join(after.file.lines[start.end_line - 1 : stop.end_line]):
+                        yield after.put((start.end_line, start.end_column), (stop.end_line, stop.end_column))
+
+
+def _reads(function: ast.FunctionDef, name: str) -> bool:
+    return any(isinstance(n, ast.Name) and n.id == name for n in walk(function))
+
+
+def _is_never_handed(syntax: Syntax, function: ast.FunctionDef, name: str, place: int) -> bool:
+    """Whether a function is called, and by all who read its name, with a parameter (counted from 0) at its default."""
+    used = [n for n in syntax.all_of(ast.Attribute) if n.attr == function.name]
+    calls = [syntax.parent(n) for n in (*used, *(n for n in syntax.loads() if n.id == function.name))]
+    return (
+        not function.decorator_list
+        and bool(calls)
+        and all(
+            isinstance(call, ast.Call)
+            and getattr(call.func, "id", "") == function.name
+            and len(call.args) <= place
+            and not any(isinstance(a, ast.Starred) for a in call.args)
+            and all(k.arg not in (None, name) for k in call.keywords)
+            for call in calls
+        )
+    )
 
 
 def _bound(alias: ast.alias) -> str:

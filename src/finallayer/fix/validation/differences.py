@@ -100,6 +100,8 @@ class Differences:
         match around:
             case ast.Call() if inner is around.func:
                 return "" if self._explains(module, around) else "what an unknown call gives"
+            case ast.Call() if isinstance(inner, ast.Starred) and _spreads_unknown(module, around, node):
+                return f"`{module.syntax.text(around.func)}` is handed its items"  # which nobody follows further
             case ast.Call():
                 return self._as_argument(module, around)
             case ast.Return() | ast.Lambda():
@@ -324,3 +326,10 @@ _FOLLOWED = (
     *(ast.Subscript, ast.Attribute, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.NamedExpr, ast.Await),
     *(ast.For, ast.comprehension),
 )
+
+
+def _spreads_unknown(module: AnalysedModule, call: ast.Call, several: ast.expr) -> bool:
+    """Whether a call hands the project's code, by a star, items that aren't known one by one, to be followed on."""
+    ours = any(runs_project_code(c) for v in module.values(call.func) for c in alternatives(v))
+    known = (isinstance(v, tuple) or (isinstance(v, List) and v.exact) for v in module.values(several))
+    return ours and not all(known)

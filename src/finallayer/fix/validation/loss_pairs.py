@@ -24,6 +24,7 @@ from finallayer.fix.flow.known_calls import known_call
 from finallayer.fix.flow.targets import are_distributions, has_two_axes
 from finallayer.fix.validation.forms import Forms, Known, log_form
 from finallayer.fix.validation.programs import Programs
+from finallayer.rules.bounds import may_be_logits
 from finallayer.rules.judging import place_of
 from finallayer.rules.route import maker, units
 from finallayer.source.values import MadeOf
@@ -152,6 +153,8 @@ def _is_meant(old: Node, new: Node, codes: set[str]) -> bool:
         made = through(new.args[0], MOVES)
         of_logits = made.op == "log_softmax" and made.attrs.get("axis") != 0 and _logits(new.args[0]) == old.args[0]
         return "FL103" in codes and (new.args[0] == logs if logs is not None else of_logits)
+    if new.args and "FL102" in codes and not may_be_logits(new.args[0]):
+        return False  # nothing was applied to them before, so they were meant to be what they are
     same = _FAMILY.get(old.op, old.op) == _FAMILY.get(new.op) or bool(codes & _OTHER_LOSS)
     return new.op in ON_LOGITS and same and _logits(old.args[0]) == new.args[0] and _are_scores(new.args[0])
 

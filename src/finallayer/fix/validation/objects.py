@@ -17,7 +17,7 @@ from finallayer.fix.flow.roles import runs_project_code
 from finallayer.fix.flow.trained_with import are_shown_by
 from finallayer.fix.flow.trainers import runs_own_steps
 from finallayer.fix.flow.unrun import asks_for_another
-from finallayer.fix.flow.weights import LAYERS
+from finallayer.fix.flow.weights import LAYERS, asked_for_shape
 from finallayer.fix.text.syntax import last_name
 from finallayer.fix.validation.differences import Sink, Status, is_known, unrun
 from finallayer.fix.validation.forms import Forms
@@ -120,7 +120,7 @@ class Objects:
         foreign = not answers or any(isinstance(a, Bound) and not _is_own(a) for a in answers)
         if name == "apply" and isinstance(call, ast.Call) and called and _hands_on_layers(module, call):
             return "the layers that `.apply` hands on"
-        if name in LAYERS:
+        if name in LAYERS or asked_for_shape(module, attribute):
             return ""  # which layers a model shows, and who reads more of them than weights, is asked of its owners
         return f"`.{name}` of what is changed" if foreign and name not in ASKED | _OF_METRICS else ""
 

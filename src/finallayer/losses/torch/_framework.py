@@ -101,15 +101,16 @@ def cross_entropy(
     Raises:
         IndexError: a target on the CPU is outside [0, classes) and not ``ignore_index``.
     """
-    usual = lse is None and lse_upstream is None and correct is None
+    if correct is not None:
+        correct.copy_((logits.argmax(1) == target) & (target != terms.ignore_index))
     if (
-        usual
+        lse_upstream is None
         and isinstance(upstream, float)
         and _plain.serves(logits, target, terms)
         and (grad is None or grad.data_ptr() != logits.data_ptr())
     ):
         given = _plain.Given(logits, target, weight, row_weight, row_upstream)
-        if _plain.cross_entropy(given, terms, upstream, _plain.Wanted(loss, reduced, grad)):
+        if _plain.cross_entropy(given, terms, upstream, _plain.Wanted(loss, reduced, grad, lse)):
             return
     counts = _counts(target, logits, terms)
     weights = counts if row_weight is None else counts * wide(row_weight)
@@ -156,8 +157,6 @@ def cross_entropy(
         loss.copy_(losses)
     if reduced is not None:
         reduced.copy_(losses.sum() * factor)
-    if correct is not None:
-        correct.copy_((logits.argmax(1) == target) & (counts != 0))
 
 
 def mean_factor(target: Tensor, weight: Tensor | None, weights: Tensor, terms: Terms) -> Tensor:

@@ -82,6 +82,11 @@ def is_there(tensor: Tensor) -> bool:
     return not tensor.numel() or _bytes_up_to(tensor, extent(tensor)) <= tensor.untyped_storage().nbytes()
 
 
+def is_readable(tensor: Tensor) -> bool:
+    """Both: whether torch's own operations can read this without harm."""
+    return is_plain(tensor) and is_there(tensor)
+
+
 def extent(tensor: Tensor) -> int:
     """From the first element of a tensor to behind its last, in elements."""
     return 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)) if tensor.numel() else 0

@@ -1,41 +1,51 @@
-"""Class indices without extras on the CPU, in the fewest of torch's operations: what `_framework` does for usual calls.
+"""Class indices on the CPU, with or without label smoothing, in the fewest of torch's operations.
 
-The loss is ``log1p(S / e)`` and the gradient ``e / (S + e)``, with ``e`` the exponentials and ``S`` the sum of all but
-the target's: nothing cancels. Exponentials of the logits as they stand, no maximum subtracted, are right in float32 to
-the last digit (a difference would be rounded before), and take half the time of float64. Only the sums are in float64,
-and what is one number a row. Logits too large or too small for that have their maximum subtracted, in float64.
+What `_framework` does, for usual calls. The loss is ``log1p(S / e)`` and the gradient ``e / (S + e)``, with ``e`` the
+exponentials and ``S`` the sum of all but the target's: nothing cancels. Exponentials of the logits as they stand, no
+maximum subtracted, are right to the last digit in the logits' own precision (a difference would be rounded before).
+Only the sums are in float64, and what is one number a row; where a gradient or a log-sum-exp is a
+difference, everything is. Logits too large or too small for float32 have their maximum subtracted, in float64.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import nll_loss
 
 from finallayer.losses.torch._kernel import Terms
 
-# Logits walked at a time: what leaves each thread room in its cache.
-CHUNK = 1 << 18
-# Between these, a row's sum of exponentials, its inverse, and that times what its loss is pushed by, keep their digits.
-_LEAST_SUM, _MOST_SUM = 2.0**-60, 2.0**60
-_LEAST_PUSH, _MOST_PUSH = 2.0**-60, 2.0**60
-# From here on, an exponential has all its digits in float32.
-_LEAST_LOGIT = -87.0
-# A target whose loss is no larger has all digits, too, if the others' sum is `_LEAST_SUM` at least.
-_MOST_GAP = 40.0
-# So many logits at most are left to torch's own autograd, and so little a loss at least.
-MOST_RECORDED, _LEAST_LOSS = 1 << 12, -(2.0**-25)
-# Above this loss, the target's exponential loses digits to the end of float64's range.
-_MOST_LOSS = 690.0
+# Bytes of exponentials walked at a time: what leaves each thread room in its cache, and is worth a walk's operations.
+CHUNK = 1 << 20
+# Rows, of which each has a few numbers in float64 of its own, at a time.
+_MOST_ROWS = 1 << 16
+# Above this ratio of the others to it, the target's exponential loses digits to the end of float64's range.
+_MOST_RATIO = 2.0**995
 # Sums of short rows are slow along them.
-_FEW_CLASSES, _MANY_ROWS = 8, 16
-_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+_FEW_CLASSES, _MANY_ROWS = 4, 16
+# Up to here, to look at the logits costs less than to look at the sums.
+_FEW_LOGITS = 1 << 13
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 Place = tuple[slice, ...]  # of some rows: in (N, ...), or in (N, ..., m)
+
+
+class _Held(NamedTuple):
+    """What exponentials are held in, and between which sizes all keep their digits."""
+
+    dtype: torch.dtype
+    most: float  # of a row's sum, of its inverse, and of what its loss is pushed by
+    least: float  # of a sum or an exponential: what falls below the range doesn't change it
+    least_logit: float
+    usual: float  # logits of no more than this size are fine
+
+
+_FLOAT = _Held(torch.float32, 2.0**60, 2.0**-76, -87.0, 25.0)
+_DOUBLE = _Held(torch.float64, 2.0**400, 2.0**-600, -708.0, 200.0)
 
 
 def serves(logits: Tensor, target: Tensor, terms: Terms) -> bool:
@@ -46,10 +56,7 @@ def serves(logits: Tensor, target: Tensor, terms: Terms) -> bool:
 def takes(logits: torch.dtype, target: torch.dtype, terms: Terms) -> bool:
     """Whether what is here is made for such tensors."""
     return (
-        logits in _DTYPES
-        and target is torch.int64
-        and not (terms.label_smoothing or terms.z_loss or terms.softcap)
-        and terms.temperature == 1.0
+        logits in _DTYPES and target is torch.int64 and not (terms.z_loss or terms.softcap) and terms.temperature == 1.0
     )
 
 
@@ -69,32 +76,44 @@ class Wanted(NamedTuple):
     loss: Tensor | None  # an element a row
     reduced: Tensor | None
     grad: Tensor | None
+    lse: Tensor | None = None
 
 
-def recorded(logits: Tensor, target: Tensor, terms: Terms, dtype: torch.dtype) -> Tensor | None:
-    """The loss of a few logits, with torch's own autograd in float64, which costs less than a function of ours.
+class _Walk(NamedTuple):
+    """What the walked parts of a call have in common."""
 
-    None if something is not as usual, or if a row is so confident that float64 would not leave enough of its loss.
-    """
-    logs = torch.log_softmax(logits, 1, dtype=torch.float64)
-    if not logs.detach().amax().item() < _LEAST_LOSS:
-        return None
-    try:
-        loss = nll_loss(logs, target, None, None, terms.ignore_index, None, terms.reduction)
-    except (RuntimeError, IndexError):
-        return None
-    if terms.reduction == "mean" and not loss.item() < math.inf:  # NaN where nothing counts
-        return None
-    return loss.to(dtype)
+    held: _Held
+    summed: torch.dtype  # of what is one number a row
+    classes: int
+    smooth: float  # the mass that label smoothing leaves to each class
+    most_push: float
+    is_moderate: bool  # whether what rows are pushed by neither over- nor underflows in a factor
 
 
-class _Exponentials(NamedTuple):
-    """Of some rows, each row times a factor of its own; sums in float64."""
+class _Part(NamedTuple):
+    """Some rows: (n, C) and (n, 1), or (n, C, m) and (n, 1, m)."""
 
-    exps: Tensor  # 0 at the target
+    logits: Tensor
+    at: Tensor  # the target; 0 where it is ignored
+    push: float | Tensor  # for all, or for each row in float64
+    weights: Tensor | None
+    loss: Tensor | None
+    lse: Tensor | None
+    grad: Tensor | None
+
+    @property
+    def is_overwritten(self) -> bool:
+        """Whether the gradient takes the place of the logits."""
+        return self.grad is not None and self.grad.data_ptr() == self.logits.data_ptr()
+
+
+class _Sums(NamedTuple):
+    """Of some rows' exponentials, each row times a factor of its own."""
+
+    at_target: Tensor
     others: Tensor  # the sum of all but the target's
     sums: Tensor
-    losses: Tensor
+    gap: Tensor | None  # what label smoothing adds to the loss
 
 
 def cross_entropy(given: Given, terms: Terms, upstream: float, wanted: Wanted) -> bool:
@@ -102,22 +121,12 @@ def cross_entropy(given: Given, terms: Terms, upstream: float, wanted: Wanted) -
 
     False if something is not as usual (a target out of range, NaN, infinity, nothing that counts): then it is lost.
     """
-    if not math.isfinite(upstream):
+    if not math.isfinite(upstream) or (terms.label_smoothing and given.weight is not None):
         return False
-    logits, target, weight, row_weight, row_upstream = given
-    loss, reduced, grad = wanted
-    rows, classes = logits.shape[:2]
-    if logits.dim() > 3 and grad is not None and not grad.is_contiguous():
-        return False  # its pixels have no single stride
-    if logits.dim() > 2 or (classes <= _FEW_CLASSES and rows >= _MANY_ROWS):
-        # (N, C, m); many short rows are walked as the columns of (1, C, N)
-        shape = target.shape if logits.dim() == 3 else (1, rows) if logits.dim() == 2 else (rows, -1)
-        turned = logits.dim() == 2
-        logits = logits.t().unsqueeze(0) if turned else logits.flatten(2)
-        if grad is not None:
-            grad = grad.t().unsqueeze(0) if turned else grad.view(logits.shape)
-        target = target.reshape(shape)
-        loss, row_weight, row_upstream = (None if t is None else t.reshape(shape) for t in (loss, *given[3:]))
+    arranged = _arranged(given, wanted)
+    if arranged is None:
+        return False
+    (logits, target, weight, row_weight, row_upstream), (loss, reduced, grad, lse) = arranged
     try:
         ignored = _ignored(target, terms.ignore_index)
         at = (target if ignored is None else target.masked_fill(ignored, 0)).unsqueeze(1)
@@ -125,24 +134,18 @@ def cross_entropy(given: Given, terms: Terms, upstream: float, wanted: Wanted) -
         counted = 1.0
         if terms.reduction == "mean":
             counted = target.numel() if weights is None else weights.sum().item()
-        push: float | Tensor = upstream / counted
-        if weights is not None:
-            push = weights * push
-        if row_upstream is not None:
-            push = row_upstream.double().unsqueeze(1) * push
-            push = push if ignored is None else push.masked_fill_(ignored.unsqueeze(1), 0.0)
+        each = upstream / counted
+        push = each if grad is None else _push(each, weights, row_upstream, ignored)
+        walk = _walk_of(logits, terms, push, lse is not None)
+        if not walk.is_moderate and logits.dtype is torch.float64:
+            return False
         total = 0.0
-        for place in places(logits, CHUNK * torch.get_num_threads()):
-            walked = _walk(_part(logits, place), _part(at, place), _part(push, place), _part(grad, place))
-            if walked is None:
+        for part in _parts(_MOST_ROWS * walk.classes, logits, at, push, weights, _by_class(loss), _by_class(lse), grad):
+            losses = _losses(walk, _Part(*part))
+            if losses is None:
                 return False
-            losses, sum_of_losses = walked
-            if weights is not None:
-                losses.mul_(_part(weights, place))
-                sum_of_losses = losses.sum().item()
-            total += sum_of_losses
-            if loss is not None:
-                _part(loss.unsqueeze(1), place).copy_(losses)
+            if reduced is not None:
+                total += losses.sum(dtype=torch.float64).item()
     except (RuntimeError, IndexError, ZeroDivisionError):
         return False
     if reduced is not None:
@@ -150,51 +153,172 @@ def cross_entropy(given: Given, terms: Terms, upstream: float, wanted: Wanted) -
     return True
 
 
-def _walk(logits: Tensor, at: Tensor, push: float | Tensor, grad: Tensor | None) -> tuple[Tensor, float] | None:
-    """The losses of some rows before their weights, and the sum of these; None where there is none. Fills ``grad``."""
-    found = _exponentials(_narrow(logits, grad), at)
-    least_push, most_push = _sizes(push)
-    if not _is_in_range(found, logits, most_push):
-        wide = logits.to(torch.float64, memory_format=torch.contiguous_format)
-        found = _exponentials(wide.sub_(wide.amax(1, keepdim=True)).exp_(), at)
-    exps, others, sums, losses = found
-    total = losses.sum().item()  # above each of them
-    if not total < _MOST_LOSS and not losses.amax().item() < _MOST_LOSS:
+def _arranged(given: Given, wanted: Wanted) -> tuple[Given, Wanted] | None:
+    """Both as they are walked: (N, C) or (N, C, m); many short rows as the columns of (1, C, N)."""
+    logits, target, weight, row_weight, row_upstream = given
+    loss, reduced, grad, lse = wanted
+    if grad is not None and not grad.is_contiguous():
         return None
-    if grad is not None:
-        factor = sums.reciprocal_().mul_(push)
-        exps.scatter_(1, at, others.neg_().to(exps.dtype))
-        is_moderate = least_push >= _LEAST_PUSH and most_push <= _MOST_PUSH
-        exps.mul_(factor.to(exps.dtype) if is_moderate else factor)
-        if exps is not grad:
-            grad.copy_(exps)
-    return losses, total
+    if logits.dim() == 2 and grad is not None and lse is None and not logits.is_contiguous():
+        logits = grad.copy_(logits)  # turned over as a whole, which takes less time than in parts
+    rows, classes = logits.shape[:2]
+    turned = logits.dim() == 2 and classes <= _FEW_CLASSES and rows >= _MANY_ROWS
+    if logits.dim() == 2 and not turned:
+        return given._replace(logits=logits), wanted
+    shape = (1, rows) if turned else (rows, -1)
 
+    def by_class(tensor: Tensor) -> Tensor:
+        return tensor.t().unsqueeze(0) if turned else tensor.flatten(2)
 
-def _narrow(logits: Tensor, into: Tensor | None) -> Tensor:
-    """``exp(logits)`` in float32, contiguous; ``into``, where that can be."""
-    if into is not None and into.dtype is torch.float32 and into.is_contiguous():
-        return torch.exp(logits, out=into)
-    copied = logits.to(torch.float32, memory_format=torch.contiguous_format)
-    return copied.exp() if copied.data_ptr() == logits.data_ptr() else copied.exp_()
+    def by_row(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.reshape(shape)
 
-
-def _exponentials(exps: Tensor, at: Tensor) -> _Exponentials:
-    at_target = exps.gather(1, at)
-    others = exps.scatter_(1, at, 0.0).sum(1, keepdim=True, dtype=torch.float64)
-    return _Exponentials(exps, others, others + at_target, (others / at_target).log1p_())
-
-
-def _is_in_range(found: _Exponentials, logits: Tensor, most_push: float) -> bool:
-    """Whether float32 held the exponentials to the last digit that shows in a result."""
-    least, most = (n.item() for n in torch.aminmax(found.sums))
-    if not (least >= _LEAST_SUM and most <= _MOST_SUM):
-        return False
-    # What fell below float32's range changes no sum that is far from it, and stays below if nothing makes it larger.
-    lost_nothing = (
-        least >= most_push and found.others.amin().item() >= _LEAST_SUM and found.losses.amax().item() <= _MOST_GAP
+    gradient = None if grad is None else by_class(grad)
+    return (
+        Given(by_class(logits), target.reshape(shape), weight, by_row(row_weight), by_row(row_upstream)),
+        Wanted(by_row(loss), reduced, gradient, by_row(lse)),
     )
-    return lost_nothing or logits.amin().item() >= _LEAST_LOGIT
+
+
+def _by_class(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.unsqueeze(1)
+
+
+def _push(each: float, weights: Tensor | None, row_upstream: Tensor | None, ignored: Tensor | None) -> float | Tensor:
+    """What the gradient of each row's loss is multiplied by."""
+    if weights is None and row_upstream is None:
+        return each
+    if row_upstream is None:
+        assert weights is not None
+        return weights * each
+    push = row_upstream.double().unsqueeze(1) * each
+    push = push if weights is None else push.mul_(weights)
+    return push if ignored is None else push.masked_fill_(ignored.unsqueeze(1), 0.0)
+
+
+def _walk_of(logits: Tensor, terms: Terms, push: float | Tensor, with_lse: bool) -> _Walk:
+    is_narrow = logits.dtype is not torch.float64 and not terms.label_smoothing and not with_lse
+    held = _FLOAT if is_narrow else _DOUBLE
+    classes = logits.shape[1]
+    least_push, most_push = _sizes(push)
+    is_moderate = 1 / held.most <= least_push and most_push <= held.most
+    is_rounded = is_narrow and is_moderate and logits.dtype.itemsize == 2  # to 16 bits
+    summed = torch.float32 if is_rounded else torch.float64
+    return _Walk(held, summed, classes, terms.label_smoothing / classes, most_push, is_moderate)
+
+
+def _parts(most: int, logits: Tensor, *others: Any) -> Iterator[tuple[Any, ...]]:
+    """Parts of all, of about so many logits; what has no rows belongs to each."""
+    if logits.numel() <= most:
+        yield (logits, *others)
+        return
+    classes = logits.shape[1]
+    inner = logits[:1, 0].numel()
+    step = max(1, most // (classes * inner))
+    inner_step = inner if step > 1 else max(1, most // classes)
+    for some in zip(*(_split(t, step, 0) for t in (logits, *others)), strict=False):
+        if inner_step >= inner:
+            yield some
+        else:
+            yield from zip(*(_split(t, inner_step, 2) for t in some), strict=False)
+
+
+def _split(tensor: Any, step: int, dim: int) -> Iterable[Any]:
+    return torch.split(tensor, step, dim) if isinstance(tensor, Tensor) else repeat(tensor)
+
+
+def _losses(walk: _Walk, part: _Part) -> Tensor | None:
+    """Fill the part's losses and gradient; its losses with their weights, None where there are none."""
+    found = _sums(walk, part, False)
+    ratios = found.others / found.at_target
+    if not _is_in_range(walk, part, found, ratios):
+        if part.logits.dtype is torch.float64 or part.is_overwritten:
+            return None
+        found = _sums(walk._replace(held=_DOUBLE, summed=torch.float64), part, True)
+        ratios = found.others / found.at_target
+        if not ratios.amax().item() < _MOST_RATIO:
+            return None
+    losses = ratios.log1p_()
+    if part.lse is not None:
+        part.lse.copy_(part.logits.gather(1, part.at) + losses)
+    if found.gap is not None and not math.isfinite(losses.add_(found.gap).sum().item()):
+        return None  # a masked class
+    if part.weights is not None:
+        losses.mul_(part.weights)
+    if part.loss is not None:
+        part.loss.copy_(losses)
+    return losses
+
+
+def _sums(walk: _Walk, part: _Part, shifted: bool) -> _Sums:
+    """Of the part, which is walked in smaller ones; with the gradient, if one is wanted."""
+    most = CHUNK // walk.held.dtype.itemsize * torch.get_num_threads()
+    like = part.at.new_empty  # all of them before the walk: what it takes and gives back is in their way
+    at_target = like(part.at.shape, dtype=walk.held.dtype)
+    others, sums = (like(part.at.shape, dtype=walk.summed) for _ in range(2))
+    found = _Sums(at_target, others, sums, torch.empty_like(others) if walk.smooth else None)
+    for some in _parts(most, *part, *found):
+        _walk_through(walk, _Part(*some[: len(part)]), _Sums(*some[len(part) :]), shifted)
+    return found
+
+
+def _walk_through(walk: _Walk, part: _Part, found: _Sums, shifted: bool) -> None:
+    logits, at, push, *_, grad = part
+    at_target, others, sums, gap = found
+    source = _source(walk, logits, shifted)
+    if gap is not None:
+        torch.sum(source, 1, keepdim=True, out=gap)
+        torch.sub(source.gather(1, at).mul_(walk.classes), gap, out=gap).mul_(walk.smooth)
+    if grad is not None and grad.dtype is source.dtype and grad.stride(-1) == 1:
+        exps = torch.exp(source, out=grad)
+    else:
+        exps = source.exp() if source is logits else source.exp_()
+    torch.gather(exps, 1, at, out=at_target)
+    torch.sum(exps.scatter_(1, at, 0.0), 1, keepdim=True, dtype=walk.summed, out=others)
+    torch.add(others, at_target, out=sums)
+    if grad is not None:
+        _push_by(walk, part, exps, others, push / sums)
+
+
+def _source(walk: _Walk, logits: Tensor, shifted: bool) -> Tensor:
+    """What to take exponentials of, in the precision in which they are held; shifted: each row's largest is 0."""
+    dtype = walk.held.dtype
+    if logits.dtype is not dtype:
+        source = logits.to(dtype, memory_format=torch.contiguous_format)
+    else:
+        source = logits if logits.stride(-1) == 1 else logits.contiguous()
+    return source.sub_(source.amax(1, keepdim=True)) if shifted else source
+
+
+def _push_by(walk: _Walk, part: _Part, exps: Tensor, others: Tensor, factor: Tensor) -> None:
+    """From the exponentials to the gradient."""
+    _, at, push, *_, grad = part
+    assert grad is not None
+    if walk.smooth:
+        at_target = (others * factor).neg_().add_(push * (walk.smooth * (walk.classes - 1)))
+        exps.mul_(factor).sub_(push * walk.smooth).scatter_(1, at, at_target)
+    else:
+        exps.scatter_(1, at, others.neg().to(exps.dtype))
+        exps.mul_(factor.to(exps.dtype) if walk.is_moderate else factor)
+    if exps is not grad:
+        grad.copy_(exps)
+
+
+def _is_in_range(walk: _Walk, part: _Part, found: _Sums, ratios: Tensor) -> bool:
+    """Whether the exponentials were held to the last digit that shows in a result."""
+    held = walk.held
+    if part.logits.numel() <= _FEW_LOGITS and not part.is_overwritten:
+        least, most = (n.item() for n in torch.aminmax(part.logits))
+        if -held.usual <= least and most <= held.usual:
+            return True
+    least, most = (n.item() for n in torch.aminmax(found.sums))
+    least_ratio, most_ratio = (n.item() for n in torch.aminmax(ratios))
+    if not (1 / held.most <= least and most <= held.most and most_ratio < _MOST_RATIO):
+        return False
+    least_part = least / 2 * min(least_ratio, 1 / (most_ratio or 1.0))  # of a sum: the others, or the target
+    # What is below the range stays there if nothing makes it larger.
+    lost_nothing = least >= walk.most_push and least_part >= held.least
+    return lost_nothing or (not part.is_overwritten and part.logits.amin().item() >= held.least_logit)
 
 
 def _sizes(push: float | Tensor) -> tuple[float, float]:
@@ -241,8 +365,3 @@ def places(logits: Tensor, most: int) -> Iterator[Place | None]:
             continue
         for inner_begin in range(0, inner, inner_step):
             yield some, slice(None), slice(inner_begin, inner_begin + inner_step)
-
-
-def _part(tensor: Any, place: Place | None) -> Any:
-    """Those of its rows; what is no tensor has none."""
-    return tensor[place] if isinstance(tensor, Tensor) and place is not None else tensor

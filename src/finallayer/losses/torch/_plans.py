@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from finallayer import kernels
-from finallayer.losses.torch import _eager, _fused, _inputs, _kernel, _plain, _quick
+from finallayer.losses.torch import _eager, _fused, _inputs, _kernel, _plain, _quick, _recorded
 from finallayer.losses.torch._kernel import Terms
 from finallayer.losses.torch._quick import MOST_LOGITS, Plan, Plans, Tensors
 
@@ -22,8 +22,6 @@ _indices = _kernel.INDEX_KINDS
 _is_autocast = torch.is_autocast_enabled
 _is_any_autocast = torch._C._is_any_autocast_enabled
 _as_written = _eager.as_written
-_is_plain = _kernel.is_plain
-_is_there = _kernel.is_there
 _plans = Plans()
 
 
@@ -50,7 +48,7 @@ def cross_entropy(
             return None
         if (weight is not None and weight.requires_grad) or (row_weight is not None and row_weight.requires_grad):
             return None
-        if not logits.is_contiguous() and plan.native is None and _is_readable(logits):
+        if not logits.is_contiguous() and plan.native is None and _kernel.is_readable(logits):
             logits = logits.contiguous()  # so few are copied in less time than the general way takes to set out
     except (RuntimeError, TypeError, AttributeError):
         return None
@@ -86,8 +84,7 @@ def _plan(
     loss_dtype = _loss_dtype(promoted, autocast)
     if loss_dtype not in (dtype, _kernel.real_dtype(dtype)):
         return None
-    records = shape.numel() <= _plain.MOST_RECORDED and not weight and not row_weight
-    records = records and native and _plain.takes(dtype, target_dtype, terms)
+    records = native and shape.numel() <= _recorded.MOST_LOGITS and not row_weight
     strides = (classes * inner, 1 if inner > 1 else 0, inner)
     members = (
         rows, inner, classes, _codes[dtype], *strides, kernels.DISTRIBUTION if soft else _indices[target_dtype],
@@ -110,7 +107,7 @@ def _plan(
         (shape.numel(), target_shape.numel(), classes, rows),
         gradient,
         lambda status, arguments, target: _kernel.fail(status, arguments, target, classes),
-        _recorded(terms, loss_dtype) if records else None,
+        _recorded.recorder(dtype, target_dtype, terms, loss_dtype) if records else None,
     )
 
 
@@ -119,27 +116,12 @@ def _native(terms: Terms) -> Callable[..., bool]:
 
     def fill(tensors: Tensors, loss: Tensor, gradient: Tensor | None, upstream: float) -> bool:
         given = _plain.Given(*tensors)
-        if not _plain.serves(given.logits, given.target, terms) or not all(map(_is_readable, tensors)):
+        if not _plain.serves(given.logits, given.target, terms):
             return False
         per_row, reduced = (loss, None) if terms.reduction == "none" else (None, loss)
         return _plain.cross_entropy(given, terms, upstream, _plain.Wanted(per_row, reduced, gradient))
 
     return fill
-
-
-def _is_readable(tensor: Tensor | None) -> bool:
-    return tensor is None or (_is_plain(tensor) and _is_there(tensor))
-
-
-def _recorded(terms: Terms, dtype: torch.dtype) -> Callable[..., Tensor | None]:
-    """The loss of few logits, recorded by torch."""
-
-    def loss(tensors: Tensors) -> Tensor | None:
-        logits, target = tensors[:2]
-        readable = _is_readable(logits) and _is_readable(target)
-        return _plain.recorded(logits, target, terms, dtype) if readable else None
-
-    return loss
 
 
 def _usual(numbers: _Numbers) -> Terms | None:

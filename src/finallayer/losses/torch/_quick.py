@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from finallayer import kernels
-from finallayer.losses.torch import _eager, _kernel, _upstream
+from finallayer.losses.torch import _eager, _kernel, _recorded, _upstream
 
 # Up to here, keeping the logits alive until the loss itself is dropped costs nothing worth saving.
 MOST_LOGITS = 1 << 18
@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     counts: tuple[int, ...]  # of their elements
     gradient: _Gradient  # for every backward pass that is not as usual
     fail: Callable[[int, Any, Tensor], NoReturn]
-    recorded: Callable[[Tensors], Tensor | None] | None = None  # instead of `native`, where that costs less
+    recorded: _recorded.Loss | None = None  # instead of `native`, where that costs less
 
 
 class Plans(dict[Any, Plan | None]):
@@ -107,16 +107,31 @@ def _native_loss(plan: Plan, tensors: Tensors) -> Tensor | None:
     """The same where there is no library, the gradient computed ahead."""
     assert plan.native is not None
     logits = tensors[0]
-    if plan.recorded is not None and (recorded := plan.recorded(tensors)) is not None:
-        return recorded
-    detached, result, gradient, made_for = logits.detach(), _empty_like(plan.loss), None, None
+    if not _are_readable(plan, tensors):
+        return None
     differentiable = logits.requires_grad and _is_grad_enabled()
+    if plan.recorded is not None:
+        recorded = plan.recorded(*tensors[:3], differentiable)
+        if recorded is not None:
+            return recorded
+    detached, result, gradient, made_for = logits.detach(), _empty_like(plan.loss), None, None
     if differentiable:
         made_for = _expected_of_all_rows(plan.logits) if plan.per_row else _expected(plan.logits)
         gradient = None if made_for is None else _empty_like(detached)
     if not plan.native((detached, *tensors[1:]), result, gradient, 1.0 if made_for is None else made_for):
         return None
     return _apply(logits, (plan, tensors, None, (result, gradient, made_for))) if differentiable else result
+
+
+def _are_readable(plan: Plan, tensors: Tensors) -> bool:
+    """Whether torch's own operations can read them without harm, in any layout."""
+    try:
+        return all(
+            tensor is None or _place(tensor, dtype, count) or _kernel.is_readable(tensor)
+            for tensor, dtype, count in zip(tensors, plan.dtypes, plan.counts, strict=True)
+        )
+    except RuntimeError:  # there is no memory behind one
+        return False
 
 
 def _place(tensor: Tensor, dtype: torch.dtype, count: int) -> int:
