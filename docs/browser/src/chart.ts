@@ -11,21 +11,19 @@ export interface Chart {
   told: string;
   height?: number;
   at?: number;
-  logarithmic?: boolean;
   width?: number;
 }
 
-export function chart({ margins, lines, label, told, height = 220, at, logarithmic = false, width = 640 }: Chart): Element {
+export function chart({ margins, lines, label, told, height = 220, at, width = 640 }: Chart): Element {
   const points = lines.flatMap((line) =>
-    line.values.map((value, i) => ({ margin: margins[i], value: value === 0 && logarithmic ? null : value, name: line.name })),
+    line.values.map((value, i) => ({ margin: margins[i], value, name: line.name })),
   );
-  const named = new Map(lines.map((line) => [line.name, line]));
   const plot = Plot.plot({
     width,
     height,
     style: { background: "transparent", color: "var(--color-foreground-primary)", fontSize: "12px" },
     x: { label: "margin by which the target trails (nats) →", grid: false },
-    y: logarithmic ? { type: "log", label, grid: true, ticks: 6, tickFormat: "~e" } : { label, grid: true },
+    y: { label, grid: true },
     color: { domain: lines.map((l) => l.name), range: lines.map((l) => l.colour), legend: true },
     marks: [
       Plot.ruleX([0], { stroke: "currentColor", strokeOpacity: 0.3 }),
@@ -33,7 +31,7 @@ export function chart({ margins, lines, label, told, height = 220, at, logarithm
       ...lines.map((line) =>
         Plot.line(
           points.filter((p) => p.name === line.name),
-          { x: "margin", y: "value", stroke: "name", strokeWidth: 2, strokeDasharray: named.get(line.name)?.dashed ? "5,4" : undefined },
+          { x: "margin", y: "value", stroke: "name", strokeWidth: 2, strokeDasharray: line.dashed ? "5,4" : undefined },
         ),
       ),
     ],

@@ -57,6 +57,13 @@ def test_a_callback_that_may_read_the_output_makes_a_fix_unsafe(tmp_path: Path, 
     assert [f.fix is not None and "of a callback" in f.fix.note for f in repair.remaining] == [True]
 
 
+def test_a_callback_is_one_by_where_its_base_stands(tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    checkpoint = PROGRAM.replace("(L.Callback)", "(L.pytorch.callbacks.ModelCheckpoint)")
+    file.write_text(checkpoint.format(does=READING[0]))
+    assert not repaired(file).changed
+
+
 @pytest.mark.parametrize("does", QUIET)
 def test_a_callback_that_looks_at_the_training_doesnt(tmp_path: Path, does: str) -> None:
     file = tmp_path / "program.py"

@@ -35,7 +35,7 @@ def _is_callback(module: AnalysedModule, cls: ast.ClassDef) -> bool:
     values = [v for base in cls.bases for v in module.values(base)]
     above = [line for v in values for line in (v.ancestry() if isinstance(v, Class) else (v,))]
     names = [canonical(v.name) for v in above if isinstance(v, External)]
-    return any(name.partition(".")[0] in _TRAINERS and name.endswith("Callback") for name in names)
+    return any(name.partition(".")[0] in _TRAINERS and "callback" in name.lower() for name in names)
 
 
 def _asked(method: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
